@@ -1,0 +1,37 @@
+/**
+ * Address brands. A translation chain has four spaces, and a number of one is never silently a number of another:
+ *
+ *   Gva  guest virtual (linear) address, 64 bits, canonical form not implied
+ *   Gpa  guest physical address, at most 52 bits
+ *   Hva  host virtual address: an address in the VMM's own process
+ *   Hpa  host physical address
+ *
+ * The casts stand here and nowhere else. No function turns a Gva into an Hpa except a walk.
+ */
+declare const space: unique symbol;
+
+export type Gva = bigint & { readonly [space]: 'gva' };
+export type Gpa = bigint & { readonly [space]: 'gpa' };
+export type Hva = bigint & { readonly [space]: 'hva' };
+export type Hpa = bigint & { readonly [space]: 'hpa' };
+
+/** The four address spaces by their field names, as the command line and the Debug Console spell them. */
+export const SPACES = ['gva', 'gpa', 'hva', 'hpa'] as const;
+export type Space = (typeof SPACES)[number];
+
+const M64 = 0xffff_ffff_ffff_ffffn;
+
+export const gva = (a: bigint): Gva => (a & M64) as Gva;
+export const gpa = (a: bigint): Gpa => (a & M64) as Gpa;
+export const hva = (a: bigint): Hva => (a & M64) as Hva;
+export const hpa = (a: bigint): Hpa => (a & M64) as Hpa;
+
+/** a + n within the same space, wrapping at 64 bits. */
+export function offset<A extends Gva | Gpa | Hva | Hpa>(a: A, n: bigint): A {
+  return ((a + n) & M64) as A;
+}
+
+/** The address rounded down to a multiple of `size` (a power of two). */
+export function alignDown<A extends Gva | Gpa | Hva | Hpa>(a: A, size: bigint): A {
+  return (a & ~(size - 1n)) as A;
+}

@@ -1,0 +1,39 @@
+/** A user's mistake: where it is, its number, what is wrong and what to do. */
+export interface Position {
+  /** 1-based. */
+  readonly line: number;
+  /** 1-based, in UTF-16 units. */
+  readonly column: number;
+}
+export interface Span {
+  readonly file: string;
+  readonly start: Position;
+  readonly end: Position;
+}
+export interface Diagnostic {
+  readonly severity: 'error' | 'warning' | 'info';
+  /** `PW` and three digits; the ranges are listed in ARCHITECTURE.md. */
+  readonly code: string;
+  readonly message: string;
+  readonly file: string;
+  /** Absent where the whole file or the configuration is meant. */
+  readonly span?: Span;
+}
+
+/** `file:line:column: error PWnnn: what, and what to do` (the form of the command line). */
+export function formatDiagnostic(d: Diagnostic): string {
+  const at = d.span ? `${d.span.file}:${d.span.start.line}:${d.span.start.column}` : d.file;
+  return `${at}: ${d.severity} ${d.code}: ${d.message}`;
+}
+
+/** Thrown only across an API edge that has no result type; carries what the user is told. */
+export class UserError extends Error {
+  constructor(readonly diagnostics: readonly Diagnostic[]) {
+    super(diagnostics.map(formatDiagnostic).join('\n'));
+    this.name = 'UserError';
+  }
+}
+
+export function userError(code: string, message: string, file = 'pagewalk'): UserError {
+  return new UserError([{ severity: 'error', code, message, file }]);
+}
