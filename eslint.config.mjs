@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'out/**', 'node_modules/**', 'test/vscode-host/node_modules/**', 'test/.artifacts/**', 'scripts/**', '*.mjs'] },
+  { ignores: ['dist/**', 'out/**', 'node_modules/**', 'test/vscode-host/node_modules/**', 'test/.artifacts/**', '**/*.mjs', '**/*.cjs'] },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {

@@ -1,0 +1,112 @@
+/**
+ * Runs every test, setting up first what a fresh machine lacks. `--only=lint,unit` runs some of the steps.
+ * At the end: what ran, what was skipped and why, and a last line `N passed, N failed, N skipped`.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  buildBundles,
+  findChromium,
+  installDependencies,
+  installVSCodeHost,
+  progress,
+  root,
+  run,
+  tool,
+} from './lib.mjs';
+
+const only = process.argv
+  .find((arg) => arg.startsWith('--only='))
+  ?.slice('--only='.length)
+  .split(',');
+const scratch = mkdtempSync(join(tmpdir(), 'pw-test-'));
+
+/** A step that either holds or does not: one passed or one failed. */
+const holds = async (status) =>
+  (await status) === 0 ? { passed: 1, failed: 0, skipped: [] } : { passed: 0, failed: 1, skipped: [] };
+
+/** A mocha run; a run that ends without a summary (a file that does not load) counts as one failure. */
+async function mocha(name, base, args, env = {}) {
+  const summary = join(scratch, `${name}.json`);
+  const reporter = ['--reporter', join(root, 'scripts/mocha-reporter.cjs')];
+  const options = ['--reporter-option', `base=${base}`, '--reporter-option', `summary=${summary}`];
+  const status = await tool('mocha', [...reporter, ...options, ...args], { env: { ...process.env, ...env } });
+  try {
+    const counts = JSON.parse(readFileSync(summary, 'utf8'));
+    return status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+  } catch {
+    return { passed: 0, failed: 1, skipped: [] };
+  }
+}
+
+async function endToEnd() {
+  if (!findChromium())
+    return { passed: 0, failed: 0, skipped: [{ title: 'end-to-end tests', why: 'no chromium on PATH' }] };
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return {
+      passed: 0,
+      failed: 0,
+      skipped: [{ title: 'end-to-end tests', why: 'the VS Code host needs Linux x86-64' }],
+    };
+  await installVSCodeHost();
+  progress('packaging the extension');
+  const packaged = await tool('vsce', [
+    'package',
+    '--no-dependencies',
+    '--allow-missing-repository',
+    '--out',
+    'dist/pagewalk.vsix',
+  ]);
+  if (packaged !== 0) return { passed: 0, failed: 1, skipped: [] };
+  return mocha('e2e', 'spec', ['--config', 'test/e2e/.mocharc.json', 'test/e2e/**/*.test.ts'], {
+    CHROME: findChromium(),
+  });
+}
+
+const steps = [
+  { id: 'types', title: 'types', run: () => holds(tool('tsc', ['--noEmit', '-p', '.'])) },
+  { id: 'types', title: 'types of the webview', run: () => holds(tool('tsc', ['--noEmit', '-p', 'src/webview'])) },
+  { id: 'lint', title: 'lint', run: () => holds(tool('eslint', ['.'])) },
+  { id: 'format', title: 'format', run: () => holds(tool('prettier', ['--check', '--log-level', 'warn', '.'])) },
+  {
+    id: 'unit',
+    title: 'unit, golden, adapter and command-line tests',
+    run: () => mocha('unit', 'dot', ['test/**/*.test.ts']),
+  },
+  { id: 'e2e', title: 'end-to-end tests in VS Code', run: endToEnd },
+];
+
+const results = [];
+try {
+  await installDependencies();
+  await buildBundles();
+  for (const step of steps.filter(({ id }) => !only || only.includes(id))) {
+    progress(step.title);
+    const started = Date.now();
+    const result = await step.run();
+    results.push({ ...step, ...result, seconds: (Date.now() - started) / 1000 });
+  }
+} catch (error) {
+  console.error(error.message);
+  results.push({ title: 'set-up', passed: 0, failed: 1, skipped: [], seconds: 0 });
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+console.log('\nWhat ran:');
+for (const { title, passed, failed, skipped, seconds } of results) {
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped.length;
+  const verdict = failed > 0 ? 'FAILED' : passed > 0 ? 'ok' : 'skipped';
+  console.log(
+    `  ${verdict.padEnd(7)}  ${title}: ${passed} passed, ${failed} failed, ${skipped.length} skipped (${seconds.toFixed(1)} s)`,
+  );
+}
+const skipped = results.flatMap((result) => result.skipped);
+if (skipped.length > 0) console.log('Skipped:');
+for (const { title, why } of skipped) console.log(`  ${title} (${why})`);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed > 0 ? 1 : 0;

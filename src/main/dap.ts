@@ -1,0 +1,3 @@
+import { DebugSession } from '@vscode/debugadapter';
+
+DebugSession.run(DebugSession);

@@ -1,0 +1,201 @@
+/**
+ * A real VS Code for the end-to-end tests: one code-server for the whole run with the packaged extension installed, and a
+ * fresh browser context per test (the workbench keeps its layout in the browser's storage).
+ */
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium, type Browser, type Page } from 'playwright-core';
+import { startServer, type Server } from '../vscode-host/server.mjs';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const ARTIFACTS = join(ROOT, 'test/.artifacts');
+
+/** What makes the workbench quick and still for a test. */
+const SETTINGS = {
+  'debug.internalConsoleOptions': 'neverOpen',
+  'debug.toolBarLocation': 'floating',
+  'editor.accessibilitySupport': 'off',
+  'editor.hover.delay': 100,
+  'editor.minimap.enabled': false,
+  'files.simpleDialog.enable': true,
+  'git.enabled': false,
+  'npm.autoDetect': 'off',
+  'typescript.disableAutomaticTypeAcquisition': true,
+  'workbench.colorTheme': 'Default Dark Modern',
+};
+
+let server: Server | undefined;
+let browser: Browser | undefined;
+
+export async function startVSCode(): Promise<void> {
+  server = await startServer({ vsix: [join(ROOT, 'dist/pagewalk.vsix')], settings: SETTINGS });
+  browser = await chromium.launch({
+    executablePath: process.env['CHROME'] ?? 'chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-sync',
+    ],
+  });
+}
+
+export async function stopVSCode(): Promise<void> {
+  await browser?.close();
+  await server?.stop();
+}
+
+export interface Fixture {
+  /** File name → content, or `true` for the file of that name in examples/. */
+  readonly [file: string]: string | true;
+}
+
+let folders = 0;
+
+/** Opens the workbench on a fresh folder that holds `files`, runs `test`, and keeps a screenshot of its end. */
+export async function inVSCode(
+  name: string,
+  files: Fixture,
+  test: (code: Workbench) => Promise<void>,
+  size = { width: 1400, height: 900 },
+): Promise<void> {
+  if (!server || !browser) throw new Error('VS Code was not started');
+  const folder = join(server.root, `w${folders++}`);
+  mkdirSync(folder);
+  for (const [file, content] of Object.entries(files)) {
+    if (content === true) cpSync(join(ROOT, 'examples', file), join(folder, file));
+    else writeFileSync(join(folder, file), content);
+  }
+  mkdirSync(ARTIFACTS, { recursive: true });
+  const context = await browser.newContext({ viewport: size });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  try {
+    await page.goto(server.url(folder), { waitUntil: 'domcontentloaded' });
+    await page.locator('.monaco-workbench').waitFor();
+    await test(new Workbench(page, name));
+    await page.screenshot({ path: join(ARTIFACTS, `${name}.png`) });
+  } catch (error) {
+    await page.screenshot({ path: join(ARTIFACTS, `${name}.failed.png`) });
+    throw error;
+  } finally {
+    await context.close();
+  }
+}
+
+/** The parts of the workbench that the tests use, by the names a person would give them. */
+export class Workbench {
+  readonly editor;
+  constructor(
+    readonly page: Page,
+    private readonly name: string,
+  ) {
+    this.editor = page.locator('.editor-instance .monaco-editor').first();
+  }
+
+  /** A screenshot beside the one that each test leaves at its end. */
+  async shot(suffix: string): Promise<void> {
+    await this.page.screenshot({ path: join(ARTIFACTS, `${this.name}-${suffix}.png`) });
+  }
+
+  async open(file: string): Promise<void> {
+    const row = this.page.locator('.explorer-folders-view .monaco-list-row', { hasText: file });
+    await row.dblclick();
+    await this.editor.locator('.view-line').first().waitFor();
+  }
+
+  /** Waits until the status bar names the editor's language so (it says Plain Text until the extension host is up). */
+  async language(name: string): Promise<void> {
+    await this.page.locator('#status\\.editor\\.mode', { hasText: name }).waitFor();
+  }
+
+  async command(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    await this.page.locator('.quick-input-widget input').first().fill(`>${title}`);
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().click();
+  }
+
+  private async glyph(line: number): Promise<{ x: number; y: number }> {
+    const number = await this.editor
+      .locator('.margin-view-overlays .line-numbers', { hasText: new RegExp(`^${line}$`) })
+      .boundingBox();
+    const margin = await this.editor.locator('.glyph-margin').first().boundingBox();
+    if (!number || !margin) throw new Error(`line ${line} is not on the screen`);
+    return { x: margin.x + margin.width / 2, y: number.y + number.height / 2 };
+  }
+
+  async breakpoint(line: number): Promise<void> {
+    const { x, y } = await this.glyph(line);
+    await this.page.mouse.click(x, y);
+    await this.editor.locator('.codicon-debug-breakpoint, .codicon-debug-breakpoint-unverified').first().waitFor();
+  }
+
+  /** Waits until the debugger stands at `line` of the editor. */
+  async stoppedAt(line: number): Promise<void> {
+    const arrow = this.editor.locator('.codicon-debug-stackframe').first();
+    await arrow.waitFor();
+    const { y } = await this.glyph(line);
+    const end = Date.now() + 20_000;
+    for (;;) {
+      const box = await arrow.boundingBox().catch(() => null);
+      if (box && Math.abs(box.y + box.height / 2 - y) < box.height / 2) return;
+      if (Date.now() > end) throw new Error(`the debugger does not stand at line ${line}`);
+      await arrow.waitFor();
+    }
+  }
+
+  /** The row of the Variables view whose name is `name`. */
+  variable(name: string) {
+    return this.page
+      .locator(
+        `.debug-variables .monaco-list-row[aria-label^="${name}, "], .debug-variables .monaco-list-row[aria-label="${name}"], .debug-variables .monaco-list-row[aria-label="Scope ${name}"]`,
+      )
+      .first();
+  }
+
+  /** Opens the path of rows below Variables and gives the last one's label, for example `rax, value 0x2a`. */
+  async expand(...names: string[]): Promise<string> {
+    let label = '';
+    for (const [index, name] of names.entries()) {
+      const row = this.variable(name);
+      await row.waitFor();
+      if (index < names.length - 1 && (await row.getAttribute('aria-expanded')) === 'false') await row.click();
+      label = (await row.getAttribute('aria-label')) ?? '';
+    }
+    return label;
+  }
+
+  /** Hovers `text` in line `line` until a hover shows `expected`; the extension host may not be up at the first try. */
+  async hover(line: string | RegExp, text: string, expected: RegExp): Promise<string> {
+    const span = this.editor.locator('.view-line', { hasText: line }).locator('span > span', { hasText: text }).last();
+    const hover = this.page.locator('.monaco-hover:not(.hidden)', { hasText: expected }).first();
+    for (let attempt = 0; attempt < 15; attempt++) {
+      const box = await span.boundingBox();
+      if (!box) throw new Error(`${text} is not on the screen`);
+      await this.page.mouse.move(box.x + 300, box.y + 300);
+      await this.page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 4 });
+      const shown = await hover.waitFor({ timeout: 1500 }).then(
+        () => true,
+        () => false,
+      );
+      if (shown) return hover.innerText();
+    }
+    throw new Error(`no hover with ${expected}`);
+  }
+
+  /** The document inside the Translation view (two nested frames). */
+  translation() {
+    return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  }
+
+  async activity(title: string): Promise<void> {
+    await this.page.locator(`.activitybar .action-label[aria-label^="${title}"]`).click();
+  }
+
+  async notifications(): Promise<string[]> {
+    return this.page.locator('.notification-toast').allInnerTexts();
+  }
+}

@@ -1,0 +1,2 @@
+export function isReady(): boolean;
+export function setUp(progress?: (step: string) => void): void;
