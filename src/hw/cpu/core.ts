@@ -1,0 +1,106 @@
+import type { CpuState } from '../state/cpu-state';
+import { SLOT } from '../state/layout';
+import type { Access } from './access';
+import type { Decoded } from './decoded';
+import type { CpuEvent, VmExit } from './event';
+import type { CpuidModel } from './cpuid-model';
+
+/** What a system function answers: done, go on with the next instruction; `core.event` is set; or done and RIP is set (a taken branch). */
+export const SYS_NEXT = 0;
+export const SYS_EVENT = 1;
+export const SYS_JUMPED = 2;
+export type SysResult = typeof SYS_NEXT | typeof SYS_EVENT | typeof SYS_JUMPED;
+
+/**
+ * Memory as an instruction sees it: linear addresses in, values in slots, failure as an event on the core.
+ * The CPU's port is TLB, then the guest's tables, then EPT/NPT; KVM's emulator uses the same instructions over memslot → HVA → host tables.
+ * Addresses passed in are canonical-checked here. Accesses may cross a page; both parts are checked before anything is written.
+ */
+export interface MemoryPort {
+  /** Reads `size` (1, 2, 4, 8) bytes into slot `dst`, zero-extended. `intent`: the access checks are those of a write (read-modify-write). */
+  load(core: Core, linear: bigint, size: number, access: Access, dst: number, intent: boolean): boolean;
+  /** Writes the low `size` bytes of slot `src`. */
+  store(core: Core, linear: bigint, size: number, access: Access, src: number): boolean;
+  /** Checks that `size` bytes could be accessed, filling the TLB and setting A/D as the access would, but moving no data. */
+  probe(core: Core, linear: bigint, size: number, access: Access): boolean;
+
+  /** CR0, CR4, EFER, PKRU or CPL-independent paging controls changed: decode them again. */
+  controlsChanged(core: Core): void;
+  /** MOV to CR3 and its like: PCID rules applied by the caller through `keep` (bit 63 of the source with CR4.PCIDE). */
+  cr3Loaded(core: Core, keep: boolean): void;
+  /** Every entry of the current VPID; without `globals`, global ones stay. */
+  flush(core: Core, globals: boolean): void;
+  invlpg(core: Core, linear: bigint): void;
+}
+
+/** Port I/O as IN and OUT see it, after permission checks and intercepts. */
+export interface IoPort {
+  /** False: `core.event` is set. */
+  in(core: Core, port: number, size: number, dst: number): boolean;
+  out(core: Core, port: number, size: number, src: number): boolean;
+}
+
+/**
+ * The second say on sensitive instructions: VMX non-root operation (and SVM's guest mode) answers with an exit, or with undefined for "goes on".
+ * Methods are asked after the checks that have priority over the VM exit (SDM vol. 3, 25.1.1: #UD, CPL-based #GP before; most others after).
+ */
+export interface Intercepts {
+  /** CPUID HLT INVD INVLPG RDPMC RDTSC RDTSCP PAUSE WBINVD XSETBV MONITOR MWAIT RDRAND RDSEED INVPCID VMCALL VMX instructions, by VMX exit reason. */
+  instruction(core: Core, reason: number, qualification: bigint, info?: number): VmExit | undefined;
+  /** MOV to/from CR0 CR3 CR4 CR8, CLTS, LMSW. `value` is what a write would store. `gpr`: source or destination register. */
+  controlRegister(core: Core, access: { readonly type: 'write' | 'read' | 'clts' | 'lmsw'; readonly cr: number; readonly gpr: number; readonly value: bigint; readonly memory?: boolean; readonly linear?: bigint }): VmExit | undefined;
+  /** What MOV from CR0/CR4 and SMSW show (mask and read shadow applied). */
+  readControl(core: Core, cr: 0 | 4): bigint;
+  /** What MOV to CR0/CR4 really stores when it does not exit (host-owned bits kept). */
+  writeControl(core: Core, cr: 0 | 4, value: bigint): bigint;
+  debugRegister(core: Core, access: { readonly write: boolean; readonly dr: number; readonly gpr: number }): VmExit | undefined;
+  io(core: Core, access: { readonly write: boolean; readonly port: number; readonly size: number; readonly string: boolean; readonly rep: boolean; readonly immediate: boolean; readonly linear?: bigint; readonly info?: number }): VmExit | undefined;
+  msr(core: Core, index: number, write: boolean): VmExit | undefined;
+  descriptorTable(core: Core, reason: number, info: number, displacement: bigint): VmExit | undefined;
+  taskSwitch(core: Core, selector: number, source: 'call' | 'iret' | 'jmp' | 'idt'): VmExit | undefined;
+  /** An exception before delivery: by the exception bitmap (and the #PF error-code mask and match). */
+  exception(core: Core, vector: number, errorCode: number | undefined, software: boolean, qualification: bigint): VmExit | undefined;
+}
+
+/**
+ * One thing that executes instructions: registers, a memory port, an I/O port, and perhaps intercepts. `Cpu` is the hardware; KVM's instruction emulator is
+ * another, over its own state and port. Instruction semantics know only this.
+ */
+export class Core {
+  event: CpuEvent | undefined;
+  intercepts: Intercepts | null = null;
+  /** The instruction being executed by a system function, and where the next one is. */
+  insn!: Decoded;
+  nextRip = 0n;
+  /** Linear CPU features (physical and linear address widths included). */
+  constructor(
+    readonly state: CpuState,
+    readonly port: MemoryPort,
+    readonly io: IoPort,
+    readonly model: CpuidModel,
+  ) {}
+
+  /** Records an exception; returns SYS_EVENT so that `return core.raise(…)` reads well. */
+  raise(vector: number, errorCode?: number): typeof SYS_EVENT {
+    this.event = errorCode === undefined ? { kind: 'fault', vector } : { kind: 'fault', vector, errorCode };
+    return SYS_EVENT;
+  }
+  /** Records a VM exit. */
+  exit(exit: VmExit): typeof SYS_EVENT {
+    this.event = { kind: 'exit', exit };
+    return SYS_EVENT;
+  }
+
+  /** Reads through the port into SLOT.VALUE as an implicit supervisor access (descriptor tables, TSS); undefined: event set. */
+  readSystem(linear: bigint, size: number): bigint | undefined {
+    return this.port.load(this, linear, size, IMPLICIT_READ, SLOT.VALUE, false) ? this.state.get(SLOT.VALUE) : undefined;
+  }
+  /** Writes as an implicit supervisor access. */
+  writeSystem(linear: bigint, size: number, value: bigint): boolean {
+    this.state.set(SLOT.VALUE, value);
+    return this.port.store(this, linear, size, IMPLICIT_WRITE, SLOT.VALUE);
+  }
+}
+
+export const IMPLICIT_READ: Access = { op: 'read', user: false, implicit: true };
+export const IMPLICIT_WRITE: Access = { op: 'write', user: false, implicit: true };

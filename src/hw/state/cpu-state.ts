@@ -1,0 +1,114 @@
+import { ARITHMETIC_FLAGS, RFLAGS_FIXED1 } from '../../isa/flags';
+import { invariant } from '../../base/assert';
+import type { HostMemory } from '../memory/host-memory';
+import { arithmeticFlags, setArithmeticFlags } from './lazy-flags';
+import { CPU_STATES_OFFSET, CPU_STATE_SIZE, MAX_STATES, SEG, SLOT } from './layout';
+
+/** One segment register's cache as the manual has it: selector, base, limit in bytes, access rights in the VMCS format. */
+export interface SegmentCache {
+  readonly selector: number;
+  readonly base: bigint;
+  readonly limit: number;
+  readonly rights: number;
+}
+
+/**
+ * The registers of one CPU (or one of KVM's register save areas), as views into the machine's memory.
+ * The same bytes are reachable as 64-bit slots (`r`) and as pairs of 32-bit words (`r32`, low word first).
+ */
+export class CpuState {
+  readonly r: BigUint64Array;
+  readonly r32: Int32Array;
+  private readonly bytes: Uint8Array;
+
+  constructor(
+    readonly memory: HostMemory,
+    readonly index: number,
+  ) {
+    invariant(index >= 0 && index < MAX_STATES, 'a CPU state index below MAX_STATES');
+    const at = CPU_STATES_OFFSET + index * CPU_STATE_SIZE;
+    this.r = new BigUint64Array(memory.buffer, at, SLOT.END);
+    this.r32 = new Int32Array(memory.buffer, at, SLOT.END * 2);
+    this.bytes = new Uint8Array(memory.buffer, at, CPU_STATE_SIZE);
+  }
+
+  get(slot: number): bigint {
+    return this.r[slot] as bigint;
+  }
+  set(slot: number, value: bigint): void {
+    this.r[slot] = value;
+  }
+  /** The low 32 bits of a slot, unsigned. */
+  get32(slot: number): number {
+    return (this.r32[slot * 2] as number) >>> 0;
+  }
+  set32(slot: number, value: number): void {
+    this.r32[slot * 2] = value;
+    this.r32[slot * 2 + 1] = 0;
+  }
+
+  get rip(): bigint {
+    return this.get(SLOT.RIP);
+  }
+  set rip(v: bigint) {
+    this.set(SLOT.RIP, v);
+  }
+
+  /** The whole RFLAGS, bit 1 set. */
+  get rflags(): bigint {
+    return BigInt((((this.r32[SLOT.RFLAGS * 2] as number) & ~ARITHMETIC_FLAGS) | arithmeticFlags(this.r32) | RFLAGS_FIXED1) >>> 0);
+  }
+  set rflags(v: bigint) {
+    const n = Number(v & 0x3f_ffffn);
+    this.set32(SLOT.RFLAGS, (n & ~ARITHMETIC_FLAGS & 0x3f7fd7) | RFLAGS_FIXED1);
+    setArithmeticFlags(this.r32, n);
+  }
+  /** A flag other than the six arithmetic ones, by bit position. */
+  systemFlag(bit: number): boolean {
+    return (((this.r32[SLOT.RFLAGS * 2] as number) >>> bit) & 1) === 1;
+  }
+  setSystemFlag(bit: number, on: boolean): void {
+    const f = this.r32[SLOT.RFLAGS * 2] as number;
+    this.r32[SLOT.RFLAGS * 2] = on ? f | (1 << bit) : f & ~(1 << bit);
+  }
+
+  get cpl(): number {
+    return this.r32[SLOT.CPL * 2] as number;
+  }
+  set cpl(v: number) {
+    this.set32(SLOT.CPL, v);
+  }
+
+  /** `index`: SEG.ES … SEG.TR. */
+  segment(index: number): SegmentCache {
+    return {
+      selector: this.get32(SLOT.SELECTOR + index),
+      base: this.segmentBase(index),
+      limit: this.get32(SLOT.LIMIT + index),
+      rights: this.get32(SLOT.RIGHTS + index),
+    };
+  }
+  setSegment(index: number, s: SegmentCache): void {
+    this.set32(SLOT.SELECTOR + index, s.selector);
+    this.set(this.baseSlot(index), s.base);
+    this.set32(SLOT.LIMIT + index, s.limit);
+    this.set32(SLOT.RIGHTS + index, s.rights);
+  }
+  segmentBase(index: number): bigint {
+    return this.get(this.baseSlot(index));
+  }
+  private baseSlot(index: number): number {
+    return index < 6 ? SLOT.SEG_BASE + index : index === SEG.LDTR ? SLOT.LDTR_BASE : SLOT.TR_BASE;
+  }
+
+  /** Copies another state's bytes over this one's. */
+  copyFrom(other: CpuState): void {
+    this.bytes.set(other.bytes);
+  }
+  save(): Uint8Array {
+    return this.bytes.slice();
+  }
+  restore(saved: Uint8Array): void {
+    this.bytes.set(saved);
+  }
+}
