@@ -1,0 +1,93 @@
+/**
+ * The custom requests of the debug adapter, beyond the Debug Adapter Protocol. All of them are probes: none changes guest
+ * memory, TLB, counters or A/D bits. Each is refused (a DAP error response) while the guest runs.
+ *
+ *   pagewalk/translate   the chain of an address
+ *   pagewalk/hover       value and chain of what stands under the cursor in a source line
+ *   pagewalk/tree        one page of children of a node of a table tree
+ */
+import type { Space } from '../base/address';
+import type { Hex, ReverseTranslation, Translation } from './translation';
+
+export interface TranslateArguments {
+  /** An expression of the Debug Console's language (`rsp`, `table+8`, `[rbx+8]`'s address as `rbx+8`) or a number. */
+  readonly expression: string;
+  readonly space: Space;
+  /** Default read. */
+  readonly access?: 'r' | 'w' | 'x';
+  /** As from CPL 3; default: the guest's present privilege level. */
+  readonly user?: boolean;
+  readonly frameId?: number;
+}
+export interface TranslateReply {
+  /** The value of the expression, in the space asked for. */
+  readonly address: Hex;
+  readonly space: Space;
+  /** The symbol that the address lies at or after, as `table+0x8`. */
+  readonly symbol?: string;
+  readonly translation?: Translation;
+  readonly reverse?: ReverseTranslation;
+}
+
+export interface HoverArguments {
+  /** The source line's text, and the 1-based column (UTF-16) under the cursor. */
+  readonly lineText: string;
+  readonly column: number;
+  readonly path?: string;
+  readonly line?: number;
+  readonly frameId?: number;
+}
+export interface HoverReply {
+  /** The expression under the cursor, and its 1-based columns in the line, end exclusive. */
+  readonly expression: string;
+  readonly start: number;
+  readonly end: number;
+  /** What it is: decides how the hover reads. */
+  readonly kind: 'register' | 'memory' | 'label' | 'constant' | 'number';
+  /** The value as text, with the notations a reader would want (`0x2a = 42`). */
+  readonly value: string;
+  /** The address that the chain is of: a memory operand's own, otherwise the value. Absent where the value is no address. */
+  readonly address?: Hex;
+  readonly symbol?: string;
+  readonly translation?: Translation;
+}
+
+/** The trees of the Pagewalk views. */
+export type TreeName = 'guest' | 'ept' | 'memslots';
+
+export interface TreeArguments {
+  readonly tree: TreeName;
+  /** The node whose children are asked for; absent: the roots. */
+  readonly node?: string;
+  /** Paging: at most `count` children from the `start`th. */
+  readonly start: number;
+  readonly count: number;
+}
+export interface TreeNode {
+  /** Names the node within its tree; the same path of indices keeps the same id from stop to stop. */
+  readonly id: string;
+  readonly label: string;
+  /** Shown beside the label, paler. */
+  readonly description?: string;
+  /** Markdown: the decoded entry. */
+  readonly tooltip?: string;
+  readonly kind: 'root' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range';
+  /** An address that can be translated from here: the first one that the entry maps. */
+  readonly address?: { readonly value: Hex; readonly space: Space };
+  /** The raw entry or base address, for copying. */
+  readonly value?: Hex;
+  readonly children: boolean;
+}
+export interface TreeReply {
+  readonly nodes: readonly TreeNode[];
+  /** How many children there are in all. */
+  readonly total: number;
+}
+
+/** Request name → arguments and reply body. */
+export interface Requests {
+  'pagewalk/translate': { readonly arguments: TranslateArguments; readonly reply: TranslateReply };
+  'pagewalk/hover': { readonly arguments: HoverArguments; readonly reply: HoverReply | null };
+  'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };
+}
+export type RequestName = keyof Requests;

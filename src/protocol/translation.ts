@@ -1,0 +1,124 @@
+/**
+ * The chain of an address as `pagewalk translate --json` prints it and the Translation view draws it: one probe of the
+ * emulated machine's own walkers, stage by stage. All addresses and entries are lower-case hex strings with 0x.
+ */
+import type { Space } from '../base/address';
+
+/** A 64-bit value or address: `0x` and lower-case hex digits. */
+export type Hex = string;
+
+/** Who walks: the hardware (guest or host), KVM in software, the host kernel, or the VMM in software. */
+export type Walker = 'cpu' | 'kvm' | 'host' | 'vmm';
+
+/** In which mode: VMX non-root or root operation; the host's kernel or user mode. */
+export type WalkMode = 'non-root' | 'root' | 'kernel' | 'user';
+
+/** What an access may do. `user`: from CPL 3. */
+export interface Rights {
+  readonly r: boolean;
+  readonly w: boolean;
+  readonly x: boolean;
+  readonly user: boolean;
+}
+
+/** One table entry loaded. */
+export interface WalkStep {
+  /** 5 to 1 as the manuals count: 4 is the PML4 entry, 1 the PTE. */
+  readonly level: number;
+  /** The entry's name in the manuals (`PML4E`, `PDPTE`, `PDE`, `PTE`, `EPT PDE`); absent: named by its level. */
+  readonly name?: string;
+  readonly index: number;
+  readonly entryAddress: Hex;
+  readonly space: Space;
+  /** Where the entry lies in host memory, for an entry found through the second level. */
+  readonly entryHpa?: Hex;
+  readonly entry: Hex;
+  /** The short names of the set bits, in the manuals' spelling: `P`, `RW`, `US`, `A`, `D`, `PS`, `G`, `NX`; `R`, `W`, `X` for EPT. */
+  readonly flags: readonly string[];
+  /** The address that the entry holds: the next table, or the page. Absent where it is not present. */
+  readonly target?: Hex;
+  /** Set where the walk ended here with a failure: what was wrong with this entry. */
+  readonly problem?: string;
+  /** The second-level walk that found this entry; empty where there is none. */
+  readonly nested: readonly WalkStep[];
+}
+
+export interface WalkStage {
+  readonly stage: 'guest' | 'shadow' | 'ept' | 'npt' | 'host';
+  readonly who: Walker;
+  readonly mode: WalkMode;
+  readonly from: Space;
+  readonly to: Space;
+  /** The address that goes in, and the one that comes out (absent on failure). */
+  readonly input?: Hex;
+  readonly output?: Hex;
+  /** The table's root as the architecture names it: `{ name: 'CR3', value: '0x1000' }`, `EPTP`, `host CR3`. */
+  readonly root?: { readonly name: string; readonly value: Hex };
+  readonly pageSize?: number;
+  /** What this stage alone allows: the AND over its entries. */
+  readonly rights?: Rights;
+  /** Entries loaded for this stage, those of nested walks included. */
+  readonly references?: number;
+  readonly steps: readonly WalkStep[];
+}
+
+export interface MemslotStage {
+  readonly stage: 'memslot';
+  readonly who: Walker;
+  readonly mode: WalkMode;
+  readonly from: Space;
+  readonly to: Space;
+  readonly input?: Hex;
+  readonly output?: Hex;
+  /** The slot's number; absent in a hole. */
+  readonly slot?: number;
+  readonly base?: Hex;
+  readonly size?: Hex;
+  readonly hva?: Hex;
+  readonly readOnly?: boolean;
+  readonly rights?: Rights;
+}
+
+export type Stage = WalkStage | MemslotStage;
+
+export interface TranslationFailure {
+  readonly stage: Stage['stage'];
+  readonly level?: number;
+  /** In a few words: `not present`, `write to a read-only page`, `no memslot`. */
+  readonly reason: string;
+  /** The architectural event: an exit reason (`EPT_VIOLATION`) or an exception (`#PF`). */
+  readonly event?: string;
+  /** One or two sentences for a reader: what failed, for which access, and what happens then. */
+  readonly explanation?: string;
+}
+
+/** A translation in one direction: from `gva` or `gpa`, one address each. */
+export interface Translation {
+  readonly ok: boolean;
+  readonly gva?: Hex;
+  readonly gpa?: Hex;
+  readonly hva?: Hex;
+  readonly hpa?: Hex;
+  /** The AND over all stages. */
+  readonly rights: Rights;
+  /** Entries loaded by the hardware for a cold access. */
+  readonly references: number;
+  readonly tlb: {
+    readonly hit: boolean;
+    /** What a stale entry would answer instead: its address, and the invalidation that is missing. */
+    readonly stale: { readonly hpa: Hex; readonly missing: string } | null;
+  };
+  readonly stages: readonly Stage[];
+  readonly failure?: TranslationFailure;
+}
+
+/** From `hpa` or `hva`: every guest address that leads there. */
+export interface ReverseTranslation {
+  readonly ok: boolean;
+  readonly gva: readonly Hex[];
+  readonly gpa: readonly Hex[];
+  readonly hva?: Hex;
+  readonly hpa?: Hex;
+  readonly stages: readonly Stage[];
+  readonly failure?: TranslationFailure;
+}
