@@ -1,8 +1,9 @@
 import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
-import type { Access } from './access';
+import type { Access } from '../paging/access';
 import type { Decoded } from './decoded';
-import type { CpuEvent, VmExit } from './event';
+import type { CpuEvent, VmExit } from '../state/event';
+import type { Intercepts } from '../state/intercepts';
 import type { CpuidModel } from './cpuid-model';
 
 /** What a system function answers: done, go on with the next instruction; `core.event` is set; or done and RIP is set (a taken branch). */
@@ -38,28 +39,6 @@ export interface IoPort {
   /** False: `core.event` is set. */
   in(core: Core, port: number, size: number, dst: number): boolean;
   out(core: Core, port: number, size: number, src: number): boolean;
-}
-
-/**
- * The second say on sensitive instructions: VMX non-root operation (and SVM's guest mode) answers with an exit, or with undefined for "goes on".
- * Methods are asked after the checks that have priority over the VM exit (SDM vol. 3, 25.1.1: #UD, CPL-based #GP before; most others after).
- */
-export interface Intercepts {
-  /** CPUID HLT INVD INVLPG RDPMC RDTSC RDTSCP PAUSE WBINVD XSETBV MONITOR MWAIT RDRAND RDSEED INVPCID VMCALL VMX instructions, by VMX exit reason. */
-  instruction(core: Core, reason: number, qualification: bigint, info?: number): VmExit | undefined;
-  /** MOV to/from CR0 CR3 CR4 CR8, CLTS, LMSW. `value` is what a write would store. `gpr`: source or destination register. */
-  controlRegister(core: Core, access: { readonly type: 'write' | 'read' | 'clts' | 'lmsw'; readonly cr: number; readonly gpr: number; readonly value: bigint; readonly memory?: boolean; readonly linear?: bigint }): VmExit | undefined;
-  /** What MOV from CR0/CR4 and SMSW show (mask and read shadow applied). */
-  readControl(core: Core, cr: 0 | 4): bigint;
-  /** What MOV to CR0/CR4 really stores when it does not exit (host-owned bits kept). */
-  writeControl(core: Core, cr: 0 | 4, value: bigint): bigint;
-  debugRegister(core: Core, access: { readonly write: boolean; readonly dr: number; readonly gpr: number }): VmExit | undefined;
-  io(core: Core, access: { readonly write: boolean; readonly port: number; readonly size: number; readonly string: boolean; readonly rep: boolean; readonly immediate: boolean; readonly linear?: bigint; readonly info?: number }): VmExit | undefined;
-  msr(core: Core, index: number, write: boolean): VmExit | undefined;
-  descriptorTable(core: Core, reason: number, info: number, displacement: bigint): VmExit | undefined;
-  taskSwitch(core: Core, selector: number, source: 'call' | 'iret' | 'jmp' | 'idt'): VmExit | undefined;
-  /** An exception before delivery: by the exception bitmap (and the #PF error-code mask and match). */
-  exception(core: Core, vector: number, errorCode: number | undefined, software: boolean, qualification: bigint): VmExit | undefined;
 }
 
 /**
