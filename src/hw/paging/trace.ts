@@ -1,0 +1,72 @@
+/**
+ * The record of a walk. Walkers write these into a sink as they load entries, and allocate nothing without one;
+ * what panels show is this record of the walk that took place (or of a probe by the same code).
+ */
+export type TableKind = 'guest' | 'ept' | 'npt' | 'shadow' | 'host';
+
+/** What the walker decided on an entry. */
+export type StepOutcome = 'next' | 'leaf' | 'not-present' | 'reserved' | 'misconfigured' | 'denied' | 'no-memory';
+
+/** One entry loaded: one memory reference. */
+export interface WalkStep {
+  readonly table: TableKind;
+  /** 5 … 1; the level whose table holds the entry (4 = PML4, 1 = PT). */
+  readonly level: number;
+  readonly index: number;
+  /** Address of the entry in `space`: GPA for guest tables under a hypervisor, else HPA. */
+  readonly entryAddress: bigint;
+  readonly space: 'gpa' | 'hpa';
+  /** Where the entry's bytes are; undefined when the second-level walk for it failed. */
+  readonly entryHpa: bigint | undefined;
+  readonly entry: bigint;
+  readonly flags: readonly string[];
+  readonly outcome: StepOutcome;
+  /** The second-level walk that found the entry (empty without one). */
+  readonly nested: readonly WalkStep[];
+}
+
+/** The AND of rights over the levels of one walk, or over stages. */
+export interface Rights {
+  readonly r: boolean;
+  readonly w: boolean;
+  readonly x: boolean;
+  /** User-mode accesses allowed (ordinary tables); true for EPT, which knows no modes. */
+  readonly user: boolean;
+}
+
+/** Why a walk ended without a translation: the deciding entry, bit and access. */
+export interface WalkFailure {
+  readonly table: TableKind;
+  readonly level: number;
+  readonly reason: 'not-present' | 'reserved-bit' | 'misconfiguration' | 'write-protected' | 'supervisor-only' | 'no-execute' | 'not-readable' | 'smep' | 'smap' | 'protection-key' | 'no-memory' | 'non-canonical';
+  /** The address being translated by the table that failed: linear for guest tables, GPA for EPT. */
+  readonly address: bigint;
+  readonly entry: bigint;
+  /** For second-level failures: the access was to a guest paging-structure entry, not the final address. */
+  readonly onTableWalk: boolean;
+}
+
+/** Collects the steps of one walk, nesting second-level steps under the guest reference they serve. */
+export class WalkSink {
+  readonly steps: WalkStep[] = [];
+  private pending: WalkStep[] = [];
+  /** A step of the second-level walk for the next guest reference, or for the final address. */
+  nested(step: WalkStep): void {
+    this.pending.push(step);
+  }
+  /** A step of the first-level walk; takes the pending second-level steps with it. */
+  step(step: Omit<WalkStep, 'nested'>): void {
+    this.steps.push({ ...step, nested: this.pending });
+    this.pending = [];
+  }
+  /** The second-level steps of the final address. */
+  takeFinal(): WalkStep[] {
+    const p = this.pending;
+    this.pending = [];
+    return p;
+  }
+  /** Entries loaded: first-level steps plus all their nested ones. */
+  static references(steps: readonly WalkStep[]): number {
+    return steps.reduce((n, s) => n + 1 + WalkSink.references(s.nested), 0);
+  }
+}
