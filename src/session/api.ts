@@ -1,0 +1,87 @@
+/**
+ * The debug target's interface: everything that an adapter or the command line can ask. `Session` (session.ts) is the one
+ * implementation; this file is what its users read.
+ *
+ * Control is asked for by an intention (`continue_`, `stepIn`, …) and carried out by calls of `run`, each of which does at most
+ * `budget` instructions' work and returns. Whoever drives yields to the event loop between calls, so that `pause` is heard.
+ * Errors of a person are diagnostics in a Result; none of them ends the session.
+ */
+import type { Diagnostic } from '../base/diagnostic';
+import type { Result } from '../base/result';
+import type {
+  BreakpointView, DisassembledLine, EndInfo, Evaluation, ExceptionFilter, FrameView, FunctionBreakpoint, InstructionBreakpoint, Location, MemoryRead,
+  Output, RunResult, SourceBreakpoint, SpaceAddress, StopInfo, ViewPage,
+} from './types';
+import type { TranslateAnswer, TranslateQuery } from './translation';
+
+export type Granularity = 'instruction' | 'line';
+/** A question that a person asked: its answer, or what is wrong with it. */
+export type Answer<T> = Result<T, readonly Diagnostic[]>;
+
+/** Where an expression is evaluated: a guest frame's registers (those of the top frame are the CPU's). */
+export interface EvaluateOptions {
+  /** Default: the top guest frame. */
+  readonly frame?: number;
+}
+
+export interface DebugTarget {
+  // run control
+  continue_(): void;
+  /** Into calls, and from a faulting or exiting instruction into the hypervisor; within an exit: the next Step. */
+  stepIn(granularity: Granularity): void;
+  /** Over calls and over exits; within an exit: the next Step of the same or an outer frame. */
+  stepOver(granularity: Granularity): void;
+  /** Out of the guest function; within an exit: back to the guest. */
+  stepOut(): void;
+  /** Heard by the run in progress at its next slice, or at once by the next `run`. */
+  pause(): void;
+  run(budget: number): RunResult;
+  /** The stop at which the target stands; undefined while it runs. */
+  readonly stopped: StopInfo | undefined;
+  readonly ended: EndInfo | undefined;
+  /** Output since the last call. */
+  takeOutput(): readonly Output[];
+
+  // breakpoints: each call replaces the set of its kind (of its file)
+  setSourceBreakpoints(file: string, list: readonly SourceBreakpoint[]): readonly BreakpointView[];
+  setInstructionBreakpoints(list: readonly InstructionBreakpoint[]): readonly BreakpointView[];
+  setFunctionBreakpoints(list: readonly FunctionBreakpoint[]): readonly BreakpointView[];
+  setExceptionFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[];
+  /** The lines of `file` between `from` and `to` that hold code. */
+  breakpointLines(file: string, from: number, to: number): readonly Location[];
+
+  // looking
+  frames(): readonly FrameView[];
+  /** A hypervisor frame's generated text. */
+  document(id: number): string | undefined;
+  view(path: string, start?: number, count?: number): Answer<ViewPage>;
+  setValue(path: string, text: string): Answer<string>;
+  evaluate(text: string, options?: EvaluateOptions): Answer<Evaluation>;
+  /** Assigns to a register, flag, or memory operand. */
+  assign(target: string, value: string, options?: EvaluateOptions): Answer<Evaluation>;
+  /** Names that may stand where `text` ends. */
+  complete(text: string): readonly string[];
+  translate(query: TranslateQuery): TranslateAnswer;
+  /** What stands under a 1-based column of a source line: see src/expr's findOperandAt. */
+  hover(line: string, column: number, options?: EvaluateOptions): HoverAnswer | undefined;
+  readMemory(at: SpaceAddress, length: number): MemoryRead;
+  /** The number of bytes written; stops at the first unwritable one. */
+  writeMemory(at: SpaceAddress, bytes: Uint8Array): Answer<number>;
+  /** `count` instructions from `offset` instructions before or after `address`; always that many. */
+  disassemble(address: bigint, offset: number, count: number): readonly DisassembledLine[];
+  /** `name` or `name+0x8`; undefined far from every symbol. */
+  symbolOf(address: bigint): string | undefined;
+  /** `gpa:0x5000`, `0x7c00` (linear), `hpa:…`. */
+  parseReference(text: string): SpaceAddress | undefined;
+  formatReference(at: SpaceAddress): string;
+}
+
+export interface HoverAnswer {
+  readonly expression: string;
+  /** 1-based columns, end exclusive. */
+  readonly start: number;
+  readonly end: number;
+  readonly evaluation: Evaluation;
+  /** The chain of the operand's own address, or of the value where that is a mapped address. */
+  readonly translation?: TranslateAnswer;
+}

@@ -1,0 +1,108 @@
+/**
+ * The chain of an address as the session computes it: protocol/translation.ts with bigints where that has hex strings.
+ * wire/ encodes one into the other, and the compiler checks that they agree.
+ */
+import type { Space } from '../base/address';
+
+export type Walker = 'cpu' | 'kvm' | 'host' | 'vmm';
+export type WalkMode = 'non-root' | 'root' | 'kernel' | 'user';
+
+export interface ChainRights {
+  readonly r: boolean;
+  readonly w: boolean;
+  readonly x: boolean;
+  /** From CPL 3. */
+  readonly user: boolean;
+}
+
+/** One table entry loaded. */
+export interface ChainStep {
+  readonly level: number;
+  readonly name: string;
+  readonly index: number;
+  readonly entryAddress: bigint;
+  readonly space: Space;
+  readonly entryHpa?: bigint;
+  readonly entry: bigint;
+  readonly flags: readonly string[];
+  readonly target?: bigint;
+  readonly problem?: string;
+  readonly nested: readonly ChainStep[];
+}
+
+export interface WalkStage {
+  readonly stage: 'guest' | 'shadow' | 'ept' | 'npt' | 'host';
+  readonly who: Walker;
+  readonly mode: WalkMode;
+  readonly from: Space;
+  readonly to: Space;
+  readonly input?: bigint;
+  readonly output?: bigint;
+  readonly root?: { readonly name: string; readonly value: bigint };
+  readonly pageSize?: number;
+  readonly rights?: ChainRights;
+  readonly references?: number;
+  readonly steps: readonly ChainStep[];
+}
+
+export interface MemslotStage {
+  readonly stage: 'memslot';
+  readonly who: Walker;
+  readonly mode: WalkMode;
+  readonly from: Space;
+  readonly to: Space;
+  readonly input?: bigint;
+  readonly output?: bigint;
+  readonly slot?: number;
+  readonly base?: bigint;
+  readonly size?: bigint;
+  readonly hva?: bigint;
+  readonly readOnly?: boolean;
+  readonly rights?: ChainRights;
+}
+export type Stage = WalkStage | MemslotStage;
+
+export interface ChainFailure {
+  readonly stage: Stage['stage'];
+  readonly level?: number;
+  readonly reason: string;
+  readonly event?: string;
+  readonly explanation?: string;
+}
+
+export interface Chain {
+  readonly ok: boolean;
+  readonly gva?: bigint;
+  readonly gpa?: bigint;
+  readonly hva?: bigint;
+  readonly hpa?: bigint;
+  readonly rights: ChainRights;
+  readonly references: number;
+  readonly tlb: { readonly hit: boolean; readonly stale: { readonly hpa: bigint; readonly missing: string } | null };
+  readonly stages: readonly Stage[];
+  readonly failure?: ChainFailure;
+}
+
+/** From `hpa` or `hva`: every guest address that leads there. */
+export interface ReverseChain {
+  readonly ok: boolean;
+  readonly gva: readonly bigint[];
+  readonly gpa: readonly bigint[];
+  readonly hva?: bigint;
+  readonly hpa?: bigint;
+  readonly stages: readonly Stage[];
+  readonly failure?: ChainFailure;
+}
+
+export interface TranslateQuery {
+  readonly address: bigint;
+  readonly space: Space;
+  /** Default: a read. */
+  readonly access?: 'r' | 'w' | 'x';
+  /** As from CPL 3; default: the guest's present privilege level. */
+  readonly user?: boolean;
+}
+
+export type TranslateAnswer =
+  | { readonly kind: 'forward'; readonly chain: Chain }
+  | { readonly kind: 'reverse'; readonly chain: ReverseChain };

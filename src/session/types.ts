@@ -1,0 +1,253 @@
+/**
+ * What the debug target shows to those who drive it (the debug adapter, the command line). Everything here is plain, deeply
+ * readonly and structured-cloneable; addresses and register values are bigints, and become hex strings in wire/.
+ */
+import type { Space } from '../base/address';
+
+/** A place in a source file; line and column are 1-based. `file` is spelled as the launch spelled it. */
+export interface Location {
+  readonly file: string;
+  readonly line: number;
+  readonly column?: number;
+}
+
+/** An address together with the space that it is an address of. */
+export interface SpaceAddress {
+  readonly space: Space;
+  readonly value: bigint;
+}
+
+// --- breakpoints ---------------------------------------------------------------------------------------------------------
+
+/** The clauses that every kind of breakpoint may carry, as texts of the condition language (src/expr). */
+export interface BreakClauses {
+  readonly condition?: string;
+  /** `5` or `== 5`: the fifth time; `> 5`, `>= 5`, `< 5`, `<= 5`, `% 5`: as they say, counted over hits whose condition held. */
+  readonly hitCondition?: string;
+  /** Logs instead of stopping; expressions stand in braces. */
+  readonly logMessage?: string;
+}
+export interface SourceBreakpoint extends BreakClauses {
+  readonly line: number;
+}
+export interface InstructionBreakpoint extends BreakClauses {
+  /** Linear address. */
+  readonly address: bigint;
+}
+/** A label, or `exit:NAME` for VM exits of a reason (`exit:*`: of any). */
+export interface FunctionBreakpoint extends BreakClauses {
+  readonly name: string;
+}
+/** `vm-exit`, `ept-violation`, `guest-pf`: see EXCEPTION_FILTERS. */
+export interface ExceptionFilter {
+  readonly filter: FilterName;
+  readonly condition?: string;
+}
+
+/** What the session made of a breakpoint: where it lies, or why it cannot. */
+export interface BreakpointView {
+  readonly id: number;
+  readonly verified: boolean;
+  readonly message?: string;
+  readonly location?: Location;
+  readonly address?: bigint;
+}
+
+export type FilterName = 'vm-exit' | 'ept-violation' | 'guest-pf';
+
+/** The exception filters offered, with what a person reads beside the check box. */
+export const EXCEPTION_FILTERS: readonly {
+  readonly filter: FilterName;
+  readonly label: string;
+  readonly description: string;
+  readonly conditionDescription: string;
+}[] = [
+  {
+    filter: 'vm-exit',
+    label: 'VM exit',
+    description: 'Stops at each VM exit, before the hypervisor handles it.',
+    conditionDescription: 'for example: reason == CPUID || reason == EPT_VIOLATION && gpa >= 0x5000',
+  },
+  {
+    filter: 'ept-violation',
+    label: 'EPT violation',
+    description: 'Stops at EPT violations and EPT misconfigurations.',
+    conditionDescription: 'for example: write && slot == 1',
+  },
+  {
+    filter: 'guest-pf',
+    label: 'Guest #PF',
+    description: 'Stops when a page fault is delivered to the guest. Nothing more exits because of it.',
+    conditionDescription: 'for example: write && !present && address < 0x1000',
+  },
+];
+
+// --- stops ---------------------------------------------------------------------------------------------------------------
+
+export type StopKind =
+  | 'entry'
+  | 'step'
+  | 'pause'
+  | 'breakpoint'
+  | 'instruction-breakpoint'
+  | 'function-breakpoint'
+  | 'vm-exit'
+  | 'ept-violation'
+  | 'guest-pf'
+  | 'triple-fault'
+  | 'internal-error'
+  | 'entry-failure'
+  | 'limit';
+
+/** A VM exit as the VMCS's exit-information fields tell it, decoded. */
+export interface ExitView {
+  /** Number of this exit since the start, from 1. */
+  readonly count: number;
+  /** `EPT_VIOLATION`, … */
+  readonly name: string;
+  readonly reason: number;
+  readonly qualification: bigint;
+  /** The qualification's fields by their names in the manual. */
+  readonly decoded: readonly { readonly name: string; readonly value: string }[];
+  /** Guest RIP (an offset in CS) and the linear address of the instruction. */
+  readonly rip: bigint;
+  readonly linearRip: bigint;
+  readonly gva?: bigint;
+  readonly gpa?: bigint;
+  /** The memslot that holds `gpa`; −1 in a hole. Absent where no GPA is concerned. */
+  readonly slot?: number;
+  /** Guest instructions retired before. */
+  readonly instructions: number;
+  /** In words: what happened, why it exits, and what the hypervisor will do. */
+  readonly why: string;
+}
+
+export interface StopInfo {
+  readonly kind: StopKind;
+  /** One line for a status: `VM exit: EPT_VIOLATION, write, GPA 0x5000`. */
+  readonly title: string;
+  /** For the exception widget: some sentences. */
+  readonly why: string;
+  /** Ids of the breakpoints that were hit. */
+  readonly breakpoints: readonly number[];
+  /** The machine cannot go on from here; it can be inspected. The next run ends the session. */
+  readonly final: boolean;
+  readonly exit?: ExitView;
+}
+
+/** How a run ended; `code` is the exit code of the command line (cli.md), and the debuggee's for an adapter. */
+export interface EndInfo {
+  readonly kind: 'halt' | 'idle' | 'exit-port' | 'triple-fault' | 'limit' | 'entry-failure' | 'internal-error';
+  readonly code: number;
+  readonly rip: bigint;
+  readonly why: string;
+}
+
+export type RunResult =
+  /** The budget is used up; call `run` again after a turn of the event loop. */
+  | { readonly kind: 'running' }
+  | { readonly kind: 'stopped'; readonly stop: StopInfo }
+  | { readonly kind: 'ended'; readonly end: EndInfo };
+
+/** Texts that come out while the guest runs. */
+export interface Output {
+  readonly channel: 'serial' | 'debugcon' | 'log';
+  readonly text: string;
+  readonly location?: Location;
+}
+
+// --- call stack ----------------------------------------------------------------------------------------------------------
+
+export type Actor = 'guest' | 'cpu' | 'kvm' | 'host' | 'vmm';
+
+export interface FrameView {
+  /** Valid until the next run; 0 is the top frame. */
+  readonly id: number;
+  readonly kind: 'guest' | 'hypervisor';
+  /** `handle_ept_violation`, `main+0x12`, `0x7c00`. */
+  readonly name: string;
+  readonly actor: Actor;
+  readonly mode: string;
+  /** Linear address of the instruction; guest frames only. */
+  readonly address?: bigint;
+  readonly location?: Location;
+  /** A hypervisor frame's generated document: get its text by `session.document(id)`. */
+  readonly document?: { readonly id: number; readonly name: string; readonly line: number };
+}
+
+// --- views ---------------------------------------------------------------------------------------------------------------
+
+/**
+ * A node of a view: what the Variables view shows as a row and the trees as an item. Children are asked for by path, a page at
+ * a time. Paths are stable from stop to stop: `guest/0xff/0x28`, `vmcs/guest/GUEST_CR3`, `registers/rax`.
+ */
+export interface ViewNode {
+  readonly path: string;
+  readonly name: string;
+  readonly value: string;
+  /** Its kind, for icons and menus. */
+  readonly kind: 'group' | 'register' | 'field' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range' | 'tlb' | 'text';
+  /** The address that the row is about, for a memory reference and for translating. */
+  readonly address?: SpaceAddress;
+  /** The raw number (entry, register, field). */
+  readonly raw?: bigint;
+  /** What it means, line by line (Markdown-free). */
+  readonly detail?: readonly string[];
+  /** How many children; 0: a leaf. */
+  readonly children: number;
+  /** `setValue` accepts this path. */
+  readonly editable: boolean;
+  /** An expression that evaluates to this row's value. */
+  readonly evaluateName?: string;
+}
+export interface ViewPage {
+  readonly nodes: readonly ViewNode[];
+  readonly total: number;
+}
+
+/** The roots that `session.view` knows, in the order of the Variables scopes. */
+export const VIEW_ROOTS = [
+  { path: 'registers', name: 'Registers', expensive: false },
+  { path: 'flags', name: 'Flags', expensive: false },
+  { path: 'segments', name: 'Segments', expensive: false },
+  { path: 'control', name: 'Control State', expensive: false },
+  { path: 'guest', name: 'Guest Page Tables', expensive: true },
+  { path: 'ept', name: 'EPT', expensive: true },
+  { path: 'host', name: 'Host Page Tables', expensive: true },
+  { path: 'vmcs', name: 'VMCS', expensive: true },
+  { path: 'memslots', name: 'Memslots', expensive: true },
+  { path: 'tlb', name: 'TLB', expensive: true },
+  { path: 'devices', name: 'Devices', expensive: true },
+  { path: 'stats', name: 'Statistics', expensive: true },
+  { path: 'exits', name: 'VM Exits', expensive: true },
+] as const;
+export type ViewRoot = (typeof VIEW_ROOTS)[number]['path'];
+
+// --- values --------------------------------------------------------------------------------------------------------------
+
+export interface Evaluation {
+  /** For a reader: `0x2a = 42`, or a monitor command's lines. */
+  readonly text: string;
+  readonly value?: bigint;
+  /** A memory operand's own address, else the value where it may serve as one. */
+  readonly address?: SpaceAddress;
+  readonly kind: 'register' | 'memory' | 'label' | 'constant' | 'number' | 'boolean' | 'expression' | 'text';
+  readonly symbol?: string;
+}
+
+export interface DisassembledLine {
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+  readonly text: string;
+  readonly valid: boolean;
+  readonly symbol?: string;
+  readonly location?: Location;
+}
+
+/** Bytes read from `address` on, up to the first unreadable one. */
+export interface MemoryRead {
+  readonly address: SpaceAddress;
+  readonly bytes: Uint8Array;
+  /** How many of those asked for lie behind and cannot be read. */
+  readonly unreadable: number;
+}
