@@ -38,7 +38,7 @@ const shared = {
   absWorkingDir: root,
   bundle: true,
   logLevel: 'warning',
-  loader: { '.wasm': 'binary', '.css': 'text' },
+  loader: { '.wasm': 'binary' },
   plugins: [icedX86],
   legalComments: 'none',
 };

@@ -1,0 +1,174 @@
+/** The stages below the chain: each table's walk, entry by entry, with the second-level walks folded into it. */
+import type { MemslotStage, Stage, WalkStage, WalkStep } from '../protocol/translation';
+import { addressSplit } from './chain';
+import { h, number } from './dom';
+import { flagMeaning, SPACE_NAMES, sizeText, stageTitle, stepName, walkerText } from './names';
+
+/** Where each step is drawn, so that the grid can lead there. */
+export type StepElements = WeakMap<WalkStep, HTMLElement>;
+
+/** Remembers what a reader unfolded (or folded away), by a key that holds from stop to stop. */
+export interface Folds {
+  isOpen(key: string): boolean;
+  toggled(key: string, open: boolean): void;
+}
+
+export function stageSection(stage: Stage, folds: Folds, drawn: StepElements): HTMLElement {
+  const { from, to, stage: kind, who, mode } = stage;
+  const body = stage.stage === 'memslot' ? memslot(stage) : walk(stage, folds, drawn);
+  const way = h(
+    'p',
+    { class: 'way' },
+    h('span', { class: from }, SPACE_NAMES[from].short),
+    ' → ',
+    h('span', { class: to }, SPACE_NAMES[to].short),
+    h('span', { class: 'who' }, walkerText(who, mode)),
+  );
+  return section(kind, stageTitle(kind), way, folds, ...body);
+}
+
+/** A part of the drawing that can be folded away; open until a reader folds it. */
+export function section(
+  key: string,
+  title: string,
+  aside: HTMLElement | undefined,
+  folds: Folds,
+  ...body: readonly (HTMLElement | undefined | false)[]
+): HTMLElement {
+  const folded = `folded/${key}`;
+  const details = h(
+    'details',
+    { class: `section ${key}`, open: !folds.isOpen(folded) },
+    h('summary', {}, h('h2', {}, title), aside),
+    ...body,
+  );
+  details.addEventListener('toggle', () => folds.toggled(folded, !details.open));
+  return details;
+}
+
+function walk(stage: WalkStage, folds: Folds, drawn: StepElements): (HTMLElement | undefined | false)[] {
+  const { root, steps, output, to, from, pageSize } = stage;
+  return [
+    stage.stage === 'guest' || stage.stage === 'shadow' ? addressSplit(stage) : undefined,
+    h(
+      'ol',
+      { class: 'walk' },
+      root && h('li', { class: 'root' }, h('span', { class: 'name' }, root.name), number(root.value)),
+      ...steps.map((step, index) => stepItem(stage, step, folds, drawn, `${stage.stage}/${index}`)),
+      output !== undefined &&
+        h(
+          'li',
+          { class: `result ${to}` },
+          h('span', { class: 'name' }, SPACE_NAMES[to].short),
+          number(output, to),
+          pageSize !== undefined && h('span', { class: 'note' }, `${sizeText(pageSize)} page`),
+        ),
+    ),
+    steps.length === 0 &&
+      h('p', { class: 'note' }, `No tables to walk: the ${SPACE_NAMES[from].short} is the ${SPACE_NAMES[to].short}.`),
+  ];
+}
+
+function stepItem(stage: WalkStage, step: WalkStep, folds: Folds, drawn: StepElements, key: string): HTMLElement {
+  const item = h(
+    'li',
+    { class: `step${step.problem ? ' bad' : ''}`, tabindex: -1 },
+    step.nested.length > 0 && nestedWalk(step, folds, drawn, key),
+    entryLine(stage.stage, step),
+  );
+  drawn.set(step, item);
+  return item;
+}
+
+function entryLine(stage: Stage['stage'], step: WalkStep): HTMLElement {
+  return h(
+    'div',
+    { class: 'entry' },
+    h('span', { class: 'name' }, stepName(stage, step), h('span', { class: 'at' }, `[${step.index}]`)),
+    number(step.entry, 'raw'),
+    h('span', { class: 'flags' }, ...step.flags.map(flagChip)),
+    h(
+      'span',
+      { class: 'where' },
+      `at ${SPACE_NAMES[step.space].short} `,
+      number(step.entryAddress, step.space),
+      step.entryHpa !== undefined && step.space !== 'hpa' && ' = HPA ',
+      step.entryHpa !== undefined && step.space !== 'hpa' && number(step.entryHpa, 'hpa'),
+    ),
+    step.problem && h('span', { class: 'problem' }, `✗ ${step.problem}`),
+  );
+}
+
+export function flagChip(flag: string): HTMLElement {
+  const meaning = flagMeaning(flag);
+  return meaning === undefined
+    ? h('span', { class: 'flag' }, flag)
+    : h('abbr', { class: 'flag', title: meaning }, flag);
+}
+
+function nestedWalk(step: WalkStep, folds: Folds, drawn: StepElements, key: string): HTMLElement {
+  const { nested } = step;
+  const count = nested.length;
+  const failed = nested.some(({ problem }) => problem !== undefined);
+  const details = h(
+    'details',
+    { class: 'nested', open: failed || folds.isOpen(key) },
+    h(
+      'summary',
+      {},
+      `EPT walk of its address`,
+      h('span', { class: 'count' }, `${count} reference${count === 1 ? '' : 's'}`),
+    ),
+    h(
+      'ol',
+      { class: 'walk' },
+      ...nested.map((inner) => {
+        const item = h('li', { class: `step${inner.problem ? ' bad' : ''}`, tabindex: -1 }, entryLine('ept', inner));
+        drawn.set(inner, item);
+        return item;
+      }),
+    ),
+  );
+  details.addEventListener('toggle', () => folds.toggled(key, details.open));
+  return details;
+}
+
+function memslot(stage: MemslotStage): HTMLElement[] {
+  if (stage.slot === undefined)
+    return [
+      h(
+        'p',
+        { class: 'note' },
+        'No memslot covers this address: a hole. An access here leaves the guest as MMIO and goes to the VMM.',
+      ),
+    ];
+  const row = (name: string, ...value: (Node | string)[]): HTMLElement =>
+    h('div', {}, h('dt', {}, name), h('dd', {}, ...value));
+  const rows = [row('slot', `${stage.slot}${stage.readOnly ? ' (read-only)' : ''}`)];
+  if (stage.base !== undefined)
+    rows.push(
+      row(
+        'GPA',
+        number(stage.base, 'gpa'),
+        ...(stage.size === undefined ? [] : [` + ${sizeText(BigInt(stage.size))}`]),
+      ),
+    );
+  if (stage.hva !== undefined) rows.push(row('HVA', number(stage.hva, 'hva')));
+  const { base, hva, input, output } = stage;
+  const sum: HTMLElement[] = [];
+  if (base !== undefined && hva !== undefined && input !== undefined && output !== undefined)
+    sum.push(
+      h(
+        'p',
+        { class: 'sum' },
+        number(input, 'gpa'),
+        ' − ',
+        number(base, 'gpa'),
+        ' + ',
+        number(hva, 'hva'),
+        ' = ',
+        number(output, 'hva'),
+      ),
+    );
+  return [h('dl', { class: 'slot' }, ...rows), ...sum];
+}
