@@ -1,0 +1,93 @@
+import type { Location } from './types';
+
+/** A label with the linear address that it stands for. */
+export interface SymbolAddress {
+  readonly name: string;
+  readonly address: bigint;
+}
+/** A stretch of addresses that one source line gave rise to. */
+export interface LineSpan {
+  readonly file: string;
+  readonly line: number;
+  readonly address: bigint;
+  readonly length: number;
+  readonly code: boolean;
+}
+
+/** The last element whose key is at most `wanted`, of a list sorted by it. */
+function floor<T>(list: readonly T[], wanted: bigint, key: (item: T) => bigint): T | undefined {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const item = list[middle];
+    if (item !== undefined && key(item) <= wanted) low = middle + 1;
+    else high = middle;
+  }
+  return list[low - 1];
+}
+
+/** Source lines and labels by address, and addresses by them. The image never moves, so one table serves the whole session. */
+export class SymbolTable {
+  private readonly labels: readonly SymbolAddress[];
+  private readonly lines: readonly LineSpan[];
+  private readonly byName = new Map<string, bigint>();
+
+  /**
+   * @param symbols labels and constants; `constants` are values that are no addresses
+   * @param end the first address behind the image: nothing is named after a label from there on
+   */
+  constructor(
+    symbols: readonly SymbolAddress[],
+    readonly constants: ReadonlyMap<string, bigint>,
+    lines: readonly LineSpan[],
+    private readonly end: bigint,
+  ) {
+    const order = (a: { address: bigint }, b: { address: bigint }): number => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0);
+    this.labels = [...symbols].sort(order);
+    this.lines = [...lines].sort(order);
+    for (const s of symbols) this.byName.set(s.name, s.address);
+  }
+
+  /** A label's address or a constant's value. */
+  valueOf(name: string): bigint | undefined {
+    return this.byName.get(name) ?? this.constants.get(name);
+  }
+  isLabel(name: string): boolean {
+    return this.byName.has(name);
+  }
+  get names(): readonly string[] {
+    return [...this.byName.keys(), ...this.constants.keys()];
+  }
+
+  /** `name`, or `name+0x8` within the image; undefined where no label lies before. Local labels give way to none. */
+  symbolOf(address: bigint): string | undefined {
+    if (address >= this.end) return undefined;
+    const label = floor(this.labels, address, (s) => s.address);
+    if (label === undefined) return undefined;
+    const distance = address - label.address;
+    return distance === 0n ? label.name : `${label.name}+0x${distance.toString(16)}`;
+  }
+
+  lineAt(address: bigint): LineSpan | undefined {
+    const span = floor(this.lines, address, (l) => l.address);
+    return span && address < span.address + BigInt(span.length) ? span : undefined;
+  }
+  locationOf(address: bigint): Location | undefined {
+    const span = this.lineAt(address);
+    return span && { file: span.file, line: span.line };
+  }
+
+  /** The first code on `line` of `file` or on the next line that has some. */
+  codeAt(file: string, line: number): LineSpan | undefined {
+    let best: LineSpan | undefined;
+    for (const l of this.lines) {
+      if (!l.code || l.file !== file || l.line < line) continue;
+      if (best === undefined || l.line < best.line) best = l;
+    }
+    return best;
+  }
+  codeLines(file: string, from: number, to: number): readonly number[] {
+    return [...new Set(this.lines.filter((l) => l.code && l.file === file && l.line >= from && l.line <= to).map((l) => l.line))].sort((a, b) => a - b);
+  }
+}
