@@ -17,6 +17,14 @@ export interface Address {
 const LOG2: Readonly<Record<RegisterWidth, 0 | 1 | 2 | 3>> = { 8: 0, 16: 1, 32: 2, 64: 3 };
 const GPR_RSP = 4;
 
+/** A read-modify-write destination: its value now, and how to put the new one back. */
+export interface Target {
+  readonly value: number;
+  /** Memory: the write can fault, and comes before flags and registers. */
+  readonly inMemory: boolean;
+  readonly write: (value: number) => void;
+}
+
 /** Intermediate code modes of a block: default operand size of CS and the stack's width. */
 export interface CodeMode {
   readonly bits: 16 | 32 | 64;
@@ -255,6 +263,11 @@ export class Emitter {
         invariant(false, `operand kind ${o.kind} has no plain value`);
     }
   }
+  /** Like `read`, but bits above `width` may be anything: for arithmetic whose result, stores and flags look at the low `width` bits alone. */
+  readLow(i: number, width: RegisterWidth = this.width(i)): number {
+    const o = this.operand(i);
+    return o.kind === 'gpr' && o.shift === 0 ? o.index : this.read(i, width);
+  }
   /** Writes a register or memory operand that is not read. */
   write(i: number, value: number, width: RegisterWidth = this.width(i)): void {
     const o = this.operand(i);
@@ -262,15 +275,27 @@ export class Emitter {
     else if (o.kind === 'memory') this.store(this.address(o.memory, width, true), width, value);
     else invariant(false, `operand kind ${o.kind} cannot be written`);
   }
-  /** Read-modify-write: the value now, and how to put the new one back (before registers and flags are committed). */
-  modify(i: number, width: RegisterWidth = this.width(i)): { readonly value: number; readonly write: (value: number) => void } {
+  /** Read-modify-write: the value now, zero-extended, and how to put the new one back (before registers and flags are committed). */
+  modify(i: number, width: RegisterWidth = this.width(i)): Target {
     const o = this.operand(i);
     if (o.kind === 'memory') {
       const at = this.address(o.memory, width, true);
-      return { value: this.load(at, width, true), write: (v) => this.store(at, width, v) };
+      return { value: this.load(at, width, true), inMemory: true, write: (v) => this.store(at, width, v) };
     }
     invariant(o.kind === 'gpr', 'a read-modify-write operand is register or memory');
-    return { value: this.getGpr(o.index, width, o.shift), write: (v) => this.putGpr(o.index, width, v, o.shift) };
+    return { value: this.getGpr(o.index, width, o.shift), inMemory: false, write: (v) => this.putGpr(o.index, width, v, o.shift) };
+  }
+  /** Like `modify`, with a value whose bits above `width` may be anything. */
+  modifyLow(i: number, width: RegisterWidth = this.width(i)): Target {
+    const o = this.operand(i);
+    if (o.kind !== 'gpr' || o.shift !== 0) return this.modify(i, width);
+    return { value: o.index, inMemory: false, write: (v) => this.putGpr(o.index, width, v) };
+  }
+  /** Commits a result and its flags: memory first (it can fault); a register last (the flags may still read its old value). */
+  commit(target: Target, result: number, flags: () => void): void {
+    if (target.inMemory) target.write(result);
+    flags();
+    if (!target.inMemory) target.write(result);
   }
 
   // ---- stack
@@ -336,6 +361,14 @@ export class Emitter {
   /** Calls a helper with (state, d, a, b): a pure computation on slots that may fault with #DE and the like. */
   help(f: Helper, d: number, a: number = SLOT.ZERO, b: number = SLOT.ZERO): void {
     this.op(UOP.HELP, d, a, b, helperId(f));
+  }
+  /** Calls a helper that has `count` results: they lie in consecutive temporaries, of which the first is returned. `first`: a third input, given in that first one. */
+  helpMany(f: Helper, count: number, a: number = SLOT.ZERO, b: number = SLOT.ZERO, first?: number): number {
+    const d = this.temp();
+    for (let i = 1; i < count; i++) this.temp();
+    if (first !== undefined) this.op(UOP.MOV, d, first, 0);
+    this.help(f, d, a, b);
+    return d;
   }
   /** Calls a system function as the instruction's last act; it ends the block. `a` and `b` are slots it may read. */
   system(f: SystemFunction, a: number = SLOT.ZERO, b: number = SLOT.ZERO): void {
