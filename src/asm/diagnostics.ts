@@ -1,0 +1,79 @@
+import type { Diagnostic, Span } from '../base/diagnostic';
+
+/**
+ * The assembler's error numbers. PW1xx belongs to src/asm; each number means one thing for ever, so that a person can look it up.
+ */
+export const ASM_CODES = {
+  syntax: 'PW100',
+  undefinedSymbol: 'PW101',
+  duplicateSymbol: 'PW102',
+  unknownInstruction: 'PW103',
+  badOperands: 'PW104',
+  operandSize: 'PW105',
+  outOfRange: 'PW106',
+  notConstant: 'PW107',
+  divisionByZero: 'PW108',
+  badDirective: 'PW109',
+  badAddress: 'PW110',
+  tooLarge: 'PW111',
+  fileNotFound: 'PW112',
+  includeDepth: 'PW113',
+  preprocessor: 'PW114',
+  unstable: 'PW115',
+  truncated: 'PW116',
+  sections: 'PW117',
+  badPrefix: 'PW118',
+  wrongMode: 'PW119',
+  userMessage: 'PW120',
+} as const;
+export type AsmCode = keyof typeof ASM_CODES;
+
+/** More than this many of one file help nobody; the rest is counted in a last one. */
+const MAX_DIAGNOSTICS = 500;
+
+/** Collects what is wrong with a source, once per place and message. */
+export class DiagnosticSink {
+  private readonly seen = new Set<string>();
+  private readonly list: Diagnostic[] = [];
+  private dropped = 0;
+  private errors = 0;
+
+  error(code: AsmCode, message: string, span: Span): void {
+    this.add('error', code, message, span);
+  }
+
+  warning(code: AsmCode, message: string, span: Span): void {
+    this.add('warning', code, message, span);
+  }
+
+  /** How many errors so far, also those beyond the limit. */
+  get errorCount(): number {
+    return this.errors;
+  }
+
+  /** In source order: file, line, column. */
+  sorted(file: string): Diagnostic[] {
+    const out = [...this.list].sort((a, b) => {
+      if (a.file !== b.file) return a.file === file ? -1 : b.file === file ? 1 : a.file < b.file ? -1 : 1;
+      const p = a.span?.start;
+      const q = b.span?.start;
+      return (p?.line ?? 0) - (q?.line ?? 0) || (p?.column ?? 0) - (q?.column ?? 0);
+    });
+    if (this.dropped > 0) {
+      out.push({ severity: 'info', code: ASM_CODES.syntax, message: `${this.dropped} more messages are not shown; fix these first`, file });
+    }
+    return out;
+  }
+
+  private add(severity: 'error' | 'warning', code: AsmCode, message: string, span: Span): void {
+    const key = `${span.file}:${span.start.line}:${span.start.column}:${message}`;
+    if (this.seen.has(key)) return;
+    if (severity === 'error') this.errors++;
+    if (this.list.length >= MAX_DIAGNOSTICS) {
+      this.dropped++;
+      return;
+    }
+    this.seen.add(key);
+    this.list.push({ severity, code: ASM_CODES[code], message, file: span.file, span });
+  }
+}

@@ -1,0 +1,101 @@
+import type { QualifyName } from './expression';
+import { parseExpression, TokenCursor } from './expression';
+import { tokenSpan } from './lexer';
+import type { Bits, Body, SectionAttribute } from './statement';
+
+/** Words that begin a directive line. Those without effect on a flat binary are accepted as `nasm -f bin` accepts them. */
+export const DIRECTIVES: ReadonlySet<string> = new Set([
+  'bits', 'use16', 'use32', 'use64', 'org', 'section', 'segment', 'absolute', 'align', 'alignb', 'sectalign', 'default', 'cpu', 'global',
+  'extern', 'required', 'common', 'static', 'float', 'map', 'warning', 'osabi',
+]);
+const PRIMITIVE_ONLY = new Set(['bits', 'org', 'section', 'segment', 'absolute', 'default', 'cpu', 'global', 'extern', 'required', 'common', 'static', 'float', 'map', 'warning']);
+
+/** `[directive …]`: the primitive form, the same without the user-level additions. @throws SyntaxFault */
+export function parsePrimitive(cursor: TokenCursor, qualify: QualifyName): Body {
+  const open = cursor.here();
+  cursor.next();
+  const word = cursor.word();
+  if (word === undefined || !PRIMITIVE_ONLY.has(word)) return cursor.fail('a directive such as `bits 16` is expected inside the brackets');
+  const last = cursor.tokens[cursor.tokens.length - 1];
+  if (last?.text !== ']') return cursor.fail('this `[` has no `]`', open);
+  const inner = new TokenCursor(cursor.tokens.slice(0, -1), tokenSpan(last));
+  inner.index = cursor.index;
+  const body = parseDirectiveLine(inner, qualify, () => cursor.fail('no instruction is expected here'));
+  if (!inner.done) inner.fail(`\`${inner.peek()?.text ?? ''}\` is not expected here`);
+  cursor.index = cursor.tokens.length;
+  return body;
+}
+
+/** Parses the directive at the cursor. @throws SyntaxFault */
+export function parseDirectiveLine(cursor: TokenCursor, qualify: QualifyName, parseBody: (c: TokenCursor) => Body): Body {
+  const word = cursor.word() ?? '';
+  cursor.next();
+  switch (word) {
+    case 'bits':
+      return parseBits(cursor);
+    case 'use16':
+      return { kind: 'bits', bits: 16 };
+    case 'use32':
+      return { kind: 'bits', bits: 32 };
+    case 'use64':
+      return { kind: 'bits', bits: 64 };
+    case 'org':
+      return { kind: 'org', origin: parseExpression(cursor, qualify) };
+    case 'absolute':
+      return { kind: 'absolute', at: parseExpression(cursor, qualify) };
+    case 'section':
+    case 'segment':
+      return parseSection(cursor, qualify);
+    case 'align':
+    case 'alignb': {
+      const boundary = parseExpression(cursor, qualify);
+      const fill = cursor.accept(',') ? parseBody(cursor) : undefined;
+      return { kind: 'align', boundary, reserve: word === 'alignb', fill };
+    }
+    case 'default': {
+      let relative: boolean | undefined;
+      while (!cursor.done) {
+        const setting = cursor.word();
+        if (setting === 'rel' || setting === 'abs') relative = setting === 'rel';
+        else if (setting !== 'bnd' && setting !== 'nobnd') cursor.fail('default takes rel or abs');
+        cursor.next();
+        cursor.accept(',');
+      }
+      return relative === undefined ? { kind: 'none' } : { kind: 'default', relative };
+    }
+    default:
+      // global, extern, cpu, map, warning …: no effect on a flat binary.
+      cursor.index = cursor.tokens.length;
+      return { kind: 'none' };
+  }
+}
+
+function parseBits(cursor: TokenCursor): Body {
+  const t = cursor.next();
+  if (t === undefined || !/^(16|32|64)$/.test(t.text)) return cursor.fail('bits takes 16, 32 or 64', t ? tokenSpan(t) : cursor.lineEnd);
+  return { kind: 'bits', bits: Number(t.text) as Bits };
+}
+
+const PLAIN_ATTRIBUTES = new Set(['progbits', 'nobits', 'exec', 'noexec', 'write', 'nowrite', 'alloc', 'noalloc']);
+const VALUE_ATTRIBUTES = new Set(['align', 'start', 'vstart', 'follows', 'vfollows', 'valign']);
+
+function parseSection(cursor: TokenCursor, qualify: QualifyName): Body {
+  const t = cursor.next();
+  if (t?.kind !== 'word') return cursor.fail('section takes a name, such as .text');
+  const attributes: SectionAttribute[] = [];
+  while (!cursor.done) {
+    const from = cursor.index;
+    const word = cursor.word();
+    if (word === undefined) return cursor.fail('a section attribute such as align=16 or nobits is expected here');
+    cursor.next();
+    if (PLAIN_ATTRIBUTES.has(word)) attributes.push({ name: word, value: undefined, span: cursor.since(from) });
+    else if (VALUE_ATTRIBUTES.has(word)) {
+      cursor.expect('=', `after ${word}`);
+      const name = cursor.peek();
+      const value =
+        word.endsWith('follows') ? (cursor.next()?.text ?? cursor.fail('a section name is expected here', name ? tokenSpan(name) : cursor.lineEnd)) : parseExpression(cursor, qualify);
+      attributes.push({ name: word, value, span: cursor.since(from) });
+    } else cursor.fail(`\`${word}\` is no section attribute; there are align, start, vstart, follows, vfollows, progbits and nobits`, cursor.since(from));
+  }
+  return { kind: 'section', name: t.text, attributes };
+}

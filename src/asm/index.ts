@@ -1,0 +1,151 @@
+import type { Diagnostic, Span } from '../base/diagnostic';
+import { DiagnosticSink } from './diagnostics';
+import { collectDirectives } from './directives';
+import type { Directive } from './directives';
+import { Layout } from './layout';
+import type { LayoutResult } from './layout';
+import { lexFile } from './lexer';
+import { Parser } from './parser';
+import { preprocess } from './preprocess';
+import type { Bits, Statement } from './statement';
+
+export { disassemble } from './disassemble';
+export type { DisassembledInstruction } from './disassemble';
+export { formatListing } from './listing';
+export type { Directive } from './directives';
+
+export interface AssembleOptions {
+  readonly fileName: string;
+  /** The bytes of a file named by %include or incbin, or undefined; `from` is the file that names it. */
+  readonly readFile?: (path: string, from: string) => Uint8Array | undefined;
+  /** Used where the file has no `org`; default 0, as in NASM. */
+  readonly origin?: bigint;
+  /** As `nasm -D`. */
+  readonly defines?: Readonly<Record<string, string>>;
+  /** In bytes; default 64 MiB. */
+  readonly maxImage?: number;
+}
+
+/** A stretch of the image and the source line it comes from (a macro's bytes belong to the line that calls it). */
+export interface LineEntry {
+  readonly file: string;
+  /** 1-based. */
+  readonly line: number;
+  readonly column: number;
+  readonly address: bigint;
+  /** In bytes. */
+  readonly length: number;
+  readonly bits: Bits;
+  readonly kind: 'code' | 'data';
+}
+
+export interface AsmSymbol {
+  readonly name: string;
+  readonly value: bigint;
+  readonly kind: 'label' | 'constant';
+  readonly span: Span;
+  readonly section?: string;
+  readonly followedBy?: 'code' | 'data';
+}
+
+export interface Assembled {
+  /** No errors; warnings may be there. */
+  readonly ok: boolean;
+  readonly image: Uint8Array;
+  /** The address of the image's first byte. */
+  readonly origin: bigint;
+  readonly hasOrg: boolean;
+  readonly firstInstructionBits: Bits | undefined;
+  /** Zero bytes that the program expects after the image. */
+  readonly bss: number;
+  readonly symbols: readonly AsmSymbol[];
+  /** Sorted by address. */
+  readonly lines: readonly LineEntry[];
+  readonly directives: readonly Directive[];
+  /** In source order. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+const DEFAULT_MAX_IMAGE = 64 * 1024 * 1024;
+
+/** Assembles NASM source as `nasm -f bin` does. Never throws for what a source contains: see `diagnostics`. */
+export function assemble(source: string, options: AssembleOptions): Assembled {
+  const sink = new DiagnosticSink();
+  const readFile = options.readFile ?? ((): undefined => undefined);
+  const parser = new Parser({ sink, readBinary: readFile });
+  const files = lexFile(source, options.fileName);
+  const statements: Statement[] = [];
+  for (const line of preprocess(files)) {
+    const s = parser.parse(line);
+    if (s) statements.push(s);
+  }
+  const start = { line: 1, column: 1 };
+  const fileSpan: Span = { file: options.fileName, start, end: start };
+  const maxImage = options.maxImage ?? DEFAULT_MAX_IMAGE;
+  const layout = new Layout(statements, { origin: options.origin ?? 0n, maxImage, fileSpan }).run(sink);
+  const image = joinSections(layout, maxImage, sink, fileSpan);
+  return {
+    ok: sink.errorCount === 0,
+    image,
+    origin: layout.placed.origin,
+    hasOrg: layout.hasOrg,
+    firstInstructionBits: layout.firstInstructionBits,
+    bss: bssAfter(layout, image.length),
+    symbols: symbolsOf(layout),
+    lines: linesOf(layout),
+    directives: collectDirectives(files),
+    diagnostics: sink.sorted(options.fileName),
+  };
+}
+
+function joinSections(layout: LayoutResult, maxImage: number, sink: DiagnosticSink, span: Span): Uint8Array {
+  const { origin, file } = layout.placed;
+  let size = 0n;
+  for (const s of file) {
+    const end = s.placedStart - origin + BigInt(s.offset);
+    if (s.offset > 0 && end > size) size = end;
+  }
+  if (size > BigInt(maxImage)) {
+    sink.error('tooLarge', `the sections span ${size} bytes; ${maxImage} is the most for one image`, span);
+    return new Uint8Array(0);
+  }
+  const image = new Uint8Array(Number(size));
+  for (const s of file) {
+    const bytes = layout.buffers[s.id]?.view();
+    const at = Number(s.placedStart - origin);
+    if (bytes && at >= 0 && at + bytes.length <= image.length) image.set(bytes, at);
+  }
+  return image;
+}
+
+function bssAfter(layout: LayoutResult, imageLength: number): number {
+  const end = layout.placed.origin + BigInt(imageLength);
+  let last = end;
+  for (const s of layout.sections.list) {
+    const stop = s.placedVstart + BigInt(s.offset);
+    if (s.nobits && stop > last) last = stop;
+  }
+  return Number(last - end);
+}
+
+function symbolsOf(layout: LayoutResult): AsmSymbol[] {
+  return layout.symbols.all().map((e) => {
+    let value = e.value.number;
+    for (const t of e.value.terms) if (t.kind === 'section') value += (layout.sections.list[t.section]?.placedVstart ?? 0n) * t.times;
+    const section = e.section === undefined ? undefined : layout.sections.list[e.section]?.name;
+    return {
+      name: e.name, value: BigInt.asUintN(64, value), kind: e.kind, span: e.span,
+      ...(section === undefined ? {} : { section }),
+      ...(e.followedBy === undefined ? {} : { followedBy: e.followedBy }),
+    };
+  });
+}
+
+function linesOf(layout: LayoutResult): LineEntry[] {
+  const lines = layout.lines.map((l): LineEntry => ({
+    file: l.statement.file, line: l.statement.line, column: l.statement.column,
+    address: (layout.sections.list[l.section]?.placedVstart ?? 0n) + BigInt(l.offset),
+    length: l.length, bits: l.bits, kind: l.kind,
+  }));
+  return lines.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+}

@@ -1,0 +1,148 @@
+import type { Span } from '../base/diagnostic';
+
+/**
+ * Tokens of NASM source. A line is the unit: each logical line (physical lines joined by a trailing `\`) becomes one
+ * array of tokens; comments are kept apart, since directives to the debugger live in them.
+ */
+export type TokenKind = 'word' | 'number' | 'float' | 'string' | 'punctuation' | 'preprocessor' | 'parameter' | 'bad';
+
+/** Where a token stands: file, 1-based line, 1-based first column and the column after its end, in UTF-16 units. */
+export interface Token {
+  readonly kind: TokenKind;
+  readonly text: string;
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly end: number;
+  /** White space stood before it: `%define f (x)` is no function-like macro. */
+  readonly spaced: boolean;
+}
+
+export interface Comment {
+  /** The text after the semicolon. */
+  readonly text: string;
+  readonly file: string;
+  readonly line: number;
+  /** The column of the first character of `text`. */
+  readonly column: number;
+}
+
+export interface LogicalLine {
+  readonly tokens: readonly Token[];
+  readonly file: string;
+  /** The first physical line. */
+  readonly line: number;
+  readonly comments: readonly Comment[];
+}
+
+export const tokenSpan = (t: Token): Span => ({
+  file: t.file,
+  start: { line: t.line, column: t.column },
+  end: { line: t.line, column: t.end },
+});
+
+/** From the first token's start to the last one's end. */
+export function tokensSpan(first: Token, last: Token): Span {
+  return { file: first.file, start: { line: first.line, column: first.column }, end: { line: last.line, column: last.end } };
+}
+
+/**
+ * One alternative per kind. Words follow NASM manual 3.1: letters, digits, _ $ # @ ~ . ?; a leading $ marks a name that would
+ * otherwise be reserved. `%` begins a preprocessor word or a macro parameter only where a letter, digit, quote of a context or
+ * another % name follows directly and the caller's position allows it (see below).
+ */
+const TOKEN = new RegExp(
+  [
+    '(?<space>[ \\t\\r\\f\\v]+)',
+    '(?<comment>;.*)',
+    "(?<string>'[^']*'|\"[^\"]*\"|`(?:\\\\.|[^`\\\\])*`)",
+    '(?<unclosed>[\'"`].*)',
+    '(?<float>[0-9][0-9_]*(?:\\.[0-9_]*(?:[eE][+-]?[0-9]+)?|[eE][+-][0-9]+))(?![\\w.])',
+    '(?<number>\\$?[0-9][0-9A-Za-z_]*)',
+    '(?<word>\\$?[\\p{L}_.?@][\\p{L}\\p{N}_$#@~.?]*)',
+    '(?<parameter>%%[\\p{L}_.?@][\\p{L}\\p{N}_$#@~.?]*|%\\$+[\\p{L}_.?@][\\p{L}\\p{N}_$#@~.?]*|%[+-]?[0-9]+|%\\{[^}]*\\}|%!\\w+|%\\?\\??)',
+    '(?<punctuation>\\$\\$|\\$|<=>|<<<|>>>|<<|>>|==|!=|<>|<=|>=|&&|\\|\\||\\^\\^|//|%%|[-+*/%&|^~!<>=?:,(){}\\[\\]#])',
+    '(?<bad>[^])',
+  ].join('|'),
+  'uy',
+);
+const PREPROCESSOR = /[ \t]*(%\s*[A-Za-z]+[A-Za-z0-9]*|%\+)/uy;
+const BLOCK_LIMIT = 10_000;
+
+/** The parameter forms of macros are read only where a line belongs to a macro body; elsewhere `%` is an operator. */
+export interface LexOptions {
+  readonly macroBody?: boolean;
+}
+
+function lexInto(text: string, file: string, line: number, tokens: Token[], comments: Comment[], options: LexOptions): void {
+  let at = 0;
+  let spaced = tokens.length > 0;
+  if (tokens.length === 0) {
+    PREPROCESSOR.lastIndex = 0;
+    const m = PREPROCESSOR.exec(text);
+    if (m?.[1] !== undefined) {
+      const column = m[0].length - m[1].length + 1;
+      const name = m[1].replace(/\s/g, '').toLowerCase();
+      tokens.push({ kind: 'preprocessor', text: name, file, line, column, end: m[0].length + 1, spaced: false });
+      at = m[0].length;
+    }
+  }
+  while (at < text.length) {
+    TOKEN.lastIndex = at;
+    const m = TOKEN.exec(text);
+    const groups = m?.groups;
+    if (!m || !groups) return;
+    const s = m[0];
+    if (groups['parameter'] !== undefined && options.macroBody !== true) {
+      // Outside a macro body `a %1` is a remainder: take the operator alone.
+      const op = s.startsWith('%%') ? '%%' : '%';
+      tokens.push({ kind: 'punctuation', text: op, file, line, column: at + 1, end: at + op.length + 1, spaced });
+      at += op.length;
+      spaced = false;
+      continue;
+    }
+    if (groups['space'] !== undefined) spaced = true;
+    else if (groups['comment'] !== undefined) comments.push({ text: s.slice(1), file, line, column: at + 2 });
+    else {
+      const kind: TokenKind =
+        groups['string'] !== undefined ? 'string'
+        : groups['float'] !== undefined ? 'float'
+        : groups['number'] !== undefined ? 'number'
+        : groups['word'] !== undefined ? 'word'
+        : groups['parameter'] !== undefined ? 'parameter'
+        : groups['punctuation'] !== undefined ? 'punctuation'
+        : 'bad';
+      tokens.push({ kind, text: s, file, line, column: at + 1, end: at + s.length + 1, spaced });
+      spaced = false;
+    }
+    at += s.length;
+  }
+}
+
+/** The tokens of one line of text, for callers that have no file (hover, completion). */
+export function lexLine(text: string, file: string, line: number, options: LexOptions = {}): LogicalLine {
+  const tokens: Token[] = [];
+  const comments: Comment[] = [];
+  lexInto(text, file, line, tokens, comments, options);
+  return { tokens, file, line, comments };
+}
+
+/** Splits a file into logical lines. Linear in its length; never fails (a character that begins no token is a `bad` token). */
+export function lexFile(source: string, file: string): LogicalLine[] {
+  const lines: LogicalLine[] = [];
+  const physical = source.split('\n');
+  for (let i = 0; i < physical.length; i++) {
+    const tokens: Token[] = [];
+    const comments: Comment[] = [];
+    const line = i + 1;
+    for (let joined = 0; ; joined++) {
+      const text = (physical[i] ?? '').replace(/\r$/, '');
+      const continues = text.endsWith('\\') && joined < BLOCK_LIMIT && i + 1 < physical.length;
+      lexInto(continues ? text.slice(0, -1) : text, file, i + 1, tokens, comments, {});
+      if (!continues) break;
+      i++;
+    }
+    if (tokens.length > 0 || comments.length > 0) lines.push({ tokens, file, line, comments });
+  }
+  return lines;
+}

@@ -1,0 +1,241 @@
+import type { Form, OperandPattern } from './forms';
+import { formsOf } from './forms';
+import { ALIASES, BY_MODE, BY_OPERAND_SIZE } from './names';
+import type { Operand } from './operand';
+import type { RegisterInfo } from './registers';
+import { registerOf } from './registers';
+import type { Bits, Prefixes } from './statement';
+import type { Value } from './value';
+import { isSimple } from './value';
+
+/** A form and the operands in its order (which may differ from the written one: `xchg`, `test`, `imul r, imm`). */
+export interface Candidate {
+  readonly form: Form;
+  readonly operands: readonly Operand[];
+}
+
+export type MatchFailure = { readonly code: 'badOperands' | 'operandSize' | 'wrongMode' | 'outOfRange' | 'notConstant'; readonly message: string };
+
+/** Answers whether a short jump reaches, by NASM's rule: the target lies in the same section and within a signed byte. */
+export type ReachesShort = (target: Value, length: number) => boolean;
+
+const signedByte = (n: bigint, width: number): boolean => BigInt.asUintN(Math.min(width, 32), n + 128n) <= 255n;
+
+function immediateFits(p: Extract<OperandPattern, { kind: 'immediate' }>, op: Extract<Operand, { kind: 'immediate' }>): boolean {
+  const { value, size, strict } = op;
+  if (p.one) return size === 0 && !strict && (value.unknown || (isSimple(value) && value.number === 1n));
+  if (p.nibble) return true;
+  if (p.extendsTo === 0) return size === 0 || size === p.width;
+  if (p.width === 8) {
+    if (size === 8) return true;
+    const sized = size === 0 || size === p.extendsTo || (p.extendsTo === 64 && size === 32);
+    return sized && !strict && (value.unknown || (isSimple(value) && signedByte(value.number, p.extendsTo)));
+  }
+  return size === 0 || size === 32 || size === 64;
+}
+
+function registerFits(p: Extract<OperandPattern, { kind: 'register' }>, r: RegisterInfo, form: Form, bits: Bits): boolean {
+  if (p.class !== r.class) return false;
+  if (bits !== 64 && r.number > 7 && r.class !== 'control') return false;
+  return r.number < 16 || form.encoding === 'evex';
+}
+
+/** Sizes that a person writes; tables of other sizes (descriptor-table registers, FPU state) take none. */
+const WRITABLE = new Set([8, 16, 32, 64, 80, 128, 256, 512]);
+
+function memoryFits(p: OperandPattern, op: Extract<Operand, { kind: 'memory' }>, form: Form): boolean {
+  const { address, size } = op;
+  if (p.kind === 'offset') {
+    if (!address.direct) return false;
+  } else if (p.kind === 'memory') {
+    if (p.vector !== address.vector) return false;
+  } else if (p.kind === 'register' && p.memory) {
+    if (address.vector !== undefined) return false;
+  } else {
+    return false;
+  }
+  if (form.pointer === 'far' && (form.operands.length === 1) !== (op.distance === 'far')) return form.operands.length === 2;
+  if (form.pointer === 'near' && op.distance === 'far') return false;
+  const bitsOf = op.decorators.broadcast !== undefined ? form.broadcastBits : form.pointer !== undefined ? form.operandSize : form.memoryBits;
+  if (op.decorators.broadcast !== undefined) {
+    if (form.broadcastBits === 0 || form.broadcastBits * op.decorators.broadcast !== form.memoryBits) return false;
+  }
+  return size === 0 || bitsOf === size || !WRITABLE.has(bitsOf);
+}
+
+function operandFits(p: OperandPattern, op: Operand, form: Form, bits: Bits, reaches: ReachesShort): boolean {
+  switch (op.kind) {
+    case 'register':
+      if (p.kind === 'fixed') return p.name === op.register.name;
+      return p.kind === 'register' && registerFits(p, op.register, form, bits);
+    case 'memory':
+      return memoryFits(p, op, form);
+    case 'immediate':
+      if (p.kind === 'relative') return relativeFits(p, op, form, bits, reaches);
+      return p.kind === 'immediate' && immediateFits(p, op);
+    case 'far':
+      return p.kind === 'far' && (op.size === 0 ? p.width === (bits === 16 ? 16 : 32) : op.size === p.width);
+  }
+}
+
+function relativeFits(
+  p: Extract<OperandPattern, { kind: 'relative' }>, op: Extract<Operand, { kind: 'immediate' }>, form: Form, bits: Bits, reaches: ReachesShort,
+): boolean {
+  if (op.distance === 'far') return false;
+  if (op.size !== 0 && form.operandSize !== 0 && op.size !== form.operandSize) return false;
+  if (op.size === 0 && form.operandSize !== 0 && form.operandSize !== bits) return false;
+  if (!form.hasNear) return true;
+  if (op.distance === 'short') return p.width === 8;
+  if (op.distance === 'near' || op.strict || op.size !== 0) return p.width !== 8;
+  return (p.width === 8) === (form.hasShort && reaches(op.value, 2));
+}
+
+function formFits(form: Form, operands: readonly Operand[], bits: Bits, prefixes: Prefixes, reaches: ReachesShort): boolean {
+  if (form.operands.length !== operands.length || !form.modes.includes(bits)) return false;
+  if (prefixes.encoding !== undefined && prefixes.encoding !== 'rex') {
+    if (form.encoding !== (prefixes.encoding === 'evex' ? 'evex' : 'vex')) return false;
+  }
+  for (let i = 0; i < operands.length; i++) {
+    const p = form.operands[i];
+    const op = operands[i];
+    if (p === undefined || op === undefined || !operandFits(p, op, form, bits, reaches)) return false;
+    if (op.kind === 'register' || op.kind === 'memory') {
+      const d = op.decorators;
+      if (d.mask !== undefined && !form.canMask) return false;
+      if (d.zeroing && !form.canZero) return false;
+      if (d.rounding && !form.canRound) return false;
+      if (d.sae && !d.rounding && !form.canSae) return false;
+    }
+  }
+  return true;
+}
+
+const forced = (prefix: Prefixes['operandSize'], bits: Bits): number => (prefix === 'other' ? (bits === 16 ? 32 : 16) : (prefix ?? 0));
+
+/** Other ways to write the same operands, tried in turn where the written one has no form (NASM accepts all of these). */
+function rewrites(mnemonic: string, operands: readonly Operand[], bits: Bits): (readonly Operand[])[] {
+  const [a, b] = operands;
+  const out: (readonly Operand[])[] = [];
+  if (a && b && operands.length === 2) {
+    if (mnemonic === 'imul' && a.kind === 'register' && b.kind === 'immediate') out.push([a, a, b]);
+    else if (mnemonic === 'test' && a.kind === 'register' && b.kind === 'memory') out.push([b, a]);
+  }
+  if (out.length === 0) out.push(operands);
+  const st = (n: number): Operand[] => {
+    const register = registerOf('st', n);
+    const span = a?.span;
+    return register && span ? [{ kind: 'register', register, size: 0, to: false, decorators: {}, span }] : [];
+  };
+  if (mnemonic.startsWith('f') && operands.length === 1 && a?.kind === 'register' && a.register.class === 'st') {
+    out.push(a.to ? [a, ...st(0)] : [...st(0), a], [a, ...st(0)]);
+  }
+  if (a?.kind === 'register' && operands.length >= 2) out.push([a, ...operands]);
+  if (operands.every((o) => o.kind === 'register')) {
+    const width = a?.kind === 'register' ? a.register.width : 0;
+    if (width !== 0 && width <= bits) out.push([]);
+  }
+  return out;
+}
+
+function tableName(mnemonic: string, bits: Bits, prefixes: Prefixes): string {
+  const size = forced(prefixes.operandSize, bits);
+  if (size === 16 || size === 32 || size === 64) return BY_OPERAND_SIZE[mnemonic]?.[size] ?? mnemonic;
+  return BY_MODE[mnemonic]?.[bits] ?? mnemonic;
+}
+
+/**
+ * The forms that could encode an instruction, in the table's order; the caller takes the shortest, the first of equals.
+ * A missing operand size is an error, unless every candidate agrees.
+ */
+export function candidates(mnemonic: string, operands: readonly Operand[], bits: Bits, prefixes: Prefixes, reaches: ReachesShort): readonly Candidate[] | MatchFailure {
+  const name = tableName(mnemonic, bits, prefixes);
+  const alias = ALIASES[name];
+  const forms = formsOf(name);
+  const special = substitute(mnemonic, operands, bits);
+  for (const ordered of rewrites(mnemonic, special, bits)) {
+    const tries: (readonly Operand[])[] = mnemonic === 'xchg' && ordered.length === 2 ? exchangeOrders(ordered) : [ordered];
+    let found: Candidate[] = tries.flatMap((ops) =>
+      forms.filter((f) => formFits(f, ops, bits, prefixes, reaches)).map((form): Candidate => ({ form, operands: ops })),
+    );
+    if (mnemonic === 'xchg') found = found.filter((c) => !isNopExchange(c, bits));
+    const wanted = alias?.operandSize ?? forced(prefixes.operandSize, bits);
+    if (wanted !== 0) {
+      const exact = found.filter((c) => c.form.operandSize === wanted);
+      if (exact.length > 0) found = exact;
+    }
+    if (found.length > 0) return checkSizes(found, ordered);
+  }
+  return explain(mnemonic, forms, special, bits);
+}
+
+/** Register-to-register xchg: NASM puts the first register into ModRM.reg, so the swapped order goes first. */
+function exchangeOrders(operands: readonly Operand[]): (readonly Operand[])[] {
+  const swapped = [...operands].reverse();
+  return operands[0]?.kind === 'memory' ? [operands] : operands[1]?.kind === 'memory' ? [swapped] : [swapped, operands];
+}
+
+/** `xchg eax, eax` clears the high half of rax in 64-bit mode; its short form would be a nop. */
+const isNopExchange = (c: Candidate, bits: Bits): boolean =>
+  bits === 64 && c.form.operandSize === 32 && c.form.operands.some((p) => p.kind === 'fixed') && c.operands.every((o) => o.kind === 'register' && o.register.name === 'eax');
+
+/**
+ * Operands that NASM encodes as others of the same effect: `mov rax, 5` through eax, and segment moves at the size of the mode,
+ * since those ignore the general register's upper part.
+ */
+function substitute(mnemonic: string, operands: readonly Operand[], bits: Bits): readonly Operand[] {
+  const [a, b] = operands;
+  if (mnemonic !== 'mov' || !a || !b || operands.length !== 2) return operands;
+  const low = (op: Extract<Operand, { kind: 'register' }>, kind: 'r16' | 'r32'): Operand => {
+    const register = registerOf(kind, op.register.number);
+    return register ? { ...op, register } : op;
+  };
+  if (a.kind === 'register' && a.register.class === 'r64' && b.kind === 'immediate' && !b.strict && (b.size === 0 || b.size === 64)) {
+    const small = b.value.unknown || (isSimple(b.value) && b.value.number >= 0n && b.value.number <= 0xffff_ffffn);
+    return small ? [low(a, 'r32'), { ...b, size: 0 }] : operands;
+  }
+  const natural = bits === 16 ? 'r16' : 'r32';
+  const general = (r: RegisterInfo): boolean => r.class === 'r16' || r.class === 'r32' || r.class === 'r64';
+  if (a.kind === 'register' && a.register.class === 'segment' && b.kind === 'register' && general(b.register)) return [a, low(b, natural)];
+  if (b.kind === 'register' && b.register.class === 'segment' && a.kind === 'register' && a.register.class === 'r64') return [low(a, 'r32'), b];
+  return operands;
+}
+
+/** `mov rax, imm` may take the sign-extended 32-bit form only where the value is known to fit. */
+function longImmediateOk(c: Candidate): boolean {
+  const [a, b] = c.operands;
+  const p = c.form.operands[1];
+  if (a?.kind !== 'register' || a.register.class !== 'r64' || b?.kind !== 'immediate' || p?.kind !== 'immediate' || p.extendsTo !== 64 || p.width !== 32) return true;
+  if (b.size === 32) return true;
+  return !b.strict && isSimple(b.value) && b.value.number >= -0x8000_0000n && b.value.number <= 0x7fff_ffffn;
+}
+
+function checkSizes(found: Candidate[], operands: readonly Operand[]): readonly Candidate[] | MatchFailure {
+  const usable = found.some((c) => c.form.operands.some((p) => p.kind === 'immediate' && p.width === 64)) ? found.filter(longImmediateOk) : found;
+  const memory = operands.find((o) => o.kind === 'memory');
+  if (memory?.kind !== 'memory' || memory.size !== 0) return usable;
+  const immediate = operands.find((o) => o.kind === 'immediate');
+  const sizes = new Set(usable.filter((c) => c.form.pointer === undefined && WRITABLE.has(c.form.memoryBits)).map((c) => c.form.memoryBits));
+  if (sizes.size <= 1) return usable;
+  if (immediate?.kind === 'immediate' && immediate.size !== 0 && operands.length === 2) {
+    const bySize = usable.filter((c) => c.form.memoryBits === immediate.size);
+    if (bySize.length > 0) return bySize;
+  }
+  return { code: 'operandSize', message: 'the size of the memory operand is not known; write byte, word, dword or qword before the bracket' };
+}
+
+function explain(mnemonic: string, forms: readonly Form[], operands: readonly Operand[], bits: Bits): MatchFailure {
+  const high = operands.find((o) => o.kind === 'register' && bits !== 64 && (o.register.class === 'r64' || o.register.number > 7) && o.register.class !== 'control');
+  if (high?.kind === 'register') {
+    return { code: 'wrongMode', message: `${high.register.name} exists in 64-bit mode only; put \`bits 64\` before this code` };
+  }
+  if (!forms.some((f) => f.modes.includes(bits))) {
+    const where = [...new Set(forms.flatMap((f) => f.modes))].map((m) => `bits ${m}`).join(' or ');
+    return { code: 'wrongMode', message: `${mnemonic} does not exist in ${bits}-bit mode; it does under ${where}` };
+  }
+  const counts = [...new Set(forms.map((f) => f.operands.length))].sort();
+  if (!counts.includes(operands.length)) {
+    return { code: 'badOperands', message: `${mnemonic} takes ${counts.join(' or ')} operands, not ${operands.length}` };
+  }
+  return { code: 'badOperands', message: `${mnemonic} does not take these operands in ${bits}-bit mode; check their kinds and that their sizes agree` };
+}
+

@@ -1,0 +1,116 @@
+import type { Span } from '../base/diagnostic';
+import type { Expr } from './expression';
+
+/** The parsed form of one line: what the layout passes go over. */
+export type Bits = 16 | 32 | 64;
+
+/** Width in bits of a size keyword. */
+export const SIZE_WORDS: Readonly<Record<string, number>> = {
+  byte: 8, word: 16, dword: 32, long: 32, qword: 64, tword: 80, oword: 128, yword: 256, zword: 512,
+};
+
+/** Decorations in braces: `{k1}`, `{z}`, `{1to8}`, `{rn-sae}`. */
+export interface Decorators {
+  readonly mask?: number;
+  readonly zeroing?: boolean;
+  /** N of {1toN}. */
+  readonly broadcast?: number;
+  readonly rounding?: 'rn' | 'rd' | 'ru' | 'rz';
+  readonly sae?: boolean;
+}
+
+/** One operand as written. Which kind an expression is (register or number) is known only when its value is. */
+export type OperandSyntax =
+  | {
+      readonly kind: 'expression';
+      readonly expr: Expr;
+      readonly size: number;
+      readonly strict: boolean;
+      readonly distance: 'near' | 'far' | 'short' | undefined;
+      readonly to: boolean;
+      readonly decorators: Decorators;
+      readonly span: Span;
+    }
+  | {
+      readonly kind: 'far';
+      readonly selector: Expr;
+      readonly offset: Expr;
+      readonly size: number;
+      readonly span: Span;
+    }
+  | {
+      readonly kind: 'memory';
+      readonly expr: Expr;
+      /** The index written apart, as in `[rax,rcx*2]` of the MPX instructions. */
+      readonly splitIndex: Expr | undefined;
+      readonly size: number;
+      readonly distance: 'near' | 'far' | 'short' | undefined;
+      readonly segment: string | undefined;
+      readonly displacementSize: number;
+      readonly addressSize: number;
+      readonly relative: boolean | undefined;
+      readonly nosplit: boolean;
+      readonly decorators: Decorators;
+      readonly span: Span;
+    };
+
+export interface Prefixes {
+  readonly rep: 'rep' | 'repe' | 'repne' | undefined;
+  readonly lock: boolean;
+  readonly segment: string | undefined;
+  /** o16 o32 o64: 16, 32, 64; osp: the other of 16 and 32. */
+  readonly operandSize: 16 | 32 | 64 | 'other' | undefined;
+  readonly addressSize: 16 | 32 | 64 | 'other' | undefined;
+  readonly wait: boolean;
+  readonly encoding: 'rex' | 'vex' | 'vex2' | 'vex3' | 'evex' | undefined;
+}
+export const NO_PREFIXES: Prefixes = {
+  rep: undefined, lock: false, segment: undefined, operandSize: undefined, addressSize: undefined, wait: false, encoding: undefined,
+};
+
+/** One item of `db` and its kin. */
+export type DataItem =
+  | { readonly kind: 'value'; readonly expr: Expr }
+  | { readonly kind: 'string'; readonly bytes: readonly number[]; readonly span: Span }
+  | { readonly kind: 'float'; readonly text: string; readonly negative: boolean; readonly span: Span }
+  | { readonly kind: 'uninitialized' }
+  | { readonly kind: 'repeat'; readonly count: Expr; readonly items: readonly DataItem[]; readonly width: number };
+
+export interface LabelDefinition {
+  readonly name: string;
+  readonly span: Span;
+}
+
+export type Body =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'instruction'; readonly mnemonic: string; readonly prefixes: Prefixes; readonly operands: readonly OperandSyntax[] }
+  | { readonly kind: 'data'; readonly width: number; readonly items: readonly DataItem[] }
+  | { readonly kind: 'reserve'; readonly width: number; readonly count: Expr }
+  | { readonly kind: 'equ'; readonly value: Expr; readonly far: Expr | undefined }
+  | { readonly kind: 'incbin'; readonly bytes: Uint8Array; readonly skip: Expr | undefined; readonly limit: Expr | undefined }
+  | { readonly kind: 'align'; readonly boundary: Expr; readonly reserve: boolean; readonly fill: Body | undefined }
+  | { readonly kind: 'org'; readonly origin: Expr }
+  | { readonly kind: 'bits'; readonly bits: Bits }
+  | { readonly kind: 'section'; readonly name: string; readonly attributes: readonly SectionAttribute[] }
+  | { readonly kind: 'absolute'; readonly at: Expr }
+  | { readonly kind: 'default'; readonly relative: boolean };
+
+export interface SectionAttribute {
+  readonly name: string;
+  /** `name=value` as an expression, or a name for follows= and vfollows=. */
+  readonly value: Expr | string | undefined;
+  readonly span: Span;
+}
+
+export interface Statement {
+  readonly label: LabelDefinition | undefined;
+  readonly times: Expr | undefined;
+  readonly body: Body;
+  readonly span: Span;
+  /** The span of the mnemonic, for messages about it. */
+  readonly bodySpan: Span;
+  /** The file and line that the debugger shows: the call site where the line comes out of a macro. */
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}

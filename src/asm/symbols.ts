@@ -1,0 +1,63 @@
+import type { Span } from '../base/diagnostic';
+import type { Value } from './value';
+import { UNKNOWN } from './value';
+
+export interface SymbolEntry {
+  readonly name: string;
+  readonly span: Span;
+  readonly kind: 'label' | 'constant';
+  value: Value;
+  /** The pass that last defined it. */
+  pass: number;
+  section: number | undefined;
+  followedBy: 'code' | 'data' | undefined;
+}
+
+/** Labels and constants, with the values of the pass before until the current pass defines them anew. */
+export class SymbolTable {
+  private readonly entries = new Map<string, SymbolEntry>();
+  private pass = 0;
+  /** Whether a value moved in this pass: then another pass is needed. */
+  moved = false;
+
+  beginPass(): void {
+    this.pass++;
+    this.moved = false;
+  }
+
+  /** In the first pass an unseen name may still come; later it is undefined. */
+  lookup(name: string): Value | undefined {
+    const e = this.entries.get(name);
+    if (e) return e.value;
+    return this.pass === 1 ? UNKNOWN : undefined;
+  }
+
+  /** @returns the earlier definition where the name is defined twice in one pass */
+  define(name: string, kind: 'label' | 'constant', value: Value, span: Span, section: number | undefined): SymbolEntry | { duplicate: SymbolEntry } {
+    const old = this.entries.get(name);
+    if (!old) {
+      const e: SymbolEntry = { name, span, kind, value, pass: this.pass, section, followedBy: undefined };
+      this.entries.set(name, e);
+      this.moved = true;
+      return e;
+    }
+    if (old.pass === this.pass) return { duplicate: old };
+    if (!sameValue(old.value, value)) this.moved = true;
+    old.value = value;
+    old.pass = this.pass;
+    old.section = section;
+    return old;
+  }
+
+  all(): readonly SymbolEntry[] {
+    return [...this.entries.values()].filter((e) => e.pass === this.pass);
+  }
+}
+
+function sameValue(a: Value, b: Value): boolean {
+  if (a.number !== b.number || a.unknown !== b.unknown || a.terms.length !== b.terms.length) return false;
+  return a.terms.every((t, i) => {
+    const u = b.terms[i];
+    return u !== undefined && t.kind === 'section' && u.kind === 'section' && t.section === u.section && t.times === u.times;
+  });
+}
