@@ -1,5 +1,37 @@
-import type * as vscode from 'vscode';
+/** Activation: what the extension registers with VS Code. */
+import * as vscode from 'vscode';
+import { registerCommands } from './commands';
+import { ConfigurationProvider, DEBUG_TYPE, OpenFileConfigurations } from './configuration';
+import { registerHover } from './hover';
+import { startLanguageClient } from './language-client';
+import { SessionTracker } from './session';
+import { TableTree } from './table-tree';
+import { TranslationView } from './translation-view';
 
-export function activate(_context: vscode.ExtensionContext): void {}
+let stopLanguageClient: (() => Promise<void>) | undefined;
 
-export function deactivate(): void {}
+export function activate(context: vscode.ExtensionContext): void {
+  const tracker = new SessionTracker();
+  const view = new TranslationView(context.extensionUri, tracker);
+  const trees = [
+    new TableTree('guest', 'pagewalk.guestTables', tracker),
+    new TableTree('ept', 'pagewalk.ept', tracker),
+    new TableTree('memslots', 'pagewalk.memslots', tracker),
+  ];
+  const { Initial, Dynamic } = vscode.DebugConfigurationProviderTriggerKind;
+  context.subscriptions.push(
+    tracker,
+    view,
+    ...trees,
+    registerHover(tracker),
+    registerCommands(view, trees),
+    vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(), Initial),
+    vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new OpenFileConfigurations(), Dynamic),
+  );
+  const client = startLanguageClient(context, tracker);
+  stopLanguageClient = () => client.stop();
+}
+
+export function deactivate(): Promise<void> | undefined {
+  return stopLanguageClient?.();
+}

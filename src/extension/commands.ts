@@ -1,0 +1,86 @@
+/** The commands that are not a view's own. */
+import * as vscode from 'vscode';
+import { SPACES, type Space } from '../base/address';
+import type { TreeNode } from '../protocol/messages';
+import { configurationFor } from './configuration';
+import { guestFile } from './guest-files';
+import type { TableTree, TreeItem } from './table-tree';
+import type { TranslationView } from './translation-view';
+
+/** Exit reasons worth offering by name (SDM vol. 3, appendix C); any other may be typed into Function Breakpoints. */
+const EXIT_REASONS = [
+  { label: 'EPT_VIOLATION', description: 'a guest physical address has no EPT entry that allows the access' },
+  { label: 'EPT_MISCONFIG', description: 'an EPT entry is malformed: how KVM marks MMIO' },
+  { label: 'IO_INSTRUCTION', description: 'IN, OUT, INS, OUTS' },
+  { label: 'CR_ACCESS', description: 'MOV to or from a control register' },
+  { label: 'CPUID', description: 'CPUID always exits' },
+  { label: 'MSR_READ', description: 'RDMSR' },
+  { label: 'MSR_WRITE', description: 'WRMSR' },
+  { label: 'HLT', description: 'the guest halts' },
+  { label: 'INVLPG', description: 'where it is intercepted' },
+  { label: 'VMCALL', description: 'a hypercall' },
+  { label: 'EXCEPTION_NMI', description: 'an exception that the bitmap intercepts, or an NMI' },
+  { label: 'TRIPLE_FAULT', description: 'the guest cannot deliver an exception' },
+] as const;
+
+async function debug(resource: vscode.Uri | undefined, options: vscode.DebugSessionOptions): Promise<void> {
+  const file = guestFile(resource);
+  if (!file) {
+    await vscode.window.showErrorMessage('Open an assembly file to run it as a guest.');
+    return;
+  }
+  await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(file), configurationFor(file), options);
+}
+
+async function breakOnExit(): Promise<void> {
+  const picked = await vscode.window.showQuickPick(EXIT_REASONS, {
+    title: 'Break on VM exit',
+    placeHolder: 'Exit reason',
+  });
+  if (!picked) return;
+  const condition = await vscode.window.showInputBox({
+    title: `Break on ${picked.label}`,
+    prompt: 'Condition, or nothing to stop each time. The Breakpoints view edits it later.',
+    placeHolder: 'write && gpa >= 0x5000',
+  });
+  if (condition === undefined) return;
+  vscode.debug.addBreakpoints([new vscode.FunctionBreakpoint(`exit:${picked.label}`, true, condition || undefined)]);
+}
+
+async function translate(view: TranslationView): Promise<void> {
+  const expression = await vscode.window.showInputBox({
+    title: 'Translate address',
+    prompt: 'An address or expression; gpa:, hva: or hpa: in front names another space than GVA.',
+    placeHolder: 'rsp, table+8, gpa:0x5000',
+  });
+  if (!expression?.trim()) return;
+  const prefixed = /^\s*(gva|gpa|hva|hpa)\s*:\s*(.+)$/i.exec(expression);
+  const space: Space = SPACES.find((each) => each === prefixed?.[1]?.toLowerCase()) ?? 'gva';
+  await view.show(prefixed?.[2] ?? expression.trim(), space);
+}
+
+export function registerCommands(view: TranslationView, trees: readonly TableTree[]): vscode.Disposable {
+  const nodeOf = (item: TreeItem | undefined): TreeNode | undefined => (item?.kind === 'node' ? item.node : undefined);
+  const copy = async (text: string | undefined): Promise<void> => {
+    if (text !== undefined) await vscode.env.clipboard.writeText(text);
+  };
+  const commands: Readonly<Record<string, (...args: never[]) => unknown>> = {
+    'pagewalk.debugFile': (resource?: vscode.Uri) => debug(resource, { noDebug: false }),
+    'pagewalk.runFile': (resource?: vscode.Uri) => debug(resource, { noDebug: true }),
+    'pagewalk.translate': () => translate(view),
+    'pagewalk.translateNode': (item?: TreeItem) => {
+      const address = nodeOf(item)?.address;
+      return address && view.show(address.value, address.space);
+    },
+    'pagewalk.copyAddress': (item?: TreeItem) => copy(nodeOf(item)?.address?.value),
+    'pagewalk.copyValue': (item?: TreeItem) => copy(nodeOf(item)?.value ?? nodeOf(item)?.label),
+    'pagewalk.refresh': () => trees.forEach((tree) => tree.refresh()),
+    'pagewalk.showMore': (tree: TableTree, parent: TreeNode | undefined) => tree.showMore(parent),
+    'pagewalk.breakOnExit': () => breakOnExit(),
+  };
+  return vscode.Disposable.from(
+    ...Object.entries(commands).map(([id, run]) =>
+      vscode.commands.registerCommand(id, run as (...args: unknown[]) => unknown),
+    ),
+  );
+}

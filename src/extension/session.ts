@@ -1,0 +1,91 @@
+/** The debug session that the views are about: where it stands, and typed custom requests to its adapter. */
+import * as vscode from 'vscode';
+import type { RequestName, Requests } from '../protocol/messages';
+import { DEBUG_TYPE } from './configuration';
+
+export type Standing = 'none' | 'running' | 'stopped';
+
+/** The DAP messages that change what the views show. */
+interface AdapterMessage {
+  readonly type?: string;
+  readonly event?: string;
+  readonly command?: string;
+  readonly success?: boolean;
+}
+
+const RESUMING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'stepBack', 'reverseContinue', 'goto', 'restart']);
+const EDITING = new Set(['setVariable', 'setExpression', 'writeMemory']);
+
+/**
+ * Follows every Pagewalk session through its messages, and speaks of the active one. `onDidChange` fires when another session
+ * becomes active, at stops and resumptions, and when a person edited a value or the adapter says that values changed.
+ */
+export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode.Disposable {
+  private readonly standings = new Map<string, Standing>();
+  private readonly changed = new vscode.EventEmitter<void>();
+  private readonly subscriptions: vscode.Disposable[];
+  readonly onDidChange = this.changed.event;
+
+  constructor() {
+    this.subscriptions = [
+      this.changed,
+      vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, this),
+      vscode.debug.onDidChangeActiveDebugSession(() => this.changed.fire()),
+      vscode.debug.onDidChangeActiveStackItem(() => this.changed.fire()),
+      vscode.debug.onDidTerminateDebugSession((session) => this.set(session.id, undefined)),
+    ];
+  }
+
+  dispose(): void {
+    for (const each of this.subscriptions) each.dispose();
+  }
+
+  /** The active session, if it is one of ours. */
+  get session(): vscode.DebugSession | undefined {
+    const session = vscode.debug.activeDebugSession;
+    return session?.type === DEBUG_TYPE ? session : undefined;
+  }
+
+  get standing(): Standing {
+    const { session } = this;
+    return session ? (this.standings.get(session.id) ?? 'running') : 'none';
+  }
+
+  /** The frame that the Call Stack view has selected. */
+  get frameId(): number | undefined {
+    const item = vscode.debug.activeStackItem;
+    return item instanceof vscode.DebugStackFrame && item.session.id === this.session?.id ? item.frameId : undefined;
+  }
+
+  /** Asks the adapter. Rejects with the adapter's message: bad input of a person, or no session that is stopped. */
+  async request<N extends RequestName>(name: N, args: Requests[N]['arguments']): Promise<Requests[N]['reply']> {
+    const { session } = this;
+    if (!session || this.standing !== 'stopped') throw new Error('No guest is stopped.');
+    return (await session.customRequest(name, args)) as Requests[N]['reply'];
+  }
+
+  createDebugAdapterTracker(session: vscode.DebugSession): vscode.DebugAdapterTracker {
+    return {
+      onDidSendMessage: (message: AdapterMessage) => this.follow(session.id, message),
+      onExit: () => this.set(session.id, undefined),
+    };
+  }
+
+  private follow(id: string, { type, event, command = '', success }: AdapterMessage): void {
+    if (type === 'event') {
+      if (event === 'stopped') this.set(id, 'stopped');
+      else if (event === 'continued') this.set(id, 'running');
+      else if (event === 'terminated' || event === 'exited') this.set(id, undefined);
+      else if (event === 'invalidated' || event === 'memory') this.changed.fire();
+    } else if (type === 'response' && success) {
+      if (RESUMING.has(command)) this.set(id, 'running');
+      else if (EDITING.has(command)) this.changed.fire();
+    }
+  }
+
+  private set(id: string, standing: Standing | undefined): void {
+    if (standing === undefined) this.standings.delete(id);
+    else this.standings.set(id, standing);
+    this.changed.fire();
+  }
+}
