@@ -1,0 +1,97 @@
+import type { OptionKey } from '../session/option-table';
+import { OPTION_KEYS, optionSpec } from '../session/option-table';
+
+/** An option that belongs to one command rather than to the table of options that describe a guest. */
+export interface CommandOption {
+  readonly argument: string | undefined;
+  readonly doc: string;
+  readonly values?: readonly string[];
+  /** `-o`. */
+  readonly short?: string;
+}
+
+export interface CommandSpec {
+  readonly name: string;
+  readonly operand: string;
+  readonly summary: string;
+  readonly guestOptions: readonly OptionKey[];
+  readonly options: Readonly<Record<string, CommandOption>>;
+  readonly notes: readonly string[];
+}
+
+const JSON_OPTION: CommandOption = { argument: undefined, doc: 'Print JSON.' };
+const AT_OPTION: CommandOption = { argument: 'LABEL|FILE:LINE|end', doc: 'The moment: before the instruction there is executed for the first time, or the end of the run (default).' };
+const GUEST_KEYS = OPTION_KEYS.filter((key) => !optionSpec(key).output);
+
+const EXIT_NOTES = [
+  'Exit codes: 0 halted, 2 bad input, 4 triple fault, 6 instruction limit, 8 internal error or failed entry,',
+  '70 a fault of pagewalk itself; odd codes are the guest\'s: ((value << 1) | 1) & 0xff of what it wrote to port 0xf4.',
+];
+
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: 'run',
+    operand: 'GUEST',
+    summary: 'Run a guest to its end and report.',
+    guestOptions: OPTION_KEYS,
+    options: { json: { argument: undefined, doc: 'Print one JSON report.' } },
+    notes: EXIT_NOTES,
+  },
+  {
+    name: 'translate',
+    operand: 'GUEST',
+    summary: 'Show the chain GVA → GPA → HVA → HPA of an address.',
+    guestOptions: GUEST_KEYS,
+    options: {
+      address: { argument: '0x…', doc: 'The address (required).' },
+      space: { argument: 'gva|gpa|hva|hpa', doc: 'What it is an address of; default gva.', values: ['gva', 'gpa', 'hva', 'hpa'] },
+      access: { argument: 'r|w|x', doc: 'The access; default r.', values: ['r', 'w', 'x'] },
+      user: { argument: undefined, doc: 'As from CPL 3.' },
+      at: AT_OPTION,
+      json: JSON_OPTION,
+    },
+    notes: ['A probe: no A/D bit is set, no TLB entry filled, nothing faults. A place never reached is exit code 2.'],
+  },
+  {
+    name: 'tables',
+    operand: 'GUEST',
+    summary: 'Print the present entries of a set of page tables.',
+    guestOptions: GUEST_KEYS,
+    options: {
+      of: { argument: 'guest|shadow|ept|npt|host', doc: 'Whose tables (required).', values: ['guest', 'shadow', 'ept', 'npt', 'host'] },
+      at: AT_OPTION,
+      json: JSON_OPTION,
+    },
+    notes: [],
+  },
+  {
+    name: 'trace',
+    operand: 'GUEST',
+    summary: 'Run a guest and print one JSON line for each step of the hypervisor.',
+    guestOptions: GUEST_KEYS,
+    options: {},
+    notes: EXIT_NOTES,
+  },
+  {
+    name: 'compare',
+    operand: 'GUEST',
+    summary: 'Run a guest under several kinds of memory virtualization, side by side.',
+    guestOptions: GUEST_KEYS,
+    options: { json: JSON_OPTION },
+    notes: ['Not built yet.'],
+  },
+  {
+    name: 'asm',
+    operand: 'FILE',
+    summary: 'Assemble a NASM source to a flat image.',
+    guestOptions: [],
+    options: {
+      output: { argument: 'OUT', doc: "Where the image goes; default FILE with .bin for its extension.", short: '-o' },
+      listing: { argument: 'FILE', doc: 'Write a listing.' },
+      json: { argument: undefined, doc: 'Print origin, size, symbols and lines as JSON; no image is written without -o.' },
+    },
+    notes: ['Without `org` the origin is 0, as with nasm.'],
+  },
+];
+
+export const findCommand = (name: string): CommandSpec | undefined => COMMANDS.find((c) => c.name === name);
