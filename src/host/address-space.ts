@@ -1,0 +1,268 @@
+import type { Hpa, Hva } from '../base/address';
+import { alignDown, hpa, hva } from '../base/address';
+import { hex } from '../base/hex';
+import type { Result } from '../base/result';
+import { err, ok } from '../base/result';
+import { FRAME_MASK, PTE_RW } from '../isa/entries';
+import { cost } from './costs';
+import { HostFaults, type HostFaultError } from './fault';
+import type { HostKernel } from './kernel';
+import type { MmuNotifier } from './notifier';
+import { HostPageTables, ROOT_LEVEL, levelShift, levelSize, type Leaf } from './page-tables';
+import { hostStep, type Work } from './step';
+import { readTable, type TableEntryView, type TableRef } from './table-view';
+import { BACKING_SIZE, READ_WRITE, VmaSet, type Backing, type Protection, type Vma } from './vma';
+
+/** A user page found or faulted in: what get_user_pages gives its caller. */
+export interface UserPage {
+  /** The 4 KiB frame that holds the HVA. */
+  readonly frame: Hpa;
+  /** log2 of the host page's size: 12, 21 or 30. */
+  readonly pageShift: number;
+  readonly writable: boolean;
+}
+
+/** Where an HVA leads now, without faulting anything in. */
+export interface HostLookup {
+  readonly hpa: Hpa;
+  readonly pageShift: number;
+  readonly writable: boolean;
+}
+
+export interface MmapRequest {
+  /** MAP_FIXED_NOREPLACE: exactly here. Otherwise the first fit at or above `hint`. */
+  readonly at?: Hva;
+  readonly hint?: Hva;
+  readonly protection?: Protection;
+  readonly backing?: Backing;
+  readonly name: string;
+}
+
+/** One process of the host: VMAs, and page tables in host memory that are filled on demand. */
+export class AddressSpace {
+  readonly tables: HostPageTables;
+  private readonly areas = new VmaSet();
+  private readonly notifiers: MmuNotifier[] = [];
+  private readonly faults: HostFaults;
+  /** mmu_invalidate_seq of KVM: counts changes of the tables that notifiers were told of. */
+  private changes = 0;
+
+  /** @param root a zeroed frame for the top-level table */
+  private constructor(
+    private readonly kernel: HostKernel,
+    root: Hpa,
+    private readonly places: Map<Hva, Hpa>,
+  ) {
+    this.tables = new HostPageTables(kernel.memory, kernel.frames, root);
+    this.faults = new HostFaults(kernel, this.tables, this.areas, this.places);
+  }
+
+  /**
+   * A new process. `placements` (page HVA → frame HPA) are reserved before anything else takes a frame; each page gets its frame when it is first touched.
+   * Fails where a frame lies outside host memory or is asked for twice.
+   */
+  static create(kernel: HostKernel, placements: readonly { readonly hva: Hva; readonly hpa: Hpa }[] = []): Result<AddressSpace, string> {
+    const places = new Map<Hva, Hpa>();
+    for (const p of placements) {
+      const page = alignDown(p.hva, 4096n);
+      const frame = alignDown(p.hpa, 4096n);
+      if ((p.hva ^ p.hpa) & 0xfffn) return err(`place ${hex(p.hva)} ${hex(p.hpa)}: the two addresses differ within a page`);
+      if (places.has(page)) return err(`place ${hex(p.hva)} ${hex(p.hpa)}: the page at ${hex(page)} is placed twice`);
+      if (!kernel.memory.contains(frame, 4096)) return err(`place ${hex(p.hva)} ${hex(p.hpa)}: no host memory at ${hex(frame)}`);
+      if (!kernel.frames.reserve(frame)) return err(`place ${hex(p.hva)} ${hex(p.hpa)}: the frame is already in use`);
+      places.set(page, frame);
+    }
+    const root = kernel.frames.allocate();
+    return root === undefined ? err('host memory is exhausted') : ok(new AddressSpace(kernel, root, places));
+  }
+
+  /** What CR3 holds while this process runs. */
+  get cr3(): Hpa {
+    return this.tables.root;
+  }
+  get changeCount(): number {
+    return this.changes;
+  }
+  vmas(): readonly Vma[] {
+    return this.areas.all;
+  }
+  rootTable(): TableRef {
+    return { kind: 'host', level: ROOT_LEVEL, table: this.tables.root, start: 0n };
+  }
+  readTable(ref: TableRef): readonly TableEntryView[] {
+    return readTable(this.kernel.memory, ref);
+  }
+  register(notifier: MmuNotifier): void {
+    this.notifiers.push(notifier);
+  }
+
+  /** Reserves address space; no frame is touched until somebody faults. `length` in bytes. */
+  mmap(length: bigint, request: MmapRequest): Result<Vma, string> {
+    const backing = request.backing ?? '4k';
+    const size = BACKING_SIZE[backing];
+    if (length <= 0n || length % size !== 0n) return err(`${request.name}: ${hex(length)} bytes are no whole number of ${backing} pages`);
+    const start = request.at ?? this.areas.gap(request.hint ?? hva(0x1_0000n), length, size > 0x20_0000n ? size : 0x20_0000n);
+    const end = hva(start + length);
+    if (start % size !== 0n) return err(`${request.name}: ${hex(start)} is not aligned to ${backing} pages`);
+    if (end <= start || end > USER_END) return err(`${request.name}: ${hex(start)} and ${hex(length)} bytes leave user space, which ends at ${hex(USER_END)}`);
+    const clash = this.areas.overlapping(start, end)[0];
+    if (clash) return err(`${request.name}: ${hex(start)}-${hex(end)} overlaps ${clash.name} at ${hex(clash.start)}-${hex(clash.end)}`);
+    const vma: Vma = { start, end, protection: request.protection ?? READ_WRITE, backing, name: request.name };
+    this.areas.insert(vma);
+    return ok(vma);
+  }
+
+  /** Takes the range away: notifiers drop what they derived, frames go back to the kernel. Fails where a bound would cut a huge page. */
+  munmap(start: Hva, end: Hva): Result<void, string> {
+    return this.change(start, end, () => {
+      this.eachLeaf(start, end, (at, leaf) => {
+        this.tables.update(at, leaf, 0n);
+        this.places.delete(at);
+        this.kernel.frames.free(hpa(leaf.entry & FRAME_MASK), Number(levelSize(leaf.level) >> 12n));
+      });
+      this.areas.replace(start, end, () => undefined);
+    });
+  }
+
+  /** Changes the protection; a right taken away is taken from the page tables too, one given is left to the next fault. */
+  mprotect(start: Hva, end: Hva, protection: Protection): Result<void, string> {
+    return this.change(start, end, () => {
+      this.areas.replace(start, end, (piece) => ({ ...piece, protection }));
+      this.eachLeaf(start, end, (at, leaf) => {
+        if (!protection.write) this.tables.update(at, leaf, leaf.entry & ~PTE_RW);
+      });
+    });
+  }
+
+  /** Where `address` leads now. Reads tables, changes nothing. */
+  lookup(address: Hva): HostLookup | undefined {
+    const { leaf } = this.tables.descend(address);
+    if (!leaf) return undefined;
+    const size = levelSize(leaf.level);
+    return {
+      hpa: hpa((leaf.entry & FRAME_MASK & ~(size - 1n)) | (address & (size - 1n))),
+      pageShift: levelShift(leaf.level),
+      writable: (leaf.entry & PTE_RW) !== 0n,
+    };
+  }
+
+  /** handle_mm_fault: what the host kernel does about a fault of this process. */
+  handleFault(address: Hva, write: boolean): Work<Result<void, HostFaultError>> {
+    return this.faults.handle(address, write);
+  }
+
+  /**
+   * get_user_page_fast_only: the descent alone. Present and, for a write, writable; else undefined, and the caller takes the slow way.
+   */
+  *getUserPageFast(address: Hva, write: boolean): Work<UserPage | undefined> {
+    const { reads, leaf } = this.tables.descend(address);
+    const writable = leaf !== undefined && (leaf.entry & PTE_RW) !== 0n;
+    const usable = leaf !== undefined && (!write || writable);
+    yield hostStep(
+      'gup_fast',
+      leaf === undefined
+        ? `walks the host page tables: no entry for HVA ${hex(address)} at level ${reads.length === 0 ? ROOT_LEVEL : ROOT_LEVEL + 1 - reads.length}`
+        : usable
+          ? `walks the host page tables: HVA ${hex(address)} is in a ${PAGE_NAME[leaf.level]} host page`
+          : `walks the host page tables: the entry for HVA ${hex(address)} is read-only`,
+      cost('gup') + cost('tableReference', reads.length),
+      { addresses: { hva: address }, reads },
+    );
+    if (leaf === undefined || !usable) return undefined;
+    const found = this.lookup(address);
+    return found && { frame: alignDown(found.hpa, 4096n), pageShift: found.pageShift, writable };
+  }
+
+  /** get_user_pages_unlocked: faults the page in where needed. */
+  *getUserPage(address: Hva, write: boolean): Work<Result<UserPage, HostFaultError>> {
+    const fault = yield* this.handleFault(address, write);
+    if (!fault.ok) return fault;
+    const page = yield* this.getUserPageFast(address, write);
+    return page ? ok(page) : err({ kind: 'no-access', address });
+  }
+
+  /** The process stores bytes, faulting pages in as a store would. */
+  *write(address: Hva, bytes: Uint8Array): Work<Result<void, HostFaultError>> {
+    for (let done = 0; done < bytes.length; ) {
+      const at = hva(address + BigInt(done));
+      const found = yield* this.resolve(at, true);
+      if (!found.ok) return found;
+      const n = Math.min(bytes.length - done, 4096 - Number(at & 0xfffn));
+      this.kernel.memory.write(found.value, bytes.subarray(done, done + n));
+      done += n;
+    }
+    return ok(undefined);
+  }
+
+  /** The process loads bytes, faulting pages in as a load would. */
+  *read(address: Hva, length: number): Work<Result<Uint8Array, HostFaultError>> {
+    const out = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const at = hva(address + BigInt(done));
+      const found = yield* this.resolve(at, false);
+      if (!found.ok) return found;
+      const n = Math.min(length - done, 4096 - Number(at & 0xfffn));
+      out.set(this.kernel.memory.read(found.value, n), done);
+      done += n;
+    }
+    return ok(out);
+  }
+
+  /** The HPA that holds `address`, faulted in where needed. */
+  *resolve(address: Hva, write: boolean): Work<Result<Hpa, HostFaultError>> {
+    let found = this.lookup(address);
+    if (!found || (write && !found.writable)) {
+      const fault = yield* this.handleFault(address, write);
+      if (!fault.ok) return fault;
+      found = this.lookup(address);
+    }
+    return found ? ok(found.hpa) : err({ kind: 'no-access', address });
+  }
+
+  save(): AddressSpaceState {
+    return { areas: this.areas.save(), places: [...this.places], changes: this.changes };
+  }
+  restore(s: AddressSpaceState): void {
+    this.areas.restore(s.areas);
+    this.places.clear();
+    for (const [page, frame] of s.places) this.places.set(page, frame);
+    this.changes = s.changes;
+  }
+
+  private change(start: Hva, end: Hva, edit: () => void): Result<void, string> {
+    if ((start | end) & 0xfffn) return err(`${hex(start)}-${hex(end)}: bounds are whole pages`);
+    let cut: Hva | undefined;
+    this.eachLeaf(start, end, (at, leaf) => {
+      if (at < start || at + levelSize(leaf.level) > end) cut = at;
+    });
+    if (cut !== undefined) return err(`${hex(start)}-${hex(end)} cuts the huge page at ${hex(cut)}`);
+    for (const n of this.notifiers) n.invalidateRangeStart(start, end);
+    edit();
+    this.changes++;
+    for (const n of this.notifiers) n.invalidateRangeEnd(start, end);
+    return ok(undefined);
+  }
+
+  /** Visits each leaf that maps a part of the range, with the first HVA it maps. */
+  private eachLeaf(start: Hva, end: Hva, visit: (at: Hva, leaf: Leaf) => void): void {
+    for (let at: bigint = start; at < end; ) {
+      const { leaf, reads } = this.tables.descend(hva(at));
+      // an absent entry at a high level spans its whole range: skip it in one step
+      const level = leaf?.level ?? reads[reads.length - 1]?.level ?? 1;
+      const size = levelSize(level);
+      const first = at & ~(size - 1n);
+      if (leaf) visit(hva(first), leaf);
+      at = first + size;
+    }
+  }
+}
+
+export interface AddressSpaceState {
+  readonly areas: readonly Vma[];
+  readonly places: readonly (readonly [Hva, Hpa])[];
+  readonly changes: number;
+}
+
+/** TASK_SIZE with 4-level tables. */
+const USER_END = 0x7fff_ffff_f000n;
+const PAGE_NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };

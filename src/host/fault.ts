@@ -1,0 +1,135 @@
+import type { Hpa, Hva } from '../base/address';
+import { alignDown } from '../base/address';
+import { hex } from '../base/hex';
+import type { Result } from '../base/result';
+import { err, ok } from '../base/result';
+import { FRAMES_PER_1G, FRAMES_PER_2M } from '../hw/memory/frames';
+import { PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../isa/entries';
+import { cost, type CostName } from './costs';
+import type { HostKernel } from './kernel';
+import { levelSize, type HostPageTables } from './page-tables';
+import { hostStep, type Work } from './step';
+import type { Vma, VmaSet } from './vma';
+
+/** Why the host kernel could not give a page. The first two are SIGSEGV to the process, the last SIGBUS or the OOM killer. */
+export interface HostFaultError {
+  readonly kind: 'no-vma' | 'no-access' | 'no-memory';
+  readonly address: Hva;
+}
+
+/** One sentence for a person. */
+export function describeHostFault(e: HostFaultError): string {
+  switch (e.kind) {
+    case 'no-vma':
+      return `no mapping of the VMM holds HVA ${hex(e.address)}`;
+    case 'no-access':
+      return `the VMM's mapping of HVA ${hex(e.address)} does not allow the access`;
+    case 'no-memory':
+      return `host memory is exhausted: no frame for HVA ${hex(e.address)}`;
+  }
+}
+
+const FN: Readonly<Record<number, string>> = { 1: 'do_anonymous_page', 2: 'do_huge_pmd_anonymous_page', 3: 'hugetlb_no_page' };
+const ZERO_COST: Readonly<Record<number, CostName>> = { 1: 'zeroPage4k', 2: 'zeroPage2m', 3: 'zeroPage1g' };
+const NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };
+
+/**
+ * The host's page-fault handler for anonymous memory (mm/memory.c, mm/huge_memory.c, mm/hugetlb.c). Pages are given zeroed on first touch. A read fault gets
+ * its own writable page as a write fault does: the shared zero page is left out, as mm_forbids_zeropage() has it for some processes.
+ */
+export class HostFaults {
+  constructor(
+    private readonly kernel: HostKernel,
+    private readonly tables: HostPageTables,
+    private readonly areas: VmaSet,
+    private readonly places: ReadonlyMap<Hva, Hpa>,
+  ) {}
+
+  *handle(address: Hva, write: boolean): Work<Result<void, HostFaultError>> {
+    const vma = this.areas.find(address);
+    yield hostStep(
+      'handle_mm_fault',
+      vma ? `finds the VMA ${vma.name} (${hex(vma.start)}-${hex(vma.end)}) for HVA ${hex(address)}` : `finds no VMA for HVA ${hex(address)}`,
+      cost('hostFault'),
+      { addresses: { hva: address } },
+    );
+    if (!vma) return err({ kind: 'no-vma', address });
+    if (!vma.protection.read || (write && !vma.protection.write)) return err({ kind: 'no-access', address });
+
+    const { leaf } = this.tables.descend(address);
+    if (leaf) {
+      // present: at most a right that mprotect has given since
+      if (vma.protection.write && (leaf.entry & PTE_RW) === 0n) {
+        const change = this.tables.update(address, leaf, leaf.entry | PTE_RW | PTE_D);
+        yield hostStep('do_wp_page', `makes the entry for HVA ${hex(address)} writable`, cost('eptEntry'), { addresses: { hva: address }, writes: [change] });
+      }
+      return ok(undefined);
+    }
+    const level = this.chooseLevel(vma, address);
+    const frame = this.allocate(alignDown(address, levelSize(level)), level);
+    if (frame === undefined) {
+      // khugepaged's fallback; hugetlb has none
+      if (vma.backing === 'thp' && level === 2) return yield* this.install(vma, address, 1, this.allocate(alignDown(address, 4096n), 1));
+      return err({ kind: 'no-memory', address });
+    }
+    return yield* this.install(vma, address, level, frame);
+  }
+
+  private *install(vma: Vma, address: Hva, level: number, frame: Hpa | undefined): Work<Result<void, HostFaultError>> {
+    if (frame === undefined) return err({ kind: 'no-memory', address });
+    const page = alignDown(address, levelSize(level));
+    const entry =
+      frame |
+      (PTE_P | PTE_US | PTE_A) |
+      (vma.protection.write ? PTE_RW | PTE_D : 0n) |
+      (vma.protection.exec ? 0n : PTE_XD) |
+      (level > 1 ? PTE_PS : 0n);
+    const mapped = this.tables.map(page, level, entry);
+    if (!mapped.ok) {
+      if (!this.places.has(page)) this.kernel.frames.free(frame, Number(levelSize(level) >> 12n));
+      return err({ kind: 'no-memory', address });
+    }
+    const tables = mapped.value.length - 1;
+    yield hostStep(
+      FN[level] ?? 'do_anonymous_page',
+      `gives HVA ${hex(page)} a zeroed ${NAME[level]} page at HPA ${hex(frame)}` + (tables > 0 ? `, with ${tables} new page table${tables > 1 ? 's' : ''}` : ''),
+      cost(ZERO_COST[level] ?? 'zeroPage4k') + cost('zeroPage4k', tables) + cost('eptEntry', tables + 1),
+      { addresses: { hva: page, hpa: frame }, writes: mapped.value },
+    );
+    return ok(undefined);
+  }
+
+  /** Level of the page to give: hugetlb's own size; a transparent huge page where the aligned 2 MiB lie inside the VMA and nothing smaller is there yet. */
+  private chooseLevel(vma: Vma, address: Hva): number {
+    switch (vma.backing) {
+      case '4k':
+        return 1;
+      case '2m':
+        return 2;
+      case '1g':
+        return 3;
+      case 'thp': {
+        const size = levelSize(2);
+        const start = alignDown(address, size);
+        const fits = start >= vma.start && start + size <= vma.end;
+        return fits && !this.tables.hasTable(address, 2) && !this.placedIn(start, start + size) ? 2 : 1;
+      }
+    }
+  }
+
+  private allocate(page: Hva, level: number): Hpa | undefined {
+    switch (level) {
+      case 1:
+        return this.places.get(page) ?? this.kernel.frames.allocate();
+      case 2:
+        return this.kernel.frames.allocateAligned(FRAMES_PER_2M);
+      default:
+        return this.kernel.frames.allocateAligned(FRAMES_PER_1G);
+    }
+  }
+
+  private placedIn(start: bigint, end: bigint): boolean {
+    for (const page of this.places.keys()) if (page >= start && page < end) return true;
+    return false;
+  }
+}

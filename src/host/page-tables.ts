@@ -1,0 +1,111 @@
+import type { Hpa, Hva } from '../base/address';
+import { hpa } from '../base/address';
+import { invariant } from '../base/assert';
+import type { Result } from '../base/result';
+import { err, ok } from '../base/result';
+import type { FrameAllocator } from '../hw/memory/frames';
+import type { HostMemory } from '../hw/memory/host-memory';
+import { FRAME_MASK, PTE_A, PTE_P, PTE_PS, PTE_RW, PTE_US } from '../isa/entries';
+import type { TableAccess } from './step';
+
+/** Level of the root of a 4-level table. */
+export const ROOT_LEVEL = 4;
+/** Entries in a table. */
+export const TABLE_ENTRIES = 512;
+
+/** log2 of the bytes that one entry at `level` spans: 12, 21, 30, 39. */
+export const levelShift = (level: number): number => 12 + 9 * (level - 1);
+/** Bytes that one entry at `level` spans. */
+export const levelSize = (level: number): bigint => 1n << BigInt(levelShift(level));
+/** Index into the table of `level` for `address` (nine bits). */
+export const levelIndex = (address: bigint, level: number): number => Number((address >> BigInt(levelShift(level))) & 0x1ffn);
+
+/** Flags of the entries above the leaf, as Linux's _PAGE_TABLE: P, R/W, U/S, A (and D, which means nothing there and is left out). */
+const TABLE_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A;
+
+/** Where a descent through the tables ended. */
+export interface Leaf {
+  readonly address: Hpa;
+  readonly entry: bigint;
+  /** 1: 4 KiB, 2: 2 MiB, 3: 1 GiB. */
+  readonly level: number;
+}
+
+export interface Descent {
+  /** Entries read, root first. The last is the leaf, or the entry that was not present. */
+  readonly reads: readonly TableAccess[];
+  readonly leaf: Leaf | undefined;
+}
+
+/**
+ * The page tables of one host process: real 4-level tables (SDM vol. 3, 4.5) in host memory, edited as the kernel's mm/ edits them.
+ * The root's HPA is what CR3 holds while the process runs.
+ */
+export class HostPageTables {
+  constructor(
+    private readonly memory: HostMemory,
+    private readonly frames: FrameAllocator,
+    readonly root: Hpa,
+  ) {}
+
+  /** The software descent that the kernel makes (gup_fast, pte_offset_map): reads entries, changes nothing. */
+  descend(hva: Hva): Descent {
+    const reads: TableAccess[] = [];
+    let table = this.root;
+    for (let level = ROOT_LEVEL; ; level--) {
+      const { address, index } = this.entryAt(table, hva, level);
+      const entry = this.memory.read64(address);
+      reads.push({ table: 'host', level, index, address, value: entry });
+      if ((entry & PTE_P) === 0n) return { reads, leaf: undefined };
+      if (level === 1 || (entry & PTE_PS) !== 0n) return { reads, leaf: { address, entry, level } };
+      table = hpa(entry & FRAME_MASK);
+    }
+  }
+
+  /**
+   * Installs `entry` as the leaf for `hva` at `level`, allocating the tables above it. Writes in the order made; fails when no frame is left for a table
+   * (tables allocated by then stay, empty, as they do in Linux).
+   */
+  map(hva: Hva, level: number, entry: bigint): Result<readonly TableAccess[], 'no-memory'> {
+    const writes: TableAccess[] = [];
+    let table = this.root;
+    for (let l = ROOT_LEVEL; l > level; l--) {
+      const at = this.entryAt(table, hva, l);
+      const current = this.memory.read64(at.address);
+      if ((current & PTE_P) !== 0n) {
+        invariant((current & PTE_PS) === 0n, 'a host page is mapped below no larger page');
+        table = hpa(current & FRAME_MASK);
+        continue;
+      }
+      const child = this.frames.allocate();
+      if (child === undefined) return err('no-memory');
+      writes.push(this.write(at.address, l, at.index, child | TABLE_FLAGS));
+      table = child;
+    }
+    const at = this.entryAt(table, hva, level);
+    writes.push(this.write(at.address, level, at.index, entry));
+    return ok(writes);
+  }
+
+  /** Replaces a leaf found by `descend`. */
+  update(hva: Hva, leaf: Leaf, entry: bigint): TableAccess {
+    return this.write(leaf.address, leaf.level, levelIndex(hva, leaf.level), entry);
+  }
+
+  /** Whether a table hangs where a leaf of `level` would go: then only smaller pages can be mapped there. */
+  hasTable(hva: Hva, level: number): boolean {
+    const { reads, leaf } = this.descend(hva);
+    return leaf === undefined ? reads.some((r) => r.level < level) : leaf.level < level;
+  }
+
+  private entryAt(table: Hpa, hva: Hva, level: number): { address: Hpa; index: number } {
+    const index = levelIndex(hva, level);
+    return { address: hpa(table + BigInt(index * 8)), index };
+  }
+
+  private write(address: Hpa, level: number, index: number, value: bigint): TableAccess {
+    const previous = this.memory.read64(address);
+    this.memory.write64(address, value);
+    return { table: 'host', level, index, address, value, previous };
+  }
+}

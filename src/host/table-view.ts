@@ -1,0 +1,67 @@
+import type { Hpa } from '../base/address';
+import { hpa } from '../base/address';
+import type { HostMemory } from '../hw/memory/host-memory';
+import { EPTE_PS, EPTE_RWX, FRAME_MASK, PTE_P, PTE_PS, epteFlags, pteFlags } from '../isa/entries';
+import { TABLE_ENTRIES, levelSize } from './page-tables';
+
+/** A table that can be opened: where it lies, its level, and the first address it translates. */
+export interface TableRef {
+  readonly kind: 'host' | 'ept';
+  readonly level: number;
+  readonly table: Hpa;
+  /** HVA for host tables, GPA for EPT. */
+  readonly start: bigint;
+}
+
+/** One entry of a table that is not zero. */
+export interface TableEntryView {
+  readonly kind: 'host' | 'ept';
+  readonly level: number;
+  readonly index: number;
+  readonly entryAddress: Hpa;
+  readonly entry: bigint;
+  readonly flags: readonly string[];
+  /** First address that the entry translates, and how many bytes. */
+  readonly start: bigint;
+  readonly size: bigint;
+  readonly present: boolean;
+  readonly leaf: boolean;
+  /** An EPT entry that no hardware accepts, which KVM leaves for MMIO: W and X without R. */
+  readonly mmio: boolean;
+  /** Frame or table that a present entry points to. */
+  readonly target: Hpa | undefined;
+  /** The table below, where there is one. */
+  readonly child: TableRef | undefined;
+}
+
+/** The non-zero entries of one table, in order. Reads memory and changes nothing. */
+export function readTable(memory: HostMemory, ref: TableRef): readonly TableEntryView[] {
+  const out: TableEntryView[] = [];
+  const size = levelSize(ref.level);
+  for (let index = 0; index < TABLE_ENTRIES; index++) {
+    const entryAddress = hpa(ref.table + BigInt(index * 8));
+    const entry = memory.read64(entryAddress);
+    if (entry === 0n) continue;
+    const mmio = ref.kind === 'ept' && (entry & EPTE_RWX) === 6n;
+    const present = !mmio && (ref.kind === 'ept' ? (entry & EPTE_RWX) !== 0n : (entry & PTE_P) !== 0n);
+    const leaf = ref.level === 1 || (entry & (ref.kind === 'ept' ? EPTE_PS : PTE_PS)) !== 0n;
+    const start = ref.start + BigInt(index) * size;
+    const target = present ? hpa(entry & FRAME_MASK & (leaf ? ~(size - 1n) : FRAME_MASK)) : undefined;
+    out.push({
+      kind: ref.kind,
+      level: ref.level,
+      index,
+      entryAddress,
+      entry,
+      flags: ref.kind === 'ept' ? epteFlags(entry, leaf) : pteFlags(entry, leaf, ref.level),
+      start,
+      size,
+      present,
+      leaf,
+      mmio,
+      target,
+      child: present && !leaf && target !== undefined ? { kind: ref.kind, level: ref.level - 1, table: target, start } : undefined,
+    });
+  }
+  return out;
+}

@@ -1,0 +1,83 @@
+/** How guest physical addresses become host ones. Only `ept` is built; the session refuses the others by name. */
+export const MMU_KINDS = ['ept'] as const;
+export type MmuKind = (typeof MMU_KINDS)[number];
+
+export const START_KINDS = ['boot', 'flat16', 'flat32', 'flat64'] as const;
+/** The state a guest starts in (ELF files start as flat32 or flat64, by their class). */
+export type StartKind = (typeof START_KINDS)[number];
+
+export const HOST_PAGES = ['4k', 'thp', '2m', '1g'] as const;
+/** What backs guest RAM on the host: base pages, transparent huge pages, or hugetlbfs pages of one size. */
+export type HostPages = (typeof HOST_PAGES)[number];
+
+/** One range of guest RAM as KVM_SET_USER_MEMORY_REGION will get it. */
+export interface SlotOption {
+  readonly gpa: bigint;
+  /** Bytes, a multiple of 4 KiB. */
+  readonly size: bigint;
+  readonly readonly: boolean;
+}
+
+/** `; @host place HVA HPA`: the page at this HVA of the VMM gets this frame when it is first touched. */
+export interface Placement {
+  readonly hva: bigint;
+  readonly hpa: bigint;
+}
+
+export interface TlbOptions {
+  readonly entries: number;
+  readonly ways: number;
+}
+
+export const DEVICES = ['serial', 'debugcon', 'exit-port'] as const;
+export type DeviceName = (typeof DEVICES)[number];
+
+/** Everything that shapes a machine. Values are checked by Machine.create; strings are parsed above this layer. */
+export interface MachineOptions {
+  readonly mmu: MmuKind;
+  /** Bytes of guest RAM where `slots` is empty: one slot from GPA 0. */
+  readonly memory: bigint;
+  readonly slots: readonly SlotOption[];
+  /** 1; more VCPUs need INIT and SIPI, which need an APIC. */
+  readonly cpus: number;
+  /** Bytes of host physical memory, a multiple of 4 KiB, at most 3 GiB. */
+  readonly hostMemory: number;
+  /** HPA of its first byte. */
+  readonly hostBase: bigint;
+  /** HVA at which the VMM maps guest RAM. */
+  readonly hvaBase: bigint;
+  readonly hostPages: HostPages;
+  /** EPT accessed and dirty flags (EPTP bit 6). */
+  readonly eptAd: boolean;
+  readonly vpid: boolean;
+  /** 'off': no translation is cached. */
+  readonly tlb: TlbOptions | 'off';
+  readonly walkCaches: boolean;
+  readonly placements: readonly Placement[];
+  /** The run ends as `limit` after this many instructions; undefined: never. */
+  readonly maxInstructions: number | undefined;
+  readonly devices: readonly DeviceName[];
+}
+
+export const DEFAULT_OPTIONS: MachineOptions = {
+  mmu: 'ept',
+  memory: 64n << 20n,
+  slots: [],
+  cpus: 1,
+  hostMemory: 1 << 30,
+  hostBase: 0x1_0000_0000n,
+  hvaBase: 0x7f5a_0000_0000n,
+  hostPages: '4k',
+  eptAd: true,
+  vpid: true,
+  tlb: { entries: 1024, ways: 8 },
+  walkCaches: false,
+  placements: [],
+  maxInstructions: undefined,
+  devices: DEVICES,
+};
+
+/** The slots that `options` mean. */
+export function slotsOf(options: MachineOptions): readonly SlotOption[] {
+  return options.slots.length > 0 ? options.slots : [{ gpa: 0n, size: options.memory, readonly: false }];
+}
