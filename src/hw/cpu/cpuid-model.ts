@@ -1,10 +1,196 @@
-/** What a CPU model says it is and how wide its addresses are. One file of models will list more. */
+import { CR4, EFER } from '../../isa/flags';
+
+/** EAX EBX ECX EDX, unsigned. */
+export type CpuidRegisters = readonly [number, number, number, number];
+
+const REG = { eax: 0, ebx: 1, ecx: 2, edx: 3 } as const;
+
+/**
+ * Feature flags by the manual's names: leaf, subleaf, register and bit (SDM vol. 2, CPUID). A model is a set of these names, and whatever depends on a
+ * feature (a CR4 bit, an MSR, an instruction that is #UD without it) asks the model, so that CPUID and behaviour cannot disagree.
+ */
+const FEATURES = {
+  VMX: [1, 0, 'ecx', 5],
+  MONITOR: [1, 0, 'ecx', 3],
+  CX16: [1, 0, 'ecx', 13],
+  PCID: [1, 0, 'ecx', 17],
+  X2APIC: [1, 0, 'ecx', 21],
+  MOVBE: [1, 0, 'ecx', 22],
+  POPCNT: [1, 0, 'ecx', 23],
+  TSC_DEADLINE: [1, 0, 'ecx', 24],
+  XSAVE: [1, 0, 'ecx', 26],
+  RDRAND: [1, 0, 'ecx', 30],
+  HYPERVISOR: [1, 0, 'ecx', 31],
+  FPU: [1, 0, 'edx', 0],
+  VME: [1, 0, 'edx', 1],
+  DE: [1, 0, 'edx', 2],
+  PSE: [1, 0, 'edx', 3],
+  TSC: [1, 0, 'edx', 4],
+  MSR: [1, 0, 'edx', 5],
+  PAE: [1, 0, 'edx', 6],
+  MCE: [1, 0, 'edx', 7],
+  CX8: [1, 0, 'edx', 8],
+  APIC: [1, 0, 'edx', 9],
+  SEP: [1, 0, 'edx', 11],
+  MTRR: [1, 0, 'edx', 12],
+  PGE: [1, 0, 'edx', 13],
+  CMOV: [1, 0, 'edx', 15],
+  PAT: [1, 0, 'edx', 16],
+  PSE36: [1, 0, 'edx', 17],
+  CLFSH: [1, 0, 'edx', 19],
+  FXSR: [1, 0, 'edx', 24],
+  SSE: [1, 0, 'edx', 25],
+  SSE2: [1, 0, 'edx', 26],
+  FSGSBASE: [7, 0, 'ebx', 0],
+  BMI1: [7, 0, 'ebx', 3],
+  SMEP: [7, 0, 'ebx', 7],
+  BMI2: [7, 0, 'ebx', 8],
+  INVPCID: [7, 0, 'ebx', 10],
+  RDSEED: [7, 0, 'ebx', 18],
+  SMAP: [7, 0, 'ebx', 20],
+  UMIP: [7, 0, 'ecx', 2],
+  PKU: [7, 0, 'ecx', 3],
+  LA57: [7, 0, 'ecx', 16],
+  RDPID: [7, 0, 'ecx', 22],
+  LAHF64: [0x8000_0001, 0, 'ecx', 0],
+  SVM: [0x8000_0001, 0, 'ecx', 2],
+  LZCNT: [0x8000_0001, 0, 'ecx', 5],
+  SYSCALL: [0x8000_0001, 0, 'edx', 11],
+  NX: [0x8000_0001, 0, 'edx', 20],
+  PAGE1GB: [0x8000_0001, 0, 'edx', 26],
+  RDTSCP: [0x8000_0001, 0, 'edx', 27],
+  LM: [0x8000_0001, 0, 'edx', 29],
+} as const satisfies Readonly<Record<string, readonly [number, number, keyof typeof REG, number]>>;
+export type CpuFeature = keyof typeof FEATURES;
+
+/** CR4 bits and the feature that makes each writable; bits not listed are reserved. */
+const CR4_FEATURES: readonly (readonly [keyof typeof CR4, CpuFeature])[] = [
+  ['VME', 'VME'], ['PVI', 'VME'], ['TSD', 'TSC'], ['DE', 'DE'], ['PSE', 'PSE'], ['PAE', 'PAE'], ['MCE', 'MCE'], ['PGE', 'PGE'],
+  ['OSFXSR', 'FXSR'], ['OSXMMEXCPT', 'SSE'], ['UMIP', 'UMIP'], ['LA57', 'LA57'], ['VMXE', 'VMX'], ['FSGSBASE', 'FSGSBASE'], ['PCIDE', 'PCID'],
+  ['OSXSAVE', 'XSAVE'], ['SMEP', 'SMEP'], ['SMAP', 'SMAP'], ['PKE', 'PKU'],
+];
+const EFER_FEATURES: readonly (readonly [keyof typeof EFER, CpuFeature])[] = [['SCE', 'SYSCALL'], ['LME', 'LM'], ['LMA', 'LM'], ['NXE', 'NX'], ['SVME', 'SVM']];
+
+/** What a CPU model says it is and how wide its addresses are. */
 export interface CpuidModel {
   readonly name: string;
+  /** Sets vendor-defined behaviour: SYSCALL outside 64-bit mode, null selectors, and the like. */
+  readonly vendor: 'intel' | 'amd';
   /** MAXPHYADDR, 36–52. */
   readonly physicalBits: number;
   /** 48, or 57 with LA57. */
   readonly linearBits: number;
+  has(feature: CpuFeature): boolean;
+  /** Bits of CR4 and EFER that may be set. */
+  readonly cr4Mask: bigint;
+  readonly eferMask: bigint;
   /** EAX EBX ECX EDX of a leaf; unknown leaves answer as the highest basic leaf does (SDM vol. 2, CPUID). */
-  leaf(leaf: number, subleaf: number): readonly [number, number, number, number];
+  leaf(leaf: number, subleaf: number): CpuidRegisters;
 }
+
+/** What a model is made of. */
+export interface CpuDefinition {
+  readonly name: string;
+  readonly vendor: 'intel' | 'amd';
+  /** Up to 48 characters for leaves 80000002–80000004. */
+  readonly brand: string;
+  readonly family: number;
+  readonly model: number;
+  readonly stepping: number;
+  readonly physicalBits: number;
+  readonly linearBits: number;
+  readonly features: readonly CpuFeature[];
+}
+
+const VENDOR_STRING = { intel: 'GenuineIntel', amd: 'AuthenticAMD' } as const;
+
+/** Four ASCII characters as a little-endian register. */
+const chars = (text: string, at: number): number =>
+  (text.charCodeAt(at) | (text.charCodeAt(at + 1) << 8) | (text.charCodeAt(at + 2) << 16) | (text.charCodeAt(at + 3) << 24)) >>> 0;
+
+/**
+ * Leaf 1 EAX (SDM vol. 2, figure 3-6):
+ *
+ *   27        20 19       16 13 12 11    8 7    4 3       0
+ *  | ext. family | ext. model | 0 | family | model | stepping |
+ */
+function signature(d: CpuDefinition): number {
+  const family = d.family >= 15 ? 15 : d.family;
+  const extended = d.family >= 15 ? d.family - 15 : 0;
+  return (extended << 20) | ((d.model >> 4) << 16) | (family << 8) | ((d.model & 15) << 4) | d.stepping;
+}
+
+export function defineCpu(d: CpuDefinition): CpuidModel {
+  const features = new Set<CpuFeature>(d.features);
+  const mask = (table: readonly (readonly [string, CpuFeature])[], positions: Readonly<Record<string, number>>): bigint =>
+    table.reduce((m, [name, feature]) => (features.has(feature) ? m | (1n << BigInt(positions[name] ?? 0)) : m), 0n);
+  const brand = d.brand.padEnd(48, '\0');
+  const maxBasic = 7;
+  const maxExtended = 0x8000_0008;
+
+  const own = (leaf: number): [number, number, number, number] => {
+    const vendor = VENDOR_STRING[d.vendor];
+    switch (leaf) {
+      case 0:
+        return [maxBasic, chars(vendor, 0), chars(vendor, 8), chars(vendor, 4)];
+      case 1:
+        // EBX: one logical processor, initial APIC ID 0
+        return [signature(d), 1 << 16, 0, 0];
+      case 0x8000_0000:
+        return [maxExtended, 0, 0, 0];
+      case 0x8000_0002:
+      case 0x8000_0003:
+      case 0x8000_0004: {
+        const at = (leaf - 0x8000_0002) * 16;
+        return [chars(brand, at), chars(brand, at + 4), chars(brand, at + 8), chars(brand, at + 12)];
+      }
+      case 0x8000_0008:
+        return [d.physicalBits | (d.linearBits << 8), 0, 0, 0];
+      default:
+        return [0, 0, 0, 0];
+    }
+  };
+
+  return {
+    name: d.name,
+    vendor: d.vendor,
+    physicalBits: d.physicalBits,
+    linearBits: d.linearBits,
+    has: (feature) => features.has(feature),
+    cr4Mask: mask(CR4_FEATURES, CR4),
+    eferMask: mask(EFER_FEATURES, EFER),
+    leaf(leaf, subleaf) {
+      let asked = leaf >>> 0;
+      const known = asked <= maxBasic || (asked >= 0x8000_0000 && asked <= maxExtended);
+      if (!known) asked = maxBasic;
+      const out = own(asked);
+      for (const f of features) {
+        const [l, sub, register, bit] = FEATURES[f];
+        if (l === asked && (l !== 7 || sub === subleaf)) out[REG[register]] = ((out[REG[register]] as number) | (1 << bit)) >>> 0;
+      }
+      return out;
+    },
+  };
+}
+
+/**
+ * The default processor: 64-bit integer work and everything about address translation, and nothing that is not there (no x87, SSE, APIC or MTRRs).
+ * Family 6 model 0x5e is a Skylake client, whose paging features these are.
+ */
+export const PAGEWALK_X64: CpuidModel = defineCpu({
+  name: 'pagewalk-x64',
+  vendor: 'intel',
+  brand: 'Pagewalk x86-64',
+  family: 6,
+  model: 0x5e,
+  stepping: 3,
+  physicalBits: 46,
+  linearBits: 48,
+  features: [
+    'VMX', 'CX16', 'PCID', 'MOVBE', 'POPCNT', 'DE', 'PSE', 'TSC', 'MSR', 'PAE', 'CX8', 'SEP', 'PGE', 'CMOV', 'PAT', 'PSE36', 'FSGSBASE', 'SMEP', 'INVPCID',
+    'SMAP', 'UMIP', 'LAHF64', 'LZCNT', 'SYSCALL', 'NX', 'PAGE1GB', 'RDTSCP', 'LM',
+  ],
+});
+
+/** Models by name. */
+export const CPU_MODELS: ReadonlyMap<string, CpuidModel> = new Map([[PAGEWALK_X64.name, PAGEWALK_X64]]);
