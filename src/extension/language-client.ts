@@ -1,5 +1,5 @@
 /** Starts the language server, and keeps its hover silent while a stopped guest has a better one. */
-import * as vscode from 'vscode';
+import type * as vscode from 'vscode';
 import { LanguageClient, TransportKind } from 'vscode-languageclient/node';
 import type { SessionTracker } from './session';
 

@@ -66,6 +66,10 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
 
   createDebugAdapterTracker(session: vscode.DebugSession): vscode.DebugAdapterTracker {
     return {
+      // Resumed from the request on: the adapter's next `stopped` event may come before its response.
+      onWillReceiveMessage: ({ command = '' }: AdapterMessage) => {
+        if (RESUMING.has(command)) this.set(session.id, 'running');
+      },
       onDidSendMessage: (message: AdapterMessage) => this.follow(session.id, message),
       onExit: () => this.set(session.id, undefined),
     };
@@ -77,9 +81,10 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
       else if (event === 'continued') this.set(id, 'running');
       else if (event === 'terminated' || event === 'exited') this.set(id, undefined);
       else if (event === 'invalidated' || event === 'memory') this.changed.fire();
-    } else if (type === 'response' && success) {
-      if (RESUMING.has(command)) this.set(id, 'running');
-      else if (EDITING.has(command)) this.changed.fire();
+    } else if (type === 'response' && !success) {
+      if (RESUMING.has(command)) this.set(id, 'stopped');
+    } else if (type === 'response') {
+      if (EDITING.has(command)) this.changed.fire();
     }
   }
 

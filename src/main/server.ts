@@ -1,5 +1,11 @@
-import { ProposedFeatures, createConnection } from 'vscode-languageserver/node';
+/** The language server as the extension starts it: a process of its own that speaks over Node's channel or stdio. */
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { createConnection, ProposedFeatures } from 'vscode-languageserver/node';
+import { serve } from '../lsp/server';
+import { readIncluded } from '../node/include';
 
-const connection = createConnection(ProposedFeatures.all);
-connection.onInitialize(() => ({ capabilities: {} }));
-connection.listen();
+serve(createConnection(ProposedFeatures.all), {
+  pathOf: (uri) => (uri.startsWith('file:') ? fileURLToPath(uri) : uri),
+  uriOf: (path) => (/^[a-z][a-z0-9+.-]+:/i.test(path) ? path : pathToFileURL(path).toString()),
+  readFile: readIncluded,
+});

@@ -1,0 +1,28 @@
+/** Reads the files that a guest names (%include, incbin, modules): only below the folders that its user opened. */
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
+
+/** An included file larger than this is refused: it could not be part of an image anyway. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/** Whether `path` lies in `folder`, links resolved. */
+function isInside(path: string, folder: string): boolean {
+  const way = relative(folder, path);
+  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+/**
+ * The bytes of `path` as `from` names it (relative to the folder of `from`), or undefined where it does not exist, is no
+ * ordinary file, is too large, or leads out of `folders`. Without folders, the folder of `from` itself is the limit.
+ */
+export function readIncluded(path: string, from: string, folders: readonly string[] = []): Uint8Array | undefined {
+  try {
+    const target = realpathSync(resolve(dirname(from), path));
+    const limits = (folders.length > 0 ? folders : [dirname(from)]).map((folder) => realpathSync(folder));
+    if (!limits.some((folder) => isInside(target, folder))) return undefined;
+    const status = statSync(target);
+    return status.isFile() && status.size <= MAX_BYTES ? readFileSync(target) : undefined;
+  } catch {
+    return undefined; // missing or unreadable: the assembler reports it where it is named
+  }
+}
