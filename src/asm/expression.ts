@@ -44,6 +44,8 @@ const LEVELS: readonly Readonly<Record<string, BinaryOp>>[] = [
 
 /** Deeper nesting is refused, so that hostile input cannot exhaust the stack. */
 const MAX_DEPTH = 200;
+/** A chain `a+b+c…` nests to the left; longer chains in one line are refused for the same reason. */
+const MAX_OPERATORS = 2000;
 
 /** What was wrong, and where. Thrown inside the parser only; the statement parser turns it into a diagnostic. */
 export class SyntaxFault extends Error {
@@ -58,6 +60,8 @@ export class SyntaxFault extends Error {
 /** Walks the tokens of one line. */
 export class TokenCursor {
   index = 0;
+  /** Operators taken on this line so far. */
+  operators = 0;
   constructor(
     readonly tokens: readonly Token[],
     /** Where "something is missing" is reported: the end of the line. */
@@ -147,6 +151,7 @@ function parseBinary(cursor: TokenCursor, qualify: QualifyName, level: number, d
     const op = t?.kind === 'punctuation' ? operators[t.text] : undefined;
     if (op === undefined) return left;
     cursor.next();
+    if (++cursor.operators > MAX_OPERATORS) cursor.fail('this line has too many operators; split it with equ or over several lines');
     const right = parseBinary(cursor, qualify, level + 1, depth);
     left = { kind: 'binary', op, left, right, span: cursor.since(from) };
   }

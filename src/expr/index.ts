@@ -1,0 +1,10 @@
+export type { BinaryOp, Condition, Expr, LoadSize, LogFormat, LogMessage, LogPart, MemoryExpr, UnaryOp } from './ast';
+export { EXPR_CODES } from './ast';
+export { parseCondition, parseExpression, parseLogMessage } from './parse';
+export { evaluate, formatLog, holds, locate } from './evaluate';
+export type { Env, ExprValue, MemoryRequest } from './evaluate';
+export { parseDirective } from './directive';
+export type { DirectiveText, DirectiveWord, ParsedDirective } from './directive';
+export { findOperandAt } from './operand-at';
+export type { OperandAt } from './operand-at';
+export { parseNumber } from './numbers';
