@@ -1,2 +1,71 @@
-process.stderr.write('pagewalk: error PW900: unknown command\n');
-process.exitCode = 2;
+/** The command line on Node: files, standard streams, Ctrl-C. */
+import { readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { runCli } from '../cli/index';
+import type { CliHost } from '../cli/host';
+import { version } from '../../package.json';
+
+const why = (e: unknown): string => {
+  const code = e instanceof Error && 'code' in e ? e.code : undefined;
+  switch (code) {
+    case 'ENOENT':
+      return 'there is no such file';
+    case 'EISDIR':
+      return 'it is a folder';
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission is denied';
+    default:
+      return e instanceof Error ? e.message : String(e);
+  }
+};
+
+/** Writes all of it at once: a run's output must not be lost when the process ends, and a reader that went away ends it quietly. */
+function put(fd: number, text: string | Uint8Array): void {
+  let rest = typeof text === 'string' ? new TextEncoder().encode(text) : text;
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(fd, rest));
+    } catch (e) {
+      const code = e instanceof Error && 'code' in e ? e.code : undefined;
+      if (code === 'EAGAIN') continue;
+      if (code === 'EPIPE') process.exit(0);
+      throw e;
+    }
+  }
+}
+
+let interrupted = false;
+process.on('SIGINT', () => {
+  interrupted = true;
+});
+
+const host: CliHost = {
+  readFile(path) {
+    try {
+      return { ok: true, bytes: readFileSync(path) };
+    } catch (e) {
+      return { ok: false, why: why(e) };
+    }
+  },
+  writeFile(path, content) {
+    try {
+      writeFileSync(path, content);
+      return undefined;
+    } catch (e) {
+      return why(e);
+    }
+  },
+  resolve: (name, from) => resolve(dirname(from), name),
+  stdout: (text) => put(1, text),
+  stderr: (text) => put(2, text),
+  turn: () => new Promise((done) => setImmediate(done)),
+  get interrupted() {
+    return interrupted;
+  },
+  version,
+};
+
+void runCli(process.argv.slice(2), host).then((code) => {
+  process.exitCode = code;
+});

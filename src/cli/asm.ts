@@ -1,0 +1,60 @@
+import { assemble, formatListing } from '../asm/index';
+import type { Assembled } from '../asm/index';
+import { hex } from '../base/hex';
+import type { ParsedArguments } from './arguments';
+import { cliError, formatAll } from './diagnostics';
+import type { CliHost } from './host';
+import { EXIT } from './host';
+
+/** `pagewalk asm FILE [-o OUT] [--listing FILE] [--json]`: assembles as `nasm -f bin` does. */
+export function asmCommand(args: ParsedArguments, host: CliHost): number {
+  const path = args.operand;
+  const file = host.readFile(path);
+  if (!file.ok) {
+    host.stderr(formatAll([cliError('unreadable', `cannot be read: ${file.why}`, path)]));
+    return EXIT.badInput;
+  }
+  const source = new TextDecoder().decode(file.bytes);
+  const result = assemble(source, {
+    fileName: path,
+    readFile: (name, from) => {
+      const included = host.readFile(host.resolve(name, from));
+      return included.ok ? included.bytes : undefined;
+    },
+  });
+  host.stderr(formatAll(result.diagnostics));
+  if (!result.ok) return EXIT.badInput;
+
+  const json = args.own.has('json');
+  const output = args.own.get('output') ?? (json ? undefined : withExtension(path));
+  const listing = args.own.get('listing');
+  const writes: [string, Uint8Array | string][] = [];
+  if (output !== undefined) writes.push([output, result.image]);
+  if (listing !== undefined) writes.push([listing, formatListing(result, source, path)]);
+  for (const [name, content] of writes) {
+    const why = host.writeFile(name, content);
+    if (why !== undefined) {
+      host.stderr(formatAll([cliError('unwritable', `cannot be written: ${why}`, name)]));
+      return EXIT.badInput;
+    }
+  }
+  if (json) host.stdout(JSON.stringify(report(path, result), undefined, 2) + '\n');
+  return EXIT.ok;
+}
+
+/** The path with `.bin` for its extension, or behind it where that is its name already. */
+function withExtension(path: string): string {
+  const stem = path.replace(/\.[^./\\]+$/, '');
+  return stem === path || path.endsWith('.bin') ? `${path}.bin` : `${stem}.bin`;
+}
+
+function report(path: string, a: Assembled): unknown {
+  return {
+    file: path,
+    origin: hex(a.origin),
+    size: a.image.length,
+    bss: a.bss,
+    symbols: Object.fromEntries(a.symbols.map((s) => [s.name, hex(s.value)])),
+    lines: a.lines.map((l) => ({ file: l.file, line: l.line, address: hex(l.address), length: l.length, bits: l.bits, kind: l.kind })),
+  };
+}

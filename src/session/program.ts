@@ -1,0 +1,157 @@
+/**
+ * From a file's bytes and the options around it to an image that a machine can be started with: which kind of file it is, how it
+ * starts, and where its lines and labels lie (cli.md's "How a guest starts").
+ */
+import { assemble } from '../asm/index';
+import type { Assembled, AssembleOptions } from '../asm/index';
+import type { Diagnostic } from '../base/diagnostic';
+import type { Result } from '../base/result';
+import { err, ok } from '../base/result';
+import { sessionError } from './diagnostics';
+import type { GuestDirectives } from './guest-directives';
+import { NO_DIRECTIVES, readDirectives } from './guest-directives';
+import type { OptionTexts, Settings } from './options';
+import { settle } from './options';
+import { SymbolTable } from './symbols';
+
+/** What a start that is settled can be. */
+export type SettledStart = 'boot' | 'flat16' | 'flat32' | 'flat64' | 'elf';
+
+export interface Program {
+  readonly file: string;
+  readonly settings: Settings;
+  readonly start: SettledStart;
+  readonly image: Uint8Array;
+  /** Linear and guest physical address of the image's first byte (flat images), and of the first instruction. */
+  readonly origin: bigint;
+  readonly entry: bigint;
+  /** Zero bytes that the program expects after the image. */
+  readonly bss: number;
+  readonly symbols: SymbolTable;
+  readonly directives: GuestDirectives;
+  /** Warnings only. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+export interface ProgramRequest {
+  /** The guest's path as errors and source locations shall show it. */
+  readonly file: string;
+  readonly bytes: Uint8Array;
+  /** What the launch configuration or the command line says; overrides the file's own `@guest`. */
+  readonly options: OptionTexts;
+  /** Files named by %include and incbin. */
+  readonly readFile?: AssembleOptions['readFile'];
+  /** An installed assembler, for `assembler=nasm`; absent where there is none to run. */
+  readonly nasm?: (source: string, origin: bigint) => Assembled;
+}
+
+const ORIGIN: Readonly<Record<SettledStart, bigint>> = { boot: 0x7c00n, flat16: 0x7c00n, flat32: 0x10_0000n, flat64: 0x10_0000n, elf: 0n };
+const ENTRY_SYMBOLS = ['_start', 'start'] as const;
+const ASSEMBLY_EXTENSIONS = ['.asm', '.nasm', '.s', '.inc'];
+
+/** Reads, assembles where it is source, and settles the start. All errors of the file are reported at once. */
+export function prepareProgram(request: ProgramRequest): Result<Program, readonly Diagnostic[]> {
+  const { file, bytes } = request;
+  if (bytes.length === 0) return err([sessionError('emptyFile', 'the file is empty; a guest needs at least one instruction', file)]);
+  return looksLikeSource(file, bytes) ? fromSource(request, new TextDecoder().decode(bytes)) : fromImage(request);
+}
+
+/** Source by its extension, or a text without one; everything else is an image. */
+function looksLikeSource(file: string, bytes: Uint8Array): boolean {
+  const name = file.toLowerCase();
+  if (ASSEMBLY_EXTENSIONS.some((e) => name.endsWith(e))) return true;
+  if (/\.(bin|img|elf|com|iso|rom|o|sys)$/.test(name) || isElf(bytes)) return false;
+  const head = bytes.subarray(0, 4096);
+  return head.every((b) => b >= 0x20 || b === 0x09 || b === 0x0a || b === 0x0d);
+}
+
+const isElf = (b: Uint8Array): boolean => b[0] === 0x7f && b[1] === 0x45 && b[2] === 0x4c && b[3] === 0x46;
+const hasBootSignature = (b: Uint8Array): boolean => b[510] === 0x55 && b[511] === 0xaa;
+
+/** The Multiboot 1 header's magic, 0x1BADB002, 4-byte aligned in the first 8 KiB (Multiboot Specification 0.6.96, 3.1), with its checksum. */
+function hasMultibootHeader(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = 0; at + 12 <= Math.min(bytes.length, 8192); at += 4) {
+    if (view.getUint32(at, true) !== 0x1bad_b002) continue;
+    const sum = 0x1bad_b002 + view.getUint32(at + 4, true) + view.getUint32(at + 8, true);
+    if (sum % 0x1_0000_0000 === 0) return true;
+  }
+  return false;
+}
+
+function fromImage(request: ProgramRequest): Result<Program, readonly Diagnostic[]> {
+  const { file, bytes } = request;
+  const settings = settle(request.options);
+  const start = settleStart(settings.start, bytes, undefined, file);
+  if (!start.ok) return start;
+  const origin = ORIGIN[start.value];
+  return ok({
+    file, settings, start: start.value, image: bytes, origin, entry: origin, bss: 0,
+    symbols: new SymbolTable([], new Map(), [], 0n), directives: NO_DIRECTIVES, diagnostics: [],
+  });
+}
+
+function fromSource(request: ProgramRequest, source: string): Result<Program, readonly Diagnostic[]> {
+  const { file } = request;
+  const common = { fileName: file, ...(request.readFile ? { readFile: request.readFile } : {}) };
+  const first = assemble(source, common);
+  const directives = readDirectives(first.directives);
+  const settings = settle(directives.options, request.options);
+  const external = settings.assembler === 'nasm';
+  if (external && request.nasm === undefined) {
+    return err([sessionError('notBuiltYet', '`assembler=nasm`: there is no nasm that can be run here; use builtin', file)]);
+  }
+  const errors = [...(external ? [] : first.diagnostics), ...directives.diagnostics].filter((d) => d.severity === 'error');
+  if (errors.length > 0) return err(errors);
+
+  const start = settleStart(settings.start, first.image, first.firstInstructionBits, file);
+  if (!start.ok) return start;
+  const origin = ORIGIN[start.value];
+  const final = external && request.nasm ? request.nasm(source, origin) : first.hasOrg ? first : assemble(source, { ...common, origin });
+  const failed = final.diagnostics.filter((d) => d.severity === 'error');
+  if (failed.length > 0) return err(failed);
+  if (final.image.length === 0) return err([sessionError('emptyFile', 'the file assembles to nothing; a guest needs at least one instruction', file)]);
+  if (start.value === 'boot' && final.origin !== ORIGIN.boot) {
+    return err([sessionError('badStart', `a boot sector is loaded at 0x7c00, but the file says \`org 0x${final.origin.toString(16)}\`; write \`org 0x7c00\`, or leave it out`, file)]);
+  }
+  const symbols = symbolTable(final);
+  const entry = ENTRY_SYMBOLS.map((name) => (symbols.isLabel(name) ? symbols.valueOf(name) : undefined)).find((a) => a !== undefined);
+  return ok({
+    file, settings, start: start.value, image: final.image, origin: final.origin, entry: entry ?? final.origin, bss: final.bss, symbols, directives,
+    diagnostics: [...final.diagnostics, ...directives.diagnostics],
+  });
+}
+
+/** `auto`: ELF and Multiboot by their magic; 55 AA at byte 510: boot; else by the mode of the first instruction; a raw image: flat16. */
+function settleStart(
+  wanted: Settings['start'], image: Uint8Array, bits: 16 | 32 | 64 | undefined, file: string,
+): Result<SettledStart, readonly Diagnostic[]> {
+  const bad = (message: string): Result<SettledStart, readonly Diagnostic[]> => err([sessionError('badStart', message, file)]);
+  const notBuilt = (what: string): Result<SettledStart, readonly Diagnostic[]> =>
+    err([sessionError('notBuiltYet', `${what} not built yet; use boot, flat16, flat32, flat64 or elf`, file)]);
+  switch (wanted) {
+    case 'auto':
+      if (isElf(image)) return ok('elf');
+      if (hasMultibootHeader(image)) return notBuilt('the file has a Multiboot header, and `start=multiboot` is');
+      if (hasBootSignature(image)) return ok('boot');
+      return ok(bits === 64 ? 'flat64' : bits === 32 ? 'flat32' : 'flat16');
+    case 'boot':
+      return hasBootSignature(image) ? ok('boot') : bad('`start=boot`, but bytes 510 and 511 of the image are not 55 AA; end the sector with `times 510-($-$$) db 0` and `dw 0xaa55`');
+    case 'elf':
+      return isElf(image) ? ok('elf') : bad('`start=elf`, but the file does not begin with the ELF magic 7F 45 4C 46');
+    case 'flat16':
+    case 'flat32':
+    case 'flat64':
+      return isElf(image) ? bad(`\`start=${wanted}\`, but the file is an ELF file; use start=elf`) : ok(wanted);
+    case 'multiboot':
+    case 'reset':
+      return notBuilt(`\`start=${wanted}\` is`);
+  }
+}
+
+function symbolTable(a: Assembled): SymbolTable {
+  const labels = a.symbols.filter((s) => s.kind === 'label').map((s) => ({ name: s.name, address: s.value }));
+  const constants = new Map(a.symbols.filter((s) => s.kind === 'constant').map((s) => [s.name, s.value]));
+  const lines = a.lines.map((l) => ({ file: l.file, line: l.line, address: l.address, length: l.length, code: l.kind === 'code' }));
+  return new SymbolTable(labels, constants, lines, a.origin + BigInt(a.image.length + a.bss));
+}
