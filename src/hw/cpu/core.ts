@@ -32,6 +32,8 @@ export interface MemoryPort {
   /** Every entry of the current VPID; without `globals`, global ones stay. */
   flush(core: Core, globals: boolean): void;
   invlpg(core: Core, linear: bigint): void;
+  /** Eight bytes at a physical address of the guest, through the second level only: the PDPTEs of PAE paging. Undefined: event set. */
+  readPhysical(core: Core, address: bigint): bigint | undefined;
 }
 
 /** Port I/O as IN and OUT see it, after permission checks and intercepts. */

@@ -7,7 +7,7 @@
  *   word 3: b     second source slot, or a 32-bit immediate
  *
  * Slots are those of hw/state/layout (0–15 general registers, 32–63 temporaries). "32" variants compute modulo 2^32 and zero the upper half, so
- * that 8- and 16-bit work is 32-bit work followed by ZX8 or ZX16. Only LD*, ST*, PROBE, LIN, HELP and SYS can fail; everything that can fail comes before
+ * that 8- and 16-bit work is 32-bit work followed by ZX8 or ZX16. Only LD*, ST*, PROBE, LIN, TARGET, HELP and SYS can fail; everything that can fail comes before
  * the first write to an architectural slot (instructions are restartable).
  */
 export const UOP = {
@@ -86,6 +86,7 @@ export const UOP = {
   // calls out
   HELP: 59, // helper function number modifier, called with (state, d, a, b); a result other than 0 is a fault (vector + 1)
   SYS: 60, // system function number modifier, called with (core, a, b); d = index of the instruction in the block
+  TARGET: 61, // check that a near branch may go to the offset in a (modifier: operand bits as for JCC), before anything is committed
 } as const;
 export type UopName = keyof typeof UOP;
 

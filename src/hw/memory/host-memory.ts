@@ -15,8 +15,8 @@ const WASM_PAGE = 0x1_0000;
 /** 3 GiB: what is left of WebAssembly's 4 GiB stays free for compiled code's needs. */
 export const MAX_HOST_MEMORY = 0xc000_0000;
 
-/** Called before bytes of a frame that holds decoded code change. `frame` is an index from the start of host memory. */
-export type CodeWriteListener = (frame: number) => void;
+/** Called before bytes in a frame that holds decoded code change: `length` bytes at offset `at` of the machine's memory. */
+export type CodeWriteListener = (at: number, length: number) => void;
 
 export class HostMemory {
   private readonly memory: WebAssembly.Memory;
@@ -59,6 +59,10 @@ export class HostMemory {
     return n >= 0n && n + BigInt(length) <= BigInt(this.size);
   }
 
+  /** Index of the host frame that holds an offset of the machine's memory. */
+  frameOf(offset: number): number {
+    return (offset - CPU_AREA_SIZE) >>> 12;
+  }
   hpaOf(offset: number): Hpa {
     return asHpa(this.base + BigInt(offset - CPU_AREA_SIZE));
   }
@@ -117,7 +121,10 @@ export class HostMemory {
     const first = (at - CPU_AREA_SIZE) >>> 12;
     const last = (at - CPU_AREA_SIZE + length - 1) >>> 12;
     for (let f = first; f <= last; f++) {
-      if (this.codeFrames[f]) for (const l of this.listeners) l(f);
+      if (this.codeFrames[f]) {
+        for (const l of this.listeners) l(at, length);
+        return;
+      }
     }
   }
 }

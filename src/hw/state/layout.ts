@@ -73,6 +73,9 @@ export const SLOT = {
   PENDING_INTR: 130,
   PENDING_NMI: 131,
   MTRR_DEF_TYPE: 132,
+  /** While FETCH_CONTINUES: the linear page the fetch unit is in, and the offset of its bytes in the machine's memory. */
+  FETCH_LINEAR: 133,
+  FETCH_OFFSET: 134,
   END: 256,
 } as const;
 

@@ -198,14 +198,14 @@ export class Emitter {
   address(m: MemoryOperand, width: RegisterWidth, write: boolean): Address {
     return this.linear(m.segment, this.split(m), m.addressBits, width, write);
   }
-  /** Like `address`, for a segment offset already in a slot (string and stack operations). `addressBits`: width of the offset. */
-  addressAt(segment: number, slot: number, addressBits: 16 | 32 | 64, width: RegisterWidth, write: boolean): Address {
-    return this.linear(segment, { slot, displacement: 0 }, addressBits, width, write);
+  /** Like `address`, for a segment offset already in a slot (string and stack operations). `addressBits`: width of the offset; `into`: a temporary to use again. */
+  addressAt(segment: number, slot: number, addressBits: 16 | 32 | 64, width: RegisterWidth, write: boolean, into?: number): Address {
+    return this.linear(segment, { slot, displacement: 0 }, addressBits, width, write, into);
   }
-  private linear(segment: number, ea: { slot: number; displacement: number }, addressBits: 16 | 32 | 64, width: RegisterWidth, write: boolean): Address {
+  private linear(segment: number, ea: { slot: number; displacement: number }, addressBits: 16 | 32 | 64, width: RegisterWidth, write: boolean, into?: number): Address {
     const stack = segment === SEG.SS;
     if (this.mode.bits !== 64) {
-      const t = this.temp();
+      const t = into ?? this.temp();
       const modifier = segment | (LOG2[width] << 4) | (write ? 0x100 : 0) | (Math.log2(addressBits / 16) << 12);
       this.op(UOP.LIN, t, ea.slot, ea.displacement, modifier);
       return { slot: t, displacement: 0, stack };
@@ -347,7 +347,11 @@ export class Emitter {
     this.op(zero ? UOP.JZ : UOP.JNZ, displacement, this.next, slot, Math.log2(this.insn.operandBits / 16) << 4);
     this.ended = true;
   }
-  /** To an absolute offset in CS, already truncated to the operand size. The last micro-op of its instruction. */
+  /** Checks an absolute near-branch target (canonical, or within CS's limit), before the stack pointer or anything else is committed. */
+  checkTarget(slot: number): void {
+    this.op(UOP.TARGET, 0, slot, 0, Math.log2(this.insn.operandBits / 16));
+  }
+  /** To an absolute offset in CS, already truncated to the operand size and checked by `checkTarget`. The last micro-op of its instruction. */
   jumpTo(slot: number): void {
     this.op(UOP.JMPR, 0, slot, 0);
     this.ended = true;

@@ -1,0 +1,110 @@
+import { EPTE_A, EPTE_D, EPTE_MT_SHIFT, EPTE_PS, EPTE_R, EPTE_RWX, EPTE_W, EPTE_X, FRAME_MASK, epteFlags } from '../../isa/entries';
+import type { HostMemory } from '../memory/host-memory';
+import type { WalkFailure, WalkSink } from './trace';
+import { outcomeOf, type WalkOut } from './walk-out';
+
+/**
+ * EPTP (SDM vol. 3, table 24-9):  51..12 root table | 6 A/D enable | 5..3 walk length − 1 | 2..0 memory type.
+ */
+export interface Eptp {
+  readonly value: bigint;
+  readonly root: bigint;
+  readonly levels: number;
+  readonly accessedDirty: boolean;
+}
+export const decodeEptp = (value: bigint): Eptp => ({
+  value,
+  root: value & FRAME_MASK,
+  levels: Number((value >> 3n) & 7n) + 1,
+  accessedDirty: ((value >> 6n) & 1n) === 1n,
+});
+
+/**
+ * The EPT walk (SDM vol. 3, 29.3): GPA → HPA. Rights are ANDed over the levels; an access none of whose entries misconfigures but which lacks a right, or meets an entry
+ * without any right, is an EPT violation. Sets no A/D flags (see `updateEptAccessedDirty`).
+ *
+ *    47..39  38..30  29..21  20..12  11..0
+ *   | PML4  | PDPT  |  PD   |  PT   | offset |
+ */
+export function walkEpt(memory: HostMemory, eptp: Eptp, gpa: bigint, op: 'read' | 'write' | 'fetch', physicalBits: number, out: WalkOut, sink: ((step: Parameters<WalkSink['nested']>[0]) => void) | undefined, loaded?: () => void): boolean {
+  let base = eptp.root;
+  let rights = EPTE_RWX;
+  out.depth = 0;
+  for (let level = eptp.levels; level >= 1; level--) {
+    const shift = BigInt(12 + (level - 1) * 9);
+    const index = Number((gpa >> shift) & 0x1ffn);
+    const address = base + BigInt(index * 8);
+    const at = memory.offsetOf(address);
+    if (at < 0) return out.fail('ept', 'no-memory', level, 0n, gpa);
+    const entry = memory.view.getBigUint64(at, true);
+    loaded?.();
+    out.entries[out.depth] = entry;
+    out.offsets[out.depth] = at;
+    out.addresses[out.depth] = address;
+    out.depth++;
+    const large = (level === 2 || level === 3) && (entry & EPTE_PS) !== 0n;
+    const leaf = level === 1 || large;
+    const present = (entry & EPTE_RWX) !== 0n;
+    rights &= entry;
+    let reason: WalkFailure['reason'] | undefined;
+    if (!present) reason = 'not-present';
+    else if (misconfigured(entry, level, large, physicalBits)) reason = 'misconfiguration';
+    else if (leaf && op === 'read' && (rights & EPTE_R) === 0n) reason = 'not-readable';
+    else if (leaf && op === 'write' && (rights & EPTE_W) === 0n) reason = 'write-protected';
+    else if (leaf && op === 'fetch' && (rights & EPTE_X) === 0n) reason = 'no-execute';
+    sink?.({
+      table: 'ept',
+      level,
+      index,
+      entryAddress: address,
+      space: 'hpa',
+      entryHpa: address,
+      entry,
+      flags: epteFlags(entry, leaf && present),
+      outcome: reason ? outcomeOf(reason) : leaf ? 'leaf' : 'next',
+      nested: [],
+    });
+    // the rights so far, for the exit qualification (bits 5:3)
+    out.readable = (rights & EPTE_R) !== 0n;
+    out.writable = (rights & EPTE_W) !== 0n;
+    out.executable = (rights & EPTE_X) !== 0n;
+    if (reason) return out.fail('ept', reason, level, entry, gpa);
+    if (leaf) {
+      const pageMask = (1n << shift) - 1n;
+      out.address = (entry & FRAME_MASK & ~pageMask) | (gpa & pageMask);
+      out.pageShift = Number(shift);
+      out.dirty = !eptp.accessedDirty || (entry & EPTE_D) !== 0n;
+      return true;
+    }
+    base = entry & FRAME_MASK;
+  }
+  return out.fail('ept', 'not-present', 0, 0n, gpa);
+}
+
+/** EPT misconfigurations (SDM vol. 3, 29.3.3.1): write without read, reserved bits, a reserved memory type. Execute-only is offered by our CPUs. */
+function misconfigured(entry: bigint, level: number, large: boolean, physicalBits: number): boolean {
+  if ((entry & (EPTE_R | EPTE_W)) === EPTE_W) return true;
+  let reserved = FRAME_MASK & ~((1n << BigInt(physicalBits)) - 1n);
+  const leaf = level === 1 || large;
+  if (!leaf) reserved |= level >= 4 ? 0xf8n : 0x78n;
+  if (large) reserved |= level === 2 ? 0x1f_f000n : 0x3fff_f000n;
+  if ((entry & reserved) !== 0n) return true;
+  if (!leaf) return false;
+  const type = Number((entry >> EPTE_MT_SHIFT) & 7n);
+  return type === 2 || type === 3 || type === 7;
+}
+
+/** Sets A over the walk in `out` and D in its leaf for a write, where EPTP bit 6 asks for it (SDM vol. 3, 29.3.5). Returns how many entries were written. */
+export function updateEptAccessedDirty(memory: HostMemory, write: boolean, out: WalkOut): number {
+  let n = 0;
+  for (let i = 0; i < out.depth; i++) {
+    const entry = out.entries[i] as bigint;
+    const want = entry | EPTE_A | (write && i === out.depth - 1 ? EPTE_D : 0n);
+    if (want === entry) continue;
+    memory.view.setBigUint64(out.offsets[i] as number, want, true);
+    out.entries[i] = want;
+    n++;
+  }
+  if (write) out.dirty = true;
+  return n;
+}

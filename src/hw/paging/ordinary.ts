@@ -1,0 +1,181 @@
+import { isCanonical } from '../../base/bits';
+import { FRAME_MASK, PTE_A, PTE_D, PTE_G, PTE_P, PTE_PKEY_SHIFT, PTE_PS, PTE_RW, PTE_US, PTE_XD, pteFlags } from '../../isa/entries';
+import type { Hpa } from '../../base/address';
+import type { HostMemory } from '../memory/host-memory';
+import type { Access } from './access';
+import { FORMATS, levelShift, type PagingControls } from './controls';
+import { denied } from './permissions';
+import type { TableKind, WalkSink } from './trace';
+import { outcomeOf, type WalkOut } from './walk-out';
+
+/**
+ * Where paging-structure entries are found. The CPU's guest walk goes through EPT or NPT, a host walk is direct, KVM's walk_addr goes through memslots.
+ */
+export interface EntryPort {
+  readonly memory: HostMemory;
+  readonly table: TableKind;
+  /** The space that entry addresses are in. */
+  readonly space: 'gpa' | 'hpa';
+  /**
+   * Offset in the machine's memory of the 4 or 8 bytes at `address`, or −1 with the failure in `out`. `write`: the entry's A or D bit is to be set.
+   * Second-level steps go to `sink.nested`.
+   */
+  locate(address: bigint, write: boolean, out: WalkOut, sink: WalkSink | undefined): number;
+  /** Counts one entry loaded. */
+  loaded?(): void;
+}
+
+/** Entries directly in host physical memory: the host's own tables, shadow tables, a bare machine. */
+export class DirectPort implements EntryPort {
+  readonly space = 'hpa' as const;
+  constructor(
+    readonly memory: HostMemory,
+    readonly table: TableKind,
+  ) {}
+  locate(address: bigint, _write: boolean, out: WalkOut): number {
+    const at = this.memory.offsetOf(address);
+    if (at < 0) out.fail(this.table, 'no-memory', 0, 0n, address);
+    return at;
+  }
+}
+
+/**
+ * The ordinary page walk (SDM vol. 3, 4.3–4.5) in all its formats: loads entries, checks presence and reserved bits, ANDs rights, then checks permission.
+ * Sets no A/D bits; `updateAccessedDirty` does, for those who want it. `root`: CR3 (or, for PAE, ignored in favour of `pdptes`).
+ *
+ * 4-level linear address:    63..48  47..39  38..30  29..21  20..12  11..0
+ *                           | sign  | PML4  | PDPT  |  PD   |  PT   | offset |
+ * 32-bit:                    31..22  21..12  11..0           PAE:  31..30  29..21  20..12  11..0
+ *                           |  PD   |  PT   | offset |            |PDPTE  |  PD   |  PT   | offset |
+ */
+export function walkOrdinary(
+  port: EntryPort,
+  root: bigint,
+  controls: PagingControls,
+  linear: bigint,
+  access: Access,
+  ac: boolean,
+  out: WalkOut,
+  sink?: WalkSink,
+  pdptes?: readonly bigint[],
+): boolean {
+  const { format } = controls;
+  out.depth = 0;
+  if (format === 'none') {
+    out.address = linear & 0xffff_ffffn;
+    out.pageShift = 12;
+    out.writable = out.user = true;
+    out.executeDisable = out.global = false;
+    out.dirty = true;
+    out.protectionKey = 0;
+    return true;
+  }
+  const { levels, entryBytes, indexBits, linearBits } = FORMATS[format];
+  if (linearBits > 32 ? !isCanonical(linear, linearBits) : false) return out.fail(port.table, 'non-canonical', 0, 0n, linear);
+  const va = linearBits === 32 ? linear & 0xffff_ffffn : linear;
+  let writable = true;
+  let user = true;
+  let executeDisable = false;
+  let base = format === '32bit' ? root & 0xffff_f000n : root & FRAME_MASK;
+
+  for (let level = levels; level >= 1; level--) {
+    const shift = BigInt(levelShift(format, level));
+    const index = Number((va >> shift) & ((1n << BigInt(indexBits)) - 1n));
+    let entry: bigint;
+    if (format === 'pae' && level === 3) {
+      // the four PDPTEs were loaded with CR3 and live in registers: no memory reference
+      entry = pdptes?.[index & 3] ?? 0n;
+      if ((entry & PTE_P) === 0n) return out.fail(port.table, 'not-present', 3, entry, linear);
+      base = entry & FRAME_MASK;
+      continue;
+    }
+    const address = base + BigInt(index * entryBytes);
+    const at = port.locate(address, false, out, sink);
+    if (at < 0) {
+      sink?.step({ table: port.table, level, index, entryAddress: address, space: port.space, entryHpa: undefined, entry: 0n, flags: [], outcome: outcomeOf(out.reason) });
+      return false;
+    }
+    entry = entryBytes === 8 ? port.memory.view.getBigUint64(at, true) : BigInt(port.memory.view.getUint32(at, true));
+    port.loaded?.();
+    out.entries[out.depth] = entry;
+    out.offsets[out.depth] = at;
+    out.addresses[out.depth] = address;
+    out.depth++;
+
+    const large = level > 1 && (entry & PTE_PS) !== 0n && (format === '32bit' ? controls.pse : level === 2 || (level === 3 && format !== 'pae' && controls.pages1g));
+    const leaf = level === 1 || large;
+    const record = (outcome: 'next' | 'leaf' | 'not-present' | 'reserved' | 'denied'): void =>
+      sink?.step({ table: port.table, level, index, entryAddress: address, space: port.space, entryHpa: port.memory.hpaOf(at) as Hpa, entry, flags: pteFlags(entry, leaf, level), outcome });
+
+    if ((entry & PTE_P) === 0n) {
+      if (sink) record('not-present');
+      return out.fail(port.table, 'not-present', level, entry, linear);
+    }
+    if ((entry & reservedBits(controls, level, large, (entry & PTE_PS) !== 0n)) !== 0n) {
+      if (sink) record('reserved');
+      return out.fail(port.table, 'reserved-bit', level, entry, linear);
+    }
+    writable &&= (entry & PTE_RW) !== 0n;
+    user &&= (entry & PTE_US) !== 0n;
+    executeDisable ||= format !== '32bit' && (entry & PTE_XD) !== 0n;
+    if (!leaf) {
+      if (sink) record('next');
+      base = format === '32bit' ? entry & 0xffff_f000n : entry & FRAME_MASK;
+      continue;
+    }
+    const pageMask = (1n << shift) - 1n;
+    // PSE-36: bits 20:13 of a 4 MiB PDE are address bits 39:32
+    const frame = format === '32bit' && large ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n) : entry & FRAME_MASK & ~pageMask;
+    out.address = frame | (va & pageMask);
+    out.pageShift = Number(shift);
+    out.writable = writable;
+    out.user = user;
+    out.executeDisable = executeDisable;
+    out.global = controls.pge && (entry & PTE_G) !== 0n;
+    out.dirty = (entry & PTE_D) !== 0n;
+    out.protectionKey = controls.pke ? Number((entry >> PTE_PKEY_SHIFT) & 0xfn) : 0;
+    const reason = denied(out, access, ac, controls);
+    if (sink) record(reason ? 'denied' : 'leaf');
+    return reason ? out.fail(port.table, reason, level, entry, linear) : true;
+  }
+  return out.fail(port.table, 'not-present', 0, 0n, linear);
+}
+
+/** Bits that must be zero in a present entry (SDM vol. 3, tables 4-4 to 4-21), as a mask. `ps`: the entry's bit 7. */
+function reservedBits(c: PagingControls, level: number, large: boolean, ps: boolean): bigint {
+  if (c.format === '32bit') {
+    // bit 21, and address bits above MAXPHYADDR (of 40 that PSE-36 can name), in a 4 MiB entry
+    if (!large) return 0n;
+    const width = Math.min(40, c.physicalBits);
+    return (1n << 21n) | ((0xffn << BigInt(13 + width - 32)) & 0x1f_e000n);
+  }
+  let mask = FRAME_MASK & ~((1n << BigInt(c.physicalBits)) - 1n);
+  if (!c.nxe) mask |= PTE_XD;
+  if (c.format === 'pae') mask |= 0x7ff0_0000_0000_0000n;
+  if (large) mask |= level === 2 ? 0x1f_e000n : 0x3fff_e000n;
+  else if (ps && level >= 3) mask |= PTE_PS;
+  return mask;
+}
+
+/**
+ * Sets A in every entry of the walk in `out`, and D in the leaf for a write, where they are clear (SDM vol. 3, 4.8). False: an entry may not be written
+ * (a second-level failure, now in `out`). Returns the number of entries written through `written`.
+ */
+export function updateAccessedDirty(port: EntryPort, controls: PagingControls, write: boolean, out: WalkOut, written: (hpa: Hpa, value: bigint) => void, sink?: WalkSink): boolean {
+  const bytes = controls.format === '32bit' ? 4 : 8;
+  const depth = out.depth;
+  for (let i = 0; i < depth; i++) {
+    const entry = out.entries[i] as bigint;
+    const want = entry | PTE_A | (write && i === depth - 1 ? PTE_D : 0n);
+    if (want === entry) continue;
+    const at = port.locate(out.addresses[i] as bigint, true, out, sink);
+    if (at < 0) return false;
+    port.memory.noteWrite(at, bytes);
+    if (bytes === 8) port.memory.view.setBigUint64(at, want, true);
+    else port.memory.view.setUint32(at, Number(want), true);
+    out.entries[i] = want;
+    written(port.memory.hpaOf(at), want);
+  }
+  if (write) out.dirty = true;
+  return true;
+}

@@ -1,0 +1,23 @@
+import { PF_ERROR } from '../../isa/exceptions';
+import type { Access } from './access';
+import type { PagingControls } from './controls';
+import type { WalkFailure } from './trace';
+
+/**
+ * The #PF error code (SDM vol. 3, 4.7) of an ordinary walk's failure:
+ *
+ *    5    4    3     2    1    0
+ *   |PK |I/D |RSVD |U/S |W/R | P |
+ *
+ * I/D is reported only where fetches are distinguished (EFER.NXE in a 64-bit entry format, or SMEP).
+ */
+export function pageFaultErrorCode(reason: WalkFailure['reason'], access: Access, c: PagingControls): number {
+  let code = 0;
+  if (reason !== 'not-present') code |= 1 << PF_ERROR.P;
+  if (access.op === 'write') code |= 1 << PF_ERROR.W;
+  if (access.user) code |= 1 << PF_ERROR.U;
+  if (reason === 'reserved-bit') code |= 1 << PF_ERROR.RSVD;
+  if (access.op === 'fetch' && ((c.nxe && c.format !== '32bit') || c.smep)) code |= 1 << PF_ERROR.I;
+  if (reason === 'protection-key') code |= 1 << PF_ERROR.PK;
+  return code;
+}
