@@ -1,0 +1,205 @@
+import type { Gpa, Hpa } from '../../base/address';
+import { gpa, hpa } from '../../base/address';
+import { hex } from '../../base/hex';
+import { must } from '../../base/assert';
+import { cost } from '../../host/costs';
+import type { HostKernel } from '../../host/kernel';
+import { ROOT_LEVEL, TABLE_ENTRIES, levelIndex, levelSize } from '../../host/page-tables';
+import { kvmStep, type TableAccess, type Work } from '../../host/step';
+import { readTable, type TableEntryView, type TableRef } from '../../host/table-view';
+import { EPTE_PS } from '../../isa/entries';
+import type { Stats, VmStat } from '../stats';
+import { isLastSpte, isMmioSpte, isPresentSpte, makeMmioSpte, makeNonleafSpte, makeSpte, spteFrame, type SpteRights } from './spte';
+
+/** What a fault wants mapped: a page frame, or nothing where no slot is. */
+export type MapRequest =
+  | { readonly kind: 'page'; readonly gpa: Gpa; readonly frame: Hpa; readonly level: number; readonly rights: SpteRights }
+  | { readonly kind: 'mmio'; readonly gpa: Gpa; readonly generation: number };
+
+export type MapResult = 'fixed' | 'spurious' | 'emulate' | 'no-memory';
+
+const PAGE_STAT: Readonly<Record<number, VmStat>> = { 1: 'pages_4k', 2: 'pages_2m', 3: 'pages_1g' };
+const PAGE_NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };
+
+/** The EPT of one VM: tables in host memory, edited as KVM's TDP MMU edits them (arch/x86/kvm/mmu/tdp_mmu.c). */
+export class TdpMmu {
+  readonly root: Hpa;
+
+  constructor(
+    private readonly kernel: HostKernel,
+    private readonly stats: Stats<VmStat>,
+    /** EPTP bit 6: hardware sets accessed and dirty flags. */
+    readonly ad: boolean,
+    /** Asks every VCPU to forget cached translations before it enters again. */
+    private readonly flush: () => void,
+    root: Hpa | undefined = kernel.frames.allocate(),
+  ) {
+    this.root = must(root, 'a new VM finds a frame for its EPT root');
+  }
+
+  /** construct_eptp: write-back, four levels, A/D as configured. */
+  get eptp(): bigint {
+    return this.root | 6n | (BigInt(ROOT_LEVEL - 1) << 3n) | (this.ad ? 1n << 6n : 0n);
+  }
+
+  /** The entries on the way to `address`, root first, to the last one present. */
+  read(address: Gpa): readonly TableAccess[] {
+    const out: TableAccess[] = [];
+    let table = this.root;
+    for (let level = ROOT_LEVEL; level >= 1; level--) {
+      const at = this.entryAt(table, address, level);
+      const value = this.kernel.memory.read64(at.address);
+      out.push({ table: 'ept', level, index: at.index, address: at.address, value });
+      if (!isPresentSpte(value) || isLastSpte(value, level)) break;
+      table = hpa(spteFrame(value));
+    }
+    return out;
+  }
+
+  /** get_mmio_spte. */
+  mmioSpte(address: Gpa): TableAccess | undefined {
+    const last = this.read(address).at(-1);
+    return last && isMmioSpte(last.value) ? last : undefined;
+  }
+
+  /** kvm_tdp_mmu_map: walks down, links the tables that are missing, and sets the leaf. Filling an entry that was not present needs no INVEPT. */
+  *map(request: MapRequest): Work<MapResult> {
+    const goal = request.kind === 'page' ? request.level : 1;
+    const reads: TableAccess[] = [];
+    let table = this.root;
+    for (let level = ROOT_LEVEL; ; level--) {
+      const at = this.entryAt(table, request.gpa, level);
+      const old = this.kernel.memory.read64(at.address);
+      reads.push({ table: 'ept', level, index: at.index, address: at.address, value: old });
+      if (level === goal) {
+        yield kvmStep('kvm_tdp_mmu_map', `walks the EPT for GPA ${hex(request.gpa)} down to level ${goal}`, cost('kvmHandler') + cost('tableReference', reads.length), {
+          addresses: { gpa: request.gpa },
+          reads,
+        });
+        return yield* this.setLeaf(request, at.address, old, level);
+      }
+      if (isPresentSpte(old) && !isLastSpte(old, level)) {
+        table = hpa(spteFrame(old));
+        continue;
+      }
+      const child = this.kernel.frames.allocate();
+      if (child === undefined) return 'no-memory';
+      const writes: TableAccess[] = [];
+      if (isPresentSpte(old)) {
+        this.splitInto(child, old, level);
+        this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
+        this.stats.add(must(PAGE_STAT[level - 1], 'a leaf level'), TABLE_ENTRIES);
+      }
+      writes.push(this.set(at.address, level, at.index, makeNonleafSpte(child, this.ad)));
+      yield kvmStep(
+        isPresentSpte(old) ? 'tdp_mmu_split_huge_page' : 'tdp_mmu_link_sp',
+        isPresentSpte(old)
+          ? `splits the ${PAGE_NAME[level]} entry for GPA ${hex(request.gpa)} into a table of level ${level - 1}`
+          : `links a new EPT table of level ${level - 1} at HPA ${hex(child)} for GPA ${hex(request.gpa)}`,
+        cost('eptTable') + cost('eptEntry'),
+        { addresses: { gpa: request.gpa, hpa: child }, writes },
+      );
+      if (isPresentSpte(old)) this.flush();
+      table = child;
+    }
+  }
+
+  /** tdp_mmu_map_handle_target_level. */
+  private *setLeaf(request: MapRequest, address: Hpa, old: bigint, level: number): Work<MapResult> {
+    const index = levelIndex(request.gpa, level);
+    if (request.kind === 'mmio') {
+      const write = this.set(address, level, index, makeMmioSpte(request.gpa, request.generation));
+      yield kvmStep('make_mmio_spte', `marks GPA ${hex(request.gpa)} as MMIO: an entry that hardware misconfigures on, of memslot generation ${request.generation}`, cost('eptEntry'), {
+        addresses: { gpa: request.gpa },
+        writes: [write],
+      });
+      return 'emulate';
+    }
+    const spte = makeSpte(request.frame, level, request.rights, this.ad);
+    if (spte === old) return 'spurious';
+    const change = this.set(address, level, index, spte);
+    if (isPresentSpte(old)) {
+      if (!isLastSpte(old, level)) this.freeTable(hpa(spteFrame(old)), level - 1);
+      else this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
+      // a right added to the same frame needs no flush: the violation itself dropped the cached translation
+      if (!isLastSpte(old, level) || spteFrame(old) !== request.frame) this.flush();
+    }
+    this.stats.add(must(PAGE_STAT[level], 'a leaf level'));
+    const rights = request.rights.writable ? 'read, write and execute' : 'read and execute';
+    yield kvmStep('make_spte', `maps GPA ${hex(request.gpa & ~(levelSize(level) - 1n))} to HPA ${hex(request.frame)}, ${PAGE_NAME[level]}, ${rights}`, cost('eptEntry'), {
+      addresses: { gpa: request.gpa, hpa: request.frame },
+      writes: [change],
+    });
+    return 'fixed';
+  }
+
+  /** tdp_mmu_zap_leafs: clears every leaf that maps a part of the range. True: something was mapped, and VCPUs must flush. */
+  zapRange(start: Gpa, end: Gpa): boolean {
+    return this.zap(this.root, ROOT_LEVEL, 0n, start, end);
+  }
+  /** kvm_mmu_zap_all_fast: every entry below the root. */
+  zapAll(): void {
+    this.zapRange(gpa(0n), gpa(1n << 48n));
+  }
+
+  rootTable(): TableRef {
+    return { kind: 'ept', level: ROOT_LEVEL, table: this.root, start: 0n };
+  }
+  readTable(ref: TableRef): readonly TableEntryView[] {
+    return readTable(this.kernel.memory, ref);
+  }
+
+  private zap(table: Hpa, level: number, base: bigint, start: bigint, end: bigint): boolean {
+    let flushed = false;
+    const size = levelSize(level);
+    for (let index = 0; index < TABLE_ENTRIES; index++) {
+      const from = base + BigInt(index) * size;
+      if (from >= end) break;
+      if (from + size <= start) continue;
+      const address = hpa(table + BigInt(index * 8));
+      const entry = this.kernel.memory.read64(address);
+      if (entry === 0n) continue;
+      if (isPresentSpte(entry) && !isLastSpte(entry, level)) {
+        flushed = this.zap(hpa(spteFrame(entry)), level - 1, from, start, end) || flushed;
+        continue;
+      }
+      this.kernel.memory.write64(address, 0n);
+      if (isPresentSpte(entry)) {
+        this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
+        flushed = true;
+      }
+    }
+    return flushed;
+  }
+
+  private freeTable(table: Hpa, level: number): void {
+    for (let index = 0; index < TABLE_ENTRIES; index++) {
+      const entry = this.kernel.memory.read64(hpa(table + BigInt(index * 8)));
+      if (!isPresentSpte(entry)) continue;
+      if (isLastSpte(entry, level)) this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
+      else this.freeTable(hpa(spteFrame(entry)), level - 1);
+    }
+    this.kernel.frames.free(table);
+  }
+
+  /** make_huge_page_split_spte, 512 times: the same frame run and rights one level down. */
+  private splitInto(child: Hpa, huge: bigint, level: number): void {
+    const step = levelSize(level - 1);
+    const keepLarge = level - 1 > 1;
+    for (let i = 0; i < TABLE_ENTRIES; i++) {
+      const entry = huge + BigInt(i) * step;
+      this.kernel.memory.write64(hpa(child + BigInt(i * 8)), keepLarge ? entry : entry & ~EPTE_PS);
+    }
+  }
+
+  private entryAt(table: Hpa, address: Gpa, level: number): { address: Hpa; index: number } {
+    const index = levelIndex(address, level);
+    return { address: hpa(table + BigInt(index * 8)), index };
+  }
+
+  private set(address: Hpa, level: number, index: number, value: bigint): TableAccess {
+    const previous = this.kernel.memory.read64(address);
+    this.kernel.memory.write64(address, value);
+    return { table: 'ept', level, index, address, value, previous };
+  }
+}

@@ -1,0 +1,54 @@
+/** Counters of one VCPU, by the names of KVM's debugfs files (arch/x86/include/asm/kvm_host.h, struct kvm_vcpu_stat). Those that nothing here can count are left out. */
+export const VCPU_STATS = [
+  'pf_taken', // EPT violations and misconfigurations handed to the MMU
+  'pf_fixed', // … that ended in a new or changed EPT entry
+  'pf_emulate', // … that ended in the instruction emulator
+  'pf_spurious', // … whose entry was already as wanted
+  'pf_mmio_spte_created',
+  'pf_guest', // page faults that KVM's emulator injected into the guest
+  'tlb_flush',
+  'exits',
+  'io_exits',
+  'mmio_exits',
+  'irq_window_exits',
+  'halt_exits',
+  'request_irq_exits',
+  'irq_injections',
+  'insn_emulation',
+  'insn_emulation_fail',
+  'hypercalls',
+] as const;
+export type VcpuStat = (typeof VCPU_STATS)[number];
+
+/** Counters of one VM (struct kvm_vm_stat): gauges of what is mapped, and flushes asked of all VCPUs. */
+export const VM_STATS = ['remote_tlb_flush', 'pages_4k', 'pages_2m', 'pages_1g'] as const;
+export type VmStat = (typeof VM_STATS)[number];
+
+export type StatValues<N extends string> = { readonly [name in N]: number };
+
+/** A set of named counters. */
+export class Stats<N extends string> {
+  private readonly values: Record<N, number>;
+
+  constructor(private readonly names: readonly N[]) {
+    this.values = this.zero();
+  }
+  add(name: N, n = 1): void {
+    this.values[name] += n;
+  }
+  get(name: N): number {
+    return this.values[name];
+  }
+  all(): StatValues<N> {
+    return { ...this.values };
+  }
+  save(): StatValues<N> {
+    return this.all();
+  }
+  restore(saved: StatValues<N>): void {
+    Object.assign(this.values, saved);
+  }
+  private zero(): Record<N, number> {
+    return Object.fromEntries(this.names.map((n) => [n, 0])) as Record<N, number>;
+  }
+}
