@@ -1,6 +1,7 @@
 /**
  * The custom requests of the debug adapter, beyond the Debug Adapter Protocol. All of them are probes: none changes guest
- * memory, TLB, counters or A/D bits. Each is refused (a DAP error response) while the guest runs.
+ * memory, TLB, counters or A/D bits. Each is refused (a DAP error response) while the guest runs. Error responses carry
+ * `showUser: false`: the view that asked says beside its own box what is wrong.
  *
  *   pagewalk/translate   the chain of an address
  *   pagewalk/hover       value and chain of what stands under the cursor in a source line

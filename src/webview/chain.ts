@@ -2,6 +2,7 @@
 import { SPACES, type Space } from '../base/address';
 import type { ReverseTranslation, Translation, WalkStage } from '../protocol/translation';
 import { breakable, h, number } from './dom';
+import { splitAddress } from './split';
 import { eventText, SPACE_NAMES, stageTitle } from './names';
 
 function station(space: Space, addresses: readonly string[], isFirst: boolean): HTMLElement {
@@ -72,42 +73,18 @@ export function staleBanner({ tlb }: Translation): HTMLElement | undefined {
 
 /** How the linear address splits: one cell per level and one for the offset, each with its bits. */
 export function addressSplit(stage: WalkStage): HTMLElement | undefined {
-  const { input, steps } = stage;
-  const last = steps.at(-1);
-  if (input === undefined || !last) return undefined;
-  const widths = indexWidths(stage);
-  const low = 12 + widths.filter(({ level }) => level < last.level).reduce((sum, { width }) => sum + width, 0);
-  const offsetValue = BigInt(input) & ((1n << BigInt(low)) - 1n);
-  let high =
-    low + steps.reduce((sum, step) => sum + (widths.find(({ level }) => level === step.level)?.width ?? 9), 0) - 1;
-  const cells = steps.map((step) => {
-    const width = widths.find(({ level }) => level === step.level)?.width ?? 9;
-    const cell = h(
-      'li',
-      { title: `bits ${high}:${high - width + 1}: index of the level ${step.level} entry` },
-      h('span', { class: 'bits' }, `${high}:${high - width + 1}`),
-      h('span', { class: 'index' }, String(step.index)),
-    );
-    high -= width;
-    return cell;
-  });
-  return h(
-    'ol',
-    { class: 'split', 'aria-label': 'Indices and offset' },
-    ...cells,
+  const fields = splitAddress(stage);
+  if (fields.length === 0) return undefined;
+  const cells = fields.map(({ high, low, level, value }) =>
     h(
       'li',
-      { class: 'offset', title: `bits ${low - 1}:0: offset in the page` },
-      h('span', { class: 'bits' }, `${low - 1}:0`),
-      h('span', { class: 'index' }, breakable(`0x${offsetValue.toString(16)}`)),
+      {
+        class: level === undefined && 'offset',
+        title: `bits ${high}:${low}: ${level === undefined ? 'offset in the page' : `index of the level ${level} entry`}`,
+      },
+      h('span', { class: 'bits' }, `${high}:${low}`),
+      h('span', { class: 'index' }, level === undefined ? breakable(`0x${value.toString(16)}`) : String(value)),
     ),
   );
-}
-
-/** Index widths by level: 10 and 10 for 32-bit paging, 2 at the top of PAE, 9 elsewhere (SDM vol. 3, 4.3 to 4.5). */
-function indexWidths({ steps }: WalkStage): readonly { level: number; width: number }[] {
-  const top = steps[0]?.level ?? 4;
-  if (top === 2) return [1, 2].map((level) => ({ level, width: 10 }));
-  if (top === 3) return [1, 2, 3].map((level) => ({ level, width: level === 3 ? 2 : 9 }));
-  return [1, 2, 3, 4, 5].map((level) => ({ level, width: 9 }));
+  return h('ol', { class: 'split', 'aria-label': 'Indices and offset' }, ...cells);
 }

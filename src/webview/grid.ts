@@ -1,57 +1,8 @@
-/**
- * The two-dimensional walk as a grid: a row per guest table entry and one for the page itself, a column per level of the
- * second-level walk and one for the guest's entry. Each cell is one load, numbered in the order of the walk: for four levels
- * by four, 24 (n·m + n + m).
- */
-import type { Translation, WalkStage, WalkStep } from '../protocol/translation';
+/** Draws the two-dimensional walk (grid-rows.ts) as a grid of buttons, and leads from each to its entry. */
+import type { Translation, WalkStep } from '../protocol/translation';
+import { gridRows, type Cell } from './grid-rows';
 import { h, number } from './dom';
 import { flagChip, section, type Folds, type StepElements } from './stages';
-import { stepName } from './names';
-
-interface Cell {
-  readonly step: WalkStep;
-  readonly order: number;
-  readonly isGuest: boolean;
-  readonly name: string;
-}
-
-interface Row {
-  readonly name: string;
-  /** By column; undefined where the walk needs no load there (a large page ends it early). */
-  readonly cells: readonly (Cell | undefined)[];
-}
-
-function isWalk(stage: Translation['stages'][number]): stage is WalkStage {
-  return stage.stage !== 'memslot';
-}
-
-/** The rows of the grid, or none where no second level takes part. */
-export function gridRows({ stages }: Translation): {
-  readonly columns: readonly string[];
-  readonly rows: readonly Row[];
-} {
-  const guest = stages.filter(isWalk).find(({ stage }) => stage === 'guest');
-  const second = stages.filter(isWalk).find(({ stage }) => stage === 'ept' || stage === 'npt');
-  if (!guest || !guest.steps.some(({ nested }) => nested.length > 0)) return { columns: [], rows: [] };
-  const kind = second?.stage ?? 'ept';
-  const top = Math.max(
-    ...guest.steps.flatMap(({ nested }) => nested.map(({ level }) => level)),
-    ...(second?.steps ?? []).map(({ level }) => level),
-  );
-  const levels = Array.from({ length: top }, (_, index) => top - index);
-  let order = 0;
-  const row = (name: string, nested: readonly WalkStep[], own: WalkStep | undefined): Row => {
-    const cells: (Cell | undefined)[] = levels.map((level) => {
-      const step = nested.find((each) => each.level === level);
-      return step && { step, order: ++order, isGuest: false, name: `${stepName(kind, step)} for the ${name}` };
-    });
-    cells.push(own && { step: own, order: ++order, isGuest: true, name: `guest ${name}` });
-    return { name, cells };
-  };
-  const rows = guest.steps.map((step) => row(stepName('guest', step), step.nested, step));
-  if (second && second.steps.length > 0) rows.push(row('page', second.steps, undefined));
-  return { columns: [...levels.map((level) => `L${level}`), 'guest'], rows };
-}
 
 /** Draws the grid; arrow keys move in it, and Enter leads to the entry below. */
 export function grid(translation: Translation, folds: Folds, drawn: StepElements): HTMLElement | undefined {
