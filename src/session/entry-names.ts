@@ -1,0 +1,17 @@
+import type { TableKind } from '../hw/paging/trace';
+
+const ORDINARY: Readonly<Record<number, string>> = { 5: 'PML5E', 4: 'PML4E', 3: 'PDPTE', 2: 'PDE', 1: 'PTE' };
+
+/** The manual's name of an entry: `PML4E`, `EPT PDE`. */
+export function entryName(table: TableKind, level: number): string {
+  const name = ORDINARY[level] ?? `level ${level} entry`;
+  return table === 'ept' ? `EPT ${name}` : name;
+}
+
+/** `4 KiB`, `2 MiB`, `1 GiB` and their kin, from a size in bytes. */
+export function sizeName(bytes: bigint): string {
+  for (const [unit, shift] of [['TiB', 40n], ['GiB', 30n], ['MiB', 20n], ['KiB', 10n]] as const) {
+    if (bytes >= 1n << shift && bytes % (1n << shift) === 0n) return `${bytes >> shift} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}
