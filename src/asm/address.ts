@@ -21,6 +21,8 @@ export interface EffectiveAddress {
   readonly ripRelative: boolean;
   /** May use the accumulator's direct-address forms. */
   readonly direct: boolean;
+  /** Has 64 bits of address, which no other form holds. */
+  readonly needsDirect: boolean;
   readonly segment: string | undefined;
   readonly vector: 'xmm' | 'ymm' | 'zmm' | undefined;
 }
@@ -163,7 +165,7 @@ export function resolveAddress(
     // A plain number has no distance to the instruction that the assembler may rely on: NASM keeps it absolute, and so do we.
     const ripRelative = wantsRelative && parts.sections.length > 0;
     const direct = !wantsRelative && (syntax.displacementSize || (addressSize === 16 ? 16 : 32)) === addressSize;
-    return { ...common, base: undefined, index: undefined, scale: 1, displacementSize: full, ripRelative, direct, vector: undefined };
+    return { ...common, base: undefined, index: undefined, scale: 1, displacementSize: full, ripRelative, direct, needsDirect: direct && addressSize === 64, vector: undefined };
   }
   const zero = value.number === 0n && parts.sections.length === 0 && !value.unknown && syntax.displacementSize === 0;
   const byte =
@@ -171,7 +173,7 @@ export function resolveAddress(
     (fitsByte(value.number, addressSize === 16 ? 16 : 32) && parts.sections.length === 0 && !value.unknown && syntax.displacementSize === 0);
   const mayCompress = parts.sections.length === 0 && !value.unknown && syntax.displacementSize === 0;
   const size = (noBase: boolean, needsByte: boolean): 0 | 1 | 2 | 4 => (noBase ? full : zero && !needsByte ? 0 : byte ? 1 : full);
-  const rest = { ...common, ripRelative: false, direct: false, mayCompress };
+  const rest = { ...common, ripRelative: false, direct: false, needsDirect: false, mayCompress };
   if (parts.base !== undefined && isVector(parts.base)) [parts.base, parts.index] = [parts.index, parts.base];
   if (parts.index !== undefined && isVector(parts.index)) {
     const scale = checkScale(parts.scale, syntax.span);

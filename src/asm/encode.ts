@@ -56,7 +56,7 @@ export function encode(form: Form, operands: readonly Operand[], prefixes: Prefi
           setDecorators(instruction, operand.decorators);
           break;
         case 'immediate':
-          setImmediate(instruction, slot, pattern, form, operand.value, immediates++, placement);
+          setImmediate(instruction, slot, pattern, bits, operand.value, immediates++, placement);
           break;
         case 'far':
           instruction.setOpKind(slot, pattern.kind === 'far' && pattern.width === 32 ? OpKind.FarBranch32 : OpKind.FarBranch16);
@@ -143,14 +143,15 @@ function fitDisplacement(displacement: bigint, a: EffectiveAddress, pattern: Ope
 }
 
 function setImmediate(
-  instruction: Instruction, slot: number, pattern: OperandPattern, form: Form, value: Value, nth: number, placement: Placement,
+  instruction: Instruction, slot: number, pattern: OperandPattern, bits: Bits, value: Value, nth: number, placement: Placement,
 ): void {
   if (pattern.kind === 'relative') {
     const target = placement.sizing ? placement.address : placement.absolute(value);
-    if (form.operandSize === 16 && pattern.width !== 32) {
+    const branch = pattern.branch === 'mode' ? (bits === 64 ? 64 : 32) : pattern.branch;
+    if (branch === 16) {
       instruction.setOpKind(slot, OpKind.NearBranch16);
       instruction.nearBranch16 = Number(BigInt.asUintN(16, target));
-    } else if (form.operandSize === 64 || form.modes.every((m) => m === 64)) {
+    } else if (branch === 64) {
       instruction.setOpKind(slot, OpKind.NearBranch64);
       instruction.nearBranch64 = BigInt.asUintN(64, target);
     } else {
@@ -237,7 +238,7 @@ function arrangePrefixes(bytes: Uint8Array, form: Form, prefixes: Prefixes, segm
   if (addressSize || asksAddress) out.push(0x67);
   if (own !== 0) out.push(own);
   let tail = bytes.subarray(at);
-  if (bits === 64 && form.encoding === 'legacy') tail = withRex(tail, asked === 64 ? 8 : 0, prefixes.encoding === 'rex');
+  if (bits === 64 && form.encoding === 'legacy') tail = withRex(tail, asked === 64 || form.redundantRexW ? 8 : 0, prefixes.encoding === 'rex');
   const result = new Uint8Array(out.length + tail.length);
   result.set(out);
   result.set(tail, out.length);

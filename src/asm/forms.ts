@@ -1,6 +1,6 @@
 import type { Code } from 'iced-x86';
 import { Code as Codes, CodeExt, EncodingKind, MandatoryPrefix, MemorySize, MemorySizeExt, Mnemonic, OpCodeOperandKind, OpCodeTableKind, Register } from 'iced-x86';
-import { ALIASES, CONDITION_SYNONYMS, EXCLUDED } from './names';
+import { ALIASES, CONDITION_SYNONYMS, EXCLUDED, REDUNDANT_REX_W } from './names';
 import type { RegisterClass } from './registers';
 import type { Bits } from './statement';
 
@@ -17,7 +17,8 @@ export type OperandPattern =
   | { readonly kind: 'fixed'; readonly name: string }
   /** `width`: bits in the encoding; `extendsTo`: sign-extended to that width, else 0. */
   | { readonly kind: 'immediate'; readonly width: number; readonly extendsTo: number; readonly one: boolean; readonly nibble: boolean }
-  | { readonly kind: 'relative'; readonly width: 8 | 16 | 32 }
+  /** `branch`: bits of the instruction pointer that the target belongs to. */
+  | { readonly kind: 'relative'; readonly width: 8 | 16 | 32; readonly branch: 16 | 32 | 64 | 'mode' }
   | { readonly kind: 'far'; readonly width: 16 | 32 }
   /** Not written in NASM's syntax: the memory operands of string instructions. */
   | { readonly kind: 'implied'; readonly memory: ImpliedMemory };
@@ -35,6 +36,8 @@ export interface Form {
   readonly operandCount: number;
   /** 16, 32 or 64 where the operand size is part of the form; 0 otherwise. */
   readonly operandSize: number;
+  /** In 64-bit mode this form needs no REX.W. */
+  readonly default64: boolean;
   readonly addressSize: number;
   readonly modes: readonly Bits[];
   /** Bits; 0 where the table does not say. */
@@ -50,6 +53,7 @@ export interface Form {
   readonly canSae: boolean;
   readonly lockable: boolean;
   readonly wait: boolean;
+  readonly redundantRexW: boolean;
   /** For relative jumps: whether the mnemonic has a short and a near form at all. */
   readonly hasShort: boolean;
   readonly hasNear: boolean;
@@ -62,6 +66,7 @@ const reg = (kind: RegisterClass, field: 'reg' | 'rm' | 'vvvv' | 'opcode' | 'is4
 const mem = (vector?: 'xmm' | 'ymm' | 'zmm', sib = false): OperandPattern => ({ kind: 'memory', vector, sib });
 const imm = (width: number, extendsTo = 0): OperandPattern => ({ kind: 'immediate', width, extendsTo, one: false, nibble: false });
 const fixed = (name: string): OperandPattern => ({ kind: 'fixed', name });
+const relative = (width: 8 | 16 | 32, branch: 16 | 32 | 64 | 'mode'): OperandPattern => ({ kind: 'relative', width, branch });
 const implied = (memory: ImpliedMemory): OperandPattern => ({ kind: 'implied', memory });
 
 /** What each operand kind of iced's tables accepts. */
@@ -101,9 +106,9 @@ const PATTERNS = new Map<OpCodeOperandKind, OperandPattern>([
   [K.imm8_const_1, { kind: 'immediate', width: 8, extendsTo: 0, one: true, nibble: false }],
   [K.imm4_m2z, { kind: 'immediate', width: 4, extendsTo: 0, one: false, nibble: true }],
   [K.seg_rSI, implied('seg:si')], [K.es_rDI, implied('es:di')], [K.seg_rDI, implied('seg:di')], [K.seg_rBX_al, implied('seg:bx+al')],
-  [K.br16_1, { kind: 'relative', width: 8 }], [K.br32_1, { kind: 'relative', width: 8 }], [K.br64_1, { kind: 'relative', width: 8 }],
-  [K.br16_2, { kind: 'relative', width: 16 }], [K.br32_4, { kind: 'relative', width: 32 }], [K.br64_4, { kind: 'relative', width: 32 }],
-  [K.xbegin_2, { kind: 'relative', width: 16 }], [K.xbegin_4, { kind: 'relative', width: 32 }],
+  [K.br16_1, relative(8, 16)], [K.br32_1, relative(8, 32)], [K.br64_1, relative(8, 64)],
+  [K.br16_2, relative(16, 16)], [K.br32_4, relative(32, 32)], [K.br64_4, relative(32, 64)],
+  [K.xbegin_2, relative(16, 'mode')], [K.xbegin_4, relative(32, 'mode')],
 ]);
 
 const POINTERS = new Map<MemorySize, 'near' | 'far'>([
@@ -135,7 +140,7 @@ function buildTable(): ReadonlyMap<string, readonly Form[]> {
   const out = new Map<string, Form[]>();
   for (const key of Object.keys(Codes)) {
     const code = Codes[key as keyof typeof Codes];
-    if (typeof code !== 'number' || EXCLUDED.has(key)) continue;
+    if (typeof code !== 'number' || EXCLUDED.has(key) || key.startsWith('VEX_KNC_')) continue;
     const info = CodeExt.opCode(code);
     const form = readForm(code, info);
     if (form) {
@@ -160,9 +165,7 @@ function buildTable(): ReadonlyMap<string, readonly Form[]> {
 }
 
 function readForm(code: Code, info: ReturnType<typeof CodeExt.opCode>): Form | undefined {
-  if (!info.isInstruction || info.encoding === EncodingKind.D3NOW || info.encoding === EncodingKind.MVEX) {
-    if (info.encoding !== EncodingKind.D3NOW || !info.isInstruction) return undefined;
-  }
+  if (!info.isInstruction || info.encoding === EncodingKind.MVEX) return undefined;
   const kinds: OperandPattern[] = [];
   for (let i = 0; i < info.opCount; i++) {
     const pattern = PATTERNS.get(info.opKind(i));
@@ -190,6 +193,7 @@ function readForm(code: Code, info: ReturnType<typeof CodeExt.opCode>): Form | u
     impliedOperands,
     operandCount: info.opCount,
     operandSize: info.operandSize,
+    default64: info.defaultOpSize64,
     addressSize: info.addressSize,
     modes,
     memoryBits: MemorySizeExt.size(info.memorySize) * 8,
@@ -203,6 +207,7 @@ function readForm(code: Code, info: ReturnType<typeof CodeExt.opCode>): Form | u
     canSae: info.canSuppressAllExceptions,
     lockable: info.canUseLockPrefix,
     wait: info.fwait,
+    redundantRexW: REDUNDANT_REX_W.has((Mnemonic[info.mnemonic] ?? '').toLowerCase()),
     hasShort: false,
     hasNear: false,
   };

@@ -8,7 +8,7 @@ import type { Placement } from './encode';
 import type { Expr } from './expression';
 import { ByteBuffer, checkSize } from './image';
 import type { Candidate } from './match';
-import { candidates } from './match';
+import { candidates, preferred } from './match';
 import { resolveOperand } from './operand';
 import { checkRanges } from './ranges';
 import type { Placed } from './sections';
@@ -429,7 +429,7 @@ export class Layout {
     for (const c of found as readonly Candidate[]) {
       const bytes = encode(c.form, c.operands, body.prefixes, this.bits, placement);
       if (typeof bytes === 'string') reason ||= bytes;
-      else if (best === undefined || bytes.length < best.length) {
+      else if (best === undefined || chosen === undefined || beats(c, bytes, chosen, best)) {
         best = bytes;
         chosen = c;
       }
@@ -472,6 +472,14 @@ export class Layout {
 }
 
 const NOP = 0x90;
+
+/** Among legacy forms the shorter wins; among AVX forms the earlier in the table; `preferred` breaks ties. */
+function beats(a: Candidate, aBytes: Uint8Array, b: Candidate, bBytes: Uint8Array): boolean {
+  if (a.form.encoding === 'legacy' || a.form.encoding !== b.form.encoding) {
+    if (aBytes.length !== bBytes.length) return aBytes.length < bBytes.length;
+  }
+  return preferred(a, b);
+}
 
 function explainEncoder(reason: string): string {
   if (/[Bb]ranch/.test(reason)) return 'the target is too far for a short jump (127 bytes); drop `short`, or jump over a near jmp';

@@ -1,6 +1,6 @@
 import type { Form, OperandPattern } from './forms';
 import { formsOf } from './forms';
-import { ALIASES, BY_MODE, BY_OPERAND_SIZE } from './names';
+import { ALIASES, ASSUMED_MEMORY_SIZE, BY_MODE, BY_OPERAND_SIZE, LATE_VEX, NARROW_DESTINATION, SIZE_INDIFFERENT } from './names';
 import type { Operand } from './operand';
 import type { RegisterInfo } from './registers';
 import { registerOf } from './registers';
@@ -47,6 +47,8 @@ function memoryFits(p: OperandPattern, op: Extract<Operand, { kind: 'memory' }>,
   const { address, size } = op;
   if (p.kind === 'offset') {
     if (!address.direct) return false;
+  } else if (address.needsDirect) {
+    return false;
   } else if (p.kind === 'memory') {
     if (p.vector !== address.vector) return false;
   } else if (p.kind === 'register' && p.memory) {
@@ -83,7 +85,8 @@ function relativeFits(
 ): boolean {
   if (op.distance === 'far') return false;
   if (op.size !== 0 && form.operandSize !== 0 && op.size !== form.operandSize) return false;
-  if (op.size === 0 && form.operandSize !== 0 && form.operandSize !== bits) return false;
+  const modeSized = form.operandSize === bits || (p.branch === 'mode' && form.operandSize === (bits === 16 ? 16 : 32));
+  if (op.size === 0 && form.operandSize !== 0 && !modeSized) return false;
   if (!form.hasNear) return true;
   if (op.distance === 'short') return p.width === 8;
   if (op.distance === 'near' || op.strict || op.size !== 0) return p.width !== 8;
@@ -111,6 +114,27 @@ function formFits(form: Form, operands: readonly Operand[], bits: Bits, prefixes
 }
 
 const forced = (prefix: Prefixes['operandSize'], bits: Bits): number => (prefix === 'other' ? (bits === 16 ? 32 : 16) : (prefix ?? 0));
+
+/**
+ * Of two candidates of one length, whether NASM takes `a`: a sign-extended byte before a full immediate, the x87 form that writes st(i)
+ * before the one that reads it, `movq` between vector register and memory before its general-register form. Otherwise the table's order decides, which lists `op r/m, r` before `op r, r/m` as NASM does.
+ */
+export function preferred(a: Candidate, b: Candidate): boolean {
+  const immediate = (c: Candidate): number => {
+    const p = c.form.operands[c.form.operands.length - 1];
+    return p?.kind === 'immediate' ? p.width : 0;
+  };
+  const writesStack = (c: Candidate): boolean => {
+    const [x, y] = c.form.operands;
+    return x?.kind === 'register' && x.class === 'st' && y?.kind === 'fixed' && y.name === 'st0';
+  };
+  const vectorMemory = (c: Candidate): boolean =>
+    c.operands.some((o, i) => {
+      const p = c.form.operands[i];
+      return o.kind === 'memory' && p?.kind === 'register' && (p.class === 'xmm' || p.class === 'mm');
+    });
+  return immediate(a) < immediate(b) || (writesStack(a) && !writesStack(b)) || (vectorMemory(a) && !vectorMemory(b));
+}
 
 /** Other ways to write the same operands, tried in turn where the written one has no form (NASM accepts all of these). */
 function rewrites(mnemonic: string, operands: readonly Operand[], bits: Bits): (readonly Operand[])[] {
@@ -163,9 +187,36 @@ export function candidates(mnemonic: string, operands: readonly Operand[], bits:
       const exact = found.filter((c) => c.form.operandSize === wanted);
       if (exact.length > 0) found = exact;
     }
-    if (found.length > 0) return checkSizes(found, ordered);
+    found = preferEncoding(mnemonic, found, prefixes);
+    if (wanted === 0) found = naturalSize(found, ordered, bits);
+    if (found.length > 0) return checkSizes(mnemonic, found, ordered);
   }
   return explain(mnemonic, forms, special, bits);
+}
+
+/** Among AVX forms NASM takes VEX before EVEX (a few late ones the other way round), and the first of its table, not the shortest. */
+function preferEncoding(mnemonic: string, found: Candidate[], prefixes: Prefixes): Candidate[] {
+  if (prefixes.encoding !== undefined || found.every((c) => c.form.encoding === 'legacy')) return found;
+  const first = LATE_VEX.has(mnemonic) ? 'evex' : 'vex';
+  const wanted = found.filter((c) => c.form.encoding === first);
+  return wanted.length > 0 ? wanted : found;
+}
+
+/**
+ * Where no operand says what the operand size is, it is the mode's (64 in 64-bit mode where such a form exists, else 32). An immediate's
+ * size keyword says it, as in `push word 5`.
+ */
+function naturalSize(found: Candidate[], operands: readonly Operand[], bits: Bits): Candidate[] {
+  const general = (r: RegisterInfo): boolean => r.class === 'r8' || r.class === 'r16' || r.class === 'r32' || r.class === 'r64';
+  if (operands.some((o) => (o.kind === 'register' && general(o.register)) || o.kind === 'memory')) return found;
+  const written = operands.find((o) => o.kind === 'immediate' && o.size > 8);
+  if (written?.kind === 'immediate') {
+    const exact = found.filter((c) => c.form.operandSize === written.size || (bits === 64 && written.size === 32 && c.form.operandSize === 64));
+    if (exact.length > 0) return exact;
+  }
+  const wants = (f: Form): boolean => f.operandSize === 0 || (bits === 64 ? (f.operandSize === 64 ? f.default64 : f.operandSize === 32) : f.operandSize === bits);
+  const natural = found.filter((c) => wants(c.form));
+  return natural.length > 0 ? natural : found;
 }
 
 /** Register-to-register xchg: NASM puts the first register into ModRM.reg, so the swapped order goes first. */
@@ -184,11 +235,15 @@ const isNopExchange = (c: Candidate, bits: Bits): boolean =>
  */
 function substitute(mnemonic: string, operands: readonly Operand[], bits: Bits): readonly Operand[] {
   const [a, b] = operands;
-  if (mnemonic !== 'mov' || !a || !b || operands.length !== 2) return operands;
   const low = (op: Extract<Operand, { kind: 'register' }>, kind: 'r16' | 'r32'): Operand => {
     const register = registerOf(kind, op.register.number);
     return register ? { ...op, register } : op;
   };
+  if (SIZE_INDIFFERENT.has(mnemonic)) {
+    return operands.map((o) => (o.kind === 'register' && o.register.class === 'r16' && bits !== 16 ? low(o, 'r32') : o));
+  }
+  if (NARROW_DESTINATION.has(mnemonic) && a?.kind === 'register' && a.register.class === 'r64') return [low(a, 'r32'), ...operands.slice(1)];
+  if (mnemonic !== 'mov' || !a || !b || operands.length !== 2) return operands;
   if (a.kind === 'register' && a.register.class === 'r64' && b.kind === 'immediate' && !b.strict && (b.size === 0 || b.size === 64)) {
     const small = b.value.unknown || (isSimple(b.value) && b.value.number >= 0n && b.value.number <= 0xffff_ffffn);
     return small ? [low(a, 'r32'), { ...b, size: 0 }] : operands;
@@ -209,13 +264,15 @@ function longImmediateOk(c: Candidate): boolean {
   return !b.strict && isSimple(b.value) && b.value.number >= -0x8000_0000n && b.value.number <= 0x7fff_ffffn;
 }
 
-function checkSizes(found: Candidate[], operands: readonly Operand[]): readonly Candidate[] | MatchFailure {
+function checkSizes(mnemonic: string, found: Candidate[], operands: readonly Operand[]): readonly Candidate[] | MatchFailure {
   const usable = found.some((c) => c.form.operands.some((p) => p.kind === 'immediate' && p.width === 64)) ? found.filter(longImmediateOk) : found;
   const memory = operands.find((o) => o.kind === 'memory');
   if (memory?.kind !== 'memory' || memory.size !== 0) return usable;
   const immediate = operands.find((o) => o.kind === 'immediate');
   const sizes = new Set(usable.filter((c) => c.form.pointer === undefined && WRITABLE.has(c.form.memoryBits)).map((c) => c.form.memoryBits));
   if (sizes.size <= 1) return usable;
+  const assumed = ASSUMED_MEMORY_SIZE[mnemonic];
+  if (assumed !== undefined && sizes.has(assumed)) return usable.filter((c) => c.form.memoryBits === assumed);
   if (immediate?.kind === 'immediate' && immediate.size !== 0 && operands.length === 2) {
     const bySize = usable.filter((c) => c.form.memoryBits === immediate.size);
     if (bySize.length > 0) return bySize;
