@@ -1,0 +1,229 @@
+/**
+ * The debug adapter: one per client. It dispatches requests to the groups of handlers, carries out run control, and turns what the
+ * debug target tells into events. It is the one place where errors become responses: bad input is answered and the session goes
+ * on; a bug of ours is caught here, once per request, reported, and the session goes on as well.
+ */
+import {
+  DebugSession,
+  ExitedEvent,
+  InvalidatedEvent,
+  OutputEvent,
+  Response,
+  StoppedEvent,
+  TerminatedEvent,
+} from '@vscode/debugadapter';
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import type { Writable } from 'node:stream';
+import type { Diagnostic } from '../base/diagnostic';
+import { formatDiagnostic } from '../base/diagnostic';
+import type { Result } from '../base/result';
+import type { DebugTarget } from '../session/api';
+import type { EndInfo, Location, StopInfo } from '../session/types';
+import { breakpointRequests } from './breakpoints';
+import { BreakpointSets } from './breakpoint-sets';
+import { ClientView } from './client';
+import { customRequests } from './custom';
+import { RequestError, inputError, requestError } from './errors';
+import { evaluateRequests } from './evaluate';
+import { executionRequests } from './execution';
+import type { AdapterHost } from './host';
+import type { Launched } from './launch';
+import { lifecycleRequests } from './lifecycle';
+import { memoryRequests } from './memory';
+import { Documents, References } from './references';
+import type { AllRequests, Command, Handlers } from './requests';
+import { compact } from './requests';
+import { RunLoop } from './run-loop';
+import { THREAD_ID, stackRequests } from './stack';
+import { stopReason } from './stops';
+import { variableRequests } from './variables';
+
+const HANDLERS: Handlers<Command> = {
+  ...lifecycleRequests,
+  ...breakpointRequests,
+  ...executionRequests,
+  ...stackRequests,
+  ...variableRequests,
+  ...evaluateRequests,
+  ...memoryRequests,
+  ...customRequests,
+};
+const isCommand = (name: string): name is Command => Object.hasOwn(HANDLERS, name);
+
+export class Adapter extends DebugSession {
+  readonly client = new ClientView();
+  readonly references = new References();
+  readonly documents = new Documents();
+  readonly breakpoints = new BreakpointSets();
+  readonly loop: RunLoop;
+  /** The target of the session, once it is launched. */
+  launched: Launched | undefined;
+  /** The configuration of the last launch, for a restart that brings none. */
+  fields: AllRequests['launch']['arguments'] | undefined;
+  /** What a run ran into, where that was a bug of ours: the exception that the client asks about. */
+  failure: string | undefined;
+
+  private out: Writable | undefined;
+  private readonly afterwards: (() => void)[] = [];
+
+  constructor(readonly host: AdapterHost) {
+    super();
+    this.loop = new RunLoop(host, {
+      progress: () => this.sendOutput(),
+      stopped: (stop) => this.sendStopped(stop),
+      ended: (end) => this.sendEnded(end),
+      failed: (error) => this.sendFailure(error),
+      whenWritable: (callback) => {
+        if (this.out?.writableNeedDrain) this.out.once('drain', callback);
+        else callback();
+      },
+    });
+  }
+
+  override start(input: NodeJS.ReadableStream, output: NodeJS.WritableStream): void {
+    this.out = output as Writable;
+    super.start(input, output);
+  }
+
+  /** Does `action` once the response of the request in progress is sent. */
+  afterResponse(action: () => void): void {
+    this.afterwards.push(action);
+  }
+
+  /** The target, whether it runs or not. */
+  get target(): DebugTarget {
+    if (!this.launched) throw requestError('notLaunched', 'no guest is launched');
+    return this.launched.target;
+  }
+
+  /** The target while it stands still: most questions can be asked only then. */
+  get stopped(): DebugTarget {
+    const { target } = this;
+    if (this.loop.running) throw requestError('running', 'the guest runs; pause it first');
+    if (target.ended) throw requestError('ended', 'the guest has ended');
+    return target;
+  }
+
+  /** The value of an answer, or its diagnostics as the error of this request. */
+  unwrap<T>(answer: Result<T, readonly Diagnostic[]>): T {
+    if (!answer.ok) throw inputError(answer.error);
+    return answer.value;
+  }
+
+  /** Lets the target run on; what was known about its stop is void from here on. */
+  resume(): void {
+    this.references.clear();
+    this.failure = undefined;
+    this.loop.start(this.target);
+  }
+
+  /** A value of the guest was changed by hand: what the client shows may be out of date. */
+  sendInvalidated(): void {
+    if (this.client.supportsInvalidatedEvent) this.afterResponse(() => this.sendEvent(new InvalidatedEvent(['all'])));
+  }
+
+  /** Text in the Debug Console, linked to a place in the source where it has one. */
+  sendText(category: 'console' | 'stdout' | 'stderr' | 'important', text: string, at?: Location): void {
+    const event: Dap.OutputEvent = new OutputEvent(text, category);
+    if (at) {
+      event.body.source = this.client.source(at.file);
+      event.body.line = this.client.line(at.line);
+      if (at.column !== undefined) event.body.column = this.client.column(at.column);
+    }
+    this.sendEvent(event);
+  }
+
+  sendDiagnostics(diagnostics: readonly Diagnostic[]): void {
+    for (const d of diagnostics) {
+      const at = d.span && { file: d.span.file, line: d.span.start.line, column: d.span.start.column };
+      this.sendText(d.severity === 'error' ? 'stderr' : 'console', `${formatDiagnostic(d)}\n`, at);
+    }
+  }
+
+  /** Hands on what the guest and the breakpoints have written since the last time. */
+  sendOutput(): void {
+    if (!this.launched) return;
+    const { target, files } = this.launched;
+    for (const { channel, text, location } of target.takeOutput()) {
+      const file = channel === 'log' ? undefined : files.get(channel);
+      if (file) file.write(text);
+      else if (channel === 'log') this.sendText('console', text.endsWith('\n') ? text : `${text}\n`, location);
+      else this.sendText('stdout', text);
+    }
+  }
+
+  sendStopped(stop: StopInfo): void {
+    const hits = this.breakpoints.clientIds(stop.breakpoints);
+    const event: Dap.StoppedEvent = new StoppedEvent(stopReason(stop), THREAD_ID);
+    event.body = compact<Dap.StoppedEvent['body']>({
+      reason: stopReason(stop),
+      description: stop.title,
+      text: stopReason(stop) === 'exception' ? stop.title : undefined,
+      threadId: THREAD_ID,
+      allThreadsStopped: true,
+      hitBreakpointIds: hits.length > 0 ? hits : undefined,
+    });
+    this.sendEvent(event);
+  }
+
+  /** The launch's resources are let go; nothing of it sends an event from here on. */
+  close(): void {
+    this.loop.halt();
+    for (const file of this.launched?.files.values() ?? []) file.close();
+  }
+
+  protected override dispatchRequest(request: Dap.Request): void {
+    const response: Dap.Response = new Response(request);
+    try {
+      if (!isCommand(request.command))
+        throw requestError('unknownRequest', `the request ${request.command} is not supported`);
+      const body = this.answer(request.command, request.arguments);
+      if (body !== undefined) response.body = body;
+      this.sendResponse(response);
+    } catch (error) {
+      this.sendError(response, error);
+    }
+    for (const action of this.afterwards.splice(0)) action();
+  }
+
+  private answer<C extends Command>(command: C, args: unknown): AllRequests[C]['reply'] {
+    return HANDLERS[command](this, (args ?? {}) as AllRequests[C]['arguments']);
+  }
+
+  private sendError(response: Dap.Response, error: unknown): void {
+    const known = error instanceof RequestError ? error : this.report(error);
+    response.success = false;
+    response.message = known.message;
+    response.body = { error: { id: known.id, format: escapeFormat(known.message), showUser: known.showUser } };
+    this.sendResponse(response);
+  }
+
+  /** Tells of a bug of ours in the Debug Console, with what is needed to find it. */
+  private report(error: unknown): RequestError {
+    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.sendText(
+      'stderr',
+      `Pagewalk failed; this is a fault of Pagewalk, not of the guest. The session goes on.\n${told}\n`,
+    );
+    return requestError('internal', error instanceof Error ? error.message : String(error), true);
+  }
+
+  private sendEnded(end: EndInfo): void {
+    this.sendText('console', `${end.why}\n`);
+    this.close();
+    this.sendEvent(new ExitedEvent(end.code));
+    this.sendEvent(new TerminatedEvent());
+  }
+
+  private sendFailure(error: unknown): void {
+    this.failure = this.report(error).message;
+    const event: Dap.StoppedEvent = new StoppedEvent('exception', THREAD_ID, this.failure);
+    event.body.allThreadsStopped = true;
+    this.sendEvent(event);
+  }
+}
+
+/** DAP error formats know placeholders in braces; ours are finished texts. */
+function escapeFormat(text: string): string {
+  return text.replace(/\{/g, '(').replace(/\}/g, ')');
+}

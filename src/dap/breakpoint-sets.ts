@@ -1,0 +1,59 @@
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import { hex } from '../base/hex';
+import type { DebugTarget } from '../session/api';
+import type { BreakpointView } from '../session/types';
+import type { ClientView } from './client';
+import { compact } from './requests';
+
+/** Sets one set of breakpoints in a target; answers in the order of the request. */
+export type ApplySet = (target: DebugTarget) => readonly BreakpointView[];
+
+interface BreakpointSet {
+  readonly apply: ApplySet;
+  /** The client's ids, in the order of the request. */
+  readonly ids: readonly number[];
+}
+
+/**
+ * The breakpoints that the client has asked for, so that they can be set again in a new target after a restart. The client knows
+ * each by an id that outlives the target; the target's own ids are looked up when a stop names them.
+ */
+export class BreakpointSets {
+  private readonly sets = new Map<string, BreakpointSet>();
+  private readonly clientId = new Map<number, number>();
+  private next = 1;
+
+  /** Replaces the set called `key` (`source <file>`, `functions`, …). */
+  replace(key: string, apply: ApplySet, target: DebugTarget, client: ClientView): Dap.Breakpoint[] {
+    const views = apply(target);
+    const ids = views.map(() => this.next++);
+    this.sets.set(key, { apply, ids });
+    return this.tell(views, ids, client);
+  }
+
+  /** Sets all of them in a new target. */
+  applyTo(target: DebugTarget, client: ClientView): Dap.Breakpoint[] {
+    this.clientId.clear();
+    return [...this.sets.values()].flatMap(({ apply, ids }) => this.tell(apply(target), ids, client));
+  }
+
+  clientIds(ids: readonly number[]): number[] {
+    return ids.map((id) => this.clientId.get(id)).filter((id) => id !== undefined);
+  }
+
+  private tell(views: readonly BreakpointView[], ids: readonly number[], client: ClientView): Dap.Breakpoint[] {
+    return views.map((view, i) => {
+      const id = ids[i];
+      if (id !== undefined) this.clientId.set(view.id, id);
+      const { location } = view;
+      return compact<Dap.Breakpoint>({
+        id,
+        verified: view.verified,
+        message: view.message,
+        source: location && client.source(location.file),
+        line: location && client.line(location.line),
+        instructionReference: view.address === undefined ? undefined : hex(view.address),
+      });
+    });
+  }
+}

@@ -1,0 +1,111 @@
+/** The requests beyond DAP (src/protocol/messages.ts): translations, hovers, and the table trees of the views. */
+import { hex } from '../base/hex';
+import type { HoverReply, TranslateReply, TreeNode } from '../protocol/messages';
+import type { DebugTarget, HoverAnswer } from '../session/api';
+import type { TranslateAnswer } from '../session/translation';
+import type { Evaluation, ViewNode } from '../session/types';
+import { encode } from '../wire/encode';
+import { requestError } from './errors';
+import type { Handlers } from './requests';
+import { compact } from './requests';
+import { frameOfId } from './stack';
+
+/** The number that an expression stands for as an address: a memory operand's own address, otherwise the value. */
+function addressIn(evaluation: Evaluation): bigint | undefined {
+  return evaluation.kind === 'memory' ? evaluation.address?.value : (evaluation.value ?? evaluation.address?.value);
+}
+
+const chains = (answer: TranslateAnswer): Pick<TranslateReply, 'translation' | 'reverse'> =>
+  answer.kind === 'forward' ? { translation: encode(answer.chain) } : { reverse: encode(answer.chain) };
+
+/** What a hover can show; a comparison or a command has no place under the cursor. */
+function hoverKind(kind: Evaluation['kind']): HoverReply['kind'] {
+  switch (kind) {
+    case 'register':
+    case 'memory':
+    case 'label':
+    case 'constant':
+      return kind;
+    case 'number':
+    case 'boolean':
+    case 'expression':
+    case 'text':
+      return 'number';
+  }
+}
+
+function hoverReply(target: DebugTarget, answer: HoverAnswer): HoverReply {
+  const { expression, start, end, evaluation, translation } = answer;
+  const chain = translation?.kind === 'forward' ? translation.chain : undefined;
+  const address = chain?.gva ?? addressIn(evaluation);
+  return compact<HoverReply>({
+    expression,
+    start,
+    end,
+    kind: hoverKind(evaluation.kind),
+    value: evaluation.text,
+    address: chain && address !== undefined ? hex(address) : undefined,
+    symbol: evaluation.symbol ?? (chain && address !== undefined ? target.symbolOf(address) : undefined),
+    translation: chain && encode(chain),
+  });
+}
+
+function treeNode(node: ViewNode, isRoot: boolean): TreeNode {
+  return compact<TreeNode>({
+    id: node.path,
+    label: node.name,
+    description: node.value === '' ? undefined : node.value,
+    tooltip: node.detail && ['```text', ...node.detail, '```'].join('\n'),
+    kind: treeKind(node.kind, isRoot),
+    address: node.address && encode(node.address),
+    value: node.raw === undefined ? undefined : hex(node.raw),
+    children: node.children > 0,
+  });
+}
+
+function treeKind(kind: ViewNode['kind'], isRoot: boolean): TreeNode['kind'] {
+  switch (kind) {
+    case 'table':
+    case 'page':
+    case 'large-page':
+    case 'slot':
+    case 'hole':
+    case 'range':
+      return kind;
+    case 'group':
+      return isRoot ? 'root' : 'table';
+    case 'register':
+    case 'field':
+    case 'tlb':
+    case 'text':
+      return 'range';
+  }
+}
+
+export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 'pagewalk/tree'> = {
+  'pagewalk/translate'(adapter, args) {
+    const { stopped } = adapter;
+    const evaluation = adapter.unwrap(stopped.evaluate(args.expression, frameOfId(args.frameId)));
+    const address = addressIn(evaluation);
+    if (address === undefined) throw requestError('badArgument', `${args.expression} is no address`);
+    const { space } = args;
+    const answer = stopped.translate({
+      address,
+      space,
+      access: args.access ?? 'r',
+      ...(args.user === undefined ? {} : { user: args.user }),
+    });
+    const symbol = space === 'gva' ? stopped.symbolOf(address) : undefined;
+    return { address: hex(address), space, ...(symbol === undefined ? {} : { symbol }), ...chains(answer) };
+  },
+
+  'pagewalk/hover'(adapter, args) {
+    const answer = adapter.stopped.hover(args.lineText, args.column, frameOfId(args.frameId));
+    return answer ? hoverReply(adapter.target, answer) : null;
+  },
+
+  'pagewalk/tree'(adapter, args) {
+    const { nodes, total } = adapter.unwrap(adapter.stopped.view(args.node ?? args.tree, args.start, args.count));
+    return { nodes: nodes.map((node) => treeNode(node, args.node === undefined)), total };
+  },
+};

@@ -1,0 +1,63 @@
+import type { Diagnostic } from '../base/diagnostic';
+import { formatDiagnostic } from '../base/diagnostic';
+
+/** The adapter's own error numbers. PW5xx belongs to src/dap; each number means one thing for ever. */
+export const DAP_CODES = {
+  noProgram: 'PW500',
+  unreadable: 'PW501',
+  wrongType: 'PW502',
+  unwritable: 'PW503',
+  notLaunched: 'PW510',
+  running: 'PW511',
+  ended: 'PW512',
+  unknownRequest: 'PW513',
+  badReference: 'PW514',
+  tooMuch: 'PW515',
+  badArgument: 'PW516',
+  internal: 'PW590',
+} as const;
+export type DapCode = keyof typeof DAP_CODES;
+
+/**
+ * A request that cannot be answered because of what was asked. Becomes an error response; the session goes on.
+ * `showUser`: VS Code shows it in a dialog of its own; without, only where the question was asked.
+ */
+export class RequestError extends Error {
+  constructor(
+    /** The number behind PW. */
+    readonly id: number,
+    message: string,
+    readonly showUser: boolean,
+  ) {
+    super(message);
+    this.name = 'RequestError';
+  }
+}
+
+const numberOf = (code: string): number => Number(/\d+/.exec(code)?.[0] ?? 0);
+
+export function requestError(code: DapCode, message: string, showUser = false): RequestError {
+  return new RequestError(numberOf(DAP_CODES[code]), `${DAP_CODES[code]}: ${message}`, showUser);
+}
+
+/** An error that names a field of the launch configuration, or a file. */
+export function dapDiagnostic(code: DapCode, message: string, file: string): Diagnostic {
+  return { severity: 'error', code: DAP_CODES[code], message, file };
+}
+
+/** How many diagnostics one message shows; all of them go to the Debug Console. */
+const SHOWN = 5;
+
+/** Errors in what was launched: a list of `file:line:column: error PWnnn: …`. */
+export function launchError(diagnostics: readonly Diagnostic[]): RequestError {
+  const lines = diagnostics.slice(0, SHOWN).map(formatDiagnostic);
+  const left = diagnostics.length - lines.length;
+  if (left > 0) lines.push(`… and ${left} more in the Debug Console`);
+  return new RequestError(numberOf(diagnostics[0]?.code ?? ''), lines.join('\n'), true);
+}
+
+/** Errors in an expression, a value or an address that was typed: no file is worth naming, the column is. */
+export function inputError(diagnostics: readonly Diagnostic[]): RequestError {
+  const text = diagnostics.map((d) => `${d.code}: ${d.message}${d.span ? ` (column ${d.span.start.column})` : ''}`);
+  return new RequestError(numberOf(diagnostics[0]?.code ?? ''), text.join('\n'), false);
+}

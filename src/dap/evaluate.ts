@@ -1,0 +1,45 @@
+/** Watch, hover and Debug Console: expressions and monitor commands, assignments, completion. */
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import { hex } from '../base/hex';
+import type { Evaluation } from '../session/types';
+import type { Handlers } from './requests';
+import { compact } from './requests';
+import { frameOfId } from './stack';
+
+function resultOf(evaluation: Evaluation, format: Dap.ValueFormat | undefined): string {
+  return format?.hex && evaluation.value !== undefined ? hex(evaluation.value) : evaluation.text;
+}
+
+export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completions'> = {
+  evaluate(adapter, args) {
+    const { stopped } = adapter;
+    const evaluation = adapter.unwrap(stopped.evaluate(args.expression, frameOfId(args.frameId)));
+    return compact<Dap.EvaluateResponse['body']>({
+      result: resultOf(evaluation, args.format),
+      type: evaluation.kind,
+      variablesReference: 0,
+      memoryReference: evaluation.address && stopped.formatReference(evaluation.address),
+    });
+  },
+
+  setExpression(adapter, args) {
+    const { stopped } = adapter;
+    const evaluation = adapter.unwrap(stopped.assign(args.expression, args.value, frameOfId(args.frameId)));
+    adapter.sendInvalidated();
+    return compact<Dap.SetExpressionResponse['body']>({
+      value: resultOf(evaluation, args.format),
+      memoryReference: evaluation.address && stopped.formatReference(evaluation.address),
+    });
+  },
+
+  completions(adapter, args) {
+    const { client } = adapter;
+    const line = args.text.split('\n')[args.line === undefined ? 0 : client.ourLine(args.line) - 1] ?? '';
+    const typed = line.slice(0, client.ourColumn(args.column) - 1);
+    const word = /[\w.$@:]*$/.exec(typed)?.[0] ?? '';
+    const start = client.column(typed.length - word.length + 1);
+    return {
+      targets: adapter.stopped.complete(typed).map((label) => ({ label, start, length: word.length })),
+    };
+  },
+};

@@ -1,0 +1,30 @@
+import type { AssembleOptions, Assembled } from '../asm/index';
+import type { TargetFactory } from './launch';
+
+/** A file that receives what a guest writes. */
+export interface OutputFile {
+  write(text: string): void;
+  close(): void;
+}
+
+/** What the adapter needs of the system it runs on and of the debug target; src/main/dap.ts supplies it. */
+export interface AdapterHost {
+  readonly createTarget: TargetFactory;
+  /** The bytes of a file, or in words why there are none. */
+  readFile(
+    path: string,
+  ): { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
+  /** A file that the source `from` names by %include or incbin; undefined where it is missing or may not be read. */
+  include(name: string, from: string, program: string): ReturnType<NonNullable<AssembleOptions['readFile']>>;
+  openOutput(
+    path: string,
+  ): { readonly ok: true; readonly file: OutputFile } | { readonly ok: false; readonly why: string };
+  /** An installed nasm for the source `file`; absent where processes cannot be run. */
+  nasm?(file: string, path: string | undefined): (source: string, origin: bigint) => Assembled;
+  /** The path made absolute and normal, so that the same file has one spelling. */
+  absolute(path: string): string;
+  /** Calls back after a turn of the event loop, when what has come in has been handled. */
+  turn(callback: () => void): void;
+  /** Milliseconds since some moment; decides how much work one turn does. */
+  now(): number;
+}

@@ -1,0 +1,137 @@
+/** From a launch request to a debug target: the configuration is checked, the guest read, assembled and loaded. */
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import type { Diagnostic } from '../base/diagnostic';
+import type { Result } from '../base/result';
+import { err, ok } from '../base/result';
+import type { Answer, DebugTarget } from '../session/api';
+import type { OptionTexts, WrittenOption } from '../session/options';
+import { checkOptions } from '../session/options';
+import type { Program } from '../session/program';
+import { prepareProgram } from '../session/program';
+import { dapDiagnostic } from './errors';
+import type { AdapterHost, OutputFile } from './host';
+
+/** What errors about launch fields are located by. */
+export const LAUNCH_CONFIGURATION = 'launch configuration';
+
+/** A launch configuration as it comes: nothing about it is checked yet. */
+export type LaunchFields = Dap.LaunchRequestArguments & Readonly<Record<string, unknown>>;
+
+export interface Launched {
+  readonly target: DebugTarget;
+  readonly program: string;
+  /** Warnings of the assembler. */
+  readonly diagnostics: readonly Diagnostic[];
+  readonly stopOnEntry: boolean;
+  readonly noDebug: boolean;
+  /** Files that the launch configuration sends an output to, by channel. */
+  readonly files: ReadonlyMap<OutputChannel, OutputFile>;
+}
+export type OutputChannel = 'serial' | 'debugcon';
+
+/**
+ * Fields that belong to VS Code or to this adapter alone rather than to the table of options. VS Code passes the whole
+ * configuration, its own fields included; names that begin with two underscores are its private ones.
+ */
+const OTHER_FIELDS: ReadonlySet<string> = new Set([
+  ...['program', 'stopOnEntry', 'noDebug', 'assemblerPath'],
+  ...['type', 'request', 'name', 'presentation', 'preLaunchTask', 'postDebugTask', 'internalConsoleOptions'],
+  ...['debugServer', 'serverReadyAction', 'suppressMultipleSessionWarning', 'windows', 'linux', 'osx'],
+]);
+
+export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched, readonly Diagnostic[]> {
+  const checked = checkFields(fields);
+  if (!checked.ok) return checked;
+  const { program, options, stopOnEntry, noDebug, assemblerPath } = checked.value;
+  const file = host.absolute(program);
+  const read = host.readFile(file);
+  if (!read.ok)
+    return err([dapDiagnostic('unreadable', `field \`program\`: the file cannot be read: ${read.why}`, file)]);
+  const prepared = prepareProgram({
+    file,
+    bytes: read.bytes,
+    options,
+    readFile: (name, from) => host.include(name, from, file),
+    ...(host.nasm ? { nasm: host.nasm(file, assemblerPath) } : {}),
+  });
+  if (!prepared.ok) return prepared;
+  const target = host.createTarget(prepared.value);
+  if (!target.ok) return target;
+  const files = openOutputs(prepared.value, host);
+  if (!files.ok) return files;
+  const { diagnostics } = prepared.value;
+  return ok({ target: target.value, program: file, diagnostics, stopOnEntry, noDebug, files: files.value });
+}
+
+interface CheckedFields {
+  readonly program: string;
+  readonly stopOnEntry: boolean;
+  readonly noDebug: boolean;
+  readonly assemblerPath: string | undefined;
+  readonly options: OptionTexts;
+}
+
+function checkFields(fields: LaunchFields): Result<CheckedFields, readonly Diagnostic[]> {
+  const diagnostics: Diagnostic[] = [];
+  const wrong = (code: 'noProgram' | 'wrongType', message: string): undefined => {
+    diagnostics.push(dapDiagnostic(code, message, LAUNCH_CONFIGURATION));
+    return undefined;
+  };
+  const text = (key: string): string | undefined => {
+    const value = fields[key];
+    return value === undefined || typeof value === 'string'
+      ? value
+      : wrong('wrongType', `field \`${key}\`: a text is expected`);
+  };
+  const flag = (key: string): boolean => {
+    const value = fields[key];
+    if (value !== undefined && typeof value !== 'boolean')
+      wrong('wrongType', `field \`${key}\`: true or false is expected`);
+    return value === true;
+  };
+  const program = text('program');
+  if (!program && (fields['program'] === undefined || fields['program'] === '')) {
+    wrong('noProgram', 'field `program` is missing: name the assembly file or image to run as a guest');
+  }
+  const [stopOnEntry, noDebug, assemblerPath] = [flag('stopOnEntry'), flag('noDebug'), text('assemblerPath')];
+  const written: WrittenOption[] = Object.entries(fields)
+    .filter(([key, value]) => !OTHER_FIELDS.has(key) && !key.startsWith('__') && value !== undefined)
+    .map(([key, value]) => ({ key, value }));
+  const checked = checkOptions(written, 'launch', LAUNCH_CONFIGURATION);
+  diagnostics.push(...checked.diagnostics);
+  if (checked.options.has('trace')) {
+    diagnostics.push(
+      dapDiagnostic(
+        'wrongType',
+        'field `trace`: a trace is written by `pagewalk trace`; a debug session steps through it instead',
+        LAUNCH_CONFIGURATION,
+      ),
+    );
+  }
+  if (diagnostics.length > 0 || !program) return err(diagnostics);
+  return ok({ program, stopOnEntry, noDebug, assemblerPath, options: checked.options });
+}
+
+/** `-` is the Debug Console, which gets everything that goes to no file. */
+function openOutputs(
+  program: Program,
+  host: AdapterHost,
+): Result<ReadonlyMap<OutputChannel, OutputFile>, readonly Diagnostic[]> {
+  const files = new Map<OutputChannel, OutputFile>();
+  for (const channel of ['serial', 'debugcon'] as const) {
+    const path = program.settings[channel];
+    if (path === undefined || path === '-') continue;
+    const opened = host.openOutput(host.absolute(path));
+    if (!opened.ok) {
+      for (const each of files.values()) each.close();
+      return err([
+        dapDiagnostic('unwritable', `field \`${channel}\`: the file cannot be written: ${opened.why}`, path),
+      ]);
+    }
+    files.set(channel, opened.file);
+  }
+  return ok(files);
+}
+
+/** Makes a debug target of a program: the machine is created and stands before the guest's first instruction. */
+export type TargetFactory = (program: Program) => Answer<DebugTarget>;

@@ -1,0 +1,95 @@
+/** Memory and code: readMemory, writeMemory, disassemble. References carry their space: `gpa:0x5000`; without one, linear. */
+import { MemoryEvent } from '@vscode/debugadapter';
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import { u64 } from '../base/bits';
+import { hex, hexBytes } from '../base/hex';
+import type { DebugTarget } from '../session/api';
+import type { DisassembledLine, SpaceAddress } from '../session/types';
+import type { Adapter } from './adapter';
+import { requestError } from './errors';
+import type { Handlers } from './requests';
+import { compact } from './requests';
+
+/** Bytes that one request may read or write. VS Code asks for some kilobytes at a time. */
+const MOST_BYTES = 16 << 20;
+const MOST_INSTRUCTIONS = 10_000;
+
+function addressOf(target: DebugTarget, reference: string, offset: number): SpaceAddress {
+  const at = target.parseReference(reference);
+  if (!at) {
+    throw requestError(
+      'badReference',
+      `${reference} is no address; write 0x and hex digits, with gpa:, hva: or hpa: in front for another space`,
+    );
+  }
+  return { space: at.space, value: u64(at.value + BigInt(offset)) };
+}
+
+/** A reference that must be linear: where instructions are. */
+export function linearAddress(target: DebugTarget, reference: string, offset: number): bigint {
+  const { space, value } = addressOf(target, reference, offset);
+  if (space !== 'gva')
+    throw requestError('badReference', `${reference} is no linear address; instructions are found by those`);
+  return value;
+}
+
+function limit(count: number, most: number, what: string): number {
+  if (!Number.isInteger(count) || count < 0 || count > most)
+    throw requestError('tooMuch', `${count} ${what} at once; at most ${most}`);
+  return count;
+}
+
+function instruction(adapter: Adapter, line: DisassembledLine): Dap.DisassembledInstruction {
+  const { client } = adapter;
+  return compact<Dap.DisassembledInstruction>({
+    address: hex(line.address),
+    instructionBytes: hexBytes(line.bytes),
+    instruction: line.text,
+    symbol: line.symbol,
+    location: line.location && client.source(line.location.file),
+    line: line.location && client.line(line.location.line),
+    presentationHint: line.valid ? undefined : 'invalid',
+  });
+}
+
+export const memoryRequests: Handlers<'readMemory' | 'writeMemory' | 'disassemble'> = {
+  readMemory(adapter, args) {
+    const { stopped } = adapter;
+    const at = addressOf(stopped, args.memoryReference, args.offset ?? 0);
+    const { address, bytes, unreadable } = stopped.readMemory(at, limit(args.count, MOST_BYTES, 'bytes'));
+    return compact<NonNullable<Dap.ReadMemoryResponse['body']>>({
+      address: hex(address.value),
+      unreadableBytes: unreadable > 0 ? unreadable : undefined,
+      data: Buffer.from(bytes).toString('base64'),
+    });
+  },
+
+  writeMemory(adapter, args) {
+    const { stopped } = adapter;
+    const bytes = Buffer.from(args.data, 'base64');
+    limit(bytes.length, MOST_BYTES, 'bytes');
+    const at = addressOf(stopped, args.memoryReference, args.offset ?? 0);
+    if (args.allowPartial !== true && stopped.readMemory(at, bytes.length).unreadable > 0) {
+      throw requestError(
+        'badArgument',
+        `not all of the ${bytes.length} bytes at ${stopped.formatReference(at)} are mapped; nothing is written`,
+      );
+    }
+    const written = adapter.unwrap(stopped.writeMemory(at, bytes));
+    adapter.afterResponse(() => {
+      if (adapter.client.supportsMemoryEvent)
+        adapter.sendEvent(new MemoryEvent(args.memoryReference, args.offset ?? 0, written));
+    });
+    adapter.sendInvalidated();
+    return { bytesWritten: written };
+  },
+
+  disassemble(adapter, args) {
+    const { stopped } = adapter;
+    const from = linearAddress(stopped, args.memoryReference, args.offset ?? 0);
+    const count = limit(args.instructionCount, MOST_INSTRUCTIONS, 'instructions');
+    const before = args.instructionOffset ?? 0;
+    limit(Math.abs(before), MOST_INSTRUCTIONS, 'instructions away');
+    return { instructions: stopped.disassemble(from, before, count).map((line) => instruction(adapter, line)) };
+  },
+};

@@ -1,0 +1,69 @@
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import { hex } from '../base/hex';
+import type { ExitView, StopInfo } from '../session/types';
+import { compact } from './requests';
+
+/** DAP's reason for a stop. Exits, faults and failures are exceptions: for those VS Code asks what happened and shows it. */
+export function stopReason(stop: StopInfo): string {
+  switch (stop.kind) {
+    case 'entry':
+    case 'step':
+    case 'pause':
+    case 'breakpoint':
+      return stop.kind;
+    case 'instruction-breakpoint':
+      return 'instruction breakpoint';
+    case 'function-breakpoint':
+      // `exit:NAME` stops at an exit, which wants explaining; a label does not.
+      return stop.exit ? 'exception' : 'function breakpoint';
+    case 'vm-exit':
+    case 'ept-violation':
+    case 'guest-pf':
+    case 'triple-fault':
+    case 'internal-error':
+    case 'entry-failure':
+    case 'limit':
+      return 'exception';
+  }
+}
+
+const KIND_NAMES: Readonly<Partial<Record<StopInfo['kind'], string>>> = {
+  'guest-pf': '#PF',
+  'triple-fault': 'TRIPLE_FAULT',
+  'internal-error': 'KVM_EXIT_INTERNAL_ERROR',
+  'entry-failure': 'KVM_EXIT_FAIL_ENTRY',
+  limit: 'instruction limit',
+};
+
+/** What VS Code's exception widget shows: the exit's name, what happened and why, and the exit's fields one by one. */
+export function exceptionInfo(stop: StopInfo): Dap.ExceptionInfoResponse['body'] {
+  const { exit } = stop;
+  const name = exit?.name ?? KIND_NAMES[stop.kind] ?? stop.kind;
+  return compact<Dap.ExceptionInfoResponse['body']>({
+    exceptionId: name,
+    description: stop.why === stop.title ? stop.title : `${stop.title}\n${stop.why}`,
+    breakMode: 'always',
+    details: compact<Dap.ExceptionDetails>({
+      message: stop.why,
+      typeName: name,
+      fullTypeName: exit ? `VM exit ${exit.reason}: ${exit.name}` : name,
+      stackTrace: exit && exitLines(exit).join('\n'),
+    }),
+  });
+}
+
+function exitLines(exit: ExitView): string[] {
+  const line = (name: string, value: string): string => `${name.padEnd(20)} ${value}`;
+  const address = (name: string, value: bigint | undefined): string[] =>
+    value === undefined ? [] : [line(name, hex(value))];
+  return [
+    line('exit', `no. ${exit.count}, reason ${exit.reason} (${exit.name})`),
+    ...address('guest RIP', exit.rip),
+    ...address('guest linear', exit.gva),
+    ...address('guest physical', exit.gpa),
+    ...(exit.slot === undefined ? [] : [line('memslot', exit.slot < 0 ? 'none: a hole' : String(exit.slot))]),
+    line('qualification', hex(exit.qualification)),
+    ...exit.decoded.map(({ name, value }) => line(`  ${name}`, value)),
+    line('instructions before', String(exit.instructions)),
+  ];
+}

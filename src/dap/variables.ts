@@ -1,0 +1,63 @@
+/** The Variables view: pages of the session's views, row by row. */
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import { hex } from '../base/hex';
+import type { ViewNode } from '../session/types';
+import type { Adapter } from './adapter';
+import { requestError } from './errors';
+import type { Handlers } from './requests';
+import { compact } from './requests';
+
+/** A node with more children than this is shown in pages (VS Code groups `indexed` children by hundreds). */
+const PAGED_FROM = 100;
+/** Rows that one request gets where it asks for no fewer. */
+const MOST_ROWS = 1024;
+
+function variable(adapter: Adapter, node: ViewNode, inHex: boolean): Dap.Variable {
+  const { target, references } = adapter;
+  const paged = node.children > PAGED_FROM;
+  return compact<Dap.Variable>({
+    name: node.name,
+    value: inHex && node.raw !== undefined && node.children === 0 ? hex(node.raw) : node.value,
+    type: node.detail?.join('\n'),
+    variablesReference: node.children > 0 ? references.of(node.path) : 0,
+    indexedVariables: paged ? node.children : undefined,
+    namedVariables: node.children > 0 && !paged ? node.children : undefined,
+    memoryReference: node.address && target.formatReference(node.address),
+    evaluateName: node.evaluateName,
+    presentationHint: node.editable ? undefined : { attributes: ['readOnly'] },
+  });
+}
+
+function pathOf(adapter: Adapter, reference: number): string {
+  const path = adapter.references.pathOf(reference);
+  if (path === undefined) throw requestError('badReference', 'these values belong to an earlier stop');
+  return path;
+}
+
+/** The path of the row called `name` below `parent`. */
+function childPath(adapter: Adapter, parent: string, name: string): string {
+  for (let start = 0; ;) {
+    const { nodes, total } = adapter.unwrap(adapter.stopped.view(parent, start, MOST_ROWS));
+    const found = nodes.find((node) => node.name === name);
+    if (found) return found.path;
+    start += nodes.length;
+    if (nodes.length === 0 || start >= total) throw requestError('badArgument', `there is no ${name} here`);
+  }
+}
+
+export const variableRequests: Handlers<'variables' | 'setVariable'> = {
+  variables(adapter, args) {
+    const { stopped } = adapter;
+    const path = pathOf(adapter, args.variablesReference);
+    const { nodes } = adapter.unwrap(stopped.view(path, args.start ?? 0, args.count || MOST_ROWS));
+    return { variables: nodes.map((node) => variable(adapter, node, args.format?.hex === true)) };
+  },
+
+  setVariable(adapter, args) {
+    const { stopped } = adapter;
+    const path = childPath(adapter, pathOf(adapter, args.variablesReference), args.name);
+    const value = adapter.unwrap(stopped.setValue(path, args.value));
+    adapter.sendInvalidated();
+    return { value };
+  },
+};
