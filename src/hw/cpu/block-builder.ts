@@ -1,5 +1,5 @@
 import type { Block } from './block';
-import { decode } from './decode';
+import { InstructionDecoder } from './decode';
 import type { Decoded } from './decoded';
 import { Emitter, type CodeMode } from './lift/emitter';
 import { lift } from './lift/index';
@@ -8,6 +8,8 @@ import { SLOT } from '../state/layout';
 
 /** Longest run of instructions in one block: what a stop request may have to wait for. */
 export const MAX_BLOCK_INSTRUCTIONS = 64;
+
+const decoder = new InstructionDecoder();
 
 export interface BuildRequest {
   /** Code bytes from the first instruction on, as far as the page goes (or 15 bytes over two pages). */
@@ -26,7 +28,7 @@ export function buildBlock(q: BuildRequest): Block | undefined {
   const starts: number[] = [];
   let at = 0;
   while (insns.length < q.maxInstructions && !e.ended) {
-    const insn = decode(q.bytes.subarray(at, at + 15), q.mode.bits, at);
+    const insn = decoder.decode(q.bytes.subarray(at), q.mode.bits, at);
     if (insn === undefined) break;
     starts.push(e.position);
     e.insnIndex = insns.length;

@@ -1,25 +1,30 @@
 import { InvariantError } from '../../base/assert';
-import { RFLAGS, CR0 } from '../../isa/flags';
+import { bit } from '../../base/bits';
 import { VECTOR } from '../../isa/exceptions';
 import { VMX_EXIT } from '../../isa/exits';
+import { CR0, RFLAGS } from '../../isa/flags';
+import { INTR_TYPE, SECONDARY } from '../../isa/vmcs-controls';
 import type { HostMemory } from '../memory/host-memory';
-import { CLASS_FETCH, WHO_SUPERVISOR, WHO_USER } from '../paging/access';
 import { decodeEptp } from '../paging/ept';
 import { CpuState } from '../state/cpu-state';
-import { Tlb } from '../tlb/tlb';
-import type { BusEvent, FaultEvent, VmExit } from '../state/event';
+import type { BusEvent, CpuEvent, FaultEvent, VmExit } from '../state/event';
 import { SEG, SLOT } from '../state/layout';
-import { interruptionOfFault, type Interruption } from '../vmx/interruption';
-import { Vmx, type VmEntryResult } from '../vmx/vmx';
-import type { Block } from './block';
-import { BlockCache, modeId } from './block-cache';
-import { buildBlock, MAX_BLOCK_INSTRUCTIONS } from './block-builder';
+import { Tlb } from '../tlb/tlb';
+import { vmxCapabilities } from '../vmx/capabilities';
+import type { EntryResult } from '../vmx/entry';
+import { interruptionOfFault, isSoftware, type Interruption } from '../vmx/interruption';
+import { Vmx } from '../vmx/vmx';
+import { BlockCache } from './block-cache';
+import { MAX_BLOCK_INSTRUCTIONS } from './block-builder';
 import { Core, type IoPort } from './core';
 import type { CpuidModel } from './cpuid-model';
+import { Fetcher } from './fetch';
 import { Mmu } from './mmu';
 import { RAN_BRANCH, RAN_EVENT, Runner } from './runner';
-import { combine, deliver, faultOfInterruption } from './system/interrupts';
+import { deliver, type Delivery } from './system/deliver';
+import { combine, DOUBLE_FAULT } from './system/escalation';
 import { codeMode } from './system/modes';
+import { readMsr, writeMsr } from './system/msr';
 import { resetState } from './system/reset';
 
 /** Why `run` came back. After 'exit' the VMCS holds guest state and exit information, and the registers the host's. */
@@ -53,17 +58,22 @@ const BUS_IO: IoPort = {
   },
 };
 
+/** A fault the observer stopped at, to be delivered when running goes on from the same place. */
+interface HeldFault {
+  readonly event: FaultEvent;
+  readonly rip: bigint;
+  readonly nextRip: bigint;
+  readonly instructionLength: number;
+}
+
 const BUDGET: CpuStop = { kind: 'budget' };
-const RIP = SLOT.RIP * 2;
-const CS_BASE = (SLOT.SEG_BASE + SEG.CS) * 2;
-const FETCH_LINEAR = SLOT.FETCH_LINEAR * 2;
-const FETCH_OFFSET = SLOT.FETCH_OFFSET * 2;
 const CONTINUES = SLOT.FETCH_CONTINUES * 2;
 const RETIRED = SLOT.RETIRED * 2;
 const INTERRUPTIBILITY = SLOT.INTERRUPTIBILITY * 2;
+/** Blocking by STI and by MOV SS. */
 const SHADOW = 3;
 
-/** One hardware CPU: registers, TLB, MMU, VMX, and the fetch–decode–execute loop. */
+/** One hardware CPU: registers, TLB, MMU, VMX, and the fetch–execute loop. */
 export class Cpu extends Core {
   readonly mmu: Mmu;
   readonly tlb: Tlb;
@@ -73,19 +83,21 @@ export class Cpu extends Core {
   /** Asked when an exception is about to be delivered to the guest; true stops first. Sees, and changes nothing. */
   faultObserver: ((event: FaultEvent) => boolean) | undefined;
   private readonly runner: Runner;
+  private readonly fetcher: Fetcher;
   /** The place (retired count and linear address) whose breakpoint was already reported. */
   private passedAt: { readonly retired: bigint; readonly linear: bigint } | undefined;
-  /** A fault the observer stopped at, to be delivered when running goes on from the same place. */
-  private heldFault: { readonly event: FaultEvent; readonly rip: bigint; readonly instructionLength: number } | undefined;
+  private heldFault: HeldFault | undefined;
   /** An event that VM entry injects, delivered at the start of the next run. */
   private injection: Interruption | undefined;
+  /** VM entry left a debug exception pending. */
+  private pendingDebug = false;
 
   constructor(
     readonly memory: HostMemory,
     readonly index: number,
     model: CpuidModel,
     options: CpuOptions,
-    readonly blocks: BlockCache = new BlockCache(memory),
+    private readonly blocks: BlockCache = new BlockCache(memory),
   ) {
     const state = new CpuState(memory, index);
     const tlb = new Tlb(memory, index, options.tlbEntries, options.tlbWays);
@@ -93,8 +105,12 @@ export class Cpu extends Core {
     super(state, mmu, BUS_IO, model);
     this.mmu = mmu;
     this.tlb = tlb;
-    this.vmx = new Vmx(memory, state, model);
+    this.vmx = new Vmx(state, memory, vmxCapabilities({ physicalBits: model.physicalBits, linearBits: model.linearBits, cr4: model.cr4Mask, efer: model.eferMask }), {
+      msr: { read: (i) => readMsr(this, i), write: (i, v) => writeMsr(this, i, v) },
+      caches: mmu,
+    });
     this.runner = new Runner(this, tlb);
+    this.fetcher = new Fetcher(this, mmu, tlb, blocks);
     blocks.onCodePage((offset, code) => mmu.setCodePage(offset, code));
     this.reset();
   }
@@ -102,17 +118,18 @@ export class Cpu extends Core {
   /** Power-up state (SDM vol. 3, table 9-1). */
   reset(): void {
     resetState(this.state, this.model);
-    this.mmu.controlsChanged();
     this.tlb.flushAll();
+    this.mmu.controlsChanged();
   }
 
+  /** Retired instructions: guest time. */
   get retired(): bigint {
     return this.state.get(SLOT.RETIRED);
   }
   get counters(): Mmu['counters'] {
     return this.mmu.counters;
   }
-  /** Whether the registers are the guest's: VMX non-root operation, or no VMX at all. */
+  /** VMX non-root operation: the registers are a guest's. */
   get nonRoot(): boolean {
     return this.intercepts !== null;
   }
@@ -127,32 +144,25 @@ export class Cpu extends Core {
     this.passedAt = { retired: this.retired, linear: this.linearRip };
   }
 
-  /** Executes at most `budget` instructions (deliveries of events count as one each). */
+  /**
+   * Executes at most `budget` instructions. Deliveries of events and iterations of REP instructions count as one each,
+   * so that nothing runs on for ever.
+   */
   run(budget: number): CpuStop {
     let left = budget;
-    if (this.injection !== undefined) {
-      const i = this.injection;
-      this.injection = undefined;
-      const stop = this.deliverEvent(faultOfInterruption(i), i, true);
-      if (stop) return stop;
-    }
-    if (this.heldFault !== undefined) {
-      const held = this.heldFault;
-      this.heldFault = undefined;
-      if (held.rip === this.state.rip) {
-        const stop = this.deliverEvent(held.event, interruptionOfFault(held.event, held.instructionLength));
-        if (stop) return stop;
-      }
-    }
+    const early = this.deliverPending();
+    if (early) return early;
     const s = this.state;
     const r32 = s.r32;
+    let progressed = false;
     while (left > 0) {
-      if (r32[SLOT.ACTIVITY * 2] !== 0) return r32[SLOT.ACTIVITY * 2] === 1 ? { kind: 'halt' } : { kind: 'shutdown' };
+      const boundary = this.atBoundary(progressed);
+      if (boundary) return boundary;
       const shadow = (r32[INTERRUPTIBILITY] as number) & SHADOW;
       const trap = s.systemFlag(RFLAGS.TF);
-      const single = shadow !== 0 || trap || left < MAX_BLOCK_INSTRUCTIONS || this.breakpoints.size > 0;
+      const single = shadow !== 0 || trap || left < MAX_BLOCK_INSTRUCTIONS || this.breakpoints.size > 0 || (this.nonRoot && this.vmx.watchesBoundaries);
       if (this.breakpoints.size > 0 && this.atBreakpoint()) return { kind: 'breakpoint', linear: this.linearRip };
-      const block = this.nextBlock(single);
+      const block = this.fetcher.next(single);
       if (block === undefined) {
         left--;
         const stop = this.handleEvent();
@@ -168,28 +178,39 @@ export class Cpu extends Core {
         r32[RETIRED] = after;
         if (after >>> 0 < before >>> 0) r32[RETIRED + 1] = (r32[RETIRED + 1] as number) + 1;
       }
-      // an iteration of a REP instruction retires nothing but counts as work
       left -= n > 0 ? n : 1;
       if (end === RAN_BRANCH) r32[CONTINUES] = 0;
-      else if (end === RAN_EVENT) {
+      if (end === RAN_EVENT) {
         if (shadow !== 0) r32[INTERRUPTIBILITY] = (r32[INTERRUPTIBILITY] as number) | shadow;
         const stop = this.handleEvent();
         if (stop) return stop;
-        continue;
-      }
-      if (trap && n > 0) {
+      } else if (trap) {
         const stop = this.singleStepTrap();
         if (stop) return stop;
       }
+      progressed = true;
     }
     return BUDGET;
   }
 
-  /** #DB after an instruction that began with RFLAGS.TF set (SDM vol. 3, 17.3.1.4): DR6.BS, and the return address is the next instruction. */
-  private singleStepTrap(): CpuStop | undefined {
-    this.state.set(SLOT.DR6, this.state.get(SLOT.DR6) | 0x4000n);
-    this.event = { kind: 'fault', vector: VECTOR.DB };
-    return this.handleEvent();
+  /** What may happen between two instructions: exits that VMX watches for, interrupts, and a CPU that is not active. */
+  private atBoundary(progressed: boolean): CpuStop | undefined {
+    const s = this.state;
+    if (this.nonRoot) {
+      if (this.vmx.watchesBoundaries || s.get32(SLOT.PENDING_INTR) !== 0 || s.get32(SLOT.PENDING_NMI) !== 0) {
+        const exit = this.vmx.boundaryExit(progressed);
+        if (exit) return this.vmExit(exit, undefined);
+      }
+    } else {
+      const pending = s.get32(SLOT.PENDING_INTR);
+      if (pending !== 0 && s.systemFlag(RFLAGS.IF) && (s.get32(SLOT.INTERRUPTIBILITY) & SHADOW) === 0) {
+        s.set32(SLOT.PENDING_INTR, 0);
+        const vector = pending & 0xff;
+        return this.deliverEvent({ kind: 'interrupt', vector, source: 'external' }, { type: INTR_TYPE.EXT_INTR, vector });
+      }
+    }
+    const activity = s.get32(SLOT.ACTIVITY);
+    return activity === 0 ? undefined : activity === 1 ? { kind: 'halt' } : { kind: 'shutdown' };
   }
 
   private atBreakpoint(): boolean {
@@ -200,89 +221,35 @@ export class Cpu extends Core {
     return true;
   }
 
-  // ---- fetch
-
-  /** The block at RIP; undefined with `event` set when it cannot be fetched. */
-  private nextBlock(single: boolean): Block | undefined {
-    const s = this.state;
-    const r32 = s.r32;
-    const mode = codeMode(s);
-    let lo = r32[RIP] as number;
-    let hi = r32[RIP + 1] as number;
-    if (mode.bits !== 64) {
-      if (lo >>> 0 > s.get32(SLOT.LIMIT + SEG.CS) || hi !== 0) {
-        this.raise(VECTOR.GP, 0);
-        this.insn = NO_INSTRUCTION;
-        return undefined;
-      }
-      lo = (lo + (r32[CS_BASE] as number)) | 0;
-      hi = 0;
-    }
-    let offset: number;
-    if (r32[CONTINUES] !== 0 && r32[FETCH_LINEAR] === (lo & ~0xfff) && r32[FETCH_LINEAR + 1] === hi) {
-      offset = ((r32[FETCH_OFFSET] as number) >>> 0) + (lo & 0xfff);
-    } else {
-      offset = this.fetch(lo, hi);
-      if (offset < 0) return undefined;
-      this.setFetchPage(lo, hi, offset);
-    }
-    const id = modeId(mode);
-    const found = this.blocks.find(offset, id, single);
-    if (found !== undefined) {
-      if (found.secondPage < 0) return found;
-      const second = this.fetchSecond(lo, hi);
-      if (second < 0) return undefined;
-      if (second === found.secondPage) return found;
-    }
-    return this.build(mode, id, offset, single, lo, hi);
-  }
-
-  /** Offset of the code byte at a linear address, through the TLB; −1 with `event` set. */
-  private fetch(lo: number, hi: number): number {
-    const tlb = this.tlb;
-    const e = tlb.find(lo, hi);
-    const bit = 1 << (CLASS_FETCH + (this.state.cpl === 3 ? WHO_USER : WHO_SUPERVISOR));
-    if (e >= 0 && ((tlb.words[e + 2] as number) & bit) !== 0) {
-      tlb.hits++;
-      return ((tlb.words[e + 3] as number) >>> 0) + (lo & 0xfff);
-    }
-    const at = this.mmu.fetch(this, joined(lo, hi));
-    if (at < 0) this.insn = NO_INSTRUCTION;
-    return at;
-  }
-  private fetchSecond(lo: number, hi: number): number {
-    const next = ((lo & ~0xfff) + 4096) | 0;
-    return this.fetch(next, next === 0 && codeMode(this.state).bits === 64 ? hi + 1 : hi);
-  }
-  private setFetchPage(lo: number, hi: number, offset: number): void {
-    const r32 = this.state.r32;
-    r32[CONTINUES] = 1;
-    r32[FETCH_LINEAR] = lo & ~0xfff;
-    r32[FETCH_LINEAR + 1] = hi;
-    r32[FETCH_OFFSET] = offset - (lo & 0xfff);
-  }
-
-  private build(mode: ReturnType<typeof codeMode>, id: number, offset: number, single: boolean, lo: number, hi: number): Block | undefined {
-    const u8 = this.memory.u8;
-    const here = 4096 - (lo & 0xfff);
-    const key = this.blocks.key(offset, id, single);
-    const maxInstructions = single ? 1 : MAX_BLOCK_INSTRUCTIONS;
-    let block = buildBlock({ bytes: u8.subarray(offset, offset + here), mode, maxInstructions, offset, secondPage: -1, key });
-    if (block === undefined) {
-      // the first instruction goes on in the next page
-      const second = this.fetchSecond(lo, hi);
-      if (second < 0) return undefined;
-      const bytes = new Uint8Array(15);
-      bytes.set(u8.subarray(offset, offset + here));
-      bytes.set(u8.subarray(second, second + 15 - here), here);
-      block = buildBlock({ bytes, mode, maxInstructions: 1, offset, secondPage: second, key });
-      if (block === undefined) throw new InvariantError('15 bytes always decode to an instruction or an error');
-    }
-    this.blocks.add(block);
-    return block;
-  }
-
   // ---- events
+
+  /** Events that VM entry or a held fault left for the first boundary. */
+  private deliverPending(): CpuStop | undefined {
+    if (this.injection !== undefined) {
+      const i = this.injection;
+      this.injection = undefined;
+      const stop = this.deliverEvent(this.deliveryOf(i), i, true);
+      if (stop) return stop;
+    }
+    if (this.pendingDebug) {
+      this.pendingDebug = false;
+      const stop = this.singleStepTrap();
+      if (stop) return stop;
+    }
+    const held = this.heldFault;
+    this.heldFault = undefined;
+    // a person may have moved RIP meanwhile: then the fault never happened
+    if (held === undefined || held.rip !== this.state.rip) return undefined;
+    this.nextRip = held.nextRip;
+    return this.deliverEvent(held.event, interruptionOfFault(held.event, held.instructionLength));
+  }
+
+  /** #DB after an instruction that began with RFLAGS.TF set (SDM vol. 3, 17.3.1.4): DR6.BS, and the return address is the next instruction. */
+  private singleStepTrap(): CpuStop | undefined {
+    this.state.set(SLOT.DR6, this.state.get(SLOT.DR6) | 0x4000n);
+    this.event = { kind: 'fault', vector: VECTOR.DB };
+    return this.handleEvent();
+  }
 
   private handleEvent(): CpuStop | undefined {
     const event = this.event;
@@ -299,7 +266,7 @@ export class Cpu extends Core {
       case 'fault': {
         const instructionLength = this.insn.length;
         if (this.faultObserver?.(event)) {
-          this.heldFault = { event, rip: this.state.rip, instructionLength };
+          this.heldFault = { event, rip: this.state.rip, nextRip: this.nextRip, instructionLength };
           return { kind: 'fault', event };
         }
         return this.deliverEvent(event, interruptionOfFault(event, instructionLength));
@@ -307,77 +274,89 @@ export class Cpu extends Core {
     }
   }
 
+  /** An injected event as deliverable: software events return behind the instruction whose length VM entry was given. */
+  private deliveryOf(i: Interruption): Delivery {
+    this.nextRip = this.state.rip + BigInt(isSoftware(i.type) ? (i.instructionLength ?? 0) : 0);
+    switch (i.type) {
+      case INTR_TYPE.EXT_INTR:
+        return { kind: 'interrupt', vector: i.vector, source: 'external' };
+      case INTR_TYPE.NMI_INTR:
+        return { kind: 'interrupt', vector: i.vector, source: 'nmi' };
+      case INTR_TYPE.SOFT_INTR:
+        return { kind: 'fault', vector: i.vector, software: 'int' };
+      case INTR_TYPE.SOFT_EXCEPTION:
+        return { kind: 'fault', vector: i.vector, software: i.vector === VECTOR.OF ? 'into' : 'int3' };
+      case INTR_TYPE.PRIV_SW_EXCEPTION:
+        return { kind: 'fault', vector: i.vector, software: 'icebp' };
+      default:
+        return i.errorCode === undefined ? { kind: 'fault', vector: i.vector } : { kind: 'fault', vector: i.vector, errorCode: i.errorCode };
+    }
+  }
+
   /**
    * Delivers an exception or interrupt, asking the exception bitmap first, and escalating to #DF and shutdown (SDM vol. 3, table 6-5). A VM exit on the way records
-   * what was being delivered. `byEntry`: VM entry injects it.
+   * what was being delivered. `byEntry`: VM entry injects it, so that the bitmap does not apply.
    */
-  private deliverEvent(event: FaultEvent, first: Interruption, byEntry = false): CpuStop | undefined {
+  private deliverEvent(event: Delivery, first: Interruption, byEntry = false): CpuStop | undefined {
+    if (!byEntry && event.kind === 'fault' && event.software !== 'int') {
+      const exit = this.exceptionExit(event);
+      if (exit) return this.vmExit(exit, undefined);
+    }
     let current = event;
-    let vectoring: Interruption | undefined;
-    let injected = byEntry;
+    let vectoring = first;
     for (;;) {
-      // an event injected by VM entry is not subject to the exception bitmap
-      if (!injected && this.intercepts !== null && current.software !== 'int') {
-        const exit = this.intercepts.exception(this, current.vector, current.errorCode, current.software !== undefined, current.vector === VECTOR.PF ? (current.cr2 ?? 0n) : 0n);
-        if (exit) return this.vmExit(exit, vectoring);
-      }
-      injected = false;
-      vectoring = current === event ? first : interruptionOfFault(current, 0);
-      const nested = deliver(this, current);
-      if (nested === undefined) {
+      const delivered = deliver(this, current);
+      if (delivered.ok) {
         this.state.r32[CONTINUES] = 0;
         return undefined;
       }
-      this.event = undefined;
+      const nested: CpuEvent = delivered.event;
       if (nested.kind === 'exit') return this.vmExit(nested.exit, vectoring);
       if (nested.kind === 'bus') return { kind: 'bus', event: nested };
-      if (nested.kind !== 'fault') throw new InvariantError('delivery meets faults and exits only');
-      const next = combine(current, nested);
-      if (next === 'triple') {
-        if (this.intercepts !== null) return this.vmExit({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n }, undefined);
+      if (nested.kind !== 'fault') throw new InvariantError('delivery meets faults, exits and the bus only');
+      const how = combine(current.kind === 'fault' && current.software !== 'int' ? { kind: 'exception', vector: current.vector } : { kind: 'benign' }, nested);
+      if (how === 'triple') {
+        if (this.nonRoot) return this.vmExit({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n }, undefined);
         this.state.set32(SLOT.ACTIVITY, 2);
         return { kind: 'shutdown' };
       }
-      // the second exception itself may exit before it turns into #DF
-      if (next.vector === VECTOR.DF && this.intercepts !== null) {
-        const exit = this.intercepts.exception(this, nested.vector, nested.errorCode, false, nested.vector === VECTOR.PF ? (nested.cr2 ?? 0n) : 0n);
-        if (exit) return this.vmExit(exit, vectoring);
-      }
-      current = next;
+      // the second exception may itself exit, before it turns into #DF
+      const exit = this.exceptionExit(nested) ?? (how === 'double' ? this.exceptionExit(DOUBLE_FAULT) : undefined);
+      if (exit) return this.vmExit(exit, vectoring);
+      current = how === 'double' ? DOUBLE_FAULT : nested;
+      vectoring = interruptionOfFault(current, 0);
     }
+  }
+  private exceptionExit(e: FaultEvent): VmExit | undefined {
+    return this.intercepts?.exception(this, e.vector, e.errorCode, e.software !== undefined, e.vector === VECTOR.PF ? (e.cr2 ?? 0n) : 0n);
   }
 
   // ---- VMX operation
 
   /** VMLAUNCH and VMRESUME by root-mode software. On success the registers are the guest's and `run` goes on in it. */
-  vmlaunch(): VmEntryResult {
+  vmlaunch(): EntryResult {
     return this.enter(true);
   }
-  vmresume(): VmEntryResult {
+  vmresume(): EntryResult {
     return this.enter(false);
   }
-  private enter(launch: boolean): VmEntryResult {
+  private enter(launch: boolean): EntryResult {
     const result = this.vmx.enter(launch);
     if (!result.ok) return result;
+    const c = this.vmx.controls;
     this.intercepts = this.vmx.intercepts;
     this.heldFault = undefined;
-    this.mmu.setSecondLevel(result.eptp === undefined ? undefined : decodeEptp(result.eptp), result.vpid);
     this.injection = result.inject;
+    this.pendingDebug = result.pendingDebug !== 0n;
+    this.mmu.setSecondLevel((c.secondary & SECONDARY.ENABLE_EPT) !== 0 ? decodeEptp(c.eptPointer) : undefined, (c.secondary & SECONDARY.ENABLE_VPID) !== 0 ? c.vpid : 0);
     return result;
   }
   private vmExit(exit: VmExit, vectoring: Interruption | undefined): CpuStop {
     this.vmx.exit(exit, vectoring);
     this.intercepts = null;
+    this.event = undefined;
     this.mmu.setSecondLevel(undefined, 0);
     return { kind: 'exit', exit };
-  }
-
-  /** INVEPT and INVVPID by root-mode software (SDM vol. 3, 31.3). */
-  invept(type: 'single' | 'all', eptp: bigint): void {
-    this.mmu.invept(type, eptp);
-  }
-  invvpid(type: 'address' | 'single' | 'all' | 'retain-globals', vpid: number, linear: bigint): void {
-    this.mmu.invvpid(type, vpid, linear);
   }
 
   save(): CpuSnapshot {
@@ -386,8 +365,8 @@ export class Cpu extends Core {
       tlb: this.tlb.save(),
       mmu: this.mmu.save(),
       vmx: this.vmx.save(),
-      nonRoot: this.nonRoot,
       injection: this.injection,
+      pendingDebug: this.pendingDebug,
       heldFault: this.heldFault,
       passedAt: this.passedAt,
     };
@@ -398,17 +377,18 @@ export class Cpu extends Core {
     this.state.restore(s.state);
     this.tlb.restore(s.tlb);
     this.vmx.restore(s.vmx);
-    this.intercepts = s.nonRoot ? this.vmx.intercepts : null;
+    this.intercepts = this.vmx.inNonRoot ? this.vmx.intercepts : null;
     this.mmu.restore(s.mmu, s.mmu.eptp === undefined ? undefined : decodeEptp(s.mmu.eptp));
     this.injection = s.injection;
+    this.pendingDebug = s.pendingDebug;
     this.heldFault = s.heldFault;
     this.passedAt = s.passedAt;
     this.event = undefined;
   }
 
-  /** Whether paging is on, for display. */
+  /** Whether paging is on. */
   get paging(): boolean {
-    return ((this.state.get(SLOT.CR0) >> BigInt(CR0.PG)) & 1n) === 1n;
+    return bit(this.state.get(SLOT.CR0), CR0.PG);
   }
 }
 
@@ -417,21 +397,8 @@ export interface CpuSnapshot {
   readonly tlb: ReturnType<Tlb['save']>;
   readonly mmu: ReturnType<Mmu['save']>;
   readonly vmx: ReturnType<Vmx['save']>;
-  readonly nonRoot: boolean;
   readonly injection: Interruption | undefined;
-  readonly heldFault: Cpu['heldFault'];
-  readonly passedAt: Cpu['passedAt'];
-}
-
-/** What `insn` is while no instruction could be fetched: faults of the fetch have no length. */
-const NO_INSTRUCTION: Core['insn'] = {
-  mnemonic: 0, code: 0, length: 0, offset: 0, bits: 64, operandBits: 64, addressBits: 64, operands: [], rep: false, repne: false, lock: false, segmentPrefix: -1, bytes: new Uint8Array(0),
-};
-
-const halves = new Int32Array(2);
-const whole = new BigUint64Array(halves.buffer);
-function joined(lo: number, hi: number): bigint {
-  halves[0] = lo;
-  halves[1] = hi;
-  return whole[0] as bigint;
+  readonly pendingDebug: boolean;
+  readonly heldFault: HeldFault | undefined;
+  readonly passedAt: { readonly retired: bigint; readonly linear: bigint } | undefined;
 }

@@ -1,7 +1,7 @@
 import { condition, carryFlag, arithmeticFlags, setArithmeticFlags } from '../state/lazy-flags';
 import { SLOT } from '../state/layout';
 import { RFLAGS } from '../../isa/flags';
-import { VECTOR } from '../../isa/exceptions';
+import { ERROR_CODE_VECTORS, VECTOR } from '../../isa/exceptions';
 import { InvariantError } from '../../base/assert';
 import { isCanonical } from '../../base/bits';
 import { ACCESS_OF_CLASS, CLASS_READ, CLASS_WRITE, WHO_SUPERVISOR, WHO_SUPERVISOR_AC, WHO_USER } from '../paging/access';
@@ -406,7 +406,7 @@ export class Runner {
           const helper = HELPERS[word >>> 8];
           const fault = helper === undefined ? VECTOR.UD + 1 : helper(state, d, a, b);
           if (fault !== 0) {
-            core.raise(fault - 1);
+            core.raise(fault - 1, ERROR_CODE_VECTORS.has(fault - 1) ? 0 : undefined);
             return this.failed(block, pc);
           }
           break;
@@ -477,8 +477,13 @@ export class Runner {
     }
     r32[RIP] = lo;
     r32[RIP + 1] = hi;
-    this.retired = block.insns.length;
+    const last = block.insns.length - 1;
+    // one iteration of a repeated string instruction branches to itself and has not retired
+    this.retired = displacement < 0 && this.repeats(block.insns[last], displacement) ? last : last + 1;
     return RAN_BRANCH;
+  }
+  private repeats(insn: Block['insns'][number] | undefined, displacement: number): boolean {
+    return insn !== undefined && (insn.rep || insn.repne) && displacement === -insn.length;
   }
   /** Whether a slot holds an address that a near branch of the operand width (0: 16, 1: 32, 2: 64 bits) may go to. */
   private targetAllowed(block: Block, slot: number, width: number): boolean {
