@@ -21,13 +21,8 @@ function fromSettings(
   const settings = vscode.workspace.getConfiguration('pagewalk', folder);
   const assembler = config['assembler'] ?? setByUser(settings, 'assembler');
   if (assembler === undefined) return config;
-  const path =
-    assembler === 'nasm'
-      ? settings.get<string>('nasmPath')
-      : assembler === 'gas'
-        ? settings.get<string>('gasPath')
-        : undefined;
-  return { ...config, assembler, ...(path === undefined || path === assembler ? {} : { assemblerPath: path }) };
+  const path = assembler === 'nasm' ? settings.get<string>('nasmPath') : undefined;
+  return { ...config, assembler, ...(path === undefined || path === 'nasm' ? {} : { assemblerPath: path }) };
 }
 
 /** The setting's value where it is not the default: only then does it outrank the guest file's own `@guest` line. */

@@ -14,6 +14,7 @@ export class TranslationView implements vscode.WebviewViewProvider, vscode.Dispo
   static readonly id = 'pagewalk.translation';
   private view: vscode.WebviewView | undefined;
   private asked: TranslateArguments | undefined;
+  private askedByCursor = false;
   private follow = vscode.workspace.getConfiguration('pagewalk').get('translation.followCursor', true);
   private settling: ReturnType<typeof setTimeout> | undefined;
   /** Counts the questions: an answer to an older one is dropped. */
@@ -94,12 +95,14 @@ export class TranslationView implements vscode.WebviewViewProvider, vscode.Dispo
     const { standing } = this.tracker;
     if (standing !== 'stopped') return this.state({ kind: standing === 'none' ? 'idle' : 'running' });
     if (await this.followCursor()) return;
-    if (this.asked) await this.translate(this.asked, false);
+    // Asked by the cursor: the operand is out of sight now, its address stays of interest and goes into the box.
+    if (this.asked) await this.translate(this.asked, this.askedByCursor);
     else this.state({ kind: 'ready' });
   }
 
   private async translate(asked: TranslateArguments, byCursor: boolean): Promise<void> {
     this.asked = asked;
+    this.askedByCursor = byCursor;
     const turn = ++this.turn;
     const { frameId } = this.tracker;
     const state: ViewState = await this.tracker
@@ -139,6 +142,7 @@ export class TranslationView implements vscode.WebviewViewProvider, vscode.Dispo
       if (turn !== this.turn) return true;
       if (!reply?.translation || reply.address === undefined) continue;
       this.asked = { expression: reply.address, space: 'gva', access: 'r' };
+      this.askedByCursor = true;
       const { address, symbol, translation } = reply;
       this.state({
         kind: 'translation',

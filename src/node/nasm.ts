@@ -1,0 +1,51 @@
+/** Runs an installed nasm on a file, in a scratch folder of its own, and gives back all that it wrote. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, sep } from 'node:path';
+
+/** A source that keeps nasm busy for longer (a macro without end) is given up. */
+const TIMEOUT_MS = 30_000;
+const MAX_MESSAGES = 4 * 1024 * 1024;
+
+export interface NasmRun {
+  readonly ok: boolean;
+  readonly image: Uint8Array;
+  readonly listing: string;
+  readonly map: string;
+  /** Standard error, or why nasm could not be run. */
+  readonly messages: string;
+}
+
+/**
+ * `nasm -f bin` with listing and map. No shell is involved: `program` is one path or name, never a command line.
+ * @param origin where the image is placed; undefined where the source has an `org` of its own
+ */
+export function runNasm(file: string, origin: bigint | undefined, program = 'nasm'): NasmRun {
+  const scratch = mkdtempSync(join(tmpdir(), 'pagewalk-nasm-'));
+  const at = (name: string): string => join(scratch, name);
+  try {
+    const before = [`[map all ${at('a.map')}]`, ...(origin === undefined ? [] : [`org 0x${origin.toString(16)}`])];
+    const options = ['-f', 'bin', '-o', at('a.bin'), '-l', at('a.lst'), '-I', dirname(file) + sep];
+    const done = spawnSync(program, [...options, ...before.flatMap((line) => ['--before', line]), file], {
+      cwd: dirname(file),
+      encoding: 'utf8',
+      maxBuffer: MAX_MESSAGES,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: TIMEOUT_MS,
+    });
+    const read = (name: string): string => (existsSync(at(name)) ? readFileSync(at(name), 'utf8') : '');
+    const why = done.error
+      ? `${program} cannot be run (${done.error.message}); set pagewalk.nasmPath, or use the built-in assembler`
+      : '';
+    return {
+      ok: done.status === 0,
+      image: done.status === 0 && existsSync(at('a.bin')) ? readFileSync(at('a.bin')) : new Uint8Array(0),
+      listing: read('a.lst'),
+      map: read('a.map'),
+      messages: why || (done.stderr ?? ''),
+    };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
