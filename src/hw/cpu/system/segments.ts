@@ -89,23 +89,23 @@ export function prepareStackSegment(core: Core, selector: number, cpl: number, r
 
 /**
  * Everything a load of ES, SS, DS, FS or GS checks, without loading: the value for the register, so that several registers can be committed together.
- * Undefined: event set (#GP, #NP, #SS, or a fault of the descriptor tables).
+ * `vector`: #GP, or #TS when a task switch loads. Undefined: event set (that, #NP, #SS, or a fault of the descriptor tables).
  */
-export function prepareSegment(core: Core, index: number, selector: number): SegmentCache | undefined {
+export function prepareSegment(core: Core, index: number, selector: number, vector: number = VECTOR.GP): SegmentCache | undefined {
   const s = core.state;
   if (isParagraphMode(s)) return paragraphSegment(s, index, selector);
   const cpl = s.cpl;
   if (index === SEG.SS) {
     // 64-bit code below CPL 3 may run on a null SS whose RPL is its CPL
     if (isNull(selector) && isLong64(s) && cpl < 3 && (selector & 3) === cpl) return nullSegment(selector, cpl);
-    return prepareStackSegment(core, selector, cpl);
+    return prepareStackSegment(core, selector, cpl, { vector, ext: 0 });
   }
   if (isNull(selector)) return nullSegment(selector);
-  const d = fetchDescriptor(core, selector, VECTOR.GP);
+  const d = fetchDescriptor(core, selector, vector);
   if (d === undefined) return undefined;
   const rpl = selector & 3;
   const dpl = dplOf(d.rights);
-  if (!isReadable(d.rights) || (!isConforming(d.rights) && (rpl > dpl || cpl > dpl))) return fault(core, VECTOR.GP, selectorError(selector));
+  if (!isReadable(d.rights) || (!isConforming(d.rights) && (rpl > dpl || cpl > dpl))) return fault(core, vector, selectorError(selector));
   if (!isPresent(d.rights)) return fault(core, VECTOR.NP, selectorError(selector));
   return orTypeBits(core, d, 1) ? cacheOf(d, selector) : undefined;
 }

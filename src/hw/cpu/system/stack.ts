@@ -4,7 +4,7 @@ import type { SegmentCache } from '../../state/cpu-state';
 import { SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
 import { dataAccess, linearAddress, readLinear } from './access';
-import { codeMode, isLong, isParagraphMode } from './modes';
+import { codeMode, isLong, isReal } from './modes';
 import { GPR, putGpr } from './operand';
 import { deny } from './raise';
 import { cacheAllowsWrite, insideLimit } from './segments';
@@ -78,7 +78,7 @@ export class Pushes {
       const width = core.model.linearBits;
       return isCanonical(offset, width) && isCanonical(BigInt.asUintN(64, offset + BigInt(size - 1)), width);
     }
-    return isParagraphMode(core.state) && stack.ss.rights === core.state.get32(SLOT.RIGHTS + SEG.SS)
+    return isReal(core.state)
       ? insideLimit(stack.ss.rights, stack.ss.limit, Number(offset), size)
       : cacheAllowsWrite(stack.ss, Number(offset), size);
   }

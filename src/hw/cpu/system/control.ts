@@ -1,0 +1,239 @@
+import { assertUnreachable, invariant } from '../../../base/assert';
+import { isCanonical } from '../../../base/bits';
+import { VECTOR } from '../../../isa/exceptions';
+import { VMX_EXIT } from '../../../isa/exits';
+import { CR0, CR4 } from '../../../isa/flags';
+import { SLOT } from '../../state/layout';
+import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
+import { readLinear } from './access';
+import { setCr0, setCr3, setCr4, setCr8, shownControl } from './control-registers';
+import { displacementOf, instructionInfo, operandLinear } from './instruction-info';
+import { cr4Bit, isLong64 } from './modes';
+import { putPair } from './msr';
+import { GPR, memoryOperand, operand, operandAddress, putGpr, readOperand16, writeOperand16 } from './operand';
+import { requireCpl0 } from './raise';
+import type { SystemFunction } from './table';
+
+/** Register width of MOV to and from control and debug registers: the mode's, whatever the prefixes. */
+const controlWidth = (core: Core): 32 | 64 => (isLong64(core.state) ? 64 : 32);
+
+type ControlNumber = 0 | 2 | 3 | 4 | 8;
+/** CR1, CR5–CR7 and CR9–CR15 do not exist: #UD. */
+const isControl = (n: number): n is ControlNumber => n === 0 || n === 2 || n === 3 || n === 4 || n === 8;
+
+function registerPair(core: Core, special: 'control' | 'debug', specialAt: 0 | 1): { readonly number: number; readonly gpr: number } {
+  const a = operand(core, specialAt);
+  const b = operand(core, 1 - specialAt);
+  invariant(a.kind === special && b.kind === 'gpr', `MOV between a ${special} and a general register`);
+  return { number: a.index, gpr: b.index };
+}
+
+/** MOV r, CRn. */
+export const movFromControl: SystemFunction = (core) => {
+  const { number: cr, gpr } = registerPair(core, 'control', 1);
+  if (!isControl(cr)) return core.raise(VECTOR.UD);
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const exit = core.intercepts?.controlRegister(core, { type: 'read', cr, gpr, value: 0n });
+  if (exit) return core.exit(exit);
+  const s = core.state;
+  const value = cr === 0 || cr === 4 ? shownControl(core, cr) : s.get(cr === 2 ? SLOT.CR2 : cr === 3 ? SLOT.CR3 : SLOT.CR8);
+  putGpr(s, gpr, controlWidth(core), value);
+  return SYS_NEXT;
+};
+
+function setControl(core: Core, cr: ControlNumber, value: bigint): boolean {
+  switch (cr) {
+    case 0:
+      return setCr0(core, value);
+    case 2:
+      core.state.set(SLOT.CR2, value);
+      return true;
+    case 3:
+      return setCr3(core, value);
+    case 4:
+      return setCr4(core, value);
+    case 8:
+      return setCr8(core, value);
+    default:
+      return assertUnreachable(cr);
+  }
+}
+
+/** MOV CRn, r. */
+export const movToControl: SystemFunction = (core) => {
+  const { number: cr, gpr } = registerPair(core, 'control', 0);
+  if (!isControl(cr)) return core.raise(VECTOR.UD);
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const value = BigInt.asUintN(controlWidth(core), core.state.get(gpr));
+  const exit = core.intercepts?.controlRegister(core, { type: 'write', cr, gpr, value });
+  if (exit) return core.exit(exit);
+  return setControl(core, cr, value) ? SYS_NEXT : SYS_EVENT;
+};
+
+/** LMSW: CR0 bits 3:0; PE can be set but not cleared. */
+export const lmsw: SystemFunction = (core) => {
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const o = operand(core, 0);
+  const source = readOperand16(core, 0);
+  if (source === undefined) return SYS_EVENT;
+  const value = BigInt(source);
+  const memory = o.kind === 'memory';
+  const exit = core.intercepts?.controlRegister(core, {
+    type: 'lmsw', cr: 0, gpr: o.kind === 'gpr' ? o.index : 0, value, memory, ...(memory ? { linear: operandLinear(core, o.memory) } : {}),
+  });
+  if (exit) return core.exit(exit);
+  const old = core.state.get(SLOT.CR0);
+  return setCr0(core, (old & ~0xen) | (value & 0xfn)) ? SYS_NEXT : SYS_EVENT;
+};
+
+/** With CR4.UMIP, SGDT SIDT SLDT STR SMSW are for CPL 0 alone. */
+export const umipAllows = (core: Core): boolean => !cr4Bit(core.state, CR4.UMIP) || requireCpl0(core);
+
+/** SMSW: a register destination gets CR0 at its own width, memory the low word. */
+export const smsw: SystemFunction = (core) =>
+  umipAllows(core) && writeOperand16(core, 0, shownControl(core, 0)) ? SYS_NEXT : SYS_EVENT;
+
+export const clts: SystemFunction = (core) => {
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const exit = core.intercepts?.controlRegister(core, { type: 'clts', cr: 0, gpr: 0, value: 0n });
+  if (exit) return core.exit(exit);
+  return setCr0(core, core.state.get(SLOT.CR0) & ~(1n << BigInt(CR0.TS))) ? SYS_NEXT : SYS_EVENT;
+};
+
+const DR6_BD = 1n << 13n;
+const DR7_GD = 1n << 13n;
+/** Reserved bits of DR6 and DR7 that read as one, and the bits that can be written (SDM vol. 3, figure 17-1). */
+const DR6_ONES = 0xffff_0ff0n;
+const DR6_WRITABLE = 0xe00fn;
+const DR7_ONES = 0x400n;
+const DR7_WRITABLE = 0xffff_23ffn;
+
+/** The slot of debug register n, or undefined: DR4 and DR5 are DR6 and DR7 unless CR4.DE makes them #UD; DR8 and up do not exist. */
+function debugSlot(core: Core, n: number): number | undefined {
+  if (n > 7) return undefined;
+  if (n === 4 || n === 5) return cr4Bit(core.state, CR4.DE) ? undefined : SLOT.DR6 + (n - 4);
+  return n < 4 ? SLOT.DR0 + n : SLOT.DR6 + (n - 6);
+}
+
+/** MOV between a debug and a general register. DR7.GD makes any such access a #DB with DR6.BD, and clears itself for the handler. */
+const movDebug = (write: boolean): SystemFunction => (core) => {
+  const s = core.state;
+  const { number: dr, gpr } = registerPair(core, 'debug', write ? 0 : 1);
+  const slot = debugSlot(core, dr);
+  if (slot === undefined) return core.raise(VECTOR.UD);
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const exit = core.intercepts?.debugRegister(core, { write, dr, gpr });
+  if (exit) return core.exit(exit);
+  if ((s.get(SLOT.DR7) & DR7_GD) !== 0n) {
+    s.set(SLOT.DR6, s.get(SLOT.DR6) | DR6_BD);
+    s.set(SLOT.DR7, s.get(SLOT.DR7) & ~DR7_GD);
+    return core.raise(VECTOR.DB);
+  }
+  if (!write) {
+    putGpr(s, gpr, controlWidth(core), s.get(slot));
+    return SYS_NEXT;
+  }
+  const value = BigInt.asUintN(controlWidth(core), s.get(gpr));
+  if (slot >= SLOT.DR6 && value >> 32n !== 0n) return core.raise(VECTOR.GP, 0);
+  if (slot === SLOT.DR6) s.set(slot, (value & DR6_WRITABLE) | DR6_ONES);
+  else if (slot === SLOT.DR7) s.set(slot, (value & DR7_WRITABLE) | DR7_ONES);
+  else s.set(slot, value);
+  return SYS_NEXT;
+};
+export const movFromDebug = movDebug(false);
+export const movToDebug = movDebug(true);
+
+/** An instruction for CPL 0 that VMX may intercept by its exit reason alone, and what it does otherwise. */
+const privileged = (reason: number, act: (core: Core) => void): SystemFunction => (core) => {
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const exit = core.intercepts?.instruction(core, reason, 0n);
+  if (exit) return core.exit(exit);
+  act(core);
+  return SYS_NEXT;
+};
+/** There are no caches to write back: memory is always coherent. */
+export const invd = privileged(VMX_EXIT.INVD, () => undefined);
+export const wbinvd = privileged(VMX_EXIT.WBINVD, () => undefined);
+
+const ACTIVITY_HLT = 1;
+/** HLT completes and leaves the processor waiting for an interrupt. */
+export const hlt = privileged(VMX_EXIT.HLT, (core) => core.state.set32(SLOT.ACTIVITY, ACTIVITY_HLT));
+
+export const pause: SystemFunction = (core) => {
+  const exit = core.intercepts?.instruction(core, VMX_EXIT.PAUSE_INSTRUCTION, 0n);
+  return exit ? core.exit(exit) : SYS_NEXT;
+};
+
+/** MONITOR and MWAIT are #UD without the feature; with it, MONITOR arms nothing and MWAIT goes on at once, as the manual allows. */
+const monitorInsn = (reason: number): SystemFunction => (core) => {
+  if (!core.model.has('MONITOR') || core.state.cpl !== 0) return core.raise(VECTOR.UD);
+  const exit = core.intercepts?.instruction(core, reason, 0n);
+  if (exit) return core.exit(exit);
+  return core.state.get32(GPR.RCX) !== 0 ? core.raise(VECTOR.GP, 0) : SYS_NEXT;
+};
+export const monitor = monitorInsn(VMX_EXIT.MONITOR_INSTRUCTION);
+export const mwait = monitorInsn(VMX_EXIT.MWAIT_INSTRUCTION);
+
+/** INVLPG: no access is made, so nothing but CPL is checked; a non-canonical address does nothing. */
+export const invlpg: SystemFunction = (core) => {
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const linear = operandLinear(core, memoryOperand(core, 0));
+  const exit = core.intercepts?.instruction(core, VMX_EXIT.INVLPG, linear);
+  if (exit) return core.exit(exit);
+  if (isCanonical(linear, core.model.linearBits)) core.port.invlpg(core, linear);
+  return SYS_NEXT;
+};
+
+/**
+ * INVPCID (SDM vol. 2): register = type, 128-bit descriptor = PCID in bits 11:0, linear address in 127:64.
+ *   0 one address of the PCID · 1 all of the PCID but globals · 2 everything · 3 everything but globals
+ * For a PCID that is not the current one, more than it is invalidated: every PCID's non-global entries (SDM vol. 3, 4.10.4.2 allows it).
+ */
+export const invpcid: SystemFunction = (core) => {
+  const s = core.state;
+  if (!core.model.has('INVPCID')) return core.raise(VECTOR.UD);
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const o = operand(core, 0);
+  invariant(o.kind === 'gpr', 'INVPCID takes its type in a register');
+  const exit = core.intercepts?.instruction(core, VMX_EXIT.INVPCID, displacementOf(core, 1), instructionInfo(core, 1, { reg2: o.index }));
+  if (exit) return core.exit(exit);
+  const m = memoryOperand(core, 1);
+  const low = operandAddress(core, m, 0, 16, false);
+  const descriptor = low === undefined ? undefined : readLinear(core, low, 8);
+  const linear = low === undefined || descriptor === undefined ? undefined : readLinear(core, low + 8n, 8);
+  if (descriptor === undefined || linear === undefined) return SYS_EVENT;
+  const type = BigInt.asUintN(controlWidth(core), s.get(o.index));
+  if (type > 3n) return core.raise(VECTOR.GP, 0);
+  const pcid = descriptor & 0xfffn;
+  if (descriptor >> 12n !== 0n) return core.raise(VECTOR.GP, 0);
+  if (type < 2n && pcid !== 0n && !cr4Bit(s, CR4.PCIDE)) return core.raise(VECTOR.GP, 0);
+  if (type === 0n && !isCanonical(linear, core.model.linearBits)) return core.raise(VECTOR.GP, 0);
+  const current = !cr4Bit(s, CR4.PCIDE) || pcid === (s.get(SLOT.CR3) & 0xfffn);
+  if (type === 0n && current) core.port.invlpg(core, linear);
+  else if (type === 1n && current) core.port.cr3Loaded(core, false);
+  else core.port.flush(core, type === 2n);
+  return SYS_NEXT;
+};
+
+/** XGETBV: extended control register ECX; only XCR0 exists. #UD unless the operating system set CR4.OSXSAVE. */
+export const xgetbv: SystemFunction = (core) => {
+  const s = core.state;
+  if (!cr4Bit(s, CR4.OSXSAVE)) return core.raise(VECTOR.UD);
+  if (s.get32(GPR.RCX) !== 0) return core.raise(VECTOR.GP, 0);
+  putPair(core, s.get(SLOT.XCR0));
+  return SYS_NEXT;
+};
+/** XSETBV: with neither SSE nor AVX state in the model, XCR0 can hold the x87 bit alone. */
+export const xsetbv: SystemFunction = (core) => {
+  const s = core.state;
+  if (!cr4Bit(s, CR4.OSXSAVE)) return core.raise(VECTOR.UD);
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const exit = core.intercepts?.instruction(core, VMX_EXIT.XSETBV, 0n);
+  if (exit) return core.exit(exit);
+  if (s.get32(GPR.RCX) !== 0 || s.get32(GPR.RDX) !== 0 || s.get32(GPR.RAX) !== 1) return core.raise(VECTOR.GP, 0);
+  s.set(SLOT.XCR0, 1n);
+  return SYS_NEXT;
+};
+
+/** RSM outside system-management mode, which does not exist here: #UD. */
+export const rsm: SystemFunction = (core) => core.raise(VECTOR.UD);

@@ -1,0 +1,29 @@
+import { VMX_EXIT } from '../../../isa/exits';
+import { CR4 } from '../../../isa/flags';
+import { SYS_NEXT } from '../core';
+import { cr4Bit, isLong64 } from './modes';
+import { GPR } from './operand';
+import type { SystemFunction } from './table';
+
+const LEAF1_OSXSAVE = 1 << 27;
+const LEAF7_OSPKE = 1 << 4;
+const EXTENDED_SYSCALL = 1 << 11;
+
+/** CPUID: the model's leaf, with the bits that mirror the mode: OSXSAVE and OSPKE follow CR4, and Intel shows SYSCALL only in 64-bit mode. */
+export const cpuid: SystemFunction = (core) => {
+  const exit = core.intercepts?.instruction(core, VMX_EXIT.CPUID, 0n);
+  if (exit) return core.exit(exit);
+  const s = core.state;
+  const leaf = s.get32(GPR.RAX);
+  const subleaf = s.get32(GPR.RCX);
+  const [eax, ebx, ...rest] = core.model.leaf(leaf, subleaf);
+  let [ecx, edx] = rest;
+  if (leaf === 1 && cr4Bit(s, CR4.OSXSAVE)) ecx |= LEAF1_OSXSAVE;
+  if (leaf === 7 && subleaf === 0 && cr4Bit(s, CR4.PKE)) ecx |= LEAF7_OSPKE;
+  if (leaf === 0x8000_0001 && core.model.vendor === 'intel' && !isLong64(s)) edx &= ~EXTENDED_SYSCALL;
+  s.set(GPR.RAX, BigInt(eax >>> 0));
+  s.set(GPR.RBX, BigInt(ebx >>> 0));
+  s.set(GPR.RCX, BigInt(ecx >>> 0));
+  s.set(GPR.RDX, BigInt(edx >>> 0));
+  return SYS_NEXT;
+};

@@ -1,0 +1,193 @@
+import { invariant } from '../../../base/assert';
+import { isCanonical } from '../../../base/bits';
+import { ERROR_CODE_VECTORS, VECTOR } from '../../../isa/exceptions';
+import { RFLAGS } from '../../../isa/flags';
+import type { CpuEvent, FaultEvent } from '../../state/event';
+import { SEG, SLOT } from '../../state/layout';
+import type { Core } from '../core';
+import {
+  cacheOf, dplOf, fetchDescriptor, isCode, isConforming, isNull, isPresent, orTypeBits, SYS_TYPE, tableAddress, type Descriptor,
+} from './descriptor';
+import { isLong, isReal, isV86 } from './modes';
+import { deny, fault, selectorError } from './raise';
+import { insideLimit, isBadLongCode, isCode64, nullSegment, paragraphSegment, SHADOW } from './segments';
+import { currentStack, Pushes, setStackPointer, type StackTarget } from './stack';
+import { taskSwitch } from './task';
+import { innerStack } from './tss';
+
+/** An interrupt from outside the instruction stream. */
+export interface Interrupt {
+  readonly kind: 'interrupt';
+  readonly vector: number;
+  readonly source: 'external' | 'nmi';
+}
+export type Delivery = FaultEvent | Interrupt;
+export type Delivered = { readonly ok: true } | { readonly ok: false; readonly event: CpuEvent };
+
+/** An INT n, INT3 or INTO: checked against the gate's DPL, EXT clear. INT1 (ICEBP) is a software event that counts as hardware's here. */
+const isSoftware = (e: Delivery): boolean => e.kind === 'fault' && e.software !== undefined && e.software !== 'icebp';
+
+/** Fault-class exceptions return to the instruction that caused them, with RF set so that its breakpoint does not strike again (SDM vol. 3, 17.3.1.1). */
+const FAULT_CLASS: ReadonlySet<number> = new Set([
+  VECTOR.DE, VECTOR.BR, VECTOR.UD, VECTOR.NM, VECTOR.TS, VECTOR.NP, VECTOR.SS, VECTOR.GP, VECTOR.PF, VECTOR.MF, VECTOR.AC, VECTOR.XM, VECTOR.VE, VECTOR.CP,
+]);
+
+const bit = (n: number): bigint => 1n << BigInt(n);
+
+/**
+ * Takes an exception or interrupt through the IVT or IDT (SDM vol. 3, chapter 6; vol. 2, INT n): all checks and stack writes first, then the registers.
+ * Not ok: the event that came up instead (another exception, to be combined by `combine`; a VM exit; the bus), with registers unchanged but for CR2,
+ * which a #PF writes. The return address is RIP, or `core.nextRip` for software events. The caller has asked the exception intercept.
+ */
+export function deliver(core: Core, e: Delivery): Delivered {
+  const s = core.state;
+  core.event = undefined;
+  if (e.kind === 'fault' && e.vector === VECTOR.PF && e.cr2 !== undefined) s.set(SLOT.CR2, e.cr2);
+  const ok = isReal(s) ? deliverReal(core, e) : deliverProtected(core, e);
+  if (!ok) {
+    const event: CpuEvent | undefined = core.event;
+    core.event = undefined;
+    invariant(event !== undefined, 'a failed delivery leaves an event');
+    return { ok: false, event };
+  }
+  s.set32(SLOT.ACTIVITY, 0);
+  const blocking = s.get32(SLOT.INTERRUPTIBILITY) & ~(SHADOW.STI | SHADOW.MOV_SS);
+  s.set32(SLOT.INTERRUPTIBILITY, e.kind === 'interrupt' && e.source === 'nmi' ? blocking | SHADOW.NMI : blocking);
+  return { ok: true };
+}
+
+const returnAddress = (core: Core, e: Delivery): bigint => (e.kind === 'fault' && e.software !== undefined ? core.nextRip : core.state.rip);
+
+/** RFLAGS as pushed: RF set for fault-class exceptions. */
+function pushedFlags(core: Core, e: Delivery): bigint {
+  const flags = core.state.rflags;
+  return e.kind === 'fault' && e.software === undefined && FAULT_CLASS.has(e.vector) ? flags | bit(RFLAGS.RF) : flags;
+}
+
+function clearFlags(core: Core, positions: readonly number[]): void {
+  for (const n of positions) core.state.setSystemFlag(n, false);
+}
+
+/** Real mode: the four-byte entry IP, CS of the interrupt vector table at IDTR; no error code. */
+function deliverReal(core: Core, e: Delivery): boolean {
+  const s = core.state;
+  const at = e.vector * 4;
+  if (at + 3 > s.get32(SLOT.IDTR_LIMIT)) return deny(core, VECTOR.GP, 0);
+  const entry = core.readSystem(BigInt.asUintN(32, s.get(SLOT.IDTR_BASE) + BigInt(at)), 4);
+  if (entry === undefined) return false;
+  const pushes = new Pushes(core, currentStack(core)).push(s.rflags, 2).push(BigInt(s.get32(SLOT.SELECTOR + SEG.CS)), 2).push(returnAddress(core, e), 2);
+  const ip = Number(entry & 0xffffn);
+  const cs = paragraphSegment(s, SEG.CS, Number(entry >> 16n));
+  if (!insideLimit(cs.rights, cs.limit, ip, 1)) return deny(core, VECTOR.GP, 0);
+  if (!pushes.write()) return false;
+  pushes.commit();
+  clearFlags(core, [RFLAGS.IF, RFLAGS.TF, RFLAGS.AC, RFLAGS.RF]);
+  s.setSegment(SEG.CS, cs);
+  s.rip = BigInt(ip);
+  return true;
+}
+
+/**
+ * A gate of the IDT (SDM vol. 3, 6.11 and 6.14.1):
+ *
+ *   63          48 47 46 45 44 43  40 39   35 34 32 31       16 15         0
+ *  | offset 31:16 |P |DPL  |0 |type  |  0    | IST | selector  | offset 15:0 |      second quadword in IA-32e mode: offset 63:32
+ */
+interface Gate {
+  readonly type: number;
+  readonly selector: number;
+  readonly offset: bigint;
+  readonly ist: number;
+}
+
+function fetchGate(core: Core, e: Delivery, ext: number): Gate | undefined {
+  const s = core.state;
+  const long = isLong(s);
+  const size = long ? 16 : 8;
+  const at = e.vector * size;
+  // error code: index, IDT in bit 1, EXT in bit 0
+  const error = e.vector * 8 + 2 + ext;
+  if (at + size - 1 > s.get32(SLOT.IDTR_LIMIT)) return fault(core, VECTOR.GP, error);
+  const linear = tableAddress(core, s.get(SLOT.IDTR_BASE), at);
+  const raw = core.readSystem(linear, 8);
+  if (raw === undefined) return undefined;
+  const upper = long ? core.readSystem(linear + 8n, 8) : 0n;
+  if (upper === undefined) return undefined;
+  const type = Number((raw >> 40n) & 0x1fn);
+  const known = type === SYS_TYPE.INT32 || type === SYS_TYPE.TRAP32 || (!long && (type === SYS_TYPE.INT16 || type === SYS_TYPE.TRAP16 || type === SYS_TYPE.TASK_GATE));
+  if (!known) return fault(core, VECTOR.GP, error);
+  if (isSoftware(e) && Number((raw >> 45n) & 3n) < s.cpl) return fault(core, VECTOR.GP, error);
+  if ((raw & (1n << 47n)) === 0n) return fault(core, VECTOR.NP, error);
+  const narrow = type === SYS_TYPE.INT16 || type === SYS_TYPE.TRAP16;
+  return {
+    type,
+    selector: Number((raw >> 16n) & 0xffffn),
+    offset: (raw & 0xffffn) | (narrow ? 0n : ((raw >> 48n) << 16n) | ((upper & 0xffff_ffffn) << 32n)),
+    ist: long ? Number((raw >> 32n) & 7n) : 0,
+  };
+}
+
+/** The gate's code segment, checked (SDM vol. 2, INT n). Undefined: event set. */
+function fetchHandlerSegment(core: Core, selector: number, ext: number): Descriptor | undefined {
+  if (isNull(selector)) return fault(core, VECTOR.GP, ext);
+  const d = fetchDescriptor(core, selector, VECTOR.GP, ext);
+  if (d === undefined) return undefined;
+  const error = selectorError(selector, ext);
+  if (!isCode(d.rights) || dplOf(d.rights) > core.state.cpl) return fault(core, VECTOR.GP, error);
+  if (isLong(core.state) && (!isCode64(core, d.rights) || isBadLongCode(core, d.rights))) return fault(core, VECTOR.GP, error);
+  return isPresent(d.rights) ? d : fault(core, VECTOR.NP, error);
+}
+
+function deliverProtected(core: Core, e: Delivery): boolean {
+  const s = core.state;
+  const ext = isSoftware(e) ? 0 : 1;
+  const gate = fetchGate(core, e, ext);
+  if (gate === undefined) return false;
+  const errorCode = e.kind === 'fault' && ERROR_CODE_VECTORS.has(e.vector) && e.software === undefined ? e.errorCode ?? 0 : undefined;
+  if (gate.type === SYS_TYPE.TASK_GATE) return taskSwitch(core, gate.selector, 'idt', returnAddress(core, e), errorCode, ext);
+  const code = fetchHandlerSegment(core, gate.selector, ext);
+  if (code === undefined) return false;
+
+  const long = isLong(s);
+  const v86 = isV86(s);
+  const dpl = dplOf(code.rights);
+  const inner = !isConforming(code.rights) && dpl < s.cpl;
+  // out of virtual-8086 mode the handler runs at level 0 and nowhere else
+  if (v86 && (!inner || dpl !== 0)) return deny(core, VECTOR.GP, selectorError(gate.selector, ext));
+  const cpl = inner ? dpl : s.cpl;
+  const stack = handlerStack(core, cpl, inner, gate.ist, ext);
+  if (stack === undefined) return false;
+  if (long ? !isCanonical(gate.offset, core.model.linearBits) : !insideLimit(code.rights, code.limit, Number(gate.offset), 1)) return deny(core, VECTOR.GP, ext);
+
+  const size = long ? 8 : gate.type === SYS_TYPE.INT32 || gate.type === SYS_TYPE.TRAP32 ? 4 : 2;
+  const pushes = new Pushes(core, stack);
+  const selectorOf = (index: number): bigint => BigInt(s.get32(SLOT.SELECTOR + index));
+  if (v86) for (const index of [SEG.GS, SEG.FS, SEG.DS, SEG.ES]) pushes.push(selectorOf(index), size);
+  if (inner || long) pushes.push(selectorOf(SEG.SS), size).push(s.get(4), size);
+  pushes.push(pushedFlags(core, e), size).push(selectorOf(SEG.CS), size).push(returnAddress(core, e), size);
+  if (errorCode !== undefined) pushes.push(BigInt(errorCode), size);
+  if (!orTypeBits(core, code, 1) || !pushes.write()) return false;
+
+  // ---- nothing below can fault
+  if (v86) for (const index of [SEG.GS, SEG.FS, SEG.DS, SEG.ES]) s.setSegment(index, nullSegment(0));
+  clearFlags(core, [RFLAGS.TF, RFLAGS.NT, RFLAGS.VM, RFLAGS.RF]);
+  if (gate.type === SYS_TYPE.INT32 || gate.type === SYS_TYPE.INT16) s.setSystemFlag(RFLAGS.IF, false);
+  s.setSegment(SEG.CS, cacheOf(code, (gate.selector & ~3) | cpl));
+  s.cpl = cpl;
+  if (inner) s.setSegment(SEG.SS, stack.ss);
+  setStackPointer(core, pushes.sp);
+  s.rip = gate.offset;
+  return true;
+}
+
+/** Where the handler's frame goes: the TSS's stack for a more privileged handler or an IST gate, else the current one. In IA-32e mode aligned to 16 bytes. */
+function handlerStack(core: Core, cpl: number, inner: boolean, ist: number, ext: number): StackTarget | undefined {
+  const long = isLong(core.state);
+  const switched = inner || ist > 0;
+  const stack = switched ? innerStack(core, cpl, ist, ext) : currentStack(core, ext);
+  if (stack === undefined || !long) return stack;
+  // an IST switch at the same level keeps SS; compatibility-mode code is entered on a 64-bit stack
+  const ss = inner ? stack.ss : core.state.segment(SEG.SS);
+  const sp = switched ? stack.sp : core.state.get(4);
+  return { ss, sp: sp & ~0xfn, bits: 64, cpl, errorCode: ext };
+}

@@ -1,0 +1,75 @@
+import { VECTOR } from '../../../isa/exceptions';
+import { IOPL_SHIFT, RFLAGS } from '../../../isa/flags';
+import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
+import { iopl, isProtected, isV86 } from './modes';
+import { setShadow, SHADOW } from './segments';
+import { currentStack, Pops, Pushes } from './stack';
+import type { SystemFunction } from './table';
+
+const flag = (n: number): bigint => 1n << BigInt(n);
+const { IF, RF, VM, VIF, VIP } = RFLAGS;
+
+/** Bits that PUSHF and POPF of 2 bytes reach; wider ones reach AC and ID too. */
+const LOW = 0x7fd5n;
+const WIDE = flag(RFLAGS.AC) | flag(RFLAGS.ID);
+const IOPL_BITS = 3n << BigInt(IOPL_SHIFT);
+
+/** In virtual-8086 mode PUSHF, POPF, CLI and STI need IOPL 3. */
+const v86Denied = (core: Core): boolean => isV86(core.state) && iopl(core.state) < 3;
+
+/** PUSHF PUSHFD PUSHFQ: VM and RF read as zero in the image. */
+export const pushf: SystemFunction = (core) => {
+  if (v86Denied(core)) return core.raise(VECTOR.GP, 0);
+  const image = core.state.rflags & ~(flag(VM) | flag(RF));
+  const push = new Pushes(core, currentStack(core)).push(image, core.insn.operandBits / 8);
+  if (!push.write()) return SYS_EVENT;
+  push.commit();
+  return SYS_NEXT;
+};
+
+/**
+ * POPF POPFD POPFQ (SDM vol. 2, table 4-16): IOPL only at CPL 0, IF only with CPL ≤ IOPL; VM never; RF cleared; VIF and VIP cleared by the wide forms
+ * outside virtual-8086 mode.
+ */
+export const popf: SystemFunction = (core) => {
+  const s = core.state;
+  if (v86Denied(core)) return core.raise(VECTOR.GP, 0);
+  const size = core.insn.operandBits / 8;
+  const stack = new Pops(core);
+  const image = stack.pop(size);
+  if (image === undefined) return SYS_EVENT;
+  let may = size > 2 ? LOW | WIDE : LOW;
+  if (isV86(s) || (isProtected(s) && s.cpl > 0)) may &= ~IOPL_BITS;
+  if (isProtected(s) && !isV86(s) && s.cpl > iopl(s)) may &= ~flag(IF);
+  const cleared = size > 2 ? flag(RF) | (isV86(s) ? 0n : flag(VIF) | flag(VIP)) : 0n;
+  stack.commit();
+  s.rflags = (s.rflags & ~may & ~cleared) | (image & may);
+  return SYS_NEXT;
+};
+
+/** CLI and STI: IOPL ≥ CPL, or #GP(0). STI that turns interrupts on holds them off for one more instruction. */
+export const cli: SystemFunction = (core) => {
+  if (!mayChangeIf(core)) return core.raise(VECTOR.GP, 0);
+  core.state.setSystemFlag(IF, false);
+  return SYS_NEXT;
+};
+export const sti: SystemFunction = (core) => {
+  if (!mayChangeIf(core)) return core.raise(VECTOR.GP, 0);
+  const s = core.state;
+  if (!s.systemFlag(IF)) {
+    s.setSystemFlag(IF, true);
+    setShadow(s, SHADOW.STI);
+  }
+  return SYS_NEXT;
+};
+/** CPL is 3 in virtual-8086 mode, which makes the rule the same everywhere but real mode, where CPL is 0. */
+const mayChangeIf = (core: Core): boolean => core.state.cpl <= iopl(core.state);
+
+/** CLAC and STAC: #UD without SMAP or above CPL 0. */
+const setAc = (on: boolean): SystemFunction => (core) => {
+  if (!core.model.has('SMAP') || core.state.cpl !== 0) return core.raise(VECTOR.UD);
+  core.state.setSystemFlag(RFLAGS.AC, on);
+  return SYS_NEXT;
+};
+export const clac = setAc(false);
+export const stac = setAc(true);

@@ -1,0 +1,34 @@
+import { invariant } from '../../../base/assert';
+import { VECTOR } from '../../../isa/exceptions';
+import { RFLAGS } from '../../../isa/flags';
+import { SYS_EVENT, SYS_NEXT } from '../core';
+import { iopl, isV86 } from './modes';
+import { operand } from './operand';
+import type { SystemFunction } from './table';
+
+/** INT n. In virtual-8086 mode only with IOPL 3 (#GP(0)). The gate is looked at by delivery. */
+export const intN: SystemFunction = (core) => {
+  const o = operand(core, 0);
+  invariant(o.kind === 'immediate', 'INT takes a vector');
+  if (isV86(core.state) && iopl(core.state) < 3) return core.raise(VECTOR.GP, 0);
+  core.event = { kind: 'fault', vector: Number(o.value & 0xffn), software: 'int' };
+  return SYS_EVENT;
+};
+
+/** INT3: not subject to IOPL in virtual-8086 mode. */
+export const int3: SystemFunction = (core) => {
+  core.event = { kind: 'fault', vector: VECTOR.BP, software: 'int3' };
+  return SYS_EVENT;
+};
+
+/** INT1 (ICEBP): a #DB that checks no gate DPL and leaves DR6 alone. */
+export const int1: SystemFunction = (core) => {
+  core.event = { kind: 'fault', vector: VECTOR.DB, software: 'icebp' };
+  return SYS_EVENT;
+};
+
+export const into: SystemFunction = (core) => {
+  if ((core.state.rflags & (1n << BigInt(RFLAGS.OF))) === 0n) return SYS_NEXT;
+  core.event = { kind: 'fault', vector: VECTOR.OF, software: 'into' };
+  return SYS_EVENT;
+};

@@ -1,0 +1,193 @@
+import { invariant } from '../../../base/assert';
+import { bit, isCanonical } from '../../../base/bits';
+import { VECTOR } from '../../../isa/exceptions';
+import { CR0, CR4, EFER } from '../../../isa/flags';
+import { MSR } from '../../../isa/msrs';
+import { VMX_EXIT } from '../../../isa/exits';
+import { SEG, SLOT } from '../../state/layout';
+import type { CpuFeature } from '../cpuid-model';
+import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
+import { cr0Bit, cr4Bit, isLong64 } from './modes';
+import { GPR, operand, putGpr } from './operand';
+import { requireCpl0 } from './raise';
+import type { SystemFunction } from './table';
+
+/** One MSR. `read` undefined and `write` false both mean #GP(0). */
+export interface MsrHandler {
+  /** The CPUID feature it belongs to: without it the MSR does not exist. */
+  readonly feature?: CpuFeature;
+  read(core: Core): bigint | undefined;
+  write(core: Core, value: bigint): boolean;
+}
+
+const canonical = (core: Core, v: bigint): boolean => isCanonical(v, core.model.linearBits);
+const any = (): boolean => true;
+
+/** A register kept in a slot as it is, written if `valid`. */
+const stored = (slot: number, valid: (core: Core, value: bigint) => boolean, feature?: CpuFeature): MsrHandler => ({
+  ...(feature === undefined ? {} : { feature }),
+  read: (core) => core.state.get(slot),
+  write(core, value) {
+    if (!valid(core, value)) return false;
+    core.state.set(slot, value);
+    return true;
+  },
+});
+/** A constant: writes are #GP. */
+export const readOnlyMsr = (value: (core: Core) => bigint, feature?: CpuFeature): MsrHandler => ({
+  ...(feature === undefined ? {} : { feature }),
+  read: value,
+  write: () => false,
+});
+
+/** PAT: eight bytes, each UC 0, WC 1, WT 4, WP 5, WB 6 or UC− 7 (SDM vol. 3, table 11-10). */
+export function isValidPat(value: bigint): boolean {
+  for (let i = 0n; i < 64n; i += 8n) {
+    const type = Number((value >> i) & 0xffn);
+    if (type > 7 || type === 2 || type === 3) return false;
+  }
+  return true;
+}
+
+/**
+ * EFER (SDM vol. 3, 2.2.1): SCE 0, LME 8, LMA 10 (read-only, follows CR0.PG), NXE 11. Reserved bits, and LME changing while paging is on, are #GP.
+ */
+function writeEfer(core: Core, value: bigint): boolean {
+  const s = core.state;
+  const old = s.get(SLOT.EFER);
+  const lma = 1n << BigInt(EFER.LMA);
+  if ((value & ~core.model.eferMask) !== 0n) return false;
+  if (bit(value ^ old, EFER.LME) && cr0Bit(s, CR0.PG)) return false;
+  s.set(SLOT.EFER, (value & ~lma) | (old & lma));
+  core.port.controlsChanged(core);
+  return true;
+}
+
+/** FEATURE_CONTROL (SDM vol. 4): lock 0, VMXON in SMX 1, VMXON outside SMX 2. Locked until reset once bit 0 is set. */
+function writeFeatureControl(core: Core, value: bigint): boolean {
+  if (bit(core.state.get(SLOT.FEATURE_CONTROL), 0) || (value & ~5n) !== 0n) return false;
+  core.state.set(SLOT.FEATURE_CONTROL, value);
+  return true;
+}
+
+const segmentBase = (segment: number): MsrHandler => stored(SLOT.SEG_BASE + segment, canonical, 'LM');
+
+/** Time-stamp counter: retired instructions plus the offset that writes (and VMX) set. */
+export const readTsc = (core: Core): bigint => BigInt.asUintN(64, core.state.get(SLOT.RETIRED) + core.state.get(SLOT.TSC_OFFSET));
+
+/** MSRs by index. Whoever models a device with MSRs (VMX capabilities, a local APIC, KVM's paravirtual ones) registers here. */
+export const MSR_HANDLERS = new Map<number, MsrHandler>([
+  [MSR.TSC, {
+    feature: 'TSC',
+    read: readTsc,
+    write(core, value) {
+      core.state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, value - core.state.get(SLOT.RETIRED)));
+      return true;
+    },
+  }],
+  [MSR.APIC_BASE, stored(SLOT.APIC_BASE, (core, v) => v >> BigInt(core.model.physicalBits) === 0n && (v & 0x2ffn) === 0n, 'APIC')],
+  [MSR.FEATURE_CONTROL, { feature: 'VMX', read: (core) => core.state.get(SLOT.FEATURE_CONTROL), write: writeFeatureControl }],
+  // the microcode revision: writing zero and reading it back is how software asks
+  [MSR.BIOS_SIGN_ID, { read: () => 0n, write: any }],
+  [MSR.MTRRCAP, readOnlyMsr(() => 0n, 'MTRR')],
+  [MSR.MTRR_DEF_TYPE, stored(SLOT.MTRR_DEF_TYPE, (_, v) => (v & ~0xcffn) === 0n, 'MTRR')],
+  [MSR.SYSENTER_CS, stored(SLOT.SYSENTER_CS, any, 'SEP')],
+  [MSR.SYSENTER_ESP, stored(SLOT.SYSENTER_ESP, canonical, 'SEP')],
+  [MSR.SYSENTER_EIP, stored(SLOT.SYSENTER_EIP, canonical, 'SEP')],
+  [MSR.MISC_ENABLE, stored(SLOT.MISC_ENABLE, any)],
+  [MSR.PAT, stored(SLOT.PAT, (_, v) => isValidPat(v), 'PAT')],
+  [MSR.EFER, { feature: 'LM', read: (core) => core.state.get(SLOT.EFER), write: writeEfer }],
+  [MSR.STAR, stored(SLOT.STAR, any, 'SYSCALL')],
+  [MSR.LSTAR, stored(SLOT.LSTAR, canonical, 'SYSCALL')],
+  [MSR.CSTAR, stored(SLOT.CSTAR, canonical, 'SYSCALL')],
+  [MSR.SFMASK, stored(SLOT.SFMASK, (_, v) => v >> 32n === 0n, 'SYSCALL')],
+  [MSR.FS_BASE, segmentBase(SEG.FS)],
+  [MSR.GS_BASE, segmentBase(SEG.GS)],
+  [MSR.KERNEL_GS_BASE, stored(SLOT.KERNEL_GS_BASE, canonical, 'LM')],
+  [MSR.TSC_AUX, stored(SLOT.TSC_AUX, (_, v) => v >> 32n === 0n, 'RDTSCP')],
+]);
+
+function handler(core: Core, index: number): MsrHandler | undefined {
+  const h = MSR_HANDLERS.get(index >>> 0);
+  return h?.feature !== undefined && !core.model.has(h.feature) ? undefined : h;
+}
+/** The MSR's value, or undefined where RDMSR would raise #GP(0). */
+export const readMsr = (core: Core, index: number): bigint | undefined => handler(core, index)?.read(core);
+/** Writes an MSR as WRMSR does; false where that would raise #GP(0). */
+export const writeMsr = (core: Core, index: number, value: bigint): boolean => handler(core, index)?.write(core, value) ?? false;
+
+const pair = (core: Core): bigint => (BigInt(core.state.get32(GPR.RDX)) << 32n) | BigInt(core.state.get32(GPR.RAX));
+/** EDX:EAX ← a 64-bit value, upper halves cleared. */
+export function putPair(core: Core, value: bigint): void {
+  core.state.set(GPR.RAX, value & 0xffff_ffffn);
+  core.state.set(GPR.RDX, value >> 32n);
+}
+
+export const rdmsr: SystemFunction = (core) => {
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const index = core.state.get32(GPR.RCX);
+  const exit = core.intercepts?.msr(core, index, false);
+  if (exit) return core.exit(exit);
+  const value = readMsr(core, index);
+  if (value === undefined) return core.raise(VECTOR.GP, 0);
+  putPair(core, value);
+  return SYS_NEXT;
+};
+
+export const wrmsr: SystemFunction = (core) => {
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const index = core.state.get32(GPR.RCX);
+  const exit = core.intercepts?.msr(core, index, true);
+  if (exit) return core.exit(exit);
+  return writeMsr(core, index, pair(core)) ? SYS_NEXT : core.raise(VECTOR.GP, 0);
+};
+
+/** RDTSC and RDTSCP: with CR4.TSD only CPL 0 may (#GP(0)). */
+const timestamp = (reason: number, aux: boolean): SystemFunction => (core) => {
+  if (aux && !core.model.has('RDTSCP')) return core.raise(VECTOR.UD);
+  if (cr4Bit(core.state, CR4.TSD) && core.state.cpl !== 0) return core.raise(VECTOR.GP, 0);
+  const exit = core.intercepts?.instruction(core, reason, 0n);
+  if (exit) return core.exit(exit);
+  putPair(core, readTsc(core));
+  if (aux) core.state.set(GPR.RCX, core.state.get(SLOT.TSC_AUX) & 0xffff_ffffn);
+  return SYS_NEXT;
+};
+export const rdtsc = timestamp(VMX_EXIT.RDTSC, false);
+export const rdtscp = timestamp(VMX_EXIT.RDTSCP, true);
+
+/** There are no performance counters: every index is #GP(0), as for one the processor does not support. */
+export const rdpmc: SystemFunction = (core) => {
+  if (core.state.cpl !== 0 && !cr4Bit(core.state, CR4.PCE)) return core.raise(VECTOR.GP, 0);
+  const exit = core.intercepts?.instruction(core, VMX_EXIT.RDPMC, 0n);
+  return exit ? core.exit(exit) : core.raise(VECTOR.GP, 0);
+};
+
+/** RDFSBASE RDGSBASE WRFSBASE WRGSBASE: 64-bit mode with CR4.FSGSBASE only; a base written must be canonical. */
+const segmentBaseInsn = (segment: number, write: boolean): SystemFunction => (core) => {
+  const s = core.state;
+  if (!isLong64(s) || !cr4Bit(s, CR4.FSGSBASE)) return core.raise(VECTOR.UD);
+  const o = operand(core, 0);
+  invariant(o.kind === 'gpr', 'a register operand');
+  if (!write) {
+    putGpr(s, o.index, o.width, s.segmentBase(segment));
+    return SYS_NEXT;
+  }
+  const value = BigInt.asUintN(o.width, s.get(o.index));
+  if (!canonical(core, value)) return core.raise(VECTOR.GP, 0);
+  s.set(SLOT.SEG_BASE + segment, value);
+  return SYS_NEXT;
+};
+export const rdfsbase = segmentBaseInsn(SEG.FS, false);
+export const rdgsbase = segmentBaseInsn(SEG.GS, false);
+export const wrfsbase = segmentBaseInsn(SEG.FS, true);
+export const wrgsbase = segmentBaseInsn(SEG.GS, true);
+
+export const swapgs: SystemFunction = (core) => {
+  const s = core.state;
+  if (!isLong64(s)) return core.raise(VECTOR.UD);
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const base = s.segmentBase(SEG.GS);
+  s.set(SLOT.SEG_BASE + SEG.GS, s.get(SLOT.KERNEL_GS_BASE));
+  s.set(SLOT.KERNEL_GS_BASE, base);
+  return SYS_NEXT;
+};

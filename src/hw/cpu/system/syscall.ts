@@ -1,0 +1,85 @@
+import { isCanonical } from '../../../base/bits';
+import { VECTOR } from '../../../isa/exceptions';
+import { EFER, RFLAGS } from '../../../isa/flags';
+import { RIGHTS, SEG, SLOT } from '../../state/layout';
+import { SYS_EVENT, SYS_JUMPED, type Core, type SysResult } from '../core';
+import { isLong, isLong64, isProtected } from './modes';
+import { GPR } from './operand';
+import { requireCpl0 } from './raise';
+import type { SystemFunction } from './table';
+
+/** Flat segments that the fast system calls load without reading descriptors: code execute/read accessed, data read/write accessed. */
+function loadFlat(core: Core, selector: number, stackSelector: number, cpl: number, long: boolean): void {
+  const s = core.state;
+  const common = RIGHTS.S | RIGHTS.P | RIGHTS.G | (cpl << RIGHTS.DPL_SHIFT);
+  s.setSegment(SEG.CS, { selector: selector | cpl, base: 0n, limit: 0xffff_ffff, rights: common | 0xb | (long ? RIGHTS.L : RIGHTS.DB) });
+  s.setSegment(SEG.SS, { selector: stackSelector | cpl, base: 0n, limit: 0xffff_ffff, rights: common | 3 | RIGHTS.DB });
+  s.cpl = cpl;
+}
+
+const canonical = (core: Core, v: bigint): boolean => isCanonical(v, core.model.linearBits);
+const sce = (core: Core): boolean => core.model.has('SYSCALL') && ((core.state.get(SLOT.EFER) >> BigInt(EFER.SCE)) & 1n) === 1n;
+
+/** SYSCALL: 64-bit mode with EFER.SCE. RCX ← RIP, R11 ← RFLAGS, then LSTAR with CS from STAR 47:32 (SDM vol. 2). */
+export const syscall: SystemFunction = (core) => {
+  const s = core.state;
+  if (!sce(core) || !isLong64(s)) return core.raise(VECTOR.UD);
+  s.set(GPR.RCX, core.nextRip);
+  s.set(GPR.R11, s.rflags);
+  s.rip = s.get(SLOT.LSTAR);
+  s.rflags = s.rflags & ~s.get(SLOT.SFMASK) & ~(1n << BigInt(RFLAGS.RF));
+  const selector = Number((s.get(SLOT.STAR) >> 32n) & 0xfffcn);
+  loadFlat(core, selector, selector + 8, 0, true);
+  return SYS_JUMPED;
+};
+
+/** Flags that SYSRET takes from R11: all but RF, VM and the reserved bits. */
+const SYSRET_FLAGS = 0x3c_7fd7n;
+
+/** SYSRET: to CPL 3 at RCX, 64-bit code with REX.W, else 32-bit; CS and SS from STAR 63:48. On Intel processors a non-canonical RCX is #GP at CPL 0. */
+export const sysret: SystemFunction = (core) => {
+  const s = core.state;
+  if (!sce(core) || !isLong64(s)) return core.raise(VECTOR.UD);
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const long = core.insn.operandBits === 64;
+  const target = s.get(GPR.RCX);
+  if (long && !canonical(core, target)) return core.raise(VECTOR.GP, 0);
+  const base = Number((s.get(SLOT.STAR) >> 48n) & 0xffffn);
+  s.rip = long ? target : target & 0xffff_ffffn;
+  s.rflags = s.get(GPR.R11) & SYSRET_FLAGS;
+  loadFlat(core, ((long ? base + 16 : base) & 0xfffc) | 3, ((base + 8) & 0xfffc) | 3, 3, long);
+  return SYS_JUMPED;
+};
+
+const sysenterCs = (core: Core): number => Number(core.state.get(SLOT.SYSENTER_CS) & 0xfffcn);
+
+/** SYSENTER: to CPL 0 with CS, SS, RSP and RIP from the SYSENTER MSRs; VM and IF cleared; 64-bit code in IA-32e mode. */
+export const sysenter: SystemFunction = (core) => {
+  const s = core.state;
+  if (!core.model.has('SEP')) return core.raise(VECTOR.UD);
+  if (!isProtected(s) || sysenterCs(core) === 0) return core.raise(VECTOR.GP, 0);
+  const long = isLong(s);
+  const width = long ? 64 : 32;
+  for (const f of [RFLAGS.VM, RFLAGS.IF, RFLAGS.RF]) s.setSystemFlag(f, false);
+  s.set(GPR.RSP, BigInt.asUintN(width, s.get(SLOT.SYSENTER_ESP)));
+  s.rip = BigInt.asUintN(width, s.get(SLOT.SYSENTER_EIP));
+  loadFlat(core, sysenterCs(core), sysenterCs(core) + 8, 0, long);
+  return SYS_JUMPED;
+};
+
+/** SYSEXIT: to CPL 3 at RDX with stack RCX; selectors 16 (32 with REX.W) above SYSENTER_CS. */
+export const sysexit: SystemFunction = (core): SysResult => {
+  const s = core.state;
+  if (!core.model.has('SEP')) return core.raise(VECTOR.UD);
+  if (!isProtected(s) || sysenterCs(core) === 0) return core.raise(VECTOR.GP, 0);
+  if (!requireCpl0(core)) return SYS_EVENT;
+  const long = core.insn.operandBits === 64;
+  const rip = s.get(GPR.RDX);
+  const rsp = s.get(GPR.RCX);
+  if (long && !(canonical(core, rip) && canonical(core, rsp))) return core.raise(VECTOR.GP, 0);
+  const cs = sysenterCs(core) + (long ? 32 : 16);
+  s.rip = long ? rip : rip & 0xffff_ffffn;
+  s.set(GPR.RSP, long ? rsp : rsp & 0xffff_ffffn);
+  loadFlat(core, cs, cs + 8, 3, long);
+  return SYS_JUMPED;
+};
