@@ -1,0 +1,75 @@
+import { VMX_EXIT } from '../../isa/exits';
+import { INTR_INFO, INTR_TYPE } from '../../isa/vmcs-controls';
+import { VECTOR } from '../../isa/exceptions';
+import type { VmExit } from '../state/event';
+import { interruptionInfo } from './interruption';
+
+/** Control-register accesses by their number in bits 5:4 (SDM vol. 3, table 27-3). */
+export const CR_ACCESS = { write: 0, read: 1, clts: 2, lmsw: 3 } as const;
+
+/**
+ * CR access (table 27-3):
+ *
+ *   31..16       11..8   6           5..4   3..0
+ *  |LMSW source| gpr  |LMSW memory | type |number|
+ */
+export const crQualification = (cr: number, type: keyof typeof CR_ACCESS, gpr: number, lmswSource: number, lmswMemory: boolean): bigint =>
+  BigInt((cr | (CR_ACCESS[type] << 4) | (lmswMemory ? 1 << 6 : 0) | (gpr << 8) | ((lmswSource & 0xffff) << 16)) >>> 0);
+
+/** MOV DR (table 27-4): number 2:0, direction 4 (1 = MOV from DR), general register 11:8. */
+export const drQualification = (dr: number, write: boolean, gpr: number): bigint => BigInt(dr | (write ? 0 : 1 << 4) | (gpr << 8));
+
+export interface IoAccess {
+  readonly write: boolean;
+  readonly port: number;
+  /** 1, 2 or 4. */
+  readonly size: number;
+  readonly string: boolean;
+  readonly rep: boolean;
+  readonly immediate: boolean;
+}
+/**
+ * I/O instructions (table 27-5):
+ *
+ *   31..16  6          5    4       3        2..0
+ *  | port |immediate| REP |string |IN = 1 |size − 1|
+ */
+export const ioQualification = (a: IoAccess): bigint =>
+  BigInt(((a.size - 1) | (a.write ? 0 : 8) | (a.string ? 16 : 0) | (a.rep ? 32 : 0) | (a.immediate ? 64 : 0) | (a.port << 16)) >>> 0);
+
+/** Task switch (table 27-2): TSS selector 15:0, what began it 31:30. */
+export const TASK_SWITCH_SOURCE = { call: 0, iret: 1, jmp: 2, idt: 3 } as const;
+export const taskSwitchQualification = (selector: number, source: keyof typeof TASK_SWITCH_SOURCE): bigint =>
+  BigInt((selector | (TASK_SWITCH_SOURCE[source] << 30)) >>> 0);
+
+export const tripleFaultExit = (): VmExit => ({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n });
+
+/** An exception that the exception bitmap intercepts (27.2.2). `qualification`: the linear address of #PF, the DR6-like bits of #DB, else 0. */
+export function exceptionExit(vector: number, errorCode: number | undefined, software: boolean, qualification: bigint, length: number): VmExit {
+  const type = !software ? INTR_TYPE.HARD_EXCEPTION : vector === VECTOR.DB ? INTR_TYPE.PRIV_SW_EXCEPTION : INTR_TYPE.SOFT_EXCEPTION;
+  return {
+    reason: VMX_EXIT.EXCEPTION_NMI,
+    qualification,
+    interruptionInfo: interruptionInfo(errorCode === undefined ? { type, vector } : { type, vector, errorCode }),
+    interruptionErrorCode: errorCode ?? 0,
+    ...(software ? { instructionLength: length } : {}),
+  };
+}
+
+/** An NMI under "NMI exiting". */
+export const nmiExit = (): VmExit => ({
+  reason: VMX_EXIT.EXCEPTION_NMI,
+  qualification: 0n,
+  interruptionInfo: interruptionInfo({ type: INTR_TYPE.NMI_INTR, vector: VECTOR.NMI }),
+});
+
+/** An external interrupt; `vector` only with "acknowledge interrupt on exit". */
+export const externalInterruptExit = (vector: number | undefined): VmExit => ({
+  reason: VMX_EXIT.EXTERNAL_INTERRUPT,
+  qualification: 0n,
+  ...(vector === undefined ? {} : { interruptionInfo: interruptionInfo({ type: INTR_TYPE.EXT_INTR, vector }) }),
+});
+
+/** Whether the exit is by an NMI itself: it blocks further NMIs in root operation (27.5.5). */
+export const isNmiExit = (exit: VmExit): boolean =>
+  exit.reason === VMX_EXIT.EXCEPTION_NMI && (((exit.interruptionInfo ?? 0) >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) === INTR_TYPE.NMI_INTR;
