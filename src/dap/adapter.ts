@@ -85,6 +85,12 @@ export class Adapter extends DebugSession {
     super.start(input, output);
   }
 
+  /** The client is gone, or asked to end. A process of its own exits; a server or a test goes on. */
+  override shutdown(): void {
+    this.close();
+    super.shutdown();
+  }
+
   /** Does `action` once the response of the request in progress is sent. */
   afterResponse(action: () => void): void {
     this.afterwards.push(action);

@@ -18,8 +18,7 @@ function inWords(error: unknown): string {
 }
 
 export type ReadOutcome =
-  | { readonly ok: true; readonly bytes: Uint8Array }
-  | { readonly ok: false; readonly why: string };
+  { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
 
 export function readBytes(path: string): ReadOutcome {
   try {
@@ -33,9 +32,7 @@ export interface OpenFile {
   write(text: string): void;
   close(): void;
 }
-export type OpenOutcome =
-  | { readonly ok: true; readonly file: OpenFile }
-  | { readonly ok: false; readonly why: string };
+export type OpenOutcome = { readonly ok: true; readonly file: OpenFile } | { readonly ok: false; readonly why: string };
 
 /** Creates or empties the file at `path`; each write is in it when the call returns. */
 export function openForWriting(path: string): OpenOutcome {

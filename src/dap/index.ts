@@ -1,0 +1,3 @@
+export { Adapter } from './adapter';
+export type { AdapterHost, OutputFile } from './host';
+export type { TargetFactory } from './launch';
