@@ -4,9 +4,8 @@ import { collectDirectives } from './directives';
 import type { Directive } from './directives';
 import { Layout } from './layout';
 import type { LayoutResult } from './layout';
-import { lexFile } from './lexer';
 import { Parser } from './parser';
-import { preprocess } from './preprocess';
+import { Preprocessor } from './preprocess';
 import type { Bits, Statement } from './statement';
 
 export { disassemble } from './disassemble';
@@ -73,9 +72,9 @@ export function assemble(source: string, options: AssembleOptions): Assembled {
   const sink = new DiagnosticSink();
   const readFile = options.readFile ?? ((): undefined => undefined);
   const parser = new Parser({ sink, readBinary: readFile });
-  const files = lexFile(source, options.fileName);
+  const preprocessor = new Preprocessor({ defines: options.defines ?? {}, readFile, sink });
   const statements: Statement[] = [];
-  for (const line of preprocess(files)) {
+  for (const line of preprocessor.run(source, options.fileName)) {
     const s = parser.parse(line);
     if (s) statements.push(s);
   }
@@ -93,7 +92,7 @@ export function assemble(source: string, options: AssembleOptions): Assembled {
     bss: bssAfter(layout, image.length),
     symbols: symbolsOf(layout),
     lines: linesOf(layout),
-    directives: collectDirectives(files),
+    directives: preprocessor.files.flatMap((lines) => collectDirectives(lines)),
     diagnostics: sink.sorted(options.fileName),
   };
 }

@@ -48,8 +48,8 @@ export function tokensSpan(first: Token, last: Token): Span {
 
 /**
  * One alternative per kind. Words follow NASM manual 3.1: letters, digits, _ $ # @ ~ . ?; a leading $ marks a name that would
- * otherwise be reserved. `%` begins a preprocessor word or a macro parameter only where a letter, digit, quote of a context or
- * another % name follows directly and the caller's position allows it (see below).
+ * otherwise be reserved. `%1` and `%%name` are macro parameters; outside a macro body the preprocessor takes them apart again,
+ * since there `%` is an operator.
  */
 const TOKEN = new RegExp(
   [
@@ -67,14 +67,10 @@ const TOKEN = new RegExp(
   'uy',
 );
 const PREPROCESSOR = /[ \t]*(%\s*[A-Za-z]+[A-Za-z0-9]*|%\+)/uy;
-const BLOCK_LIMIT = 10_000;
+/** Lines joined by `\\` at most. */
+const JOIN_LIMIT = 10_000;
 
-/** The parameter forms of macros are read only where a line belongs to a macro body; elsewhere `%` is an operator. */
-export interface LexOptions {
-  readonly macroBody?: boolean;
-}
-
-function lexInto(text: string, file: string, line: number, tokens: Token[], comments: Comment[], options: LexOptions): void {
+function lexInto(text: string, file: string, line: number, tokens: Token[], comments: Comment[]): void {
   let at = 0;
   let spaced = tokens.length > 0;
   if (tokens.length === 0) {
@@ -93,14 +89,6 @@ function lexInto(text: string, file: string, line: number, tokens: Token[], comm
     const groups = m?.groups;
     if (!m || !groups) return;
     const s = m[0];
-    if (groups['parameter'] !== undefined && options.macroBody !== true) {
-      // Outside a macro body `a %1` is a remainder: take the operator alone.
-      const op = s.startsWith('%%') ? '%%' : '%';
-      tokens.push({ kind: 'punctuation', text: op, file, line, column: at + 1, end: at + op.length + 1, spaced });
-      at += op.length;
-      spaced = false;
-      continue;
-    }
     if (groups['space'] !== undefined) spaced = true;
     else if (groups['comment'] !== undefined) comments.push({ text: s.slice(1), file, line, column: at + 2 });
     else {
@@ -120,10 +108,10 @@ function lexInto(text: string, file: string, line: number, tokens: Token[], comm
 }
 
 /** The tokens of one line of text, for callers that have no file (hover, completion). */
-export function lexLine(text: string, file: string, line: number, options: LexOptions = {}): LogicalLine {
+export function lexLine(text: string, file: string, line: number): LogicalLine {
   const tokens: Token[] = [];
   const comments: Comment[] = [];
-  lexInto(text, file, line, tokens, comments, options);
+  lexInto(text, file, line, tokens, comments);
   return { tokens, file, line, comments };
 }
 
@@ -137,8 +125,8 @@ export function lexFile(source: string, file: string): LogicalLine[] {
     const line = i + 1;
     for (let joined = 0; ; joined++) {
       const text = (physical[i] ?? '').replace(/\r$/, '');
-      const continues = text.endsWith('\\') && joined < BLOCK_LIMIT && i + 1 < physical.length;
-      lexInto(continues ? text.slice(0, -1) : text, file, i + 1, tokens, comments, {});
+      const continues = text.endsWith('\\') && joined < JOIN_LIMIT && i + 1 < physical.length;
+      lexInto(continues ? text.slice(0, -1) : text, file, i + 1, tokens, comments);
       if (!continues) break;
       i++;
     }
