@@ -14,7 +14,7 @@ import { MULDIV } from './muldiv';
 import { SHIFT } from './shift';
 import { STACK } from './stack';
 import { STRING } from './string';
-import { SYSTEM_LIFTERS } from './system';
+import { SYSTEM_FORMS, SYSTEM_LIFTERS } from './system';
 import type { Lifter, LifterTable } from './table';
 
 /** Every instruction group but the system ones. */
@@ -22,36 +22,14 @@ export const LIFTERS: LifterTable = new Map<number, Lifter>([
   ...ALU, ...MOV, ...SHIFT, ...MULDIV, ...BITS, ...BMI, ...STACK, ...STRING, ...BRANCH, ...ATOMIC, ...BCD, ...MISC,
 ]);
 
-/**
- * Mnemonics that name both plain and system forms: MOV to or from control and debug registers and to segment registers, POP of a segment register,
- * JMP and CALL far.
- */
-function isSystemForm(insn: Decoded): boolean {
-  switch (insn.mnemonic) {
-    case MOV_MNEMONIC:
-      return insn.operands.some((o, i) => o.kind === 'control' || o.kind === 'debug' || (o.kind === 'segment' && i === 0));
-    case POP_MNEMONIC:
-      return insn.operands[0]?.kind === 'segment';
-    case JMP_MNEMONIC:
-    case CALL_MNEMONIC: {
-      const target = insn.operands[0];
-      // a far pointer in memory is two bytes longer than the offset in it
-      return target?.kind === 'far' || (target?.kind === 'memory' && target.memory.size > insn.operandBits / 8);
-    }
-    default:
-      return false;
-  }
-}
 // iced-x86's enums are objects: read once
-const MOV_MNEMONIC: number = Mnemonic.Mov;
-const POP_MNEMONIC: number = Mnemonic.Pop;
-const JMP_MNEMONIC: number = Mnemonic.Jmp;
-const CALL_MNEMONIC: number = Mnemonic.Call;
 const INVALID_MNEMONIC: number = Mnemonic.INVALID;
 
 /** The lifter of an instruction, or undefined where this CPU does not have it (it then raises #UD). */
 export function lifterOf(insn: Decoded): Lifter | undefined {
-  if (isSystemForm(insn)) return SYSTEM_LIFTERS.get(insn.mnemonic);
+  // MOV, POP, JMP and CALL have system forms beside their plain ones
+  const form = SYSTEM_FORMS.get(insn.code);
+  if (form !== undefined) return form;
   // MOVSD and CMPSD are also vector instructions: those have registers that are neither general nor system ones
   if (insn.operands.some((o) => o.kind === 'other')) return undefined;
   return LIFTERS.get(insn.mnemonic) ?? SYSTEM_LIFTERS.get(insn.mnemonic);
