@@ -187,8 +187,10 @@ export interface ViewNode {
   readonly value: string;
   /** Its kind, for icons and menus. */
   readonly kind: 'group' | 'register' | 'field' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range' | 'tlb' | 'text';
-  /** The address that the row is about, for a memory reference and for translating. */
+  /** The address that the row is about, for translating: the first one that a table entry maps. */
   readonly address?: SpaceAddress;
+  /** What a memory view shows for the row: the page or table that an entry points to, or what `address` names. */
+  readonly memory?: SpaceAddress;
   /** The raw number (entry, register, field). */
   readonly raw?: bigint;
   /** What it means, line by line (Markdown-free). */

@@ -1,0 +1,87 @@
+import type { Env, Expr, ExprValue, LoadSize, MemoryRequest } from '../expr/index';
+import { VECTOR } from '../isa/exceptions';
+import { VMX_EXIT } from '../isa/exits';
+import { SEG } from '../hw/state/layout';
+import type { GuestView } from './guest-view';
+import type { MemoryAccess } from './memory';
+import { REGISTER_NAMES, isRegisterName, readRegister, segmentIndex } from './registers';
+import type { SymbolTable } from './symbols';
+
+/** What is true of the exit or fault at hand, by the names that conditions use. */
+export type Facts = ReadonlyMap<string, ExprValue>;
+
+/** The facts that some exit has; a condition may name any of them, and one that the exit at hand has not makes its comparison false. */
+export const EXIT_FACTS = [
+  'reason', 'qualification', 'gpa', 'gva', 'read', 'write', 'fetch', 'slot', 'level', 'count', 'instructions', 'length', 'port', 'size', 'cr', 'msr', 'vector',
+  'error_code', 'table_walk',
+] as const;
+/** The facts of a page fault on its way to the guest. */
+export const FAULT_FACTS = ['address', 'error_code', 'present', 'read', 'write', 'user', 'fetch', 'reserved', 'vector', 'count', 'instructions'] as const;
+
+/** Exit reasons and vectors by their names in the manuals: `EPT_VIOLATION`, `PF`. */
+export function constantOf(name: string): bigint | undefined {
+  if (Object.hasOwn(VMX_EXIT, name)) return BigInt(VMX_EXIT[name as keyof typeof VMX_EXIT]);
+  return Object.hasOwn(VECTOR, name) ? BigInt(VECTOR[name as keyof typeof VECTOR]) : undefined;
+}
+const CONSTANT_NAMES = [...Object.keys(VMX_EXIT), ...Object.keys(VECTOR)];
+
+/** Names in the order in which they win: facts, registers, the guest's labels and constants, the manuals' constants. Exit conditions put the manuals first. */
+export class Names {
+  constructor(
+    private readonly guest: GuestView,
+    private readonly memory: MemoryAccess,
+    readonly symbols: SymbolTable,
+  ) {}
+
+  /** @param facts of the exit or fault at hand; absent in ordinary expressions */
+  env(facts?: Facts): Env {
+    const { guest } = this;
+    const wordSize: LoadSize = guest.bits === 64 ? 8 : guest.bits === 32 ? 4 : 2;
+    return {
+      lookup: (name) => this.lookup(name, facts),
+      readMemory: (request) => this.memory.readNumber(request.space, this.linear(request), request.size),
+      wordSize,
+    };
+  }
+
+  lookup(name: string, facts?: Facts): ExprValue | undefined {
+    return (
+      facts?.get(name) ??
+      readRegister(this.guest.state, name) ??
+      (facts ? (constantOf(name) ?? this.symbols.valueOf(name)) : (this.symbols.valueOf(name) ?? constantOf(name)))
+    );
+  }
+
+  /** The address that a memory operand means, with its segment's base. */
+  linear(request: MemoryRequest): bigint {
+    if (request.space !== 'gva') return request.offset;
+    return this.guest.linear(request.segmentWritten ? segmentIndex(request.segment) : request.segment === 'ss' ? SEG.SS : SEG.DS, request.offset);
+  }
+
+  knows(name: string, facts: readonly string[]): boolean {
+    return facts.includes(name) || isRegisterName(name) || this.symbols.valueOf(name) !== undefined || constantOf(name) !== undefined;
+  }
+  all(facts: readonly string[] = []): readonly string[] {
+    return [...facts, ...REGISTER_NAMES, ...this.symbols.names, ...(facts.length > 0 ? CONSTANT_NAMES : [])];
+  }
+}
+
+/** The names that an expression mentions, with where they stand. */
+export function namesIn(e: Expr): readonly Extract<Expr, { kind: 'name' }>[] {
+  switch (e.kind) {
+    case 'name':
+      return [e];
+    case 'number':
+      return [];
+    case 'memory':
+      return namesIn(e.address);
+    case 'address':
+      return namesIn(e.value);
+    case 'call':
+      return e.args.flatMap(namesIn);
+    case 'unary':
+      return namesIn(e.operand);
+    case 'binary':
+      return [...namesIn(e.left), ...namesIn(e.right)];
+  }
+}

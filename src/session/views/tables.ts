@@ -1,0 +1,135 @@
+import { hex } from '../../base/hex';
+import { FORMATS, levelShift } from '../../hw/paging/controls';
+import type { AddressSpace } from '../../host/address-space';
+import type { TableEntryView, TableRef } from '../../host/table-view';
+import { FRAME_MASK, PTE_P, PTE_PS, pteFlags } from '../../isa/entries';
+import type { GuestPhysical } from '../guest-physical';
+import type { GuestView } from '../guest-view';
+import { entryName, sizeName } from '../entry-names';
+import type { ViewNode, ViewPage } from '../types';
+import { page, row, type ViewRequest } from './view';
+
+/** One entry of a guest's paging structure that is not zero. */
+export interface GuestEntry {
+  readonly level: number;
+  readonly index: number;
+  /** Where the entry lies. */
+  readonly entryAddress: bigint;
+  readonly entry: bigint;
+  readonly flags: readonly string[];
+  readonly present: boolean;
+  readonly leaf: boolean;
+  /** First linear address that it maps, in canonical form, and how many bytes. */
+  readonly start: bigint;
+  readonly size: bigint;
+  /** GPA of the page or of the next table. */
+  readonly target: bigint;
+}
+
+/** A guest table that can be opened: its GPA, its level, and the first linear address below it. */
+export interface GuestTable {
+  readonly level: number;
+  readonly table: bigint;
+  readonly start: bigint;
+}
+
+export function guestRoot(g: GuestView): GuestTable | undefined {
+  const { format } = g.controls;
+  if (format === 'none') return undefined;
+  return { level: FORMATS[format].levels, table: format === '32bit' ? g.cr3 & 0xffff_f000n : g.cr3 & FRAME_MASK, start: 0n };
+}
+
+/** The non-zero entries of one guest table, read through the memslots. */
+export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: GuestTable): GuestEntry[] {
+  const { format, pse } = g.controls;
+  if (format === 'none') return [];
+  const { entryBytes, indexBits, linearBits } = FORMATS[format];
+  const inRegisters = format === 'pae' && ref.level === 3;
+  const base = inRegisters ? 0 : physical.offsetOf(ref.table);
+  if (base < 0) return [];
+  const view = physical.memory.view;
+  const shift = BigInt(levelShift(format, ref.level));
+  const size = 1n << shift;
+  const out: GuestEntry[] = [];
+  const count = inRegisters ? 4 : 1 << indexBits;
+  for (let index = 0; index < count; index++) {
+    const entry = inRegisters
+      ? (g.pdptes[index] ?? 0n)
+      : entryBytes === 8 ? view.getBigUint64(base + index * 8, true) : BigInt(view.getUint32(base + index * 4, true));
+    if (entry === 0n) continue;
+    const large = ref.level > 1 && ref.level <= 3 && !inRegisters && (entry & PTE_PS) !== 0n && (format !== '32bit' || pse);
+    const leaf = ref.level === 1 || large;
+    const frame = format === '32bit' ? (leaf && large ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n) : entry & 0xffff_f000n) : entry & FRAME_MASK;
+    const start = ref.start + (BigInt(index) << shift);
+    out.push({
+      level: ref.level, index, entry, leaf, size,
+      entryAddress: inRegisters ? BigInt(index) : ref.table + BigInt(index * entryBytes),
+      flags: pteFlags(entry, leaf, ref.level),
+      present: (entry & PTE_P) !== 0n,
+      start: linearBits === 32 ? start : BigInt.asUintN(64, BigInt.asIntN(linearBits, start)),
+      target: leaf && format !== '32bit' ? frame & ~(size - 1n) : frame,
+    });
+  }
+  return out;
+}
+
+const shown = (entry: bigint, flags: readonly string[], present: boolean, target: bigint): string =>
+  `${hex(entry)} ${present ? `${flags.join(' ')} → ${hex(target)}` : 'not present'}`;
+
+const rangeOf = (start: bigint, size: bigint): string => `${hex(start)}–${hex(BigInt.asUintN(64, start + size - 1n))}, ${sizeName(size)}`;
+
+/** `guest`, `guest/255`, `guest/255/40`, …: indices from the root table on. */
+export function guestTablesView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
+  let ref = guestRoot(g);
+  if (!ref) return path.length > 0 ? undefined : { nodes: [row({ path: 'guest/off', name: 'Paging', value: 'off: linear addresses are physical', kind: 'text' })], total: 1 };
+  for (const step of path) {
+    const entry: GuestEntry | undefined = ref && readGuestTable(g, g.physical, ref).find((e) => String(e.index) === step);
+    if (!entry || !entry.present || entry.leaf) return undefined;
+    ref = { level: entry.level - 1, table: entry.target, start: entry.start };
+  }
+  const entries = readGuestTable(g, g.physical, ref);
+  const prefix = ['guest', ...path].join('/');
+  return page(entries, start, count, (e) => guestRow(g, e, `${prefix}/${e.index}`));
+}
+
+function guestRow(g: GuestView, e: GuestEntry, path: string): ViewNode {
+  const below = e.present && !e.leaf ? readGuestTable(g, g.physical, { level: e.level - 1, table: e.target, start: e.start }).length : 0;
+  return row({
+    path, name: `[${e.index}] ${entryName('guest', e.level)}`, value: shown(e.entry, e.flags, e.present, e.target),
+    kind: !e.leaf ? 'table' : e.level > 1 ? 'large-page' : 'page',
+    address: { space: 'gva', value: e.start }, raw: e.entry, children: below, editable: e.level < 4 || g.controls.format !== 'pae',
+    ...(e.present ? { memory: { space: 'gpa', value: e.target } as const } : {}),
+    detail: [`maps GVA ${rangeOf(e.start, e.size)}`, `entry at GPA ${hex(e.entryAddress)}`, `flags: ${e.flags.join(' ') || 'none'}`],
+  });
+}
+
+/** EPT and host tables, whose entries host memory holds. `reader` opens a table. */
+export function hostTablesView(root: 'ept' | 'host', rootTable: TableRef, reader: (ref: TableRef) => readonly TableEntryView[], { path, start, count }: ViewRequest): ViewPage | undefined {
+  let ref: TableRef | undefined = rootTable;
+  for (const step of path) {
+    ref = ref && reader(ref).find((e) => String(e.index) === step)?.child;
+    if (!ref) return undefined;
+  }
+  const prefix = [root, ...path].join('/');
+  return page(reader(ref), start, count, (e) => {
+    const below = e.child ? reader(e.child).length : 0;
+    const value = e.mmio ? `${hex(e.entry)} MMIO: misconfigures on purpose (W X without R)` : shown(e.entry, e.flags, e.present, e.target ?? 0n);
+    return row({
+      path: `${prefix}/${e.index}`, name: `[${e.index}] ${entryName(root === 'ept' ? 'ept' : 'host', e.level)}`, value,
+      kind: e.child ? 'table' : e.mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
+      address: { space: root === 'ept' ? 'gpa' : 'hva', value: e.start }, raw: e.entry, children: below,
+      ...(e.target === undefined ? {} : { memory: { space: 'hpa', value: e.target } as const }),
+      detail: [`maps ${root === 'ept' ? 'GPA' : 'HVA'} ${rangeOf(e.start, e.size)}`, `entry at HPA ${hex(e.entryAddress)}`, `flags: ${e.flags.join(' ') || 'none'}`],
+    });
+  });
+}
+
+/** The VMM's address ranges, above its page tables. */
+export const vmaRows = (host: AddressSpace): readonly ViewNode[] =>
+  host.vmas().map((v, i) => {
+    const { read, write, exec } = v.protection;
+    return row({
+      path: `host/vma${i}`, name: v.name, kind: 'range', address: { space: 'hva', value: v.start }, memory: { space: 'hva', value: v.start },
+      value: `${rangeOf(v.start, v.end - v.start)} ${read ? 'r' : '-'}${write ? 'w' : '-'}${exec ? 'x' : '-'} ${v.backing}`,
+    });
+  });
