@@ -49,7 +49,7 @@ export async function stopVSCode(): Promise<void> {
 }
 
 export interface Fixture {
-  /** File name → content, or `true` for the file of that name in examples/. */
+  /** Path → content, or `true` for the file of that name in examples/. */
   readonly [file: string]: string | true;
 }
 
@@ -66,6 +66,7 @@ export async function inVSCode(
   const folder = join(server.root, `w${folders++}`);
   mkdirSync(folder);
   for (const [file, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
     if (content === true) cpSync(join(ROOT, 'examples', file), join(folder, file));
     else writeFileSync(join(folder, file), content);
   }
