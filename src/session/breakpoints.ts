@@ -1,0 +1,157 @@
+import { hex } from '../base/hex';
+import { VMX_EXIT } from '../isa/exits';
+import type { Env } from '../expr/index';
+import type { Clauses } from './conditions';
+import { conditionHolds, logText, parseClauses } from './conditions';
+import { EXIT_FACTS, FAULT_FACTS } from './names';
+import type { Names } from './names';
+import { didYouMean } from './nearest';
+import type {
+  BreakClauses, BreakpointView, ExceptionFilter, FilterName, FunctionBreakpoint, InstructionBreakpoint, Output, SourceBreakpoint,
+} from './types';
+
+/** What a breakpoint waits for. */
+export type Trigger =
+  | { readonly kind: 'address'; readonly address: bigint; readonly origin: 'source' | 'instruction' | 'function' }
+  /** `reason` undefined: any exit. */
+  | { readonly kind: 'exit'; readonly reasons: readonly number[] | undefined; readonly filter: FilterName | undefined }
+  | { readonly kind: 'guest-pf' };
+
+export interface Breakpoint {
+  readonly view: BreakpointView;
+  readonly trigger: Trigger;
+  readonly clauses: Clauses;
+  /** Times that the condition held. */
+  hits: number;
+}
+
+const NO_FACTS: readonly string[] = [];
+
+/** All breakpoints of a session, set by kind; and the decision what a hit does. */
+export class Breakpoints {
+  private nextId = 1;
+  private readonly source = new Map<string, readonly Breakpoint[]>();
+  private instruction: readonly Breakpoint[] = [];
+  private functions: readonly Breakpoint[] = [];
+  private filters: readonly Breakpoint[] = [];
+
+  constructor(
+    private readonly names: Names,
+    private readonly output: (o: Output) => void,
+  ) {}
+
+  get all(): readonly Breakpoint[] {
+    return [...[...this.source.values()].flat(), ...this.instruction, ...this.functions, ...this.filters];
+  }
+  /** The addresses at which the CPU is to stop. */
+  addresses(): ReadonlySet<bigint> {
+    return new Set(this.all.flatMap((b) => (b.trigger.kind === 'address' ? [b.trigger.address] : [])));
+  }
+  at(linear: bigint): readonly Breakpoint[] {
+    return this.all.filter((b) => b.trigger.kind === 'address' && b.trigger.address === linear);
+  }
+  onExit(reason: number): readonly Breakpoint[] {
+    return this.all.filter((b) => b.trigger.kind === 'exit' && (b.trigger.reasons === undefined || b.trigger.reasons.includes(reason)));
+  }
+  onFault(): readonly Breakpoint[] {
+    return this.all.filter((b) => b.trigger.kind === 'guest-pf');
+  }
+
+  /** Counts the hit and says whether the run is to stop; a log clause is written instead. */
+  hit(b: Breakpoint, env: Env): boolean {
+    if (!conditionHolds(b.clauses.condition, env)) return false;
+    b.hits++;
+    if (b.clauses.hits && !b.clauses.hits(b.hits)) return false;
+    if (b.clauses.log === undefined) return true;
+    const { location } = b.view;
+    this.output({ channel: 'log', text: logText(b.clauses.log, env) + '\n', ...(location ? { location } : {}) });
+    return false;
+  }
+
+  setSource(file: string, list: readonly SourceBreakpoint[]): readonly BreakpointView[] {
+    const { views, breakpoints } = this.make(list, NO_FACTS, (s) => {
+      const span = this.names.symbols.codeAt(file, s.line);
+      if (span === undefined) return { problem: `no code in this file at line ${s.line} or after it` };
+      return { trigger: { kind: 'address', address: span.address, origin: 'source' }, view: { location: { file: span.file, line: span.line }, address: span.address } };
+    });
+    this.source.set(file, breakpoints);
+    return views;
+  }
+
+  setInstruction(list: readonly InstructionBreakpoint[]): readonly BreakpointView[] {
+    const { views, breakpoints } = this.make(list, NO_FACTS, (s) => {
+      const location = this.names.symbols.locationOf(s.address);
+      return { trigger: { kind: 'address', address: s.address, origin: 'instruction' }, view: { address: s.address, ...(location ? { location } : {}) } };
+    });
+    this.instruction = breakpoints;
+    return views;
+  }
+
+  setFunctions(list: readonly FunctionBreakpoint[]): readonly BreakpointView[] {
+    const made = list.map((s) => {
+      const exit = /^\s*exit\s*:\s*(\S+)\s*$/i.exec(s.name)?.[1];
+      return this.make([s], exit === undefined ? NO_FACTS : EXIT_FACTS, () => (exit === undefined ? this.label(s.name.trim()) : exitTrigger(exit)));
+    });
+    this.functions = made.flatMap((m) => m.breakpoints);
+    return made.flatMap((m) => m.views);
+  }
+
+  setFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[] {
+    const made = list.map((s) => {
+      const facts = s.filter === 'guest-pf' ? FAULT_FACTS : EXIT_FACTS;
+      return this.make([s], facts, () => ({ trigger: filterTrigger(s.filter), view: {} }));
+    });
+    this.filters = made.flatMap((m) => m.breakpoints);
+    return made.flatMap((m) => m.views);
+  }
+
+  private label(name: string): Placed {
+    const address = this.names.symbols.isLabel(name) ? this.names.symbols.valueOf(name) : undefined;
+    if (address === undefined) {
+      const hint = didYouMean(name, this.names.symbols.names) || '; a function breakpoint is a label, or exit:NAME for a VM exit';
+      return { problem: `there is no label \`${name}\`${hint}` };
+    }
+    const location = this.names.symbols.locationOf(address);
+    return { trigger: { kind: 'address', address, origin: 'function' }, view: { address, ...(location ? { location } : {}) } };
+  }
+
+  private make<S extends BreakClauses>(list: readonly S[], facts: readonly string[], place: (s: S) => Placed): { readonly views: readonly BreakpointView[]; readonly breakpoints: readonly Breakpoint[] } {
+    const views: BreakpointView[] = [];
+    const breakpoints: Breakpoint[] = [];
+    for (const s of list) {
+      const id = this.nextId++;
+      const placed = place(s);
+      const clauses = parseClauses(s, this.names, facts);
+      if ('problem' in placed) views.push({ id, verified: false, message: placed.problem });
+      else if (!clauses.ok) views.push({ id, verified: false, message: clauses.error.map((d) => d.message).join('; '), ...placed.view });
+      else {
+        const view: BreakpointView = { id, verified: true, ...placed.view };
+        views.push(view);
+        breakpoints.push({ view, trigger: placed.trigger, clauses: clauses.value, hits: 0 });
+      }
+    }
+    return { views, breakpoints };
+  }
+}
+
+type Placed = { readonly problem: string } | { readonly trigger: Trigger; readonly view: Partial<BreakpointView> };
+
+function exitTrigger(name: string): Placed {
+  if (name === '*') return { trigger: { kind: 'exit', reasons: undefined, filter: undefined }, view: {} };
+  const upper = name.toUpperCase();
+  if (Object.hasOwn(VMX_EXIT, upper)) return { trigger: { kind: 'exit', reasons: [VMX_EXIT[upper as keyof typeof VMX_EXIT]], filter: undefined }, view: {} };
+  return { problem: `there is no VM exit \`${name}\`${didYouMean(name, Object.keys(VMX_EXIT)) || '; names are as in Linux: EPT_VIOLATION, CPUID, IO_INSTRUCTION, …, or * for any'}` };
+}
+
+function filterTrigger(filter: FilterName): Trigger {
+  switch (filter) {
+    case 'vm-exit':
+      return { kind: 'exit', reasons: undefined, filter };
+    case 'ept-violation':
+      return { kind: 'exit', reasons: [VMX_EXIT.EPT_VIOLATION, VMX_EXIT.EPT_MISCONFIG], filter };
+    case 'guest-pf':
+      return { kind: 'guest-pf' };
+  }
+}
+
+export const describeAddress = (names: Names, address: bigint): string => names.symbols.symbolOf(address) ?? hex(address);
