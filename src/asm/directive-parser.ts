@@ -6,7 +6,7 @@ import type { Bits, Body, SectionAttribute } from './statement';
 /** Words that begin a directive line. Those without effect on a flat binary are accepted as `nasm -f bin` accepts them. */
 export const DIRECTIVES: ReadonlySet<string> = new Set([
   'bits', 'use16', 'use32', 'use64', 'org', 'section', 'segment', 'absolute', 'align', 'alignb', 'sectalign', 'default', 'cpu', 'global',
-  'extern', 'required', 'common', 'static', 'float', 'map', 'warning', 'osabi',
+  'extern', 'required', 'common', 'static', 'float', 'map', 'warning', 'struc', 'endstruc', 'istruc', 'at', 'iend',
 ]);
 const PRIMITIVE_ONLY = new Set(['bits', 'org', 'section', 'segment', 'absolute', 'default', 'cpu', 'global', 'extern', 'required', 'common', 'static', 'float', 'map', 'warning']);
 
@@ -62,6 +62,22 @@ export function parseDirectiveLine(cursor: TokenCursor, qualify: QualifyName, pa
         cursor.accept(',');
       }
       return relative === undefined ? { kind: 'none' } : { kind: 'default', relative };
+    }
+    case 'struc':
+    case 'istruc': {
+      const t = cursor.next();
+      if (t?.kind !== 'word') return cursor.fail(`${word} takes a name`);
+      const name = qualify(t.text);
+      if (word === 'istruc') return { kind: 'istruc', name, span: tokenSpan(t) };
+      return { kind: 'struc', name, offset: cursor.accept(',') ? parseExpression(cursor, qualify) : undefined, span: tokenSpan(t) };
+    }
+    case 'endstruc':
+      return { kind: 'endstruc' };
+    case 'iend':
+      return { kind: 'iend' };
+    case 'at': {
+      const offset = parseExpression(cursor, qualify);
+      return { kind: 'at', offset, body: cursor.accept(',') ? parseBody(cursor) : { kind: 'none' } };
     }
     default:
       // global, extern, cpu, map, warning …: no effect on a flat binary.

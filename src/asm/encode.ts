@@ -70,7 +70,12 @@ export function encode(form: Form, operands: readonly Operand[], prefixes: Prefi
     encoder.preventVEX2 = prefixes.encoding === 'vex3';
     encoder.encode(instruction, BigInt.asUintN(64, placement.address));
     const bytes = encoder.takeBuffer();
-    return arrangePrefixes(bytes, form, prefixes, segment, bits);
+    const arranged = arrangePrefixes(bytes, form, prefixes, segment, bits);
+    const added = arranged.length - bytes.length;
+    if (added === 0) return arranged;
+    // Prefixes that the encoder did not know of move the end of the instruction, which relative operands count from.
+    encoder.encode(instruction, BigInt.asUintN(64, placement.address + BigInt(added)));
+    return arrangePrefixes(encoder.takeBuffer(), form, prefixes, segment, bits);
   } catch (e) {
     encoders.get(bits)?.takeBuffer();
     return e instanceof Error ? e.message : String(e);

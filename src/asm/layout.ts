@@ -73,10 +73,14 @@ export class Layout {
   private firstBits: Bits | undefined;
   private lines: LayoutLine[] = [];
   private buffers: ByteBuffer[] | undefined;
+  private struc: { readonly name: string; readonly absolute: bigint | undefined } | undefined;
+  private instance: { readonly name: string; readonly start: number; readonly span: Span } | undefined;
   private pendingLabels: { followedBy: 'code' | 'data' | undefined }[] = [];
+  /** `$`: where the statement begins, the same for every item and every repetition by `times`. */
+  private here: Value = constant(0n);
   private readonly scope: Scope = {
     symbol: (name) => this.symbols.lookup(name) ?? this.sectionSymbol(name),
-    here: () => this.position(),
+    here: () => this.here,
     sectionStart: () => (this.absolute === undefined ? this.sectionValue(this.section, 0) : constant(0n)),
   };
 
@@ -122,6 +126,8 @@ export class Layout {
     this.firstBits = undefined;
     this.lines = [];
     this.pendingLabels = [];
+    this.struc = undefined;
+    this.instance = undefined;
     for (const s of this.statements) this.statement(s);
   }
 
@@ -169,6 +175,7 @@ export class Layout {
 
   private statement(s: Statement): void {
     try {
+      this.here = this.position();
       if (s.label && s.body.kind !== 'equ') this.define(s.label.name, 'label', this.position(), s.label.span, this.absolute === undefined ? this.section.id : undefined);
       const times = s.times === undefined ? 1 : this.repeatCount(s.times);
       const start = this.section.offset;
@@ -230,6 +237,21 @@ export class Layout {
       case 'section':
         this.switchSection(body);
         return undefined;
+      case 'struc':
+        this.openStruc(body);
+        return undefined;
+      case 'endstruc':
+        this.closeStruc(s);
+        return undefined;
+      case 'istruc':
+        this.instance = { name: body.name, start: this.section.offset, span: body.span };
+        return undefined;
+      case 'at':
+        this.fillTo(this.instanceOffset(body.offset), s);
+        return body.body.kind === 'none' ? undefined : this.body({ ...s, body: body.body }, body.body, 1);
+      case 'iend':
+        this.closeInstance(s);
+        return 'data';
       case 'reserve':
         return this.reserve(body.count, body.width, times);
       case 'align':
@@ -363,6 +385,47 @@ export class Layout {
     return 'code';
   }
 
+  private openStruc(body: Extract<Body, { kind: 'struc' }>): void {
+    if (this.struc) this.error('badDirective', `struc ${this.struc.name} is still open; close it with endstruc`, body.span);
+    this.struc = { name: body.name, absolute: this.absolute };
+    this.absolute = body.offset === undefined ? 0n : this.number(body.offset);
+    this.define(body.name, 'label', constant(this.absolute), body.span, undefined);
+  }
+
+  /** Defines `name_size` and returns to where the program was. */
+  private closeStruc(s: Statement): void {
+    if (!this.struc || this.absolute === undefined) {
+      this.error('badDirective', 'endstruc without struc', s.span);
+      return;
+    }
+    const start = this.symbols.lookup(this.struc.name)?.number ?? 0n;
+    this.define(`${this.struc.name}_size`, 'constant', constant(this.absolute - start), s.span, undefined);
+    this.absolute = this.struc.absolute;
+    this.struc = undefined;
+  }
+
+  private instanceOffset(e: Expr): bigint {
+    const base = this.instance === undefined ? undefined : this.symbols.lookup(this.instance.name);
+    return this.number(e) - (base?.number ?? 0n);
+  }
+
+  /** Zeros up to an offset from the instance's start. */
+  private fillTo(offset: bigint, s: Statement): void {
+    if (!this.instance) throw new EvaluationFault('notConstant', 'at and iend belong behind istruc', s.span);
+    const here = BigInt(this.section.offset - this.instance.start);
+    if (offset < here) throw new EvaluationFault('notConstant', `this field begins ${here - offset} bytes before the end of what is already there`, s.span);
+    checkSize(this.section.offset + Number(offset - here), this.options.maxImage, s.span);
+    this.emit(new Uint8Array(Number(offset - here)), s.span);
+  }
+
+  private closeInstance(s: Statement): void {
+    const name = this.instance?.name;
+    const size = name === undefined ? undefined : this.symbols.lookup(`${name}_size`);
+    if (name !== undefined && size === undefined) throw new EvaluationFault('undefinedSymbol', `there is no struc ${name}`, this.instance?.span ?? s.span);
+    if (!size?.unknown) this.fillTo(size?.number ?? 0n, s);
+    this.instance = undefined;
+  }
+
   private repeatFill(s: Statement, fill: Body, count: number): void {
     if (count > 0) this.body({ ...s, body: fill }, fill, count);
   }
@@ -416,7 +479,7 @@ export class Layout {
       return true;
     }
     const operands = body.operands.map((o) => resolveOperand(o, this.scope, this.bits, body.prefixes, this.relative));
-    const found = candidates(body.mnemonic, operands, this.bits, body.prefixes, (v, length) => this.reachesShort(v, length));
+    const found = candidates(body.mnemonic, operands, this.bits, body.prefixes, (v, length) => this.reachesShort(v, length), s.bodySpan);
     if (!Array.isArray(found)) {
       const failure = found as Exclude<typeof found, readonly Candidate[]>;
       this.error(failure.code, failure.message, body.operands[0]?.span ?? s.bodySpan);

@@ -1,3 +1,4 @@
+import type { Span } from '../base/diagnostic';
 import type { Form, OperandPattern } from './forms';
 import { formsOf } from './forms';
 import { ALIASES, ASSUMED_MEMORY_SIZE, BY_MODE, BY_OPERAND_SIZE, LATE_VEX, NARROW_DESTINATION, SIZE_INDIFFERENT } from './names';
@@ -136,8 +137,14 @@ export function preferred(a: Candidate, b: Candidate): boolean {
   return immediate(a) < immediate(b) || (writesStack(a) && !writesStack(b)) || (vectorMemory(a) && !vectorMemory(b));
 }
 
+/** The stack registers that x87 arithmetic means when none is written. */
+const X87_DEFAULTS: Readonly<Record<string, readonly [number, number]>> = {
+  faddp: [1, 0], fmulp: [1, 0], fsubp: [1, 0], fsubrp: [1, 0], fdivp: [1, 0], fdivrp: [1, 0],
+  fxch: [0, 1], fcom: [0, 1], fcomp: [0, 1], fucom: [0, 1], fucomp: [0, 1], fcomi: [0, 1], fcomip: [0, 1], fucomi: [0, 1], fucomip: [0, 1],
+};
+
 /** Other ways to write the same operands, tried in turn where the written one has no form (NASM accepts all of these). */
-function rewrites(mnemonic: string, operands: readonly Operand[], bits: Bits): (readonly Operand[])[] {
+function rewrites(mnemonic: string, operands: readonly Operand[], bits: Bits, span: Span): (readonly Operand[])[] {
   const [a, b] = operands;
   const out: (readonly Operand[])[] = [];
   if (a && b && operands.length === 2) {
@@ -147,9 +154,10 @@ function rewrites(mnemonic: string, operands: readonly Operand[], bits: Bits): (
   if (out.length === 0) out.push(operands);
   const st = (n: number): Operand[] => {
     const register = registerOf('st', n);
-    const span = a?.span;
     return register && span ? [{ kind: 'register', register, size: 0, to: false, decorators: {}, span }] : [];
   };
+  const [noOperands] = operands.length === 0 ? [X87_DEFAULTS[mnemonic]] : [];
+  if (noOperands && span) return [[...st(noOperands[0]), ...st(noOperands[1])]];
   if (mnemonic.startsWith('f') && operands.length === 1 && a?.kind === 'register' && a.register.class === 'st') {
     out.push(a.to ? [a, ...st(0)] : [...st(0), a], [a, ...st(0)]);
   }
@@ -171,16 +179,21 @@ function tableName(mnemonic: string, bits: Bits, prefixes: Prefixes): string {
  * The forms that could encode an instruction, in the table's order; the caller takes the shortest, the first of equals.
  * A missing operand size is an error, unless every candidate agrees.
  */
-export function candidates(mnemonic: string, operands: readonly Operand[], bits: Bits, prefixes: Prefixes, reaches: ReachesShort): readonly Candidate[] | MatchFailure {
+export function candidates(
+  mnemonic: string, written: readonly Operand[], bits: Bits, prefixes: Prefixes, reaches: ReachesShort, span: Span,
+): readonly Candidate[] | MatchFailure {
+  const counter = loopCounter(mnemonic, written);
+  const operands = counter === undefined ? written : written.slice(0, 1);
   const name = tableName(mnemonic, bits, prefixes);
   const alias = ALIASES[name];
   const forms = formsOf(name);
   const special = substitute(mnemonic, operands, bits);
-  for (const ordered of rewrites(mnemonic, special, bits)) {
+  for (const ordered of rewrites(mnemonic, special, bits, span)) {
     const tries: (readonly Operand[])[] = mnemonic === 'xchg' && ordered.length === 2 ? exchangeOrders(ordered) : [ordered];
     let found: Candidate[] = tries.flatMap((ops) =>
       forms.filter((f) => formFits(f, ops, bits, prefixes, reaches)).map((form): Candidate => ({ form, operands: ops })),
     );
+    if (counter !== undefined) found = found.filter((c) => c.form.addressSize === counter);
     if (mnemonic === 'xchg') found = found.filter((c) => !isNopExchange(c, bits));
     const wanted = alias?.operandSize ?? forced(prefixes.operandSize, bits);
     if (wanted !== 0) {
@@ -208,6 +221,9 @@ function preferEncoding(mnemonic: string, found: Candidate[], prefixes: Prefixes
  */
 function naturalSize(found: Candidate[], operands: readonly Operand[], bits: Bits): Candidate[] {
   const general = (r: RegisterInfo): boolean => r.class === 'r8' || r.class === 'r16' || r.class === 'r32' || r.class === 'r64';
+  const farPointer = operands.some((o) => o.kind === 'memory' && o.distance === 'far' && o.size === 0);
+  // In 64-bit mode NASM gives an unsized far pointer 64 bits of offset.
+  if (farPointer && bits === 64) return found.filter((c) => c.form.operandSize === 64);
   if (operands.some((o) => (o.kind === 'register' && general(o.register)) || o.kind === 'memory')) return found;
   const written = operands.find((o) => o.kind === 'immediate' && o.size > 8);
   if (written?.kind === 'immediate') {
@@ -217,6 +233,13 @@ function naturalSize(found: Candidate[], operands: readonly Operand[], bits: Bit
   const wants = (f: Form): boolean => f.operandSize === 0 || (bits === 64 ? (f.operandSize === 64 ? f.default64 : f.operandSize === 32) : f.operandSize === bits);
   const natural = found.filter((c) => wants(c.form));
   return natural.length > 0 ? natural : found;
+}
+
+/** `loop target, ecx`: the register that counts, as a width. */
+function loopCounter(mnemonic: string, operands: readonly Operand[]): number | undefined {
+  const second = operands[1];
+  if (operands.length !== 2 || !/^loop/.test(mnemonic) || second?.kind !== 'register') return undefined;
+  return /^[er]?cx$/.test(second.register.name) ? second.register.width : undefined;
 }
 
 /** Register-to-register xchg: NASM puts the first register into ModRM.reg, so the swapped order goes first. */

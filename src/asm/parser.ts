@@ -90,6 +90,8 @@ export class Parser {
     if (cursor.acceptWord('times')) times = parseExpression(cursor, this.qualify);
     const from = cursor.index;
     const body = cursor.done ? ({ kind: 'none' } as const) : this.parseBody(cursor, label !== undefined);
+    // The fields of a structure are local to its name, those of an instance to the structure it is of.
+    if (body.kind === 'struc' || body.kind === 'istruc') this.scope = body.name;
     if (!cursor.done) {
       const t = cursor.peek();
       cursor.fail(`\`${t?.text ?? ''}\` is not expected here; a line holds one instruction, and a comment begins with a semicolon`);

@@ -93,6 +93,11 @@ export type Body =
   | { readonly kind: 'bits'; readonly bits: Bits }
   | { readonly kind: 'section'; readonly name: string; readonly attributes: readonly SectionAttribute[] }
   | { readonly kind: 'absolute'; readonly at: Expr }
+  | { readonly kind: 'struc'; readonly name: string; readonly offset: Expr | undefined; readonly span: Span }
+  | { readonly kind: 'endstruc' }
+  | { readonly kind: 'istruc'; readonly name: string; readonly span: Span }
+  | { readonly kind: 'at'; readonly offset: Expr; readonly body: Body }
+  | { readonly kind: 'iend' }
   | { readonly kind: 'default'; readonly relative: boolean };
 
 export interface SectionAttribute {
