@@ -211,7 +211,7 @@ export class Adapter extends DebugSession {
       'stderr',
       `Pagewalk failed; this is a fault of Pagewalk, not of the guest. The session goes on.\n${told}\n`,
     );
-    return requestError('internal', error instanceof Error ? error.message : String(error), true);
+    return requestError('internal', error instanceof Error ? error.message : String(error));
   }
 
   private sendEnded(end: EndInfo): void {

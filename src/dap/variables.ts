@@ -15,6 +15,7 @@ const MOST_ROWS = 1024;
 function variable(adapter: Adapter, node: ViewNode, inHex: boolean): Dap.Variable {
   const { target, references } = adapter;
   const paged = node.children > PAGED_FROM;
+  const memory = node.memory ?? node.address;
   return compact<Dap.Variable>({
     name: node.name,
     value: inHex && node.raw !== undefined && node.children === 0 ? hex(node.raw) : node.value,
@@ -22,7 +23,7 @@ function variable(adapter: Adapter, node: ViewNode, inHex: boolean): Dap.Variabl
     variablesReference: node.children > 0 ? references.of(node.path) : 0,
     indexedVariables: paged ? node.children : undefined,
     namedVariables: node.children > 0 && !paged ? node.children : undefined,
-    memoryReference: node.address && target.formatReference(node.address),
+    memoryReference: memory && target.formatReference(memory),
     evaluateName: node.evaluateName,
     presentationHint: node.editable ? undefined : { attributes: ['readOnly'] },
   });

@@ -21,11 +21,19 @@ export class Driver extends Connection {
     adapter.start(toAdapter, fromAdapter);
   }
 
-  /** Unrecorded. */
   override async launch(fields: object, client: object = {}): Promise<void> {
+    await this.silently(() => super.launch(fields, client));
+  }
+
+  /** Does `action` without writing it down. */
+  async silently<T>(action: () => Promise<T>): Promise<T> {
+    const before = this.quiet;
     this.quiet = true;
-    await super.launch(fields, client);
-    this.quiet = false;
+    try {
+      return await action();
+    } finally {
+      this.quiet = before;
+    }
   }
 
   /** A heading in the transcript. */
