@@ -2,10 +2,10 @@
  * A real VS Code for the end-to-end tests: one code-server for the whole run with the packaged extension installed, and a
  * fresh browser context per test (the workbench keeps its layout in the browser's storage).
  */
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium, type Browser, type Page } from 'playwright-core';
+import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { startServer, type Server } from '../vscode-host/server.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -46,6 +46,15 @@ export async function startVSCode(): Promise<void> {
 export async function stopVSCode(): Promise<void> {
   await browser?.close();
   await server?.stop();
+}
+
+/** The number of the first line of an example that matches. */
+export function lineOf(example: string, pattern: RegExp): number {
+  const at = readFileSync(join(ROOT, 'examples', example), 'utf8')
+    .split('\n')
+    .findIndex((text) => pattern.test(text));
+  if (at < 0) throw new Error(`no line ${pattern} in ${example}`);
+  return at + 1;
 }
 
 export interface Fixture {
@@ -148,30 +157,103 @@ export class Workbench {
     }
   }
 
-  /** The row of the Variables view whose name is `name`. */
-  variable(name: string) {
-    return this.page
-      .locator(
-        `.debug-variables .monaco-list-row[aria-label^="${name}, "], .debug-variables .monaco-list-row[aria-label="${name}"], .debug-variables .monaco-list-row[aria-label="Scope ${name}"]`,
-      )
-      .first();
+  /** Opens a file, sets a breakpoint in it, presses F5 and waits until the guest stands there. */
+  async debug(file: string, line: number): Promise<void> {
+    await this.open(file);
+    await this.language('Guest Assembly');
+    await this.reveal(line);
+    await this.breakpoint(line);
+    await this.page.keyboard.press('F5');
+    await this.stoppedAt(line);
   }
 
-  /** Opens the path of rows below Variables and gives the last one's label, for example `rax, value 0x2a`. */
-  async expand(...names: string[]): Promise<string> {
+  /** Puts the cursor on a line, which scrolls it into sight. */
+  async reveal(line: number): Promise<void> {
+    await this.page.keyboard.press('Control+G');
+    await this.page.locator('.quick-input-widget input').first().fill(`:${line}`);
+    await this.page.keyboard.press('Enter');
+    await this.page.locator('#status\\.editor\\.selection', { hasText: new RegExp(`Ln ${line},`) }).waitFor();
+  }
+
+  /**
+   * Opens the path of rows below Variables and gives the last one's label, for example `rax, value 0x2a`. The scope is closed
+   * again: the tree draws only the rows that are in sight.
+   */
+  async expand(...path: (string | RegExp)[]): Promise<string> {
+    const rows = this.page.locator('.debug-variables .monaco-list-row');
+    const find = async (name: string | RegExp): Promise<Locator> => {
+      if (typeof name === 'string')
+        return this.page
+          .locator(
+            ['Scope ' + name, name]
+              .map((label) => `.debug-variables .monaco-list-row[aria-label="${label}"]`)
+              .join(', ') + `, .debug-variables .monaco-list-row[aria-label^="${name}, "]`,
+          )
+          .first();
+      const end = Date.now() + 20_000;
+      for (;;) {
+        for (const row of await rows.all()) if (name.test((await row.getAttribute('aria-label')) ?? '')) return row;
+        if (Date.now() > end) throw new Error(`no row ${name} in Variables`);
+      }
+    };
     let label = '';
-    for (const [index, name] of names.entries()) {
-      const row = this.variable(name);
+    for (const [index, name] of path.entries()) {
+      const row = await find(name);
       await row.waitFor();
-      if (index < names.length - 1 && (await row.getAttribute('aria-expanded')) === 'false') await row.click();
+      if (index < path.length - 1 && (await row.getAttribute('aria-expanded')) === 'false') await row.click();
       label = (await row.getAttribute('aria-label')) ?? '';
     }
+    const scope = await find(path[0] ?? '');
+    if (path.length > 1 && (await scope.getAttribute('aria-expanded')) === 'true') await scope.click();
     return label;
   }
 
+  /** The rows of the Call Stack view, topmost frame first. */
+  async callStack(): Promise<string[]> {
+    return this.page.locator('.debug-call-stack .monaco-list-row').allInnerTexts();
+  }
+
+  async callStackChanges(before: readonly string[]): Promise<void> {
+    const end = Date.now() + 20_000;
+    for (;;) {
+      const now = await this.callStack().catch(() => before);
+      const isSettled =
+        now.length > 0 && (await this.page.locator('.debug-toolbar .codicon-debug-pause').count()) === 0;
+      if (isSettled && now.join() !== before.join()) return;
+      if (Date.now() > end) throw new Error('the call stack did not change');
+    }
+  }
+
+  /** Checks an exception filter of the Breakpoints view and gives it a condition. */
+  async exceptionCondition(filter: string, condition: string): Promise<void> {
+    const row = this.page.locator('.debug-breakpoints .monaco-list-row', { hasText: filter });
+    await row.scrollIntoViewIfNeeded();
+    const box = row.locator('input[type=checkbox], .monaco-checkbox').first();
+    await box.click();
+    await row.click({ button: 'right' });
+    await this.page.locator('.monaco-menu .action-label', { hasText: 'Edit Condition' }).click();
+    const input = this.page
+      .locator('.debug-breakpoints .monaco-list-row input[type=text], .debug-breakpoints .monaco-inputbox input')
+      .first();
+    await input.fill(condition);
+    await input.press('Enter');
+  }
+
+  /** The drawn line of a line number: the one at the same height. */
+  private async viewLine(line: number): Promise<Locator> {
+    const { y } = await this.glyph(line);
+    for (const each of await this.editor.locator('.view-line').all()) {
+      const box = await each.boundingBox();
+      if (box && box.y <= y && y < box.y + box.height) return each;
+    }
+    throw new Error(`line ${line} is not on the screen`);
+  }
+
   /** Hovers `text` in line `line` until a hover shows `expected`; the extension host may not be up at the first try. */
-  async hover(line: string | RegExp, text: string, expected: RegExp): Promise<string> {
-    const span = this.editor.locator('.view-line', { hasText: line }).locator('span > span', { hasText: text }).last();
+  async hover(line: number | RegExp, text: string, expected: RegExp): Promise<string> {
+    const at =
+      typeof line === 'number' ? await this.viewLine(line) : this.editor.locator('.view-line', { hasText: line });
+    const span = at.locator('span > span', { hasText: text }).last();
     const hover = this.page.locator('.monaco-hover:not(.hidden)', { hasText: expected }).first();
     for (let attempt = 0; attempt < 15; attempt++) {
       const box = await span.boundingBox();
