@@ -5,7 +5,7 @@ import { breakable, h, number } from './dom';
 import { splitAddress } from './split';
 import { eventText, SPACE_NAMES, stageTitle } from './names';
 
-function station(space: Space, addresses: readonly string[], isFirst: boolean): HTMLElement {
+function station(space: Space, addresses: readonly string[], isFirst: boolean, none: string): HTMLElement {
   const { short, long } = SPACE_NAMES[space];
   const shown = addresses.length > 0;
   return h(
@@ -15,7 +15,7 @@ function station(space: Space, addresses: readonly string[], isFirst: boolean): 
     h(
       'span',
       { class: 'addresses' },
-      ...(shown ? addresses.map((address) => number(address)) : [h('span', { class: 'none' }, 'not reached')]),
+      ...(shown ? addresses.map((address) => number(address)) : [h('span', { class: 'none' }, none)]),
     ),
   );
 }
@@ -26,7 +26,14 @@ export function chain(asked: Space, result: Translation | ReverseTranslation): H
   return h(
     'ol',
     { class: 'chain', 'aria-label': 'Addresses' },
-    ...SPACES.map((space) => station(space, list(result[space]), space === asked)),
+    ...SPACES.map((space) =>
+      station(
+        space,
+        list(result[space]),
+        space === asked,
+        Array.isArray(result[space]) ? 'none maps to it' : 'not reached',
+      ),
+    ),
   );
 }
 

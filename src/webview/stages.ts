@@ -64,9 +64,15 @@ function walk(stage: WalkStage, folds: Folds, drawn: StepElements): (HTMLElement
           pageSize !== undefined && h('span', { class: 'note' }, `${sizeText(pageSize)} page`),
         ),
     ),
-    steps.length === 0 &&
-      h('p', { class: 'note' }, `No tables to walk: the ${SPACE_NAMES[from].short} is the ${SPACE_NAMES[to].short}.`),
+    steps.length === 0 && h('p', { class: 'note' }, noSteps(stage)),
   ];
+}
+
+/** Why a stage has no entries: translation is off, or the address never got to a table (it is not canonical). */
+function noSteps({ from, to, output }: WalkStage): string {
+  return output === undefined
+    ? 'The walk did not begin.'
+    : `No tables to walk: the ${SPACE_NAMES[from].short} is the ${SPACE_NAMES[to].short}.`;
 }
 
 function stepItem(stage: WalkStage, step: WalkStep, folds: Folds, drawn: StepElements, key: string): HTMLElement {
