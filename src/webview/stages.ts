@@ -47,7 +47,7 @@ export function section(
 }
 
 function walk(stage: WalkStage, folds: Folds, drawn: StepElements): (HTMLElement | undefined | false)[] {
-  const { root, steps, output, to, from, pageSize } = stage;
+  const { root, steps, output, to, pageSize } = stage;
   return [
     stage.stage === 'guest' || stage.stage === 'shadow' ? addressSplit(stage) : undefined,
     h(
