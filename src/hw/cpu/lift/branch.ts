@@ -1,30 +1,10 @@
 import { Mnemonic } from 'iced-x86';
-import { VECTOR } from '../../../isa/exceptions';
-import { CR4 } from '../../../isa/flags';
-import type { CpuState } from '../../state/cpu-state';
-import { SEG, SLOT } from '../../state/layout';
+import { SLOT } from '../../state/layout';
 import { UOP } from '../uop';
 import type { Emitter } from './emitter';
-import type { Helper } from './helpers';
 import type { Lifter, LifterTable } from './table';
 
 const RCX = 1;
-
-/** #GP(0) unless slot a lies within CS (16- and 32-bit code). */
-const insideCode: Helper = (s: CpuState, _d, a) => (s.get32(a) > s.get32(SLOT.LIMIT + SEG.CS) ? VECTOR.GP + 1 : 0);
-
-/** #GP(0) unless slot a is canonical for the paging mode (SDM vol. 1, 3.3.7.1). */
-const canonical: Helper = (s: CpuState, _d, a) => {
-  const high = s.r32[a * 2 + 1] as number;
-  const shift = ((s.get32(SLOT.CR4) >>> CR4.LA57) & 1) === 1 ? 24 : 15;
-  const top = high >> shift;
-  return top === 0 || top === -1 ? 0 : VECTOR.GP + 1;
-};
-
-/** Checks a near target before the stack pointer moves: what a call or return does is undone by nobody. */
-function checkTarget(e: Emitter, target: number): void {
-  e.help(e.mode.bits === 64 ? canonical : insideCode, SLOT.VALUE, target);
-}
 
 /** RIP of this instruction plus `n`, truncated to the operand size. */
 function ripPlus(e: Emitter, n: number): number {
@@ -45,7 +25,7 @@ const jmp: Lifter = (e) => {
     return;
   }
   const target = e.read(0, e.insn.operandBits);
-  checkTarget(e, target);
+  e.checkTarget(target);
   e.jumpTo(target);
 };
 
@@ -54,7 +34,7 @@ const call: Lifter = (e) => {
   const o = e.operand(0);
   // CALL RSP and CALL [RSP] go by the value before the push
   const target = o.kind === 'near' ? ripPlus(e, o.offset) : o.kind === 'gpr' && w === 64 ? e.calc(UOP.MOV, o.index, 0) : e.read(0, w);
-  checkTarget(e, target);
+  e.checkTarget(target);
   e.push(ripPlus(e, e.insn.length), w);
   if (o.kind === 'near') e.jump(displacement(e));
   else e.jumpTo(target);
@@ -66,7 +46,7 @@ const ret: Lifter = (e) => {
   const o = e.insn.operands[0];
   const release = o?.kind === 'immediate' ? Number(o.value) : 0;
   const target = e.peek(w);
-  checkTarget(e, target);
+  e.checkTarget(target);
   e.dropStack(w / 8 + release);
   e.jumpTo(target);
 };
@@ -89,7 +69,7 @@ function loop(zf: 'any' | 'set' | 'clear'): Lifter {
       taken = wanted;
     }
     const stays = e.branch(UOP.BRZ, taken);
-    checkTarget(e, ripPlus(e, displacement(e) + e.insn.length));
+    e.checkTarget(ripPlus(e, displacement(e) + e.insn.length));
     stays();
     e.putGpr(RCX, bits, count);
     e.jumpIfSlot(taken, false, displacement(e));

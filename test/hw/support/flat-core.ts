@@ -1,0 +1,129 @@
+/**
+ * A core over flat memory: linear address = offset, modulo the memory's size; no paging, no TLB, no devices. What instruction tests run on.
+ */
+import { HostMemory } from '../../../src/hw/memory/host-memory';
+import { CPU_AREA_SIZE } from '../../../src/hw/memory/host-memory';
+import type { Block } from '../../../src/hw/cpu/block';
+import { buildBlock, MAX_BLOCK_INSTRUCTIONS } from '../../../src/hw/cpu/block-builder';
+import { Core, type IoPort, type MemoryPort } from '../../../src/hw/cpu/core';
+import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
+import { RAN_EVENT, Runner } from '../../../src/hw/cpu/runner';
+import { codeMode } from '../../../src/hw/cpu/system/modes';
+import { resetState } from '../../../src/hw/cpu/system/reset';
+import { CpuState } from '../../../src/hw/state/cpu-state';
+import { SEG, SLOT } from '../../../src/hw/state/layout';
+import { Tlb } from '../../../src/hw/tlb/tlb';
+
+/** Memory that answers every address; an access in `denied` is a #PF instead. */
+export class FlatPort implements MemoryPort {
+  readonly bytes: Uint8Array;
+  private readonly mask: bigint;
+  /** Linear addresses (half-open ranges) whose stores fault, or all of whose accesses do. */
+  denied: { readonly from: bigint; readonly to: bigint; readonly reads: boolean } | undefined;
+  /** Addresses mapped to the memory's start: flat memory then begins there. */
+  base = 0n;
+  readonly stored: bigint[] = [];
+
+  constructor(memory: HostMemory, size: number) {
+    this.bytes = memory.u8.subarray(CPU_AREA_SIZE, CPU_AREA_SIZE + size);
+    this.mask = BigInt(size - 1);
+  }
+  private at(linear: bigint): number {
+    return Number((linear - this.base) & this.mask);
+  }
+  private allowed(core: Core, linear: bigint, size: number, write: boolean): boolean {
+    const d = this.denied;
+    if (d && linear + BigInt(size) > d.from && linear < d.to && (write || d.reads)) {
+      core.event = { kind: 'fault', vector: 14, errorCode: write ? 2 : 0, cr2: linear };
+      return false;
+    }
+    return true;
+  }
+  load(core: Core, linear: bigint, size: number, _access: unknown, dst: number, intent: boolean): boolean {
+    if (!this.allowed(core, linear, size, intent)) return false;
+    let value = 0n;
+    for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[this.at(linear + BigInt(i))] as number);
+    core.state.set(dst, value);
+    return true;
+  }
+  store(core: Core, linear: bigint, size: number, _access: unknown, src: number): boolean {
+    if (!this.allowed(core, linear, size, true)) return false;
+    let value = core.state.get(src);
+    for (let i = 0; i < size; i++, value >>= 8n) {
+      this.stored.push(linear + BigInt(i));
+      this.bytes[this.at(linear + BigInt(i))] = Number(value & 0xffn);
+    }
+    return true;
+  }
+  probe(core: Core, linear: bigint, size: number, access: { readonly op: string }): boolean {
+    return this.allowed(core, linear, size, access.op === 'write');
+  }
+  readPhysical(_core: Core, address: bigint): bigint {
+    let value = 0n;
+    for (let i = 7; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[this.at(address + BigInt(i))] as number);
+    return value;
+  }
+  controlsChanged(): void {}
+  cr3Loaded(): void {}
+  flush(): void {}
+  invlpg(): void {}
+}
+
+const NO_IO: IoPort = {
+  in: (core, _port, _size, dst) => {
+    core.state.set(dst, 0n);
+    return true;
+  },
+  out: () => true,
+};
+
+/** A core with its flat memory and a runner. */
+export class FlatCore {
+  readonly state: CpuState;
+  readonly port: FlatPort;
+  readonly core: Core;
+  private readonly runner: Runner;
+  private readonly blocks = new Map<string, Block>();
+
+  /** @param size bytes of memory, a power of two */
+  constructor(size: number, io: IoPort = NO_IO) {
+    const memory = new HostMemory(0n, size);
+    this.state = new CpuState(memory, 0);
+    resetState(this.state, PAGEWALK_X64);
+    this.port = new FlatPort(memory, size);
+    this.core = new Core(this.state, this.port, io, PAGEWALK_X64);
+    this.runner = new Runner(this.core, new Tlb(memory, 0, 0, 0));
+  }
+
+  /** Bytes from the instruction pointer on. */
+  private fetch(): Uint8Array {
+    const linear = this.state.segmentBase(SEG.CS) + this.state.rip;
+    const out = new Uint8Array(64);
+    const size = this.port.bytes.length;
+    for (let i = 0; i < out.length; i++) out[i] = this.port.bytes[(Number(linear & BigInt(size - 1)) + i) % size] as number;
+    return out;
+  }
+
+  /** Runs one instruction (one iteration of a repeated one). False: `core.event` says why not. */
+  step(): boolean {
+    return this.run(1);
+  }
+  /** Runs a block of up to `instructions`. */
+  run(instructions = MAX_BLOCK_INSTRUCTIONS): boolean {
+    const bytes = this.fetch();
+    const mode = codeMode(this.state);
+    const key = `${mode.bits}/${mode.stackBits}/${instructions}/${Buffer.from(bytes).toString('latin1')}`;
+    let block = this.blocks.get(key);
+    if (block === undefined) {
+      block = buildBlock({ bytes, mode, maxInstructions: instructions, offset: 0, secondPage: -1, key: 0 });
+      if (block === undefined) throw new Error('64 bytes hold an instruction');
+      if (this.blocks.size > 4096) this.blocks.clear();
+      this.blocks.set(key, block);
+    }
+    this.core.event = undefined;
+    return this.runner.run(block) !== RAN_EVENT;
+  }
+  get retired(): bigint {
+    return this.state.get(SLOT.RETIRED);
+  }
+}
