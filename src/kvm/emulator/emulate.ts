@@ -1,0 +1,74 @@
+import { hex } from '../../base/hex';
+import { VECTOR, vectorName } from '../../isa/exceptions';
+import { cost } from '../../host/costs';
+import type { Work } from '../../host/step';
+import type { Vcpu } from '../vcpu';
+import { REENTER, internalError, toUserspace, type Handled } from '../userspace-exit';
+import { exitOf } from './io-log';
+
+/** kvm_emulate_instruction: begins with the instruction at RIP. */
+export function* kvmEmulateInstruction(vcpu: Vcpu): Work<Handled> {
+  const { context: v } = vcpu;
+  v.stats.add('insn_emulation');
+  const vectoring = v.events.vectoring;
+  if (vectoring) {
+    // kvm_prepare_event_vectoring_exit: the event would be lost
+    return internalError('DELIVERY_EV', `delivering ${vectorName(vectoring.vector)} to the guest needs an instruction emulator: a stack, table or handler lies in MMIO or in read-only memory`);
+  }
+  vcpu.emulator.begin();
+  return yield* emulate(vcpu);
+}
+
+/** complete_emulated_mmio, complete_emulated_pio: the instruction goes on with user space's answer. */
+export function* completeEmulation(vcpu: Vcpu, value: bigint): Work<Handled> {
+  const { context: v } = vcpu;
+  yield v.step('complete_emulated_mmio', 'goes on with the instruction that waited for user space', cost('kvmDispatch'));
+  vcpu.emulator.answer(value);
+  return yield* emulate(vcpu);
+}
+
+function* emulate(vcpu: Vcpu): Work<Handled> {
+  const { context: v } = vcpu;
+  const r = yield* vcpu.emulator.run();
+  switch (r.kind) {
+    case 'done':
+      return REENTER;
+    case 'suspend': {
+      const { request } = r;
+      vcpu.waiting = { kind: 'emulation' };
+      v.stats.add(request.space === 'mmio' ? 'mmio_exits' : 'io_exits');
+      const where = request.space === 'mmio' ? `GPA ${hex(request.address)}` : `port ${hex(request.port)}`;
+      yield v.step(
+        request.space === 'mmio' ? 'emulator_read_write_onepage' : 'emulator_pio_in_out',
+        `${request.write ? `the write of ${hex(request.value)} to` : 'the read of'} ${where} (${request.size} byte${request.size > 1 ? 's' : ''}) is user space's to answer`,
+        cost('kvmHandler'),
+        request.space === 'mmio' ? { addresses: { gpa: request.address } } : {},
+      );
+      return toUserspace(exitOf(request));
+    }
+    case 'fault': {
+      const { event } = r;
+      if (event.vector === VECTOR.PF) v.stats.add('pf_guest');
+      v.events.queueException({
+        vector: event.vector,
+        ...(event.errorCode === undefined ? {} : { errorCode: event.errorCode }),
+        ...(event.cr2 === undefined ? {} : { payload: event.cr2 }),
+      });
+      yield v.step('inject_emulated_exception', `the instruction faults: ${vectorName(event.vector)} for the guest`, cost('kvmHandler'));
+      return REENTER;
+    }
+    case 'failed':
+      return yield* emulationFailure(vcpu, r.why);
+  }
+}
+
+/** handle_emulation_failure: kernel code of the guest ends the run, user code gets #UD. */
+export function* emulationFailure(vcpu: Vcpu, why: string): Work<Handled> {
+  const { context: v } = vcpu;
+  v.stats.add('insn_emulation_fail');
+  const cpl = v.regs.cpl;
+  yield v.step('handle_emulation_failure', `cannot emulate the instruction at RIP ${hex(v.regs.rip)}: ${why}`, cost('kvmHandler'));
+  if (cpl === 0) return internalError('EMULATION', `KVM cannot emulate the instruction at RIP ${hex(v.regs.rip)}: ${why}`);
+  v.injectUd();
+  return REENTER;
+}

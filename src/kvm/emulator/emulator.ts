@@ -1,0 +1,125 @@
+import { hex, hexBytes } from '../../base/hex';
+import { SEG } from '../../hw/state/layout';
+import { buildBlock } from '../../hw/cpu/block-builder';
+import { Core, type IoPort } from '../../hw/cpu/core';
+import { RAN_EVENT, Runner } from '../../hw/cpu/runner';
+import { codeMode } from '../../hw/cpu/system/modes';
+import { Tlb } from '../../hw/tlb/tlb';
+import type { FaultEvent } from '../../hw/state/event';
+import { cost } from '../../host/costs';
+import type { Work } from '../../host/step';
+import type { VcpuContext } from '../vcpu-context';
+import { GuestMemory } from './guest-memory';
+import { IoLog, type IoLogState, type IoRequest } from './io-log';
+
+/** Iterations of one REP instruction before the guest is entered again, as x86_emulate_insn has it: other events must get their turn. */
+const MAX_ITERATIONS = 1024;
+const M32 = 0xffff_ffffn;
+
+export type Emulation =
+  | { readonly kind: 'done' }
+  /** The instruction waits for user space; run again after `answer`. */
+  | { readonly kind: 'suspend'; readonly request: IoRequest }
+  | { readonly kind: 'fault'; readonly event: FaultEvent }
+  /** The emulator cannot do it. */
+  | { readonly kind: 'failed'; readonly why: string };
+
+/**
+ * KVM's instruction emulator (arch/x86/kvm/emulate.c): the guest's instruction at RIP, run by the same decoder, lifter and runner as the CPU's, on a copy of the
+ * guest's registers and on guest memory reached by software. The copy is written back when the instruction completes.
+ */
+export class Emulator {
+  private readonly log = new IoLog();
+  private readonly memory: GuestMemory;
+  private readonly core: Core;
+  private readonly runner: Runner;
+
+  constructor(private readonly v: VcpuContext) {
+    const memory = v.vm.kernel.memory;
+    this.memory = new GuestMemory(v.vm, v.scratch, this.log, v.model.physicalBits);
+    this.core = new Core(v.scratch, this.memory, this.ports(), v.model);
+    // no ways: every access is the port's
+    this.runner = new Runner(this.core, new Tlb(memory, v.cpu.index, 0, 0));
+  }
+
+  /** A new instruction: nothing is answered yet. */
+  begin(): void {
+    this.log.clear();
+  }
+  /** User space's answer to the access that suspended the instruction. */
+  answer(value: bigint): void {
+    this.log.answer(value);
+  }
+
+  /** x86_emulate_instruction. */
+  *run(): Work<Emulation> {
+    const { v, core, log } = this;
+    v.regs.loadInto(v.scratch);
+    v.vmcs.take();
+    let told = !log.replayed;
+    for (let i = 0; i < MAX_ITERATIONS; i++) {
+      this.memory.begin();
+      core.event = undefined;
+      const start = v.scratch.rip;
+      const mode = codeMode(v.scratch);
+      const bytes = this.memory.fetch(core, mode.bits === 64 ? start : (start + v.scratch.segmentBase(SEG.CS)) & M32);
+      if (!bytes) return yield* this.stopped();
+      const block = buildBlock({ bytes, mode, maxInstructions: 1, offset: 0, secondPage: -1, key: 0 });
+      const insn = block?.insns[0];
+      if (!block || !insn) return yield* this.stopped('it goes on in a page that cannot be fetched');
+      yield* this.memory.takeSteps();
+      if (!told) yield v.step('x86_decode_emulated_instruction', `decodes the instruction at RIP ${hex(start)}: ${hexBytes(bytes.subarray(0, insn.length))}`, cost('emulateInstruction'));
+      told = true;
+      if (this.runner.run(block) === RAN_EVENT) return yield* this.stopped();
+      yield* this.memory.takeSteps();
+      v.regs.storeFrom(v.scratch);
+      if (v.scratch.rip !== start || !(insn.rep || insn.repne)) {
+        v.completeInstruction();
+        yield v.step('writeback_registers', `the instruction is complete: RIP ${hex(v.scratch.rip)}`, cost('kvmHandler'));
+        return { kind: 'done' };
+      }
+      // one element of a repeated instruction is done, and its progress is in the registers
+      log.clear();
+    }
+    return { kind: 'done' };
+  }
+
+  save(): IoLogState {
+    return this.log.save();
+  }
+  restore(s: IoLogState): void {
+    this.log.restore(s);
+  }
+
+  private *stopped(why?: string): Work<Emulation> {
+    const { core, memory } = this;
+    yield* memory.takeSteps();
+    const event = core.event;
+    core.event = undefined;
+    if (memory.failure !== undefined) return { kind: 'failed', why: memory.failure };
+    if (event?.kind === 'suspend' && this.log.pending) return { kind: 'suspend', request: this.log.pending };
+    if (event?.kind === 'fault') return { kind: 'fault', event };
+    return { kind: 'failed', why: why ?? 'the emulator does not know it' };
+  }
+
+  private ports(): IoPort {
+    const { log } = this;
+    return {
+      in(core, port, size, dst) {
+        const value = log.ask({ space: 'pio', write: false, port, size, value: 0n });
+        if (value === undefined) {
+          core.event = { kind: 'suspend' };
+          return false;
+        }
+        core.state.set(dst, BigInt.asUintN(size * 8, value));
+        return true;
+      },
+      out(core, port, size, src) {
+        const value = BigInt.asUintN(size * 8, core.state.get(src));
+        if (log.ask({ space: 'pio', write: true, port, size, value }) !== undefined) return true;
+        core.event = { kind: 'suspend' };
+        return false;
+      },
+    };
+  }
+}

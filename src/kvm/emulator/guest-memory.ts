@@ -1,0 +1,251 @@
+import type { Gpa } from '../../base/address';
+import { gpa, gva } from '../../base/address';
+import { isCanonical } from '../../base/bits';
+import { hex } from '../../base/hex';
+import { VECTOR } from '../../isa/exceptions';
+import { RFLAGS } from '../../isa/flags';
+import type { Core, MemoryPort } from '../../hw/cpu/core';
+import type { HostMemory } from '../../hw/memory/host-memory';
+import type { Access } from '../../hw/paging/access';
+import { FORMATS, decodeControls, type PagingControls } from '../../hw/paging/controls';
+import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../../hw/paging/ordinary';
+import { pageFaultErrorCode } from '../../hw/paging/page-fault';
+import { WalkSink, type WalkStep } from '../../hw/paging/trace';
+import { WalkOut } from '../../hw/paging/walk-out';
+import type { CpuState } from '../../hw/state/cpu-state';
+import { SLOT } from '../../hw/state/layout';
+import { cost } from '../../host/costs';
+import { drain, kvmStep, type Step, type TableAccess } from '../../host/step';
+import { slotHva } from '../memslots';
+import type { Vm } from '../vm';
+import type { IoLog } from './io-log';
+
+/** Most bytes that one MMIO exit carries. */
+const FRAGMENT = 8;
+/** kvm_mmio_fragment: a piece of an access within one page. */
+interface Piece {
+  readonly gpa: Gpa;
+  readonly size: number;
+  /** Offset in the machine's memory; −1: no RAM that this access may use, hence MMIO. */
+  readonly at: number;
+}
+
+/**
+ * Guest memory as KVM's instruction emulator reaches it: the guest's own tables walked in software (walk_addr, arch/x86/kvm/mmu/paging_tmpl.h) through memslots
+ * and host mappings, then the data the same way. Where no slot is, or a write meets a read-only one, the access is MMIO and user space's to answer.
+ */
+export class GuestMemory implements MemoryPort, EntryPort {
+  readonly table = 'guest' as const;
+  readonly space = 'gpa' as const;
+  readonly memory: HostMemory;
+  private readonly out = new WalkOut();
+  private controls: PagingControls;
+  private told: Step[] = [];
+  /** Why the emulator cannot go on, where that is not the guest's own fault. */
+  failure: string | undefined;
+
+  constructor(
+    private readonly vm: Vm,
+    private readonly state: CpuState,
+    private readonly log: IoLog,
+    private readonly physicalBits: number,
+  ) {
+    this.memory = vm.kernel.memory;
+    this.controls = this.decode();
+  }
+
+  /** A new run of an instruction: paging controls are decoded again. */
+  begin(): void {
+    this.failure = undefined;
+    this.told = [];
+    this.controls = this.decode();
+  }
+  /** What was done since the last call. An instruction that is run again after an answer does not tell the same twice. */
+  takeSteps(): readonly Step[] {
+    const told = this.told;
+    this.told = [];
+    return told;
+  }
+
+  // ---- code
+
+  /** Up to 15 bytes of code at `linear`, as far as they can be fetched; undefined with `core.event` or `failure` set. */
+  fetch(core: Core, linear: bigint): Uint8Array | undefined {
+    const first = this.fetchPage(core, linear);
+    if (!first || first.length >= 15) return first;
+    // the second page counts only if the instruction goes on there; whoever finds that it does will say so
+    const second = this.fetchPage(core, this.nextPage(linear));
+    core.event = undefined;
+    this.failure = undefined;
+    if (!second) return first;
+    const both = new Uint8Array(15);
+    both.set(first);
+    both.set(second.subarray(0, 15 - first.length), first.length);
+    return both;
+  }
+  private fetchPage(core: Core, linear: bigint): Uint8Array | undefined {
+    const address = this.translate(core, linear, { op: 'fetch', user: this.state.cpl === 3, implicit: false });
+    if (address === undefined) return undefined;
+    const at = this.locateData(address, false);
+    if (at < 0) {
+      this.failure ??= `its code at GPA ${hex(address)} is in no memslot`;
+      return undefined;
+    }
+    return this.memory.u8.slice(at, at + Math.min(15, 4096 - (at & 0xfff)));
+  }
+
+  // ---- MemoryPort
+
+  load(core: Core, linear: bigint, size: number, access: Access, dst: number, intent: boolean): boolean {
+    const pieces = this.pieces(core, linear, size, intent ? { ...access, op: 'write' } : access, false);
+    if (!pieces) return false;
+    let value = 0n;
+    let shift = 0n;
+    for (const p of pieces) {
+      const part = p.at < 0 ? this.log.ask({ space: 'mmio', write: false, address: p.gpa, size: p.size, value: 0n }) : this.readRam(p);
+      if (part === undefined) return suspend(core);
+      value |= BigInt.asUintN(p.size * 8, part) << shift;
+      shift += BigInt(p.size * 8);
+    }
+    core.state.set(dst, value);
+    return true;
+  }
+
+  store(core: Core, linear: bigint, size: number, access: Access, src: number): boolean {
+    const pieces = this.pieces(core, linear, size, access, true);
+    if (!pieces) return false;
+    const value = core.state.get(src);
+    const parts = pieces.map((p, i) => {
+      const before = pieces.slice(0, i).reduce((n, x) => n + x.size, 0);
+      return { piece: p, value: BigInt.asUintN(p.size * 8, value >> BigInt(before * 8)) };
+    });
+    // device accesses first: an instruction that waits for one must not have stored anything
+    for (const { piece: p, value: part } of parts) {
+      if (p.at < 0 && this.log.ask({ space: 'mmio', write: true, address: p.gpa, size: p.size, value: part }) === undefined) return suspend(core);
+    }
+    for (const { piece, value: part } of parts) if (piece.at >= 0) this.writeRam(piece, part);
+    return true;
+  }
+
+  probe(core: Core, linear: bigint, size: number, access: Access): boolean {
+    return this.pieces(core, linear, size, access, access.op === 'write') !== undefined;
+  }
+
+  controlsChanged(): void {
+    this.controls = this.decode();
+  }
+  // the emulator has no TLB: there is nothing to drop
+  cr3Loaded(): void {}
+  flush(): void {}
+  invlpg(): void {}
+  readPhysical(core: Core, address: bigint): bigint | undefined {
+    const at = this.locateData(gpa(address), false);
+    if (at >= 0) return this.memory.view.getBigUint64(at, true);
+    core.raise(VECTOR.GP, 0);
+    return undefined;
+  }
+
+  // ---- EntryPort: entries of the guest's tables, through their memslots
+
+  locate(address: bigint, write: boolean, out: WalkOut): number {
+    const at = this.locateData(gpa(address), write);
+    if (at < 0) out.fail('guest', 'no-memory', 0, 0n, address);
+    return at;
+  }
+
+  // ---- the ways down
+
+  private decode(): PagingControls {
+    const s = this.state;
+    return decodeControls(s.get(SLOT.CR0), s.get(SLOT.CR4), s.get(SLOT.EFER), s.get32(SLOT.PKRU), this.physicalBits);
+  }
+  private get linearBits(): number {
+    return this.controls.format === 'none' ? 32 : FORMATS[this.controls.format].linearBits;
+  }
+  private nextPage(linear: bigint): bigint {
+    return BigInt.asUintN(this.linearBits > 32 ? 64 : 32, (linear & ~0xfffn) + 4096n);
+  }
+
+  /**
+   * Cuts an access at page boundaries and translates every piece before anything is read or written. `write`: the data itself is written; a read-modify-write
+   * loads with a write's rights, but reads.
+   */
+  private pieces(core: Core, linear: bigint, size: number, access: Access, write: boolean): readonly Piece[] | undefined {
+    const out: Piece[] = [];
+    for (let done = 0; done < size; ) {
+      const at = done === 0 ? linear : this.nextPage(linear);
+      const here = Math.min(size - done, 4096 - Number(at & 0xfffn), FRAGMENT);
+      const address = this.translate(core, at, access);
+      if (address === undefined) return undefined;
+      out.push({ gpa: address, size: here, at: this.locateData(address, write) });
+      done += here;
+    }
+    return out;
+  }
+
+  /** walk_addr: linear to GPA by the guest's tables; undefined with the guest's #PF or #GP in `core.event`. */
+  private translate(core: Core, linear: bigint, access: Access): Gpa | undefined {
+    const { controls, out, state } = this;
+    if (this.linearBits > 32 && !isCanonical(linear, this.linearBits)) {
+      core.raise(VECTOR.GP, 0);
+      return undefined;
+    }
+    const sink = new WalkSink();
+    const writes: TableAccess[] = [];
+    const pdptes = controls.format === 'pae' ? [0, 1, 2, 3].map((i) => state.get(SLOT.PDPTE0 + i)) : undefined;
+    const ac = !access.implicit && state.systemFlag(RFLAGS.AC);
+    const walked =
+      walkOrdinary(this, state.get(SLOT.CR3), controls, linear, access, ac, out, sink, pdptes) &&
+      (controls.format === 'none' ||
+        updateAccessedDirty(this, controls, access.op === 'write', out, (address, value) => {
+          const read = sink.steps.find((s) => s.entryHpa === address);
+          writes.push({ table: 'guest', level: read?.level ?? 1, index: read?.index ?? 0, address, value, ...(read ? { previous: read.entry } : {}) });
+        }));
+    if (this.log.replayed && sink.steps.length > 0) {
+      const end = walked ? `GPA ${hex(out.address)}` : `it fails, ${out.reason}`;
+      const reads = sink.steps.flatMap(accessOf);
+      this.told.push(
+        kvmStep('walk_addr', `walks the guest's tables in software for GVA ${hex(linear)}: ${end}`, cost('kvmHandler') + cost('tableReference', reads.length), {
+          addresses: walked ? { gva: gva(linear), gpa: gpa(out.address) } : { gva: gva(linear) },
+          reads,
+          writes,
+        }),
+      );
+    }
+    if (walked) return gpa(out.address);
+    if (out.reason === 'no-memory') this.failure = `a guest page-table entry at GPA ${hex(out.failedAddress)} is in no memslot`;
+    core.event = { kind: 'fault', vector: VECTOR.PF, errorCode: pageFaultErrorCode(out.reason, access, controls), cr2: linear };
+    return undefined;
+  }
+
+  /** Offset of the RAM behind `address`, faulted in on the host where needed; −1 where there is none that this access may use. */
+  private locateData(address: Gpa, write: boolean): number {
+    const slot = this.vm.memslots.find(address);
+    if (!slot || (write && slot.readonly)) return -1;
+    const found = drain(this.vm.space.resolve(slotHva(slot, address), write), (s) => this.told.push(s));
+    if (!found.ok) {
+      this.failure = `the host gives no page for GPA ${hex(address)}`;
+      return -1;
+    }
+    return this.memory.offsetOf(found.value);
+  }
+
+  private readRam(p: Piece): bigint {
+    let value = 0n;
+    for (let i = p.size - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.memory.u8[p.at + i] ?? 0);
+    return value;
+  }
+  private writeRam(p: Piece, value: bigint): void {
+    this.memory.noteWrite(p.at, p.size);
+    for (let i = 0; i < p.size; i++) this.memory.u8[p.at + i] = Number((value >> BigInt(i * 8)) & 0xffn);
+  }
+}
+
+function suspend(core: Core): false {
+  core.event = { kind: 'suspend' };
+  return false;
+}
+
+function accessOf(s: WalkStep): TableAccess[] {
+  return s.entryHpa === undefined ? [] : [{ table: 'guest', level: s.level, index: s.index, address: s.entryHpa as TableAccess['address'], value: s.entry }];
+}

@@ -1,0 +1,76 @@
+import type { Gpa } from '../../base/address';
+import { invariant } from '../../base/assert';
+import type { UserspaceExit } from '../userspace-exit';
+
+/** One access that only user space can answer, in the order the instruction makes them. */
+export type IoRequest =
+  | { readonly space: 'mmio'; readonly write: boolean; readonly address: Gpa; readonly size: number; readonly value: bigint }
+  | { readonly space: 'pio'; readonly write: boolean; readonly port: number; readonly size: number; readonly value: bigint };
+
+/**
+ * The device accesses of the instruction being emulated. Instructions are restartable, so an access without an answer suspends the instruction, and once user
+ * space has answered, the instruction is run again from its start: accesses answered before are replayed in order.
+ */
+export class IoLog {
+  private answers: readonly bigint[] = [];
+  private position = 0;
+  private waiting: IoRequest | undefined;
+
+  /** Whether the run has come to what no earlier run of this instruction did. */
+  get replayed(): boolean {
+    return this.position >= this.answers.length;
+  }
+  get pending(): IoRequest | undefined {
+    return this.waiting;
+  }
+
+  /** A new instruction. */
+  clear(): void {
+    this.answers = [];
+    this.rewind();
+  }
+  /** The same instruction from its start. */
+  rewind(): void {
+    this.position = 0;
+    this.waiting = undefined;
+  }
+
+  /** The answer to the next access; undefined: it waits for user space. */
+  ask(request: IoRequest): bigint | undefined {
+    const known = this.answers[this.position];
+    if (known !== undefined) {
+      this.position++;
+      return known;
+    }
+    this.waiting = request;
+    return undefined;
+  }
+  /** User space's answer to the access that waits. */
+  answer(value: bigint): void {
+    invariant(this.waiting !== undefined, 'an answer follows a question');
+    this.answers = [...this.answers, value];
+    this.rewind();
+  }
+
+  save(): IoLogState {
+    return { answers: this.answers, position: this.position, waiting: this.waiting };
+  }
+  restore(s: IoLogState): void {
+    this.answers = s.answers;
+    this.position = s.position;
+    this.waiting = s.waiting;
+  }
+}
+
+export interface IoLogState {
+  readonly answers: readonly bigint[];
+  readonly position: number;
+  readonly waiting: IoRequest | undefined;
+}
+
+/** The access as KVM_RUN reports it. */
+export function exitOf(r: IoRequest): UserspaceExit {
+  return r.space === 'mmio'
+    ? { reason: 'KVM_EXIT_MMIO', gpa: r.address, isWrite: r.write, size: r.size, value: r.value }
+    : { reason: 'KVM_EXIT_IO', direction: r.write ? 'out' : 'in', port: r.port, size: r.size, value: Number(r.value) };
+}

@@ -1,0 +1,160 @@
+import { CR0, RFLAGS } from '../isa/flags';
+import { bit } from '../base/bits';
+import { ERROR_CODE_VECTORS, VECTOR, vectorName } from '../isa/exceptions';
+import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PROC, type InterruptionType } from '../isa/vmcs-controls';
+import { interruptionInfo, isSoftware, type Interruption } from '../hw/vmx/interruption';
+import { SLOT } from '../hw/state/layout';
+import { cost } from '../host/costs';
+import { kvmStep, type Work } from '../host/step';
+import { hex } from '../base/hex';
+import type { GuestRegisters } from './vmx/registers';
+
+/** Exceptions that make a second one a double fault (SDM vol. 3, table 6-5). */
+const CONTRIBUTORY: ReadonlySet<number> = new Set([VECTOR.DE, VECTOR.TS, VECTOR.NP, VECTOR.SS, VECTOR.GP, VECTOR.CP]);
+
+/** An exception KVM wants the guest to see. */
+export interface QueuedException {
+  readonly vector: number;
+  readonly errorCode?: number;
+  /** #PF: what CR2 becomes. #DB: bits that DR6 gains. */
+  readonly payload?: bigint;
+}
+
+/**
+ * What waits to be injected by the next VM entry: exceptions that KVM queued, events whose delivery an exit interrupted, and external interrupts from
+ * user space (arch/x86/kvm/x86.c, kvm_check_and_inject_events).
+ */
+export class PendingEvents {
+  /** Being delivered: must be injected as it was. */
+  private reinject: Interruption | undefined;
+  private exception: QueuedException | undefined;
+  /** KVM_INTERRUPT: the vector that user space's interrupt controller acknowledged. */
+  private interrupt: number | undefined;
+  private triple = false;
+
+  /** The guest must be shut down: an exception could not be delivered, nor #DF. */
+  get tripleFault(): boolean {
+    return this.triple;
+  }
+  get interruptPending(): boolean {
+    return this.interrupt !== undefined;
+  }
+  /** An event was being delivered when the exit happened. */
+  get vectoring(): Interruption | undefined {
+    return this.reinject;
+  }
+
+  /** kvm_multiple_exception: a second exception on top of a first one becomes #DF or a triple fault, or takes its place. */
+  queueException(e: QueuedException): void {
+    const first = this.exception?.vector ?? (this.reinject?.type === INTR_TYPE.HARD_EXCEPTION ? this.reinject.vector : undefined);
+    if (first === undefined) {
+      this.exception = e;
+      return;
+    }
+    this.reinject = undefined;
+    if (first === VECTOR.DF) {
+      this.exception = undefined;
+      this.triple = true;
+    } else if ((CONTRIBUTORY.has(first) && CONTRIBUTORY.has(e.vector)) || (first === VECTOR.PF && (e.vector === VECTOR.PF || CONTRIBUTORY.has(e.vector)))) {
+      this.exception = { vector: VECTOR.DF, errorCode: 0 };
+    } else {
+      this.exception = e;
+    }
+  }
+
+  queueInterrupt(vector: number): void {
+    this.interrupt = vector;
+  }
+
+  /** vmx_complete_interrupts: an event whose delivery the exit cut short is put back (SDM vol. 3, 27.2.4). */
+  complete(regs: GuestRegisters): void {
+    this.reinject = undefined;
+    const info = Number(regs.vmcs.read('IDT_VECTORING_INFO_FIELD'));
+    if ((info & INTR_INFO.VALID) === 0) return;
+    const type = ((info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) as InterruptionType;
+    this.reinject = {
+      type,
+      vector: info & INTR_INFO.VECTOR_MASK,
+      ...((info & INTR_INFO.DELIVER_CODE) !== 0 ? { errorCode: Number(regs.vmcs.read('IDT_VECTORING_ERROR_CODE')) } : {}),
+      ...(isSoftware(type) ? { instructionLength: Number(regs.vmcs.read('VM_EXIT_INSTRUCTION_LEN')) } : {}),
+    };
+  }
+
+  /** Writes the VM-entry interruption information. Result: what was injected, if anything. */
+  *inject(regs: GuestRegisters): Work<'exception' | 'interrupt' | undefined> {
+    const { vmcs } = regs;
+    if (this.reinject) {
+      const e = this.reinject;
+      this.reinject = undefined;
+      this.write(regs, e);
+      yield kvmStep('vmx_complete_interrupts', `injects ${vectorName(e.vector)} again, whose delivery the exit interrupted`, cost('vmread', 3), { vmcs: vmcs.take() });
+      return 'exception';
+    }
+    if (this.exception) {
+      const e = this.exception;
+      this.exception = undefined;
+      this.deliverPayload(regs, e);
+      const withCode = e.errorCode !== undefined && ERROR_CODE_VECTORS.has(e.vector) && bit(regs.cr0, CR0.PE);
+      this.write(regs, { type: INTR_TYPE.HARD_EXCEPTION, vector: e.vector, ...(withCode && e.errorCode !== undefined ? { errorCode: e.errorCode } : {}) });
+      const code = e.errorCode === undefined ? '' : ` with error code ${hex(e.errorCode)}`;
+      yield kvmStep('vmx_inject_exception', `injects ${vectorName(e.vector)}${code} through the VM-entry interruption information`, cost('vmread', 3), { vmcs: vmcs.take() });
+      return 'exception';
+    }
+    if (this.interrupt === undefined) return undefined;
+    if (!interruptAllowed(regs)) {
+      setControl(regs, PROC.INTR_WINDOW_EXITING, true);
+      yield kvmStep('vmx_enable_irq_window', 'asks for an exit as soon as the guest can take an interrupt', cost('vmread', 2), { vmcs: vmcs.take() });
+      return undefined;
+    }
+    const vector = this.interrupt;
+    this.interrupt = undefined;
+    this.write(regs, { type: INTR_TYPE.EXT_INTR, vector });
+    yield kvmStep('vmx_inject_irq', `injects interrupt ${hex(vector)}`, cost('vmread', 2), { vmcs: vmcs.take() });
+    return 'interrupt';
+  }
+
+  save(): PendingEventsState {
+    return { reinject: this.reinject, exception: this.exception, interrupt: this.interrupt, triple: this.triple };
+  }
+  restore(s: PendingEventsState): void {
+    this.reinject = s.reinject;
+    this.exception = s.exception;
+    this.interrupt = s.interrupt;
+    this.triple = s.triple;
+  }
+
+  private write(regs: GuestRegisters, e: Interruption): void {
+    const { vmcs } = regs;
+    if (e.errorCode !== undefined) vmcs.write('VM_ENTRY_EXCEPTION_ERROR_CODE', BigInt(e.errorCode >>> 0));
+    if (e.instructionLength !== undefined) vmcs.write('VM_ENTRY_INSTRUCTION_LEN', BigInt(e.instructionLength));
+    vmcs.write('VM_ENTRY_INTR_INFO_FIELD', BigInt(interruptionInfo(e) >>> 0));
+  }
+
+  /** kvm_deliver_exception_payload: CR2 of #PF, DR6 of #DB; faults push RF set. */
+  private deliverPayload(regs: GuestRegisters, e: QueuedException): void {
+    if (e.vector === VECTOR.PF && e.payload !== undefined) regs.saved.set(SLOT.CR2, e.payload);
+    if (e.vector === VECTOR.DB) {
+      if (e.payload !== undefined) regs.saved.set(SLOT.DR6, (regs.saved.get(SLOT.DR6) & ~0xfn) | e.payload);
+    } else if (e.vector !== VECTOR.DF) regs.rflags |= 1n << BigInt(RFLAGS.RF);
+  }
+}
+
+export interface PendingEventsState {
+  readonly reinject: Interruption | undefined;
+  readonly exception: QueuedException | undefined;
+  readonly interrupt: number | undefined;
+  readonly triple: boolean;
+}
+
+/** vmx_interrupt_allowed: IF, and no blocking by STI or MOV SS. */
+export function interruptAllowed(regs: GuestRegisters): boolean {
+  const blocking = Number(regs.vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
+  return bit(regs.rflags, RFLAGS.IF) && (blocking & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) === 0;
+}
+
+/** exec_controls_setbit and exec_controls_clearbit. */
+export function setControl(regs: GuestRegisters, control: number, on: boolean): void {
+  const now = Number(regs.vmcs.read('CPU_BASED_VM_EXEC_CONTROL'));
+  const next = on ? now | control : now & ~control;
+  if (next !== now) regs.vmcs.write('CPU_BASED_VM_EXEC_CONTROL', BigInt(next >>> 0));
+}

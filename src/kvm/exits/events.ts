@@ -1,0 +1,68 @@
+import { bit } from '../../base/bits';
+import { hex } from '../../base/hex';
+import { CR0, RFLAGS } from '../../isa/flags';
+import { VECTOR, vectorName } from '../../isa/exceptions';
+import { INTR_INFO, INTR_TYPE, PROC } from '../../isa/vmcs-controls';
+import { SLOT } from '../../hw/state/layout';
+import { cost } from '../../host/costs';
+import { setControl } from '../events';
+import { REENTER, internalError, toUserspace } from '../userspace-exit';
+import type { ExitHandler } from './handler';
+
+/** handle_exception_nmi: the exceptions that KVM's exception bitmap has. */
+export const handleExceptionNmi: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const { vmcs } = v;
+  const info = Number(vmcs.read('VM_EXIT_INTR_INFO'));
+  const vector = info & INTR_INFO.VECTOR_MASK;
+  const type = (info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK;
+  switch (vector) {
+    case VECTOR.UD:
+      // handle_ud: the emulator knows nothing that this CPU lacks, so the exception is the guest's
+      v.injectUd();
+      yield v.step('handle_ud', 'an invalid opcode: #UD is the guest\'s', cost('kvmHandler'));
+      return REENTER;
+    case VECTOR.DB: {
+      const dr6 = vmcs.read('EXIT_QUALIFICATION');
+      if (type === INTR_TYPE.PRIV_SW_EXCEPTION) v.skipEmulatedInstruction();
+      v.events.queueException({ vector, payload: dr6 });
+      yield v.step('handle_exception_nmi', `#DB with ${hex(dr6)} for DR6 is the guest's`, cost('kvmHandler'));
+      return REENTER;
+    }
+    case VECTOR.AC: {
+      const guests = bit(v.regs.cr0, CR0.AM) && bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl === 3;
+      const errorCode = Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE'));
+      v.events.queueException({ vector, errorCode });
+      yield v.step('vmx_guest_inject_ac', `#AC is the guest's${guests ? '' : ' although it has alignment checks off'}`, cost('kvmHandler'));
+      return REENTER;
+    }
+    default:
+      return internalError('SIMUL_EX', `an exit for ${vectorName(vector)}, which KVM does not intercept`);
+  }
+};
+
+/** handle_triple_fault. */
+export const handleTripleFault: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  yield v.step('handle_triple_fault', 'the guest could not deliver #DF: shutdown', cost('kvmHandler'));
+  return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
+};
+
+/** handle_interrupt_window: the guest can take the interrupt now. */
+export const handleInterruptWindow: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  setControl(v.regs, PROC.INTR_WINDOW_EXITING, false);
+  v.stats.add('irq_window_exits');
+  yield v.step('handle_interrupt_window', 'the guest can take interrupts', cost('kvmHandler'));
+  return REENTER;
+};
+
+/** handle_dr: the first access gives the guest the real debug registers until the next exit, and runs again. */
+export const handleDr: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  setControl(v.regs, PROC.MOV_DR_EXITING, false);
+  v.debugRegistersLoaded = true;
+  for (let i = 0; i < 4; i++) v.cpu.state.set(SLOT.DR0 + i, v.regs.saved.get(SLOT.DR0 + i));
+  yield v.step('handle_dr', 'gives the guest its debug registers until the next exit', cost('kvmHandler'));
+  return REENTER;
+};

@@ -1,0 +1,105 @@
+import { hex } from '../../base/hex';
+import { msrName } from '../../isa/msrs';
+import { cost } from '../../host/costs';
+import { kvmGetMsr, kvmSetMsr } from '../x86/msrs';
+import { REENTER, toUserspace } from '../userspace-exit';
+import type { ExitHandler } from './handler';
+
+const RAX = 0;
+const RCX = 1;
+const RDX = 2;
+const RBX = 3;
+
+/** kvm_emulate_cpuid: EAX and ECX name the leaf, the answers zero the upper halves. */
+export const handleCpuid: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const leaf = v.regs.gpr32(RAX);
+  const subleaf = v.regs.gpr32(RCX);
+  const [eax, ebx, ecx, edx] = v.model.leaf(leaf, subleaf);
+  v.regs.setGpr32(RAX, eax);
+  v.regs.setGpr32(RBX, ebx);
+  v.regs.setGpr32(RCX, ecx);
+  v.regs.setGpr32(RDX, edx);
+  v.skipEmulatedInstruction();
+  yield v.step('kvm_emulate_cpuid', `CPUID leaf ${hex(leaf)}, subleaf ${hex(subleaf)}: ${hex(eax)} ${hex(ebx)} ${hex(ecx)} ${hex(edx)}`, cost('kvmHandler'));
+  return REENTER;
+};
+
+const nameOf = (msr: number): string => msrName(msr) ?? hex(msr);
+
+export const handleRdmsr: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const msr = v.regs.gpr32(RCX);
+  const value = kvmGetMsr(v, msr);
+  if (value === undefined) {
+    v.injectGp();
+    yield v.step('kvm_emulate_rdmsr', `RDMSR ${nameOf(msr)}: there is none, #GP(0)`, cost('kvmHandler'));
+    return REENTER;
+  }
+  v.regs.setGpr32(RAX, Number(value & 0xffff_ffffn));
+  v.regs.setGpr32(RDX, Number(value >> 32n));
+  v.skipEmulatedInstruction();
+  yield v.step('kvm_emulate_rdmsr', `RDMSR ${nameOf(msr)}: ${hex(value)}`, cost('kvmHandler'));
+  return REENTER;
+};
+
+export const handleWrmsr: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const msr = v.regs.gpr32(RCX);
+  const value = (BigInt(v.regs.gpr32(RDX)) << 32n) | BigInt(v.regs.gpr32(RAX));
+  const accepted = kvmSetMsr(v, msr, value);
+  if (accepted) v.skipEmulatedInstruction();
+  else v.injectGp();
+  yield v.step('kvm_emulate_wrmsr', `WRMSR ${nameOf(msr)}: ${hex(value)}${accepted ? '' : ' is refused, #GP(0)'}`, cost('kvmHandler'));
+  return REENTER;
+};
+
+/** kvm_emulate_halt. There is no interrupt controller in the kernel, so user space decides when the VCPU goes on. */
+export const handleHlt: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  v.skipEmulatedInstruction();
+  v.stats.add('halt_exits');
+  yield v.step('kvm_emulate_halt', 'the guest halts; without an interrupt controller in the kernel, user space takes over', cost('kvmHandler'));
+  return toUserspace({ reason: 'KVM_EXIT_HLT' });
+};
+
+const KVM_EPERM = 1n;
+const KVM_ENOSYS = 1000n;
+const KVM_HC_VAPIC_POLL_IRQ = 1n;
+
+/** kvm_emulate_hypercall: the number in RAX, the result too. The paravirtual ones are not offered. */
+export const handleVmcall: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const long = v.regs.mode64;
+  const number = long ? v.regs.gpr(RAX) : BigInt.asUintN(32, v.regs.gpr(RAX));
+  const result = v.regs.cpl !== 0 ? -KVM_EPERM : number === KVM_HC_VAPIC_POLL_IRQ ? 0n : -KVM_ENOSYS;
+  v.regs.setGpr(RAX, long ? result : BigInt.asUintN(32, result));
+  v.stats.add('hypercalls');
+  v.skipEmulatedInstruction();
+  yield v.step('kvm_emulate_hypercall', `hypercall ${hex(number)} returns ${result}`, cost('kvmHandler'));
+  return REENTER;
+};
+
+/** Instructions that do nothing for such a guest: INVD, WBINVD, MONITOR, MWAIT, PAUSE. */
+export const handleNop: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  v.skipEmulatedInstruction();
+  yield v.step('kvm_emulate_as_nop', 'the instruction has no effect under KVM', cost('kvmHandler'));
+  return REENTER;
+};
+
+/** RDPMC without a virtual PMU, XSETBV without XSAVE. */
+export const handleGp: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  v.injectGp();
+  yield v.step('kvm_complete_insn_gp', 'the guest has no such feature: #GP(0)', cost('kvmHandler'));
+  return REENTER;
+};
+
+/** handle_vmx_instruction: VMX is not offered to the guest. */
+export const handleVmxInstruction: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  v.injectUd();
+  yield v.step('handle_vmx_instruction', 'VMX is not offered to the guest: #UD', cost('kvmHandler'));
+  return REENTER;
+};

@@ -1,0 +1,140 @@
+import type { Gpa, Hpa, Hva } from '../../base/address';
+import { gpa } from '../../base/address';
+import { hex } from '../../base/hex';
+import { cost } from '../../host/costs';
+import { describeHostFault, type HostFaultError } from '../../host/fault';
+import type { UserPage } from '../../host/address-space';
+import { levelSize } from '../../host/page-tables';
+import { kvmStep, type Work } from '../../host/step';
+import { slotHva, slotMaxLevel, type Memslot } from '../memslots';
+import type { Vm } from '../vm';
+import { isMmioSpte, mmioSpteCurrent } from './spte';
+
+/** PFERR_*: a page fault as KVM's MMU sees it, in the format of a #PF error code plus what EPT adds. */
+export interface PageFault {
+  readonly gpa: Gpa;
+  readonly write: boolean;
+  readonly exec: boolean;
+  /** The EPT entry was present and lacked a right. */
+  readonly present: boolean;
+  /** A misconfiguration: an MMIO entry was hit. */
+  readonly rsvd: boolean;
+}
+
+/** RET_PF_*; 'error' ends KVM_RUN. */
+export type FaultResult = { readonly kind: 'fixed' | 'spurious' | 'emulate' } | { readonly kind: 'error'; readonly why: string };
+
+const result = (kind: 'fixed' | 'spurious' | 'emulate'): FaultResult => ({ kind });
+
+/** A guest frame found on the host. */
+type Pfn =
+  | { readonly kind: 'page'; readonly slot: Memslot; readonly hva: Hva; readonly page: UserPage; readonly writable: boolean }
+  | { readonly kind: 'noslot' }
+  /** A write to a read-only slot: MMIO, but the entry stays as it is for reads. */
+  | { readonly kind: 'readonly-slot' }
+  | { readonly kind: 'error'; readonly error: HostFaultError };
+
+const accessName = (f: PageFault): string => (f.exec ? 'fetch' : f.write ? 'write' : 'read');
+
+/** kvm_mmu_do_page_fault for a VCPU whose root is EPT: kvm_tdp_page_fault. */
+export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
+  yield kvmStep('kvm_tdp_page_fault', `a ${accessName(fault)} of GPA ${hex(fault.gpa)} found ${fault.present ? 'an entry without that right' : 'no entry'} in the EPT`, cost('kvmHandler'), {
+    addresses: { gpa: fault.gpa },
+  });
+  const pfn = yield* kvmFaultinPfn(vm, fault);
+  switch (pfn.kind) {
+    case 'readonly-slot':
+      return result('emulate');
+    case 'error':
+      return { kind: 'error', why: describeHostFault(pfn.error) };
+    case 'noslot': {
+      const r = yield* vm.mmu.map({ kind: 'mmio', gpa: fault.gpa, generation: vm.memslots.generation });
+      return r === 'no-memory' ? noTable(fault.gpa) : result('emulate');
+    }
+    case 'page': {
+      const level = yield* mappingLevel(fault, pfn.slot, pfn.hva, pfn.page);
+      const frame = (pfn.page.frame & ~(levelSize(level) - 1n)) as Hpa;
+      const rights = { writable: pfn.writable, hostWritable: pfn.writable };
+      const r = yield* vm.mmu.map({ kind: 'page', gpa: fault.gpa, frame, level, rights });
+      return r === 'no-memory' ? noTable(fault.gpa) : result(r);
+    }
+  }
+}
+
+const noTable = (address: Gpa): FaultResult => ({ kind: 'error', why: `host memory is exhausted: no frame for an EPT table for GPA ${hex(address)}` });
+
+/** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent. */
+function* kvmFaultinPfn(vm: Vm, fault: PageFault): Work<Pfn> {
+  const slot = yield* gfnToMemslot(vm, fault.gpa);
+  if (!slot) return { kind: 'noslot' };
+  const at = slotHva(slot, fault.gpa);
+  if (slot.readonly && fault.write) {
+    yield kvmStep('kvm_handle_error_pfn', `slot ${slot.id} is read-only: the write is MMIO, and the entry stays as it is for reads`, cost('kvmHandler'), { addresses: { gpa: fault.gpa, hva: at } });
+    return { kind: 'readonly-slot' };
+  }
+  return yield* hvaToPfn(vm, slot, at, fault.write);
+}
+
+/** gfn_to_memslot and __gfn_to_hva_memslot. */
+export function* gfnToMemslot(vm: Vm, address: Gpa): Work<Memslot | undefined> {
+  const slot = vm.memslots.find(address);
+  yield kvmStep(
+    'gfn_to_memslot',
+    slot
+      ? `GPA ${hex(address)} is in memslot ${slot.id} (${hex(slot.start)}-${hex(slot.end)}${slot.readonly ? ', read-only' : ''}): HVA ${hex(slotHva(slot, address))}`
+      : `GPA ${hex(address)} is in no memslot: a hole, MMIO`,
+    cost('memslotLookup'),
+    { addresses: slot ? { gpa: address, hva: slotHva(slot, address) } : { gpa: address } },
+  );
+  return slot;
+}
+
+/** hva_to_pfn: the fast way if the host has the page mapped, else through the host's fault handler. A read maps writable too where the host allows it. */
+function* hvaToPfn(vm: Vm, slot: Memslot, at: Hva, write: boolean): Work<Pfn> {
+  const fast = yield* vm.space.getUserPageFast(at, write);
+  let page = fast;
+  if (!page) {
+    yield kvmStep('hva_to_pfn_slow', `asks the host kernel to fault HVA ${hex(at)} in`, cost('gup'), { addresses: { hva: at } });
+    const slow = yield* vm.space.getUserPage(at, write);
+    if (!slow.ok) return { kind: 'error', error: slow.error };
+    page = slow.value;
+  }
+  return { kind: 'page', slot, hva: at, page, writable: page.writable && !slot.readonly };
+}
+
+/** kvm_mmu_hugepage_adjust: the largest page that slot, alignment and the host's own mapping allow. */
+function* mappingLevel(fault: PageFault, slot: Memslot, at: Hva, page: UserPage): Work<1 | 2 | 3> {
+  const bySlot = slotMaxLevel(slot, fault.gpa);
+  if (bySlot === 1) return 1;
+  const host = ((page.pageShift - 12) / 9 + 1) as 1 | 2 | 3;
+  const level = host < bySlot ? host : bySlot;
+  yield kvmStep(
+    'host_pfn_mapping_level',
+    `memslot ${slot.id} allows ${NAME[bySlot]} at GPA ${hex(fault.gpa)}, the host maps ${NAME[host]}: the entry is ${NAME[level]}`,
+    cost('kvmHandler') + cost('tableReference', 4),
+    { addresses: { gpa: fault.gpa, hva: at, hpa: page.frame } },
+  );
+  return level;
+}
+const NAME = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' } as const;
+
+/**
+ * handle_mmio_page_fault: what a misconfigured entry means. 'emulate': an MMIO entry of the present memslots; 'stale': of earlier ones, so the fault is taken as if
+ * nothing were mapped; 'bug': KVM made no such entry.
+ */
+export function* handleMmioPageFault(vm: Vm, address: Gpa): Work<'emulate' | 'stale' | 'bug'> {
+  const found = vm.mmu.mmioSpte(address);
+  const generation = vm.memslots.generation;
+  const verdict = !found || !isMmioSpte(found.value) ? 'bug' : mmioSpteCurrent(found.value, generation) ? 'emulate' : 'stale';
+  yield kvmStep(
+    'handle_mmio_page_fault',
+    verdict === 'emulate'
+      ? `the entry for GPA ${hex(address)} is marked MMIO and of the present memslots`
+      : verdict === 'stale'
+        ? `the MMIO entry for GPA ${hex(address)} is of an earlier memslot generation than ${generation}`
+        : `the entry for GPA ${hex(address)} is no MMIO entry`,
+    cost('kvmHandler'),
+    { addresses: { gpa: address }, reads: vm.mmu.read(gpa(address)) },
+  );
+  return verdict;
+}

@@ -1,0 +1,50 @@
+import type { Gpa } from '../base/address';
+
+/** KVM_INTERNAL_ERROR_* suberrors (include/uapi/linux/kvm.h). */
+export const INTERNAL_ERROR = { EMULATION: 1, SIMUL_EX: 2, DELIVERY_EV: 3, UNEXPECTED_EXIT_REASON: 4 } as const;
+export type InternalError = keyof typeof INTERNAL_ERROR;
+
+/** Why ioctl(KVM_RUN) returned: struct kvm_run, by its exit_reason. */
+export type UserspaceExit =
+  | {
+      readonly reason: 'KVM_EXIT_IO';
+      readonly direction: 'in' | 'out';
+      readonly port: number;
+      /** 1, 2 or 4. */
+      readonly size: number;
+      /** What OUT wrote; 0 for IN. */
+      readonly value: number;
+    }
+  | {
+      readonly reason: 'KVM_EXIT_MMIO';
+      readonly gpa: Gpa;
+      readonly isWrite: boolean;
+      /** 1 to 8. */
+      readonly size: number;
+      /** What is written, little-endian; 0 for reads. */
+      readonly value: bigint;
+    }
+  | { readonly reason: 'KVM_EXIT_HLT' }
+  | { readonly reason: 'KVM_EXIT_SHUTDOWN' }
+  | { readonly reason: 'KVM_EXIT_IRQ_WINDOW_OPEN' }
+  | { readonly reason: 'KVM_EXIT_FAIL_ENTRY'; readonly hardwareReason: number; readonly why: string; readonly unmet: readonly UnmetCheck[] }
+  | { readonly reason: 'KVM_EXIT_INTERNAL_ERROR'; readonly suberror: InternalError; readonly why: string };
+
+/** A VM-entry check that did not hold: the VMCS fields it is about, where the manual states it, and what is wrong. */
+export interface UnmetCheck {
+  readonly fields: readonly string[];
+  readonly section: string;
+  readonly what: string;
+}
+
+/** What user space answers: the data of a read (IN, MMIO read), or nothing. */
+export interface UserspaceReply {
+  readonly value: bigint;
+}
+
+/** After an exit was handled: back into the guest, or out to user space. */
+export type Handled = { readonly kind: 'reenter' } | { readonly kind: 'userspace'; readonly exit: UserspaceExit };
+
+export const REENTER: Handled = { kind: 'reenter' };
+export const toUserspace = (exit: UserspaceExit): Handled => ({ kind: 'userspace', exit });
+export const internalError = (suberror: InternalError, why: string): Handled => toUserspace({ reason: 'KVM_EXIT_INTERNAL_ERROR', suberror, why });

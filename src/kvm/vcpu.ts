@@ -1,0 +1,259 @@
+import { gpa, gva, type Gpa, type Gva } from '../base/address';
+import { invariant } from '../base/assert';
+import { hex } from '../base/hex';
+import { vmxExitName, VMX_EXIT } from '../isa/exits';
+import { vectorName } from '../isa/exceptions';
+import { PROC } from '../isa/vmcs-controls';
+import type { Cpu, CpuStop } from '../hw/cpu/cpu';
+import { Mmu, type Probe } from '../hw/cpu/mmu';
+import type { Access } from '../hw/paging/access';
+import { decodeEptp } from '../hw/paging/ept';
+import type { WalkSink } from '../hw/paging/trace';
+import type { CpuState } from '../hw/state/cpu-state';
+import { SLOT } from '../hw/state/layout';
+import { Tlb } from '../hw/tlb/tlb';
+import { cost } from '../host/costs';
+import { step, type Work } from '../host/step';
+import { completeEmulation } from './emulator/emulate';
+import { Emulator } from './emulator/emulator';
+import { setControl } from './events';
+import { EXIT_HANDLERS, MAY_INTERRUPT_DELIVERY, handleUnexpected } from './exits';
+import { completeFastPio } from './exits/io';
+import { REENTER, internalError, toUserspace, type Handled } from './userspace-exit';
+import { USER_RETURN_MSRS, VcpuContext, type VcpuContextState, type VcpuOptions } from './vcpu-context';
+import type { Vm } from './vm';
+import { loadSregs, type Sregs } from './x86/sregs';
+
+const RSP = 4;
+/** A row of TLB words that no CPU has: for walks that cache nothing. */
+const NO_TLB_ROW = 8;
+
+/** What an exit was, as the VMCS records it. */
+export interface ExitInfo {
+  /** Basic exit reason and its name. */
+  readonly reason: number;
+  readonly name: string;
+  readonly qualification: bigint;
+  readonly gpa: Gpa | undefined;
+  readonly gva: Gva | undefined;
+  /** Guest RIP at the exit. */
+  readonly rip: bigint;
+  readonly instructionLength: number;
+  readonly interruptionInfo: number;
+  readonly interruptionErrorCode: number;
+  readonly vectoringInfo: number;
+}
+
+/** What user space's answer goes to. */
+export type Waiting = { readonly kind: 'fast-pio'; readonly input: boolean; readonly size: number } | { readonly kind: 'emulation' };
+
+/** One virtual CPU: KVM_RUN in its parts, so that whoever drives it can stop between any two of them. */
+export class Vcpu {
+  readonly context: VcpuContext;
+  readonly emulator: Emulator;
+  waiting: Waiting | undefined;
+  private inGuest = false;
+
+  constructor(
+    readonly vm: Vm,
+    readonly cpu: Cpu,
+    readonly id: number,
+    options: VcpuOptions,
+  ) {
+    this.context = new VcpuContext(vm, cpu, id, options);
+    this.emulator = new Emulator(this.context);
+  }
+
+  /** Whether the CPU holds the guest's registers now (VMX non-root operation). */
+  get running(): boolean {
+    return this.inGuest;
+  }
+  /** Instructions that completed for the guest: retired by hardware, or done by KVM in its place. */
+  get instructions(): bigint {
+    return this.cpu.retired + BigInt(this.context.emulated);
+  }
+
+  /** KVM_SET_REGS and KVM_SET_SREGS: before the first entry. */
+  setRegisters(sregs: Sregs): void {
+    loadSregs(this.context, sregs);
+    this.context.vmcs.take();
+  }
+
+  /**
+   * vcpu_enter_guest up to VMLAUNCH or VMRESUME: carries out flushes, injects what waits, loads what the VMCS does not hold, and enters.
+   * 'reenter' means entered.
+   */
+  *enter(): Work<Handled> {
+    const { context: v, cpu } = this;
+    if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
+    yield* this.flush();
+    if ((yield* v.events.inject(v.regs)) === 'interrupt') v.stats.add('irq_injections');
+    const guest = v.regs.saved;
+    const s = cpu.state;
+    for (let i = 0; i < 16; i++) if (i !== RSP) s.set(i, guest.get(i));
+    s.set(SLOT.CR2, guest.get(SLOT.CR2));
+    s.set(SLOT.DR6, guest.get(SLOT.DR6));
+    s.set(SLOT.CR8, guest.get(SLOT.CR8));
+    for (const [, slot] of USER_RETURN_MSRS) s.set(slot, guest.get(slot));
+    const first = !v.launched;
+    const result = first ? cpu.vmlaunch() : cpu.vmresume();
+    if (!result.ok) {
+      const unmet = result.unmet.map((u) => ({ fields: u.fields, section: u.section, what: u.message }));
+      const how = result.kind === 'vmfail' ? (result.status.kind === 'fail-valid' ? result.status.message : 'no current VMCS') : 'guest state is invalid (exit reason 33)';
+      const why = unmet.length > 0 ? `${how}: ${unmet.map((u) => `${u.fields.join(', ')}: ${u.what} (SDM vol. 3, ${u.section})`).join('; ')}` : how;
+      yield v.step('vmx_vcpu_enter_exit', `the VM entry fails: ${why}`, cost('vmEntry'));
+      const hardwareReason = result.kind === 'vmfail' ? Number(v.vmcs.read('VM_INSTRUCTION_ERROR')) : 0x8000_0000 + VMX_EXIT.INVALID_STATE;
+      return toUserspace({ reason: 'KVM_EXIT_FAIL_ENTRY', hardwareReason, why, unmet });
+    }
+    v.launched = true;
+    this.inGuest = true;
+    yield step('cpu', 'non-root', first ? 'VMLAUNCH' : 'VMRESUME', `enters the guest at RIP ${hex(s.rip)}`, cost('vmEntry'), { vmcs: v.vmcs.take() });
+    return REENTER;
+  }
+
+  /** Runs the guest. After an exit the guest's general registers are in the save area, where KVM's exit code puts them. */
+  runGuest(budget: number): CpuStop {
+    invariant(this.inGuest, 'a VCPU runs after it was entered');
+    const stop = this.cpu.run(budget);
+    if (stop.kind === 'exit') this.saveGuest();
+    return stop;
+  }
+
+  /** The exit as the VMCS records it; meaningful from an exit to the next entry. */
+  exitInfo(): ExitInfo {
+    const { vmcs } = this.context;
+    const reason = Number(vmcs.read('VM_EXIT_REASON') & 0xffffn);
+    const qualification = vmcs.read('EXIT_QUALIFICATION');
+    const ept = reason === VMX_EXIT.EPT_VIOLATION || reason === VMX_EXIT.EPT_MISCONFIG;
+    const info: ExitInfo = {
+      reason,
+      name: vmxExitName(reason),
+      qualification,
+      gpa: ept ? gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS')) : undefined,
+      gva: reason === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) !== 0n ? gva(vmcs.read('GUEST_LINEAR_ADDRESS')) : undefined,
+      rip: vmcs.read('GUEST_RIP'),
+      instructionLength: Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')),
+      interruptionInfo: Number(vmcs.read('VM_EXIT_INTR_INFO')),
+      interruptionErrorCode: Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
+      vectoringInfo: Number(vmcs.read('IDT_VECTORING_INFO_FIELD')),
+    };
+    vmcs.take();
+    return info;
+  }
+
+  /** vmx_handle_exit. */
+  *handleExit(): Work<Handled> {
+    const { context: v } = this;
+    const { vmcs } = v;
+    const info = this.exitInfo();
+    v.stats.add('exits');
+    yield step('cpu', 'root', 'VM exit', `${info.name}: saves the guest's state in the VMCS and loads the host's`, cost('vmExit'));
+    v.events.complete(v.regs);
+    vmcs.read('VM_EXIT_REASON');
+    yield v.step('vmx_handle_exit', `exit reason ${info.reason}, ${info.name}, at RIP ${hex(info.rip)}`, cost('kvmDispatch'));
+    const vectoring = v.events.vectoring;
+    if (vectoring && !MAY_INTERRUPT_DELIVERY.has(info.reason)) {
+      return internalError('DELIVERY_EV', `${info.name} while ${vectorName(vectoring.vector)} was being delivered`);
+    }
+    return yield* (EXIT_HANDLERS.get(info.reason) ?? handleUnexpected(info.reason))(this);
+  }
+
+  /** complete_userspace_io: the next KVM_RUN after an exit that wanted data. */
+  *complete(value: bigint): Work<Handled> {
+    const waiting = this.waiting;
+    this.waiting = undefined;
+    if (!waiting) return REENTER;
+    switch (waiting.kind) {
+      case 'fast-pio':
+        return yield* completeFastPio(this, waiting.input, waiting.size, value);
+      case 'emulation':
+        return yield* completeEmulation(this, value);
+    }
+  }
+
+  // ---- looking at the guest at any time
+
+  /** The guest's registers: the CPU's own while it runs the guest, else a copy put together from VMCS and save area (writes to it need `commitRegisters`). */
+  registers(): CpuState {
+    if (this.inGuest) return this.cpu.state;
+    const { view, regs, vmcs } = this.context;
+    regs.loadInto(view);
+    vmcs.take();
+    return view;
+  }
+  /** Puts edited registers back. Editing them drops no translation and changes no table. */
+  commitRegisters(): void {
+    if (this.inGuest) {
+      this.cpu.mmu.controlsChanged();
+      return;
+    }
+    const { regs, view, vmcs } = this.context;
+    regs.storeFrom(view);
+    vmcs.take();
+  }
+
+  /** The walk of `linear` as the guest's next access would make it, changing and counting nothing, whether or not an exit is being handled. */
+  probe(linear: bigint, access: Access, sink?: WalkSink): Probe {
+    if (this.inGuest) return this.cpu.mmu.probeWalk(linear, access, sink);
+    const { memory } = this.vm.kernel;
+    const mmu = new Mmu(this.registers(), memory, new Tlb(memory, NO_TLB_ROW, 0, 0), this.context.model.physicalBits);
+    mmu.setSecondLevel(decodeEptp(this.vm.mmu.eptp), this.context.vpid);
+    return mmu.probeWalk(linear, access, sink);
+  }
+
+  save(): VcpuState {
+    return { context: this.context.save(), emulator: this.emulator.save(), waiting: this.waiting, inGuest: this.inGuest };
+  }
+  /** The CPU and memory, which hold VMCS and registers, are restored by their owners before this. */
+  restore(s: VcpuState): void {
+    this.context.restore(s.context);
+    this.emulator.restore(s.emulator);
+    this.waiting = s.waiting;
+    this.inGuest = s.inGuest;
+  }
+
+  // ---- inside
+
+  /** KVM_REQ_TLB_FLUSH and KVM_REQ_TLB_FLUSH_GUEST. */
+  private *flush(): Work<void> {
+    const { context: v, cpu, vm } = this;
+    if (v.flushesSeen !== vm.flushCount) {
+      v.flushesSeen = vm.flushCount;
+      cpu.vmx.invept(1, vm.mmu.eptp);
+      v.stats.add('tlb_flush');
+      yield v.step('vmx_flush_tlb_current', `INVEPT of EPTP ${hex(vm.mmu.eptp)}: entries of the EPT were taken away`, cost('invept'));
+    }
+    if (v.flushGuest) {
+      v.flushGuest = false;
+      // without a VPID the entry itself flushes
+      if (v.vpid !== 0) cpu.vmx.invvpid(1, BigInt(v.vpid), 0n);
+      v.stats.add('tlb_flush');
+      yield v.step('vmx_flush_tlb_guest', v.vpid !== 0 ? `INVVPID of VPID ${v.vpid}: the guest's own flush` : 'the VM entry flushes: there is no VPID', cost('invept'));
+    }
+  }
+
+  /** The assembly behind VMRESUME (arch/x86/kvm/vmx/vmenter.S) and vmx_vcpu_run's end: what hardware does not save. */
+  private saveGuest(): void {
+    const { context: v, cpu } = this;
+    this.inGuest = false;
+    const guest = v.regs.saved;
+    const s = cpu.state;
+    for (let i = 0; i < 16; i++) if (i !== RSP) guest.set(i, s.get(i));
+    guest.set(SLOT.CR2, s.get(SLOT.CR2));
+    guest.set(SLOT.KERNEL_GS_BASE, s.get(SLOT.KERNEL_GS_BASE));
+    guest.set(SLOT.DR6, s.get(SLOT.DR6));
+    if (v.debugRegistersLoaded) {
+      for (let i = 0; i < 4; i++) guest.set(SLOT.DR0 + i, s.get(SLOT.DR0 + i));
+      v.debugRegistersLoaded = false;
+      setControl(v.regs, PROC.MOV_DR_EXITING, true);
+      v.vmcs.take();
+    }
+  }
+}
+
+export interface VcpuState {
+  readonly context: VcpuContextState;
+  readonly emulator: ReturnType<Emulator['save']>;
+  readonly waiting: Waiting | undefined;
+  readonly inGuest: boolean;
+}

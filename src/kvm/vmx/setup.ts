@@ -1,0 +1,139 @@
+import type { Hpa } from '../../base/address';
+import { MSR } from '../../isa/msrs';
+import { CR0, CR4, EFER } from '../../isa/flags';
+import { VECTOR } from '../../isa/exceptions';
+import { ENTRY_CTL, EXIT_CTL, PIN, PROC, SECONDARY } from '../../isa/vmcs-controls';
+import type { VmcsPort } from './vmcs-port';
+
+/** What the VM and the module parameters decide of a VMCS. */
+export interface VmcsSetup {
+  readonly eptp: bigint;
+  /** 0: VPIDs are off. */
+  readonly vpid: number;
+  readonly msrBitmap: Hpa;
+  /** CR3 of the host process that calls KVM_RUN. */
+  readonly hostCr3: Hpa;
+  /** Reads a VMX capability MSR (RDMSR in root mode). */
+  readonly capability: (msr: number) => bigint;
+}
+
+/**
+ * adjust_vmx_controls: what KVM wants, within what the capability MSR allows (low half: must be 1, high half: may be 1). `required` bits are known to be offered
+ * by every CPU model here.
+ */
+function adjust(wanted: number, capability: bigint): bigint {
+  const mustBeOne = Number(capability & 0xffff_ffffn);
+  const mayBeOne = Number(capability >> 32n);
+  return BigInt(((wanted & mayBeOne) | mustBeOne) >>> 0);
+}
+
+const PIN_WANTED = PIN.EXT_INTR | PIN.NMI_EXITING | PIN.VIRTUAL_NMIS;
+/** With EPT neither INVLPG nor CR3 accesses exit; without an in-kernel APIC there is no TPR shadow, so CR8 accesses do. */
+const PROC_WANTED =
+  PROC.HLT_EXITING | PROC.CR8_LOAD_EXITING | PROC.CR8_STORE_EXITING | PROC.UNCOND_IO_EXITING | PROC.MOV_DR_EXITING | PROC.USE_TSC_OFFSETTING |
+  PROC.MWAIT_EXITING | PROC.MONITOR_EXITING | PROC.RDPMC_EXITING | PROC.USE_MSR_BITMAPS | PROC.ACTIVATE_SECONDARY_CONTROLS;
+const SECONDARY_WANTED =
+  SECONDARY.ENABLE_EPT | SECONDARY.UNRESTRICTED_GUEST | SECONDARY.WBINVD_EXITING | SECONDARY.ENABLE_RDTSCP | SECONDARY.ENABLE_INVPCID;
+const EXIT_WANTED = EXIT_CTL.SAVE_DEBUG_CONTROLS | EXIT_CTL.HOST_ADDR_SPACE_SIZE | EXIT_CTL.LOAD_IA32_PAT | EXIT_CTL.LOAD_IA32_EFER | EXIT_CTL.ACK_INTR_ON_EXIT;
+const ENTRY_WANTED = ENTRY_CTL.LOAD_DEBUG_CONTROLS | ENTRY_CTL.LOAD_IA32_PAT | ENTRY_CTL.LOAD_IA32_EFER;
+
+/**
+ * vmx_update_exception_bitmap with EPT: #UD (KVM emulates what a CPU lacks), #DB (it keeps DR6), #AC (against a guest that loops on it) and #MC.
+ * #PF is the guest's own business.
+ */
+export const EXCEPTION_BITMAP = (1 << VECTOR.UD) | (1 << VECTOR.DB) | (1 << VECTOR.AC) | (1 << VECTOR.MC);
+
+const b = (...bits: readonly number[]): bigint => bits.reduce((m, n) => m | (1n << BigInt(n)), 0n);
+
+/** KVM_POSSIBLE_CR0_GUEST_BITS and KVM_POSSIBLE_CR4_GUEST_BITS: what a guest under EPT changes without an exit. */
+export const CR0_GUEST_OWNED = b(CR0.TS, CR0.WP);
+export const CR4_GUEST_OWNED = b(CR4.PVI, CR4.DE, CR4.PCE, CR4.OSFXSR, CR4.OSXMMEXCPT, CR4.PGE, CR4.TSD, CR4.FSGSBASE);
+/** KVM_VM_CR0_ALWAYS_ON_UNRESTRICTED_GUEST and KVM_VM_CR4_ALWAYS_ON_UNRESTRICTED_GUEST: in the hardware's registers, whatever the guest believes. */
+export const CR0_ALWAYS_ON = b(CR0.NE);
+export const CR0_ALWAYS_OFF = b(CR0.NW, CR0.CD);
+export const CR4_ALWAYS_ON = b(CR4.VMXE);
+
+/** The host kernel's own control registers while it runs KVM. */
+export const HOST_CR0 = b(CR0.PE, CR0.MP, CR0.ET, CR0.NE, CR0.WP, CR0.AM, CR0.PG);
+export const HOST_CR4 = b(CR4.DE, CR4.PSE, CR4.PAE, CR4.PGE, CR4.VMXE, CR4.PCIDE, CR4.SMEP, CR4.SMAP, CR4.FSGSBASE);
+export const HOST_EFER = b(EFER.SCE, EFER.LME, EFER.LMA, EFER.NXE);
+export const HOST_PAT = 0x0407_0506_0007_0106n;
+/** Selectors of Linux's GDT (arch/x86/include/asm/segment.h). */
+export const HOST_SELECTORS = { cs: 0x10, ss: 0x18, tr: 0x40 } as const;
+/**
+ * Where the host's code and tables would be: KVM here is not machine code, so these name places in Linux's address-space layout (Documentation/arch/x86/x86_64/mm.rst)
+ * that nothing fetches from.
+ */
+export const HOST_PLACES = {
+  vmxVmexit: 0xffff_ffff_c0a0_1000n,
+  stack: 0xffff_c900_0001_3e00n,
+  gsBase: 0xffff_8880_3fc0_0000n,
+  gdt: 0xffff_fe00_0000_1000n,
+  idt: 0xffff_fe00_0000_0000n,
+  tss: 0xffff_fe00_0000_3000n,
+  sysenter: 0xffff_ffff_81e0_0190n,
+} as const;
+
+/** init_vmcs and vmx_set_constant_host_state (arch/x86/kvm/vmx/vmx.c). Guest state is set by KVM_SET_REGS and KVM_SET_SREGS afterwards. */
+export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
+  vmcs.write('PIN_BASED_VM_EXEC_CONTROL', adjust(PIN_WANTED, s.capability(MSR.VMX_TRUE_PINBASED_CTLS)));
+  vmcs.write('CPU_BASED_VM_EXEC_CONTROL', adjust(PROC_WANTED, s.capability(MSR.VMX_TRUE_PROCBASED_CTLS)));
+  vmcs.write('SECONDARY_VM_EXEC_CONTROL', adjust(SECONDARY_WANTED | (s.vpid ? SECONDARY.ENABLE_VPID : 0), s.capability(MSR.VMX_PROCBASED_CTLS2)));
+  vmcs.write('VM_EXIT_CONTROLS', adjust(EXIT_WANTED, s.capability(MSR.VMX_TRUE_EXIT_CTLS)));
+  vmcs.write('VM_ENTRY_CONTROLS', adjust(ENTRY_WANTED, s.capability(MSR.VMX_TRUE_ENTRY_CTLS)));
+
+  vmcs.write('EXCEPTION_BITMAP', BigInt(EXCEPTION_BITMAP));
+  vmcs.write('PAGE_FAULT_ERROR_CODE_MASK', 0n);
+  vmcs.write('PAGE_FAULT_ERROR_CODE_MATCH', 0n);
+  vmcs.write('CR3_TARGET_COUNT', 0n);
+  vmcs.write('MSR_BITMAP', s.msrBitmap);
+  vmcs.write('EPT_POINTER', s.eptp);
+  if (s.vpid) vmcs.write('VIRTUAL_PROCESSOR_ID', BigInt(s.vpid));
+  vmcs.write('TSC_OFFSET', 0n);
+  vmcs.write('CR0_GUEST_HOST_MASK', BigInt.asUintN(64, ~CR0_GUEST_OWNED));
+  vmcs.write('CR4_GUEST_HOST_MASK', BigInt.asUintN(64, ~CR4_GUEST_OWNED));
+  vmcs.write('VMCS_LINK_POINTER', 0xffff_ffff_ffff_ffffn);
+  for (const count of ['VM_EXIT_MSR_STORE_COUNT', 'VM_EXIT_MSR_LOAD_COUNT', 'VM_ENTRY_MSR_LOAD_COUNT'] as const) vmcs.write(count, 0n);
+  vmcs.write('VM_ENTRY_INTR_INFO_FIELD', 0n);
+
+  vmcs.write('GUEST_IA32_DEBUGCTL', 0n);
+  vmcs.write('GUEST_PENDING_DBG_EXCEPTIONS', 0n);
+  vmcs.write('GUEST_INTERRUPTIBILITY_INFO', 0n);
+  vmcs.write('GUEST_ACTIVITY_STATE', 0n);
+
+  vmcs.write('HOST_CR0', HOST_CR0);
+  vmcs.write('HOST_CR3', s.hostCr3);
+  vmcs.write('HOST_CR4', HOST_CR4);
+  vmcs.write('HOST_IA32_EFER', HOST_EFER);
+  vmcs.write('HOST_IA32_PAT', HOST_PAT);
+  vmcs.write('HOST_CS_SELECTOR', BigInt(HOST_SELECTORS.cs));
+  vmcs.write('HOST_SS_SELECTOR', BigInt(HOST_SELECTORS.ss));
+  vmcs.write('HOST_TR_SELECTOR', BigInt(HOST_SELECTORS.tr));
+  for (const null0 of ['HOST_DS_SELECTOR', 'HOST_ES_SELECTOR', 'HOST_FS_SELECTOR', 'HOST_GS_SELECTOR', 'HOST_FS_BASE'] as const) vmcs.write(null0, 0n);
+  vmcs.write('HOST_GS_BASE', HOST_PLACES.gsBase);
+  vmcs.write('HOST_TR_BASE', HOST_PLACES.tss);
+  vmcs.write('HOST_GDTR_BASE', HOST_PLACES.gdt);
+  vmcs.write('HOST_IDTR_BASE', HOST_PLACES.idt);
+  vmcs.write('HOST_IA32_SYSENTER_CS', BigInt(HOST_SELECTORS.cs));
+  vmcs.write('HOST_IA32_SYSENTER_ESP', HOST_PLACES.stack);
+  vmcs.write('HOST_IA32_SYSENTER_EIP', HOST_PLACES.sysenter);
+  vmcs.write('HOST_RSP', HOST_PLACES.stack);
+  vmcs.write('HOST_RIP', HOST_PLACES.vmxVmexit);
+}
+
+/**
+ * The MSR bitmap (SDM vol. 3, 24.6.9): 4 KiB, a bit per MSR and direction, 1 = exit:
+ *
+ *   0x000 reads of 0–1fff   0x400 reads of c0000000–c0001fff   0x800 writes of 0–1fff   0xc00 writes of c0000000–c0001fff
+ */
+export function msrBitmapPosition(msr: number, write: boolean): { readonly byte: number; readonly bit: number } | undefined {
+  const low = msr >>> 0 < 0x2000;
+  const high = msr >>> 0 >= 0xc000_0000 && msr >>> 0 < 0xc000_2000;
+  if (!low && !high) return undefined;
+  const n = msr & 0x1fff;
+  return { byte: (write ? 0x800 : 0) + (high ? 0x400 : 0) + (n >> 3), bit: n & 7 };
+}
+
+/** MSRs that KVM gives a guest without exits: read-only, and for both directions (vmx_vcpu_create). */
+export const PASSTHROUGH_READ = [MSR.TSC] as const;
+export const PASSTHROUGH = [MSR.FS_BASE, MSR.GS_BASE, MSR.KERNEL_GS_BASE, MSR.SYSENTER_CS, MSR.SYSENTER_ESP, MSR.SYSENTER_EIP] as const;

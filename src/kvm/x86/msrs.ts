@@ -1,0 +1,99 @@
+import { MSR } from '../../isa/msrs';
+import { FIELD } from '../../isa/vmcs-fields';
+import { SEG, SLOT } from '../../hw/state/layout';
+import type { VcpuContext } from '../vcpu-context';
+import { USER_RETURN_MSRS } from '../vcpu-context';
+import { isCanonicalFor, kvmSetEfer } from './control-registers';
+
+const RETURN_SLOTS = new Map(USER_RETURN_MSRS);
+/** MSRs whose value must be a canonical address. */
+const ADDRESSES: ReadonlySet<number> = new Set([MSR.FS_BASE, MSR.GS_BASE, MSR.KERNEL_GS_BASE, MSR.LSTAR, MSR.CSTAR, MSR.SYSENTER_ESP, MSR.SYSENTER_EIP]);
+const M64 = 0xffff_ffff_ffff_ffffn;
+/** The one microcode revision that KVM claims on Intel. */
+const BIOS_SIGN_ID = 0x1_0000_0000n;
+/** Memory types PAT entries may have: UC, WC, WT, WP, WB, UC−. */
+const PAT_TYPES: ReadonlySet<bigint> = new Set([0n, 1n, 4n, 5n, 6n, 7n]);
+
+/** kvm_get_msr: undefined is #GP(0). */
+export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
+  const { regs, vmcs } = v;
+  const slot = RETURN_SLOTS.get(msr);
+  if (slot !== undefined) return regs.saved.get(slot);
+  switch (msr) {
+    case MSR.EFER:
+      return regs.efer;
+    case MSR.FS_BASE:
+      return regs.segment(SEG.FS).base;
+    case MSR.GS_BASE:
+      return regs.segment(SEG.GS).base;
+    case MSR.SYSENTER_CS:
+      return vmcs.read('GUEST_SYSENTER_CS');
+    case MSR.SYSENTER_ESP:
+      return vmcs.read('GUEST_SYSENTER_ESP');
+    case MSR.SYSENTER_EIP:
+      return vmcs.read('GUEST_SYSENTER_EIP');
+    case MSR.PAT:
+      return vmcs.read('GUEST_IA32_PAT');
+    case MSR.TSC:
+      return BigInt.asUintN(64, hostTsc(v) + vmcs.readEncoding(FIELD.TSC_OFFSET));
+    case MSR.APIC_BASE:
+      return regs.saved.get(SLOT.APIC_BASE);
+    case MSR.MISC_ENABLE:
+      return regs.saved.get(SLOT.MISC_ENABLE);
+    case MSR.BIOS_SIGN_ID:
+      return BIOS_SIGN_ID;
+    default:
+      return undefined;
+  }
+}
+
+/** kvm_set_msr: false is #GP(0). */
+export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
+  const { regs, vmcs } = v;
+  if (ADDRESSES.has(msr) && !isCanonicalFor(v, value)) return false;
+  const slot = RETURN_SLOTS.get(msr);
+  if (slot !== undefined) {
+    if (msr === MSR.TSC_AUX && value >> 32n !== 0n) return false;
+    regs.saved.set(slot, value);
+    return true;
+  }
+  switch (msr) {
+    case MSR.EFER:
+      return kvmSetEfer(v, value);
+    case MSR.FS_BASE:
+      regs.setSegment(SEG.FS, { ...regs.segment(SEG.FS), base: value });
+      return true;
+    case MSR.GS_BASE:
+      regs.setSegment(SEG.GS, { ...regs.segment(SEG.GS), base: value });
+      return true;
+    case MSR.SYSENTER_CS:
+      vmcs.write('GUEST_SYSENTER_CS', value & 0xffff_ffffn);
+      return true;
+    case MSR.SYSENTER_ESP:
+      vmcs.write('GUEST_SYSENTER_ESP', value);
+      return true;
+    case MSR.SYSENTER_EIP:
+      vmcs.write('GUEST_SYSENTER_EIP', value);
+      return true;
+    case MSR.PAT:
+      for (let i = 0n; i < 64n; i += 8n) if (!PAT_TYPES.has((value >> i) & 0xffn)) return false;
+      vmcs.write('GUEST_IA32_PAT', value);
+      return true;
+    case MSR.TSC:
+      vmcs.write('TSC_OFFSET', (value - hostTsc(v)) & M64);
+      return true;
+    case MSR.APIC_BASE:
+      regs.saved.set(SLOT.APIC_BASE, value);
+      return true;
+    case MSR.MISC_ENABLE:
+      regs.saved.set(SLOT.MISC_ENABLE, value);
+      return true;
+    case MSR.BIOS_SIGN_ID:
+      return value === 0n;
+    default:
+      return false;
+  }
+}
+
+/** RDTSC in root mode: the clock of this machine is retired instructions. */
+const hostTsc = (v: VcpuContext): bigint => BigInt.asUintN(64, v.cpu.retired + v.cpu.state.get(SLOT.TSC_OFFSET));

@@ -1,0 +1,65 @@
+import type { SegmentCache } from '../../hw/state/cpu-state';
+import { SEG, SLOT } from '../../hw/state/layout';
+import type { VcpuContext } from '../vcpu-context';
+import { loadPdptrs, vmxSetCr0, vmxSetCr4, vmxSetEfer } from './control-registers';
+import { bit } from '../../base/bits';
+import { CR0, CR4, EFER } from '../../isa/flags';
+
+/** struct kvm_regs and struct kvm_sregs in one: everything a VMM sets before the first KVM_RUN. */
+export interface Sregs {
+  /** By encoding; absent ones are zero. */
+  readonly gprs: Readonly<Record<number, bigint>>;
+  readonly rip: bigint;
+  readonly rflags: bigint;
+  readonly cr0: bigint;
+  readonly cr3: bigint;
+  readonly cr4: bigint;
+  readonly efer: bigint;
+  readonly cs: SegmentCache;
+  readonly ss: SegmentCache;
+  /** DS, ES, FS and GS. */
+  readonly data: SegmentCache;
+  readonly ldtr: SegmentCache;
+  readonly tr: SegmentCache;
+  readonly gdtr: { readonly base: bigint; readonly limit: number };
+  readonly idtr: { readonly base: bigint; readonly limit: number };
+}
+
+/** PAT and DR6, DR7 after reset (SDM vol. 3, 9.1.1 and 11.12.4). */
+const RESET_PAT = 0x0007_0406_0007_0406n;
+const RESET_DR6 = 0xffff_0ff0n;
+const RESET_DR7 = 0x400n;
+/** BSP, enabled, at its default address. */
+const APIC_BASE = 0xfee0_0900n;
+
+/** kvm_arch_vcpu_ioctl_set_regs and set_sregs. EFER before CR0, so that its LMA is what the VMM says. */
+export function loadSregs(v: VcpuContext, s: Sregs): void {
+  const { regs, vmcs } = v;
+  regs.saved.r.fill(0n);
+  for (const [index, value] of Object.entries(s.gprs)) regs.setGpr(Number(index), value);
+  if (s.gprs[4] === undefined) regs.setGpr(4, 0n);
+  regs.rip = s.rip;
+  regs.rflags = s.rflags | 2n;
+  vmcs.write('GUEST_CR3', s.cr3);
+  vmxSetEfer(v, s.efer);
+  vmxSetCr0(v, s.cr0);
+  vmxSetCr4(v, s.cr4);
+  regs.setSegment(SEG.CS, s.cs);
+  regs.setSegment(SEG.SS, s.ss);
+  for (const i of [SEG.ES, SEG.DS, SEG.FS, SEG.GS]) regs.setSegment(i, s.data);
+  regs.setSegment(SEG.LDTR, s.ldtr);
+  regs.setSegment(SEG.TR, s.tr);
+  vmcs.write('GUEST_GDTR_BASE', s.gdtr.base);
+  vmcs.write('GUEST_GDTR_LIMIT', BigInt(s.gdtr.limit));
+  vmcs.write('GUEST_IDTR_BASE', s.idtr.base);
+  vmcs.write('GUEST_IDTR_LIMIT', BigInt(s.idtr.limit));
+  for (const field of ['GUEST_SYSENTER_CS', 'GUEST_SYSENTER_ESP', 'GUEST_SYSENTER_EIP'] as const) vmcs.write(field, 0n);
+  vmcs.write('GUEST_DR7', RESET_DR7);
+  vmcs.write('GUEST_IA32_PAT', RESET_PAT);
+  regs.saved.set(SLOT.DR6, RESET_DR6);
+  regs.saved.set(SLOT.PAT, RESET_PAT);
+  regs.saved.set(SLOT.XCR0, 1n);
+  regs.saved.set(SLOT.MISC_ENABLE, 1n);
+  regs.saved.set(SLOT.APIC_BASE, APIC_BASE);
+  if (bit(s.cr0, CR0.PG) && bit(s.cr4, CR4.PAE) && !bit(s.efer, EFER.LMA)) loadPdptrs(v, s.cr3);
+}
