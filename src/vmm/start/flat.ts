@@ -6,6 +6,7 @@ import { UNUSABLE, type RamRange, type RamWrite, type StartPlan } from './plan';
 
 /** Selectors of the prepared GDT. */
 export const SELECTOR = { CODE: 0x08, DATA: 0x10, USER_CODE: 0x18, USER_DATA: 0x20, TSS: 0x28 } as const;
+const RSP = 4;
 const STACK_TOP = 0x8_0000n;
 /** Offset of the TSS in the descriptor frame; the GDT lies at its start. */
 const TSS_OFFSET = 0x100n;
@@ -80,9 +81,8 @@ export function flatStart(kind: 'flat32' | 'flat64', entry: bigint, ram: readonl
   return ok({
     writes: [...map.value.writes, ...d.writes],
     state: {
+      gprs: { [RSP]: STACK_TOP },
       rip: entry,
-      rsp: STACK_TOP,
-      rdx: 0n,
       rflags: 2n,
       // PE, ET, NE, PG; supervisor writes ignore R/W until the guest sets WP
       cr0: 0x8000_0031n,
@@ -91,7 +91,11 @@ export function flatStart(kind: 'flat32' | 'flat64', entry: bigint, ram: readonl
       cr4: long ? 0x20n : 0n,
       // LME, LMA, NXE
       efer: long ? 0xd00n : 0n,
-      segments: [data, code, data, data, data, data, UNUSABLE, d.tr],
+      cs: code,
+      ss: data,
+      data,
+      ldtr: UNUSABLE,
+      tr: d.tr,
       gdtr: { base: map.value.descriptorFrame, limit: d.limit },
       idtr: { base: 0n, limit: 0 },
     },

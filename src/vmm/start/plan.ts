@@ -1,5 +1,6 @@
 import type { SegmentCache } from '../../hw/state/cpu-state';
 import { RIGHTS } from '../../hw/state/layout';
+import type { Sregs } from '../../kvm/x86/sregs';
 
 /** Bytes to lie in guest RAM before the guest runs. */
 export interface RamWrite {
@@ -7,26 +8,10 @@ export interface RamWrite {
   readonly bytes: Uint8Array;
 }
 
-/** A VCPU's registers at its first instruction, as KVM_SET_REGS and KVM_SET_SREGS will get them. Registers not named are zero. */
-export interface StartState {
-  readonly rip: bigint;
-  readonly rsp: bigint;
-  readonly rdx: bigint;
-  readonly rflags: bigint;
-  readonly cr0: bigint;
-  readonly cr3: bigint;
-  readonly cr4: bigint;
-  readonly efer: bigint;
-  /** ES CS SS DS FS GS LDTR TR. */
-  readonly segments: readonly SegmentCache[];
-  readonly gdtr: { readonly base: bigint; readonly limit: number };
-  readonly idtr: { readonly base: bigint; readonly limit: number };
-}
-
-/** How a guest starts: what is in its RAM besides its image, and its registers. */
+/** How a guest starts: what is in its RAM besides its image, and its registers as KVM_SET_REGS and KVM_SET_SREGS will get them. */
 export interface StartPlan {
   readonly writes: readonly RamWrite[];
-  readonly state: StartState;
+  readonly state: Sregs;
 }
 
 /** A range of guest RAM. */

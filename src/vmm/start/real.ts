@@ -5,6 +5,8 @@ import type { RamWrite, StartPlan } from './plan';
 export const STUB_SEGMENT = 0xf000;
 export const STUB_OFFSET = 0xe000;
 const STUB_BYTES = 2;
+const RDX = 2;
+const RSP = 4;
 const VECTORS = 256;
 const BOOT_ADDRESS = 0x7c00n;
 const FLAT16_STACK = 0x7000n;
@@ -46,15 +48,18 @@ function realMode(rip: bigint, rsp: bigint, rdx: bigint): StartPlan {
   return {
     writes: vectorTable(),
     state: {
+      gprs: { [RSP]: rsp, [RDX]: rdx },
       rip,
-      rsp,
-      rdx,
       rflags: 2n,
       cr0: 0x6000_0010n,
       cr3: 0n,
       cr4: 0n,
       efer: 0n,
-      segments: [data, code, data, data, data, data, ldtr, tr],
+      cs: code,
+      ss: data,
+      data,
+      ldtr,
+      tr,
       gdtr: { base: 0n, limit: 0xffff },
       idtr: { base: 0n, limit: 0x3ff },
     },

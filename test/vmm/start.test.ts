@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { parseElf } from '../../src/vmm/loader/elf';
+import { identityMap } from '../../src/vmm/start/identity';
+import { planStart } from '../../src/vmm/start/index';
+import { stubVector } from '../../src/vmm/start/real';
+import { Serial16550 } from '../../src/vmm/devices/serial16550';
+import { PortBus } from '../../src/vmm/devices/bus';
+import { ExitPort } from '../../src/vmm/devices/exit-port';
+
+const MiB = 1n << 20n;
+const ram = (size: bigint): { gpa: bigint; size: bigint; readonly: boolean }[] => [{ gpa: 0n, size, readonly: false }];
+
+describe('prepared starts', () => {
+  it('flat64 over 64 MiB: 35 tables at the top, descriptors below, every page mapped to itself', () => {
+    const plan = planStart('flat64', 0x10_0000n, ram(64n * MiB));
+    assert.ok(plan.ok);
+    const { state, writes } = plan.value;
+    // PML4, PDPT, PD and 32 page tables
+    assert.equal(state.cr3, 64n * MiB - 35n * 4096n);
+    assert.equal(state.gdtr.base, state.cr3 - 4096n);
+    assert.equal(state.cs.rights, 0xa09b);
+    const tables = writes.find((w) => w.gpa === state.cr3)?.bytes as Uint8Array;
+    const view = new DataView(tables.buffer);
+    const entry = (table: bigint, index: bigint): bigint => view.getBigUint64(Number(table - state.cr3 + index * 8n), true);
+    for (const a of [0n, 0x1000n, 0x20_0000n, 0x3ff_f000n]) {
+      let table = state.cr3;
+      for (const shift of [39n, 30n, 21n]) table = entry(table, (a >> shift) & 511n) & ~0xfffn;
+      assert.equal(entry(table, (a >> 12n) & 511n), a | 3n);
+    }
+  });
+
+  it('flat32 uses 10/10/12 tables', () => {
+    const map = identityMap('flat32', ram(16n * MiB));
+    assert.ok(map.ok);
+    assert.equal(map.value.cr3, 16n * MiB - 5n * 4096n);
+    const view = new DataView((map.value.writes[0]?.bytes as Uint8Array).buffer);
+    assert.equal(view.getUint32(4, true), Number(map.value.cr3) + 2 * 4096 + 3);
+    assert.equal(view.getUint32(4096 + 4 * 7, true), 0x7003);
+  });
+
+  it('maps holes between slots, and keeps the tables out of read-only ones', () => {
+    const map = identityMap('flat64', [
+      { gpa: 0n, size: MiB, readonly: false },
+      { gpa: 2n * MiB, size: MiB, readonly: true },
+    ]);
+    assert.ok(map.ok);
+    assert.equal(map.value.cr3 + 5n * 4096n, MiB);
+    assert.equal(identityMap('flat64', ram(0x3000n)).ok, false);
+  });
+
+  it('names the INT whose stub halted', () => {
+    const plan = planStart('boot', 0x7c00n, ram(MiB));
+    assert.ok(plan.ok);
+    const ivt = new DataView((plan.value.writes[0]?.bytes as Uint8Array).buffer);
+    assert.equal(stubVector(BigInt(ivt.getUint16(0x13 * 4 + 2, true) * 16), BigInt(ivt.getUint16(0x13 * 4, true)) + 1n), 0x13);
+    assert.equal(stubVector(0n, 0x7c02n), undefined);
+  });
+});
+
+describe('ELF', () => {
+  it('says what is wrong with a damaged file', () => {
+    const file = new Uint8Array(64);
+    file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+    const view = new DataView(file.buffer);
+    const error = (): string => {
+      const r = parseElf(file);
+      return r.ok ? 'ok' : r.error;
+    };
+    assert.match(error(), /machine 0/);
+    view.setUint16(18, 62, true);
+    assert.match(error(), /static/);
+    view.setUint16(16, 2, true);
+    assert.match(error(), /no program headers/);
+    view.setUint16(56, 3, true);
+    view.setUint16(54, 56, true);
+    view.setBigUint64(32, 0xffff_ffff_ffff_fff0n, true);
+    assert.match(error(), /outside the file/);
+  });
+});
+
+describe('port devices', () => {
+  it('an unknown port reads as ones at every size; wide accesses reach neighbours', () => {
+    const bus = new PortBus();
+    const out: number[] = [];
+    bus.add(new Serial16550((b) => out.push(b)));
+    const exit = new ExitPort();
+    bus.add(exit);
+    assert.deepEqual([bus.read(0x80, 1), bus.read(0x80, 2), bus.read(0x80, 4)], [0xff, 0xffff, 0xffff_ffff]);
+    assert.equal(bus.read(0x3fd, 1), 0x60);
+    bus.write(0x3f8, 1, 0x41);
+    assert.deepEqual(out, [0x41]);
+    bus.write(0xf4, 4, 3);
+    assert.equal(exit.code, 7);
+  });
+
+  it('the serial port has a divisor latch, a scratch register and loop-back', () => {
+    const out: number[] = [];
+    const s = new Serial16550((b) => out.push(b));
+    s.write(0x3fb, 0x80);
+    s.write(0x3f8, 1);
+    s.write(0x3f9, 2);
+    assert.deepEqual([s.read(0x3f8), s.read(0x3f9)], [1, 2]);
+    s.write(0x3fb, 3);
+    s.write(0x3ff, 0xa5);
+    s.write(0x3fc, 0x1e);
+    s.write(0x3f8, 0x42);
+    assert.deepEqual([s.read(0x3ff), s.read(0x3fd) & 1, s.read(0x3f8), s.read(0x3fd) & 1, out.length], [0xa5, 1, 0x42, 0, 0]);
+  });
+});
