@@ -59,3 +59,10 @@ export async function installVSCodeHost() {
   const { isReady, setUp } = await import('../test/vscode-host/setup.mjs');
   if (!isReady()) setUp((step) => progress(`VS Code host: ${step}`));
 }
+
+/** dist/pagewalk.vsix: what a user installs, from production bundles. */
+export async function packageExtension() {
+  progress('packaging the extension');
+  const code = await run('npm', ['run', '--silent', 'package']);
+  if (code !== 0) throw new Error(`the extension could not be packaged (exit code ${code})`);
+}

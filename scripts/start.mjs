@@ -3,7 +3,16 @@
  * a printed local address, until Ctrl-C.
  */
 import { join } from 'node:path';
-import { buildBundles, installDependencies, installVSCodeHost, progress, root, run, tool, which } from './lib.mjs';
+import {
+  buildBundles,
+  installDependencies,
+  installVSCodeHost,
+  packageExtension,
+  progress,
+  root,
+  run,
+  which,
+} from './lib.mjs';
 
 const examples = join(root, 'examples');
 
@@ -16,17 +25,7 @@ async function desktop(code) {
 async function browser() {
   progress('no desktop VS Code (`code`) on PATH: using code-server');
   await installVSCodeHost();
-  progress('packaging the extension');
-  if (
-    (await tool('vsce', [
-      'package',
-      '--no-dependencies',
-      '--allow-missing-repository',
-      '--out',
-      'dist/pagewalk.vsix',
-    ])) !== 0
-  )
-    throw new Error('vsce could not package the extension');
+  await packageExtension();
   progress('starting code-server');
   const { startServer } = await import('../test/vscode-host/server.mjs');
   const server = await startServer({ vsix: [join(root, 'dist/pagewalk.vsix')] });

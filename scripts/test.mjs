@@ -50,15 +50,7 @@ async function endToEnd() {
       skipped: [{ title: 'end-to-end tests', why: 'the VS Code host needs Linux x86-64' }],
     };
   await installVSCodeHost();
-  progress('packaging the extension');
-  const packaged = await tool('vsce', [
-    'package',
-    '--no-dependencies',
-    '--allow-missing-repository',
-    '--out',
-    'dist/pagewalk.vsix',
-  ]);
-  if (packaged !== 0) return { passed: 0, failed: 1, skipped: [] };
+  await packageExtension();
   return mocha('e2e', 'spec', ['--config', 'test/e2e/.mocharc.json', 'test/e2e/**/*.test.ts'], {
     CHROME: findChromium(),
   });

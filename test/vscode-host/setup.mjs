@@ -40,7 +40,7 @@ export function setUp(progress = () => {}) {
   if (isReady()) return;
   if (process.platform !== 'linux' || process.arch !== 'x64')
     throw new Error('the embedded VS Code host runs on Linux x86-64 only; use the desktop VS Code here');
-  progress('installing code-server and the browser driver');
+  progress('installing code-server');
   run('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit']);
   progress('installing the packages of the VS Code server');
   const install = ['install', '--omit=dev', '--ignore-scripts', '--no-fund', '--no-audit'];
