@@ -7,6 +7,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
+import { ARITHMETIC_FLAGS } from '../../src/isa/flags';
 import { deliver } from '../../src/hw/cpu/system/deliver';
 import { SEG, SLOT } from '../../src/hw/state/layout';
 import { FlatCore } from '../hw/support/flat-core';
@@ -25,7 +26,7 @@ interface Case {
   readonly bytes: readonly number[];
   readonly initial: Side;
   readonly final: Side;
-  readonly exception?: { readonly number: number; readonly flag_address: number };
+  readonly exception?: { readonly number: number };
 }
 interface OpcodeInfo {
   readonly status?: string;
@@ -39,8 +40,18 @@ const SEGMENTS = { es: SEG.ES, cs: SEG.CS, ss: SEG.SS, ds: SEG.DS } as const;
 const FLAGS = 0x0fff;
 const MEMORY = 1 << 24;
 
-/** Opcode forms in which later CPUs, whose instruction set this is, differ from the 80286; each with why. */
-const DIFFERENT: Readonly<Record<string, string>> = {};
+/** Where later CPUs, whose instruction set this is, differ from the 80286: the test is left out, counted under its reason. */
+const DIFFERENCES: readonly { readonly why: string; readonly applies: (form: string, c: Case) => boolean }[] = [
+  { why: 'LOCK before an instruction or operand that does not take it is ignored by the 286, #UD since the 386', applies: (_form, c) => /\block /.test(c.name) },
+  { why: 'FS and GS came with the 386', applies: (form, c) => form === '8C' && /\b[fg]s$/.test(c.name) },
+  { why: 'a 286 instruction is at most 10 bytes long, later ones 15', applies: (_form, c) => c.exception?.number === 13 && c.bytes.length - 1 > 10 },
+  {
+    why: 'a word string element across the segment end leaves SI, DI and CX stepped on the 286; later CPUs restart the element',
+    applies: (form, c) => c.exception?.number === 13 && ['6D', '6F', 'A5', 'A7', 'AD', 'AF'].includes(form),
+  },
+  { why: 'a stack word across the segment end is #GP on the 286, #SS later', applies: (form, c) => c.exception?.number === 13 && ['17', 'C9'].includes(form) },
+  { why: 'no x87 in this CPU model', applies: (form) => form === 'D8' },
+];
 
 function load(file: string): Case[] {
   return JSON.parse(gunzipSync(readFileSync(join(DATA, file))).toString('utf8')) as Case[];
@@ -95,11 +106,14 @@ function difference(m: FlatCore, c: Case, mask: number): string | undefined {
   }
   const flags = Number(m.state.rflags) & mask;
   if (flags !== ((want['flags'] ?? 0) & mask)) return `flags ${flags.toString(16)}, hardware ${((want['flags'] ?? 0) & mask).toString(16)} (mask ${mask.toString(16)})`;
-  const flagAddress = c.exception?.flag_address;
+  // the data's own flag_address is wrong for odd stack pointers
+  const flagAddress = c.exception && ((want['ss'] ?? 0) << 4) + (((want['sp'] ?? 0) + 4) & 0xffff);
+  // after a division that faulted the pushed arithmetic flags are undefined
+  const pushed = c.exception?.number === 0 ? mask & ~ARITHMETIC_FLAGS : mask;
   for (const [at, byte] of c.final.ram) {
     let care = 0xff;
-    if (flagAddress !== undefined && at === flagAddress) care = mask & 0xff;
-    else if (flagAddress !== undefined && at === flagAddress + 1) care = mask >> 8;
+    if (flagAddress !== undefined && at === flagAddress) care = pushed & 0xff;
+    else if (flagAddress !== undefined && at === flagAddress + 1) care = pushed >> 8;
     const value = m.port.bytes[at] as number;
     if ((value & care) !== (byte & care)) return `[${at.toString(16)}] ${value.toString(16)}, hardware ${byte.toString(16)}`;
   }
@@ -122,11 +136,16 @@ describe('SingleStepTests 80286', function () {
     const m = new FlatCore(MEMORY, { in: (core, _port, size, dst) => (core.state.set(dst, (1n << BigInt(size * 8)) - 1n), true), out: () => true });
     m.state.set32(SLOT.IDTR_LIMIT, 0x3ff);
     const wrong: string[] = [];
+    const left = new Map<string, number>();
     let ran = 0;
     for (const file of readdirSync(DATA).filter((f) => f.endsWith('.json.gz')).sort()) {
       const form = file.replace('.json.gz', '');
-      if (DIFFERENT[form] !== undefined) continue;
       for (const c of load(file)) {
+        const different = DIFFERENCES.find((x) => x.applies(form, c));
+        if (different !== undefined) {
+          left.set(different.why, (left.get(different.why) ?? 0) + 1);
+          continue;
+        }
         ran++;
         setUp(m, c);
         const d = difference(m, c, flagsMask(opcodes, form));
@@ -135,5 +154,6 @@ describe('SingleStepTests 80286', function () {
       }
     }
     assert.deepEqual(wrong, [], `${wrong.length} of ${ran}`);
+    assert.ok(ran > [...left.values()].reduce((a, b) => a + b, 0), `only ${ran} tests ran: ${JSON.stringify([...left])}`);
   });
 });
