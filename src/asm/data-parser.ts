@@ -35,6 +35,8 @@ function parseItem(cursor: TokenCursor, qualify: QualifyName, width: number, dep
     cursor.next();
     return { kind: 'string', bytes: stringBytes(t.text), span: tokenSpan(t) };
   }
+  const wide = t?.kind === 'word' ? /^__\??utf(16|32)(le|be)?\??__$/.exec(t.text.toLowerCase()) : null;
+  if (wide) return wideString(cursor, Number(wide[1]) / 8, wide[2] === 'be');
   const sign = t?.kind === 'punctuation' && (t.text === '-' || t.text === '+') ? t.text : undefined;
   const number = sign === undefined ? t : after;
   const isFloat = number?.kind === 'float' || (number?.kind === 'word' && /^__\??(infinity|[qs]?nan)\??__$/i.test(number.text));
@@ -59,4 +61,20 @@ function parseList(cursor: TokenCursor, qualify: QualifyName, width: number, dep
   const items = parseData(cursor, qualify, width, depth + 1);
   cursor.expect(')', 'after the values of dup');
   return { kind: 'repeat', count, items, width };
+}
+
+/** `__utf16__("text")`: the string's characters in UTF-16 or UTF-32 (NASM manual, 3.4.5). */
+function wideString(cursor: TokenCursor, unit: number, bigEndian: boolean): DataItem {
+  cursor.next();
+  const parenthesis = cursor.accept('(');
+  const t = cursor.next();
+  if (t?.kind !== 'string') return cursor.fail('a string is expected here', t ? tokenSpan(t) : cursor.lineEnd);
+  if (parenthesis) cursor.expect(')', 'after the string');
+  const text = t.text.slice(1, -1);
+  const units = unit === 2 ? Array.from({ length: text.length }, (_, i) => text.charCodeAt(i)) : Array.from(text, (c) => c.codePointAt(0) ?? 0);
+  const bytes = units.flatMap((u) => {
+    const little = Array.from({ length: unit }, (_, i) => (u >>> (8 * i)) & 255);
+    return bigEndian ? little.reverse() : little;
+  });
+  return { kind: 'string', bytes, span: tokenSpan(t) };
 }

@@ -6,6 +6,7 @@ import { Layout } from './layout';
 import type { LayoutResult } from './layout';
 import { Parser } from './parser';
 import { Preprocessor } from './preprocess';
+import type { EarlierLayout } from './preprocess';
 import type { Bits, Statement } from './statement';
 
 export { disassemble } from './disassemble';
@@ -69,19 +70,17 @@ const DEFAULT_MAX_IMAGE = 64 * 1024 * 1024;
 
 /** Assembles NASM source as `nasm -f bin` does. Never throws for what a source contains: see `diagnostics`. */
 export function assemble(source: string, options: AssembleOptions): Assembled {
-  const sink = new DiagnosticSink();
-  const readFile = options.readFile ?? ((): undefined => undefined);
-  const parser = new Parser({ sink, readBinary: readFile });
-  const preprocessor = new Preprocessor({ defines: options.defines ?? {}, readFile, sink });
-  const statements: Statement[] = [];
-  for (const line of preprocessor.run(source, options.fileName)) {
-    const s = parser.parse(line);
-    if (s) statements.push(s);
+  let run = runOnce(source, options, undefined);
+  // Where the preprocessor asked for `$` or a label, it runs again with what the layout found, until both agree.
+  for (let i = 0; i < MAX_RERUNS && run.preprocessor.markers > 0; i++) {
+    const before = run;
+    run = runOnce(source, options, {
+      symbol: (name) => before.layout.symbols.lookup(name),
+      marker: (id) => before.layout.markers.get(id),
+    });
+    if (i > 0 && sameLayout(before.layout, run.layout)) break;
   }
-  const start = { line: 1, column: 1 };
-  const fileSpan: Span = { file: options.fileName, start, end: start };
-  const maxImage = options.maxImage ?? DEFAULT_MAX_IMAGE;
-  const layout = new Layout(statements, { origin: options.origin ?? 0n, maxImage, fileSpan }).run(sink);
+  const { sink, layout, preprocessor, fileSpan, maxImage } = run;
   const image = joinSections(layout, maxImage, sink, fileSpan);
   return {
     ok: sink.errorCount === 0,
@@ -95,6 +94,39 @@ export function assemble(source: string, options: AssembleOptions): Assembled {
     directives: preprocessor.files.flatMap((lines) => collectDirectives(lines)),
     diagnostics: sink.sorted(options.fileName),
   };
+}
+
+const MAX_RERUNS = 8;
+
+interface Run {
+  readonly sink: DiagnosticSink;
+  readonly preprocessor: Preprocessor;
+  readonly layout: LayoutResult;
+  readonly fileSpan: Span;
+  readonly maxImage: number;
+}
+
+function runOnce(source: string, options: AssembleOptions, earlier: EarlierLayout | undefined): Run {
+  const sink = new DiagnosticSink();
+  const readFile = options.readFile ?? ((): undefined => undefined);
+  const parser = new Parser({ sink, readBinary: readFile });
+  const preprocessor = new Preprocessor({ defines: options.defines ?? {}, readFile, sink, ...(earlier ? { earlier } : {}) });
+  const statements: Statement[] = [];
+  for (const line of preprocessor.run(source, options.fileName)) {
+    const s = parser.parse(line);
+    if (s) statements.push(s);
+  }
+  const start = { line: 1, column: 1 };
+  const fileSpan: Span = { file: options.fileName, start, end: start };
+  const maxImage = options.maxImage ?? DEFAULT_MAX_IMAGE;
+  const layout = new Layout(statements, { origin: options.origin ?? 0n, maxImage, fileSpan }).run(sink);
+  return { sink, preprocessor, layout, fileSpan, maxImage };
+}
+
+function sameLayout(a: LayoutResult, b: LayoutResult): boolean {
+  if (a.markers.size !== b.markers.size || a.symbols.all().length !== b.symbols.all().length) return false;
+  for (const [id, v] of a.markers) if (b.markers.get(id)?.number !== v.number) return false;
+  return a.symbols.all().every((e) => b.symbols.lookup(e.name)?.number === e.value.number);
 }
 
 function joinSections(layout: LayoutResult, maxImage: number, sink: DiagnosticSink, span: Span): Uint8Array {

@@ -41,6 +41,8 @@ export interface LayoutResult {
   readonly symbols: SymbolTable;
   readonly hasOrg: boolean;
   readonly firstInstructionBits: Bits | undefined;
+  /** `$` where the preprocessor asked for it. */
+  readonly markers: ReadonlyMap<number, Value>;
 }
 
 export interface LayoutOptions {
@@ -73,6 +75,7 @@ export class Layout {
   private firstBits: Bits | undefined;
   private lines: LayoutLine[] = [];
   private buffers: ByteBuffer[] | undefined;
+  private readonly markers = new Map<number, Value>();
   private struc: { readonly name: string; readonly absolute: bigint | undefined } | undefined;
   private instance: { readonly name: string; readonly start: number; readonly span: Span } | undefined;
   private pendingLabels: { followedBy: 'code' | 'data' | undefined }[] = [];
@@ -106,7 +109,7 @@ export class Layout {
     this.pass();
     return {
       sections: this.sections, placed, buffers: this.buffers, lines: this.lines, symbols: this.symbols,
-      hasOrg: this.origin !== undefined, firstInstructionBits: this.firstBits,
+      hasOrg: this.origin !== undefined, firstInstructionBits: this.firstBits, markers: this.markers,
     };
   }
 
@@ -205,7 +208,7 @@ export class Layout {
 
   private repeatCount(e: Expr): number {
     const v = evaluate(e, this.scope);
-    if (v.unknown) return 0;
+    if (v.unknown) return 1;
     if (v.terms.length > 0) throw new EvaluationFault('notConstant', 'times takes a plain number; a label alone has no fixed value here, a difference such as 510-($-$$) has', e.span);
     if (v.number < 0n) throw new EvaluationFault('notConstant', `times ${v.number} is negative: what comes before is ${-v.number} bytes too long`, e.span);
     if (v.number > BigInt(this.options.maxImage)) throw new EvaluationFault('tooLarge', `times ${v.number} would make the image too large`, e.span);
@@ -216,6 +219,9 @@ export class Layout {
   private body(s: Statement, body: Body, times: number): 'code' | 'data' | undefined {
     switch (body.kind) {
       case 'none':
+        return undefined;
+      case 'marker':
+        this.markers.set(body.id, this.here);
         return undefined;
       case 'equ':
         this.equ(s, body.value, body.far);
@@ -502,7 +508,7 @@ export class Layout {
       return false;
     }
     if (this.emitting) for (const [i, o] of chosen.operands.entries()) this.checkImmediate(chosen, i, o);
-    const same = body.operands.every((o) => isPlaceless(o));
+    const same = body.operands.every((o) => isPlaceless(o)) && !chosen.form.operands.some((p) => p.kind === 'relative');
     if (same) this.fixed.set(s, { bits: this.bits, relative: this.relative, bytes: best });
     this.emit(best, s.span);
     return same;

@@ -41,9 +41,12 @@ export class MacroTable {
 
   /** Replaces macros in a line. Tokens that come out of a macro carry the place of its call. */
   expand(tokens: readonly Token[]): readonly Token[] {
-    if (!tokens.some((t) => t.kind === 'word' && this.has(t.text))) return tokens;
+    const pastes = tokens.some((t, i) => t.text === '%' && tokens[i + 1]?.text === '+');
+    if (!pastes && !tokens.some((t) => t.kind === 'word' && this.has(t.text))) return tokens;
     this.budget = MAX_TOKENS;
-    const out = this.expandInto(tokens, new Set(), 0);
+    let out = this.expandInto(tokens, new Set(), 0);
+    // A pasted name may be a macro again.
+    if (pastes) out = this.expandInto(paste(out), new Set(), 0);
     const first = tokens[0];
     if (this.budget <= 0 && first) this.sink.error('preprocessor', `the macros of this line expand to more than ${MAX_TOKENS} tokens`, tokenSpan(first));
     return out;

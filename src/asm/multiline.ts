@@ -1,7 +1,7 @@
 import type { DiagnosticSink } from './diagnostics';
 import type { LogicalLine, Token } from './lexer';
 import { tokenSpan } from './lexer';
-import { paste, relocate } from './macros';
+import { relocate } from './macros';
 
 /** `%macro … %endmacro` or `%rep … %endrep` with the lines between. */
 export interface Block {
@@ -177,7 +177,7 @@ export class MultiMacroTable {
       else out.push(...produced.map((p, i) => (i === 0 ? { ...p, spaced: t.spaced } : p)));
       afterParameter = isParameter && t.text !== '%0';
     }
-    return paste(out);
+    return out;
   }
 
   private parameter(t: Token, { args, unique, at }: CallFrame): readonly Token[] {

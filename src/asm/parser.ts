@@ -19,6 +19,8 @@ export interface SourceLine {
   readonly file: string;
   readonly line: number;
   readonly column: number;
+  /** Stands for a place where the preprocessor asked for `$`; the line has no tokens then. */
+  readonly marker?: number;
 }
 
 /** What a parser needs of the outside. */
@@ -65,6 +67,7 @@ export class Parser {
 
   /** The statement of a line; undefined where the line is wrong (and the sink knows why). */
   parse(line: SourceLine): Statement | undefined {
+    if (line.marker !== undefined) return markerStatement(line, line.marker);
     const first = line.tokens[0];
     const last = line.tokens[line.tokens.length - 1];
     if (!first || !last) return undefined;
@@ -188,6 +191,9 @@ export class Parser {
       else break;
       cursor.next();
     }
+    // As in NASM, a prefix before data or a reservation has no effect.
+    const word = cursor.word();
+    if (word !== undefined && (word in DATA_WIDTH || word in RESERVE_WIDTH)) return this.parseBody(cursor, labelled);
     const t = cursor.next();
     if (!t) {
       if (prefixes !== NO_PREFIXES) return { kind: 'instruction', mnemonic: '', prefixes, operands: [] };
@@ -223,4 +229,10 @@ export class Parser {
     cursor.expect('}', 'to close the encoding prefix');
     return { encoding };
   }
+}
+
+function markerStatement(line: SourceLine, id: number): Statement {
+  const at = { line: line.line, column: line.column };
+  const span: Span = { file: line.file, start: at, end: at };
+  return { label: undefined, times: undefined, body: { kind: 'marker', id }, span, bodySpan: span, file: line.file, line: line.line, column: line.column };
 }

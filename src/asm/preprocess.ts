@@ -8,13 +8,22 @@ import { MacroTable, splitParameters } from './macros';
 import { BlockReader, MultiMacroTable } from './multiline';
 import type { Block, CallFrame } from './multiline';
 import type { SourceLine } from './parser';
-import { constant, evaluate, EvaluationFault } from './value';
+import { evaluate, EvaluationFault, UNKNOWN } from './value';
 import type { Scope, Value } from './value';
 
 export interface PreprocessOptions {
   readonly defines: Readonly<Record<string, string>>;
   readonly readFile: (path: string, from: string) => Uint8Array | undefined;
   readonly sink: DiagnosticSink;
+  /**
+   * What a layout of an earlier run's output found: NASM's preprocessor may ask for `$` and for labels before it, as in
+   * `%if $-$$ > 510`. Undefined in the first run.
+   */
+  readonly earlier?: EarlierLayout;
+}
+export interface EarlierLayout {
+  symbol(name: string): Value | undefined;
+  marker(id: number): Value | undefined;
 }
 
 const MAX_INCLUDE_DEPTH = 32;
@@ -53,11 +62,9 @@ export class Preprocessor {
   private conditionals: Conditional[] = [];
   private includes = 0;
   private overflow = false;
-  private readonly scope: Scope = {
-    symbol: (): Value | undefined => undefined,
-    here: () => constant(0n),
-    sectionStart: () => constant(0n),
-  };
+  /** How many places asked for the layout: where any did, the caller runs again with what the layout found. */
+  markers = 0;
+  private askedFor: 'nothing' | 'symbol' | 'place' = 'nothing';
 
   constructor(private readonly options: PreprocessOptions) {
     this.macros = new MacroTable(options.sink);
@@ -255,20 +262,49 @@ export class Preprocessor {
     const end = { line: last.line, column: last.end };
     const cursor = new TokenCursor(expanded, { file: last.file, start: end, end });
     const same: QualifyName = (n) => n;
+    const id = this.markers;
+    this.askedFor = 'nothing';
     try {
       const e = parseExpression(cursor, same);
       if (!cursor.done) cursor.fail(`\`${cursor.peek()?.text ?? ''}\` is not expected here`);
-      const v = evaluate(e, this.scope);
+      const v = evaluate(e, this.scopeAt(id));
+      this.mark(last);
+      if (v.unknown) return 0n;
       if (v.terms.length > 0) throw new EvaluationFault('notConstant', 'the preprocessor needs a plain number', e.span);
       return v.number;
     } catch (e) {
       if (e instanceof SyntaxFault) this.options.sink.error('preprocessor', e.message, e.span);
       else if (e instanceof EvaluationFault) {
-        const why = e.code === 'undefinedSymbol' ? 'the preprocessor runs before labels and equ have values; use a %define or %assign name here' : e.message;
-        this.options.sink.error('preprocessor', why, e.span);
+        this.mark(last);
+        this.options.sink.error('preprocessor', e.message, e.span);
       } else throw e;
       return undefined;
     }
+  }
+
+  private scopeAt(id: number): Scope {
+    const { earlier } = this.options;
+    return {
+      symbol: (name) => {
+        if (this.askedFor === 'nothing') this.askedFor = 'symbol';
+        return earlier === undefined ? UNKNOWN : earlier.symbol(name);
+      },
+      here: () => {
+        this.askedFor = 'place';
+        return earlier?.marker(id) ?? UNKNOWN;
+      },
+      sectionStart: () => {
+        this.askedFor = 'place';
+        const at = earlier?.marker(id);
+        return at === undefined ? UNKNOWN : { ...at, number: 0n };
+      },
+    };
+  }
+
+  /** Leaves a mark in the output where an expression asked for the layout. */
+  private mark(at: Token): void {
+    if (this.askedFor === 'nothing') return;
+    this.emit({ tokens: [], file: at.file, line: at.line, column: at.column, marker: this.markers++ }, at);
   }
 
   private directive(first: Token, line: LogicalLine, depth: number, site: Site | undefined, frame: CallFrame | undefined): void {

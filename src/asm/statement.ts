@@ -83,6 +83,8 @@ export interface LabelDefinition {
 
 export type Body =
   | { readonly kind: 'none' }
+  /** Notes where it stands, for a preprocessor expression with `$` in it. */
+  | { readonly kind: 'marker'; readonly id: number }
   | { readonly kind: 'instruction'; readonly mnemonic: string; readonly prefixes: Prefixes; readonly operands: readonly OperandSyntax[] }
   | { readonly kind: 'data'; readonly width: number; readonly items: readonly DataItem[] }
   | { readonly kind: 'reserve'; readonly width: number; readonly count: Expr }
