@@ -10,9 +10,9 @@ import {
   findChromium,
   installDependencies,
   installVSCodeHost,
+  packageExtension,
   progress,
   root,
-  run,
   tool,
 } from './lib.mjs';
 
@@ -76,7 +76,10 @@ try {
   for (const step of steps.filter(({ id }) => !only || only.includes(id))) {
     progress(step.title);
     const started = Date.now();
-    const result = await step.run();
+    const result = await step.run().catch((error) => {
+      console.error(error.message);
+      return { passed: 0, failed: 1, skipped: [] };
+    });
     results.push({ ...step, ...result, seconds: (Date.now() - started) / 1000 });
   }
 } catch (error) {
