@@ -61,9 +61,10 @@ export class Core {
     readonly model: CpuidModel,
   ) {}
 
-  /** Records an exception; returns SYS_EVENT so that `return core.raise(…)` reads well. */
+  /** Records an exception; returns SYS_EVENT so that `return core.raise(…)` reads well. In real mode no exception has an error code. */
   raise(vector: number, errorCode?: number): typeof SYS_EVENT {
-    this.event = errorCode === undefined ? { kind: 'fault', vector } : { kind: 'fault', vector, errorCode };
+    const real = (this.state.get32(SLOT.CR0) & 1) === 0;
+    this.event = errorCode === undefined || real ? { kind: 'fault', vector } : { kind: 'fault', vector, errorCode };
     return SYS_EVENT;
   }
   /** Records a VM exit. */

@@ -1,10 +1,9 @@
 import { VECTOR } from '../../../isa/exceptions';
 import type { Core } from '../core';
-import { isProtected } from './modes';
 
-/** Records an exception and answers undefined, for functions that return a value or nothing. Exceptions in real mode carry no error code. */
+/** Records an exception and answers undefined, for functions that return a value or nothing. */
 export function fault(core: Core, vector: number, errorCode?: number): undefined {
-  core.raise(vector, isProtected(core.state) ? errorCode : undefined);
+  core.raise(vector, errorCode);
   return undefined;
 }
 
