@@ -31,10 +31,10 @@ export function decodeBits(layout: BitLayout, value: bigint): DecodedBits[] {
   });
 }
 
-/** What is set, in words: flags by name, ranges as `name=value`; zero ranges are left out unless their zero has a name. */
+/** What is set, in words: flags by name, ranges as `name=value`; zeros are left out unless they have a name. */
 export function describeBits(decoded: readonly DecodedBits[]): string {
   return decoded
-    .filter((d) => d.value !== 0n || (d.hi > d.lo && d.text !== undefined))
+    .filter((d) => d.value !== 0n || d.text !== undefined)
     .map((d) => (d.hi === d.lo && d.text === undefined ? d.name : `${d.name}=${d.text ?? `0x${d.value.toString(16)}`}`))
     .join(', ');
 }

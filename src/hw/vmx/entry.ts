@@ -1,7 +1,7 @@
 import { EFER, RFLAGS } from '../../isa/flags';
 import { VMX_EXIT } from '../../isa/exits';
 import { VECTOR } from '../../isa/exceptions';
-import { ACTIVITY_STATE, ENTRY_CTL, EXIT_CTL, INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PIN, SECONDARY } from '../../isa/vmcs-controls';
+import { ACTIVITY_STATE, ENTRY_CTL, EXIT_CTL, INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PIN, PROC, SECONDARY } from '../../isa/vmcs-controls';
 import { FIELD } from '../../isa/vmcs-fields';
 import type { VmExit } from '../state/event';
 import { SLOT } from '../state/layout';
@@ -66,20 +66,19 @@ export function enterGuest(vmx: Vmx, launch: boolean): EntryResult {
   if (launch) vmcs.launched = true;
   vmx.operation = 'non-root';
   state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) + controls.tscOffset));
+  vmx.enteredAt = state.get(SLOT.RETIRED);
   const timer = (controls.pin & PIN.PREEMPTION_TIMER) !== 0;
-  vmx.timerDeadline = timer ? state.get(SLOT.RETIRED) + vmcs.read(FIELD.VMX_PREEMPTION_TIMER_VALUE) : undefined;
+  vmx.timerDeadline = timer ? vmx.enteredAt + vmcs.read(FIELD.VMX_PREEMPTION_TIMER_VALUE) : undefined;
   const inject = takeInjection(vmx, eventToInject(vmcs));
   return { ok: true, inject, pendingDebug: vmcs.read(FIELD.GUEST_PENDING_DBG_EXCEPTIONS) };
 }
 
 /** What injection does to the state before the event is delivered (26.6.1, 26.7.1): no blocking by STI or MOV SS, the CPU active, an NMI blocking NMIs. */
 function takeInjection(vmx: Vmx, event: Interruption | undefined): Interruption | undefined {
-  vmx.trapPending = false;
-  if (!event) return undefined;
-  if (event.type === INTR_TYPE.OTHER_EVENT) {
-    vmx.trapPending = true;
-    return undefined;
-  }
+  const other = event?.type === INTR_TYPE.OTHER_EVENT;
+  // with "monitor trap flag" an injected event leaves the exit pending before the first instruction of its handler (25.5.2)
+  vmx.trapPending = other || (event !== undefined && (vmx.controls.proc & PROC.MONITOR_TRAP_FLAG) !== 0);
+  if (!event || other) return undefined;
   const { state } = vmx;
   let blocking = state.get32(SLOT.INTERRUPTIBILITY) & ~(INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS);
   if (event.type === INTR_TYPE.NMI_INTR) blocking |= INTERRUPTIBILITY.NMI;

@@ -1,6 +1,6 @@
 import { EXIT_CTL, ENTRY_CTL, PIN, PROC, SECONDARY } from '../../isa/vmcs-controls';
 import type { VmcsField, VmcsFieldName } from '../../isa/vmcs-fields';
-import { VMCS_FIELDS, vmcsField } from '../../isa/vmcs-fields';
+import { VMCS_FIELDS } from '../../isa/vmcs-fields';
 import type { ControlBits, VmxCapabilities } from './capabilities';
 
 type ControlGroup = 'pin' | 'proc' | 'secondary' | 'exit' | 'entry';
@@ -62,8 +62,7 @@ function exists(field: VmcsField, capabilities: VmxCapabilities): boolean {
 /** The fields a processor with these capabilities has, in the order of their encodings. */
 export const supportedFields = (capabilities: VmxCapabilities): VmcsField[] => VMCS_FIELDS.filter((f) => exists(f, capabilities));
 
-/** The field VMREAD or VMWRITE means by `encoding`, high halves included; undefined ends as VM-instruction error 12. */
-export function supportedField(encoding: number, capabilities: VmxCapabilities): VmcsField | undefined {
-  const field = vmcsField(encoding);
-  return field && exists(field, capabilities) ? field : undefined;
+/** The encodings that VMREAD and VMWRITE take, high halves included; others end as VM-instruction error 12. */
+export function supportedEncodings(capabilities: VmxCapabilities): ReadonlySet<number> {
+  return new Set(supportedFields(capabilities).flatMap((f) => (f.width === 64 ? [f.encoding, f.encoding + 1] : [f.encoding])));
 }

@@ -14,7 +14,7 @@ import { VmxControls } from './controls';
 import { eptpProblem } from './checks-controls';
 import type { EntryResult } from './entry';
 import { enterGuest, leaveGuest } from './entry';
-import { supportedField } from './fields';
+import { supportedEncodings } from './fields';
 import { VmxIntercepts } from './intercepts';
 import type { Interruption } from './interruption';
 import type { MsrAccess } from './msr-area';
@@ -42,6 +42,7 @@ export interface VmxSnapshot {
   readonly nmiBlockedInRoot: boolean;
   readonly trapPending: boolean;
   readonly timerDeadline: bigint | undefined;
+  readonly enteredAt: bigint;
 }
 
 const INVVPID_TYPES = ['address', 'single', 'all', 'retain-globals'] as const;
@@ -64,6 +65,9 @@ export class Vmx {
   trapPending = false;
   /** Value of SLOT.RETIRED at which the VMX-preemption timer reaches zero (it counts one down with each TSC tick; VMX_MISC 4:0 = 0). */
   timerDeadline: bigint | undefined;
+  /** SLOT.RETIRED at the last VM entry. */
+  enteredAt = 0n;
+  private readonly encodings: ReadonlySet<number>;
   private vmxonPointer: Hpa | undefined;
   private currentVmcs: Vmcs | undefined;
 
@@ -74,6 +78,7 @@ export class Vmx {
     readonly ports: VmxPorts,
   ) {
     this.intercepts = new VmxIntercepts(memory, this.controls);
+    this.encodings = supportedEncodings(capabilities);
   }
 
   /** The current VMCS (24.1), or undefined. */
@@ -127,13 +132,13 @@ export class Vmx {
 
   vmread(encoding: number): { readonly kind: 'succeed'; readonly value: bigint } | VmxFailure {
     if (!this.currentVmcs) return FAIL_INVALID;
-    if (!supportedField(encoding, this.capabilities)) return this.fail(12);
+    if (!this.encodings.has(encoding)) return this.fail(12);
     return { kind: 'succeed', value: this.currentVmcs.read(encoding) };
   }
 
   vmwrite(encoding: number, value: bigint): VmxStatus {
     if (!this.currentVmcs) return FAIL_INVALID;
-    if (!supportedField(encoding, this.capabilities)) return this.fail(12);
+    if (!this.encodings.has(encoding)) return this.fail(12);
     if (fieldArea(encoding) === 'exit') return this.fail(13);
     this.currentVmcs.write(encoding, value);
     return SUCCEED;
@@ -190,12 +195,13 @@ export class Vmx {
   }
 
   /**
-   * The exit due before the next instruction, if any. `progressed`: since the VM entry or the last call an instruction has retired or an event been delivered.
-   * To be asked only in non-root operation.
+   * The exit due before the next instruction, if any; to be asked only in non-root operation. `delivered`: an event was delivered since the last call, which
+   * counts for the monitor trap flag as a retired instruction does (25.5.2).
    */
-  boundaryExit(progressed: boolean): VmExit | undefined {
-    const trap = this.trapPending || (progressed && (this.controls.proc & PROC.MONITOR_TRAP_FLAG) !== 0);
-    const timer = this.timerDeadline !== undefined && this.state.get(SLOT.RETIRED) >= this.timerDeadline;
+  boundaryExit(delivered: boolean): VmExit | undefined {
+    const retired = this.state.get(SLOT.RETIRED);
+    const trap = this.trapPending || ((this.controls.proc & PROC.MONITOR_TRAP_FLAG) !== 0 && (delivered || retired !== this.enteredAt));
+    const timer = this.timerDeadline !== undefined && retired >= this.timerDeadline;
     const exit = boundaryExit(this.state, this.controls, trap, timer);
     if (exit?.reason === VMX_EXIT.MONITOR_TRAP_FLAG) this.trapPending = false;
     return exit;
@@ -211,6 +217,7 @@ export class Vmx {
       nmiBlockedInRoot: this.nmiBlockedInRoot,
       trapPending: this.trapPending,
       timerDeadline: this.timerDeadline,
+      enteredAt: this.enteredAt,
     };
   }
   /** Host memory must have been restored before: the VMCS is there. */
@@ -221,6 +228,7 @@ export class Vmx {
     this.nmiBlockedInRoot = s.nmiBlockedInRoot;
     this.trapPending = s.trapPending;
     this.timerDeadline = s.timerDeadline;
+    this.enteredAt = s.enteredAt;
     if (this.currentVmcs) this.controls.decode(this.currentVmcs);
   }
 
