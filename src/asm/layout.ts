@@ -62,10 +62,22 @@ interface Fixed {
   readonly bytes: Uint8Array;
 }
 
+/** What an instruction's size was decided from in an earlier sizing pass: the same inputs give the same size. */
+interface SizeMemo {
+  readonly bits: Bits;
+  readonly relative: boolean;
+  readonly expressions: readonly Expr[];
+  readonly values: readonly Value[];
+  /** For jumps: whether the short form reached. */
+  readonly reached: boolean | undefined;
+  readonly length: number;
+}
+
 export class Layout {
   private readonly sections = new SectionTable();
   private readonly symbols = new SymbolTable();
   private readonly fixed = new Map<Statement, Fixed>();
+  private readonly sizes = new Map<Statement, SizeMemo>();
   private sink = new DiagnosticSink();
   private section: Section = this.sections.get('.text');
   private absolute: bigint | undefined;
@@ -338,7 +350,8 @@ export class Layout {
     const v = evaluate(value, this.scope);
     const whole: Value = far === undefined ? v : evaluate(far, this.scope);
     if (v.terms.some((t) => t.kind === 'register')) throw new EvaluationFault('notConstant', 'equ gives a name to a number; use %define for a register', value.span);
-    this.define(s.label.name, 'constant', whole, s.label.span, undefined);
+    // Like NASM: a constant that depends on something further on counts as 0 in the first pass.
+    this.define(s.label.name, 'constant', whole.unknown ? constant(0n) : whole, s.label.span, undefined);
   }
 
   private org(e: Expr): void {
@@ -484,6 +497,7 @@ export class Layout {
       this.emit(known.bytes, s.span);
       return true;
     }
+    if (!this.emitting && this.rememberedSize(s)) return false;
     const operands = body.operands.map((o) => resolveOperand(o, this.scope, this.bits, body.prefixes, this.relative));
     const found = candidates(body.mnemonic, operands, this.bits, body.prefixes, (v, length) => this.reachesShort(v, length), s.bodySpan);
     if (!Array.isArray(found)) {
@@ -510,8 +524,35 @@ export class Layout {
     if (this.emitting) for (const [i, o] of chosen.operands.entries()) this.checkImmediate(chosen, i, o);
     const same = body.operands.every((o) => isPlaceless(o)) && !chosen.form.operands.some((p) => p.kind === 'relative');
     if (same) this.fixed.set(s, { bits: this.bits, relative: this.relative, bytes: best });
+    else if (!this.emitting) this.rememberSize(s, body, best.length, chosen);
     this.emit(best, s.span);
     return same;
+  }
+
+  /** Advances by the size of an earlier pass where everything that decided it is unchanged. */
+  private rememberedSize(s: Statement): boolean {
+    const memo = this.sizes.get(s);
+    if (!memo || memo.bits !== this.bits || memo.relative !== this.relative || this.absolute !== undefined || this.section.nobits) return false;
+    for (let i = 0; i < memo.expressions.length; i++) {
+      const e = memo.expressions[i];
+      const old = memo.values[i];
+      if (!e || !old) return false;
+      const v = evaluate(e, this.scope);
+      if (!sameForSize(v, old)) return false;
+      if (memo.reached !== undefined && this.reachesShort(v, SHORT_JUMP) !== memo.reached) return false;
+    }
+    checkSize(this.section.offset + memo.length, this.options.maxImage, s.span);
+    this.section.offset += memo.length;
+    return true;
+  }
+
+  private rememberSize(s: Statement, body: Extract<Body, { kind: 'instruction' }>, length: number, chosen: Candidate): void {
+    const expressions = body.operands.flatMap((o) => (o.kind === 'far' ? [o.selector, o.offset] : o.kind === 'memory' && o.splitIndex ? [o.expr, o.splitIndex] : [o.expr]));
+    const values = expressions.map((e) => evaluate(e, this.scope));
+    const first = values[0];
+    const jumps = chosen.form.hasNear && chosen.form.operands.some((p) => p.kind === 'relative');
+    const reached = jumps && first ? this.reachesShort(first, SHORT_JUMP) : undefined;
+    this.sizes.set(s, { bits: this.bits, relative: this.relative, expressions, values, reached, length });
   }
 
   private checkImmediate(c: Candidate, i: number, o: Candidate['operands'][number]): void {
@@ -541,6 +582,25 @@ export class Layout {
 }
 
 const NOP = 0x90;
+/** Bytes of a jump with an 8-bit displacement. */
+const SHORT_JUMP = 2;
+
+/** Whether two values lead to the same size: where a section's address is part, the number is encoded in full anyway. */
+function sameForSize(a: Value, b: Value): boolean {
+  if (a.unknown !== b.unknown || a.terms.length !== b.terms.length) return false;
+  let placed = false;
+  for (let i = 0; i < a.terms.length; i++) {
+    const t = a.terms[i];
+    const u = b.terms[i];
+    if (t?.kind === 'section') {
+      if (u?.kind !== 'section' || u.section !== t.section || u.times !== t.times) return false;
+      placed = true;
+    } else if (t?.kind !== u?.kind || (t?.kind === 'register' && u?.kind === 'register' && (t.register !== u.register || t.times !== u.times))) {
+      return false;
+    }
+  }
+  return placed || a.number === b.number;
+}
 
 /** Among legacy forms the shorter wins; among AVX forms the earlier in the table; `preferred` breaks ties. */
 function beats(a: Candidate, aBytes: Uint8Array, b: Candidate, bBytes: Uint8Array): boolean {
