@@ -53,6 +53,8 @@ export class Core {
   /** The instruction being executed by a system function, and where the next one is. */
   insn!: Decoded;
   nextRip = 0n;
+  /** Instructions of the running block that completed before this one: guest time is SLOT.RETIRED plus these. */
+  completed = 0;
   /** Linear CPU features (physical and linear address widths included). */
   constructor(
     readonly state: CpuState,

@@ -10,7 +10,6 @@ import { CpuState } from '../state/cpu-state';
 import type { BusEvent, CpuEvent, FaultEvent, VmExit } from '../state/event';
 import { SEG, SLOT } from '../state/layout';
 import { Tlb } from '../tlb/tlb';
-import { vmxCapabilities } from '../vmx/capabilities';
 import type { EntryResult } from '../vmx/entry';
 import { interruptionOfFault, isSoftware, type Interruption } from '../vmx/interruption';
 import { Vmx } from '../vmx/vmx';
@@ -24,7 +23,7 @@ import { RAN_BRANCH, RAN_EVENT, Runner } from './runner';
 import { deliver, type Delivery } from './system/deliver';
 import { combine, DOUBLE_FAULT } from './system/escalation';
 import { codeMode } from './system/modes';
-import { readMsr, writeMsr } from './system/msr';
+import { readMsr, vmxCapabilitiesOf, writeMsr } from './system/msr';
 import { resetState } from './system/reset';
 
 /** Why `run` came back. After 'exit' the VMCS holds guest state and exit information, and the registers the host's. */
@@ -105,7 +104,7 @@ export class Cpu extends Core {
     super(state, mmu, BUS_IO, model);
     this.mmu = mmu;
     this.tlb = tlb;
-    this.vmx = new Vmx(state, memory, vmxCapabilities({ physicalBits: model.physicalBits, linearBits: model.linearBits, cr4: model.cr4Mask, efer: model.eferMask }), {
+    this.vmx = new Vmx(state, memory, vmxCapabilitiesOf(model), {
       msr: { read: (i) => readMsr(this, i), write: (i, v) => writeMsr(this, i, v) },
       caches: mmu,
     });
@@ -160,7 +159,9 @@ export class Cpu extends Core {
       if (boundary) return boundary;
       const shadow = (r32[INTERRUPTIBILITY] as number) & SHADOW;
       const trap = s.systemFlag(RFLAGS.TF);
-      const single = shadow !== 0 || trap || left < MAX_BLOCK_INSTRUCTIONS || this.breakpoints.size > 0 || (this.nonRoot && this.vmx.watchesBoundaries);
+      // RF lasts for one instruction; a fault of that instruction sets it again in what is saved
+      const resume = s.systemFlag(RFLAGS.RF);
+      const single = shadow !== 0 || trap || resume || left < MAX_BLOCK_INSTRUCTIONS || this.breakpoints.size > 0 || (this.nonRoot && this.vmx.watchesBoundaries);
       if (this.breakpoints.size > 0 && this.atBreakpoint()) return { kind: 'breakpoint', linear: this.linearRip };
       const block = this.fetcher.next(single);
       if (block === undefined) {
@@ -170,6 +171,7 @@ export class Cpu extends Core {
         continue;
       }
       if (shadow !== 0) r32[INTERRUPTIBILITY] = (r32[INTERRUPTIBILITY] as number) & ~SHADOW;
+      if (resume) s.setSystemFlag(RFLAGS.RF, false);
       const end = this.runner.run(block);
       const n = this.runner.retired;
       if (n > 0) {
@@ -181,6 +183,7 @@ export class Cpu extends Core {
       left -= n > 0 ? n : 1;
       if (end === RAN_BRANCH) r32[CONTINUES] = 0;
       if (end === RAN_EVENT) {
+        if (resume) s.setSystemFlag(RFLAGS.RF, true);
         if (shadow !== 0) r32[INTERRUPTIBILITY] = (r32[INTERRUPTIBILITY] as number) | shadow;
         const stop = this.handleEvent();
         if (stop) return stop;

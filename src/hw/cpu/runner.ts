@@ -420,7 +420,9 @@ export class Runner {
           state.rip = (start + BigInt(insn.offset)) & mask;
           core.insn = insn;
           core.nextRip = (start + BigInt(insn.offset + insn.length)) & mask;
+          core.completed = d;
           const result = system(core, a, b);
+          core.completed = 0;
           if (result === SYS_NEXT) {
             state.rip = core.nextRip;
             this.retired = d + 1;

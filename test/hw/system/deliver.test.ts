@@ -119,7 +119,7 @@ describe('delivery in protected mode (SDM vol. 2, INT n; vol. 3, chapter 6)', ()
   });
   it('stores nothing when the stack faults', () => {
     const m = machine('protected', 0x40, gate(0x8e, 8, HANDLER));
-    m.flat.port.denied = { from: BigInt(STACK0 - 8), to: BigInt(STACK0 - 4), reads: false };
+    m.denyWrites(STACK0 - 8, STACK0 - 4);
     assert.equal(m.deliver(external(0x40)), '#PF(2)');
     assert.deepEqual(m.flat.port.stored, []);
     assert.equal(m.state.get(4), BigInt(STACK0));

@@ -111,6 +111,11 @@ export class Machine {
   write(at: number, size: number, value: bigint): void {
     for (let i = 0; i < size; i++) this.flat.port.bytes[at + i] = Number((value >> BigInt(8 * i)) & 0xffn);
   }
+  /** Writes to linear addresses from `from` below `to` are #PF. */
+  denyWrites(from: number, to: number): void {
+    this.flat.port.guard = (linear, size, write) =>
+      write && linear + BigInt(size) > BigInt(from) && linear < BigInt(to) ? { kind: 'fault', vector: VECTOR.PF, errorCode: 2, cr2: linear } : undefined;
+  }
   /** The words on the stack from the top, each `size` bytes. */
   stack(count: number, size: number): bigint[] {
     const sp = Number(this.state.get(4) & 0xf_ffffn);

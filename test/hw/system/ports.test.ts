@@ -77,7 +77,7 @@ describe('INS and OUTS (SDM vol. 2)', () => {
   it('INS does not read the device when the memory would fault', () => {
     const { m, log } = run('protected', 'insb', '#PF(2)', (x) => {
       x.state.set(7, 0x5000n);
-      x.flat.port.denied = { from: 0x5000n, to: 0x5001n, reads: false };
+      x.denyWrites(0x5000, 0x5001);
     });
     assert.deepEqual([log, m.state.get(7)], [[], 0x5000n]);
   });

@@ -79,7 +79,7 @@ export const lmsw: SystemFunction = (core) => {
   const value = BigInt(source);
   const memory = o.kind === 'memory';
   const exit = core.intercepts?.controlRegister(core, {
-    type: 'lmsw', cr: 0, gpr: o.kind === 'gpr' ? o.index : 0, value, memory, ...(memory ? { linear: operandLinear(core, o.memory) } : {}),
+    type: 'lmsw', cr: 0, gpr: 0, value, memory, ...(memory ? { linear: operandLinear(core, o.memory) } : {}),
   });
   if (exit) return core.exit(exit);
   const old = core.state.get(SLOT.CR0);

@@ -58,10 +58,12 @@ export function deliver(core: Core, e: Delivery): Delivered {
 
 const returnAddress = (core: Core, e: Delivery): bigint => (e.kind === 'fault' && e.software !== undefined ? core.nextRip : core.state.rip);
 
-/** RFLAGS as pushed: RF set for fault-class exceptions. */
+/** RFLAGS as pushed: RF set for fault-class exceptions, clear for software interrupts, whose instruction has completed. */
 function pushedFlags(core: Core, e: Delivery): bigint {
   const flags = core.state.rflags;
-  return e.kind === 'fault' && e.software === undefined && FAULT_CLASS.has(e.vector) ? flags | bit(RFLAGS.RF) : flags;
+  if (e.kind !== 'fault') return flags;
+  if (e.software !== undefined) return flags & ~bit(RFLAGS.RF);
+  return FAULT_CLASS.has(e.vector) ? flags | bit(RFLAGS.RF) : flags;
 }
 
 function clearFlags(core: Core, positions: readonly number[]): void {

@@ -5,7 +5,8 @@ import { CR0, CR4, EFER } from '../../../isa/flags';
 import { MSR } from '../../../isa/msrs';
 import { VMX_EXIT } from '../../../isa/exits';
 import { SEG, SLOT } from '../../state/layout';
-import type { CpuFeature } from '../cpuid-model';
+import { vmxCapabilities, type VmxCapabilities } from '../../vmx/capabilities';
+import type { CpuFeature, CpuidModel } from '../cpuid-model';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
 import { cr0Bit, cr4Bit, isLong64 } from './modes';
 import { GPR, operand, putGpr } from './operand';
@@ -34,7 +35,7 @@ const stored = (slot: number, valid: (core: Core, value: bigint) => boolean, fea
   },
 });
 /** A constant: writes are #GP. */
-export const readOnlyMsr = (value: (core: Core) => bigint, feature?: CpuFeature): MsrHandler => ({
+export const readOnlyMsr = (value: (core: Core) => bigint | undefined, feature?: CpuFeature): MsrHandler => ({
   ...(feature === undefined ? {} : { feature }),
   read: value,
   write: () => false,
@@ -72,16 +73,31 @@ function writeFeatureControl(core: Core, value: bigint): boolean {
 
 const segmentBase = (segment: number): MsrHandler => stored(SLOT.SEG_BASE + segment, canonical, 'LM');
 
-/** Time-stamp counter: retired instructions plus the offset that writes (and VMX) set. */
-export const readTsc = (core: Core): bigint => BigInt.asUintN(64, core.state.get(SLOT.RETIRED) + core.state.get(SLOT.TSC_OFFSET));
+/** Guest time as the instruction being executed sees it: the instructions retired before it. */
+const guestTime = (core: Core): bigint => core.state.get(SLOT.RETIRED) + BigInt(core.completed);
+/** Time-stamp counter: guest time plus the offset that writes (and VMX) set. */
+export const readTsc = (core: Core): bigint => BigInt.asUintN(64, guestTime(core) + core.state.get(SLOT.TSC_OFFSET));
 
-/** MSRs by index. Whoever models a device with MSRs (VMX capabilities, a local APIC, KVM's paravirtual ones) registers here. */
+const capabilities = new WeakMap<CpuidModel, VmxCapabilities>();
+/** What VMX offers on a processor of this model: the source of the capability MSRs and of VM entry's checks. */
+export function vmxCapabilitiesOf(model: CpuidModel): VmxCapabilities {
+  let c = capabilities.get(model);
+  if (c === undefined) {
+    c = vmxCapabilities({ physicalBits: model.physicalBits, linearBits: model.linearBits, cr4: model.cr4Mask, efer: model.eferMask });
+    capabilities.set(model, c);
+  }
+  return c;
+}
+/** VMX_BASIC to VMX_TRUE_ENTRY_CTLS. */
+const VMX_CAPABILITY_MSRS: readonly number[] = Array.from({ length: MSR.VMX_TRUE_ENTRY_CTLS - MSR.VMX_BASIC + 1 }, (_, i) => MSR.VMX_BASIC + i);
+
+/** MSRs by index. Whoever models a device with MSRs (a local APIC, KVM's paravirtual ones) registers here. */
 export const MSR_HANDLERS = new Map<number, MsrHandler>([
   [MSR.TSC, {
     feature: 'TSC',
     read: readTsc,
     write(core, value) {
-      core.state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, value - core.state.get(SLOT.RETIRED)));
+      core.state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, value - guestTime(core)));
       return true;
     },
   }],
@@ -105,6 +121,7 @@ export const MSR_HANDLERS = new Map<number, MsrHandler>([
   [MSR.GS_BASE, segmentBase(SEG.GS)],
   [MSR.KERNEL_GS_BASE, stored(SLOT.KERNEL_GS_BASE, canonical, 'LM')],
   [MSR.TSC_AUX, stored(SLOT.TSC_AUX, (_, v) => v >> 32n === 0n, 'RDTSCP')],
+  ...VMX_CAPABILITY_MSRS.map((index): [number, MsrHandler] => [index, readOnlyMsr((core) => vmxCapabilitiesOf(core.model).msr(index), 'VMX')]),
 ]);
 
 function handler(core: Core, index: number): MsrHandler | undefined {
