@@ -1,4 +1,4 @@
-import { VMX_EXIT } from '../../isa/exits';
+import type { VMX_EXIT } from '../../isa/exits';
 import { ENTRY_CTL, EXIT_REASON_ENTRY_FAILURE, INTR_INFO } from '../../isa/vmcs-controls';
 import type { InterruptionType } from '../../isa/vmcs-controls';
 import { FIELD } from '../../isa/vmcs-fields';
@@ -23,7 +23,7 @@ export function recordExit(vmcs: Vmcs, exit: VmExit, vectoring?: Interruption): 
   vmcs.write32(FIELD.VM_EXIT_INSTRUCTION_LEN, exit.instructionLength ?? (vectoring && isSoftware(vectoring.type) ? (vectoring.instructionLength ?? 0) : 0));
   vmcs.write32(FIELD.VMX_INSTRUCTION_INFO, exit.instructionInfo ?? 0);
   const entryInfo = vmcs.read32(FIELD.VM_ENTRY_INTR_INFO_FIELD);
-  vmcs.write32(FIELD.VM_ENTRY_INTR_INFO_FIELD, entryInfo & ~INTR_INFO.VALID);
+  if ((entryInfo & INTR_INFO.VALID) !== 0) vmcs.write32(FIELD.VM_ENTRY_INTR_INFO_FIELD, entryInfo & ~INTR_INFO.VALID);
 }
 
 /** A VM-entry failure during or after loading guest state: reason with bit 31 and the qualification; the other exit fields stay (26.8). */
@@ -36,7 +36,7 @@ export function recordEntryFailure(vmcs: Vmcs, reason: typeof VMX_EXIT.INVALID_S
 /** Since "unrestricted guest" exists, every VM exit stores IA32_EFER.LMA in the "IA-32e mode guest" control (27.2; VMX_MISC bit 5). */
 export function recordLongMode(vmcs: Vmcs, lma: boolean): void {
   const entry = vmcs.read32(FIELD.VM_ENTRY_CONTROLS);
-  vmcs.write32(FIELD.VM_ENTRY_CONTROLS, lma ? entry | ENTRY_CTL.IA32E_MODE : entry & ~ENTRY_CTL.IA32E_MODE);
+  if (((entry & ENTRY_CTL.IA32E_MODE) !== 0) !== lma) vmcs.write32(FIELD.VM_ENTRY_CONTROLS, entry ^ ENTRY_CTL.IA32E_MODE);
 }
 
 /** The event that VM entry injects (24.8.3, 26.6.1), or undefined when the valid bit of the VM-entry interruption information is 0. */

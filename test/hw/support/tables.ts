@@ -1,6 +1,6 @@
 /** Page tables laid out by hand for tests: a host memory, a bump allocator of frames, and writers for ordinary and EPT mappings. */
 import { hpa, type Hpa } from '../../../src/base/address';
-import { HostMemory } from '../../../src/hw/memory/host-memory';
+import type { HostMemory } from '../../../src/hw/memory/host-memory';
 
 export class TableBuilder {
   private nextFrame: bigint;
