@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { startServer, type Server } from '../vscode-host/server.mjs';
 
-const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const ARTIFACTS = join(ROOT, 'test/.artifacts');
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+export const ARTIFACTS = join(ROOT, 'test/.artifacts');
 
 /** What makes the workbench quick and still for a test. */
 const SETTINGS = {
@@ -60,6 +60,13 @@ export function lineOf(example: string, pattern: RegExp): number {
 export interface Fixture {
   /** Path → content, or `true` for the file of that name in examples/. */
   readonly [file: string]: string | true;
+}
+
+/** An empty page of its own browser context. */
+export async function newPage(viewport: { width: number; height: number }): Promise<Page> {
+  if (!browser) throw new Error('the browser was not started');
+  mkdirSync(ARTIFACTS, { recursive: true });
+  return (await browser.newContext({ viewport })).newPage();
 }
 
 let folders = 0;
