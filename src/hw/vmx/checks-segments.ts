@@ -1,4 +1,5 @@
 import type { VmcsFieldName } from '../../isa/vmcs-fields';
+import { FIELD } from '../../isa/vmcs-fields';
 import { RIGHTS } from '../state/layout';
 import type { EntryRule } from './checks';
 import type { EntryView } from './entry-view';
@@ -13,10 +14,25 @@ const baseOf = (r: Register): VmcsFieldName => `GUEST_${r}_BASE`;
 const limitOf = (r: Register): VmcsFieldName => `GUEST_${r}_LIMIT`;
 const rightsOf = (r: Register): VmcsFieldName => `GUEST_${r}_AR_BYTES`;
 
-const rights = (v: EntryView, r: Register): number => v.u32(rightsOf(r));
+/** Encodings by register, looked up once: these checks run at every VM entry. */
+const fieldsOf = (r: Register): Record<'selector' | 'base' | 'limit' | 'rights', number> => ({
+  selector: FIELD[selectorOf(r)],
+  base: FIELD[baseOf(r)],
+  limit: FIELD[limitOf(r)],
+  rights: FIELD[rightsOf(r)],
+});
+const F = {
+  ES: fieldsOf('ES'), CS: fieldsOf('CS'), SS: fieldsOf('SS'), DS: fieldsOf('DS'), FS: fieldsOf('FS'), GS: fieldsOf('GS'), LDTR: fieldsOf('LDTR'), TR: fieldsOf('TR'),
+} as const;
+
+const selector = (v: EntryView, r: Register): number => v.vmcs.read32(F[r].selector);
+const limitIn = (v: EntryView, r: Register): number => v.vmcs.read32(F[r].limit);
+const base = (v: EntryView, r: Register): bigint => v.vmcs.read(F[r].base);
+const baseBelow4G = (v: EntryView, r: Register): boolean => v.vmcs.readHigh32(F[r].base) === 0;
+const rights = (v: EntryView, r: Register): number => v.vmcs.read32(F[r].rights);
 const type = (v: EntryView, r: Register): number => rights(v, r) & RIGHTS.TYPE_MASK;
 const dpl = (v: EntryView, r: Register): number => (rights(v, r) >>> RIGHTS.DPL_SHIFT) & 3;
-const rpl = (v: EntryView, r: Register): number => v.u32(selectorOf(r)) & 3;
+const rpl = (v: EntryView, r: Register): number => selector(v, r) & 3;
 const usable = (v: EntryView, r: Register): boolean => (rights(v, r) & RIGHTS.UNUSABLE) === 0;
 /** CS and TR are checked whatever their unusable bit says. */
 const applies = (v: EntryView, r: Register): boolean => r === 'CS' || r === 'TR' || usable(v, r);
@@ -31,8 +47,8 @@ const CODE = 8;
 
 function virtual8086(r: (typeof USER_SEGMENTS)[number]): EntryRule[] {
   return [
-    rule([baseOf(r), selectorOf(r)], `in virtual-8086 mode the base of ${r} is its selector times 16`, (v) => !v.v86 || v.u64(baseOf(r)) === BigInt(v.u32(selectorOf(r))) << 4n),
-    rule([limitOf(r)], `in virtual-8086 mode the limit of ${r} is 0xffff`, (v) => !v.v86 || v.u32(limitOf(r)) === 0xffff),
+    rule([baseOf(r), selectorOf(r)], `in virtual-8086 mode the base of ${r} is its selector times 16`, (v) => !v.v86 || base(v, r) === BigInt(selector(v, r)) << 4n),
+    rule([limitOf(r)], `in virtual-8086 mode the limit of ${r} is 0xffff`, (v) => !v.v86 || limitIn(v, r) === 0xffff),
     rule([rightsOf(r)], `in virtual-8086 mode the access rights of ${r} are 0xf3`, (v) => !v.v86 || rights(v, r) === 0xf3),
   ];
 }
@@ -47,7 +63,7 @@ function common(r: Register): EntryRule[] {
     make([rightsOf(r)], `reserved bits 11:8 and 31:17 of the access rights of ${r} are 0`, (v) => !applies(v, r) || (rights(v, r) & 0xfffe_0f00) === 0),
     make([rightsOf(r), limitOf(r)], `G (15) of ${r} is 0 unless limit bits 11:0 are all 1, and 1 if any of limit bits 31:20 is`, (v) => {
       if (!applies(v, r)) return true;
-      const limit = v.u32(limitOf(r));
+      const limit = limitIn(v, r);
       const g = (rights(v, r) & RIGHTS.G) !== 0;
       return g ? (limit & 0xfff) === 0xfff : limit >>> 20 === 0;
     }),
@@ -57,8 +73,8 @@ function common(r: Register): EntryRule[] {
 /** Checks on guest segment registers (SDM vol. 3, 26.3.1.2). */
 export const SEGMENT_RULES: readonly EntryRule[] = [
   // selectors
-  rule(['GUEST_TR_SELECTOR'], 'TI (2) of TR is 0', (v) => (v.u32('GUEST_TR_SELECTOR') & 4) === 0),
-  rule(['GUEST_LDTR_SELECTOR'], 'TI (2) of a usable LDTR is 0', (v) => !usable(v, 'LDTR') || (v.u32('GUEST_LDTR_SELECTOR') & 4) === 0),
+  rule(['GUEST_TR_SELECTOR'], 'TI (2) of TR is 0', (v) => (selector(v, 'TR') & 4) === 0),
+  rule(['GUEST_LDTR_SELECTOR'], 'TI (2) of a usable LDTR is 0', (v) => !usable(v, 'LDTR') || (selector(v, 'LDTR') & 4) === 0),
   protectedRule(['GUEST_SS_SELECTOR', 'GUEST_CS_SELECTOR'], 'without "unrestricted guest", RPL of SS equals RPL of CS', (v) => v.unrestricted || rpl(v, 'SS') === rpl(v, 'CS')),
 
   // bases
@@ -66,8 +82,8 @@ export const SEGMENT_RULES: readonly EntryRule[] = [
   rule(['GUEST_FS_BASE'], 'the base of FS is canonical', (v) => v.canonical('GUEST_FS_BASE')),
   rule(['GUEST_GS_BASE'], 'the base of GS is canonical', (v) => v.canonical('GUEST_GS_BASE')),
   rule(['GUEST_LDTR_BASE'], 'the base of a usable LDTR is canonical', (v) => !usable(v, 'LDTR') || v.canonical('GUEST_LDTR_BASE')),
-  rule(['GUEST_CS_BASE'], 'bits 63:32 of the base of CS are 0', (v) => v.u64('GUEST_CS_BASE') >> 32n === 0n),
-  ...(['SS', 'DS', 'ES'] as const).map((r) => rule([baseOf(r)], `bits 63:32 of the base of a usable ${r} are 0`, (v) => !usable(v, r) || v.u64(baseOf(r)) >> 32n === 0n)),
+  rule(['GUEST_CS_BASE'], 'bits 63:32 of the base of CS are 0', (v) => baseBelow4G(v, 'CS')),
+  ...(['SS', 'DS', 'ES'] as const).map((r) => rule([baseOf(r)], `bits 63:32 of the base of a usable ${r} are 0`, (v) => !usable(v, r) || baseBelow4G(v, r))),
 
   ...USER_SEGMENTS.flatMap(virtual8086),
 

@@ -6,7 +6,7 @@ import { FIELD } from '../../isa/vmcs-fields';
 import type { VmExit } from '../state/event';
 import { SLOT } from '../state/layout';
 import type { UnmetCheck } from './checks';
-import { unmetChecks } from './checks';
+import { unmetChecks, unmetGuestChecks } from './checks';
 import { pdptesAreValid, readPdptes } from './checks-guest';
 import { eventToInject, recordEntryFailure, recordExit, recordLongMode } from './exit';
 import type { Interruption } from './interruption';
@@ -47,7 +47,9 @@ export function enterGuest(vmx: Vmx, launch: boolean): EntryResult {
   if (!launch && !vmcs.launched) return vmfail(vmx.fail(5));
 
   const rootLongMode = (state.get(SLOT.EFER) & (1n << BigInt(EFER.LMA))) !== 0n;
-  const unmet = unmetChecks(vmcs, { capabilities, memory, rootLongMode });
+  const context = { capabilities, memory, rootLongMode };
+  // controls and host state rarely change between entries, and the CPU's mode in root operation is the one a VM exit gave it
+  const unmet = vmcs.controlsAndHostChecked && vmcs.launched ? unmetGuestChecks(vmcs, context) : unmetChecks(vmcs, context);
   if (unmet.some((u) => u.area === 'control')) return vmfail(vmx.fail(7), unmet);
   if (unmet.some((u) => u.area === 'host')) return vmfail(vmx.fail(8), unmet);
   controls.decode(vmcs);
@@ -63,6 +65,7 @@ export function enterGuest(vmx: Vmx, launch: boolean): EntryResult {
   const bad = loadMsrArea(memory, vmx.ports.msr, vmcs.read(FIELD.VM_ENTRY_MSR_LOAD_ADDR), count, capabilities.maxMsrListEntries);
   if (bad !== 0) return failEntry(vmx, vmcs, VMX_EXIT.MSR_LOAD_FAIL, BigInt(bad), []);
 
+  vmcs.noteChecked();
   if (launch) vmcs.launched = true;
   vmx.operation = 'non-root';
   state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) + controls.tscOffset));

@@ -15,11 +15,15 @@ const EFER_LMA = 1n << BigInt(EFER.LMA);
 const dr7 = (v: bigint): bigint => (v & ~0xd000n) | 0x400n;
 const DR7_INITIAL = 0x400n;
 
-/** Encoding distance from ES's field to that of segment index i: the fields lie in the order of SEG. */
+const RSP = 4;
+/** Field of segment index i: the fields of a kind lie in the order of SEG. */
 const seg = (first: number, i: number): number => first + 2 * i;
+const baseSlot = (i: number): number => (i === SEG.LDTR ? SLOT.LDTR_BASE : i === SEG.TR ? SLOT.TR_BASE : SLOT.SEG_BASE + i);
+
+/** What moves between register slots and guest-state fields with no rule of its own. */
 const PLAIN: readonly (readonly [slot: number, encoding: number])[] = [
   [SLOT.RIP, FIELD.GUEST_RIP],
-  [4, FIELD.GUEST_RSP],
+  [RSP, FIELD.GUEST_RSP],
   [SLOT.CR3, FIELD.GUEST_CR3],
   [SLOT.CR4, FIELD.GUEST_CR4],
   [SLOT.GDTR_BASE, FIELD.GUEST_GDTR_BASE],
@@ -31,6 +35,12 @@ const PLAIN: readonly (readonly [slot: number, encoding: number])[] = [
   [SLOT.SYSENTER_EIP, FIELD.GUEST_SYSENTER_EIP],
   [SLOT.INTERRUPTIBILITY, FIELD.GUEST_INTERRUPTIBILITY_INFO],
   [SLOT.ACTIVITY, FIELD.GUEST_ACTIVITY_STATE],
+  ...Object.values(SEG).flatMap((i): [number, number][] => [
+    [SLOT.SELECTOR + i, seg(FIELD.GUEST_ES_SELECTOR, i)],
+    [baseSlot(i), seg(FIELD.GUEST_ES_BASE, i)],
+    [SLOT.LIMIT + i, seg(FIELD.GUEST_ES_LIMIT, i)],
+    [SLOT.RIGHTS + i, seg(FIELD.GUEST_ES_AR_BYTES, i)],
+  ]),
 ];
 
 /** Whether the PDPTE registers mean something: paging on, PAE, not IA-32e mode. */
@@ -40,7 +50,7 @@ export const usesPdptes = (cr0: bigint, cr4: bigint, efer: bigint): boolean => b
 export function loadGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControls, pdptes: readonly bigint[] | undefined): void {
   const cr0 = (vmcs.read(FIELD.GUEST_CR0) & ~CR0_KEPT) | (state.get(SLOT.CR0) & CR0_KEPT);
   state.set(SLOT.CR0, cr0);
-  for (const [slot, encoding] of PLAIN) state.set(slot, vmcs.read(encoding));
+  for (const [slot, encoding] of PLAIN) vmcs.copyOut(encoding, state.r32, slot * 2);
   state.rflags = vmcs.read(FIELD.GUEST_RFLAGS);
   if ((controls.entry & ENTRY_CTL.LOAD_DEBUG_CONTROLS) !== 0) state.set(SLOT.DR7, dr7(vmcs.read(FIELD.GUEST_DR7)));
   if ((controls.entry & ENTRY_CTL.LOAD_IA32_EFER) !== 0) state.set(SLOT.EFER, vmcs.read(FIELD.GUEST_IA32_EFER));
@@ -51,14 +61,6 @@ export function loadGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControl
     state.set(SLOT.EFER, (state.get(SLOT.EFER) & ~affected) | (long ? affected : 0n));
   }
   if ((controls.entry & ENTRY_CTL.LOAD_IA32_PAT) !== 0) state.set(SLOT.PAT, vmcs.read(FIELD.GUEST_IA32_PAT));
-  for (let i = SEG.ES; i <= SEG.TR; i++) {
-    state.setSegment(i, {
-      selector: vmcs.read32(seg(FIELD.GUEST_ES_SELECTOR, i)),
-      base: vmcs.read(seg(FIELD.GUEST_ES_BASE, i)),
-      limit: vmcs.read32(seg(FIELD.GUEST_ES_LIMIT, i)),
-      rights: vmcs.read32(seg(FIELD.GUEST_ES_AR_BYTES, i)),
-    });
-  }
   state.cpl = (vmcs.read32(FIELD.GUEST_SS_AR_BYTES) >>> RIGHTS.DPL_SHIFT) & 3;
   if (usesPdptes(cr0, state.get(SLOT.CR4), state.get(SLOT.EFER))) {
     for (let i = 0; i < 4; i++) state.set(SLOT.PDPTE0 + i, pdptes?.[i] ?? vmcs.read(FIELD.GUEST_PDPTR0 + 2 * i));
@@ -69,7 +71,7 @@ export function loadGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControl
 /** VM exit: the registers into the guest-state area (27.3). `rflags`: the image to save, where the exit sets RF in it. */
 export function saveGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControls, rflags: bigint, pendingDebug: bigint): void {
   vmcs.write(FIELD.GUEST_CR0, state.get(SLOT.CR0));
-  for (const [slot, encoding] of PLAIN) vmcs.write(encoding, state.get(slot));
+  for (const [slot, encoding] of PLAIN) vmcs.copyIn(encoding, state.r32, slot * 2);
   vmcs.write(FIELD.GUEST_RFLAGS, rflags);
   vmcs.write(FIELD.GUEST_PENDING_DBG_EXCEPTIONS, pendingDebug);
   if ((controls.exit & EXIT_CTL.SAVE_DEBUG_CONTROLS) !== 0) {
@@ -78,12 +80,6 @@ export function saveGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControl
   }
   if ((controls.exit & EXIT_CTL.SAVE_IA32_EFER) !== 0) vmcs.write(FIELD.GUEST_IA32_EFER, state.get(SLOT.EFER));
   if ((controls.exit & EXIT_CTL.SAVE_IA32_PAT) !== 0) vmcs.write(FIELD.GUEST_IA32_PAT, state.get(SLOT.PAT));
-  for (let i = SEG.ES; i <= SEG.TR; i++) {
-    vmcs.write32(seg(FIELD.GUEST_ES_SELECTOR, i), state.get32(SLOT.SELECTOR + i));
-    vmcs.write(seg(FIELD.GUEST_ES_BASE, i), state.segmentBase(i));
-    vmcs.write32(seg(FIELD.GUEST_ES_LIMIT, i), state.get32(SLOT.LIMIT + i));
-    vmcs.write32(seg(FIELD.GUEST_ES_AR_BYTES, i), state.get32(SLOT.RIGHTS + i));
-  }
   if ((controls.secondary & SECONDARY.ENABLE_EPT) !== 0 && usesPdptes(state.get(SLOT.CR0), state.get(SLOT.CR4), state.get(SLOT.EFER))) {
     for (let i = 0; i < 4; i++) vmcs.write(FIELD.GUEST_PDPTR0 + 2 * i, state.get(SLOT.PDPTE0 + i));
   }
@@ -123,7 +119,7 @@ export function loadHostState(state: CpuState, vmcs: Vmcs, controls: VmxControls
   state.set(SLOT.GDTR_LIMIT, 0xffffn);
   state.set(SLOT.IDTR_LIMIT, 0xffffn);
   state.rip = vmcs.read(FIELD.HOST_RIP);
-  state.set(4, vmcs.read(FIELD.HOST_RSP));
+  state.set(RSP, vmcs.read(FIELD.HOST_RSP));
   state.rflags = 2n;
   state.cpl = 0;
   state.set(SLOT.ACTIVITY, 0n);

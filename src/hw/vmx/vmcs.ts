@@ -13,6 +13,11 @@ const FIELDS_AT = 64;
 /** Fields each (width, type) group has room for: 16 groups of 31 slots of 8 bytes fill the region after the header. */
 const GROUP_SLOTS = 31;
 
+const WIDTH_16 = 0;
+const ALL_AREAS = 0xf;
+/** Types 0 (control) and 3 (host state). */
+const CONTROL_AND_HOST = (1 << 0) | (1 << 3);
+const areaBit = (encoding: number): number => 1 << ((encoding >> 10) & 3);
 const WIDTH_MASK = [0xffffn, 0xffff_ffff_ffff_ffffn, 0xffff_ffffn, 0xffff_ffff_ffff_ffffn] as const;
 
 /** Byte offset of a field in the region, the layout of revision VMCS_REVISION. */
@@ -34,6 +39,9 @@ export function fieldOffset(encoding: number): number {
  */
 export class Vmcs {
   private readonly view: DataView;
+  private readonly words: Int32Array;
+  /** Areas written since their VM-entry checks last held: a bit per type of the encoding. */
+  private unchecked = ALL_AREAS;
 
   /** @param address 4 KiB aligned and inside host memory */
   constructor(
@@ -43,6 +51,7 @@ export class Vmcs {
     const at = memory.offsetOf(address);
     invariant(at >= 0 && (address & 0xfffn) === 0n, 'a VMCS lies in a frame of host memory');
     this.view = new DataView(memory.buffer, at, VMCS_SIZE);
+    this.words = new Int32Array(memory.buffer, at, VMCS_SIZE / 4);
   }
 
   get revision(): number {
@@ -74,17 +83,47 @@ export class Vmcs {
   read32(encoding: number): number {
     return this.view.getUint32(fieldOffset(encoding), true);
   }
+  /** Bits 63:32 of the field, unsigned. */
+  readHigh32(encoding: number): number {
+    return this.view.getUint32(fieldOffset(encoding) + 4, true);
+  }
   /** Stores `value` truncated to the field's width; a high-half encoding stores bits 63:32 and keeps the rest. */
   write(encoding: number, value: bigint): void {
     const at = fieldOffset(encoding);
+    this.unchecked |= areaBit(encoding);
     if (isHighHalf(encoding)) this.view.setUint32(at + 4, Number(value & 0xffff_ffffn), true);
     else this.view.setBigUint64(at, value & (WIDTH_MASK[(encoding >> 13) & 3] as bigint), true);
   }
   /** Stores 32 bits, the rest of the field becoming zero. */
   write32(encoding: number, value: number): void {
     const at = fieldOffset(encoding);
+    this.unchecked |= areaBit(encoding);
     this.view.setUint32(at, value, true);
     this.view.setUint32(at + 4, 0, true);
+  }
+
+  /** Field → pair of 32-bit words (a register slot), low word first: what `read` does, without a bigint. */
+  copyOut(encoding: number, to: Int32Array, word: number): void {
+    const at = fieldOffset(encoding) >> 2;
+    to[word] = this.words[at] as number;
+    to[word + 1] = this.words[at + 1] as number;
+  }
+  /** Pair of 32-bit words → field, truncated to the field's width. */
+  copyIn(encoding: number, from: Int32Array, word: number): void {
+    const at = fieldOffset(encoding) >> 2;
+    const width = (encoding >> 13) & 3;
+    this.unchecked |= areaBit(encoding);
+    const low = from[word] as number;
+    this.words[at] = width === WIDTH_16 ? low & 0xffff : low;
+    this.words[at + 1] = (width & 1) === 0 ? 0 : (from[word + 1] as number);
+  }
+
+  /** Whether control and host-state fields are as they were when `noteChecked` was called; guest state changes with every VM exit and is always checked. */
+  get controlsAndHostChecked(): boolean {
+    return (this.unchecked & CONTROL_AND_HOST) === 0;
+  }
+  noteChecked(): void {
+    this.unchecked = 0;
   }
 
   get(name: VmcsFieldName): bigint {

@@ -229,6 +229,24 @@ describe('VM entry and VM exit', () => {
     assert.equal(m.vmcs.get('VM_ENTRY_INTR_INFO_FIELD'), 0x8000_0202n, 'a failed entry keeps the event');
   });
 
+  for (const [name, field, value, outcome] of [
+    ['control', 'CR3_TARGET_COUNT', 5n, 7],
+    ['host-state', 'HOST_CR3', 1n << 60n, 8],
+    ['guest-state', 'GUEST_CR3', 1n << 60n, VMX_EXIT.INVALID_STATE],
+  ] as const) {
+    it(`a ${name} field made invalid between two entries is found`, () => {
+      const { vmx } = entered();
+      vmx.exit({ reason: VMX_EXIT.HLT, qualification: 0n });
+      assert.ok(vmx.vmresume().ok);
+      vmx.exit({ reason: VMX_EXIT.HLT, qualification: 0n });
+      succeed(vmx.vmwrite(FIELD[field], value));
+      const r = vmx.vmresume();
+      assert.ok(!r.ok);
+      assert.equal(r.kind === 'entry-failure' ? r.exit.reason : r.status.kind === 'fail-valid' ? r.status.error : 0, outcome);
+      assert.deepEqual(r.unmet.map((u) => u.fields[0]), [field]);
+    });
+  }
+
   it('EFER without "load IA32_EFER": LMA follows the control, LME only with paging; exits store LMA in the control', () => {
     const m = machine();
     m.vmcs.set('VM_ENTRY_CONTROLS', 0x11ffn & ~0x200n);
