@@ -1,4 +1,5 @@
 import type { Block } from './block';
+import { removeDeadFlags } from './dead-flags';
 import { InstructionDecoder } from './decode';
 import type { Decoded } from './decoded';
 import { Emitter, type CodeMode } from './lift/emitter';
@@ -38,6 +39,7 @@ export function buildBlock(q: BuildRequest): Block | undefined {
   }
   if (insns.length === 0) return undefined;
   if (!e.ended) e.op(UOP.END, SLOT.ZERO, at, 0);
+  if (insns.length > 1) removeDeadFlags(e.words, starts);
   return {
     words: Int32Array.from(e.words),
     insns,

@@ -234,6 +234,10 @@ export class Runner {
           r[CC_A] = r[a] as bigint;
           r[CC_B] = r[b] as bigint;
           break;
+        case UOP.FLAGS_RESULT:
+          r32[CC_OP] = word >>> 8;
+          r[CC_RES] = r[d] as bigint;
+          break;
         case UOP.FLAGS_INCDEC: {
           const cf = carryFlag(r32);
           r32[CC_OP] = word >>> 8;

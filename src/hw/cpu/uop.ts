@@ -87,6 +87,7 @@ export const UOP = {
   HELP: 59, // helper function number modifier, called with (state, d, a, b); a result other than 0 is a fault (vector + 1)
   SYS: 60, // system function number modifier, called with (core, a, b); d = index of the instruction in the block
   TARGET: 61, // check that a near branch may go to the offset in a (modifier: operand bits as for JCC), before anything is committed
+  FLAGS_RESULT: 62, // FLAGS for kinds that need no operands (LOGIC)
 } as const;
 export type UopName = keyof typeof UOP;
 

@@ -116,7 +116,7 @@ export class Emitter {
 
   /** Lazy flags of an operation at `width`; `kind` from CC. For INC and DEC pass the result alone. */
   flags(kind: (typeof CC)['ADD' | 'SUB' | 'LOGIC' | 'INC' | 'DEC'], width: RegisterWidth, result: number, a: number = SLOT.ZERO, b: number = SLOT.ZERO): void {
-    const op = kind === CC.INC || kind === CC.DEC ? UOP.FLAGS_INCDEC : UOP.FLAGS;
+    const op = kind === CC.INC || kind === CC.DEC ? UOP.FLAGS_INCDEC : kind === CC.LOGIC ? UOP.FLAGS_RESULT : UOP.FLAGS;
     this.op(op, result, a, b, (kind << 2) | LOG2[width]);
   }
   /** The six arithmetic flags from a slot in RFLAGS positions. */
