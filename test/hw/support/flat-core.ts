@@ -1,8 +1,7 @@
 /**
  * A core over flat memory: linear address = offset, modulo the memory's size; no paging, no TLB, no devices. What instruction tests run on.
  */
-import { HostMemory } from '../../../src/hw/memory/host-memory';
-import { CPU_AREA_SIZE } from '../../../src/hw/memory/host-memory';
+import { CPU_AREA_SIZE, HostMemory } from '../../../src/hw/memory/host-memory';
 import type { Block } from '../../../src/hw/cpu/block';
 import { buildBlock, MAX_BLOCK_INSTRUCTIONS } from '../../../src/hw/cpu/block-builder';
 import { Core, type IoPort, type MemoryPort } from '../../../src/hw/cpu/core';
@@ -11,17 +10,19 @@ import { RAN_EVENT, Runner } from '../../../src/hw/cpu/runner';
 import { codeMode } from '../../../src/hw/cpu/system/modes';
 import { resetState } from '../../../src/hw/cpu/system/reset';
 import { CpuState } from '../../../src/hw/state/cpu-state';
+import type { FaultEvent } from '../../../src/hw/state/event';
 import { SEG, SLOT } from '../../../src/hw/state/layout';
 import { Tlb } from '../../../src/hw/tlb/tlb';
 
-/** Memory that answers every address; an access in `denied` is a #PF instead. */
+/** Says which fault an access of `size` bytes at a linear address meets, if any. */
+export type Guard = (linear: bigint, size: number, write: boolean) => FaultEvent | undefined;
+
+/** Memory that answers every address, unless a guard objects. */
 export class FlatPort implements MemoryPort {
   readonly bytes: Uint8Array;
   private readonly mask: bigint;
-  /** Linear addresses (half-open ranges) whose stores fault, or all of whose accesses do. */
-  denied: { readonly from: bigint; readonly to: bigint; readonly reads: boolean } | undefined;
-  /** Addresses mapped to the memory's start: flat memory then begins there. */
-  base = 0n;
+  guard: Guard | undefined;
+  /** Linear addresses of the bytes stored so far. */
   readonly stored: bigint[] = [];
 
   constructor(memory: HostMemory, size: number) {
@@ -29,15 +30,12 @@ export class FlatPort implements MemoryPort {
     this.mask = BigInt(size - 1);
   }
   private at(linear: bigint): number {
-    return Number((linear - this.base) & this.mask);
+    return Number(linear & this.mask);
   }
   private allowed(core: Core, linear: bigint, size: number, write: boolean): boolean {
-    const d = this.denied;
-    if (d && linear + BigInt(size) > d.from && linear < d.to && (write || d.reads)) {
-      core.event = { kind: 'fault', vector: 14, errorCode: write ? 2 : 0, cr2: linear };
-      return false;
-    }
-    return true;
+    const fault = this.guard?.(linear, size, write);
+    if (fault !== undefined) core.event = fault;
+    return fault === undefined;
   }
   load(core: Core, linear: bigint, size: number, _access: unknown, dst: number, intent: boolean): boolean {
     if (!this.allowed(core, linear, size, intent)) return false;
