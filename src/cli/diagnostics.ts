@@ -1,20 +1,20 @@
 import type { Diagnostic } from '../base/diagnostic';
 import { formatDiagnostic } from '../base/diagnostic';
 
-/** The command line's error numbers. PW4xx belongs to src/cli. */
+/** The command line's error numbers. PW6xx belongs to src/cli. */
 export const CLI_CODES = {
-  unknownCommand: 'PW400',
-  missingOperand: 'PW401',
-  unexpectedOperand: 'PW402',
-  unknownOption: 'PW403',
-  missingValue: 'PW404',
-  badValue: 'PW405',
-  missingOption: 'PW406',
-  unreadable: 'PW407',
-  unwritable: 'PW408',
-  notBuiltYet: 'PW409',
-  duplicateOption: 'PW410',
-  neverReached: 'PW411',
+  unknownCommand: 'PW600',
+  missingOperand: 'PW601',
+  unexpectedOperand: 'PW602',
+  unknownOption: 'PW603',
+  missingValue: 'PW604',
+  badValue: 'PW605',
+  missingOption: 'PW606',
+  unreadable: 'PW607',
+  unwritable: 'PW608',
+  notBuiltYet: 'PW609',
+  duplicateOption: 'PW610',
+  neverReached: 'PW611',
 } as const;
 export type CliCode = keyof typeof CLI_CODES;
 
