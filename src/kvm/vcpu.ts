@@ -22,6 +22,7 @@ import { completeFastPio } from './exits/io';
 import { REENTER, internalError, toUserspace, type Handled } from './userspace-exit';
 import { USER_RETURN_MSRS, VcpuContext, type VcpuContextState, type VcpuOptions } from './vcpu-context';
 import type { Vm } from './vm';
+import { vmxSetCr0, vmxSetCr4, vmxSetEfer } from './x86/control-registers';
 import { loadSregs, type Sregs } from './x86/sregs';
 
 const RSP = 4;
@@ -187,8 +188,14 @@ export class Vcpu {
       this.cpu.mmu.controlsChanged();
       return;
     }
-    const { regs, view, vmcs } = this.context;
+    const { context: v } = this;
+    const { regs, view, vmcs } = v;
     regs.storeFrom(view);
+    if (view.get(SLOT.EFER) !== regs.efer) vmxSetEfer(v, view.get(SLOT.EFER));
+    if (view.get(SLOT.CR0) !== regs.cr0) vmxSetCr0(v, view.get(SLOT.CR0));
+    if (view.get(SLOT.CR4) !== regs.cr4) vmxSetCr4(v, view.get(SLOT.CR4));
+    vmcs.write('GUEST_CR3', view.get(SLOT.CR3));
+    regs.saved.set(SLOT.CR8, view.get(SLOT.CR8));
     vmcs.take();
   }
 

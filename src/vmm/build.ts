@@ -1,0 +1,115 @@
+import type { Diagnostic } from '../base/diagnostic';
+import { gpa, hpa, hva, type Gpa } from '../base/address';
+import { hex } from '../base/hex';
+import type { Result } from '../base/result';
+import { err, ok } from '../base/result';
+import { Cpu } from '../hw/cpu/cpu';
+import { PAGEWALK_X64 } from '../hw/cpu/cpuid-model';
+import { HostMemory } from '../hw/memory/host-memory';
+import { AddressSpace } from '../host/address-space';
+import { describeHostFault } from '../host/fault';
+import { HostKernel } from '../host/kernel';
+import { drain } from '../host/step';
+import { createVcpu, createVm } from '../kvm/kvm';
+import { slotHva } from '../kvm/memslots';
+import type { Vcpu } from '../kvm/vcpu';
+import type { Vm } from '../kvm/vm';
+import { checkOptions } from './check-options';
+import { machineError } from './diagnostics';
+import type { GuestImage, ImageSegment } from './loader/image';
+import { slotsOf, type MachineOptions } from './options';
+import { planStart } from './start';
+
+/** The parts of a machine, put together and loaded, before the first VM entry. */
+export interface MachineParts {
+  readonly kernel: HostKernel;
+  readonly space: AddressSpace;
+  readonly vm: Vm;
+  readonly vcpus: readonly [Vcpu];
+}
+
+/** Bytes between the mappings of two slots: one page that nobody maps, so that running off a slot is a fault on the host too. */
+const GUARD = 4096n;
+
+/** What QEMU's main does: maps RAM, creates VM and VCPUs, sets memslots, loads the guest and its registers. */
+export function buildMachine(options: MachineOptions, image: GuestImage): Result<MachineParts, readonly Diagnostic[]> {
+  const wrong = checkOptions(options);
+  if (wrong.length > 0) return err(wrong);
+  const kernel = new HostKernel(new HostMemory(options.hostBase, options.hostMemory));
+  const placements = options.placements.map((p) => ({ hva: hva(p.hva), hpa: hpa(p.hpa) }));
+  const made = AddressSpace.create(kernel, placements);
+  if (!made.ok) return err([machineError('placement', made.error)]);
+  const space = made.value;
+  const vm = createVm(kernel, space, { eptAd: options.eptAd });
+  const slots = setSlots(options, space, vm);
+  if (!slots.ok) return slots;
+
+  const plan = planStart(image.start, image.entry, slotsOf(options));
+  if (!plan.ok) return err([machineError('noRoomForTables', `start=${image.start}: ${plan.error}`)]);
+  for (const w of plan.value.writes) {
+    const written = load(vm, gpa(w.gpa), w.bytes);
+    if (!written.ok) return err([machineError('badMemory', `start=${image.start} needs guest RAM at ${hex(w.gpa)}: ${written.error}`)]);
+  }
+  for (const s of image.segments) {
+    const loaded = loadSegment(vm, s);
+    if (!loaded.ok) return err([machineError('imageOutsideMemory', loaded.error, image.file)]);
+  }
+
+  const tlb = options.tlb === 'off' ? { tlbEntries: 0, tlbWays: 0 } : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
+  const cpu = new Cpu(kernel.memory, 0, PAGEWALK_X64, tlb);
+  const vcpu = createVcpu(vm, cpu, 0, { vpid: options.vpid });
+  vcpu.setRegisters(plan.value.state);
+  return ok({ kernel, space, vm, vcpus: [vcpu] });
+}
+
+/** One mapping and one memslot per slot of the options: the first at hva-base, each next one behind it, aligned as large pages want. */
+function setSlots(options: MachineOptions, space: AddressSpace, vm: Vm): Result<void, readonly Diagnostic[]> {
+  const pageSize = options.hostPages === '1g' ? 1n << 30n : 1n << 21n;
+  const backing = options.hostPages;
+  let next = options.hvaBase;
+  for (const [i, s] of slotsOf(options).entries()) {
+    // hugetlb pages come whole: the mapping may be longer than the slot
+    const length = backing === '2m' || backing === '1g' ? (s.size + pageSize - 1n) & ~(pageSize - 1n) : s.size;
+    const vma = space.mmap(length, { at: hva(next), backing, name: i === 0 ? 'pc.ram' : `ram${i}` });
+    if (!vma.ok) return err([machineError(options.slots.length === 0 ? 'badMemory' : 'badSlot', vma.error)]);
+    const set = vm.setUserMemoryRegion({ slot: i, readonly: s.readonly, guestPhysAddr: gpa(s.gpa), memorySize: s.size, userspaceAddr: vma.value.start });
+    if (!set.ok) return err([machineError('badSlot', set.error)]);
+    next = (vma.value.end + GUARD + pageSize - 1n) & ~(pageSize - 1n);
+  }
+  return ok(undefined);
+}
+
+function loadSegment(vm: Vm, s: ImageSegment): Result<void, string> {
+  const end = s.gpa + s.memorySize;
+  const bad = firstOutside(vm, s.gpa, end);
+  if (bad !== undefined) {
+    const ram = vm.memslots.all.map((m) => `${hex(m.start)}-${hex(m.end)}`).join(', ');
+    return err(`${s.memorySize} bytes loaded at ${hex(s.gpa)} end at ${hex(end)}, and there is no guest RAM at ${hex(bad)} (RAM: ${ram}): make memory larger, or org lower`);
+  }
+  return load(vm, gpa(s.gpa), s.bytes);
+}
+
+/** The first address of the range that no slot holds. */
+function firstOutside(vm: Vm, start: bigint, end: bigint): bigint | undefined {
+  for (let at = start; at < end; ) {
+    const slot = vm.memslots.find(gpa(at));
+    if (!slot) return at;
+    at = slot.end;
+  }
+  return undefined;
+}
+
+/** The VMM writes guest RAM through its own mapping, faulting pages in on the host. Read-only slots are read-only for the guest alone. */
+export function load(vm: Vm, address: Gpa, bytes: Uint8Array): Result<void, string> {
+  for (let done = 0; done < bytes.length; ) {
+    const at = gpa(address + BigInt(done));
+    const slot = vm.memslots.find(at);
+    if (!slot) return err(`there is no guest RAM at ${hex(at)}`);
+    const left = slot.end - at;
+    const n = left < BigInt(bytes.length - done) ? Number(left) : bytes.length - done;
+    const written = drain(vm.space.write(slotHva(slot, at), bytes.subarray(done, done + n)));
+    if (!written.ok) return err(describeHostFault(written.error));
+    done += n;
+  }
+  return ok(undefined);
+}

@@ -1,0 +1,21 @@
+import type { Diagnostic } from '../base/diagnostic';
+
+/** The machine's error numbers. PW4xx belongs to src/vmm; each number means one thing for ever. */
+export const MACHINE_CODES = {
+  badMemory: 'PW400',
+  badSlot: 'PW401',
+  hostMemory: 'PW402',
+  placement: 'PW403',
+  badTlb: 'PW404',
+  notBuilt: 'PW405',
+  emptyImage: 'PW410',
+  imageOutsideMemory: 'PW411',
+  badEntry: 'PW412',
+  bootSignature: 'PW413',
+  badElf: 'PW414',
+  noRoomForTables: 'PW415',
+} as const;
+export type MachineCode = keyof typeof MACHINE_CODES;
+
+/** An error about the configuration or the guest image; `file`: the image's name where one is meant. */
+export const machineError = (code: MachineCode, message: string, file = 'machine'): Diagnostic => ({ severity: 'error', code: MACHINE_CODES[code], message, file });

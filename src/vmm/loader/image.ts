@@ -1,0 +1,65 @@
+import type { Diagnostic } from '../../base/diagnostic';
+import { hex } from '../../base/hex';
+import type { Result } from '../../base/result';
+import { err, ok } from '../../base/result';
+import { machineError } from '../diagnostics';
+import type { StartKind } from '../options';
+import { parseElf } from './elf';
+
+/** Bytes for guest RAM. */
+export interface ImageSegment {
+  /** GPA of the first byte. */
+  readonly gpa: bigint;
+  readonly bytes: Uint8Array;
+  /** Bytes in memory: `bytes` and then zeros, which fresh RAM holds already. */
+  readonly memorySize: bigint;
+}
+
+/** A guest ready to be put into a machine. */
+export interface GuestImage {
+  /** For messages. */
+  readonly file: string;
+  readonly segments: readonly ImageSegment[];
+  /** Where it is entered: a linear address, which under the prepared identity maps is the GPA too. */
+  readonly entry: bigint;
+  readonly start: StartKind;
+}
+
+export interface FlatImageOptions {
+  readonly file: string;
+  /** Default: 0x7c00 for boot and flat16, 0x100000 for flat32 and flat64. */
+  readonly origin?: bigint;
+  /** Default: the first byte. */
+  readonly entry?: bigint;
+}
+
+/** Where an image without an `org` is assembled and loaded. */
+export const defaultOrigin = (start: StartKind): bigint => (start === 'boot' || start === 'flat16' ? 0x7c00n : 0x10_0000n);
+
+/** Bytes 510 and 511 of a boot sector. */
+export const hasBootSignature = (bytes: Uint8Array): boolean => bytes[510] === 0x55 && bytes[511] === 0xaa;
+
+/** A flat binary. */
+export function flatImage(bytes: Uint8Array, start: StartKind, options: FlatImageOptions): Result<GuestImage, readonly Diagnostic[]> {
+  const { file } = options;
+  const origin = options.origin ?? defaultOrigin(start);
+  const entry = options.entry ?? origin;
+  if (bytes.length === 0) return err([machineError('emptyImage', 'the image has no bytes: there is nothing to run', file)]);
+  if (start === 'boot') {
+    if (!hasBootSignature(bytes)) {
+      const found = bytes.length < 512 ? `the image has only ${bytes.length} bytes` : `these are ${hex(bytes[510] ?? 0, 2)} ${hex(bytes[511] ?? 0, 2)}`;
+      return err([machineError('bootSignature', `a boot sector ends its first 512 bytes in 55 AA, and ${found}: add \`times 510-($-$$) db 0\` and \`dw 0xaa55\`, or use start=flat16`, file)]);
+    }
+    if (origin !== 0x7c00n) return err([machineError('badEntry', `a boot sector is loaded at 0x7c00, and this one says org ${hex(origin)}`, file)]);
+  }
+  if (start === 'flat32' && entry > 0xffff_ffffn) return err([machineError('badEntry', `the entry ${hex(entry)} is beyond 4 GiB`, file)]);
+  return ok({ file, segments: [{ gpa: origin, bytes, memorySize: BigInt(bytes.length) }], entry, start });
+}
+
+/** An ELF executable: its segments at their physical addresses, entered in the mode of its class. */
+export function elfImage(bytes: Uint8Array, file: string): Result<GuestImage, readonly Diagnostic[]> {
+  const elf = parseElf(bytes);
+  if (!elf.ok) return err([machineError('badElf', elf.error, file)]);
+  const { bits, entry, segments } = elf.value;
+  return ok({ file, segments, entry, start: bits === 32 ? 'flat32' : 'flat64' });
+}

@@ -1,0 +1,266 @@
+import type { Diagnostic } from '../base/diagnostic';
+import { invariant } from '../base/assert';
+import type { Result } from '../base/result';
+import { ok } from '../base/result';
+import type { Cpu, CpuSnapshot, CpuStop } from '../hw/cpu/cpu';
+import type { HostMemory } from '../hw/memory/host-memory';
+import type { AddressSpace, AddressSpaceState } from '../host/address-space';
+import { cost } from '../host/costs';
+import type { HostKernel, HostKernelState } from '../host/kernel';
+import type { Step, Work } from '../host/step';
+import { REENTER, type Handled } from '../kvm/userspace-exit';
+import type { Vcpu, VcpuState } from '../kvm/vcpu';
+import type { Vm, VmState } from '../kvm/vm';
+import { buildMachine, type MachineParts } from './build';
+import { PortBus } from './devices/bus';
+import { DebugConsole } from './devices/debugcon';
+import { ExitPort } from './devices/exit-port';
+import { Serial16550 } from './devices/serial16550';
+import { ExitLog, type ExitLogState, type ExitRecord } from './exit-log';
+import type { GuestImage } from './loader/image';
+import { END_CODES, type MachineEnd, type MachineStop } from './machine-stop';
+import type { MachineOptions } from './options';
+import { userspace } from './userspace-io';
+
+const BUDGET: MachineStop = { kind: 'budget' };
+
+/** Where bytes of the guest's character devices go. */
+export interface MachineSinks {
+  serial(byte: number): void;
+  debugcon(byte: number): void;
+}
+
+/** Entries loaded by translations that completed, by whose tables they are of; host entries are those that software read. */
+export interface References {
+  readonly guest: number;
+  readonly nested: number;
+  readonly shadow: number;
+  readonly host: number;
+}
+
+/**
+ * A whole machine, from host memory to devices, and the loop that QEMU's VCPU thread runs. It is driven in pieces: `run` does at most `budget` instructions' work
+ * and returns; between a VM exit and the next VM entry, `stepActivity` does one Step at a time.
+ */
+export class Machine {
+  readonly kernel: HostKernel;
+  readonly host: AddressSpace;
+  readonly vm: Vm;
+  readonly vcpus: readonly [Vcpu];
+  readonly bus = new PortBus();
+  readonly exits = new ExitLog();
+  /** Asked at each VM exit before anything is done about it; true: `run` returns 'exit-pending'. It sees, and changes nothing. */
+  pauseAtExits: ((exit: ExitRecord) => boolean) | undefined;
+  /** Told of every step of hypervisor, host kernel and VMM, in order. */
+  onStep: ((step: Step) => void) | undefined;
+  /** The exit port, where there is one. */
+  private readonly exitPort: ExitPort | undefined;
+  private activity: Work<MachineEnd | undefined> | undefined;
+  private over: MachineEnd | undefined;
+  private stepCycles = 0;
+  private hostReferences = 0;
+
+  private constructor(
+    parts: MachineParts,
+    readonly options: MachineOptions,
+    sinks: MachineSinks,
+  ) {
+    this.kernel = parts.kernel;
+    this.host = parts.space;
+    this.vm = parts.vm;
+    this.vcpus = parts.vcpus;
+    if (options.devices.includes('serial')) this.bus.add(new Serial16550((b) => sinks.serial(b)));
+    if (options.devices.includes('debugcon')) this.bus.add(new DebugConsole((b) => sinks.debugcon(b)));
+    this.exitPort = options.devices.includes('exit-port') ? new ExitPort() : undefined;
+    if (this.exitPort) this.bus.add(this.exitPort);
+    this.activity = this.firstEntry();
+  }
+
+  /** Builds and loads a machine. The guest is not entered yet: the first `run` or `stepActivity` does that. */
+  static create(options: MachineOptions, image: GuestImage, sinks: MachineSinks): Result<Machine, readonly Diagnostic[]> {
+    const parts = buildMachine(options, image);
+    return parts.ok ? ok(new Machine(parts.value, options, sinks)) : parts;
+  }
+
+  // ---- what it is
+
+  get memory(): HostMemory {
+    return this.kernel.memory;
+  }
+  get vcpu(): Vcpu {
+    return this.vcpus[0];
+  }
+  get cpu(): Cpu {
+    return this.vcpu.cpu;
+  }
+  /** Guest instructions completed, by hardware or by KVM in its place. */
+  get instructions(): bigint {
+    return this.vcpu.instructions;
+  }
+  /** Cycles by the cost model (host/costs.ts). */
+  get cycles(): number {
+    const { guestReferences, nestedReferences } = this.cpu.counters;
+    return Number(this.instructions) * cost('instruction') + cost('tableReference', guestReferences + nestedReferences) + this.stepCycles;
+  }
+  get references(): References {
+    const { guestReferences, nestedReferences } = this.cpu.counters;
+    return { guest: guestReferences, nested: nestedReferences, shadow: 0, host: this.hostReferences };
+  }
+  get ended(): MachineEnd | undefined {
+    return this.over;
+  }
+  /** Whether hypervisor, host or VMM have something to do before the guest goes on. */
+  get active(): boolean {
+    return this.activity !== undefined;
+  }
+
+  // ---- running
+
+  /** Runs the guest and handles its exits, for at most `budget` instructions (an exit counts as one). */
+  run(budget: number): MachineStop {
+    this.drainActivity();
+    const { vcpu } = this;
+    for (let left = budget; left > 0; ) {
+      if (this.over) return { kind: 'end', end: this.over };
+      const slice = this.slice(left);
+      if (slice <= 0) {
+        this.end({ kind: 'limit', code: END_CODES.limit, why: `the limit of ${this.options.maxInstructions} instructions is reached`, unmet: [] });
+        continue;
+      }
+      const before = vcpu.instructions;
+      const stop = vcpu.runGuest(slice);
+      left -= Math.max(1, Number(vcpu.instructions - before));
+      const seen = this.seen(stop);
+      if (seen) return seen;
+      this.drainActivity();
+    }
+    return this.over ? { kind: 'end', end: this.over } : BUDGET;
+  }
+
+  /** The next step of what is going on outside the guest; undefined: nothing is, the guest is about to go on or the machine has ended. */
+  stepActivity(): Step | undefined {
+    if (!this.activity) return undefined;
+    const next = this.activity.next();
+    if (next.done !== true) {
+      this.note(next.value);
+      return next.value;
+    }
+    this.activity = undefined;
+    if (next.value) this.over = next.value;
+    return undefined;
+  }
+
+  private drainActivity(): void {
+    while (this.stepActivity() !== undefined);
+  }
+
+  /** Instructions that may run before the limit. */
+  private slice(left: number): number {
+    const max = this.options.maxInstructions;
+    return max === undefined ? left : Math.min(left, max - Number(this.vcpu.instructions));
+  }
+
+  /** What the caller must know of a stop of the CPU; undefined: the loop goes on. */
+  private seen(stop: CpuStop): MachineStop | undefined {
+    switch (stop.kind) {
+      case 'budget':
+        return undefined;
+      case 'breakpoint':
+        return { kind: 'breakpoint', vcpu: 0, linear: stop.linear };
+      case 'fault':
+        return { kind: 'fault', vcpu: 0, event: stop.event };
+      case 'exit': {
+        const record = this.exits.add(this.vcpu.exitInfo(), 0, this.vcpu.instructions);
+        this.activity = this.handleExit();
+        return this.pauseAtExits?.(record) === true ? { kind: 'exit-pending', exit: record } : undefined;
+      }
+      case 'bus':
+      case 'halt':
+      case 'shutdown':
+        // in VMX non-root operation under KVM each of these exits, unless a table of ours points outside host memory
+        this.end({ kind: 'internal-error', code: END_CODES['internal-error'], why: `the CPU stopped without a VM exit (${stop.kind})`, unmet: [] });
+        return undefined;
+    }
+  }
+
+  private *firstEntry(): Work<MachineEnd | undefined> {
+    return yield* this.goOn(REENTER);
+  }
+  private *handleExit(): Work<MachineEnd | undefined> {
+    return yield* this.goOn(yield* this.vcpu.handleExit());
+  }
+
+  /** From a handled exit back into the guest, through user space where KVM says so. The result: how the machine ended, if it did. */
+  private *goOn(first: Handled): Work<MachineEnd | undefined> {
+    const { vcpu } = this;
+    let handled = first;
+    for (;;) {
+      if (handled.kind === 'reenter') {
+        handled = yield* vcpu.enter();
+        if (handled.kind === 'reenter') return undefined;
+      }
+      const answer = yield* userspace(handled.exit, this.bus, this.exitPort, vcpu.registers());
+      if (answer.kind === 'end') return { ...answer.end, rip: vcpu.registers().rip };
+      handled = yield* vcpu.complete(answer.value);
+    }
+  }
+
+  private end(end: Omit<MachineEnd, 'rip'>): void {
+    this.over = { ...end, rip: this.vcpu.registers().rip };
+  }
+
+  private note(step: Step): void {
+    this.stepCycles += step.cycles;
+    for (const r of step.reads) if (r.table === 'host') this.hostReferences++;
+    this.onStep?.(step);
+  }
+
+  // ---- snapshots
+
+  /** Whether a snapshot can be taken: between two instructions of the guest, or after the end. */
+  get atBoundary(): boolean {
+    return this.activity === undefined;
+  }
+
+  save(): MachineState {
+    invariant(this.atBoundary, 'snapshots lie at instruction boundaries outside an exit');
+    return {
+      kernel: this.kernel.save(),
+      host: this.host.save(),
+      vm: this.vm.save(),
+      cpu: this.cpu.save(),
+      vcpu: this.vcpu.save(),
+      bus: this.bus.save(),
+      exits: this.exits.save(),
+      over: this.over,
+      stepCycles: this.stepCycles,
+      hostReferences: this.hostReferences,
+    };
+  }
+  restore(s: MachineState): void {
+    this.activity = undefined;
+    this.kernel.restore(s.kernel);
+    this.host.restore(s.host);
+    this.vm.restore(s.vm);
+    this.cpu.restore(s.cpu);
+    this.vcpu.restore(s.vcpu);
+    this.bus.restore(s.bus);
+    this.exits.restore(s.exits);
+    this.over = s.over;
+    this.stepCycles = s.stepCycles;
+    this.hostReferences = s.hostReferences;
+  }
+}
+
+export interface MachineState {
+  readonly kernel: HostKernelState;
+  readonly host: AddressSpaceState;
+  readonly vm: VmState;
+  readonly cpu: CpuSnapshot;
+  readonly vcpu: VcpuState;
+  readonly bus: Readonly<Record<string, unknown>>;
+  readonly exits: ExitLogState;
+  readonly over: MachineEnd | undefined;
+  readonly stepCycles: number;
+  readonly hostReferences: number;
+}

@@ -1,0 +1,85 @@
+import { assertUnreachable } from '../base/assert';
+import { bit } from '../base/bits';
+import { hex } from '../base/hex';
+import { RFLAGS } from '../isa/flags';
+import { SEG } from '../hw/state/layout';
+import type { CpuState } from '../hw/state/cpu-state';
+import { cost } from '../host/costs';
+import { vmmStep, type Work } from '../host/step';
+import type { UnmetCheck, UserspaceExit } from '../kvm/userspace-exit';
+import type { PortBus } from './devices/bus';
+import type { ExitPort } from './devices/exit-port';
+import { END_CODES, type MachineEnd } from './machine-stop';
+import { stubVector } from './start/real';
+
+/** What the VMM makes of an exit: KVM_RUN again with this answer, or the end. */
+export type Answer = { readonly kind: 'run'; readonly value: bigint } | { readonly kind: 'end'; readonly end: Omit<MachineEnd, 'rip'> };
+
+/** QEMU's functions behind each device, for the steps. */
+const DEVICE_FUNCTIONS: Readonly<Record<string, readonly [read: string, write: string]>> = {
+  serial: ['serial_ioport_read', 'serial_ioport_write'],
+  debugcon: ['debugcon_ioport_read', 'debugcon_ioport_write'],
+  'exit-port': ['debug_exit_read', 'debug_exit_write'],
+};
+const UNASSIGNED = ['unassigned_io_read', 'unassigned_io_write'] as const;
+
+const end = (kind: keyof typeof END_CODES, why: string, unmet: readonly UnmetCheck[] = []): Answer => ({ kind: 'end', end: { kind, code: END_CODES[kind], why, unmet } });
+const go = (value = 0n): Answer => ({ kind: 'run', value });
+
+/** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit. */
+export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort | undefined, guest: CpuState): Work<Answer> {
+  yield vmmStep('kvm_cpu_exec', `ioctl(KVM_RUN) returns ${exit.reason}`, cost('userspaceSwitch'));
+  switch (exit.reason) {
+    case 'KVM_EXIT_IO': {
+      const device = bus.at(exit.port);
+      const input = exit.direction === 'in';
+      const [read, write] = (device && DEVICE_FUNCTIONS[device.name]) ?? UNASSIGNED;
+      const where = device ? `${device.name}, port ${hex(exit.port)}` : `port ${hex(exit.port)}, where no device is`;
+      if (input) {
+        const value = bus.read(exit.port, exit.size);
+        yield vmmStep(read, `a read of ${where}, answers ${hex(value)}`, cost('deviceModel'));
+        return go(BigInt(value));
+      }
+      bus.write(exit.port, exit.size, exit.value);
+      yield vmmStep(write, `a write of ${hex(exit.value)} to ${where}${device ? '' : ', is swallowed'}`, cost('deviceModel'));
+      if (exitPort?.code !== undefined && exitPort.value !== undefined) {
+        return { kind: 'end', end: { kind: 'exit-port', code: exitPort.code, why: `the guest wrote ${hex(exitPort.value)} to the exit port: exit code ${exitPort.code}`, unmet: [] } };
+      }
+      return go();
+    }
+    case 'KVM_EXIT_MMIO': {
+      const ones = (1n << BigInt(exit.size * 8)) - 1n;
+      yield vmmStep(
+        exit.isWrite ? 'unassigned_mem_write' : 'unassigned_mem_read',
+        exit.isWrite ? `a write of ${hex(exit.value)} to GPA ${hex(exit.gpa)}, where no device is, is swallowed` : `a read of GPA ${hex(exit.gpa)}, where no device is, answers ones`,
+        cost('deviceModel'),
+        { addresses: { gpa: exit.gpa } },
+      );
+      return go(exit.isWrite ? 0n : ones);
+    }
+    case 'KVM_EXIT_HLT': {
+      const vector = stubVector(guest.segmentBase(SEG.CS), guest.rip);
+      if (vector !== undefined) return end('internal-error', noBios(vector, guest));
+      return bit(guest.rflags, RFLAGS.IF)
+        ? end('idle', 'the guest halted with interrupts on, and there is nothing left that could interrupt it')
+        : end('halt', 'the guest halted with interrupts off');
+    }
+    case 'KVM_EXIT_SHUTDOWN':
+      return end('triple-fault', 'triple fault: an exception could not be delivered, and neither could the double fault that followed');
+    case 'KVM_EXIT_IRQ_WINDOW_OPEN':
+      return go();
+    case 'KVM_EXIT_FAIL_ENTRY':
+      return end('entry-failure', `the VM entry failed (hardware reason ${hex(exit.hardwareReason)}): ${exit.why}`, exit.unmet);
+    case 'KVM_EXIT_INTERNAL_ERROR':
+      return end('internal-error', `KVM internal error (${exit.suberror}): ${exit.why}`);
+    default:
+      return assertUnreachable(exit);
+  }
+}
+
+/** `INT 10h with AH = 0Eh`, as BIOS interrupt lists write it. */
+function noBios(vector: number, guest: CpuState): string {
+  const h = (n: number): string => n.toString(16).toUpperCase().padStart(2, '0') + 'h';
+  const ah = Number((guest.get(0) >> 8n) & 0xffn);
+  return `INT ${h(vector)} with AH = ${h(ah)}: there is no BIOS yet to serve it${vector < 0x20 ? ', nor a handler of the guest if this is an exception or a hardware interrupt' : ''}`;
+}
