@@ -7,7 +7,7 @@ import type { RegisterInfo } from './registers';
 import { registerOf } from './registers';
 import type { Bits, Prefixes } from './statement';
 import type { Value } from './value';
-import { isSimple } from './value';
+import { constant, isSimple } from './value';
 
 /** A form and the operands in its order (which may differ from the written one: `xchg`, `test`, `imul r, imm`). */
 export interface Candidate {
@@ -156,6 +156,9 @@ function rewrites(mnemonic: string, operands: readonly Operand[], bits: Bits, sp
     const register = registerOf('st', n);
     return register && span ? [{ kind: 'register', register, size: 0, to: false, decorators: {}, span }] : [];
   };
+  if (operands.length === 0 && (mnemonic === 'aam' || mnemonic === 'aad')) {
+    return [[{ kind: 'immediate', value: constant(10n), size: 0, strict: false, distance: undefined, span }]];
+  }
   const [noOperands] = operands.length === 0 ? [X87_DEFAULTS[mnemonic]] : [];
   if (noOperands && span) return [[...st(noOperands[0]), ...st(noOperands[1])]];
   if (mnemonic.startsWith('f') && operands.length === 1 && a?.kind === 'register' && a.register.class === 'st') {
@@ -253,17 +256,21 @@ const isNopExchange = (c: Candidate, bits: Bits): boolean =>
   bits === 64 && c.form.operandSize === 32 && c.form.operands.some((p) => p.kind === 'fixed') && c.operands.every((o) => o.kind === 'register' && o.register.name === 'eax');
 
 /**
- * Operands that NASM encodes as others of the same effect: `mov rax, 5` through eax, and segment moves at the size of the mode,
- * since those ignore the general register's upper part.
+ * Operands that NASM encodes as others of the same effect: `mov rax, 5` through eax; segment moves, lar, lsl and the like at a size that
+ * needs no prefix, since they ignore the general register's upper part.
  */
 function substitute(mnemonic: string, operands: readonly Operand[], bits: Bits): readonly Operand[] {
   const [a, b] = operands;
+  const general = (r: RegisterInfo): boolean => r.class === 'r16' || r.class === 'r32' || r.class === 'r64';
   const low = (op: Extract<Operand, { kind: 'register' }>, kind: 'r16' | 'r32'): Operand => {
     const register = registerOf(kind, op.register.number);
     return register ? { ...op, register } : op;
   };
   if (SIZE_INDIFFERENT.has(mnemonic)) {
     return operands.map((o) => (o.kind === 'register' && o.register.class === 'r16' && bits !== 16 ? low(o, 'r32') : o));
+  }
+  if ((mnemonic === 'lar' || mnemonic === 'lsl') && a?.kind === 'register' && b?.kind === 'register' && general(a.register) && general(b.register)) {
+    return [a, { ...b, register: registerOf(a.register.class, b.register.number) ?? b.register }];
   }
   if (NARROW_DESTINATION.has(mnemonic) && a?.kind === 'register' && a.register.class === 'r64') return [low(a, 'r32'), ...operands.slice(1)];
   if (mnemonic !== 'mov' || !a || !b || operands.length !== 2) return operands;
@@ -272,7 +279,6 @@ function substitute(mnemonic: string, operands: readonly Operand[], bits: Bits):
     return small ? [low(a, 'r32'), { ...b, size: 0 }] : operands;
   }
   const natural = bits === 16 ? 'r16' : 'r32';
-  const general = (r: RegisterInfo): boolean => r.class === 'r16' || r.class === 'r32' || r.class === 'r64';
   if (a.kind === 'register' && a.register.class === 'segment' && b.kind === 'register' && general(b.register)) return [a, low(b, natural)];
   if (b.kind === 'register' && b.register.class === 'segment' && a.kind === 'register' && a.register.class === 'r64') return [low(a, 'r32'), b];
   return operands;
