@@ -65,6 +65,8 @@ interface HeldFault {
   readonly instructionLength: number;
 }
 
+/** DR6: single step. */
+const DR6_BS = 1n << 14n;
 const BUDGET: CpuStop = { kind: 'budget' };
 const CONTINUES = SLOT.FETCH_CONTINUES * 2;
 const RETIRED = SLOT.RETIRED * 2;
@@ -249,8 +251,7 @@ export class Cpu extends Core {
 
   /** #DB after an instruction that began with RFLAGS.TF set (SDM vol. 3, 17.3.1.4): DR6.BS, and the return address is the next instruction. */
   private singleStepTrap(): CpuStop | undefined {
-    this.state.set(SLOT.DR6, this.state.get(SLOT.DR6) | 0x4000n);
-    this.event = { kind: 'fault', vector: VECTOR.DB };
+    this.event = { kind: 'fault', vector: VECTOR.DB, debug: DR6_BS };
     return this.handleEvent();
   }
 
@@ -331,7 +332,7 @@ export class Cpu extends Core {
     }
   }
   private exceptionExit(e: FaultEvent): VmExit | undefined {
-    return this.intercepts?.exception(this, e.vector, e.errorCode, e.software !== undefined, e.vector === VECTOR.PF ? (e.cr2 ?? 0n) : 0n);
+    return this.intercepts?.exception(this, e.vector, e.errorCode, e.software !== undefined, e.cr2 ?? e.debug ?? 0n);
   }
 
   // ---- VMX operation

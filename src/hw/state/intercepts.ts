@@ -12,6 +12,8 @@ export interface InterceptContext {
  * Methods are asked after the checks that have priority over the VM exit (SDM vol. 3, 25.1.1: #UD, CPL-based #GP before; most others after).
  */
 export interface Intercepts {
+  /** Whether the instruction with this VMX exit reason is #UD in guest mode because the control that enables it is 0 (RDTSCP, INVPCID); asked first of all. */
+  isUndefined(reason: number): boolean;
   /** CPUID HLT INVD INVLPG RDPMC RDTSC RDTSCP PAUSE WBINVD XSETBV MONITOR MWAIT RDRAND RDSEED INVPCID VMCALL VMX instructions, by VMX exit reason. */
   instruction(context: InterceptContext, reason: number, qualification: bigint, info?: number): VmExit | undefined;
   /** MOV to/from CR0 CR3 CR4 CR8, CLTS, LMSW. `value` is what a write would store. `gpr`: source or destination register. */

@@ -136,10 +136,11 @@ describe('debug registers (SDM vol. 3, 17.2)', () => {
     assert.equal(check('long', 'mov rax, dr4', 'ok').m.state.get(0), 0xffff_0ff0n);
     check('long', 'mov rax, dr4', '#UD', slot('CR4', 0x28n));
   });
-  it('DR7.GD makes the access a #DB and clears itself', () => {
+  it('DR7.GD makes the access a #DB, whose delivery sets BD and clears GD', () => {
     const { m } = check('long', 'mov rax, dr0', '#DB', slot('DR7', 0x2400n));
-    assert.equal(m.state.get(SLOT.DR7), 0x400n);
-    assert.notEqual(m.state.get(SLOT.DR6) & 0x2000n, 0n);
+    assert.deepEqual([m.state.get(SLOT.DR7), m.state.get(SLOT.DR6) & 0x2000n], [0x2400n, 0n], 'an intercepted #DB changes neither');
+    m.deliver({ kind: 'fault', vector: 1, debug: 0x2000n });
+    assert.deepEqual([m.state.get(SLOT.DR7), m.state.get(SLOT.DR6) & 0x2000n], [0x400n, 0x2000n]);
   });
 });
 

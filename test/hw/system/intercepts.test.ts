@@ -10,6 +10,7 @@ class Everything implements Intercepts {
     this.asked.push(what);
     return { reason, qualification: 0n };
   }
+  isUndefined: Intercepts['isUndefined'] = () => false;
   instruction: Intercepts['instruction'] = (_c, reason, qualification, info) =>
     this.note(`${vmxExitName(reason)} ${qualification.toString(16)}${info === undefined ? '' : ` info=${info.toString(16)}`}`, reason);
   controlRegister: Intercepts['controlRegister'] = (_c, a) => this.note(`${a.type} cr${a.cr} gpr=${a.gpr} ${a.value.toString(16)}`, 28);

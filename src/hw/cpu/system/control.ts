@@ -115,7 +115,7 @@ function debugSlot(core: Core, n: number): number | undefined {
   return n < 4 ? SLOT.DR0 + n : SLOT.DR6 + (n - 6);
 }
 
-/** MOV between a debug and a general register. DR7.GD makes any such access a #DB with DR6.BD, and clears itself for the handler. */
+/** MOV between a debug and a general register. DR7.GD makes any such access a #DB with DR6.BD; its delivery clears GD. */
 const movDebug = (write: boolean): SystemFunction => (core) => {
   const s = core.state;
   const { number: dr, gpr } = registerPair(core, 'debug', write ? 0 : 1);
@@ -125,9 +125,8 @@ const movDebug = (write: boolean): SystemFunction => (core) => {
   const exit = core.intercepts?.debugRegister(core, { write, dr, gpr });
   if (exit) return core.exit(exit);
   if ((s.get(SLOT.DR7) & DR7_GD) !== 0n) {
-    s.set(SLOT.DR6, s.get(SLOT.DR6) | DR6_BD);
-    s.set(SLOT.DR7, s.get(SLOT.DR7) & ~DR7_GD);
-    return core.raise(VECTOR.DB);
+    core.event = { kind: 'fault', vector: VECTOR.DB, debug: DR6_BD };
+    return SYS_EVENT;
   }
   if (!write) {
     putGpr(s, gpr, controlWidth(core), s.get(slot));
@@ -191,7 +190,7 @@ export const invlpg: SystemFunction = (core) => {
  */
 export const invpcid: SystemFunction = (core) => {
   const s = core.state;
-  if (!core.model.has('INVPCID')) return core.raise(VECTOR.UD);
+  if (!core.model.has('INVPCID') || core.intercepts?.isUndefined(VMX_EXIT.INVPCID)) return core.raise(VECTOR.UD);
   if (!requireCpl0(core)) return SYS_EVENT;
   const o = operand(core, 0);
   invariant(o.kind === 'gpr', 'INVPCID takes its type in a register');

@@ -37,12 +37,13 @@ const bit = (n: number): bigint => 1n << BigInt(n);
 /**
  * Takes an exception or interrupt through the IVT or IDT (SDM vol. 3, chapter 6; vol. 2, INT n): all checks and stack writes first, then the registers.
  * Not ok: the event that came up instead (another exception, to be combined by `combine`; a VM exit; the bus), with registers unchanged but for CR2,
- * which a #PF writes. The return address is RIP, or `core.nextRip` for software events. The caller has asked the exception intercept.
+ * which a #PF writes, and DR6 and DR7, which a #DB does. The return address is RIP, or `core.nextRip` for software events. The caller has asked the exception intercept.
  */
 export function deliver(core: Core, e: Delivery): Delivered {
   const s = core.state;
   core.event = undefined;
   if (e.kind === 'fault' && e.vector === VECTOR.PF && e.cr2 !== undefined) s.set(SLOT.CR2, e.cr2);
+  if (e.kind === 'fault' && e.debug !== undefined) enterDebugHandler(core, e.debug);
   const ok = isReal(s) ? deliverReal(core, e) : deliverProtected(core, e);
   if (!ok) {
     const event: CpuEvent | undefined = core.event;
@@ -54,6 +55,15 @@ export function deliver(core: Core, e: Delivery): Delivered {
   const blocking = s.get32(SLOT.INTERRUPTIBILITY) & ~(SHADOW.STI | SHADOW.MOV_SS);
   s.set32(SLOT.INTERRUPTIBILITY, e.kind === 'interrupt' && e.source === 'nmi' ? blocking | SHADOW.NMI : blocking);
   return { ok: true };
+}
+
+const DR6_BD = 1n << 13n;
+const DR7_GD = 1n << 13n;
+/** DR6 says why; general detect ends, so that the handler can use the debug registers (SDM vol. 3, 17.2.3 and 17.2.4). */
+function enterDebugHandler(core: Core, why: bigint): void {
+  const s = core.state;
+  s.set(SLOT.DR6, s.get(SLOT.DR6) | why);
+  if ((why & DR6_BD) !== 0n) s.set(SLOT.DR7, s.get(SLOT.DR7) & ~DR7_GD);
 }
 
 const returnAddress = (core: Core, e: Delivery): bigint => (e.kind === 'fault' && e.software !== undefined ? core.nextRip : core.state.rip);

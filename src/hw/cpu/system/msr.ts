@@ -161,7 +161,7 @@ export const wrmsr: SystemFunction = (core) => {
 
 /** RDTSC and RDTSCP: with CR4.TSD only CPL 0 may (#GP(0)). */
 const timestamp = (reason: number, aux: boolean): SystemFunction => (core) => {
-  if (aux && !core.model.has('RDTSCP')) return core.raise(VECTOR.UD);
+  if (aux && (!core.model.has('RDTSCP') || core.intercepts?.isUndefined(reason))) return core.raise(VECTOR.UD);
   if (cr4Bit(core.state, CR4.TSD) && core.state.cpl !== 0) return core.raise(VECTOR.GP, 0);
   const exit = core.intercepts?.instruction(core, reason, 0n);
   if (exit) return core.exit(exit);
