@@ -1,3 +1,5 @@
+import type { Assembled } from '../asm/index';
+
 /** What the command line needs of the system it runs on; src/main/cli.ts supplies it. */
 export interface CliHost {
   /** The bytes of a file, or in words why there are none. */
@@ -6,6 +8,8 @@ export interface CliHost {
   writeFile(path: string, content: Uint8Array | string): string | undefined;
   /** The path that `name` means when the file `from` names it. */
   resolve(name: string, from: string): string;
+  /** An installed nasm for `file`; absent where processes cannot be run. */
+  nasm?(file: string): (source: string, origin: bigint) => Assembled;
   stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
   /** Returns after a turn of the event loop, so that Ctrl-C is heard between slices of a long run. */

@@ -4,6 +4,10 @@ import { asmCommand } from './asm';
 import { COMMANDS, findCommand } from './commands';
 import { cliError, formatAll } from './diagnostics';
 import { commandHelp, generalHelp } from './help';
+import { runCommand } from './run';
+import { tablesCommand } from './tables';
+import { traceCommand } from './trace';
+import { translateCommand } from './translate';
 import type { CliHost } from './host';
 import { EXIT } from './host';
 import { didYouMean } from '../session/nearest';
@@ -41,6 +45,14 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
     switch (command.name) {
       case 'asm':
         return asmCommand(args.value, host);
+      case 'run':
+        return await runCommand(args.value, host);
+      case 'translate':
+        return await translateCommand(args.value, host);
+      case 'tables':
+        return await tablesCommand(args.value, host);
+      case 'trace':
+        return await traceCommand(args.value, host);
       default:
         host.stderr(formatAll([cliError('notBuiltYet', `\`${command.name}\` is not built yet`)]));
         return EXIT.badInput;

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { runCli } from '../cli/index';
 import type { CliHost } from '../cli/host';
+import { nasmFor } from './nasm';
 import { version } from '../../package.json';
 
 const why = (e: unknown): string => {
@@ -56,6 +57,7 @@ const host: CliHost = {
       return why(e);
     }
   },
+  nasm: (file) => nasmFor(resolve(file)),
   resolve: (name, from) => resolve(dirname(from), name),
   stdout: (text) => put(1, text),
   stderr: (text) => put(2, text),

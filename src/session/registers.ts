@@ -1,6 +1,5 @@
 import type { CpuState } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
-import { FIELD } from '../isa/vmcs-fields';
 import { RFLAGS, IOPL_SHIFT } from '../isa/flags';
 import type { FlagName } from '../isa/flags';
 import { GPR64, SEGMENTS, gprPart } from '../isa/registers';
@@ -66,8 +65,6 @@ export const isRegisterName = (written: string): boolean => {
   return gprPart(name) !== undefined || ['eip', 'ip', 'eflags', 'flags'].includes(name) || REGISTER_NAMES.some((n) => n.toLowerCase() === name);
 };
 
-const RSP = 4;
-
 /**
  * Stores into a register of the guest, wherever it lies: in the CPU, or in the VMCS and KVM's register area while an exit is handled. Control registers other than
  * CR2 and CR3, and segments, are not for a debugger to write one at a time: their consistency is checked by the instructions that load them.
@@ -75,64 +72,43 @@ const RSP = 4;
  */
 export function writeRegister(g: GuestView, written: string, value: bigint): string | undefined {
   const name = written.toLowerCase();
+  const s = g.state;
   const part = gprPart(name);
+  const flag = written.toUpperCase();
   if (part) {
-    const whole = 64;
-    const old = g.state.get(part.index);
     const mask = ((1n << BigInt(part.width)) - 1n) << BigInt(part.shift);
     // a 32-bit write clears the upper half, as the instructions do
-    const merged = part.width === 32 ? BigInt.asUintN(32, value) : (old & ~mask) | ((value << BigInt(part.shift)) & mask);
-    writeGpr(g, part.index, BigInt.asUintN(whole, merged));
-    return undefined;
-  }
-  const flag = written.toUpperCase();
-  if (isFlag(flag)) {
+    s.set(part.index, part.width === 32 ? BigInt.asUintN(32, value) : (s.get(part.index) & ~mask) | ((value << BigInt(part.shift)) & mask));
+  } else if (isFlag(flag)) {
     const at = 1n << BigInt(RFLAGS[flag]);
-    setField(g, FIELD.GUEST_RFLAGS, value === 0n ? g.state.rflags & ~at : g.state.rflags | at, (s, v) => (s.rflags = v));
-    return undefined;
+    s.rflags = value === 0n ? s.rflags & ~at : s.rflags | at;
+  } else {
+    switch (name) {
+      case 'rip':
+      case 'eip':
+      case 'ip':
+        s.rip = value;
+        break;
+      case 'rflags':
+      case 'eflags':
+      case 'flags':
+        s.rflags = value;
+        break;
+      case 'cr2':
+        s.set(SLOT.CR2, value);
+        break;
+      case 'cr3':
+        s.set(SLOT.CR3, value);
+        // as after KVM_SET_SREGS: what was cached for the old tables goes
+        if (g.inGuest) g.cpu.mmu.cr3Loaded(g.cpu, false);
+        else g.vcpu.context.flushGuest = true;
+        break;
+      default:
+        return readRegister(s, written) === undefined ? `there is no register \`${written}\`` : `\`${written}\` cannot be set from here; let the guest load it`;
+    }
   }
-  switch (name) {
-    case 'rip':
-    case 'eip':
-    case 'ip':
-      setField(g, FIELD.GUEST_RIP, value, (s, v) => {
-        s.rip = v;
-        s.set32(SLOT.FETCH_CONTINUES, 0);
-      });
-      return undefined;
-    case 'rflags':
-    case 'eflags':
-    case 'flags':
-      setField(g, FIELD.GUEST_RFLAGS, value | 2n, (s, v) => (s.rflags = v));
-      return undefined;
-    case 'cr2':
-      (g.inGuest ? g.cpu.state : g.saved).set(SLOT.CR2, value);
-      g.refresh();
-      return undefined;
-    case 'cr3':
-      setField(g, FIELD.GUEST_CR3, value, (s, v) => {
-        s.set(SLOT.CR3, v);
-        g.cpu.mmu.cr3Loaded(g.cpu, false);
-      });
-      return undefined;
-  }
-  return readRegister(g.state, written) === undefined ? `there is no register \`${written}\`` : `\`${written}\` cannot be set from here; let the guest load it`;
-}
-
-function writeGpr(g: GuestView, index: number, value: bigint): void {
-  if (g.inGuest) g.cpu.state.set(index, value);
-  else {
-    g.saved.set(index, value);
-    if (index === RSP) g.cpu.vmx.current?.write(FIELD.GUEST_RSP, value);
-  }
-  g.refresh();
-}
-
-/** Writes a register that VM entries and exits carry: in the CPU, or its VMCS field. */
-function setField(g: GuestView, encoding: number, value: bigint, write: (s: CpuState, v: bigint) => void): void {
-  if (g.inGuest) write(g.cpu.state, value);
-  else g.cpu.vmx.current?.write(encoding, value);
-  g.refresh();
+  g.commit();
+  return undefined;
 }
 
 /** The index of a segment register by its name. */

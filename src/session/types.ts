@@ -149,7 +149,7 @@ export type RunResult =
   | { readonly kind: 'stopped'; readonly stop: StopInfo }
   | { readonly kind: 'ended'; readonly end: EndInfo };
 
-/** Texts that come out while the guest runs. */
+/** Texts that come out while the guest runs. What a device put out is bytes: each character stands for one. */
 export interface Output {
   readonly channel: 'serial' | 'debugcon' | 'log';
   readonly text: string;

@@ -1,0 +1,32 @@
+import { hex } from '../base/hex';
+import { encode } from '../wire/encode';
+import type { TableListing } from '../session/table-listing';
+import type { ParsedArguments } from './arguments';
+import { cliError, formatAll } from './diagnostics';
+import { openGuest, runToPlace } from './guest';
+import type { CliHost } from './host';
+import { EXIT } from './host';
+
+/** `pagewalk tables GUEST --of …`: the present entries of a set of tables at a moment of the run, in the order of the addresses that they map. */
+export async function tablesCommand(args: ParsedArguments, host: CliHost): Promise<number> {
+  const refuse = (list: Parameters<typeof formatAll>[0]): number => {
+    host.stderr(formatAll(list));
+    return EXIT.badInput;
+  };
+  const of = args.own.get('of');
+  if (of === undefined) return refuse([cliError('missingOption', '`tables` needs `--of guest`, `--of ept` or `--of host`')]);
+  if (of !== 'guest' && of !== 'ept' && of !== 'host') return refuse([cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, ept and host`)]);
+  const opened = openGuest(args, host);
+  if (!opened.ok) return refuse(opened.error);
+  const there = await runToPlace(opened.value, args.own.get('at'), host);
+  if (!there.ok) return refuse(there.error);
+  const entries = opened.value.tables(of);
+  if (args.own.has('json')) host.stdout(JSON.stringify({ of, entries: encode(entries) }, undefined, 2) + '\n');
+  else host.stdout(entries.map(line).join('') || 'no present entry: paging is off\n');
+  return EXIT.ok;
+}
+
+function line(e: TableListing): string {
+  const indent = '  '.repeat(Math.max(0, 4 - e.level));
+  return `${indent}${e.name} [${e.index}] ${hex(e.from)}–${hex(e.to)} = ${hex(e.entry)} ${e.flags.join(' ')} → ${hex(e.target)}\n`;
+}

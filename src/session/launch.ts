@@ -1,0 +1,63 @@
+import type { Diagnostic } from '../base/diagnostic';
+import type { Result } from '../base/result';
+import { Machine, type MachineSinks } from '../vmm/machine';
+import { elfImage, flatImage, type GuestImage } from '../vmm/loader/image';
+import { DEFAULT_OPTIONS, DEVICES, type MachineOptions } from '../vmm/options';
+import { err, ok } from '../base/result';
+import type { Answer } from './api';
+import type { Program } from './program';
+import type { Settings } from './options';
+
+const MIB = 1n << 20n;
+/** Page tables, VMCSs and the rest of what the host needs beside guest RAM. */
+const HOST_OVERHEAD = 64n * MIB;
+const MAX_HOST_MEMORY = 3n << 30n;
+
+/** Host memory where nobody says how much: room for all of guest RAM, as far as the model's limit goes. Only what is touched is used. */
+function hostMemory(s: Settings): number {
+  const ram = s.slots.length > 0 ? s.slots.reduce((n, slot) => n + slot.size, 0n) : s.memory;
+  const wanted = ((ram + HOST_OVERHEAD + 2n * MIB - 1n) / (2n * MIB)) * 2n * MIB;
+  const least = BigInt(DEFAULT_OPTIONS.hostMemory) / 4n;
+  const size = s.hostMemory ?? (wanted > MAX_HOST_MEMORY ? MAX_HOST_MEMORY : wanted < least ? least : wanted);
+  return Number(size);
+}
+
+/** A machine with the program loaded, before its first instruction; what is wrong is told in the words of the options. */
+export function createMachine(program: Program, sinks: MachineSinks): Answer<Machine> {
+  const { settings: s, directives } = program;
+  const options: MachineOptions = {
+    ...DEFAULT_OPTIONS,
+    mmu: 'ept',
+    memory: s.memory,
+    slots: s.slots.map((slot) => ({ gpa: slot.gpa, size: slot.size, readonly: slot.readOnly })),
+    hostMemory: hostMemory(s),
+    hostBase: s.hostBase,
+    hvaBase: s.hvaBase,
+    hostPages: s.hostPages,
+    eptAd: s.eptAd,
+    vpid: s.vpid,
+    tlb: s.tlb ?? DEFAULT_OPTIONS.tlb,
+    walkCaches: s.walkCaches,
+    placements: directives.places.map(({ hva, hpa }) => ({ hva, hpa })),
+    maxInstructions: s.maxInstructions,
+    devices: DEVICES,
+  };
+  const image = imageOf(program);
+  const machine = image.ok ? Machine.create(options, image.value, sinks) : image;
+  return machine.ok ? ok(machine.value) : err(machine.error.map((d) => located(d, program)));
+}
+
+/** The image with the zero bytes that it expects behind it: these must fit too. */
+function imageOf({ image, origin, entry, start, file, bss }: Program): Result<GuestImage, readonly Diagnostic[]> {
+  if (start === 'elf') return elfImage(image, file);
+  const flat = flatImage(image, start, { file, origin, entry });
+  if (!flat.ok || bss === 0) return flat;
+  const segments = flat.value.segments.map((s) => ({ ...s, memorySize: s.memorySize + BigInt(bss) }));
+  return ok({ ...flat.value, segments });
+}
+
+/** The machine knows nothing of files: an error about a placement gets the place of its directive. */
+function located(d: Diagnostic, program: Program): Diagnostic {
+  const place = d.file === 'machine' && d.code === 'PW403' ? program.directives.places[0]?.span : undefined;
+  return place ? { ...d, file: place.file, span: place } : { ...d, file: d.file === 'machine' ? program.file : d.file };
+}

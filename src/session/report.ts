@@ -1,0 +1,45 @@
+import type { Machine, References } from '../vmm/machine';
+import type { EndInfo } from './types';
+import type { GuestView } from './guest-view';
+import type { Program } from './program';
+import { readRegister } from './registers';
+import { GPR64 } from '../isa/registers';
+
+/** The report of a run, as cli.md lays it out, with bigints where that has hex strings. */
+export interface RunReport {
+  readonly guest: string;
+  readonly mmu: string;
+  readonly stop: EndInfo;
+  readonly instructions: number;
+  /** From the cost model. */
+  readonly cycles: number;
+  readonly registers: Readonly<Record<string, bigint>>;
+  /** Exits by name, those that happened. */
+  readonly exits: Readonly<Record<string, number>>;
+  readonly stats: Readonly<Record<string, number>>;
+  /** Table entries loaded: by completed hardware walks of the guest's tables and of EPT, of shadow tables, and of the host's by software. */
+  readonly references: References;
+  readonly tlb: { readonly hits: number; readonly misses: number };
+  readonly serial: string;
+  readonly debugcon: string;
+}
+
+const REGISTERS = [...GPR64, 'rip', 'rflags', 'cr0', 'cr2', 'cr3', 'cr4', 'efer'] as const;
+
+/** @param outputs everything that the guest has written so far */
+export function runReport(program: Program, machine: Machine, g: GuestView, end: EndInfo, outputs: { readonly serial: string; readonly debugcon: string }): RunReport {
+  const { tlb } = machine.cpu;
+  return {
+    guest: program.file,
+    mmu: program.settings.mmu,
+    stop: end,
+    instructions: g.retired,
+    cycles: machine.cycles,
+    registers: Object.fromEntries(REGISTERS.map((name) => [name, BigInt(readRegister(g.state, name) ?? 0n)])),
+    exits: Object.fromEntries(machine.exits.byReason),
+    stats: { ...machine.vcpu.context.stats.all(), ...machine.vm.stats.all() },
+    references: machine.references,
+    tlb: { hits: tlb.hits, misses: tlb.misses },
+    ...outputs,
+  };
+}

@@ -1,0 +1,337 @@
+/**
+ * Continuing and stepping: carries out an intention a budget at a time, asks the breakpoints at each event, and says why it stopped.
+ * What is observed never changes what the guest does: addresses are watched by the CPU's own comparison, exits and faults by being asked on their way.
+ */
+import { hex } from '../base/hex';
+import { SEG } from '../hw/state/layout';
+import type { FaultEvent } from '../hw/state/event';
+import { PF_ERROR, VECTOR, pfErrorNames } from '../isa/exceptions';
+import type { ExprValue } from '../expr/index';
+import { disassemble } from '../asm/index';
+import type { ExitRecord } from '../vmm/exit-log';
+import type { Machine } from '../vmm/machine';
+import type { MachineEnd, MachineStop } from '../vmm/machine-stop';
+import type { Breakpoint, Breakpoints } from './breakpoints';
+import { exitFacts, exitTitle, readExit } from './exits';
+import type { GuestView } from './guest-view';
+import { Activity } from './hypervisor';
+import type { MemoryAccess } from './memory';
+import type { Names } from './names';
+import type { Granularity } from './api';
+import type { EndInfo, ExitView, RunResult, StopInfo, StopKind } from './types';
+import { endOf, stopOfEnd } from './ends';
+
+type Goal =
+  | { readonly kind: 'continue' }
+  | { readonly kind: 'step'; readonly into: boolean; readonly unit: Granularity; readonly start: Place }
+  | { readonly kind: 'out'; readonly rsp: bigint; readonly start: Place }
+  /** Within an exit: until a Step of at most this depth; `depth` −1: back to the guest. */
+  | { readonly kind: 'exit'; readonly depth: number };
+
+interface Place {
+  readonly linear: bigint;
+  readonly instructions: number;
+  /** `file:line`, or undefined outside the source. */
+  readonly line: string | undefined;
+}
+
+/** A call stepped over: reached when the CPU is back at `address` with the stack unwound to `rsp` or above. */
+interface CallReturn {
+  readonly address: bigint;
+  readonly rsp: bigint;
+}
+
+const RSP = 4;
+/** Steps of one slice between two looks at whether a pause was asked for. */
+const MAX_STEPS_PER_RUN = 20_000;
+
+export class RunControl {
+  activity: Activity | undefined;
+  stopped: StopInfo | undefined;
+  ended: EndInfo | undefined;
+  private goal: Goal = { kind: 'continue' };
+  private callReturn: CallReturn | undefined;
+  private pausing = false;
+  /** What an observer decided while the machine was running, to be reported when it comes back. */
+  private found: StopInfo | undefined;
+  private exits = 0;
+
+  constructor(
+    private readonly machine: Machine,
+    private readonly guest: GuestView,
+    private readonly memory: MemoryAccess,
+    private readonly names: Names,
+    private readonly breakpoints: Breakpoints,
+  ) {
+    machine.pauseAtExits = (exit) => this.atExit(exit);
+    guest.cpu.faultObserver = (event) => this.atFault(event);
+    this.stopped = plain('entry', 'entry', `Before the guest's first instruction, at ${this.describe(guest.linearRip)}.`);
+  }
+
+  // ---- intentions
+
+  continue_(): void {
+    this.begin({ kind: 'continue' });
+  }
+  step(into: boolean, unit: Granularity): void {
+    if (this.activity) this.begin({ kind: 'exit', depth: into ? Number.MAX_SAFE_INTEGER : this.activity.depth });
+    else this.begin({ kind: 'step', into, unit, start: this.place() });
+  }
+  stepOut(): void {
+    this.begin(this.activity ? { kind: 'exit', depth: -1 } : { kind: 'out', rsp: this.guest.state.get(RSP), start: this.place() });
+  }
+  pause(): void {
+    this.pausing = true;
+  }
+
+  private begin(goal: Goal): void {
+    this.goal = goal;
+    this.callReturn = undefined;
+    this.pausing = false;
+    this.found = undefined;
+    if (this.stopped?.final) this.ended ??= this.pendingEnd;
+    this.stopped = undefined;
+    // while an exit is handled the CPU remembers by itself where the guest stood
+    if (this.guest.inGuest) this.guest.cpu.passBreakpoint();
+  }
+  private pendingEnd: EndInfo | undefined;
+
+  /** How things stand, as a report of a run that has not ended tells it. */
+  presentEnd(): EndInfo {
+    return this.pendingEnd ?? { kind: 'limit', code: 6, rip: this.guest.state.rip, why: 'the run has not ended' };
+  }
+
+  // ---- running
+
+  run(budget: number): RunResult {
+    if (this.ended) return { kind: 'ended', end: this.ended };
+    if (this.stopped) return { kind: 'stopped', stop: this.stopped };
+    let left = Math.max(1, budget);
+    for (let turns = 0; left > 0 && turns < MAX_STEPS_PER_RUN; turns++) {
+      if (this.pausing) return this.pauseNow();
+      const before = this.guest.vcpu.instructions;
+      const result = this.activity ? this.insideExit() : this.insideGuest(left);
+      if (result) return result;
+      left -= Math.max(1, Number(this.guest.vcpu.instructions - before));
+    }
+    return { kind: 'running' };
+  }
+
+  private insideGuest(left: number): RunResult | undefined {
+    const { goal } = this;
+    if (this.callReturn === undefined) this.noteInstruction();
+    const cruising = goal.kind === 'continue' || this.callReturn !== undefined;
+    this.watch();
+    const stop = this.machine.run(cruising ? left : 1);
+    this.guest.refresh();
+    const reported = this.handle(stop);
+    if (reported) return reported;
+    if (goal.kind === 'continue' || this.callReturn !== undefined || this.activity) return undefined;
+    return (goal.kind === 'step' || goal.kind === 'out') && this.reached(goal) ? this.stop(plain('step', 'step', '')) : undefined;
+  }
+
+  /** What the machine came back with, where that ends the run or begins an activity. */
+  private handle(stop: MachineStop): RunResult | undefined {
+    switch (stop.kind) {
+      case 'budget':
+        return undefined;
+      case 'breakpoint':
+        return this.atBreakpoint(stop.linear);
+      case 'exit-pending':
+        return this.atPendingExit();
+      case 'fault':
+        return this.found ? this.stop(this.found) : undefined;
+      case 'end':
+        return this.end(stop.end);
+    }
+  }
+
+  private end(machineEnd: MachineEnd): RunResult {
+    this.activity = undefined;
+    const end = endOf(machineEnd);
+    const explained = stopOfEnd(end);
+    if (explained === undefined) {
+      this.ended = end;
+      return { kind: 'ended', end };
+    }
+    this.pendingEnd = end;
+    return this.stop(explained);
+  }
+
+  private stop(stop: StopInfo): RunResult {
+    this.stopped = stop;
+    this.found = undefined;
+    this.callReturn = undefined;
+    this.pausing = false;
+    return { kind: 'stopped', stop };
+  }
+
+  private pauseNow(): RunResult {
+    this.guest.refresh();
+    return this.stop(plain('pause', 'paused', `Paused at ${this.describe(this.guest.linearRip)}.`));
+  }
+
+  /** Where the CPU compares addresses: at the breakpoints, and where a call that is stepped over returns to. */
+  private watch(): void {
+    const { breakpoints } = this.guest.cpu;
+    breakpoints.clear();
+    for (const a of this.breakpoints.addresses()) breakpoints.add(a);
+    if (this.callReturn) breakpoints.add(this.callReturn.address);
+  }
+
+  private atBreakpoint(linear: bigint): RunResult | undefined {
+    const hit = this.hits(this.breakpoints.at(linear));
+    if (this.callReturn?.address === linear && this.guest.state.get(RSP) >= this.callReturn.rsp) {
+      this.callReturn = undefined;
+      const goal = this.goal;
+      if (hit.length === 0 && (goal.kind === 'step' || goal.kind === 'out') && this.reached(goal)) return this.stop(plain('step', 'step', ''));
+    }
+    if (hit.length === 0) return undefined;
+    const origins = hit.map((b) => (b.trigger.kind === 'address' ? b.trigger.origin : 'source'));
+    const kind: StopKind = origins.includes('source') ? 'breakpoint' : origins.includes('instruction') ? 'instruction-breakpoint' : 'function-breakpoint';
+    return this.stop({ ...plain(kind, 'breakpoint', `Before the instruction at ${this.describe(linear)}.`), breakpoints: hit.map((b) => b.view.id) });
+  }
+
+  private hits(candidates: readonly Breakpoint[], facts?: ReadonlyMap<string, ExprValue>): readonly Breakpoint[] {
+    const env = this.names.env(facts);
+    return candidates.filter((b) => this.breakpoints.hit(b, env));
+  }
+
+  // ---- exits
+
+  /** Asked at each exit before it is handled: whether to stop the machine there. */
+  private atExit(record: ExitRecord): boolean {
+    this.exits = record.number + 1;
+    const { goal } = this;
+    const vmcs = this.guest.cpu.vmx.current;
+    if (!vmcs) return false;
+    const candidates = this.breakpoints.onExit(record.reason);
+    const stepping = goal.kind === 'step' || goal.kind === 'out' ? this.callReturn === undefined : false;
+    if (candidates.length === 0) return stepping;
+    this.guest.refresh();
+    const hit = this.hits(candidates, exitFacts(this.guest, vmcs, this.exits));
+    if (hit.length > 0) {
+      const exit = readExit(this.guest, vmcs, this.exits);
+      const filters = hit.map((b) => (b.trigger.kind === 'exit' ? b.trigger.filter : undefined));
+      const kind: StopKind = filters.includes('ept-violation') ? 'ept-violation' : filters.includes('vm-exit') ? 'vm-exit' : 'function-breakpoint';
+      this.found = { kind, title: `VM exit ${exitTitle(exit)}`, why: exit.why, breakpoints: hit.map((b) => b.view.id), final: false, exit };
+    }
+    return stepping || hit.length > 0;
+  }
+
+  private atPendingExit(): RunResult | undefined {
+    const exit = this.presentExit();
+    if (exit) this.activity = new Activity(exit, exitTitle(exit));
+    if (this.found) return this.stop(this.found);
+    const { goal } = this;
+    if (goal.kind === 'step' && goal.into && exit) {
+      return this.stop({ kind: 'step', title: `VM exit ${exitTitle(exit)}`, why: exit.why, breakpoints: [], final: false, exit });
+    }
+    // stepped over: the exit is part of the instruction
+    this.drain();
+    return undefined;
+  }
+
+  private presentExit(): ExitView | undefined {
+    const vmcs = this.guest.cpu.vmx.current;
+    return vmcs && readExit(this.guest, vmcs, this.exits);
+  }
+
+  /** One Step of the exit in progress, or back in the guest. */
+  private insideExit(): RunResult | undefined {
+    const { activity, goal } = this;
+    if (!activity) return undefined;
+    if (goal.kind !== 'exit') {
+      // continuing: the machine itself finishes what is in progress
+      this.activity = undefined;
+      return undefined;
+    }
+    const step = this.machine.stepActivity();
+    this.guest.refresh();
+    if (step === undefined) {
+      this.activity = undefined;
+      const over = this.machine.ended;
+      if (over) return this.end(over);
+      return this.stop(plain('step', 'back in the guest', `The exit is handled; the guest goes on at ${this.describe(this.guest.linearRip)}.`));
+    }
+    activity.add(step);
+    if (activity.depth > goal.depth) return undefined;
+    return this.stop({ ...plain('step', `${step.actor}: ${step.fn}`, step.what), exit: activity.exit });
+  }
+
+  private drain(): void {
+    while (this.machine.stepActivity() !== undefined) continue;
+    this.activity = undefined;
+    this.guest.refresh();
+  }
+
+  // ---- faults
+
+  private atFault(event: FaultEvent): boolean {
+    if (event.vector !== VECTOR.PF) return false;
+    const candidates = this.breakpoints.onFault();
+    if (candidates.length === 0) return false;
+    this.guest.refresh();
+    const code = event.errorCode ?? 0;
+    const has = (n: number): boolean => ((code >> n) & 1) === 1;
+    const facts = new Map<string, ExprValue>([
+      ['address', event.cr2 ?? 0n], ['error_code', BigInt(code)], ['present', has(PF_ERROR.P)], ['write', has(PF_ERROR.W)], ['user', has(PF_ERROR.U)],
+      ['fetch', has(PF_ERROR.I)], ['reserved', has(PF_ERROR.RSVD)], ['read', !has(PF_ERROR.W) && !has(PF_ERROR.I)], ['vector', BigInt(event.vector)], ['instructions', BigInt(this.guest.retired)],
+    ]);
+    const hit = this.hits(candidates, facts);
+    if (hit.length === 0) return false;
+    const what = has(PF_ERROR.I) ? 'an instruction fetch' : has(PF_ERROR.W) ? 'a write' : 'a read';
+    const why = has(PF_ERROR.RSVD) ? 'an entry has a reserved bit set' : has(PF_ERROR.P) ? 'the page is present, but its rights do not allow that' : 'an entry is not present';
+    this.found = {
+      kind: 'guest-pf',
+      title: `#PF at ${hex(event.cr2 ?? 0n)}, ${what}`,
+      why: `The guest's own page fault: ${what} of ${hex(event.cr2 ?? 0n)} from CPL ${has(PF_ERROR.U) ? 3 : 'below 3'}; ${why}. Error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}). It is about to be delivered through the guest's IDT, without a VM exit.`,
+      breakpoints: hit.map((b) => b.view.id),
+      final: false,
+    };
+    return true;
+  }
+
+  // ---- stepping in the guest
+
+  private place(): Place {
+    const linear = this.guest.linearRip;
+    const at = this.names.symbols.lineAt(linear);
+    return { linear, instructions: this.guest.retired, line: at && `${at.file}:${at.line}` };
+  }
+
+  /** Whether the guest now stands where the step ends. */
+  private reached(goal: Extract<Goal, { kind: 'step' | 'out' }>): boolean {
+    const now = this.place();
+    if (goal.kind === 'out') return this.returned && this.guest.state.get(RSP) > goal.rsp;
+    const moved = now.linear !== goal.start.linear || now.instructions !== goal.start.instructions;
+    if (!moved) return goal.into && goal.unit === 'instruction';
+    if (goal.unit === 'instruction' || goal.start.line === undefined) return true;
+    // another line, or the same one anew: a jump back to its first instruction
+    const at = this.names.symbols.lineAt(now.linear);
+    return now.line !== goal.start.line || at?.address === now.linear;
+  }
+  /** The instruction just executed was a RET or IRET. */
+  private returned = false;
+
+  /** Looks at the next instruction of a step over or out: a call is run to its return, and a return is remembered. */
+  private noteInstruction(): void {
+    const { goal } = this;
+    if (goal.kind !== 'out' && !(goal.kind === 'step' && !goal.into)) return;
+    const linear = this.guest.linearRip;
+    const { bytes } = this.memory.read({ space: 'gva', value: linear }, 15);
+    const [insn] = disassemble(bytes, this.guest.state.rip, this.guest.bits, 1);
+    const text = insn?.valid ? insn.text : '';
+    this.returned = /^(o16 |o32 |o64 |repn?e? )?(ret|iret)/.test(text);
+    if (insn && /^(call|int\b|int3|into|syscall|sysenter)/.test(text)) {
+      this.callReturn = { address: this.guest.linear(SEG.CS, this.guest.state.rip + BigInt(insn.length)), rsp: this.guest.state.get(RSP) };
+    }
+  }
+
+  private describe(linear: bigint): string {
+    const symbol = this.names.symbols.symbolOf(linear);
+    return symbol === undefined ? hex(linear) : `${hex(linear)} (${symbol})`;
+  }
+}
+
+const plain = (kind: StopKind, title: string, why: string): StopInfo => ({ kind, title, why, breakpoints: [], final: false });

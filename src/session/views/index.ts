@@ -1,0 +1,107 @@
+import { err, ok } from '../../base/result';
+import type { Machine } from '../../vmm/machine';
+import type { Answer } from '../api';
+import { sessionError } from '../diagnostics';
+import type { GuestView } from '../guest-view';
+import type { Names } from '../names';
+import { didYouMean } from '../nearest';
+import type { ViewNode, ViewPage } from '../types';
+import { VIEW_ROOTS } from '../types';
+import { FORMATS } from '../../hw/paging/controls';
+import { memslotsView, tlbView } from './memory';
+import { devicesView, exitsView, statisticsOf, statsView } from './machine';
+import { controlView, flagsView, registersView, segmentsView } from './registers';
+import { guestRoot, guestTablesView, hostTablesView, readGuestTable, vmaRows } from './tables';
+import type { ViewRequest } from './view';
+import { vmcsView } from './vmcs';
+
+/** Most rows that one request gets. */
+const MAX_ROWS = 4096;
+
+/** Everything that can be looked at, by path. */
+export class Views {
+  constructor(
+    private readonly machine: Machine,
+    private readonly guest: GuestView,
+    private readonly names: Names,
+  ) {}
+
+  page(path: string, start: number, count: number): Answer<ViewPage> {
+    const [root = '', ...below] = path.split('/');
+    const request: ViewRequest = { path: below, start: Math.max(0, start), count: Math.min(Math.max(0, count), MAX_ROWS) };
+    const found = this.find(root, request);
+    if (found) return ok(found);
+    const known = VIEW_ROOTS.map((r) => r.path);
+    const hint = known.some((k) => k === root) ? '; it was there at an earlier stop' : didYouMean(root, known) || `; there are ${known.join(', ')}`;
+    return err([sessionError('unknownView', `there is nothing called \`${path}\` now${hint}`, path)]);
+  }
+
+  /** The row of a path, as its parent shows it. */
+  node(path: string): ViewNode | undefined {
+    const parent = path.slice(0, path.lastIndexOf('/'));
+    const [root = '', ...below] = parent.split('/');
+    return this.find(root, { path: below, start: 0, count: Number.MAX_SAFE_INTEGER })?.nodes.find((n) => n.path === path);
+  }
+
+  /** Where the guest table entry of a row lies. */
+  guestEntryAddress(path: string): { readonly gpa: bigint; readonly bytes: number } | undefined {
+    const [root, ...indices] = path.split('/');
+    const { format } = this.guest.controls;
+    let table = root === 'guest' && format !== 'none' ? guestRoot(this.guest) : undefined;
+    for (const [depth, index] of indices.entries()) {
+      const entry = table && readGuestTable(this.guest, this.guest.physical, table).find((e) => String(e.index) === index);
+      if (!entry || format === 'none') return undefined;
+      if (depth === indices.length - 1) return { gpa: entry.entryAddress, bytes: FORMATS[format].entryBytes };
+      table = { level: entry.level - 1, table: entry.target, start: entry.start };
+    }
+    return undefined;
+  }
+
+  statistics(): readonly (readonly [string, number])[] {
+    return statisticsOf(this.machine);
+  }
+
+  private find(root: string, request: ViewRequest): ViewPage | undefined {
+    const { guest, machine, names } = this;
+    switch (root) {
+      case 'registers':
+        return registersView(guest, names, request);
+      case 'flags':
+        return flagsView(guest, request);
+      case 'segments':
+        return segmentsView(guest, request);
+      case 'control':
+        return controlView(guest, request);
+      case 'guest':
+        return guestTablesView(guest, request);
+      case 'ept':
+        return hostTablesView('ept', machine.vm.mmu.rootTable(), (t) => machine.vm.mmu.readTable(t), request);
+      case 'host':
+        return this.hostView(request);
+      case 'vmcs':
+        return vmcsView(guest, request);
+      case 'memslots':
+        return memslotsView(machine.vm, request);
+      case 'tlb':
+        return tlbView(guest, request);
+      case 'devices':
+        return devicesView(machine, request);
+      case 'stats':
+        return statsView(machine, request);
+      case 'exits':
+        return exitsView(machine, request);
+      default:
+        return undefined;
+    }
+  }
+
+  /** The VMM's VMAs, and below them its page tables. */
+  private hostView(request: ViewRequest): ViewPage | undefined {
+    const { host } = this.machine;
+    const vmas = request.path.length === 0 ? vmaRows(host) : [];
+    const tables = hostTablesView('host', host.rootTable(), (t) => host.readTable(t), { ...request, start: Math.max(0, request.start - vmas.length) });
+    if (!tables || request.path.length > 0) return tables;
+    const rows = vmas.slice(request.start, request.start + request.count);
+    return { nodes: [...rows, ...tables.nodes].slice(0, request.count), total: vmas.length + tables.total };
+  }
+}

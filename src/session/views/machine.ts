@@ -1,0 +1,45 @@
+import { hex } from '../../base/hex';
+import type { Machine } from '../../vmm/machine';
+import type { ViewPage } from '../types';
+import { page, row, type ViewRequest } from './view';
+
+/** KVM's counters by their debugfs names, then the hardware's. */
+export function statisticsOf(machine: Machine): readonly (readonly [string, number])[] {
+  const { counters, tlb } = machine.vcpu.cpu;
+  return [
+    ...Object.entries(machine.vcpu.context.stats.all()),
+    ...Object.entries(machine.vm.stats.all()),
+    ['instructions', Number(machine.vcpu.instructions)],
+    ['walks', counters.walks],
+    ['guest_references', counters.guestReferences],
+    ['nested_references', counters.nestedReferences],
+    ['failed_walks', counters.failedWalks],
+    ['tlb_hits', tlb.hits],
+    ['tlb_misses', tlb.misses],
+  ];
+}
+
+export function statsView(machine: Machine, { path, start, count }: ViewRequest): ViewPage | undefined {
+  if (path.length > 0) return undefined;
+  return page(statisticsOf(machine), start, count, ([name, n]) => row({ path: `stats/${name}`, name, value: String(n), raw: BigInt(n), kind: 'field' }));
+}
+
+export function devicesView(machine: Machine, { path, start, count }: ViewRequest): ViewPage | undefined {
+  if (path.length > 0) return undefined;
+  return page(machine.bus.all, start, count, (d) =>
+    row({ path: `devices/${d.name}`, name: d.name, kind: 'text', value: d.first === d.last ? `port ${hex(d.first)}` : `ports ${hex(d.first)}–${hex(d.last)}` }),
+  );
+}
+
+/** The latest exits, newest first. */
+export function exitsView(machine: Machine, { path, start, count }: ViewRequest): ViewPage | undefined {
+  if (path.length > 0) return undefined;
+  const records = [...machine.exits.recent].reverse();
+  return page(records, start, count, (r) => {
+    const about = [r.gpa === undefined ? '' : `GPA ${hex(r.gpa)}`, r.gva === undefined ? '' : `GVA ${hex(r.gva)}`, `RIP ${hex(r.rip)}`].filter((t) => t !== '');
+    return row({
+      path: `exits/${r.number + 1}`, name: `${r.number + 1} ${r.name}`, kind: 'field', value: about.join(', '),
+      ...(r.gpa === undefined ? {} : { address: { space: 'gpa', value: r.gpa } as const }),
+    });
+  });
+}
