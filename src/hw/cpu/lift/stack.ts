@@ -100,6 +100,8 @@ const enter: Lifter = (e) => {
   const size = Number(sizeOperand.value);
   const level = Number(levelOperand.value) & 31;
   const frame = below(e, bytes);
+  // a 32-bit frame pointer over a 16-bit stack gets the whole of ESP, whose upper half pushes do not touch
+  const framePointer = w > bits ? e.logic(UOP.OR64, e.logic(UOP.AND64, RSP, e.constant(0xffff_0000n)), frame) : frame;
   const top = e.addImmediate(bits, frame, -(level * bytes) - size);
   e.probe(stackAddress(e, top, w, true), bytes, true);
   // level temporaries would not fit in the 32 an instruction has: each copy reuses the same three
@@ -112,8 +114,8 @@ const enter: Lifter = (e) => {
     e.load(scratchAddress(e, scratch, RBP, -n * bytes, w, false), w, false, scratch.value);
     e.store(slotBelow(n), w, scratch.value);
   }
-  if (level > 0) e.store(slotBelow(level), w, frame);
-  e.putGpr(RBP, w, frame);
+  if (level > 0) e.store(slotBelow(level), w, framePointer);
+  e.putGpr(RBP, w, framePointer);
   e.putGpr(RSP, bits, top);
 };
 

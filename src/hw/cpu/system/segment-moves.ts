@@ -3,7 +3,7 @@ import { VECTOR } from '../../../isa/exceptions';
 import { RFLAGS } from '../../../isa/flags';
 import { RIGHTS, SEG } from '../../state/layout';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
-import { readLinear, writeLinear } from './access';
+import { writeLinear } from './access';
 import { decodeDescriptor, descriptorAddress, dplOf, fetchUpperHalf, isConforming, isNull, isReadable, isWritableData, typeOf } from './descriptor';
 import { isLong, isParagraphMode } from './modes';
 import { memoryOperand, operand, operandAddress, putGpr, readOperand16, readOperandMemory } from './operand';
@@ -138,12 +138,15 @@ export const arpl: SystemFunction = (core) => {
     setZf(core, raise);
     return SYS_NEXT;
   }
+  // the destination is written, and must be writable, only when it changes, as on the 386
   const m = memoryOperand(core, 0);
-  const linear = operandAddress(core, m, 0, 2, true);
-  const value = linear === undefined ? undefined : readLinear(core, linear, 2, true);
-  if (linear === undefined || value === undefined) return SYS_EVENT;
+  const value = readOperandMemory(core, m, 0, 2);
+  if (value === undefined) return SYS_EVENT;
   const raise = Number(value & 3n) < rpl;
-  if (raise && !writeLinear(core, linear, 2, (value & ~3n) | BigInt(rpl))) return SYS_EVENT;
+  if (raise) {
+    const linear = operandAddress(core, m, 0, 2, true);
+    if (linear === undefined || !writeLinear(core, linear, 2, (value & ~3n) | BigInt(rpl))) return SYS_EVENT;
+  }
   setZf(core, raise);
   return SYS_NEXT;
 };
