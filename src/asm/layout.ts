@@ -282,7 +282,7 @@ export class Layout {
         return 'data';
       }
       case 'data':
-        this.repeat(s, times, () => this.data(body.items, body.width));
+        this.repeat(s, times, () => this.data(s, body.items, body.width));
         return 'data';
       case 'instruction':
         if (body.mnemonic === '') {
@@ -450,10 +450,10 @@ export class Layout {
   }
 
   /** @returns whether the bytes are the same wherever they stand */
-  private data(items: Extract<Body, { kind: 'data' }>['items'], width: number): boolean {
+  private data(s: Statement, items: Extract<Body, { kind: 'data' }>['items'], width: number): boolean {
     let same = true;
     emitData(items, width, this.scope, {
-      bytes: (b) => this.emit(b, this.options.fileSpan),
+      bytes: (b) => this.emit(b, s.span),
       value: (v, w, span) => {
         if (!isSimple(v)) same = false;
         this.emitValue(v, w, span);
@@ -521,10 +521,11 @@ export class Layout {
       this.error('outOfRange', explainEncoder(reason), s.bodySpan);
       return false;
     }
-    if (this.emitting) for (const [i, o] of chosen.operands.entries()) this.checkImmediate(chosen, i, o);
+    let clean = true;
+    for (const [i, o] of chosen.operands.entries()) clean = this.checkImmediate(chosen, i, o) && clean;
     const same = body.operands.every((o) => isPlaceless(o)) && !chosen.form.operands.some((p) => p.kind === 'relative');
-    if (same) this.fixed.set(s, { bits: this.bits, relative: this.relative, bytes: best });
-    else if (!this.emitting) this.rememberSize(s, body, best.length, chosen);
+    if (same && clean) this.fixed.set(s, { bits: this.bits, relative: this.relative, bytes: best });
+    else if (!this.emitting && clean) this.rememberSize(s, body, best.length, chosen);
     this.emit(best, s.span);
     return same;
   }
@@ -555,11 +556,11 @@ export class Layout {
     this.sizes.set(s, { bits: this.bits, relative: this.relative, expressions, values, reached, length });
   }
 
-  private checkImmediate(c: Candidate, i: number, o: Candidate['operands'][number]): void {
+  /** @returns whether the immediate fits; where it does not, the sink has a warning */
+  private checkImmediate(c: Candidate, i: number, o: Candidate['operands'][number]): boolean {
     const p = c.form.operands[i];
-    if (o.kind === 'immediate' && p?.kind === 'immediate' && o.value.terms.length === 0 && p.width >= 8) {
-      checkRanges(o.value.number, p.extendsTo === 64 && p.width === 32 ? 32 : p.width === 8 && p.extendsTo > 0 ? p.extendsTo : p.width, o.span, this.sink);
-    }
+    if (o.kind !== 'immediate' || p?.kind !== 'immediate' || o.value.terms.length > 0 || p.width < 8) return true;
+    return checkRanges(o.value.number, p.width === 8 && p.extendsTo > 0 ? p.extendsTo : p.width, o.span, this.sink);
   }
 
   private placement(): Placement {

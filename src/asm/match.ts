@@ -4,7 +4,7 @@ import { formsOf } from './forms';
 import { ALIASES, ASSUMED_MEMORY_SIZE, BY_MODE, BY_OPERAND_SIZE, LATE_VEX, NARROW_DESTINATION, SIZE_INDIFFERENT } from './names';
 import type { Operand } from './operand';
 import type { RegisterInfo } from './registers';
-import { registerOf } from './registers';
+import { needsRex, registerOf } from './registers';
 import type { Bits, Prefixes } from './statement';
 import type { Value } from './value';
 import { constant, isSimple } from './value';
@@ -40,6 +40,8 @@ function registerFits(p: Extract<OperandPattern, { kind: 'register' }>, r: Regis
   if (bits !== 64 && r.number > 7 && r.class !== 'control') return false;
   return r.number < 16 || form.encoding === 'evex';
 }
+
+const only64 = (r: RegisterInfo): boolean => r.class === 'r64' || needsRex(r) || (r.number > 7 && r.class !== 'control');
 
 /** Sizes that a person writes; tables of other sizes (descriptor-table registers, FPU state) take none. */
 const WRITABLE = new Set([8, 16, 32, 64, 80, 128, 256, 512]);
@@ -187,6 +189,10 @@ export function candidates(
 ): readonly Candidate[] | MatchFailure {
   const counter = loopCounter(mnemonic, written);
   const operands = counter === undefined ? written : written.slice(0, 1);
+  const high = written.find((o) => o.kind === 'register' && bits !== 64 && only64(o.register));
+  if (high?.kind === 'register') {
+    return { code: 'wrongMode', message: `${high.register.name} exists in 64-bit mode only; put \`bits 64\` before this code` };
+  }
   const name = tableName(mnemonic, bits, prefixes);
   const alias = ALIASES[name];
   const forms = formsOf(name);
@@ -310,10 +316,6 @@ function checkSizes(mnemonic: string, found: Candidate[], operands: readonly Ope
 }
 
 function explain(mnemonic: string, forms: readonly Form[], operands: readonly Operand[], bits: Bits): MatchFailure {
-  const high = operands.find((o) => o.kind === 'register' && bits !== 64 && (o.register.class === 'r64' || o.register.number > 7) && o.register.class !== 'control');
-  if (high?.kind === 'register') {
-    return { code: 'wrongMode', message: `${high.register.name} exists in 64-bit mode only; put \`bits 64\` before this code` };
-  }
   if (!forms.some((f) => f.modes.includes(bits))) {
     const where = [...new Set(forms.flatMap((f) => f.modes))].map((m) => `bits ${m}`).join(' or ');
     return { code: 'wrongMode', message: `${mnemonic} does not exist in ${bits}-bit mode; it does under ${where}` };
