@@ -42,6 +42,7 @@ export const handleEptMisconfig: ExitHandler = function* (vcpu) {
 function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
   const { context: v } = vcpu;
   v.stats.add('pf_taken');
+  yield v.step('kvm_mmu_page_fault', `a page fault of the MMU at GPA ${hex(fault.gpa)}, error code ${errorCodeName(fault)}`, cost('kvmHandler'), { addresses: { gpa: fault.gpa } });
   if (fault.rsvd) {
     const verdict = yield* handleMmioPageFault(v.vm, fault.gpa);
     if (verdict === 'emulate') {
@@ -65,4 +66,10 @@ function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
     case 'error':
       return internalError('EMULATION', `KVM_RUN fails with EFAULT: ${r.why}`);
   }
+}
+
+/** PFERR_* bits by name, as KVM's tracepoint kvm_page_fault shows them. */
+function errorCodeName(f: PageFault): string {
+  const names = [f.present && 'PRESENT', f.write && 'WRITE', f.exec && 'FETCH', f.rsvd && 'RSVD'].filter((n) => n !== false);
+  return names.length > 0 ? names.join(' ') : '0';
 }

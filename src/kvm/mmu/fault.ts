@@ -52,7 +52,7 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
       return r === 'no-memory' ? noTable(fault.gpa) : result('emulate');
     }
     case 'page': {
-      const level = yield* mappingLevel(fault, pfn.slot, pfn.hva, pfn.page);
+      const level = yield* mappingLevel(vm, fault, pfn.slot, pfn.hva, pfn.page);
       const frame = (pfn.page.frame & ~(levelSize(level) - 1n)) as Hpa;
       const rights = { writable: pfn.writable, hostWritable: pfn.writable };
       const r = yield* vm.mmu.map({ kind: 'page', gpa: fault.gpa, frame, level, rights });
@@ -103,16 +103,17 @@ function* hvaToPfn(vm: Vm, slot: Memslot, at: Hva, write: boolean): Work<Pfn> {
 }
 
 /** kvm_mmu_hugepage_adjust: the largest page that slot, alignment and the host's own mapping allow. */
-function* mappingLevel(fault: PageFault, slot: Memslot, at: Hva, page: UserPage): Work<1 | 2 | 3> {
+function* mappingLevel(vm: Vm, fault: PageFault, slot: Memslot, at: Hva, page: UserPage): Work<1 | 2 | 3> {
   const bySlot = slotMaxLevel(slot, fault.gpa);
   if (bySlot === 1) return 1;
   const host = ((page.pageShift - 12) / 9 + 1) as 1 | 2 | 3;
   const level = host < bySlot ? host : bySlot;
+  const { reads } = vm.space.tables.descend(at);
   yield kvmStep(
     'host_pfn_mapping_level',
-    `memslot ${slot.id} allows ${NAME[bySlot]} at GPA ${hex(fault.gpa)}, the host maps ${NAME[host]}: the entry is ${NAME[level]}`,
-    cost('kvmHandler') + cost('tableReference', 4),
-    { addresses: { gpa: fault.gpa, hva: at, hpa: page.frame } },
+    `memslot ${slot.id} allows ${NAME[bySlot]} at GPA ${hex(fault.gpa)}, the host maps ${NAME[host]}: the EPT entry can be ${NAME[level]}`,
+    cost('kvmHandler') + cost('tableReference', reads.length),
+    { addresses: { gpa: fault.gpa, hva: at, hpa: page.frame }, reads },
   );
   return level;
 }

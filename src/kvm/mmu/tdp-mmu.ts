@@ -5,7 +5,7 @@ import { must } from '../../base/assert';
 import { cost } from '../../host/costs';
 import type { HostKernel } from '../../host/kernel';
 import { ROOT_LEVEL, TABLE_ENTRIES, levelIndex, levelSize } from '../../host/page-tables';
-import { kvmStep, type TableAccess, type Work } from '../../host/step';
+import { kvmStep, type Step, type TableAccess, type Work } from '../../host/step';
 import { readTable, type TableEntryView, type TableRef } from '../../host/table-view';
 import { EPTE_PS } from '../../isa/entries';
 import type { Stats, VmStat } from '../stats';
@@ -20,6 +20,11 @@ export type MapResult = 'fixed' | 'spurious' | 'emulate' | 'no-memory';
 
 const PAGE_STAT: Readonly<Record<number, VmStat>> = { 1: 'pages_4k', 2: 'pages_2m', 3: 'pages_1g' };
 const PAGE_NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };
+
+interface EntryPlace {
+  readonly address: Hpa;
+  readonly index: number;
+}
 
 /** The EPT of one VM: tables in host memory, edited as KVM's TDP MMU edits them (arch/x86/kvm/mmu/tdp_mmu.c). */
 export class TdpMmu {
@@ -65,43 +70,50 @@ export class TdpMmu {
   /** kvm_tdp_mmu_map: walks down, links the tables that are missing, and sets the leaf. Filling an entry that was not present needs no INVEPT. */
   *map(request: MapRequest): Work<MapResult> {
     const goal = request.kind === 'page' ? request.level : 1;
-    const reads: TableAccess[] = [];
+    const reads = this.read(request.gpa).filter((r) => r.level >= goal);
+    const last = must(reads.at(-1), 'a walk reads the root');
+    yield kvmStep(
+      'kvm_tdp_mmu_map',
+      `walks the EPT for GPA ${hex(request.gpa)} towards level ${goal}: the entry of level ${last.level} ${isPresentSpte(last.value) ? 'is present' : 'is not present'}`,
+      cost('kvmHandler') + cost('tableReference', reads.length),
+      { addresses: { gpa: request.gpa }, reads },
+    );
     let table = this.root;
     for (let level = ROOT_LEVEL; ; level--) {
       const at = this.entryAt(table, request.gpa, level);
       const old = this.kernel.memory.read64(at.address);
-      reads.push({ table: 'ept', level, index: at.index, address: at.address, value: old });
-      if (level === goal) {
-        yield kvmStep('kvm_tdp_mmu_map', `walks the EPT for GPA ${hex(request.gpa)} down to level ${goal}`, cost('kvmHandler') + cost('tableReference', reads.length), {
-          addresses: { gpa: request.gpa },
-          reads,
-        });
-        return yield* this.setLeaf(request, at.address, old, level);
-      }
+      if (level === goal) return yield* this.setLeaf(request, at.address, old, level);
       if (isPresentSpte(old) && !isLastSpte(old, level)) {
         table = hpa(spteFrame(old));
         continue;
       }
       const child = this.kernel.frames.allocate();
       if (child === undefined) return 'no-memory';
-      const writes: TableAccess[] = [];
-      if (isPresentSpte(old)) {
-        this.splitInto(child, old, level);
-        this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
-        this.stats.add(must(PAGE_STAT[level - 1], 'a leaf level'), TABLE_ENTRIES);
-      }
-      writes.push(this.set(at.address, level, at.index, makeNonleafSpte(child, this.ad)));
-      yield kvmStep(
-        isPresentSpte(old) ? 'tdp_mmu_split_huge_page' : 'tdp_mmu_link_sp',
-        isPresentSpte(old)
-          ? `splits the ${PAGE_NAME[level]} entry for GPA ${hex(request.gpa)} into a table of level ${level - 1}`
-          : `links a new EPT table of level ${level - 1} at HPA ${hex(child)} for GPA ${hex(request.gpa)}`,
-        cost('eptTable') + cost('eptEntry'),
-        { addresses: { gpa: request.gpa, hpa: child }, writes },
-      );
-      if (isPresentSpte(old)) this.flush();
+      yield isPresentSpte(old) ? this.split(request.gpa, child, at, old, level) : this.link(request.gpa, child, at, level);
       table = child;
     }
+  }
+
+  /** tdp_mmu_link_sp: an empty table where there was none. */
+  private link(address: Gpa, child: Hpa, at: EntryPlace, level: number): Step {
+    const write = this.set(at.address, level, at.index, makeNonleafSpte(child, this.ad));
+    return kvmStep('tdp_mmu_link_sp', `links a new EPT table of level ${level - 1} at HPA ${hex(child)} for GPA ${hex(address)}`, cost('eptTable') + cost('eptEntry'), {
+      addresses: { gpa: address, hpa: child },
+      writes: [write],
+    });
+  }
+
+  /** tdp_mmu_split_huge_page: a table of 512 smaller entries takes the large one's place. */
+  private split(address: Gpa, child: Hpa, at: EntryPlace, huge: bigint, level: number): Step {
+    this.splitInto(child, huge, level);
+    this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
+    this.stats.add(must(PAGE_STAT[level - 1], 'a leaf level'), TABLE_ENTRIES);
+    const write = this.set(at.address, level, at.index, makeNonleafSpte(child, this.ad));
+    this.flush();
+    return kvmStep('tdp_mmu_split_huge_page', `splits the ${PAGE_NAME[level]} entry for GPA ${hex(address)} into a table of level ${level - 1}`, cost('eptTable') + cost('eptEntry', TABLE_ENTRIES), {
+      addresses: { gpa: address, hpa: child },
+      writes: [write],
+    });
   }
 
   /** tdp_mmu_map_handle_target_level. */
@@ -192,7 +204,7 @@ export class TdpMmu {
     }
   }
 
-  private entryAt(table: Hpa, address: Gpa, level: number): { address: Hpa; index: number } {
+  private entryAt(table: Hpa, address: Gpa, level: number): EntryPlace {
     const index = levelIndex(address, level);
     return { address: hpa(table + BigInt(index * 8)), index };
   }

@@ -31,6 +31,8 @@ export interface FlatImageOptions {
   readonly origin?: bigint;
   /** Default: the first byte. */
   readonly entry?: bigint;
+  /** Bytes of zeros that the program reserves behind its last byte. */
+  readonly bss?: number;
 }
 
 /** Where an image without an `org` is assembled and loaded. */
@@ -53,7 +55,7 @@ export function flatImage(bytes: Uint8Array, start: StartKind, options: FlatImag
     if (origin !== 0x7c00n) return err([machineError('badEntry', `a boot sector is loaded at 0x7c00, and this one says org ${hex(origin)}`, file)]);
   }
   if (start === 'flat32' && entry > 0xffff_ffffn) return err([machineError('badEntry', `the entry ${hex(entry)} is beyond 4 GiB`, file)]);
-  return ok({ file, segments: [{ gpa: origin, bytes, memorySize: BigInt(bytes.length) }], entry, start });
+  return ok({ file, segments: [{ gpa: origin, bytes, memorySize: BigInt(bytes.length + (options.bss ?? 0)) }], entry, start });
 }
 
 /** An ELF executable: its segments at their physical addresses, entered in the mode of its class. */
