@@ -128,7 +128,8 @@ ${tries([
   mov rcx, cr3
   mov qword [rcx + 0x2000 + 8 * 8], 0x400083
   invlpg [0x1000000]
-  mov qword [0x1123458], 0x1122334455667788
+  mov rax, 0x1122334455667788
+  mov [0x1123458], rax
   mov rax, [0x523458]
   call puthex
   mov rax, [rcx + 0x2000 + 8 * 8]
