@@ -268,7 +268,8 @@ export class Cpu extends Core {
       case 'suspend':
         throw new InvariantError('the CPU answers every access itself');
       case 'fault': {
-        const instructionLength = this.insn.length;
+        // a fault before any instruction was decoded (the fetch, a single step) has no length to tell
+        const instructionLength = event.software === undefined ? 0 : this.insn.length;
         if (this.faultObserver?.(event)) {
           this.heldFault = { event, rip: this.state.rip, nextRip: this.nextRip, instructionLength };
           return { kind: 'fault', event };

@@ -156,7 +156,9 @@ export class VmxIntercepts implements Intercepts {
     let exits = ((c.exceptionBitmap >>> vector) & 1) === 1;
     // a #PF whose error code does not match turns bit 14 round
     if (vector === VECTOR.PF && ((errorCode ?? 0) & c.pfecMask) !== c.pfecMatch) exits = !exits;
-    return exits ? exceptionExit(vector, errorCode, software, qualification, context.insn.length) : undefined;
+    if (!exits) return undefined;
+    // only software exceptions belong to an instruction that was decoded
+    return exceptionExit(vector, errorCode, software ? context.insn.length : undefined, qualification);
   }
 }
 

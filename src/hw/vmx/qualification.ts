@@ -44,15 +44,18 @@ export const taskSwitchQualification = (selector: number, source: keyof typeof T
 
 export const tripleFaultExit = (): VmExit => ({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n });
 
-/** An exception that the exception bitmap intercepts (27.2.2). `qualification`: the linear address of #PF, the DR6-like bits of #DB, else 0. */
-export function exceptionExit(vector: number, errorCode: number | undefined, software: boolean, qualification: bigint, length: number): VmExit {
-  const type = !software ? INTR_TYPE.HARD_EXCEPTION : vector === VECTOR.DB ? INTR_TYPE.PRIV_SW_EXCEPTION : INTR_TYPE.SOFT_EXCEPTION;
+/**
+ * An exception that the exception bitmap intercepts (27.2.2). `softwareLength`: bytes of the INT3, INTO or INT1 that raised it, undefined for the processor's own.
+ * `qualification`: the linear address of #PF, the bits DR6 would gain of #DB, else 0.
+ */
+export function exceptionExit(vector: number, errorCode: number | undefined, softwareLength: number | undefined, qualification: bigint): VmExit {
+  const type = softwareLength === undefined ? INTR_TYPE.HARD_EXCEPTION : vector === VECTOR.DB ? INTR_TYPE.PRIV_SW_EXCEPTION : INTR_TYPE.SOFT_EXCEPTION;
   return {
     reason: VMX_EXIT.EXCEPTION_NMI,
     qualification,
     interruptionInfo: interruptionInfo(errorCode === undefined ? { type, vector } : { type, vector, errorCode }),
     interruptionErrorCode: errorCode ?? 0,
-    ...(software ? { instructionLength: length } : {}),
+    ...(softwareLength === undefined ? {} : { instructionLength: softwareLength }),
   };
 }
 
