@@ -38,8 +38,8 @@ export interface GeneratedDocument {
 const KEPT_DOCUMENTS = 200;
 
 /**
- * The generated documents of hypervisor frames by DAP source reference. VS Code reads a reference's text once and keeps it, so a
- * document that has grown by a line gets a new reference.
+ * The generated documents of hypervisor frames by DAP source reference. VS Code reads a reference's text once and keeps it, so each
+ * text has a reference of its own; the target's numbers will not do, since a restarted guest counts its documents anew.
  */
 export class Documents {
   private next = 1;

@@ -1,0 +1,31 @@
+/** `npm run bench`: prints what this machine does. Nothing is asserted; times depend on what else it is doing. */
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import type { Times } from './adapter';
+import { launchTimes, stepTimes } from './adapter';
+import { coldWalks, exits, firstTouches, integerLoop } from './guests';
+import { rate } from './machine';
+
+const adapter = join(__dirname, '../dist/dap.js');
+
+const million = (perSecond: number): string => `${(perSecond / 1e6).toFixed(1)} million/s`;
+const thousand = (perSecond: number): string => `${(perSecond / 1e3).toFixed(0)} thousand/s`;
+const times = ({ median, p95, count }: Times): string =>
+  `median ${median.toFixed(1)} ms, 95th percentile ${p95.toFixed(1)} ms (${count} times)`;
+
+const ROWS: readonly { readonly name: string; readonly measure: () => string | Promise<string> }[] = [
+  { name: 'guest instructions, integer loop', measure: () => million(rate(integerLoop(3_000_000))) },
+  { name: 'cold 4×4 walks, 24 references each', measure: () => thousand(rate(coldWalks(300_000))) },
+  { name: 'EPT violations, first touch of a page', measure: () => thousand(rate(firstTouches(20_000))) },
+  { name: 'CPUID exits', measure: () => thousand(rate(exits(50_000))) },
+  { name: 'F5 to stopped, adapter process', measure: async () => times(await launchTimes(adapter, 15)) },
+  { name: 'step to stopped, adapter process', measure: async () => times(await stepTimes(adapter, 300)) },
+];
+
+async function main(): Promise<void> {
+  process.stdout.write(`Node ${process.version}, ${cpus()[0]?.model ?? 'unknown processor'}\n\n`);
+  const width = Math.max(...ROWS.map(({ name }) => name.length));
+  for (const { name, measure } of ROWS) process.stdout.write(`${name.padEnd(width)}  ${await measure()}\n`);
+}
+
+void main();
