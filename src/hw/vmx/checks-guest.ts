@@ -223,12 +223,12 @@ export const GUEST_RULES: readonly EntryRule[] = [
   },
   {
     fields: ['VMCS_LINK_POINTER'], section: NON_REGISTER, qualification: 4,
-    message: 'the VMCS link pointer is all ones, or an aligned address within the physical-address width of a region with this revision',
+    message: 'the VMCS link pointer is all ones, or the aligned address, within the physical-address width, of another region with this revision',
     holds: (v) => {
       const link = v.u64('VMCS_LINK_POINTER');
       if (link === 0xffff_ffff_ffff_ffffn) return true;
       const { memory, capabilities } = v.context;
-      return v.frame('VMCS_LINK_POINTER') && memory.contains(link, 4) && memory.read32(hpa(link)) === capabilities.revision;
+      return link !== v.vmcs.address && v.frame('VMCS_LINK_POINTER') && memory.contains(link, 4) && memory.read32(hpa(link)) === capabilities.revision;
     },
   },
   {

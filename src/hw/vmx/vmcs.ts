@@ -118,7 +118,7 @@ export class Vmcs {
     this.words[at + 1] = (width & 1) === 0 ? 0 : (from[word + 1] as number);
   }
 
-  /** Whether control and host-state fields are as they were when `noteChecked` was called; guest state changes with every VM exit and is always checked. */
+  /** Whether control and host-state fields are as they were when `noteChecked` was called; guest state changes with every VM exit and is always checked. Known of writes through this object, so an editor must use `Vmx.current`. */
   get controlsAndHostChecked(): boolean {
     return (this.unchecked & CONTROL_AND_HOST) === 0;
   }

@@ -6,7 +6,7 @@ import { FIELD } from '../../../src/isa/vmcs-fields';
 import type { UnmetCheck } from '../../../src/hw/vmx/checks';
 import { unmetChecks } from '../../../src/hw/vmx/checks';
 import type { Vmcs } from '../../../src/hw/vmx/vmcs';
-import { AREA, CAPABILITIES, PDPT, machine, setRealModeGuest } from './support';
+import { AREA, CAPABILITIES, PDPT, VMCS_A, VMCS_B, machine, setRealModeGuest } from './support';
 
 const bit = (n: number): bigint => 1n << BigInt(n);
 type Change = (v: Vmcs) => void;
@@ -238,6 +238,8 @@ describe('VM-entry checks', () => {
     breaks('pending single step without TF', all(set('GUEST_INTERRUPTIBILITY_INFO', 2n), set('GUEST_PENDING_DBG_EXCEPTIONS', 0x4000n)), 'guest', 'GUEST_PENDING_DBG_EXCEPTIONS', S);
     breaks('TF in HLT without pending single step', all(or('GUEST_RFLAGS', bit(RFLAGS.TF)), set('GUEST_ACTIVITY_STATE', 1n)), 'guest', 'GUEST_PENDING_DBG_EXCEPTIONS', S);
     breaks('link pointer to no VMCS', set('VMCS_LINK_POINTER', AREA), 'guest', 'VMCS_LINK_POINTER', S, 4);
+    breaks('link pointer to the VMCS itself', set('VMCS_LINK_POINTER', VMCS_A), 'guest', 'VMCS_LINK_POINTER', S, 4);
+    allows('link pointer to another VMCS', set('VMCS_LINK_POINTER', VMCS_B));
     breaks('link pointer misaligned', set('VMCS_LINK_POINTER', 8n), 'guest', 'VMCS_LINK_POINTER', S, 4);
     breaks('PDPTE field with a reserved bit', all(pae, set('GUEST_PDPTR2', 3n)), 'guest', 'GUEST_PDPTR0', '26.3.1.6', 2);
     it('PDPTEs in memory without EPT', () => {
