@@ -1,5 +1,5 @@
 /**
- * Random 64-bit user-mode instruction sequences whose outcome is defined: flags that an instruction leaves undefined are not read before
+ * Random 32- and 64-bit user-mode instruction sequences whose outcome is defined: flags that an instruction leaves undefined are not read before
  * something defines them, and are masked at the end.
  */
 import { Decoder, DecoderOptions, Instruction, Mnemonic, RflagsBits } from 'iced-x86';
@@ -10,6 +10,8 @@ export const CODE_BASE = 0x1000_0000n;
 export const SCRATCH_BASE = 0x2080_0000n;
 export const SCRATCH_SIZE = 4096;
 export const CODE_MAX = 128;
+
+export type CodeBits = 32 | 64;
 
 export interface Sequence {
   readonly code: Uint8Array;
@@ -47,8 +49,8 @@ export class Random {
 }
 
 /** Registers that start as pointers into the scratch memory, and such as start small enough to be indices. */
-const POINTERS = [3, 4, 5, 6, 7, 8, 12, 13] as const;
-const INDICES = [1, 9, 10] as const;
+const POINTERS: Readonly<Record<CodeBits, readonly number[]>> = { 32: [3, 4, 5, 6, 7], 64: [3, 4, 5, 6, 7, 8, 12, 13] };
+const INDICES: Readonly<Record<CodeBits, readonly number[]>> = { 32: [1], 64: [1, 9, 10] };
 
 type Immediate = 'none' | 'byte' | 'word' | 'operand' | 'full' | 'moffs' | 'enter';
 interface Form {
@@ -62,7 +64,7 @@ interface Form {
   readonly vex?: { readonly map: 2 | 3; readonly pp: 0 | 1 | 2 | 3 };
 }
 
-function forms(): Form[] {
+function forms(bits: CodeBits): Form[] {
   const out: Form[] = [];
   const add = (opcode: number | readonly number[], modrm: boolean, immediate: Immediate = 'none', extra: Partial<Form> = {}): void => {
     out.push({ opcode: typeof opcode === 'number' ? [opcode] : opcode, modrm, immediate, ...extra });
@@ -125,22 +127,29 @@ function forms(): Form[] {
   }
   for (const extension of [1, 2, 3]) add(0xf3, true, 'none', { extension, vex: { map: 2, pp: 0 } });
   add(0xf0, true, 'byte', { vex: { map: 3, pp: 3 } });
+  if (bits === 32) {
+    for (let op = 0x40; op < 0x50; op++) add(op, false);
+    for (const op of [0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0xd6]) add(op, false);
+    for (const op of [0xd4, 0xd5]) add(op, false, 'byte');
+    add(0x62, true);
+  }
   return out;
 }
-const FORMS = forms();
+const FORMS: Readonly<Record<CodeBits, readonly Form[]>> = { 32: forms(32), 64: forms(64) };
 
 function bytesOf(value: bigint, count: number): number[] {
   return Array.from({ length: count }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
 }
 
-/** A ModRM with its SIB and displacement. `rip`: where in them a displacement to be made RIP-relative lies. */
-function modrm(r: Random, reg: number): { bytes: number[]; rex: number; rip?: number } {
+/** A ModRM with its SIB and displacement. `direct`: where in them a displacement lies that is to name scratch memory (RIP-relative in 64-bit code). */
+function modrm(r: Random, bits: CodeBits, reg: number): { bytes: number[]; rex: number; direct?: number } {
+  const registers = bits / 4;
   if (r.chance(45)) {
-    const rm = r.below(16);
+    const rm = r.below(registers);
     return { bytes: [0xc0 | (reg << 3) | (rm & 7)], rex: rm >> 3 };
   }
-  if (r.chance(8)) return { bytes: [(reg << 3) | 5, 0, 0, 0, 0], rex: 0, rip: 1 };
-  const base = r.chance(97) ? r.one(POINTERS) : r.below(16);
+  if (r.chance(8)) return { bytes: [(reg << 3) | 5, 0, 0, 0, 0], rex: 0, direct: 1 };
+  const base = r.chance(97) ? r.one(POINTERS[bits]) : r.below(registers);
   const mod = r.one([1, 2, 1, 2, 0]);
   const indexed = r.chance(35) || (base & 7) === 4;
   const bytes: number[] = [];
@@ -148,7 +157,7 @@ function modrm(r: Random, reg: number): { bytes: number[]; rex: number; rip?: nu
   // mod 0 with base 5 or 13 has no base: give it a displacement
   const actual = mod === 0 && (base & 7) === 5 ? 1 : mod;
   if (indexed) {
-    const index = r.chance(75) ? r.one(INDICES) : 4;
+    const index = r.chance(75) ? r.one(INDICES[bits]) : 4;
     rex |= (index >> 3) << 1;
     bytes.push((actual << 6) | (reg << 3) | 4, (r.below(4) << 6) | ((index & 7) << 3) | (base & 7));
   } else bytes.push((actual << 6) | (reg << 3) | (base & 7));
@@ -169,27 +178,27 @@ function interesting(r: Random): bigint {
   return value;
 }
 
-/** One encoded instruction of a form; RIP-relative operands point into the scratch memory. */
-function encode(r: Random, f: Form, at: number): number[] {
+/** One encoded instruction of a form. */
+function encode(r: Random, bits: CodeBits, f: Form, at: number): number[] {
   const legacy = [...(f.prefixes ?? [])];
   const has66 = legacy.includes(0x66) || r.chance(20);
   if (has66 && !legacy.includes(0x66) && f.vex === undefined) legacy.unshift(0x66);
   if (r.chance(2) && f.vex === undefined) legacy.unshift(0x67);
-  const reg = r.below(16);
+  const reg = r.below(bits / 4);
   const extension = f.extension ?? reg & 7;
-  const m = f.modrm ? modrm(r, extension) : { bytes: [], rex: 0 };
-  const w = r.chance(45);
+  const m = f.modrm ? modrm(r, bits, extension) : { bytes: [], rex: 0 };
+  const w = bits === 64 && r.chance(45);
   const rexR = f.extension === undefined && f.modrm ? reg >> 3 : 0;
-  const rexB = f.modrm ? 0 : r.below(2);
+  const rexB = f.modrm || bits === 32 ? 0 : r.below(2);
   const rex = (w ? 8 : 0) | (rexR << 2) | m.rex | rexB;
   let head: number[];
   if (f.vex !== undefined) {
-    const v = r.below(16);
+    const v = r.below(bits / 4);
     head = [0xc4, ((~rex & 7) << 5) | f.vex.map, (w ? 0x80 : 0) | ((~v & 15) << 3) | f.vex.pp, ...f.opcode];
   } else {
     const memory = f.modrm && (m.bytes[0] as number) < 0xc0;
     if (memory && r.chance(5)) legacy.unshift(0xf0);
-    head = [...legacy, ...(rex !== 0 || r.chance(30) ? [0x40 | rex] : []), ...f.opcode];
+    head = [...legacy, ...(bits === 64 && (rex !== 0 || r.chance(30)) ? [0x40 | rex] : []), ...f.opcode];
   }
   const operand = w && f.vex === undefined ? 64 : legacy.includes(0x66) ? 16 : 32;
   const immediate: number[] = [];
@@ -209,16 +218,17 @@ function encode(r: Random, f: Form, at: number): number[] {
       immediate.push(...bytesOf(interesting(r), operand / 8));
       break;
     case 'moffs':
-      immediate.push(...bytesOf(SCRATCH_BASE + BigInt(r.below(SCRATCH_SIZE - 8)), legacy.includes(0x67) ? 4 : 8));
+      immediate.push(...bytesOf(SCRATCH_BASE + BigInt(r.below(SCRATCH_SIZE - 8)), legacy.includes(0x67) || bits === 32 ? 4 : 8));
       break;
     case 'enter':
       immediate.push(r.below(64), 0, r.below(6));
       break;
   }
   const bytes = [...head, ...m.bytes, ...immediate];
-  if (m.rip !== undefined) {
-    const target = SCRATCH_BASE + BigInt(r.below(SCRATCH_SIZE)) - (CODE_BASE + BigInt(at + bytes.length));
-    bytesOf(BigInt.asUintN(32, target), 4).forEach((b, i) => (bytes[head.length + (m.rip as number) + i] = b));
+  const { direct } = m;
+  if (direct !== undefined) {
+    const target = SCRATCH_BASE + BigInt(r.below(SCRATCH_SIZE)) - (bits === 64 ? CODE_BASE + BigInt(at + bytes.length) : 0n);
+    bytesOf(BigInt.asUintN(32, target), 4).forEach((b, i) => (bytes[head.length + direct + i] = b));
   }
   return bytes;
 }
@@ -245,14 +255,14 @@ const MAYBE_NO_FLAGS = new Set<number>([
 ]);
 
 /** Flags that `bytes` reads, surely writes, and leaves undefined; undefined for an instruction that is not to be used. */
-function flagUse(bytes: readonly number[]): { reads: number; writes: number; undefined: number; text: string } | undefined {
-  const insn = decoder.decode(Uint8Array.from(bytes), 64, 0);
+function flagUse(bytes: readonly number[], bits: CodeBits): { reads: number; writes: number; undefined: number; text: string } | undefined {
+  const insn = decoder.decode(Uint8Array.from(bytes), bits, 0);
   if (insn === undefined || insn.length !== bytes.length || !LIFTERS.has(insn.mnemonic)) return undefined;
   if (insn.operands.some((o) => o.kind === 'other' || o.kind === 'segment')) return undefined;
   if (hasUndefinedResult(insn.mnemonic, insn.operandBits, bytes)) return undefined;
   const cl = [0xd2, 0xd3, 0xa5, 0xad].some((op) => bytes.includes(op));
   if ((insn.mnemonic === Mnemonic.Shld || insn.mnemonic === Mnemonic.Shrd) && insn.operandBits === 16 && cl) return undefined;
-  const d = new Decoder(64, Uint8Array.from(bytes), DecoderOptions.None);
+  const d = new Decoder(bits, Uint8Array.from(bytes), DecoderOptions.None);
   d.decodeOut(scratch);
   d.free();
   const sure = !MAYBE_NO_FLAGS.has(insn.mnemonic) || (!cl && !insn.rep && !insn.repne);
@@ -264,23 +274,23 @@ function flagUse(bytes: readonly number[]): { reads: number; writes: number; und
   };
 }
 
-export function generate(r: Random): Sequence {
+export function generate(r: Random, bits: CodeBits): Sequence {
   const count = 1 + r.below(6);
   const code: number[] = [];
   const text: string[] = [];
   let tainted = 0;
   while (text.length < count) {
-    const bytes = encode(r, r.one(FORMS), code.length);
-    const use = flagUse(bytes);
+    const bytes = encode(r, bits, r.one(FORMS[bits]), code.length);
+    const use = flagUse(bytes, bits);
     if (use === undefined || (use.reads & tainted) !== 0 || code.length + bytes.length > CODE_MAX - 16) continue;
     tainted = (tainted & ~use.writes) | use.undefined;
     code.push(...bytes);
     text.push(use.text);
   }
   if (r.chance(25)) text.push(branchTail(r, code, tainted));
-  const regs = Array.from({ length: 16 }, () => interesting(r));
-  for (const p of POINTERS) regs[p] = SCRATCH_BASE + BigInt(1024 + r.below(2048)) - (r.chance(70) ? 0n : 1n);
-  for (const i of INDICES) regs[i] = BigInt(r.below(24));
+  const regs = Array.from({ length: 16 }, () => BigInt.asUintN(bits, interesting(r)));
+  for (const p of POINTERS[bits]) regs[p] = SCRATCH_BASE + BigInt(1024 + r.below(2048)) - (r.chance(70) ? 0n : 1n);
+  for (const i of INDICES[bits]) regs[i] = BigInt(r.below(24));
   return { code: Uint8Array.from([...code, 0xcc]), text, regs, rflags: BigInt(0x202 | (r.next() & 0x8d5) | (r.chance(20) ? 0x400 : 0)), undefinedFlags: tainted };
 }
 

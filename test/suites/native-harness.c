@@ -6,6 +6,7 @@
  * stdout: per case
  *           u64 registers[16], u64 rip, u64 rflags, u32 signal, u32 trap number, u32 n, then n times u16 offset, u8 value (changed scratch bytes)
  *
+ * With the argument 32 the sequences are 32-bit code, entered by a far jump to the kernel's compatibility-mode code segment.
  * A sequence ends in INT3 or in a fault: the signal handler notes the registers and leads back to run_case.
  */
 #define _GNU_SOURCE
@@ -22,6 +23,10 @@
 #define SCRATCH_BASE 0x20800000UL
 #define SCRATCH_SIZE 4096
 #define CODE_MAX 128
+/* Linux's user segments: 64-bit code, 32-bit code, data */
+#define USER_CS 0x33
+#define USER32_CS 0x23
+#define USER_DS 0x2b
 
 struct __attribute__((packed)) input {
   uint32_t length;
@@ -38,8 +43,12 @@ struct __attribute__((packed)) output {
   uint32_t changed;
 };
 
-uint64_t guest[18]; /* registers, rip, rflags */
+uint64_t guest[18]; /* registers, unused, rflags */
 uint64_t host_rsp;
+struct __attribute__((packed)) {
+  uint32_t offset;
+  uint16_t selector;
+} far_target = {CODE_BASE, USER_CS};
 void run_case(void);
 extern char back[];
 static struct output result;
@@ -55,7 +64,7 @@ __asm__(
     "  mov guest+32(%rip), %rsp\n  mov guest+40(%rip), %rbp\n  mov guest+48(%rip), %rsi\n  mov guest+56(%rip), %rdi\n"
     "  mov guest+64(%rip), %r8\n  mov guest+72(%rip), %r9\n  mov guest+80(%rip), %r10\n  mov guest+88(%rip), %r11\n"
     "  mov guest+96(%rip), %r12\n  mov guest+104(%rip), %r13\n  mov guest+112(%rip), %r14\n  mov guest+120(%rip), %r15\n"
-    "  jmp *guest+128(%rip)\n"
+    "  ljmpl *far_target(%rip)\n"
     ".globl back\n"
     "back:\n"
     "  pop %r15\n  pop %r14\n  pop %r13\n  pop %r12\n  pop %rbp\n  pop %rbx\n"
@@ -71,6 +80,8 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   result.rflags = (uint64_t)g[REG_EFL];
   result.signal = (uint32_t)number;
   result.trap = (uint32_t)g[REG_TRAPNO];
+  /* CS is the low word */
+  g[REG_CSGSFS] = (g[REG_CSGSFS] & ~0xffffL) | USER_CS;
   g[REG_RIP] = (greg_t)(uintptr_t)back;
   g[REG_RSP] = (greg_t)host_rsp;
   g[REG_EFL] = 0x202;
@@ -80,7 +91,7 @@ static int read_all(void *to, size_t n) {
   return fread(to, 1, n, stdin) == n;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   static uint8_t before[SCRATCH_SIZE];
   static const int signals[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS};
   int fd = memfd_create("code", 0);
@@ -96,6 +107,11 @@ int main(void) {
     action.sa_sigaction = on_signal;
     sigaction(signals[i], &action, 0);
   }
+  if (argc > 1 && strcmp(argv[1], "32") == 0) {
+    far_target.selector = USER32_CS;
+    /* 64-bit code runs with null data segments */
+    __asm__ volatile("mov %0, %%ds\n mov %0, %%es" : : "r"(USER_DS));
+  }
   if (!read_all(before, sizeof before)) return 2;
   struct input in;
   while (read_all(&in, sizeof in)) {
@@ -103,7 +119,6 @@ int main(void) {
     memcpy(writable, in.code, in.length);
     memcpy(scratch, before, SCRATCH_SIZE);
     memcpy(guest, in.regs, sizeof in.regs);
-    guest[16] = CODE_BASE;
     guest[17] = in.rflags;
     run_case();
     result.changed = 0;

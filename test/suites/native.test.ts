@@ -13,7 +13,7 @@ import type { FaultEvent } from '../../src/hw/state/event';
 import { SLOT } from '../../src/hw/state/layout';
 import { FlatCore } from '../hw/support/flat-core';
 import { needs, skipBecause } from '../support/needs';
-import { CODE_BASE, CODE_MAX, generate, Random, SCRATCH_BASE, SCRATCH_SIZE, type Sequence } from './native-generate';
+import { type CodeBits, CODE_BASE, CODE_MAX, generate, Random, SCRATCH_BASE, SCRATCH_SIZE, type Sequence } from './native-generate';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const COUNT = Number(process.env['PAGEWALK_NATIVE_COUNT'] ?? 20_000);
@@ -94,9 +94,9 @@ class Emulated {
   private readonly code = Number(CODE_BASE & 0xff_ffffn);
   private readonly scratch = Number(SCRATCH_BASE & 0xff_ffffn);
 
-  constructor(private readonly pattern: Uint8Array) {
+  constructor(bits: CodeBits, private readonly pattern: Uint8Array) {
     const s = this.m.state;
-    setFlatSegments(s, true);
+    setFlatSegments(s, bits === 64);
     s.set(SLOT.CR0, 0x8000_0031n);
     s.set(SLOT.CR4, 0x20n);
     s.set(SLOT.EFER, 0x500n);
@@ -173,21 +173,23 @@ describe('the native processor', function () {
     if (directory !== undefined) rmSync(directory, { recursive: true });
   });
 
-  it(`agrees on ${COUNT} random sequences`, () => {
-    const pattern = scratchPattern();
-    const emulated = new Emulated(pattern);
-    const random = new Random(SEED);
-    const wrong: string[] = [];
-    for (let done = 0; done < COUNT && wrong.length < 20; done += BATCH) {
-      const sequences = Array.from({ length: Math.min(BATCH, COUNT - done) }, () => generate(random));
-      const run = spawnSync(harness, { input: encodeInput(sequences, pattern), maxBuffer: 1 << 30 });
-      assert.equal(run.status, 0, `the harness ended with ${run.status ?? run.signal ?? 'an error'}`);
-      const natives = decodeOutput(run.stdout, sequences.length);
-      sequences.forEach((q, i) => {
-        const d = difference(q, natives[i] as Outcome, emulated.run(q));
-        if (d !== undefined) wrong.push(`${q.text.join('; ')}: ${d}`);
-      });
-    }
-    assert.deepEqual(wrong, []);
-  });
+  for (const bits of [64, 32] as const) {
+    it(`agrees on ${COUNT} random sequences of ${bits}-bit code`, () => {
+      const pattern = scratchPattern();
+      const emulated = new Emulated(bits, pattern);
+      const random = new Random(SEED);
+      const wrong: string[] = [];
+      for (let done = 0; done < COUNT && wrong.length < 20; done += BATCH) {
+        const sequences = Array.from({ length: Math.min(BATCH, COUNT - done) }, () => generate(random, bits));
+        const run = spawnSync(harness, [String(bits)], { input: encodeInput(sequences, pattern), maxBuffer: 1 << 30 });
+        assert.equal(run.status, 0, `the harness ended with ${run.status ?? run.signal ?? 'an error'}`);
+        const natives = decodeOutput(run.stdout, sequences.length);
+        sequences.forEach((q, i) => {
+          const d = difference(q, natives[i] as Outcome, emulated.run(q));
+          if (d !== undefined) wrong.push(`${q.text.join('; ')}: ${d}`);
+        });
+      }
+      assert.deepEqual(wrong, []);
+    });
+  }
 });

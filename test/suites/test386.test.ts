@@ -1,0 +1,55 @@
+/**
+ * barotto/test386.asm on the bare CPU: real and protected mode, segmentation, call gates, task switches, rings, virtual-8086 mode, paging with accessed and dirty
+ * bits. The ROM image is built outside the project and named by PAGEWALK_TEST386 (a folder holding `test386.bin`, and for the comparison of
+ * results `test386-EE-reference.txt`; built with OUT_PORT 0xE9). Without it the suite is skipped by name.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { hpa } from '../../src/base/address';
+import { Cpu } from '../../src/hw/cpu/cpu';
+import { PAGEWALK_X64 } from '../../src/hw/cpu/cpuid-model';
+import { setRealMode } from '../../src/hw/cpu/system/reset';
+import { HostMemory } from '../../src/hw/memory/host-memory';
+import { skipBecause } from '../support/needs';
+
+const FOLDER = process.env['PAGEWALK_TEST386'];
+const POST_PORT = 0x190n;
+const TEXT_PORT = 0xe9n;
+/** About 76 million instructions are enough; the rest is slack before a hang is called one. */
+const BUDGET = 200_000_000n;
+const SLICE = 4_000_000;
+
+/** Runs the ROM until it halts; the POST codes it showed and what it printed. */
+function run(rom: Uint8Array): { readonly posts: readonly number[]; readonly text: string } {
+  const memory = new HostMemory(0n, 0x40_0000);
+  memory.write(hpa(0xf_0000n), rom);
+  const cpu = new Cpu(memory, 0, PAGEWALK_X64, { tlbEntries: 256, tlbWays: 4 });
+  setRealMode(cpu.state, 0xf000, 0xfff0);
+  const posts: number[] = [];
+  const text: string[] = [];
+  while (cpu.retired < BUDGET) {
+    const stop = cpu.run(SLICE);
+    if (stop.kind === 'budget') continue;
+    if (stop.kind !== 'bus' || stop.event.space !== 'io') break;
+    const { op, address, value } = stop.event;
+    if (op === 'read') cpu.state.set(0, cpu.state.get(0) | 0xffn);
+    else if (address === POST_PORT) posts.push(Number(value));
+    else if (address === TEXT_PORT) text.push(String.fromCharCode(Number(value)));
+    cpu.state.rip = cpu.nextRip;
+  }
+  return { posts, text: text.join('') };
+}
+
+describe('test386.asm', function () {
+  this.timeout(600_000);
+  it('ends in POST FF and computes what the reference lists', function () {
+    if (FOLDER === undefined || !existsSync(join(FOLDER, 'test386.bin'))) skipBecause(this, 'PAGEWALK_TEST386 names no folder with test386.bin');
+    const { posts, text } = run(readFileSync(join(FOLDER, 'test386.bin')));
+    assert.equal(posts.at(-1), 0xff, `POST codes: ${posts.map((p) => p.toString(16)).join(' ')}`);
+    const reference = join(FOLDER, 'test386-EE-reference.txt');
+    if (!existsSync(reference) || text === '') return;
+    const lines = (s: string): string[] => s.replaceAll('\r', '').split('\n');
+    assert.deepEqual(lines(text), lines(readFileSync(reference, 'latin1')));
+  });
+});
