@@ -6,6 +6,7 @@ import { EPT_QUALIFICATION } from '../hw/vmx/ept-exit';
 import type { Vmcs } from '../hw/vmx/vmcs';
 import { pfErrorNames, vectorName } from '../isa/exceptions';
 import { VMX_EXIT, vmxExitName } from '../isa/exits';
+import { decodeQualification } from '../isa/exit-qualification';
 import { msrName } from '../isa/msrs';
 import { FIELD } from '../isa/vmcs-fields';
 import type { ExprValue } from '../expr/index';
@@ -52,7 +53,7 @@ export function readExit(g: GuestView, vmcs: Vmcs, count: number): ExitView {
     name: vmxExitName(x.reason),
     reason: x.reason,
     qualification: x.qualification,
-    decoded: [],
+    decoded: decodeQualification(x.reason, x.qualification, vectorOf(x.interruptionInfo)).map((d) => ({ name: d.name, value: d.text ?? String(d.value) })),
     rip: vmcs.read(FIELD.GUEST_RIP),
     linearRip: g.linearRip,
     ...(x.gva === undefined ? {} : { gva: x.gva }),

@@ -54,6 +54,11 @@ export class GuestView implements Translator {
   get state(): CpuState {
     return this.current;
   }
+  /** CR0 and CR4 as the guest reads them: bits that the hypervisor owns come from the read shadows (SDM vol. 3, 24.6.6). */
+  control(cr: 0 | 4): bigint {
+    if (this.inGuest) return this.cpu.vmx.intercepts.readControl({ state: this.state, insn: { length: 0 } }, cr);
+    return this.state.get(cr === 0 ? SLOT.CR0 : SLOT.CR4);
+  }
   get mmu(): Mmu {
     return this.inGuest ? this.cpu.mmu : this.scratchMmu;
   }

@@ -115,7 +115,7 @@ function infoRegisters({ guest: g }: MonitorContext): Answer {
     lines.push(`${name.toUpperCase().padEnd(4)}=${c.selector.toString(16).padStart(4, '0')} base=${c.base.toString(16).padStart(16, '0')} limit=${c.limit.toString(16).padStart(8, '0')} rights=${c.rights.toString(16).padStart(5, '0')}`);
   }
   lines.push(`GDT base=${s.get(SLOT.GDTR_BASE).toString(16).padStart(16, '0')} limit=${s.get(SLOT.GDTR_LIMIT).toString(16)}`, `IDT base=${s.get(SLOT.IDTR_BASE).toString(16).padStart(16, '0')} limit=${s.get(SLOT.IDTR_LIMIT).toString(16)}`);
-  lines.push(`CR0=${hex(s.get(SLOT.CR0))} [${bitNames(s.get(SLOT.CR0), CR0).join(' ')}] CR2=${hex(s.get(SLOT.CR2))} CR3=${hex(s.get(SLOT.CR3))} CR4=${hex(s.get(SLOT.CR4))} [${bitNames(s.get(SLOT.CR4), CR4).join(' ')}]`);
+  lines.push(`CR0=${hex(g.control(0))} [${bitNames(g.control(0), CR0).join(' ')}] CR2=${hex(s.get(SLOT.CR2))} CR3=${hex(s.get(SLOT.CR3))} CR4=${hex(g.control(4))} [${bitNames(g.control(4), CR4).join(' ')}]`);
   lines.push(`EFER=${hex(s.get(SLOT.EFER))} [${bitNames(s.get(SLOT.EFER), EFER).join(' ')}]`);
   return text(lines);
 }

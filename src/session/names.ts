@@ -47,7 +47,7 @@ export class Names {
   lookup(name: string, facts?: Facts): ExprValue | undefined {
     return (
       facts?.get(name) ??
-      readRegister(this.guest.state, name) ??
+      readRegister(this.guest, name) ??
       (facts ? (constantOf(name) ?? this.symbols.valueOf(name)) : (this.symbols.valueOf(name) ?? constantOf(name)))
     );
   }

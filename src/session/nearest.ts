@@ -16,7 +16,7 @@ function distance(a: string, b: string, limit: number): number {
 /** The name that a person most likely meant, or undefined when none is near. Case counts for nothing. */
 export function nearest(word: string, names: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase();
-  const limit = Math.max(1, Math.min(3, Math.floor(wanted.length / 3)));
+  const limit = wanted.length <= 3 ? 1 : wanted.length <= 5 ? 2 : 3;
   let best: string | undefined;
   let bestDistance = limit + 1;
   for (const name of names) {

@@ -19,11 +19,16 @@ const ALL_SEGMENTS = [...SEGMENTS, 'ldtr', 'tr'] as const;
 const SEGMENT_INDEX: ReadonlyMap<string, number> = new Map(ALL_SEGMENTS.map((name, i) => [name, i]));
 
 /** A register's value, or a flag's truth value; case counts for nothing. Undefined: no register of that name. */
-export function readRegister(s: CpuState, written: string): bigint | boolean | undefined {
+export function readRegister(g: GuestView, written: string): bigint | boolean | undefined {
+  const s: CpuState = g.state;
   const name = written.toLowerCase();
   const part = gprPart(name);
   if (part) return BigInt.asUintN(part.width, s.get(part.index) >> BigInt(part.shift));
   switch (name) {
+    case 'cr0':
+      return g.control(0);
+    case 'cr4':
+      return g.control(4);
     case 'rip':
       return s.rip;
     case 'eip':
@@ -104,7 +109,7 @@ export function writeRegister(g: GuestView, written: string, value: bigint): str
         else g.vcpu.context.flushGuest = true;
         break;
       default:
-        return readRegister(s, written) === undefined ? `there is no register \`${written}\`` : `\`${written}\` cannot be set from here; let the guest load it`;
+        return readRegister(g, written) === undefined ? `there is no register \`${written}\`` : `\`${written}\` cannot be set from here; let the guest load it`;
     }
   }
   g.commit();

@@ -35,7 +35,7 @@ export function runReport(program: Program, machine: Machine, g: GuestView, end:
     stop: end,
     instructions: g.retired,
     cycles: machine.cycles,
-    registers: Object.fromEntries(REGISTERS.map((name) => [name, BigInt(readRegister(g.state, name) ?? 0n)])),
+    registers: Object.fromEntries(REGISTERS.map((name) => [name, BigInt(readRegister(g, name) ?? 0n)])),
     exits: Object.fromEntries(machine.exits.byReason),
     stats: { ...machine.vcpu.context.stats.all(), ...machine.vm.stats.all() },
     references: machine.references,

@@ -38,6 +38,11 @@ export interface Translator {
   tlbEntry(linear: bigint): TlbEntryView | undefined;
 }
 
+/** Entries that a walk loaded. A guest entry whose own address failed in EPT was not. */
+function loadedEntries(steps: readonly WalkStep[]): number {
+  return steps.reduce((n, s) => n + (s.entryHpa === undefined ? 0 : 1) + loadedEntries(s.nested), 0);
+}
+
 const ALL: ChainRights = { r: true, w: true, x: true, user: true };
 const NONE: ChainRights = { r: false, w: false, x: false, user: false };
 const both = (a: ChainRights, b: ChainRights): ChainRights => ({ r: a.r && b.r, w: a.w && b.w, x: a.x && b.x, user: a.user && b.user });
@@ -58,7 +63,7 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
     ...(probe.gpa !== undefined ? { output: probe.gpa, pageSize: 2 ** probe.guestPageShift } : {}),
     ...(paged ? { root: { name: 'CR3', value: t.cr3 } } : {}),
     ...(probe.guestRights ? { rights: probe.guestRights } : {}),
-    references: WalkSink.references(probe.steps),
+    references: loadedEntries(probe.steps),
     steps: probe.steps.map((s) => chainStep(s, probe.failure)),
   };
   const failure = probe.failure && describeFailure(probe.failure, access, t.controls, t.physical);
@@ -66,9 +71,10 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
   if (t.eptp) stages.push(eptStage(t.eptp, guestOk ? gpa : undefined, probe.hpa, probe.eptRights, probe.eptPageShift, probe.finalSteps, probe.failure));
   const software = gpa === undefined ? undefined : softwareStages(t, gpa, access);
   if (software) stages.push(...software.stages);
-  const rights = both(probe.guestRights ?? NONE, both(t.eptp ? (probe.eptRights ?? NONE) : ALL, software?.rights ?? ALL));
+  const second = !t.eptp ? ALL : grants(probe.failure) ? (probe.eptRights ?? NONE) : NONE;
+  const rights = both(probe.guestRights ?? NONE, both(second, software?.rights ?? ALL));
   return chain({ gva: linear, gpa, hva: software?.hva, hpa: probe.hpa ?? software?.hpa }, {
-    ok: probe.ok, rights, references: probe.references, tlb: tlbAnswer(t, linear, access, gpa, probe.hpa), stages, failure,
+    ok: probe.ok, rights, references: loadedEntries(probe.steps) + probe.finalSteps.length, tlb: tlbAnswer(t, linear, access, gpa, probe.hpa), stages, failure,
   });
 }
 
@@ -86,7 +92,7 @@ export function translateGpa(t: Translator, gpa: bigint, access: Access): Chain 
   const rights: Rights = { r: out.readable, w: out.writable, x: out.executable, user: true };
   const ept = eptStage(t.eptp, gpa, ok ? out.address : undefined, rights, out.pageShift, steps, failure);
   return chain({ gpa, hva: software.hva, hpa: ok ? out.address : software.hpa }, {
-    ok, rights: both(rights, software.rights), references: steps.length, tlb, stages: [ept, ...software.stages],
+    ok, rights: both(grants(failure) ? rights : NONE, software.rights), references: steps.length, tlb, stages: [ept, ...software.stages],
     failure: failure && describeFailure(failure, access, t.controls, t.physical),
   });
 }
@@ -116,6 +122,9 @@ export function softwareGpa(t: Translator, linear: bigint): bigint | undefined {
   return ok ? out.address : undefined;
 }
 
+/** Whether the entries on the way give any right: those of an absent or misconfigured one mean nothing. */
+const grants = (failure: WalkFailure | undefined): boolean => failure === undefined || (failure.reason !== 'not-present' && failure.reason !== 'misconfiguration');
+
 function eptStage(
   eptp: Eptp, gpa: bigint | undefined, hpa: bigint | undefined, rights: Rights | undefined, pageShift: number, steps: readonly WalkStep[], failure: WalkFailure | undefined,
 ): WalkStage {
@@ -124,7 +133,7 @@ function eptStage(
     ...(gpa === undefined ? {} : { input: gpa }),
     ...(hpa === undefined ? {} : { output: hpa, pageSize: 2 ** pageShift }),
     root: { name: 'EPTP', value: eptp.value },
-    ...(rights && gpa !== undefined ? { rights } : {}),
+    ...(rights && gpa !== undefined ? { rights: grants(failure) ? rights : NONE } : {}),
     references: steps.length,
     steps: steps.map((s) => chainStep(s, failure?.onTableWalk ? undefined : failure)),
   };
@@ -175,7 +184,8 @@ const HOST_CONTROLS: PagingControls = {
 function chainStep(s: WalkStep, failure: WalkFailure | undefined): ChainStep {
   const present = s.outcome === 'next' || s.outcome === 'leaf' || s.outcome === 'denied';
   const here = s.outcome !== 'next' && s.outcome !== 'leaf';
-  const problem = here ? (failure && s.entry === failure.entry ? reasonWords(failure.reason) : OUTCOMES[s.outcome]) : undefined;
+  const unloaded = s.entryHpa === undefined ? 'not loaded: its own address has no translation' : undefined;
+  const problem = unloaded ?? (here ? (failure && s.entry === failure.entry ? reasonWords(failure.reason) : OUTCOMES[s.outcome]) : undefined);
   return {
     level: s.level, name: entryName(s.table, s.level), index: s.index, entryAddress: s.entryAddress, space: s.space,
     ...(s.entryHpa === undefined || s.space === 'hpa' ? {} : { entryHpa: s.entryHpa }),

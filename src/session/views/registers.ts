@@ -24,7 +24,7 @@ export function registersView(g: GuestView, names: Names, { path, start, count }
 }
 
 function register(g: GuestView, names: Names, name: string, path: string): ViewNode {
-  const value = readRegister(g.state, name);
+  const value = readRegister(g, name);
   const raw = typeof value === 'bigint' ? value : value ? 1n : 0n;
   const symbol = name === 'rflags' ? undefined : names.symbols.symbolOf(name === 'rip' ? g.linearRip : raw);
   const flags = BITS[name];
@@ -95,7 +95,7 @@ export function controlView(g: GuestView, { path, start, count }: ViewRequest): 
   const [parent] = path;
   if (parent !== undefined) {
     const table = BITS[parent];
-    const value = readRegister(g.state, parent);
+    const value = readRegister(g, parent);
     if (!table || typeof value !== 'bigint') return undefined;
     return page(Object.entries(table), start, count, ([name, bit]) => {
       const raw = (value >> BigInt(bit)) & 1n;
@@ -113,7 +113,7 @@ export function controlView(g: GuestView, { path, start, count }: ViewRequest): 
       const limit = g.state.get32(name === 'gdtr' ? SLOT.GDTR_LIMIT : SLOT.IDTR_LIMIT);
       return row({ path: `control/${name}`, name, value: `base ${hex(base)} limit ${hex(limit)}`, kind: 'register', raw: base, address: { space: 'gva', value: base }, evaluateName: `${name}_base` });
     }
-    const value = readRegister(g.state, name);
+    const value = readRegister(g, name);
     const raw = typeof value === 'bigint' ? value : 0n;
     const table = BITS[name];
     const isAddress = name === 'cr2' || name === 'cr3';

@@ -1,6 +1,11 @@
 import { hex } from '../../base/hex';
 import { supportedFields } from '../../hw/vmx/fields';
-import type { VmcsArea, VmcsField } from '../../isa/vmcs-fields';
+import type { Vmcs } from '../../hw/vmx/vmcs';
+import { describeBits, type DecodedBits } from '../../isa/bit-layout';
+import { FRAME_MASK } from '../../isa/entries';
+import { decodeQualification } from '../../isa/exit-qualification';
+import { decodeField } from '../../isa/vmcs-layouts';
+import { FIELD, type VmcsArea, type VmcsField } from '../../isa/vmcs-fields';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
@@ -33,13 +38,40 @@ export function vmcsView(g: GuestView, { path, start, count }: ViewRequest): Vie
       return row({ path: `vmcs/${a.area}`, name: a.name, value: stale, kind: 'group', children: fields.filter((f) => f.area === a.area).length });
     });
   }
-  if (path.length > 1 || !AREAS.some((a) => a.area === area)) return undefined;
-  return page(fields.filter((f) => f.area === area), start, count, (f) => fieldRow(f, vmcs.read(f.encoding)));
+  const [, name] = path;
+  const inArea = fields.filter((f) => f.area === area);
+  if (name === undefined) return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(vmcs, f));
+  const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
+  if (!field) return undefined;
+  return page(decoded(vmcs, field), start, count, (d) =>
+    row({
+      path: `vmcs/${area}/${name}/${d.name}`, name: d.name, value: d.text ?? hex(d.value), raw: d.value, kind: 'field',
+      detail: [d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`],
+    }),
+  );
 }
 
-function fieldRow(f: VmcsField, value: bigint): ViewNode {
+/** The named bits of a field; those of the exit qualification depend on the exit's reason. */
+function decoded(vmcs: Vmcs, f: VmcsField): readonly DecodedBits[] {
+  const value = vmcs.read(f.encoding);
+  if (f.name !== 'EXIT_QUALIFICATION') return decodeField(f, value);
+  return decodeQualification(vmcs.read32(FIELD.VM_EXIT_REASON), value, vmcs.read32(FIELD.VM_EXIT_INTR_INFO) & 0xff);
+}
+
+/** Interruption information says nothing without its valid bit (SDM vol. 3, 24.8.3 and 24.9.2). */
+const INTERRUPTION_INFO: ReadonlySet<string> = new Set(['VM_EXIT_INTR_INFO', 'VM_ENTRY_INTR_INFO_FIELD', 'IDT_VECTORING_INFO_FIELD']);
+const VALID = 1n << 31n;
+
+function fieldRow(vmcs: Vmcs, f: VmcsField): ViewNode {
+  const value = vmcs.read(f.encoding);
   const space = HPA_FIELDS.test(f.name) ? 'hpa' : GPA_FIELDS.test(f.name) ? 'gpa' : GVA_FIELDS.test(f.name) ? 'gva' : undefined;
   const width = f.width === 'natural' ? 'natural width' : `${f.width} bits`;
-  const address = space === undefined ? {} : { address: { space, value: space === 'gva' || f.name === 'GUEST_PHYSICAL_ADDRESS' ? value : value & 0x000f_ffff_ffff_f000n } as const };
-  return row({ path: `vmcs/${f.area}/${f.name}`, name: f.name, value: hex(value), raw: value, kind: 'field', ...address, detail: [f.title, `encoding ${hex(f.encoding)}, ${width}`] });
+  const bits = decoded(vmcs, f);
+  const meaning = INTERRUPTION_INFO.has(f.name) && (value & VALID) === 0n ? 'not valid' : describeBits(bits);
+  const isFrame = space !== 'gva' && f.name !== 'GUEST_PHYSICAL_ADDRESS';
+  return row({
+    path: `vmcs/${f.area}/${f.name}`, name: f.name, value: meaning === '' ? hex(value) : `${hex(value)} ${meaning}`, raw: value, kind: 'field', children: bits.length,
+    ...(space === undefined ? {} : { address: { space, value: isFrame ? value & FRAME_MASK : value } as const }),
+    detail: [f.title, `encoding ${hex(f.encoding)}, ${width}`],
+  });
 }
