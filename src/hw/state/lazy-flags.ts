@@ -11,7 +11,7 @@ import { SLOT } from './layout';
  *   INC, DEC:       CF = CC_B (0 or 1), OF by r = min or r = max, AF by the low nibble
  *   EXPLICIT:       CC_RES holds the flags at their RFLAGS positions
  *
- * Operands are zero-extended to 64 bits in their slots.
+ * Bits of result and operands above the width are ignored; lifters leave there what the micro-ops did.
  */
 export const CC = { EXPLICIT: 0, ADD: 1, SUB: 2, LOGIC: 3, INC: 4, DEC: 5 } as const;
 
