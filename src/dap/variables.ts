@@ -19,7 +19,7 @@ function variable(adapter: Adapter, node: ViewNode, inHex: boolean): Dap.Variabl
   return compact<Dap.Variable>({
     name: node.name,
     value: inHex && node.raw !== undefined && node.children === 0 ? hex(node.raw) : node.value,
-    type: node.detail?.join('\n'),
+    type: node.detail?.join('\n') || undefined,
     variablesReference: node.children > 0 ? references.of(node.path) : 0,
     indexedVariables: paged ? node.children : undefined,
     namedVariables: node.children > 0 && !paged ? node.children : undefined,

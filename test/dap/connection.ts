@@ -2,10 +2,16 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import type { Readable, Writable } from 'node:stream';
 
+interface Waiting {
+  readonly name: string;
+  readonly resolve: (event: Dap.Event) => void;
+  readonly reject: (why: Error) => void;
+}
+
 export class Connection {
   private readonly answers = new Map<number, (response: Dap.Response) => void>();
   private readonly events: Dap.Event[] = [];
-  private readonly waiting: { readonly name: string; readonly resolve: (event: Dap.Event) => void }[] = [];
+  private readonly waiting: Waiting[] = [];
   private seq = 0;
   private received = Buffer.alloc(0);
 
@@ -44,7 +50,7 @@ export class Connection {
   async event<E extends Dap.Event = Dap.Event>(name: string): Promise<E['body']> {
     const at = this.events.findIndex((each) => each.event === name);
     const [found] = at < 0 ? [] : this.events.splice(at, 1);
-    const event = found ?? (await new Promise<Dap.Event>((resolve) => this.waiting.push({ name, resolve })));
+    const event = found ?? (await new Promise<Dap.Event>((resolve, reject) => this.waiting.push({ name, resolve, reject })));
     return event.body as E['body'];
   }
 
@@ -92,6 +98,10 @@ export class Connection {
       const at = this.waiting.findIndex(({ name }) => name === event.event);
       if (at < 0) this.events.push(event);
       else this.waiting.splice(at, 1)[0]?.resolve(event);
+      if (event.event === 'terminated') {
+        // Nothing else will come: who waits for a stop would wait for ever.
+        for (const { name, reject } of this.waiting.splice(0)) reject(new Error(`the guest ended before: ${name}`));
+      }
     } else if (message.type === 'response') {
       const response = message as Dap.Response;
       this.answers.get(response.request_seq)?.(response);
