@@ -47,7 +47,10 @@ const FEATURES = {
   BMI2: [7, 0, 'ebx', 8],
   INVPCID: [7, 0, 'ebx', 10],
   RDSEED: [7, 0, 'ebx', 18],
+  ADX: [7, 0, 'ebx', 19],
   SMAP: [7, 0, 'ebx', 20],
+  CLFLUSHOPT: [7, 0, 'ebx', 23],
+  CLWB: [7, 0, 'ebx', 24],
   UMIP: [7, 0, 'ecx', 2],
   PKU: [7, 0, 'ecx', 3],
   LA57: [7, 0, 'ecx', 16],
@@ -55,6 +58,7 @@ const FEATURES = {
   LAHF64: [0x8000_0001, 0, 'ecx', 0],
   SVM: [0x8000_0001, 0, 'ecx', 2],
   LZCNT: [0x8000_0001, 0, 'ecx', 5],
+  PREFETCHW: [0x8000_0001, 0, 'ecx', 8],
   SYSCALL: [0x8000_0001, 0, 'edx', 11],
   NX: [0x8000_0001, 0, 'edx', 20],
   PAGE1GB: [0x8000_0001, 0, 'edx', 26],
@@ -134,8 +138,8 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
       case 0:
         return [maxBasic, chars(vendor, 0), chars(vendor, 8), chars(vendor, 4)];
       case 1:
-        // EBX: one logical processor, initial APIC ID 0
-        return [signature(d), 1 << 16, 0, 0];
+        // EBX: one logical processor, initial APIC ID 0, CLFLUSH line of 8 × 8 bytes
+        return [signature(d), (1 << 16) | (features.has('CLFSH') ? 8 << 8 : 0), 0, 0];
       case 0x8000_0000:
         return [maxExtended, 0, 0, 0];
       case 0x8000_0002:
@@ -173,10 +177,13 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
   };
 }
 
-/**
- * The default processor: 64-bit integer work and everything about address translation, and nothing that is not there (no x87, SSE, APIC or MTRRs).
- * Family 6 model 0x5e is a Skylake client, whose paging features these are.
- */
+/** Integer work, address translation, and nothing that is not there: no x87, SSE, APIC or MTRRs. */
+const FEATURES_X64: readonly CpuFeature[] = [
+  'VMX', 'CX16', 'PCID', 'MOVBE', 'POPCNT', 'DE', 'PSE', 'TSC', 'MSR', 'PAE', 'CX8', 'SEP', 'PGE', 'CMOV', 'PAT', 'PSE36', 'CLFSH', 'FSGSBASE', 'BMI1', 'SMEP', 'BMI2',
+  'INVPCID', 'ADX', 'SMAP', 'CLFLUSHOPT', 'CLWB', 'UMIP', 'LAHF64', 'LZCNT', 'PREFETCHW', 'SYSCALL', 'NX', 'PAGE1GB', 'RDTSCP', 'LM',
+];
+
+/** The default processor. Family 6 model 0x5e is a Skylake client, whose paging features these are. */
 export const PAGEWALK_X64: CpuidModel = defineCpu({
   name: 'pagewalk-x64',
   vendor: 'intel',
@@ -186,11 +193,21 @@ export const PAGEWALK_X64: CpuidModel = defineCpu({
   stepping: 3,
   physicalBits: 46,
   linearBits: 48,
-  features: [
-    'VMX', 'CX16', 'PCID', 'MOVBE', 'POPCNT', 'DE', 'PSE', 'TSC', 'MSR', 'PAE', 'CX8', 'SEP', 'PGE', 'CMOV', 'PAT', 'PSE36', 'FSGSBASE', 'SMEP', 'INVPCID',
-    'SMAP', 'UMIP', 'LAHF64', 'LZCNT', 'SYSCALL', 'NX', 'PAGE1GB', 'RDTSCP', 'LM',
-  ],
+  features: FEATURES_X64,
+});
+
+/** The default processor with 5-level paging, protection keys and 52 physical bits, as from Ice Lake (model 0x6a) on. */
+export const PAGEWALK_X64_LA57: CpuidModel = defineCpu({
+  name: 'pagewalk-x64-la57',
+  vendor: 'intel',
+  brand: 'Pagewalk x86-64 LA57',
+  family: 6,
+  model: 0x6a,
+  stepping: 6,
+  physicalBits: 52,
+  linearBits: 57,
+  features: [...FEATURES_X64, 'LA57', 'PKU'],
 });
 
 /** Models by name. */
-export const CPU_MODELS: ReadonlyMap<string, CpuidModel> = new Map([[PAGEWALK_X64.name, PAGEWALK_X64]]);
+export const CPU_MODELS: ReadonlyMap<string, CpuidModel> = new Map([PAGEWALK_X64, PAGEWALK_X64_LA57].map((m) => [m.name, m]));

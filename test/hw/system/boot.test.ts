@@ -71,7 +71,7 @@ in_long:
     o64 sysret
 user:
     mov rsp, 0xa000
-    mov rax, [0x200008]     ; page fault: its handler returns to `after`
+    mov rax, [0x200008]     ; page fault: its handler returns to the label after it
 after:
     int3
     syscall

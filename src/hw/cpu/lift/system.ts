@@ -34,7 +34,7 @@ export const SYSTEM_LIFTERS: ReadonlyMap<number, Lifter> = lifters([
   [Mnemonic.Lmsw, control.lmsw], [Mnemonic.Smsw, control.smsw], [Mnemonic.Clts, control.clts], [Mnemonic.Hlt, control.hlt],
   [Mnemonic.Invd, control.invd], [Mnemonic.Wbinvd, control.wbinvd], [Mnemonic.Wbnoinvd, control.wbinvd], [Mnemonic.Invlpg, control.invlpg],
   [Mnemonic.Invpcid, control.invpcid], [Mnemonic.Pause, control.pause], [Mnemonic.Monitor, control.monitor], [Mnemonic.Mwait, control.mwait],
-  [Mnemonic.Xgetbv, control.xgetbv], [Mnemonic.Xsetbv, control.xsetbv], [Mnemonic.Rsm, control.rsm], [Mnemonic.Cpuid, cpuid],
+  [Mnemonic.Xgetbv, control.xgetbv], [Mnemonic.Xsetbv, control.xsetbv], [Mnemonic.Rdpkru, control.rdpkru], [Mnemonic.Wrpkru, control.wrpkru], [Mnemonic.Rsm, control.rsm], [Mnemonic.Cpuid, cpuid],
   // model-specific registers and time
   [Mnemonic.Rdmsr, msr.rdmsr], [Mnemonic.Wrmsr, msr.wrmsr], [Mnemonic.Rdtsc, msr.rdtsc], [Mnemonic.Rdtscp, msr.rdtscp], [Mnemonic.Rdpmc, msr.rdpmc],
   [Mnemonic.Rdfsbase, msr.rdfsbase], [Mnemonic.Rdgsbase, msr.rdgsbase], [Mnemonic.Wrfsbase, msr.wrfsbase], [Mnemonic.Wrgsbase, msr.wrgsbase],

@@ -5,7 +5,7 @@ import { ACCESS_OF_CLASS, CLASS_READ, CLASS_WRITE, WHO_SUPERVISOR, WHO_SUPERVISO
 import { SEG, SLOT } from '../../state/layout';
 import type { MemoryOperand } from '../decoded';
 import type { Core } from '../core';
-import { isLong64 } from './modes';
+import { isLong64, linearWidth } from './modes';
 import { fault } from './raise';
 import { checkSegment } from './segments';
 
@@ -25,7 +25,7 @@ export function linearAddress(core: Core, segment: number, offset: bigint, size:
     return BigInt.asUintN(32, core.state.segmentBase(segment) + offset);
   }
   const at = linearUnchecked(core, segment, offset);
-  const width = core.model.linearBits;
+  const width = linearWidth(core.state);
   if (isCanonical(at, width) && isCanonical(BigInt.asUintN(64, at + BigInt(size - 1)), width)) return at;
   return fault(core, segment === SEG.SS ? VECTOR.SS : VECTOR.GP, 0);
 }

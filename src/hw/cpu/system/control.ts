@@ -8,7 +8,7 @@ import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
 import { readLinear } from './access';
 import { setCr0, setCr3, setCr4, setCr8, shownControl } from './control-registers';
 import { displacementOf, instructionInfo, operandLinear } from './instruction-info';
-import { cr4Bit, isLong64 } from './modes';
+import { cr4Bit, isLong64, linearWidth } from './modes';
 import { putPair } from './msr';
 import { GPR, memoryOperand, operand, operandAddress, putGpr, readOperand16, writeOperand16 } from './operand';
 import { requireCpl0 } from './raise';
@@ -179,7 +179,7 @@ export const invlpg: SystemFunction = (core) => {
   const linear = operandLinear(core, memoryOperand(core, 0));
   const exit = core.intercepts?.instruction(core, VMX_EXIT.INVLPG, linear);
   if (exit) return core.exit(exit);
-  if (isCanonical(linear, core.model.linearBits)) core.port.invlpg(core, linear);
+  if (isCanonical(linear, linearWidth(core.state))) core.port.invlpg(core, linear);
   return SYS_NEXT;
 };
 
@@ -233,6 +233,20 @@ export const xsetbv: SystemFunction = (core) => {
   s.set(SLOT.XCR0, 1n);
   return SYS_NEXT;
 };
+
+/** RDPKRU and WRPKRU: protection-key rights for user pages, #UD unless CR4.PKE. ECX must be zero; WRPKRU wants EDX zero too. */
+const protectionKeys = (write: boolean): SystemFunction => (core) => {
+  const s = core.state;
+  if (!cr4Bit(s, CR4.PKE)) return core.raise(VECTOR.UD);
+  if (s.get32(GPR.RCX) !== 0 || (write && s.get32(GPR.RDX) !== 0)) return core.raise(VECTOR.GP, 0);
+  if (write) {
+    s.set32(SLOT.PKRU, s.get32(GPR.RAX));
+    core.port.controlsChanged(core);
+  } else putPair(core, BigInt(s.get32(SLOT.PKRU)));
+  return SYS_NEXT;
+};
+export const rdpkru = protectionKeys(false);
+export const wrpkru = protectionKeys(true);
 
 /** RSM outside system-management mode, which does not exist here: #UD. */
 export const rsm: SystemFunction = (core) => core.raise(VECTOR.UD);

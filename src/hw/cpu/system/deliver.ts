@@ -8,7 +8,7 @@ import type { Core } from '../core';
 import {
   cacheOf, dplOf, fetchDescriptor, isCode, isConforming, isNull, isPresent, orTypeBits, SYS_TYPE, tableAddress, type Descriptor,
 } from './descriptor';
-import { isLong, isReal, isV86 } from './modes';
+import { isLong, isReal, isV86, linearWidth } from './modes';
 import { deny, fault, selectorError } from './raise';
 import { insideLimit, isBadLongCode, isCode64, nullSegment, paragraphSegment, SHADOW } from './segments';
 import { currentStack, Pushes, setStackPointer, type StackTarget } from './stack';
@@ -169,7 +169,7 @@ function deliverProtected(core: Core, e: Delivery): boolean {
   const cpl = inner ? dpl : s.cpl;
   const stack = handlerStack(core, cpl, inner, gate.ist, ext);
   if (stack === undefined) return false;
-  if (long ? !isCanonical(gate.offset, core.model.linearBits) : !insideLimit(code.rights, code.limit, Number(gate.offset), 1)) return deny(core, VECTOR.GP, ext);
+  if (long ? !isCanonical(gate.offset, linearWidth(s)) : !insideLimit(code.rights, code.limit, Number(gate.offset), 1)) return deny(core, VECTOR.GP, ext);
 
   const size = long ? 8 : gate.type === SYS_TYPE.INT32 || gate.type === SYS_TYPE.TRAP32 ? 4 : 2;
   const pushes = new Pushes(core, stack);

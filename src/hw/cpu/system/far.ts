@@ -7,7 +7,7 @@ import { SYS_EVENT, SYS_JUMPED, type Core, type SysResult } from '../core';
 import {
   cacheOf, dplOf, fetchDescriptor, fetchUpperHalf, isCode, isConforming, isNull, isPresent, orTypeBits, SYS_TYPE, typeOf, type Descriptor,
 } from './descriptor';
-import { isLong, isParagraphMode } from './modes';
+import { isLong, isParagraphMode, linearWidth } from './modes';
 import { memoryOperand, operand, readOperandMemory } from './operand';
 import { deny, selectorError } from './raise';
 import { insideLimit, isBadLongCode, isCode64, paragraphSegment } from './segments';
@@ -18,7 +18,7 @@ import type { SystemFunction } from './table';
 
 /** Whether `rip` is a place in the code segment: inside its limit, or canonical in 64-bit code. False: #GP(`code`) set. */
 export function checkTarget(core: Core, code: SegmentCache, rip: bigint, errorCode = 0): boolean {
-  const ok = isCode64(core, code.rights) ? isCanonical(rip, core.model.linearBits) : rip <= 0xffff_ffffn && insideLimit(code.rights, code.limit, Number(rip), 1);
+  const ok = isCode64(core, code.rights) ? isCanonical(rip, linearWidth(core.state)) : rip <= 0xffff_ffffn && insideLimit(code.rights, code.limit, Number(rip), 1);
   return ok || deny(core, VECTOR.GP, errorCode);
 }
 

@@ -1,4 +1,4 @@
-import { CR0, EFER, IOPL_SHIFT, RFLAGS } from '../../../isa/flags';
+import { CR0, CR4, EFER, IOPL_SHIFT, RFLAGS } from '../../../isa/flags';
 import type { CodeMode } from '../lift/emitter';
 import type { CpuState } from '../../state/cpu-state';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
@@ -27,6 +27,9 @@ export const iopl = (s: CpuState): number => ((s.r32[SLOT.RFLAGS * 2] as number)
 export const cr4Bit = (s: CpuState, n: number): boolean => bitOf(s, SLOT.CR4, n);
 /** Bit `n` of CR0. */
 export const cr0Bit = (s: CpuState, n: number): boolean => bitOf(s, SLOT.CR0, n);
+
+/** Bits of a canonical linear address for accesses and branches: 57 with CR4.LA57, else 48 (SDM vol. 1, 3.3.7.1). Bases of segments and tables go by the processor's width. */
+export const linearWidth = (s: CpuState): 48 | 57 => (cr4Bit(s, CR4.LA57) ? 57 : 48);
 
 const MODES: readonly CodeMode[] = [
   { bits: 16, stackBits: 16 },

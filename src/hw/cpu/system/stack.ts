@@ -4,7 +4,7 @@ import type { SegmentCache } from '../../state/cpu-state';
 import { SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
 import { dataAccess, linearAddress, readLinear } from './access';
-import { codeMode, isLong, isReal } from './modes';
+import { codeMode, isLong, isReal, linearWidth } from './modes';
 import { GPR, putGpr } from './operand';
 import { deny } from './raise';
 import { cacheAllowsWrite, insideLimit } from './segments';
@@ -75,7 +75,7 @@ export class Pushes {
   private allows(offset: bigint, size: number): boolean {
     const { core, stack } = this;
     if (stack.bits === 64) {
-      const width = core.model.linearBits;
+      const width = linearWidth(core.state);
       return isCanonical(offset, width) && isCanonical(BigInt.asUintN(64, offset + BigInt(size - 1)), width);
     }
     return isReal(core.state)

@@ -3,7 +3,7 @@ import { VECTOR } from '../../../isa/exceptions';
 import { EFER, RFLAGS } from '../../../isa/flags';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import { SYS_EVENT, SYS_JUMPED, type Core, type SysResult } from '../core';
-import { isLong, isLong64, isProtected } from './modes';
+import { isLong, isLong64, isProtected, linearWidth } from './modes';
 import { GPR } from './operand';
 import { requireCpl0 } from './raise';
 import type { SystemFunction } from './table';
@@ -17,7 +17,7 @@ function loadFlat(core: Core, selector: number, stackSelector: number, cpl: numb
   s.cpl = cpl;
 }
 
-const canonical = (core: Core, v: bigint): boolean => isCanonical(v, core.model.linearBits);
+const canonical = (core: Core, v: bigint): boolean => isCanonical(v, linearWidth(core.state));
 const sce = (core: Core): boolean => core.model.has('SYSCALL') && ((core.state.get(SLOT.EFER) >> BigInt(EFER.SCE)) & 1n) === 1n;
 
 /** SYSCALL: 64-bit mode with EFER.SCE. RCX ← RIP, R11 ← RFLAGS, then LSTAR with CS from STAR 47:32 (SDM vol. 2). */

@@ -3,7 +3,7 @@ import { VECTOR } from '../../../isa/exceptions';
 import { SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
 import { SYS_TYPE, tableAddress, typeOf } from './descriptor';
-import { isLong } from './modes';
+import { isLong, linearWidth } from './modes';
 import { fault, selectorError } from './raise';
 import { nullSegment, prepareStackSegment } from './segments';
 import { stackBitsOf, type StackTarget } from './stack';
@@ -31,7 +31,7 @@ export function innerStack(core: Core, cpl: number, ist: number, ext: number): S
   if (isLong(s)) {
     const sp = field(core, ist > 0 ? 28 + ist * 8 : 4 + cpl * 8, 8, ext);
     if (sp === undefined) return undefined;
-    if (!isCanonical(sp, core.model.linearBits)) return fault(core, VECTOR.SS, ext);
+    if (!isCanonical(sp, linearWidth(s))) return fault(core, VECTOR.SS, ext);
     return { ss: nullSegment(cpl, cpl), sp, bits: 64, cpl, errorCode: ext };
   }
   const wide = is32(typeOf(s.get32(SLOT.RIGHTS + SEG.TR)));
