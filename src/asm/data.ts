@@ -9,13 +9,10 @@ export interface DataSink {
   bytes(bytes: ArrayLike<number>): void;
   /** `value` in `width` bytes, little-endian. */
   value(value: Value, width: number, span: Span): void;
-  /** @throws EvaluationFault where the image would grow too large */
-  zeros(count: number, span: Span): void;
-  warn(message: string, span: Span): void;
 }
 
 /** Writes out db, dw, …: strings padded to the unit, numbers truncated with a warning. @throws EvaluationFault */
-export function emitData(items: readonly DataItem[], width: number, scope: Scope, sink: DataSink): void {
+export function emitData(items: readonly DataItem[], width: number, scope: Scope, sink: DataSink, budget = { left: MAX_ITEMS }): void {
   for (const item of items) {
     switch (item.kind) {
       case 'value':
@@ -42,8 +39,8 @@ export function emitData(items: readonly DataItem[], width: number, scope: Scope
         const n = count.number < 0n ? 0n : count.number;
         if (n > MAX_REPEAT) throw new EvaluationFault('notConstant', `dup repeats ${n} times; ${MAX_REPEAT} is the most`, item.count.span);
         for (let i = 0n; i < n; i++) {
-          emitData(item.items, item.width, scope, sink);
-          sink.zeros(0, item.count.span);
+          if (budget.left-- <= 0) throw new EvaluationFault('tooLarge', `dup repeats more than ${MAX_ITEMS} times here`, item.count.span);
+          emitData(item.items, item.width, scope, sink, budget);
         }
         break;
       }
@@ -52,3 +49,5 @@ export function emitData(items: readonly DataItem[], width: number, scope: Scope
 }
 
 const MAX_REPEAT = 1_000_000n;
+/** Repetitions of one statement, nested ones multiplied. */
+const MAX_ITEMS = 2_000_000;

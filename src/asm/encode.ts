@@ -26,7 +26,8 @@ function encoderFor(bits: Bits): Encoder {
 }
 
 const ROUNDING = { rn: RoundingControl.RoundToNearest, rd: RoundingControl.RoundDown, ru: RoundingControl.RoundUp, rz: RoundingControl.RoundTowardZero };
-const SEGMENT_BYTE: Readonly<Record<string, number>> = { es: 0x26, cs: 0x2e, ss: 0x36, ds: 0x3e, fs: 0x64, gs: 0x65 };
+/** Segment override prefixes (SDM vol. 2, 2.1.1). */
+export const SEGMENT_BYTE: Readonly<Record<string, number>> = { es: 0x26, cs: 0x2e, ss: 0x36, ds: 0x3e, fs: 0x64, gs: 0x65 };
 
 /**
  * Encodes one form with its operands. Returns the bytes in NASM's order of prefixes, or iced's reason why it cannot be.

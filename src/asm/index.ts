@@ -142,9 +142,9 @@ function joinSections(layout: LayoutResult, maxImage: number, sink: DiagnosticSi
   }
   const image = new Uint8Array(Number(size));
   for (const s of file) {
-    const bytes = layout.buffers[s.id]?.view();
+    const bytes = layout.output.bytesOf(s);
     const at = Number(s.placedStart - origin);
-    if (bytes && at >= 0 && at + bytes.length <= image.length) image.set(bytes, at);
+    if (at >= 0 && at + bytes.length <= image.length) image.set(bytes, at);
   }
   return image;
 }
@@ -152,7 +152,7 @@ function joinSections(layout: LayoutResult, maxImage: number, sink: DiagnosticSi
 function bssAfter(layout: LayoutResult, imageLength: number): number {
   const end = layout.placed.origin + BigInt(imageLength);
   let last = end;
-  for (const s of layout.sections.list) {
+  for (const s of layout.output.sections.list) {
     const stop = s.placedVstart + BigInt(s.offset);
     if (s.nobits && stop > last) last = stop;
   }
@@ -162,8 +162,8 @@ function bssAfter(layout: LayoutResult, imageLength: number): number {
 function symbolsOf(layout: LayoutResult): AsmSymbol[] {
   return layout.symbols.all().map((e) => {
     let value = e.value.number;
-    for (const t of e.value.terms) if (t.kind === 'section') value += (layout.sections.list[t.section]?.placedVstart ?? 0n) * t.times;
-    const section = e.section === undefined ? undefined : layout.sections.list[e.section]?.name;
+    for (const t of e.value.terms) if (t.kind === 'section') value += (layout.output.sections.list[t.section]?.placedVstart ?? 0n) * t.times;
+    const section = e.section === undefined ? undefined : layout.output.sections.list[e.section]?.name;
     return {
       name: e.name, value: BigInt.asUintN(64, value), kind: e.kind, span: e.span,
       ...(section === undefined ? {} : { section }),
@@ -175,7 +175,7 @@ function symbolsOf(layout: LayoutResult): AsmSymbol[] {
 function linesOf(layout: LayoutResult): LineEntry[] {
   const lines = layout.lines.map((l): LineEntry => ({
     file: l.statement.file, line: l.statement.line, column: l.statement.column,
-    address: (layout.sections.list[l.section]?.placedVstart ?? 0n) + BigInt(l.offset),
+    address: (layout.output.sections.list[l.section]?.placedVstart ?? 0n) + BigInt(l.offset),
     length: l.length, bits: l.bits, kind: l.kind,
   }));
   return lines.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
