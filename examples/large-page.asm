@@ -5,7 +5,8 @@
 ; 3 x 3 + 3 + 3 = 15 references instead of 24, and one EPT violation brings in 512 pages.
 ;
 ; Watch: the EPT tree at 0x400000, one entry at level 2 with PS; the TLB's entry and its page size; the reference count in the
-; Translation view. `far_away` lies nearly 2 MiB on and costs nothing: no exit, no walk.
+; Translation view. `far_away` lies nearly 2 MiB on and exits no more; it is walked once, since this TLB caches a large page in
+; fragments of 4 KiB.
 ;
 ; @guest start=flat64 host-pages=2m
 
