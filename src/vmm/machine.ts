@@ -199,7 +199,7 @@ export class Machine {
         handled = yield* vcpu.enter();
         if (handled.kind === 'reenter') return undefined;
       }
-      const answer = yield* userspace(handled.exit, this.bus, this.exitPort, vcpu.registers());
+      const answer = yield* userspace(handled.exit, this.bus, this.exitPort, vcpu.registers(), vcpu.cpu.undelivered);
       if (answer.kind === 'end') return { ...answer.end, rip: vcpu.registers().rip };
       handled = yield* vcpu.complete(answer.value);
     }

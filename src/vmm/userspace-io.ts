@@ -3,6 +3,7 @@ import { bit } from '../base/bits';
 import { hex } from '../base/hex';
 import { RFLAGS } from '../isa/flags';
 import { SEG } from '../hw/state/layout';
+import type { Delivery } from '../hw/cpu/system/deliver';
 import type { CpuState } from '../hw/state/cpu-state';
 import { cost } from '../host/costs';
 import { vmmStep, type Work } from '../host/step';
@@ -11,6 +12,7 @@ import type { PortBus } from './devices/bus';
 import type { ExitPort } from './devices/exit-port';
 import { END_CODES, type MachineEnd } from './machine-stop';
 import { stubVector } from './start/real';
+import { explainTripleFault } from './triple-fault';
 
 /** What the VMM makes of an exit: KVM_RUN again with this answer, or the end. */
 export type Answer = { readonly kind: 'run'; readonly value: bigint } | { readonly kind: 'end'; readonly end: Omit<MachineEnd, 'rip'> };
@@ -26,8 +28,8 @@ const UNASSIGNED = ['unassigned_io_read', 'unassigned_io_write'] as const;
 const end = (kind: keyof typeof END_CODES, why: string, unmet: readonly UnmetCheck[] = []): Answer => ({ kind: 'end', end: { kind, code: END_CODES[kind], why, unmet } });
 const go = (value = 0n): Answer => ({ kind: 'run', value });
 
-/** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit. */
-export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort | undefined, guest: CpuState): Work<Answer> {
+/** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`: the exceptions behind a triple fault. */
+export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort | undefined, guest: CpuState, undelivered: readonly Delivery[]): Work<Answer> {
   yield vmmStep('kvm_cpu_exec', `ioctl(KVM_RUN) returns ${exit.reason}`, cost('userspaceSwitch'));
   switch (exit.reason) {
     case 'KVM_EXIT_IO': {
@@ -65,7 +67,7 @@ export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort
         : end('halt', 'the guest halted with interrupts off');
     }
     case 'KVM_EXIT_SHUTDOWN':
-      return end('triple-fault', 'triple fault: an exception could not be delivered, and neither could the double fault that followed');
+      return end('triple-fault', explainTripleFault(undelivered, guest.rip));
     case 'KVM_EXIT_IRQ_WINDOW_OPEN':
       return go();
     case 'KVM_EXIT_FAIL_ENTRY':

@@ -83,6 +83,8 @@ export class Cpu extends Core {
   readonly breakpoints = new Set<bigint>();
   /** Asked when an exception is about to be delivered to the guest; true stops first. Sees, and changes nothing. */
   faultObserver: ((event: FaultEvent) => boolean) | undefined;
+  /** The last event taken to the guest's IDT, and the exceptions that came up one after the other on the way there: what a triple fault is made of. For explanations. */
+  undelivered: readonly Delivery[] = [];
   private readonly runner: Runner;
   private readonly fetcher: Fetcher;
   /** The place (retired count and linear address) whose breakpoint was already reported. */
@@ -309,6 +311,8 @@ export class Cpu extends Core {
     }
     let current = event;
     let vectoring = first;
+    // KVM injects again what an exit interrupted: the chain goes on
+    if (!byEntry || this.undelivered[this.undelivered.length - 1]?.vector !== event.vector) this.undelivered = [event];
     for (;;) {
       const delivered = deliver(this, current);
       if (delivered.ok) {
@@ -319,6 +323,7 @@ export class Cpu extends Core {
       if (nested.kind === 'exit') return this.vmExit(nested.exit, vectoring);
       if (nested.kind === 'bus') return { kind: 'bus', event: nested };
       if (nested.kind !== 'fault') throw new InvariantError('delivery meets faults, exits and the bus only');
+      this.undelivered = [...this.undelivered, nested];
       const how = combine(current.kind === 'fault' && current.software !== 'int' ? { kind: 'exception', vector: current.vector } : { kind: 'benign' }, nested);
       if (how === 'triple') {
         if (this.nonRoot) return this.vmExit({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n }, undefined);
@@ -329,6 +334,7 @@ export class Cpu extends Core {
       const exit = this.exceptionExit(nested) ?? (how === 'double' ? this.exceptionExit(DOUBLE_FAULT) : undefined);
       if (exit) return this.vmExit(exit, vectoring);
       current = how === 'double' ? DOUBLE_FAULT : nested;
+      if (how === 'double') this.undelivered = [...this.undelivered, DOUBLE_FAULT];
       vectoring = interruptionOfFault(current, 0);
     }
   }
