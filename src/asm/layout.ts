@@ -63,10 +63,11 @@ export class Layout {
   private readonly markers = new Map<number, Value>();
   private pendingLabels: { followedBy: 'code' | 'data' | undefined }[] = [];
   /** `$`: where the statement begins, the same for every item and every repetition by `times`. */
-  private here: Value = constant(0n);
+  private here: Value | undefined;
+  private statementOffset = 0;
   private readonly scope: Scope = {
     symbol: (name) => this.symbols.lookup(name) ?? this.output.sectionSymbol(name),
-    here: () => this.here,
+    here: () => this.statementStart(),
     sectionStart: () => this.output.start(),
   };
 
@@ -124,8 +125,9 @@ export class Layout {
 
   private statement(s: Statement): void {
     try {
-      this.here = this.output.position();
-      if (s.label && s.body.kind !== 'equ') this.define(s.label.name, 'label', this.output.position(), s.label.span, this.output.absolute === undefined ? this.output.section.id : undefined);
+      this.here = undefined;
+      this.statementOffset = this.output.section.offset;
+      if (s.label && s.body.kind !== 'equ') this.label(s.label.name, s.label.span);
       const times = s.times === undefined ? 1 : this.repeatCount(s.times);
       const start = this.output.section.offset;
       const kind = this.body(s, s.body, times);
@@ -140,6 +142,18 @@ export class Layout {
     } catch (e) {
       this.fault(e);
     }
+  }
+
+  private statementStart(): Value {
+    this.here ??= this.output.absolute === undefined ? this.output.inSection(this.output.section, this.statementOffset) : this.output.position();
+    return this.here;
+  }
+
+  private label(name: string, span: Span): void {
+    const { output } = this;
+    const known = output.absolute === undefined ? this.symbols.confirm(name, output.section.id, output.section.offset) : undefined;
+    if (known) this.pendingLabels.push(known);
+    else this.define(name, 'label', output.position(), span, output.absolute === undefined ? output.section.id : undefined);
   }
 
   define(name: string, kind: 'label' | 'constant', value: Value, span: Span, section: number | undefined): void {
@@ -167,7 +181,7 @@ export class Layout {
       case 'none':
         return undefined;
       case 'marker':
-        this.markers.set(body.id, this.here);
+        this.markers.set(body.id, this.statementStart());
         return undefined;
       case 'equ':
         this.equ(s, body.value, body.far);

@@ -123,7 +123,8 @@ export class Output {
     this.section.offset += size * times;
   }
 
-  private inSection(s: Section, offset: number): Value {
+  /** A place in a section. */
+  inSection(s: Section, offset: number): Value {
     return { number: BigInt(offset), terms: [{ kind: 'section', section: s.id, times: 1n }], unknown: false };
   }
 }

@@ -49,6 +49,14 @@ export class SymbolTable {
     return old;
   }
 
+  /** Confirms a label that stands where it stood in the pass before; the common case, which allocates nothing. */
+  confirm(name: string, section: number, offset: number): SymbolEntry | undefined {
+    const e = this.entries.get(name);
+    if (!e || e.pass === this.pass || e.section !== section || e.value.number !== BigInt(offset)) return undefined;
+    e.pass = this.pass;
+    return e;
+  }
+
   all(): readonly SymbolEntry[] {
     return [...this.entries.values()].filter((e) => e.pass === this.pass);
   }
