@@ -203,7 +203,7 @@ function parseTlb(text: string): { readonly entries: number; readonly ways: numb
 /** `GPA+SIZE`, with `,ro` behind it for a read-only slot. */
 function parseSlot(text: string): SlotOption | undefined {
   const match = /^([^+]+)\+([^,]+)(,ro)?$/.exec(text);
-  const at = match?.[1] === undefined ? undefined : parseNumber(match[1]);
+  const at = match?.[1] === undefined ? undefined : parseSize(match[1]);
   const size = match?.[2] === undefined ? undefined : parseSize(match[2]);
   return at === undefined || size === undefined ? undefined : { gpa: at, size, readOnly: match?.[3] !== undefined };
 }
