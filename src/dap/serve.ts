@@ -23,5 +23,7 @@ export function serve(host: AdapterHost, args: readonly string[]): void {
     process.stderr.write(`pagewalk: the adapter cannot listen on port ${port}: ${error.message}\n`);
     process.exitCode = 2;
   });
-  server.listen(Number(port), '127.0.0.1');
+  server.listen(Number(port), '127.0.0.1', () =>
+    process.stdout.write(`pagewalk: the adapter listens on port ${port}\n`),
+  );
 }

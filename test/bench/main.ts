@@ -4,12 +4,17 @@ import { join } from 'node:path';
 import type { Times } from './adapter';
 import { launchTimes, stepTimes } from './adapter';
 import { coldWalks, exits, firstTouches, integerLoop } from './guests';
+import type { Rate } from './machine';
 import { rate } from './machine';
 
 const adapter = join(__dirname, '../dist/dap.js');
 
-const million = (perSecond: number): string => `${(perSecond / 1e6).toFixed(1)} million/s`;
-const thousand = (perSecond: number): string => `${(perSecond / 1e3).toFixed(0)} thousand/s`;
+const per = (unit: number, name: string, { wall, processor }: Rate): string => {
+  const digits = unit === 1e6 ? 1 : 0;
+  return `${(wall / unit).toFixed(digits)} ${name}/s (${(processor / unit).toFixed(digits)} in a second of processor time)`;
+};
+const million = (r: Rate): string => per(1e6, 'million', r);
+const thousand = (r: Rate): string => per(1e3, 'thousand', r);
 const times = ({ median, p95, count }: Times): string =>
   `median ${median.toFixed(1)} ms, 95th percentile ${p95.toFixed(1)} ms (${count} times)`;
 

@@ -50,7 +50,8 @@ export class Connection {
   async event<E extends Dap.Event = Dap.Event>(name: string): Promise<E['body']> {
     const at = this.events.findIndex((each) => each.event === name);
     const [found] = at < 0 ? [] : this.events.splice(at, 1);
-    const event = found ?? (await new Promise<Dap.Event>((resolve, reject) => this.waiting.push({ name, resolve, reject })));
+    const event =
+      found ?? (await new Promise<Dap.Event>((resolve, reject) => this.waiting.push({ name, resolve, reject })));
     return event.body as E['body'];
   }
 

@@ -1,8 +1,5 @@
 /** A debug session over a real machine, told as a script and compared with its golden transcript. */
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Session } from '../../src/session/session';
 import { Driver } from './driver';
 import { assertGolden } from './golden';
@@ -10,10 +7,6 @@ import type { MemoryHost } from './hosts';
 import { memoryHost } from './hosts';
 
 export const FILE = '/guests/guest.asm';
-
-/** One of the guests in examples/. */
-export const example = (name: string): string =>
-  readFileSync(join(dirname(fileURLToPath(import.meta.url)), '../../examples', `${name}.asm`), 'utf8');
 
 /** The 1-based line of `source` that holds `text`. */
 export function lineOf(source: string, text: string): number {

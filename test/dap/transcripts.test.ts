@@ -3,13 +3,14 @@ import * as assert from 'node:assert/strict';
 import { Session } from '../../src/session/session';
 import { assertGolden } from './golden';
 import { memoryHost } from './hosts';
-import { FILE, Scene, example, lineOf, scene } from './scene';
+import { FIRST_TOUCH, FOUR_SPACES, GARBAGE_TABLES, HELLO, JUMP_INTO_HOLE, PAGE_FAULT, READ_ONLY_SLOT } from './guests';
+import { FILE, Scene, lineOf, scene } from './scene';
 
 const threadId = 1;
 
 describe('adapter transcripts', function () {
   it('launch: capabilities, breakpoint, step, output, exit', async () => {
-    const source = example('hello');
+    const source = HELLO;
     const d = new Scene(memoryHost({ [FILE]: source }, Session.create));
     await d.ask('initialize', { adapterID: 'pagewalk', pathFormat: 'path', linesStartAt1: true });
     await d.ask('launch', { type: 'pagewalk', request: 'launch', name: 'hello', program: FILE });
@@ -31,7 +32,7 @@ describe('adapter transcripts', function () {
   });
 
   it('variables: every scope', async () => {
-    const source = example('first-touch');
+    const source = FIRST_TOUCH;
     await scene('variables', source, async (d) => {
       await d.silently(async () => {
         await d.breakAt(lineOf(source, 'rbx], rbx'));
@@ -63,10 +64,10 @@ describe('adapter transcripts', function () {
   });
 
   it('page tables and VMCS: down to one entry and one field', async () => {
-    const source = example('worked-example');
+    const source = FOUR_SPACES;
     await scene('tables', source, async (d) => {
       await d.silently(async () => {
-        await d.breakAt(lineOf(source, 'cold again'));
+        await d.breakAt(lineOf(source, 'again:') + 1);
         await d.toStop('configurationDone');
         await d.toStop('continue');
       });
@@ -92,7 +93,7 @@ describe('adapter transcripts', function () {
   });
 
   it('exit breakpoints: condition, hit count, log', async () => {
-    const source = example('hello');
+    const source = HELLO;
     await scene('exit-breakpoints', source, async (d) => {
       await d.silently(() => d.toStop('configurationDone'));
       await d.ask('setFunctionBreakpoints', {
@@ -113,7 +114,7 @@ describe('adapter transcripts', function () {
   });
 
   it('exception filters: VM exit and EPT violation with conditions', async () => {
-    const source = example('read-only-slot');
+    const source = READ_ONLY_SLOT;
     await scene('filters', source, async (d) => {
       await d.silently(() => d.toStop('configurationDone'));
       await d.ask('setExceptionBreakpoints', {
@@ -138,7 +139,7 @@ describe('adapter transcripts', function () {
   });
 
   it('guest #PF: seen, and nothing more exits', async () => {
-    const source = example('page-fault');
+    const source = PAGE_FAULT;
     await scene('guest-page-fault', source, async (d) => {
       await d.silently(() => d.toStop('configurationDone'));
       await d.ask('setExceptionBreakpoints', { filters: ['guest-pf'] });
@@ -154,10 +155,10 @@ describe('adapter transcripts', function () {
   });
 
   it('steps into an EPT violation, through its steps, and out', async () => {
-    const source = example('first-touch');
+    const source = FIRST_TOUCH;
     await scene('step-into-exit', source, async (d) => {
       await d.silently(async () => {
-        await d.breakAt(lineOf(source, 'EPT violation: read'));
+        await d.breakAt(lineOf(source, 'rax, [rbx]'));
         await d.toStop('configurationDone');
         await d.toStop('continue');
       });
@@ -221,31 +222,12 @@ describe('adapter transcripts', function () {
   });
 
   it('a jump into a hole, and tables filled with garbage', async () => {
-    const hole = `bits 64
-start:
-        mov     rax, cr3
-        mov     rax, [rax]
-        and     rax, ~0xfff
-        mov     qword [rax + 8], 0x40000083     ; GVA 1 GiB: a 1 GiB page over GPAs that no memslot holds
-        mov     rax, 0x40000000
-        jmp     rax
-`;
-    await scene('jump-into-hole', hole, async (d) => {
+    await scene('jump-into-hole', JUMP_INTO_HOLE, async (d) => {
       await d.silently(() => d.toStop('configurationDone'));
       await d.toStop('continue');
       await d.ask('exceptionInfo', { threadId });
     });
-    const garbage = `bits 64
-start:
-        mov     rdi, cr3
-        mov     rcx, 512
-        mov     rax, 0xdeadbeefdeadbeef
-        rep     stosq
-        mov     rax, cr3
-        mov     cr3, rax
-        nop
-`;
-    await scene('garbage-tables', garbage, async (d) => {
+    await scene('garbage-tables', GARBAGE_TABLES, async (d) => {
       await d.silently(() => d.toStop('configurationDone'));
       await d.toStop('continue');
       await d.ask('exceptionInfo', { threadId });
@@ -286,10 +268,10 @@ start:
   });
 
   it('memory in all four spaces, and code', async () => {
-    const source = example('first-touch');
+    const source = FIRST_TOUCH;
     await scene('memory', source, async (d) => {
       await d.silently(async () => {
-        await d.breakAt(lineOf(source, 'a TLB hit'));
+        await d.breakAt(lineOf(source, '[rbx + 8]'));
         await d.toStop('configurationDone');
         await d.toStop('continue');
       });
@@ -326,10 +308,10 @@ start:
   });
 
   it('evaluates expressions and monitor commands', async () => {
-    const source = example('worked-example');
+    const source = FOUR_SPACES;
     await scene('evaluate', source, async (d) => {
       await d.silently(async () => {
-        await d.breakAt(lineOf(source, 'cold again'));
+        await d.breakAt(lineOf(source, 'again:') + 1);
         await d.toStop('configurationDone');
         await d.toStop('continue');
       });
@@ -370,10 +352,10 @@ start:
   });
 
   it('translates, hovers and lists tables by custom requests', async () => {
-    const source = example('worked-example');
+    const source = FOUR_SPACES;
     await scene('custom-requests', source, async (d) => {
       await d.silently(async () => {
-        await d.breakAt(lineOf(source, 'cold again'));
+        await d.breakAt(lineOf(source, 'again:') + 1);
         await d.toStop('configurationDone');
         await d.toStop('continue');
       });
@@ -381,7 +363,7 @@ start:
       await d.ask('pagewalk/translate', { expression: '0x1a2b3100', space: 'hpa' });
       await d.ask('pagewalk/translate', { expression: '0xdead0000', space: 'gva', access: 'w', user: true });
       await d.refused('pagewalk/translate', { expression: 'nobody', space: 'gva' });
-      const lineText = '        mov     al, [rbx]       ; cold again';
+      const lineText = '        mov     al, [rbx]       ; once more';
       for (const column of [9, 22, 45]) await d.ask('pagewalk/hover', { lineText, column });
       for (const tree of ['guest', 'ept', 'memslots']) {
         const { nodes } = await d.ask<{ nodes: { id: string }[] }>('pagewalk/tree', { tree, start: 0, count: 512 });
