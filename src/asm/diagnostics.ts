@@ -25,6 +25,7 @@ export const ASM_CODES = {
   badPrefix: 'PW118',
   wrongMode: 'PW119',
   userMessage: 'PW120',
+  orphanLabel: 'PW121',
 } as const;
 export type AsmCode = keyof typeof ASM_CODES;
 

@@ -1,13 +1,14 @@
 import type { Span } from '../base/diagnostic';
 import type { Form, OperandPattern } from './forms';
 import { formsOf } from './forms';
-import { ALIASES, ASSUMED_MEMORY_SIZE, BY_MODE, BY_OPERAND_SIZE, LATE_VEX, NARROW_DESTINATION, SIZE_INDIFFERENT } from './names';
+import { ALIASES, ASSUMED_MEMORY_SIZE, BY_MODE, BY_OPERAND_SIZE, LATE_VEX } from './names';
 import type { Operand } from './operand';
 import type { RegisterInfo } from './registers';
-import { needsRex, registerOf } from './registers';
+import { needsRex } from './registers';
+import { exchangeOrders, loopCounter, rewrites, substitute } from './rewrites';
 import type { Bits, Prefixes } from './statement';
 import type { Value } from './value';
-import { constant, isSimple } from './value';
+import { isSimple } from './value';
 
 /** A form and the operands in its order (which may differ from the written one: `xchg`, `test`, `imul r, imm`). */
 export interface Candidate {
@@ -139,41 +140,6 @@ export function preferred(a: Candidate, b: Candidate): boolean {
   return immediate(a) < immediate(b) || (writesStack(a) && !writesStack(b)) || (vectorMemory(a) && !vectorMemory(b));
 }
 
-/** The stack registers that x87 arithmetic means when none is written. */
-const X87_DEFAULTS: Readonly<Record<string, readonly [number, number]>> = {
-  faddp: [1, 0], fmulp: [1, 0], fsubp: [1, 0], fsubrp: [1, 0], fdivp: [1, 0], fdivrp: [1, 0],
-  fxch: [0, 1], fcom: [0, 1], fcomp: [0, 1], fucom: [0, 1], fucomp: [0, 1], fcomi: [0, 1], fcomip: [0, 1], fucomi: [0, 1], fucomip: [0, 1],
-};
-
-/** Other ways to write the same operands, tried in turn where the written one has no form (NASM accepts all of these). */
-function rewrites(mnemonic: string, operands: readonly Operand[], bits: Bits, span: Span): (readonly Operand[])[] {
-  const [a, b] = operands;
-  const out: (readonly Operand[])[] = [];
-  if (a && b && operands.length === 2) {
-    if (mnemonic === 'imul' && a.kind === 'register' && b.kind === 'immediate') out.push([a, a, b]);
-    else if (mnemonic === 'test' && a.kind === 'register' && b.kind === 'memory') out.push([b, a]);
-  }
-  if (out.length === 0) out.push(operands);
-  const st = (n: number): Operand[] => {
-    const register = registerOf('st', n);
-    return register && span ? [{ kind: 'register', register, size: 0, to: false, decorators: {}, span }] : [];
-  };
-  if (operands.length === 0 && (mnemonic === 'aam' || mnemonic === 'aad')) {
-    return [[{ kind: 'immediate', value: constant(10n), size: 0, strict: false, distance: undefined, span }]];
-  }
-  const [noOperands] = operands.length === 0 ? [X87_DEFAULTS[mnemonic]] : [];
-  if (noOperands && span) return [[...st(noOperands[0]), ...st(noOperands[1])]];
-  if (mnemonic.startsWith('f') && operands.length === 1 && a?.kind === 'register' && a.register.class === 'st') {
-    out.push(a.to ? [a, ...st(0)] : [...st(0), a], [a, ...st(0)]);
-  }
-  if (a?.kind === 'register' && operands.length >= 2) out.push([a, ...operands]);
-  if (operands.every((o) => o.kind === 'register')) {
-    const width = a?.kind === 'register' ? a.register.width : 0;
-    if (width !== 0 && width <= bits) out.push([]);
-  }
-  return out;
-}
-
 function tableName(mnemonic: string, bits: Bits, prefixes: Prefixes): string {
   const size = forced(prefixes.operandSize, bits);
   if (size === 16 || size === 32 || size === 64) return BY_OPERAND_SIZE[mnemonic]?.[size] ?? mnemonic;
@@ -244,51 +210,9 @@ function naturalSize(found: Candidate[], operands: readonly Operand[], bits: Bit
   return natural.length > 0 ? natural : found;
 }
 
-/** `loop target, ecx`: the register that counts, as a width. */
-function loopCounter(mnemonic: string, operands: readonly Operand[]): number | undefined {
-  const second = operands[1];
-  if (operands.length !== 2 || !/^loop/.test(mnemonic) || second?.kind !== 'register') return undefined;
-  return /^[er]?cx$/.test(second.register.name) ? second.register.width : undefined;
-}
-
-/** Register-to-register xchg: NASM puts the first register into ModRM.reg, so the swapped order goes first. */
-function exchangeOrders(operands: readonly Operand[]): (readonly Operand[])[] {
-  const swapped = [...operands].reverse();
-  return operands[0]?.kind === 'memory' ? [operands] : operands[1]?.kind === 'memory' ? [swapped] : [swapped, operands];
-}
-
 /** `xchg eax, eax` clears the high half of rax in 64-bit mode; its short form would be a nop. */
 const isNopExchange = (c: Candidate, bits: Bits): boolean =>
   bits === 64 && c.form.operandSize === 32 && c.form.operands.some((p) => p.kind === 'fixed') && c.operands.every((o) => o.kind === 'register' && o.register.name === 'eax');
-
-/**
- * Operands that NASM encodes as others of the same effect: `mov rax, 5` through eax; segment moves, lar, lsl and the like at a size that
- * needs no prefix, since they ignore the general register's upper part.
- */
-function substitute(mnemonic: string, operands: readonly Operand[], bits: Bits): readonly Operand[] {
-  const [a, b] = operands;
-  const general = (r: RegisterInfo): boolean => r.class === 'r16' || r.class === 'r32' || r.class === 'r64';
-  const low = (op: Extract<Operand, { kind: 'register' }>, kind: 'r16' | 'r32'): Operand => {
-    const register = registerOf(kind, op.register.number);
-    return register ? { ...op, register } : op;
-  };
-  if (SIZE_INDIFFERENT.has(mnemonic)) {
-    return operands.map((o) => (o.kind === 'register' && o.register.class === 'r16' && bits !== 16 ? low(o, 'r32') : o));
-  }
-  if ((mnemonic === 'lar' || mnemonic === 'lsl') && a?.kind === 'register' && b?.kind === 'register' && general(a.register) && general(b.register)) {
-    return [a, { ...b, register: registerOf(a.register.class, b.register.number) ?? b.register }];
-  }
-  if (NARROW_DESTINATION.has(mnemonic) && a?.kind === 'register' && a.register.class === 'r64') return [low(a, 'r32'), ...operands.slice(1)];
-  if (mnemonic !== 'mov' || !a || !b || operands.length !== 2) return operands;
-  if (a.kind === 'register' && a.register.class === 'r64' && b.kind === 'immediate' && !b.strict && (b.size === 0 || b.size === 64)) {
-    const small = b.value.unknown || (isSimple(b.value) && b.value.number >= 0n && b.value.number <= 0xffff_ffffn);
-    return small ? [low(a, 'r32'), { ...b, size: 0 }] : operands;
-  }
-  const natural = bits === 16 ? 'r16' : 'r32';
-  if (a.kind === 'register' && a.register.class === 'segment' && b.kind === 'register' && general(b.register)) return [a, low(b, natural)];
-  if (b.kind === 'register' && b.register.class === 'segment' && a.kind === 'register' && a.register.class === 'r64') return [low(a, 'r32'), b];
-  return operands;
-}
 
 /** `mov rax, imm` may take the sign-extended 32-bit form only where the value is known to fit. */
 function longImmediateOk(c: Candidate): boolean {

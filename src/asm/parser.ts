@@ -55,6 +55,12 @@ export function isReservedWord(word: string): boolean {
   );
 }
 
+interface WrittenLabel extends LabelDefinition {
+  readonly colon: boolean;
+  /** Local names after it belong to it. */
+  readonly opensScope: boolean;
+}
+
 /** Turns lines into statements. Remembers the last ordinary label, to which `.local` names belong. */
 export class Parser {
   private scope = '';
@@ -88,10 +94,18 @@ export class Parser {
       return this.statement(cursor, line, undefined, undefined, body, 0);
     }
     const label = this.parseLabel(cursor);
-    if (label && cursor.word() !== 'equ' && !(label.name.startsWith('..')) && !this.isLocal(line, label)) this.scope = label.name;
     let times: Expr | undefined;
     if (cursor.acceptWord('times')) times = parseExpression(cursor, this.qualify);
     const from = cursor.index;
+    const first = cursor.peek();
+    if (label && !label.colon && times === undefined) {
+      if (!first) {
+        this.context.sink.warning('orphanLabel', `\`${label.name}\` stands alone and so is a label; put a colon behind it, or check the spelling of the instruction`, label.span);
+      } else if (!(first.kind === 'word' && isReservedWord(first.text.toLowerCase()))) {
+        cursor.fail(`\`${cursor.tokens[0]?.text ?? ''}\` is no instruction or directive that this assembler knows; if it is a label, put a colon behind it`, label.span);
+      }
+    }
+    if (label?.opensScope && cursor.word() !== 'equ') this.scope = label.name;
     const body = cursor.done ? ({ kind: 'none' } as const) : this.parseBody(cursor, label !== undefined);
     // The fields of a structure are local to its name, those of an instance to the structure it is of.
     if (body.kind === 'struc' || body.kind === 'istruc') this.scope = body.name;
@@ -100,10 +114,6 @@ export class Parser {
       cursor.fail(`\`${t?.text ?? ''}\` is not expected here; a line holds one instruction, and a comment begins with a semicolon`);
     }
     return this.statement(cursor, line, label, times, body, from);
-  }
-
-  private isLocal(line: SourceLine, label: LabelDefinition): boolean {
-    return line.tokens.some((t) => t.text.startsWith('.') && label.span.start.column === t.column && label.span.start.line === t.line);
   }
 
   private statement(cursor: TokenCursor, line: SourceLine, label: LabelDefinition | undefined, times: Expr | undefined, body: Body, from: number): Statement {
@@ -116,7 +126,7 @@ export class Parser {
     };
   }
 
-  private parseLabel(cursor: TokenCursor): LabelDefinition | undefined {
+  private parseLabel(cursor: TokenCursor): WrittenLabel | undefined {
     const t = cursor.peek();
     if (t?.kind !== 'word') return undefined;
     const after = cursor.peek(1);
@@ -126,7 +136,7 @@ export class Parser {
     if (!escaped && isReservedWord(word) && !(colon && registerByName(word) === undefined)) return undefined;
     cursor.next();
     if (colon) cursor.next();
-    return { name: this.qualify(escaped ? t.text.slice(1) : t.text), span: tokenSpan(t) };
+    return { name: this.qualify(escaped ? t.text.slice(1) : t.text), span: tokenSpan(t), colon, opensScope: !t.text.startsWith('.') };
   }
 
   private parseBody(cursor: TokenCursor, labelled: boolean): Body {

@@ -1,4 +1,5 @@
 import type { Span } from '../base/diagnostic';
+import { Conditionals } from './conditionals';
 import type { DiagnosticSink } from './diagnostics';
 import type { QualifyName } from './expression';
 import { parseExpression, SyntaxFault, TokenCursor } from './expression';
@@ -31,18 +32,6 @@ const MAX_INCLUDES = 1000;
 /** All lines that come out together. */
 const MAX_LINES = 1_000_000;
 
-/** One `%if` and what belongs to it. */
-interface Conditional {
-  readonly opened: Token;
-  /** Lines are taken now. */
-  taking: boolean;
-  /** A branch was taken, so no later one is. */
-  done: boolean;
-  /** Stands inside a branch that is not taken. */
-  readonly dead: boolean;
-  sawElse: boolean;
-}
-
 /** Where the lines of a macro's expansion are shown: its outermost call. */
 interface Site {
   readonly file: string;
@@ -59,7 +48,6 @@ export class Preprocessor {
   private readonly macros: MacroTable;
   private readonly multi: MultiMacroTable;
   private readonly out: SourceLine[] = [];
-  private conditionals: Conditional[] = [];
   private includes = 0;
   private overflow = false;
   /** How many places asked for the layout: where any did, the caller runs again with what the layout found. */
@@ -85,21 +73,19 @@ export class Preprocessor {
     this.macros.define({ name, parameters: undefined, body: lexLine(text, '<command line>', 1).tokens }, false);
   }
 
-  private get taking(): boolean {
-    return this.conditionals.every((c) => c.taking);
-  }
-
   /** @returns whether %exitrep was met */
   private lines(lines: readonly LogicalLine[], depth: number, site: Site | undefined, frame: CallFrame | undefined): boolean {
-    const outer = this.conditionals;
-    this.conditionals = [];
+    const conditionals = new Conditionals({
+      sink: this.options.sink, macros: this.macros, multi: this.multi,
+      evaluate: (tokens, first) => this.evaluateTokens(tokens, first),
+    });
     const blocks = new BlockReader(this.options.sink);
     let exit = false;
     for (const raw of lines) {
       if (this.overflow) break;
       const rawFirst = raw.tokens[0];
       if (!rawFirst) continue;
-      if (blocks.open || (this.taking && blocks.begins(rawFirst))) {
+      if (blocks.open || (conditionals.taking && blocks.begins(rawFirst))) {
         const block = blocks.take(raw);
         if (block) this.block(block, depth, site, frame);
         continue;
@@ -108,22 +94,21 @@ export class Preprocessor {
       const first = line.tokens[0];
       if (!first) continue;
       if (first.kind === 'preprocessor') {
-        if (this.conditional(first, line.tokens)) continue;
-        if (!this.taking) continue;
+        if (conditionals.handle(first, line.tokens)) continue;
+        if (!conditionals.taking) continue;
         if (first.text === '%exitrep') {
           exit = true;
           break;
         }
         this.directive(first, line, depth, site, frame);
-      } else if (this.taking) {
+      } else if (conditionals.taking) {
         this.plain(line, depth, site);
       }
     }
     if (!exit) {
       blocks.finish();
-      for (const c of this.conditionals) this.options.sink.error('preprocessor', `this ${c.opened.text} has no %endif`, tokenSpan(c.opened));
+      conditionals.finish();
     }
-    this.conditionals = outer;
     return exit;
   }
 
@@ -175,84 +160,6 @@ export class Preprocessor {
     if (first && last) return tokensSpan(first, last);
     const at = { line: line.line, column: 1 };
     return { file: line.file, start: at, end: at };
-  }
-
-  /** @returns whether the line was a conditional */
-  private conditional(first: Token, tokens: readonly Token[]): boolean {
-    const word = first.text;
-    if (word.startsWith('%if')) {
-      const dead = !this.taking;
-      const holds = !dead && this.test(word.slice(3), tokens, first);
-      this.conditionals.push({ opened: first, taking: holds, done: holds || dead, dead, sawElse: false });
-      return true;
-    }
-    const top = this.conditionals[this.conditionals.length - 1];
-    if (word.startsWith('%elif')) {
-      if (!top) this.orphan(first);
-      else if (top.sawElse) this.options.sink.error('preprocessor', '%elif stands behind %else', tokenSpan(first));
-      else if (top.done) top.taking = false;
-      else top.taking = top.done = this.test(word.slice(5), tokens, first);
-      return true;
-    }
-    if (word === '%else') {
-      if (!top) this.orphan(first);
-      else {
-        if (top.sawElse) this.options.sink.error('preprocessor', 'a second %else for one %if', tokenSpan(first));
-        top.taking = !top.done;
-        top.done = true;
-        top.sawElse = true;
-      }
-      return true;
-    }
-    if (word === '%endif') {
-      if (!this.conditionals.pop()) this.orphan(first);
-      return true;
-    }
-    return false;
-  }
-
-  private orphan(first: Token): void {
-    this.options.sink.error('preprocessor', `${first.text} without %if before it`, tokenSpan(first));
-  }
-
-  /** `kind` is what follows %if or %elif: empty, def, ndef, idn, num … */
-  private test(kind: string, tokens: readonly Token[], first: Token): boolean {
-    const negative = kind.startsWith('n') && kind !== 'num';
-    const rest = splitParameters(tokens.slice(1));
-    const name = rest[0];
-    const plain = negative ? kind.slice(1) : kind;
-    const answer = (yes: boolean): boolean => yes !== negative;
-    const expanded = plain === 'def' || plain === 'macro' ? rest : this.macros.expand(rest);
-    const lead = expanded[0];
-    switch (plain) {
-      case '':
-        return answer((this.evaluateTokens(rest, first) ?? 0n) !== 0n);
-      case 'def':
-        if (!name) this.options.sink.error('preprocessor', `${first.text} takes a name`, tokenSpan(first));
-        return answer(rest.some((t) => t.kind === 'word' && this.macros.has(t.text)));
-      case 'macro':
-        return answer(name !== undefined && this.multi.has(name.text));
-      case 'empty':
-        return answer(expanded.length === 0);
-      case 'num':
-        return answer(expanded.length > 0 && expanded[expanded.length - 1]?.kind === 'number' && expanded.length <= 2);
-      case 'id':
-        return answer(expanded.length === 1 && lead?.kind === 'word');
-      case 'str':
-        return answer(expanded.length === 1 && lead?.kind === 'string');
-      case 'token':
-        return answer(expanded.length === 1);
-      case 'idn':
-      case 'idni': {
-        const comma = expanded.findIndex((t) => t.text === ',' && t.kind === 'punctuation');
-        const text = (ts: readonly Token[]): string => ts.map((t) => (plain === 'idni' ? t.text.toLowerCase() : t.text)).join(' ');
-        if (comma < 0) this.options.sink.error('preprocessor', `${first.text} compares two texts with a comma between them`, tokenSpan(first));
-        return answer(comma >= 0 && text(expanded.slice(0, comma)) === text(expanded.slice(comma + 1)));
-      }
-      default:
-        this.options.sink.error('preprocessor', `${first.text} is not known; there are %if, %ifdef, %ifmacro, %ifidn, %ifidni, %ifnum, %ifid, %ifstr, %ifempty and their %ifn forms`, tokenSpan(first));
-        return false;
-    }
   }
 
   private evaluateTokens(tokens: readonly Token[], first: Token | undefined): bigint | undefined {

@@ -101,7 +101,7 @@ describe('asm: language', () => {
 
 describe('asm: mistakes are located, all at once', () => {
   it('reports every line', () => {
-    checkErrors('mov ax, nosuch\nfoo bar\n mov [ax], bx\nnop\n mov eax\n', '1:9 error PW101', '2:5 error PW100', '3:6 error PW110', '5:6 error PW104');
+    checkErrors('mov ax, nosuch\nfoo bar\n mov [ax], bx\nnop\n mov eax\n', '1:9 error PW101', '2:1 error PW100', '3:6 error PW110', '5:6 error PW104');
   });
   it('of instructions', () => {
     checkErrors('mov rax, 1', '1:5 error PW119');
@@ -154,6 +154,11 @@ describe('asm: mistakes are located, all at once', () => {
     checkErrors('mov al, 300', '1:9 warning PW116');
     checkErrors('db 256, -129', '1:4 warning PW116', '1:9 warning PW116');
     checkErrors('section .bss\ndb 1', '2:4 warning PW117');
+  });
+  it('warns of a word alone on a line, which may be a misspelt instruction', () => {
+    checkErrors('hltt', '1:1 warning PW121');
+    checkErrors('hltt:');
+    checkErrors('%macro m 0\n  bad bad\n%endmacro\n m', '4:2 error PW100');
   });
   it('stays bounded', () => {
     const self = assemble('%include "a.asm"', { fileName: 'a.asm', readFile: () => new TextEncoder().encode('%include "a.asm"') });
