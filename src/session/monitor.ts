@@ -76,7 +76,7 @@ export const MONITOR_WORDS: readonly string[] = [...Object.keys(COMMANDS), ...Ob
 
 /** Runs `line` where it is a monitor command; undefined: it is an expression. */
 export function monitor(c: MonitorContext, line: string): Answer | undefined {
-  const match = /^\s*([a-z][a-z0-9]*)(?:\/(\S*))?(?:\s+(.*))?$/i.exec(line);
+  const match = /^\s*([a-z][a-z0-9]*)(?:\s*\/(\S*))?(?:\s+(.*))?$/i.exec(line);
   const name = match?.[1]?.toLowerCase();
   if (match === null || name === undefined || !Object.hasOwn(COMMANDS, name)) return undefined;
   const command = COMMANDS[name];

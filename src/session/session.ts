@@ -171,6 +171,10 @@ export class Session implements DebugTarget {
   }
   complete(text: string): readonly string[] {
     const word = /[\w.@$]*$/.exec(text)?.[0] ?? '';
+    // behind the first word of a two-word command only its second ones fit
+    const typed = text.trimStart().toLowerCase();
+    const seconds = typed.includes(' ') ? MONITOR_WORDS.filter((w) => w.startsWith(typed)).map((w) => w.slice(w.indexOf(' ') + 1)) : [];
+    if (seconds.length > 0) return seconds;
     const all = text.trim() === word ? [...MONITOR_WORDS, ...this.names.all()] : [...REGISTER_NAMES, ...this.symbols.names];
     return [...new Set(all)].filter((n) => n.toLowerCase().startsWith(word.toLowerCase())).slice(0, 100);
   }
