@@ -73,6 +73,8 @@ const RETIRED = SLOT.RETIRED * 2;
 const INTERRUPTIBILITY = SLOT.INTERRUPTIBILITY * 2;
 /** Blocking by STI and by MOV SS. */
 const SHADOW = 3;
+/** Blocking of NMIs: by MOV SS and by an NMI being handled. */
+const NMI_BLOCKING = 0xa;
 
 /** One hardware CPU: registers, TLB, MMU, VMX, and the fetch–execute loop. */
 export class Cpu extends Core {
@@ -153,6 +155,7 @@ export class Cpu extends Core {
    */
   run(budget: number): CpuStop {
     let left = budget;
+    this.mmu.settleRights();
     const early = this.deliverPending();
     if (early) return early;
     const s = this.state;
@@ -209,6 +212,10 @@ export class Cpu extends Core {
         if (exit) return this.vmExit(exit, undefined);
       }
     } else {
+      if (s.get32(SLOT.PENDING_NMI) !== 0 && (s.get32(SLOT.INTERRUPTIBILITY) & NMI_BLOCKING) === 0) {
+        s.set32(SLOT.PENDING_NMI, 0);
+        return this.deliverEvent({ kind: 'interrupt', vector: VECTOR.NMI, source: 'nmi' }, { type: INTR_TYPE.NMI_INTR, vector: VECTOR.NMI });
+      }
       const pending = s.get32(SLOT.PENDING_INTR);
       if (pending !== 0 && s.systemFlag(RFLAGS.IF) && (s.get32(SLOT.INTERRUPTIBILITY) & SHADOW) === 0) {
         s.set32(SLOT.PENDING_INTR, 0);

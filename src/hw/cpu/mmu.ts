@@ -81,27 +81,34 @@ export class Mmu implements MemoryPort, EntryPort {
   }
   controlsChanged(): void {
     this.controls = this.decode();
-    this.fastCache.fill(-1);
-    this.tlb.refreshFast(this.fastOf);
+    this.settleRights();
     this.updateContext();
     this.breakFetch();
   }
   /** EPT and VPID of the VM entered, or none. With VPID 0, entries of VPID 0 do not survive VM entries and exits (SDM vol. 3, 29.4.1). */
   setSecondLevel(eptp: Eptp | undefined, vpid: number): void {
-    if (vpid === 0) this.dropVpid0();
+    if (vpid === 0) this.tlb.dropVpid0();
     this.eptp = eptp;
     this.vpid = vpid;
     this.controls = this.decode();
-    this.fastCache.fill(-1);
-    this.tlb.refreshFast(this.fastOf);
+    // most VM exits run no code of the host's on this CPU: `settleRights` waits for the next run
     this.updateContext();
     this.breakFetch();
   }
+  /** Recomputes the fast words where a control that rights depend on is another than when they were last computed. Due before instructions run after `setSecondLevel`. */
+  settleRights(): void {
+    const c = this.controls;
+    const key = (c.format === 'none' ? 1 : 0) | (c.wp ? 2 : 0) | (c.nxe ? 4 : 0) | (c.smep ? 8 : 0) | (c.smap ? 16 : 0);
+    if (key === this.rightsKey && !c.pke && !this.rightsPke) return;
+    this.rightsKey = key;
+    this.rightsPke = c.pke;
+    this.fastCache.fill(-1);
+    this.tlb.refreshFast(this.fastOf);
+  }
+  private rightsKey = -1;
+  private rightsPke = false;
   get secondLevel(): Eptp | undefined {
     return this.eptp;
-  }
-  private dropVpid0(): void {
-    this.tlb.drop((c) => c.vpid === 0);
   }
   private updateContext(): void {
     const pcid = this.controls.pcide ? Number(this.state.get(SLOT.CR3) & 0xfffn) : 0;
@@ -450,7 +457,8 @@ export class Mmu implements MemoryPort, EntryPort {
     this.vpid = s.vpid;
     this.counters = { ...s.counters };
     this.controls = this.decode();
-    this.fastCache.fill(-1);
+    this.rightsKey = -1;
+    this.settleRights();
     this.updateContext();
   }
 

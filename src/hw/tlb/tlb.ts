@@ -151,6 +151,7 @@ export class Tlb {
       e = first + way * TLB_ENTRY_WORDS;
     }
     const tag = (f.rights & RIGHT.G) !== 0 ? this.globalTag : this.tag;
+    this.vpid0Filled ||= this.contexts[tag >>> 20]?.vpid === 0;
     words[e] = vpn;
     words[e + 1] = ((hi >>> 12) & 0xfffff) | tag;
     words[e + 2] = fast | VALID;
@@ -181,6 +182,13 @@ export class Tlb {
     }
   }
 
+  /** Drops what VPID 0 cached; nothing to do while it has cached nothing since the last time. */
+  dropVpid0(): void {
+    if (!this.vpid0Filled) return;
+    this.vpid0Filled = false;
+    this.drop((c) => c.vpid === 0);
+  }
+  private vpid0Filled = true;
   dropAt(e: number): void {
     this.words[e + 2] = 0;
   }
@@ -265,6 +273,7 @@ export class Tlb {
   }
   restore(s: TlbSnapshot): void {
     this.words.set(s.words);
+    this.vpid0Filled = true;
     this.victims.set(s.victims);
     this.contexts = s.contexts.slice();
     this.contextIds = new Map(s.contexts.map((c, i) => [`${c.vpid}/${c.pcid}/${c.eptp}`, i]));
