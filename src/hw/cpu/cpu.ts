@@ -156,6 +156,8 @@ export class Cpu extends Core {
   run(budget: number): CpuStop {
     let left = budget;
     this.mmu.settleRights();
+    // a delivery is a step of its own: a budget of one ends before the handler's first instruction
+    if (this.injection !== undefined || this.heldFault !== undefined) left--;
     const early = this.deliverPending();
     if (early) return early;
     const s = this.state;

@@ -145,3 +145,47 @@ describe('a guest through every mode', () => {
     assert.equal(cpu.state.cpl, 0);
   });
 });
+
+describe('interrupts at an instruction boundary (SDM vol. 3, 6.7 and 6.8)', () => {
+  const START = 0x7c00;
+  function cpuWith(source: string): Cpu {
+    const program = assemble(`bits 16\norg ${START}\n${source}`, { fileName: 'boundary.asm' });
+    assert.deepEqual(program.diagnostics, []);
+    const memory = new HostMemory(0n, 0x10_0000);
+    const cpu = new Cpu(memory, 0, PAGEWALK_X64, { tlbEntries: 64, tlbWays: 4 });
+    memory.write(hpa(BigInt(START)), program.image);
+    // vectors 2 and 32 go to 0:9000 and 0:9100, which halt
+    memory.write32(hpa(8n), 0x9000);
+    memory.write32(hpa(128n), 0x9100);
+    memory.write8(hpa(0x9000n), 0xf4);
+    memory.write8(hpa(0x9100n), 0xf4);
+    setRealMode(cpu.state, 0, START);
+    cpu.state.set(4, 0x7000n);
+    return cpu;
+  }
+  const pushedIp = (cpu: Cpu): number => Number(cpu.memory.read32(hpa(cpu.state.get(4))) & 0xffff);
+
+  it('STI lets one more instruction run before an external interrupt', () => {
+    const cpu = cpuWith('sti\nnop\nnop\nhlt');
+    cpu.state.set32(SLOT.PENDING_INTR, 0x120);
+    assert.deepEqual(cpu.run(100), { kind: 'halt' });
+    assert.deepEqual([cpu.state.rip, pushedIp(cpu)], [0x9101n, START + 2]);
+  });
+  it('MOV SS holds off an NMI too; an NMI blocks the next until IRET', () => {
+    const cpu = cpuWith('mov ss, ax\nnop\nnop\nhlt');
+    cpu.run(1);
+    cpu.state.set32(SLOT.PENDING_NMI, 1);
+    assert.deepEqual(cpu.run(100), { kind: 'halt' });
+    assert.deepEqual([cpu.state.rip, pushedIp(cpu)], [0x9001n, START + 3]);
+    cpu.state.set32(SLOT.PENDING_NMI, 1);
+    assert.deepEqual(cpu.run(100), { kind: 'halt' });
+    assert.equal(cpu.state.get(4), 0x6ffan, 'no second frame');
+  });
+  it('TF traps after each instruction, with the address of the next', () => {
+    const cpu = cpuWith('push word 0x102\npopf\nnop\nnop\nhlt');
+    cpu.memory.write32(hpa(4n), 0x9000);
+    assert.deepEqual(cpu.run(100), { kind: 'halt' });
+    assert.deepEqual([cpu.state.rip, pushedIp(cpu)], [0x9001n, START + 5]);
+    assert.notEqual(cpu.state.get(SLOT.DR6) & 0x4000n, 0n);
+  });
+});

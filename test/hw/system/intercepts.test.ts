@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
-import { vmxExitName } from '../../../src/isa/exits';
+import { VMX_EXIT, vmxExitName } from '../../../src/isa/exits';
 import type { Intercepts } from '../../../src/hw/state/intercepts';
 import { Machine, SLOT, TSS, type Mode } from './machine';
 
 /** A guest mode that exits on everything and notes what it was asked. */
 class Everything implements Intercepts {
   readonly asked: string[] = [];
+  /** Exit reasons of instructions that no control enables. */
+  undefinedReasons: readonly number[] = [];
+  isUndefined: Intercepts['isUndefined'] = (reason) => this.undefinedReasons.includes(reason);
   private note(what: string, reason: number): { readonly reason: number; readonly qualification: bigint } {
     this.asked.push(what);
     return { reason, qualification: 0n };
   }
-  isUndefined: Intercepts['isUndefined'] = () => false;
   instruction: Intercepts['instruction'] = (_c, reason, qualification, info) =>
     this.note(`${vmxExitName(reason)} ${qualification.toString(16)}${info === undefined ? '' : ` info=${info.toString(16)}`}`, reason);
   controlRegister: Intercepts['controlRegister'] = (_c, a) => this.note(`${a.type} cr${a.cr} gpr=${a.gpr} ${a.value.toString(16)}`, 28);
@@ -48,6 +50,14 @@ describe('what an intercept is asked, and when (SDM vol. 3, 25.1.1 and 27.2.1)',
     check('long', 'cpuid', 'exit 10', 'CPUID 0', user);
     check('long', 'rdtsc', 'exit 16', 'RDTSC 0', user);
     check('long', 'vmcall', 'exit 18', 'VMCALL 0', user);
+  });
+  it('an instruction that no control enables is #UD before all else', () => {
+    const m = new Machine('long').setLevel(3);
+    const all = new Everything();
+    all.undefinedReasons = [VMX_EXIT.RDTSCP, VMX_EXIT.INVPCID];
+    m.core.intercepts = all;
+    assert.equal(m.run('rdtscp'), '#UD');
+    assert.equal(m.run('invpcid rax, [rbx]'), '#UD');
   });
   it('registers and values', () => {
     check('long', 'mov cr3, rbx', 'exit 28', 'write cr3 gpr=3 5000', (m) => m.state.set(3, 0x5000n));

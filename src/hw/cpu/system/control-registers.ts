@@ -102,9 +102,9 @@ export function setCr3(core: Core, wanted: bigint): boolean {
  */
 export function setCr4(core: Core, wanted: bigint): boolean {
   const s = core.state;
-  if ((wanted & ~core.model.cr4Mask) !== 0n) return gp(core);
   const old = s.get(SLOT.CR4);
   const value = core.intercepts ? core.intercepts.writeControl(core, 4, wanted) : wanted;
+  if ((value & ~core.model.cr4Mask) !== 0n) return gp(core);
   if (isLong(s) && changed(old, value, CR4.PAE, CR4.LA57)) return gp(core);
   if (!bit(old, CR4.PCIDE) && bit(value, CR4.PCIDE) && (!isLong(s) || (s.get(SLOT.CR3) & 0xfffn) !== 0n)) return gp(core);
   if (

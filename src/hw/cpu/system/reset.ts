@@ -31,6 +31,10 @@ export function resetState(s: CpuState, model: CpuidModel): void {
   s.set(SLOT.DR7, RESET_DR7);
   s.set(SLOT.PAT, RESET_PAT);
   s.set(SLOT.XCR0, 1n);
+  // x87: exceptions unmasked, single precision, every register a valid zero; SSE: exceptions masked
+  s.set(SLOT.FCW, 0x40n);
+  s.set(SLOT.FTW, 0xffn);
+  s.set(SLOT.MXCSR, 0x1f80n);
   s.set(SLOT.MISC_ENABLE, 1n);
   // bootstrap processor, APIC globally enabled, at its default address
   s.set(SLOT.APIC_BASE, s.index === 0 ? 0xfee0_0900n : 0xfee0_0800n);

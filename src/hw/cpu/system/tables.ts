@@ -3,7 +3,7 @@ import { VECTOR } from '../../../isa/exceptions';
 import { VMX_EXIT } from '../../../isa/exits';
 import { SEG, SLOT } from '../../state/layout';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
-import { writeLinear } from './access';
+import { dataAccess, writeLinear } from './access';
 import { umipAllows } from './control';
 import { displacementOf, instructionInfo } from './instruction-info';
 import { isLong64, isParagraphMode, isV86 } from './modes';
@@ -55,7 +55,7 @@ const storeTable = (register: TableRegister, identity: number): SystemFunction =
   const m = memoryOperand(core, 0);
   const at = operandAddress(core, m, 0, 2, true);
   const rest = at === undefined ? undefined : operandAddress(core, m, 2, width, true);
-  if (at === undefined || rest === undefined) return SYS_EVENT;
+  if (at === undefined || rest === undefined || !core.port.probe(core, rest, width, dataAccess(core, 'write'))) return SYS_EVENT;
   return writeLinear(core, at, 2, s.get(register.limit)) && writeLinear(core, rest, width, s.get(register.base)) ? SYS_NEXT : SYS_EVENT;
 };
 export const sgdt = storeTable(GDTR, TABLE_ID.sgdt);
