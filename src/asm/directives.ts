@@ -39,10 +39,13 @@ export function collectDirectives(lines: readonly LogicalLine[]): Directive[] {
   return out;
 }
 
-/** Lines that come before a program's first instruction without being one. */
-function isHarmless(line: LogicalLine): boolean {
-  const first = line.tokens[0];
+const SETTINGS: ReadonlySet<string> = new Set(['bits', 'use16', 'use32', 'use64', 'org', 'section', 'segment', 'default', 'global', 'extern', 'cpu']);
+
+/** Lines that may come before a program's first instruction or data: settings, constants, preprocessor lines, labels alone. */
+function isHarmless({ tokens }: LogicalLine): boolean {
+  const [first, second] = tokens;
   if (first?.kind === 'preprocessor') return true;
-  const words = line.tokens.filter((t) => t.kind === 'word').map((t) => t.text.toLowerCase());
-  return words.some((w) => w === 'equ' || w === 'bits' || w === 'org' || w === 'section' || w === 'segment' || w === 'default' || w === 'global' || w === 'cpu' || w.startsWith('use'));
+  if (tokens.length === 2 && first?.kind === 'word' && second?.text === ':') return true;
+  const lead = first?.text === '[' ? second : first;
+  return SETTINGS.has(lead?.text.toLowerCase() ?? '') || second?.text.toLowerCase() === 'equ';
 }

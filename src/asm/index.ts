@@ -13,10 +13,21 @@ export { disassemble } from './disassemble';
 export type { DisassembledInstruction } from './disassemble';
 export { formatListing } from './listing';
 export type { Directive } from './directives';
+export { ASM_CODES } from './diagnostics';
+export { DIRECTIVES } from './directive-parser';
+export { isMnemonic, mnemonics } from './forms';
+export { lexFile, lexLine } from './lexer';
+export type { Comment, LogicalLine, Token, TokenKind } from './lexer';
+export { registerByName, registerNames } from './registers';
+export type { RegisterInfo } from './registers';
+export type { Bits } from './statement';
 
 export interface AssembleOptions {
   readonly fileName: string;
-  /** The bytes of a file named by %include or incbin, or undefined; `from` is the file that names it. */
+  /**
+   * The bytes of a file named by %include or incbin, or undefined where there is none. `path` is as written; `from` is the file that names it,
+   * as the assembler knows it: `fileName`, or the `path` of an earlier %include. Lines, symbols and diagnostics name files the same way.
+   */
   readonly readFile?: (path: string, from: string) => Uint8Array | undefined;
   /** Used where the file has no `org`; default 0, as in NASM. */
   readonly origin?: bigint;

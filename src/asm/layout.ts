@@ -343,8 +343,12 @@ export class Layout {
 
   private emitValue(v: Value, width: number, span: Span): void {
     if (v.terms.some((t) => t.kind === 'register')) throw new EvaluationFault('notConstant', 'a register has no value when the program is assembled', span);
+    if (!this.output.emitting) {
+      this.output.zeros(width, span);
+      return;
+    }
     const n = this.output.resolve(v);
-    if (this.output.emitting && v.terms.length === 0) checkRanges(n, width * 8, span, this.output.sink);
+    if (v.terms.length === 0) checkRanges(n, width * 8, span, this.output.sink);
     const out = new Uint8Array(width);
     let rest = n;
     for (let i = 0; i < width; i++) {

@@ -10,6 +10,8 @@ export interface SymbolEntry {
   /** The pass that last defined it. */
   pass: number;
   section: number | undefined;
+  /** Where a label stands in its section. */
+  offset: number;
   followedBy: 'code' | 'data' | undefined;
 }
 
@@ -36,7 +38,7 @@ export class SymbolTable {
   define(name: string, kind: 'label' | 'constant', value: Value, span: Span, section: number | undefined): SymbolEntry | { duplicate: SymbolEntry } {
     const old = this.entries.get(name);
     if (!old) {
-      const e: SymbolEntry = { name, span, kind, value, pass: this.pass, section, followedBy: undefined };
+      const e: SymbolEntry = { name, span, kind, value, pass: this.pass, section, offset: Number(value.number), followedBy: undefined };
       this.entries.set(name, e);
       this.moved = true;
       return e;
@@ -46,13 +48,14 @@ export class SymbolTable {
     old.value = value;
     old.pass = this.pass;
     old.section = section;
+    old.offset = Number(value.number);
     return old;
   }
 
   /** Confirms a label that stands where it stood in the pass before; the common case, which allocates nothing. */
   confirm(name: string, section: number, offset: number): SymbolEntry | undefined {
     const e = this.entries.get(name);
-    if (!e || e.pass === this.pass || e.section !== section || e.value.number !== BigInt(offset)) return undefined;
+    if (!e || e.pass === this.pass || e.section !== section || e.offset !== offset) return undefined;
     e.pass = this.pass;
     return e;
   }

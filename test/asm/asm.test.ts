@@ -72,6 +72,10 @@ describe('asm: results beside the image', () => {
       ['assert', 'rax == 1', { line: 4, column: 5 }, 13, false],
     ]);
   });
+  it('tells directives before the first instruction from later ones', () => {
+    const before = (source: string): boolean[] => build(source).directives.map((d) => d.beforeCode);
+    assert.deepStrictEqual(before('bits 64\norg 5\n[section .text]\nN equ 4\n%define x 1\nstart:\n; @guest cpus=1\n nop\n; @guest cpus=2'), [true, false]);
+  });
   it('writes a listing', () => {
     const source = 'org 0x7c00\nmov ax, 1 ; one\nresb 2\n';
     assert.strictEqual(
