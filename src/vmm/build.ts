@@ -19,6 +19,7 @@ import { machineError } from './diagnostics';
 import type { GuestImage, ImageSegment } from './loader/image';
 import { slotsOf, type MachineOptions } from './options';
 import { planStart } from './start';
+import type { RamWrite } from './start/plan';
 
 /** The parts of a machine, put together and loaded, before the first VM entry. */
 export interface MachineParts {
@@ -46,13 +47,20 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
 
   const plan = planStart(image.start, image.entry, slotsOf(options));
   if (!plan.ok) return err([machineError('noRoomForTables', `start=${image.start}: ${plan.error}`)]);
+  for (const s of image.segments) {
+    const outside = checkInside(vm, s);
+    if (outside !== undefined) return err([machineError('imageOutsideMemory', outside, image.file)]);
+  }
+  const clash = image.start === 'flat32' || image.start === 'flat64' ? overlap(plan.value.writes, image.segments) : undefined;
+  if (clash !== undefined)
+    return err([machineError('noRoomForTables', `start=${image.start}: the image reaches ${hex(clash)}, where the prepared page tables and descriptors lie at the top of RAM: make memory larger`, image.file)]);
   for (const w of plan.value.writes) {
     const written = load(vm, gpa(w.gpa), w.bytes);
     if (!written.ok) return err([machineError('badMemory', `start=${image.start} needs guest RAM at ${hex(w.gpa)}: ${written.error}`)]);
   }
   for (const s of image.segments) {
-    const loaded = loadSegment(vm, s);
-    if (!loaded.ok) return err([machineError('imageOutsideMemory', loaded.error, image.file)]);
+    const loaded = load(vm, gpa(s.gpa), s.bytes);
+    if (!loaded.ok) return err([machineError('hostMemory', loaded.error)]);
   }
 
   const tlb = options.tlb === 'off' ? { tlbEntries: 0, tlbWays: 0 } : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
@@ -79,14 +87,25 @@ function setSlots(options: MachineOptions, space: AddressSpace, vm: Vm): Result<
   return ok(undefined);
 }
 
-function loadSegment(vm: Vm, s: ImageSegment): Result<void, string> {
+/** The first address that both a prepared structure and the image want. */
+function overlap(writes: readonly RamWrite[], segments: readonly ImageSegment[]): bigint | undefined {
+  for (const w of writes) {
+    for (const s of segments) {
+      const start = w.gpa > s.gpa ? w.gpa : s.gpa;
+      const end = w.gpa + BigInt(w.bytes.length);
+      if (start < end && start < s.gpa + s.memorySize) return start;
+    }
+  }
+  return undefined;
+}
+
+/** What to tell a person about an image that does not fit into guest RAM. */
+function checkInside(vm: Vm, s: ImageSegment): string | undefined {
   const end = s.gpa + s.memorySize;
   const bad = firstOutside(vm, s.gpa, end);
-  if (bad !== undefined) {
-    const ram = vm.memslots.all.map((m) => `${hex(m.start)}-${hex(m.end)}`).join(', ');
-    return err(`${s.memorySize} bytes loaded at ${hex(s.gpa)} end at ${hex(end)}, and there is no guest RAM at ${hex(bad)} (RAM: ${ram}): make memory larger, or org lower`);
-  }
-  return load(vm, gpa(s.gpa), s.bytes);
+  if (bad === undefined) return undefined;
+  const ram = vm.memslots.all.map((m) => `${hex(m.start)}-${hex(m.end)}`).join(', ');
+  return `${s.memorySize} bytes loaded at ${hex(s.gpa)} end at ${hex(end)}, and there is no guest RAM at ${hex(bad)} (RAM: ${ram}): make memory larger, or org lower`;
 }
 
 /** The first address of the range that no slot holds. */

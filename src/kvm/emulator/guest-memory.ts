@@ -213,7 +213,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
       );
     }
     if (walked) return gpa(out.address);
-    if (out.reason === 'no-memory') this.failure = `a guest page-table entry at GPA ${hex(out.failedAddress)} is in no memslot`;
+    if (out.reason === 'no-memory') this.failure = `a guest page-table entry at GPA ${hex(out.failedAddress)} is in no memslot that the walk can use`;
     core.event = { kind: 'fault', vector: VECTOR.PF, errorCode: pageFaultErrorCode(out.reason, access, controls), cr2: linear };
     return undefined;
   }

@@ -1,5 +1,5 @@
 /**
- * A device on the port bus. To add one: copy debugcon.ts, give it its ports, and list it in bus.ts. A device is a pure function of the accesses it sees;
+ * A device on the port bus. To add one: copy debugcon.ts, give it its ports, and add it to the bus in machine.ts. A device is a pure function of the accesses it sees;
  * what it sends to the outside goes through the sink it is given.
  */
 export interface PortDevice {
