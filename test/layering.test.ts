@@ -11,7 +11,7 @@ import ts from 'typescript';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', 'src');
 
 /** Each layer, and the layers that it may import beside itself. */
-const HW = ['hw/memory', 'hw/paging', 'hw/tlb', 'hw/state', 'hw/vmx', 'hw/svm', 'hw/cpu'];
+const HW = ['hw/memory', 'hw/fpu', 'hw/paging', 'hw/tlb', 'hw/state', 'hw/vmx', 'hw/svm', 'hw/cpu'];
 const VMM_AND_BELOW = ['vmm', 'kvm', 'host', ...HW, 'isa', 'base'];
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   base: [],
@@ -19,6 +19,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   expr: ['isa', 'base'],
   asm: ['expr', 'isa', 'base'],
   'hw/memory': ['base'],
+  'hw/fpu': ['base'],
   'hw/paging': ['hw/memory', 'isa', 'base'],
   'hw/tlb': ['hw/paging', 'hw/memory', 'isa', 'base'],
   'hw/state': ['hw/memory', 'isa', 'base'],

@@ -36,7 +36,9 @@ function buildRegisters(): Operand[] {
   for (let index = 0; index < 16; index++) {
     table[Register.CR0 + index] = { kind: 'control', index };
     table[Register.DR0 + index] = { kind: 'debug', index };
+    table[Register.XMM0 + index] = { kind: 'xmm', index };
   }
+  for (let index = 0; index < 8; index++) table[Register.ST0 + index] = { kind: 'st', index };
   return table;
 }
 

@@ -14,11 +14,16 @@ export interface SegmentCache {
 
 /**
  * The registers of one CPU (or one of KVM's register save areas), as views into the machine's memory.
- * The same bytes are reachable as 64-bit slots (`r`) and as pairs of 32-bit words (`r32`, low word first).
+ * The same bytes are reachable as 64-bit slots (`r`), as pairs of 32-bit words (`r32`, low word first), and in the lanes of vector instructions.
  */
 export class CpuState {
   readonly r: BigUint64Array;
   readonly r32: Int32Array;
+  /** Lanes of vector registers: slot n begins at index 8n, 4n, 2n, n. */
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly f32: Float32Array;
+  readonly f64: Float64Array;
   private readonly bytes: Uint8Array;
 
   constructor(
@@ -29,6 +34,10 @@ export class CpuState {
     const at = CPU_STATES_OFFSET + index * CPU_STATE_SIZE;
     this.r = new BigUint64Array(memory.buffer, at, SLOT.END);
     this.r32 = new Int32Array(memory.buffer, at, SLOT.END * 2);
+    this.u8 = new Uint8Array(memory.buffer, at, SLOT.END * 8);
+    this.u16 = new Uint16Array(memory.buffer, at, SLOT.END * 4);
+    this.f32 = new Float32Array(memory.buffer, at, SLOT.END * 2);
+    this.f64 = new Float64Array(memory.buffer, at, SLOT.END);
     this.bytes = new Uint8Array(memory.buffer, at, CPU_STATE_SIZE);
   }
 

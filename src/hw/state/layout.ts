@@ -76,10 +76,28 @@ export const SLOT = {
   /** While FETCH_CONTINUES: the linear page the fetch unit is in, and the offset of its bytes in the machine's memory. */
   FETCH_LINEAR: 133,
   FETCH_OFFSET: 134,
-  END: 256,
+
+  /** XMM0–XMM15, two slots each, low half first: 256–287. */
+  XMM: 256,
+  /** The x87 registers R0–R7 by physical number, two slots each: significand, then sign and exponent in bits 15:0: 288–303. ST(i) is R(TOP + i). */
+  FPR: 288,
+  FCW: 304,
+  /** x87 status word, TOP in bits 13:11. */
+  FSW: 305,
+  /** Bit n set: R(n) is not empty (the abridged form of FXSAVE). */
+  FTW: 306,
+  /** Opcode (11 bits), instruction and operand offset of x87's exception pointers. */
+  FOP: 307,
+  FIP: 308,
+  FDP: 309,
+  MXCSR: 310,
+  /** Opcode and operand offset of the x87 instruction that runs: what the pointers become if it meets an unmasked exception. */
+  FOP_NOW: 311,
+  FDP_NOW: 312,
+  END: 512,
 } as const;
 
-/** Bytes of one CPU's state; x87 and vector registers will lie after the slots. */
+/** Bytes of one CPU's state: all of them slots. */
 export const CPU_STATE_SIZE = 0x1000;
 /** States 0 … MAX_CPUS−1 are the machine's CPUs; the ones after are KVM's register save areas and its emulator's scratch state. */
 export const MAX_CPUS = 8;
