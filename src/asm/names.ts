@@ -72,10 +72,13 @@ export const SIZE_INDIFFERENT: ReadonlySet<string> = new Set(['arpl', 'lldt', 'l
 export const REDUNDANT_REX_W: ReadonlySet<string> = new Set(['invpcid', 'enqcmd', 'enqcmds']);
 
 /** Where NASM takes a size for granted that the operands leave open, in bits. */
-export const ASSUMED_MEMORY_SIZE: Readonly<Record<string, number>> = { cvtsi2ss: 32, cvtsi2sd: 32, vcvtsi2ss: 32, vcvtsi2sd: 32, vcvtusi2ss: 32, vcvtusi2sd: 32 };
+export const ASSUMED_MEMORY_SIZE: Readonly<Record<string, number>> = {
+  cvtsi2ss: 32, cvtsi2sd: 32, vcvtsi2ss: 32, vcvtsi2sd: 32, vcvtusi2ss: 32, vcvtusi2sd: 32,
+  vcvtpd2ps: 128, vcvtpd2dq: 128, vcvttpd2dq: 128,
+};
 
 /** AVX instructions that came to VEX after EVEX had them: NASM takes EVEX unless `{vex}` is written. */
 export const LATE_VEX: ReadonlySet<string> = new Set(['vpdpbusd', 'vpdpbusds', 'vpdpwssd', 'vpdpwssds', 'vcvtneps2bf16', 'vpmadd52luq', 'vpmadd52huq']);
 
 /** A 64-bit general destination that NASM encodes without REX.W or VEX.W: the result never has more than 32 bits. */
-export const NARROW_DESTINATION: ReadonlySet<string> = new Set(['sldt', 'vmovmskps', 'vmovmskpd', 'vpextrw', 'vpextrb', 'pextrb']);
+export const NARROW_DESTINATION: ReadonlySet<string> = new Set(['sldt', 'vmovmskps', 'vmovmskpd', 'vpextrw', 'vpextrb', 'pextrb', 'vpmovmskb']);

@@ -343,10 +343,25 @@ export class Preprocessor {
       this.options.sink.error('fileNotFound', `the file ${t.text} is not there or may not be read; paths count from this file and stay inside the workspace`, span);
       return;
     }
-    const lines = lexFile(decodeUtf8(bytes), path);
+    const lines = lexFile(decodeUtf8(bytes), fileBeside(path, first.file));
     this.files.push(lines);
     this.lines(lines, depth + 1, site, undefined);
   }
+}
+
+/**
+ * How an included file is called from here on: `path` seen from the folder of the file that names it. An editor finds the file by
+ * that name, and what it includes in turn is looked for beside it.
+ */
+function fileBeside(path: string, from: string): string {
+  if (/^([a-z]:)?[\\/]/i.test(path)) return path;
+  const parts = from.replace(/[^\\/]*$/, '').split(/(?<=[\\/])/).filter((part) => part !== '');
+  for (const step of path.split(/(?<=[\\/])/)) {
+    const up = /^\.\.[\\/]$/.test(step) && parts.length > 0 && !/^(\.\.)?[\\/]$/.test(parts.at(-1) ?? '');
+    if (up) parts.pop();
+    else if (!/^\.[\\/]$/.test(step)) parts.push(step);
+  }
+  return parts.join('');
 }
 
 /** Written out because the core has no TextDecoder; what is no UTF-8 is read as Latin-1. */
