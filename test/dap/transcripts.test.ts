@@ -250,6 +250,20 @@ describe('adapter transcripts', function () {
     });
   });
 
+  it('breakpoints and frames in an included file', async () => {
+    const source = 'bits 64\nstart:\n        call    part\n        hlt\n%include "lib/part.inc"\n';
+    const part =
+      '; a subroutine\npart:\n        push    rbp\n        mov     rbp, rsp\n        nop\n        pop     rbp\n        ret\n';
+    const d = new Scene(memoryHost({ [FILE]: source, '/guests/lib/part.inc': part }, Session.create));
+    await d.launch({ program: FILE });
+    await d.ask('setBreakpoints', { source: { path: '/guests/lib/part.inc' }, breakpoints: [{ line: 5 }] });
+    await d.toStop('configurationDone');
+    await d.stack();
+    await d.toStop('stepOut');
+    await d.stack();
+    assertGolden('include', d.transcript);
+  });
+
   it('registers and flags are set', async () => {
     await scene('set-values', 'bits 64\nstart:\n        nop\n        nop\n        hlt\nother:  hlt\n', async (d) => {
       await d.silently(() => d.toStop('configurationDone'));
