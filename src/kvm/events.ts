@@ -7,6 +7,7 @@ import { SLOT } from '../hw/state/layout';
 import { cost } from '../host/costs';
 import { kvmStep, type Work } from '../host/step';
 import { hex } from '../base/hex';
+import type { Lapic } from './lapic';
 import type { GuestRegisters } from './vmx/registers';
 
 /** Exceptions that make a second one a double fault (SDM vol. 3, table 6-5). */
@@ -30,6 +31,8 @@ export class PendingEvents {
   private exception: QueuedException | undefined;
   /** KVM_INTERRUPT: the vector that user space's interrupt controller acknowledged. */
   private interrupt: number | undefined;
+  /** NMIs that wait, at most two: one blocked and one behind it (process_nmi). */
+  private nmis = 0;
   private triple = false;
 
   /** The guest must be shut down: an exception could not be delivered, nor #DF. */
@@ -66,12 +69,24 @@ export class PendingEvents {
     this.interrupt = vector;
   }
 
+  /** kvm_inject_nmi. */
+  queueNmi(): void {
+    this.nmis = Math.min(2, this.nmis + 1);
+  }
+  /** kvm_vcpu_has_events: something would wake a halted VCPU. */
+  runnable(regs: GuestRegisters, lapic: Lapic): boolean {
+    const interrupt = this.interrupt !== undefined || lapic.pending >= 0;
+    return this.reinject !== undefined || this.exception !== undefined || (this.nmis > 0 && nmiAllowed(regs)) || (interrupt && interruptAllowed(regs));
+  }
+
   /** vmx_complete_interrupts: an event whose delivery the exit cut short is put back (SDM vol. 3, 27.2.4). */
   complete(regs: GuestRegisters): void {
     this.reinject = undefined;
     const info = Number(regs.vmcs.read('IDT_VECTORING_INFO_FIELD'));
     if ((info & INTR_INFO.VALID) === 0) return;
     const type = ((info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) as InterruptionType;
+    // the NMI that is injected again will block NMIs itself
+    if (type === INTR_TYPE.NMI_INTR) setBlocking(regs, INTERRUPTIBILITY.NMI, false);
     this.reinject = {
       type,
       vector: info & INTR_INFO.VECTOR_MASK,
@@ -80,46 +95,69 @@ export class PendingEvents {
     };
   }
 
-  /** Writes the VM-entry interruption information. Result: what was injected, if anything. */
-  *inject(regs: GuestRegisters): Work<'exception' | 'interrupt' | undefined> {
+  /** Writes the VM-entry interruption information, and asks for exits where what else waits can be taken. Result: what was injected, if anything. */
+  *inject(regs: GuestRegisters, lapic: Lapic): Work<'exception' | 'nmi' | 'interrupt' | undefined> {
+    const { vmcs } = regs;
+    const exception = yield* this.injectException(regs);
+    let injected: 'exception' | 'nmi' | 'interrupt' | undefined = exception ? 'exception' : undefined;
+    if (this.nmis > 0) {
+      if (!injected && nmiAllowed(regs)) {
+        this.nmis--;
+        this.write(regs, { type: INTR_TYPE.NMI_INTR, vector: VECTOR.NMI });
+        injected = 'nmi';
+        yield kvmStep('vmx_inject_nmi', 'injects an NMI', cost('vmread', 2), { vmcs: vmcs.take() });
+      }
+      if (this.nmis > 0) {
+        setControl(regs, PROC.NMI_WINDOW_EXITING, true);
+        yield kvmStep('vmx_enable_nmi_window', 'asks for an exit as soon as the guest can take an NMI', cost('vmread', 2), { vmcs: vmcs.take() });
+      }
+    }
+    if (this.waitingVector(lapic) >= 0 && !injected && interruptAllowed(regs)) {
+      const vector = this.interrupt ?? lapic.acknowledge();
+      this.interrupt = undefined;
+      this.write(regs, { type: INTR_TYPE.EXT_INTR, vector });
+      injected = 'interrupt';
+      yield kvmStep('vmx_inject_irq', `injects interrupt ${hex(vector)}`, cost('vmread', 2), { vmcs: vmcs.take() });
+    }
+    if (this.waitingVector(lapic) >= 0) {
+      setControl(regs, PROC.INTR_WINDOW_EXITING, true);
+      yield kvmStep('vmx_enable_irq_window', 'asks for an exit as soon as the guest can take an interrupt', cost('vmread', 2), { vmcs: vmcs.take() });
+    }
+    return injected;
+  }
+  private waitingVector(lapic: Lapic): number {
+    return this.interrupt ?? lapic.pending;
+  }
+
+  /** An event that must be injected as it was, or a queued exception. */
+  private *injectException(regs: GuestRegisters): Work<boolean> {
     const { vmcs } = regs;
     if (this.reinject) {
       const e = this.reinject;
       this.reinject = undefined;
       this.write(regs, e);
       yield kvmStep('vmx_complete_interrupts', `injects ${vectorName(e.vector)} again, whose delivery the exit interrupted`, cost('vmread', 3), { vmcs: vmcs.take() });
-      return 'exception';
+      return true;
     }
-    if (this.exception) {
-      const e = this.exception;
-      this.exception = undefined;
-      this.deliverPayload(regs, e);
-      const withCode = e.errorCode !== undefined && ERROR_CODE_VECTORS.has(e.vector) && bit(regs.cr0, CR0.PE);
-      this.write(regs, { type: INTR_TYPE.HARD_EXCEPTION, vector: e.vector, ...(withCode && e.errorCode !== undefined ? { errorCode: e.errorCode } : {}) });
-      const code = e.errorCode === undefined ? '' : ` with error code ${hex(e.errorCode)}`;
-      yield kvmStep('vmx_inject_exception', `injects ${vectorName(e.vector)}${code} through the VM-entry interruption information`, cost('vmread', 3), { vmcs: vmcs.take() });
-      return 'exception';
-    }
-    if (this.interrupt === undefined) return undefined;
-    if (!interruptAllowed(regs)) {
-      setControl(regs, PROC.INTR_WINDOW_EXITING, true);
-      yield kvmStep('vmx_enable_irq_window', 'asks for an exit as soon as the guest can take an interrupt', cost('vmread', 2), { vmcs: vmcs.take() });
-      return undefined;
-    }
-    const vector = this.interrupt;
-    this.interrupt = undefined;
-    this.write(regs, { type: INTR_TYPE.EXT_INTR, vector });
-    yield kvmStep('vmx_inject_irq', `injects interrupt ${hex(vector)}`, cost('vmread', 2), { vmcs: vmcs.take() });
-    return 'interrupt';
+    if (!this.exception) return false;
+    const e = this.exception;
+    this.exception = undefined;
+    this.deliverPayload(regs, e);
+    const withCode = e.errorCode !== undefined && ERROR_CODE_VECTORS.has(e.vector) && bit(regs.cr0, CR0.PE);
+    this.write(regs, { type: INTR_TYPE.HARD_EXCEPTION, vector: e.vector, ...(withCode && e.errorCode !== undefined ? { errorCode: e.errorCode } : {}) });
+    const code = e.errorCode === undefined ? '' : ` with error code ${hex(e.errorCode)}`;
+    yield kvmStep('vmx_inject_exception', `injects ${vectorName(e.vector)}${code} through the VM-entry interruption information`, cost('vmread', 3), { vmcs: vmcs.take() });
+    return true;
   }
 
   save(): PendingEventsState {
-    return { reinject: this.reinject, exception: this.exception, interrupt: this.interrupt, triple: this.triple };
+    return { reinject: this.reinject, exception: this.exception, interrupt: this.interrupt, nmis: this.nmis, triple: this.triple };
   }
   restore(s: PendingEventsState): void {
     this.reinject = s.reinject;
     this.exception = s.exception;
     this.interrupt = s.interrupt;
+    this.nmis = s.nmis;
     this.triple = s.triple;
   }
 
@@ -143,6 +181,7 @@ export interface PendingEventsState {
   readonly reinject: Interruption | undefined;
   readonly exception: QueuedException | undefined;
   readonly interrupt: number | undefined;
+  readonly nmis: number;
   readonly triple: boolean;
 }
 
@@ -150,6 +189,19 @@ export interface PendingEventsState {
 export function interruptAllowed(regs: GuestRegisters): boolean {
   const blocking = Number(regs.vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
   return bit(regs.rflags, RFLAGS.IF) && (blocking & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) === 0;
+}
+
+/** vmx_nmi_allowed: no NMI is being handled, and no blocking by STI or MOV SS. */
+function nmiAllowed(regs: GuestRegisters): boolean {
+  const blocking = Number(regs.vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
+  return (blocking & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS | INTERRUPTIBILITY.NMI)) === 0;
+}
+
+/** Sets or clears a bit of the guest's interruptibility state. */
+export function setBlocking(regs: GuestRegisters, bits: number, on: boolean): void {
+  const now = Number(regs.vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
+  const next = on ? now | bits : now & ~bits;
+  if (next !== now) regs.vmcs.write('GUEST_INTERRUPTIBILITY_INFO', BigInt(next));
 }
 
 /** exec_controls_setbit and exec_controls_clearbit. */

@@ -6,12 +6,14 @@ import { RFLAGS } from '../isa/flags';
 import { VECTOR } from '../isa/exceptions';
 import { MSR } from '../isa/msrs';
 import { INTERRUPTIBILITY } from '../isa/vmcs-controls';
+import { FIELD } from '../isa/vmcs-fields';
 import type { Cpu } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { VmxStatus } from '../hw/vmx/status';
 import { CpuState } from '../hw/state/cpu-state';
 import { MAX_CPUS, SLOT } from '../hw/state/layout';
 import { drain, kvmStep, type Step } from '../host/step';
+import { Lapic } from './lapic';
 import { slotHva } from './memslots';
 import { PendingEvents } from './events';
 import { Stats, VCPU_STATS, type VcpuStat } from './stats';
@@ -40,6 +42,7 @@ export class VcpuContext {
   readonly regs: GuestRegisters;
   readonly events = new PendingEvents();
   readonly stats = new Stats<VcpuStat>(VCPU_STATS);
+  readonly lapic: Lapic;
   /** What CPUID tells the guest, and which CR4 and EFER bits it may set. */
   readonly model: CpuidModel;
   /** The emulator's registers, and a place to show the guest's while the CPU runs the host. */
@@ -66,6 +69,14 @@ export class VcpuContext {
     options: VcpuOptions,
   ) {
     this.model = guestCpuModel(cpu.model);
+    this.lapic = new Lapic(id, {
+      now: () => this.hostTsc,
+      tscOffset: () => this.vmcs.readEncoding(FIELD.TSC_OFFSET),
+      all: () => vm.lapics,
+      nmi: () => this.events.queueNmi(),
+      taskPriority: (tpr) => this.regs.saved.set(SLOT.CR8, BigInt(tpr >> 4)),
+    });
+    vm.lapics.push(this.lapic);
     const memory = vm.kernel.memory;
     this.scratch = new CpuState(memory, SCRATCH + id);
     this.view = new CpuState(memory, VIEW + id);
@@ -110,6 +121,17 @@ export class VcpuContext {
     if (bit(rflags, RFLAGS.RF)) regs.rflags = rflags & ~(1n << BigInt(RFLAGS.RF));
     if (bit(rflags, RFLAGS.TF)) this.events.queueException({ vector: VECTOR.DB, payload: DR6_BS });
     this.emulated++;
+  }
+
+  /** RDTSC in root mode: the clock of this machine is retired instructions, and the time that a halted CPU let pass. */
+  get hostTsc(): bigint {
+    return BigInt.asUintN(64, this.cpu.retired + this.cpu.state.get(SLOT.TSC_OFFSET));
+  }
+  /** Nobody runs until `time`, in host TSC ticks: the clock is there at once. */
+  passTimeUntil(time: bigint): void {
+    const { state } = this.cpu;
+    const ahead = time - this.hostTsc;
+    if (ahead > 0n) state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) + ahead));
   }
 
   injectGp(errorCode = 0): void {
@@ -180,6 +202,7 @@ export class VcpuContext {
   save(): VcpuContextState {
     return {
       events: this.events.save(),
+      lapic: this.lapic.save(),
       stats: this.stats.save(),
       saved: this.regs.saved.save(),
       scratch: this.scratch.save(),
@@ -192,6 +215,7 @@ export class VcpuContext {
   }
   restore(s: VcpuContextState): void {
     this.events.restore(s.events);
+    this.lapic.restore(s.lapic);
     this.stats.restore(s.stats);
     this.regs.saved.restore(s.saved);
     this.scratch.restore(s.scratch);
@@ -205,6 +229,7 @@ export class VcpuContext {
 
 export interface VcpuContextState {
   readonly events: ReturnType<PendingEvents['save']>;
+  readonly lapic: ReturnType<Lapic['save']>;
   readonly stats: ReturnType<Stats<VcpuStat>['save']>;
   readonly saved: Uint8Array;
   readonly scratch: Uint8Array;

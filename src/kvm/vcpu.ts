@@ -3,7 +3,7 @@ import { invariant } from '../base/assert';
 import { hex } from '../base/hex';
 import { vmxExitName, VMX_EXIT } from '../isa/exits';
 import { vectorName } from '../isa/exceptions';
-import { PROC } from '../isa/vmcs-controls';
+import { PIN, PROC } from '../isa/vmcs-controls';
 import type { Cpu, CpuStop } from '../hw/cpu/cpu';
 import { Mmu, type Probe } from '../hw/cpu/mmu';
 import type { Access } from '../hw/paging/access';
@@ -22,12 +22,18 @@ import { completeFastPio } from './exits/io';
 import { REENTER, internalError, toUserspace, type Handled } from './userspace-exit';
 import { USER_RETURN_MSRS, VcpuContext, type VcpuContextState, type VcpuOptions } from './vcpu-context';
 import type { Vm } from './vm';
+import { GuestRegisters } from './vmx/registers';
+import { VmcsPort } from './vmx/vmcs-port';
 import { vmxSetCr0, vmxSetCr4, vmxSetEfer } from './x86/control-registers';
 import { loadSregs, type Sregs } from './x86/sregs';
 
 const RSP = 4;
 /** A row of TLB words that no CPU has: for walks that cache nothing. */
 const NO_TLB_ROW = 8;
+
+const PREEMPTION_TIMER = BigInt(PIN.PREEMPTION_TIMER);
+/** The preemption timer's value is 32 bits. */
+const MAX_TIMER = 0xffff_ffffn;
 
 /** What an exit was, as the VMCS records it. */
 export interface ExitInfo {
@@ -54,6 +60,8 @@ export class Vcpu {
   readonly emulator: Emulator;
   waiting: Waiting | undefined;
   private inGuest = false;
+  /** For looking: what is read through it shows in no step. */
+  private readonly looking: GuestRegisters;
 
   constructor(
     readonly vm: Vm,
@@ -63,6 +71,7 @@ export class Vcpu {
   ) {
     this.context = new VcpuContext(vm, cpu, id, options);
     this.emulator = new Emulator(this.context);
+    this.looking = new GuestRegisters(new VmcsPort(cpu.vmx), this.context.regs.saved);
   }
 
   /** Whether the CPU holds the guest's registers now (VMX non-root operation). */
@@ -88,7 +97,11 @@ export class Vcpu {
     const { context: v, cpu } = this;
     if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
     yield* this.flush();
-    if ((yield* v.events.inject(v.regs)) === 'interrupt') v.stats.add('irq_injections');
+    v.lapic.checkTimer();
+    const injected = yield* v.events.inject(v.regs, v.lapic);
+    if (injected === 'interrupt') v.stats.add('irq_injections');
+    if (injected === 'nmi') v.stats.add('nmi_injections');
+    this.armTimer();
     const guest = v.regs.saved;
     const s = cpu.state;
     for (let i = 0; i < 16; i++) if (i !== RSP) s.set(i, guest.get(i));
@@ -122,7 +135,7 @@ export class Vcpu {
 
   /** The exit as the VMCS records it; meaningful from an exit to the next entry. */
   exitInfo(): ExitInfo {
-    const { vmcs } = this.context;
+    const { vmcs } = this.looking;
     const reason = Number(vmcs.read('VM_EXIT_REASON') & 0xffffn);
     const qualification = vmcs.read('EXIT_QUALIFICATION');
     const ept = reason === VMX_EXIT.EPT_VIOLATION || reason === VMX_EXIT.EPT_MISCONFIG;
@@ -138,7 +151,6 @@ export class Vcpu {
       interruptionErrorCode: Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
       vectoringInfo: Number(vmcs.read('IDT_VECTORING_INFO_FIELD')),
     };
-    vmcs.take();
     return info;
   }
 
@@ -177,10 +189,8 @@ export class Vcpu {
   /** The guest's registers: the CPU's own while it runs the guest, else a copy put together from VMCS and save area (writes to it need `commitRegisters`). */
   registers(): CpuState {
     if (this.inGuest) return this.cpu.state;
-    const { view, regs, vmcs } = this.context;
-    regs.loadInto(view);
-    vmcs.take();
-    return view;
+    this.looking.loadInto(this.context.view);
+    return this.context.view;
   }
   /** Puts edited registers back. Editing them drops no translation and changes no table. */
   commitRegisters(): void {
@@ -237,6 +247,18 @@ export class Vcpu {
       v.stats.add('tlb_flush');
       yield v.step('vmx_flush_tlb_guest', v.vpid !== 0 ? `INVVPID of VPID ${v.vpid}: the guest's own flush` : 'the VM entry flushes: there is no VPID', cost('invept'));
     }
+  }
+
+  /** vmx_update_hv_timer: the VMX-preemption timer counts down to the local APIC timer's expiry, as far as 32 bits go. */
+  private armTimer(): void {
+    const { context: v } = this;
+    const { deadline } = v.lapic.timer;
+    const pin = v.vmcs.read('PIN_BASED_VM_EXEC_CONTROL');
+    const wanted = deadline === undefined ? pin & ~PREEMPTION_TIMER : pin | PREEMPTION_TIMER;
+    if (wanted !== pin) v.vmcs.write('PIN_BASED_VM_EXEC_CONTROL', wanted);
+    if (deadline === undefined) return;
+    const left = deadline - v.hostTsc;
+    v.vmcs.write('VMX_PREEMPTION_TIMER_VALUE', left > MAX_TIMER ? MAX_TIMER : left < 0n ? 0n : left);
   }
 
   /** The assembly behind VMRESUME (arch/x86/kvm/vmx/vmenter.S) and vmx_vcpu_run's end: what hardware does not save. */

@@ -3,6 +3,7 @@ import { hpa } from '../base/address';
 import type { Result } from '../base/result';
 import type { AddressSpace } from '../host/address-space';
 import type { HostKernel } from '../host/kernel';
+import type { Lapic } from './lapic';
 import { Memslots, slotHva, type SlotChange, type UserMemoryRegion } from './memslots';
 import { TdpMmu } from './mmu/tdp-mmu';
 import { Stats, VM_STATS, type StatValues, type VmStat } from './stats';
@@ -25,6 +26,8 @@ export class Vm {
   readonly memslots = new Memslots();
   readonly stats = new Stats<VmStat>(VM_STATS);
   readonly mmu: TdpMmu;
+  /** The local APICs of its VCPUs, by ID. */
+  readonly lapics: Lapic[] = [];
   /** Counts requests to flush; a VCPU that has seen fewer flushes before it enters (KVM_REQ_TLB_FLUSH). */
   private flushes = 0;
 

@@ -1,10 +1,11 @@
 import type { Diagnostic } from '../base/diagnostic';
 import { gpa, hpa, hva, type Gpa } from '../base/address';
+import { must } from '../base/assert';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import { Cpu } from '../hw/cpu/cpu';
-import { PAGEWALK_X64 } from '../hw/cpu/cpuid-model';
+import { CPU_MODELS, type CpuidModel } from '../hw/cpu/cpuid-model';
 import { HostMemory } from '../hw/memory/host-memory';
 import { AddressSpace } from '../host/address-space';
 import { describeHostFault } from '../host/fault';
@@ -17,9 +18,11 @@ import type { Vm } from '../kvm/vm';
 import { checkOptions } from './check-options';
 import { machineError } from './diagnostics';
 import type { GuestImage, ImageSegment } from './loader/image';
-import { slotsOf, type MachineOptions } from './options';
+import { slotsOf, type MachineOptions, type SlotOption } from './options';
 import { planStart } from './start';
-import type { RamWrite } from './start/plan';
+import { multibootStart } from './start/multiboot';
+import type { RamWrite, StartPlan } from './start/plan';
+import { firmwareBase, resetStart } from './start/reset';
 
 /** The parts of a machine, put together and loaded, before the first VM entry. */
 export interface MachineParts {
@@ -42,10 +45,12 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
   if (!made.ok) return err([machineError('placement', made.error)]);
   const space = made.value;
   const vm = createVm(kernel, space, { eptAd: options.eptAd });
-  const slots = setSlots(options, space, vm);
+  const model = must(CPU_MODELS.get(options.cpu), 'the CPU model was checked');
+  const firmware = image.start === 'reset' ? [{ gpa: firmwareBase(image.firmware.length), size: BigInt(image.firmware.length), readonly: true }] : [];
+  const slots = setSlots(options, firmware, space, vm);
   if (!slots.ok) return slots;
 
-  const plan = planStart(image.start, image.entry, slotsOf(options));
+  const plan = startOf(image, slotsOf(options), model);
   if (!plan.ok) return err([machineError('noRoomForTables', `start=${image.start}: ${plan.error}`)]);
   for (const s of image.segments) {
     const outside = checkInside(vm, s);
@@ -64,21 +69,36 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
   }
 
   const tlb = options.tlb === 'off' ? { tlbEntries: 0, tlbWays: 0 } : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
-  const cpu = new Cpu(kernel.memory, 0, PAGEWALK_X64, tlb);
+  const cpu = new Cpu(kernel.memory, 0, model, tlb);
   const vcpu = createVcpu(vm, cpu, 0, { vpid: options.vpid });
   vcpu.setRegisters(plan.value.state);
   return ok({ kernel, space, vm, vcpus: [vcpu] });
 }
 
-/** One mapping and one memslot per slot of the options: the first at hva-base, each next one behind it, aligned as large pages want. */
-function setSlots(options: MachineOptions, space: AddressSpace, vm: Vm): Result<void, readonly Diagnostic[]> {
+/** The state and RAM contents that the image's start asks for. */
+function startOf(image: GuestImage, ram: readonly SlotOption[], model: CpuidModel): Result<StartPlan, string> {
+  switch (image.start) {
+    case 'multiboot':
+      return multibootStart(image.entry, image.boot, ram);
+    case 'reset': {
+      const plan = resetStart(image.firmware, model.leaf(1, 0)[0]);
+      return ok({ ...plan, writes: [...plan.writes, { gpa: firmwareBase(image.firmware.length), bytes: image.firmware }] });
+    }
+    default:
+      return planStart(image.start, image.entry, ram);
+  }
+}
+
+/** One mapping and one memslot per slot of the options and for firmware: the first at hva-base, each next one behind it, aligned as large pages want. */
+function setSlots(options: MachineOptions, firmware: readonly SlotOption[], space: AddressSpace, vm: Vm): Result<void, readonly Diagnostic[]> {
   const pageSize = options.hostPages === '1g' ? 1n << 30n : 1n << 21n;
-  const backing = options.hostPages;
+  const ram = slotsOf(options);
   let next = options.hvaBase;
-  for (const [i, s] of slotsOf(options).entries()) {
+  for (const [i, s] of [...ram, ...firmware].entries()) {
+    const backing = i < ram.length ? options.hostPages : '4k';
     // hugetlb pages come whole: the mapping may be longer than the slot
     const length = backing === '2m' || backing === '1g' ? (s.size + pageSize - 1n) & ~(pageSize - 1n) : s.size;
-    const vma = space.mmap(length, { at: hva(next), backing, name: i === 0 ? 'pc.ram' : `ram${i}` });
+    const vma = space.mmap(length, { at: hva(next), backing, name: i === 0 ? 'pc.ram' : i < ram.length ? `ram${i}` : 'pc.bios' });
     if (!vma.ok) return err([machineError(options.slots.length === 0 ? 'badMemory' : 'badSlot', vma.error)]);
     const set = vm.setUserMemoryRegion({ slot: i, readonly: s.readonly, guestPhysAddr: gpa(s.gpa), memorySize: s.size, userspaceAddr: vma.value.start });
     if (!set.ok) return err([machineError('badSlot', set.error)]);

@@ -1,5 +1,6 @@
 import type { Diagnostic } from '../base/diagnostic';
 import { hex } from '../base/hex';
+import { CPU_MODELS } from '../hw/cpu/cpuid-model';
 import { MAX_HOST_MEMORY } from '../hw/memory/host-memory';
 import { MAX_TLB_ENTRIES } from '../hw/tlb/tlb';
 import { machineError } from './diagnostics';
@@ -23,6 +24,7 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
     out.push(machineError('hostMemory', `host-memory=${hex(o.hostMemory)}: between 1 MiB and 3 GiB, in whole 4 KiB frames`));
   if (o.hostBase % PAGE !== 0n || o.hostBase < 0n || o.hostBase >= 1n << 45n) out.push(machineError('hostMemory', `host-base=${hex(o.hostBase)}: a multiple of 4 KiB below 2^45`));
   if (o.hvaBase % PAGE !== 0n) out.push(machineError('badMemory', `hva-base=${hex(o.hvaBase)}: a multiple of 4 KiB`));
+  if (!CPU_MODELS.has(o.cpu)) out.push(machineError('badCpu', `cpu=${o.cpu}: there is no such model; these are: ${[...CPU_MODELS.keys()].join(', ')}`));
   if (o.cpus !== 1) out.push(machineError('notBuilt', `cpus=${o.cpus}: more than one VCPU is not built yet`));
   if (o.walkCaches) out.push(machineError('notBuilt', 'walk-caches=on: paging-structure caches are not built yet'));
   if (o.tlb !== 'off') {

@@ -14,6 +14,9 @@ export const MACHINE_CODES = {
   bootSignature: 'PW413',
   badElf: 'PW414',
   noRoomForTables: 'PW415',
+  badMultiboot: 'PW416',
+  badFirmware: 'PW417',
+  badCpu: 'PW418',
 } as const;
 export type MachineCode = keyof typeof MACHINE_CODES;
 

@@ -15,6 +15,7 @@ import { buildMachine, type MachineParts } from './build';
 import { PortBus } from './devices/bus';
 import { DebugConsole } from './devices/debugcon';
 import { ExitPort } from './devices/exit-port';
+import { PostDisplay } from './devices/post';
 import { Serial16550 } from './devices/serial16550';
 import { ExitLog, type ExitLogState, type ExitRecord } from './exit-log';
 import type { GuestImage } from './loader/image';
@@ -53,6 +54,8 @@ export class Machine {
   pauseAtExits: ((exit: ExitRecord) => boolean) | undefined;
   /** Told of every step of hypervisor, host kernel and VMM, in order. */
   onStep: ((step: Step) => void) | undefined;
+  /** POST codes that the guest showed. */
+  readonly post = new PostDisplay();
   /** The exit port, where there is one. */
   private readonly exitPort: ExitPort | undefined;
   private activity: Work<MachineEnd | undefined> | undefined;
@@ -70,6 +73,7 @@ export class Machine {
     this.vm = parts.vm;
     this.vcpus = parts.vcpus;
     if (options.devices.includes('serial')) this.bus.add(new Serial16550((b) => sinks.serial(b)));
+    if (options.devices.includes('post')) this.bus.add(this.post);
     if (options.devices.includes('debugcon')) this.bus.add(new DebugConsole((b) => sinks.debugcon(b)));
     this.exitPort = options.devices.includes('exit-port') ? new ExitPort() : undefined;
     if (this.exitPort) this.bus.add(this.exitPort);

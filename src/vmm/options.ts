@@ -29,7 +29,7 @@ export interface TlbOptions {
   readonly ways: number;
 }
 
-export const DEVICES = ['serial', 'debugcon', 'exit-port'] as const;
+export const DEVICES = ['serial', 'debugcon', 'exit-port', 'post'] as const;
 export type DeviceName = (typeof DEVICES)[number];
 
 /** Everything that shapes a machine. Values are checked by Machine.create; strings are parsed above this layer. */
@@ -38,6 +38,8 @@ export interface MachineOptions {
   /** Bytes of guest RAM where `slots` is empty: one slot from GPA 0. */
   readonly memory: bigint;
   readonly slots: readonly SlotOption[];
+  /** A name of CPU_MODELS: what the processor offers. */
+  readonly cpu: string;
   /** 1; more VCPUs need INIT and SIPI, which need an APIC. */
   readonly cpus: number;
   /** Bytes of host physical memory, a multiple of 4 KiB, at most 3 GiB. */
@@ -63,6 +65,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   mmu: 'ept',
   memory: 64n << 20n,
   slots: [],
+  cpu: 'pagewalk-x64',
   cpus: 1,
   hostMemory: 1 << 30,
   hostBase: 0x1_0000_0000n,

@@ -21,6 +21,7 @@ export type Answer = { readonly kind: 'run'; readonly value: bigint } | { readon
 const DEVICE_FUNCTIONS: Readonly<Record<string, readonly [read: string, write: string]>> = {
   serial: ['serial_ioport_read', 'serial_ioport_write'],
   debugcon: ['debugcon_ioport_read', 'debugcon_ioport_write'],
+  post: ['post_read', 'post_write'],
   'exit-port': ['debug_exit_read', 'debug_exit_write'],
 };
 const UNASSIGNED = ['unassigned_io_read', 'unassigned_io_write'] as const;

@@ -4,7 +4,8 @@ import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import type { Vcpu } from '../vcpu';
 import { REENTER, internalError, toUserspace, type Handled } from '../userspace-exit';
-import { exitOf } from './io-log';
+import type { VcpuContext } from '../vcpu-context';
+import { exitOf, type IoRequest } from './io-log';
 
 /** kvm_emulate_instruction: begins with the instruction at RIP. */
 export function* kvmEmulateInstruction(vcpu: Vcpu): Work<Handled> {
@@ -29,7 +30,14 @@ export function* completeEmulation(vcpu: Vcpu, value: bigint): Work<Handled> {
 
 function* emulate(vcpu: Vcpu): Work<Handled> {
   const { context: v } = vcpu;
-  const r = yield* vcpu.emulator.run();
+  let r = yield* vcpu.emulator.run();
+  while (r.kind === 'suspend') {
+    const value = kernelDevice(v, r.request);
+    if (value === undefined) break;
+    yield v.step(r.request.write ? 'apic_mmio_write' : 'apic_mmio_read', `the local APIC in the kernel answers: ${r.request.write ? `${hex(r.request.value)} is written` : hex(value)}`, cost('kvmHandler'));
+    vcpu.emulator.answer(value);
+    r = yield* vcpu.emulator.run();
+  }
   switch (r.kind) {
     case 'done':
       return REENTER;
@@ -60,6 +68,15 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
     case 'failed':
       return yield* emulationFailure(vcpu, r.why);
   }
+}
+
+/** vcpu_mmio_read, vcpu_mmio_write: devices in the kernel come before user space. The answer; undefined: none of them has this address. */
+function kernelDevice(v: VcpuContext, request: IoRequest): bigint | undefined {
+  if (request.space !== 'mmio' || !v.lapic.answers(request.address)) return undefined;
+  const offset = Number(request.address & 0xfffn);
+  if (!request.write) return v.lapic.readMmio(offset, request.size);
+  v.lapic.writeMmio(offset, request.size, Number(BigInt.asUintN(32, request.value)));
+  return 0n;
 }
 
 /** handle_emulation_failure: kernel code of the guest ends the run, user code gets #UD. */

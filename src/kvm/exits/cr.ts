@@ -1,7 +1,6 @@
 import { bits } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { CR0 } from '../../isa/flags';
-import { SLOT } from '../../hw/state/layout';
 import { cost } from '../../host/costs';
 import { kvmSetCr0, kvmSetCr3, kvmSetCr4, kvmSetCr8, vmxSetCr0 } from '../x86/control-registers';
 import { REENTER, internalError } from '../userspace-exit';
@@ -37,7 +36,7 @@ export const handleCr: ExitHandler = function* (vcpu) {
       return REENTER;
     }
     case READ: {
-      const value = cr === 3 ? v.regs.cr3 : v.regs.saved.get(SLOT.CR8);
+      const value = cr === 3 ? v.regs.cr3 : BigInt(v.lapic.taskPriority >> 4);
       v.regs.setGpr(gpr, value);
       v.skipEmulatedInstruction();
       yield v.step('handle_cr', `MOV from CR${cr}: ${hex(value)}`, cost('kvmHandler'));

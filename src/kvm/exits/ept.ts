@@ -1,8 +1,10 @@
 import { gpa, gva } from '../../base/address';
 import { hex } from '../../base/hex';
+import { INTERRUPTIBILITY } from '../../isa/vmcs-controls';
 import { EPT_QUALIFICATION as Q } from '../../hw/vmx/ept-exit';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
+import { setBlocking } from '../events';
 import { kvmEmulateInstruction } from '../emulator/emulate';
 import { handleMmioPageFault, kvmTdpPageFault, type PageFault } from '../mmu/fault';
 import { REENTER, internalError, type Handled } from '../userspace-exit';
@@ -13,6 +15,8 @@ import type { ExitHandler } from './handler';
 export const handleEptViolation: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const q = Number(v.vmcs.read('EXIT_QUALIFICATION'));
+  // the IRET that faulted had unblocked NMIs already: they are blocked until it completes
+  if ((q & Q.NMI_UNBLOCKED) !== 0 && !v.events.vectoring) setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
   const address = gpa(v.vmcs.read('GUEST_PHYSICAL_ADDRESS'));
   const linear = (q & Q.GLA_VALID) !== 0 ? gva(v.vmcs.read('GUEST_LINEAR_ADDRESS')) : undefined;
   const fault: PageFault = {

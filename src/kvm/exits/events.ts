@@ -66,3 +66,20 @@ export const handleDr: ExitHandler = function* (vcpu) {
   yield v.step('handle_dr', 'gives the guest its debug registers until the next exit', cost('kvmHandler'));
   return REENTER;
 };
+
+/** handle_nmi_window: the guest can take the NMI now. */
+export const handleNmiWindow: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  setControl(v.regs, PROC.NMI_WINDOW_EXITING, false);
+  v.stats.add('nmi_window_exits');
+  yield v.step('handle_nmi_window', 'the guest can take NMIs', cost('kvmHandler'));
+  return REENTER;
+};
+
+/** handle_preemption_timer: the hardware counted down to the local APIC timer's expiry (kvm_lapic_expired_hv_timer). */
+export const handlePreemptionTimer: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const fired = v.lapic.checkTimer();
+  yield v.step('handle_preemption_timer', fired ? "the local APIC's timer fires" : 'the deadline is further away than the hardware counts', cost('kvmHandler'));
+  return REENTER;
+};

@@ -2,7 +2,7 @@ import { VMX_EXIT, vmxExitName } from '../../isa/exits';
 import { internalError } from '../userspace-exit';
 import { handleCr } from './cr';
 import { handleEptMisconfig, handleEptViolation } from './ept';
-import { handleDr, handleExceptionNmi, handleInterruptWindow, handleTripleFault } from './events';
+import { handleDr, handleExceptionNmi, handleInterruptWindow, handleNmiWindow, handlePreemptionTimer, handleTripleFault } from './events';
 import type { ExitHandler } from './handler';
 import { handleCpuid, handleGp, handleHlt, handleNop, handleRdmsr, handleVmcall, handleVmxInstruction, handleWrmsr } from './instructions';
 import { handleIo } from './io';
@@ -12,6 +12,8 @@ export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, E
   [VMX_EXIT.EXCEPTION_NMI, handleExceptionNmi],
   [VMX_EXIT.TRIPLE_FAULT, handleTripleFault],
   [VMX_EXIT.INTERRUPT_WINDOW, handleInterruptWindow],
+  [VMX_EXIT.NMI_WINDOW, handleNmiWindow],
+  [VMX_EXIT.PREEMPTION_TIMER, handlePreemptionTimer],
   [VMX_EXIT.CPUID, handleCpuid],
   [VMX_EXIT.HLT, handleHlt],
   [VMX_EXIT.INVD, handleNop],

@@ -1,6 +1,9 @@
+import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
+import { RFLAGS } from '../../isa/flags';
 import { msrName } from '../../isa/msrs';
 import { cost } from '../../host/costs';
+import { runtimeCpuid } from '../x86/cpuid';
 import { kvmGetMsr, kvmSetMsr } from '../x86/msrs';
 import { REENTER, toUserspace } from '../userspace-exit';
 import type { ExitHandler } from './handler';
@@ -15,7 +18,7 @@ export const handleCpuid: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const leaf = v.regs.gpr32(RAX);
   const subleaf = v.regs.gpr32(RCX);
-  const [eax, ebx, ecx, edx] = v.model.leaf(leaf, subleaf);
+  const [eax, ebx, ecx, edx] = runtimeCpuid(leaf, v.model.leaf(leaf, subleaf), v.lapic.enabled);
   v.regs.setGpr32(RAX, eax);
   v.regs.setGpr32(RBX, ebx);
   v.regs.setGpr32(RCX, ecx);
@@ -54,13 +57,26 @@ export const handleWrmsr: ExitHandler = function* (vcpu) {
   return REENTER;
 };
 
-/** kvm_emulate_halt. There is no interrupt controller in the kernel, so user space decides when the VCPU goes on. */
+/**
+ * kvm_emulate_halt and kvm_vcpu_block: the VCPU sleeps until an interrupt that it may take, or an NMI. Time passes at once up to the timer's expiry. Where nothing
+ * will ever wake it, KVM's thread would sleep on; here user space is told, so that the run has an end.
+ */
 export const handleHlt: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   v.skipEmulatedInstruction();
   v.stats.add('halt_exits');
-  yield v.step('kvm_emulate_halt', 'the guest halts; without an interrupt controller in the kernel, user space takes over', cost('kvmHandler'));
-  return toUserspace({ reason: 'KVM_EXIT_HLT' });
+  yield v.step('kvm_emulate_halt', 'the guest halts', cost('kvmHandler'));
+  const mayWake = bit(v.regs.rflags, RFLAGS.IF);
+  if (!v.events.runnable(v.regs, v.lapic)) {
+    const { deadline } = v.lapic.timer;
+    if (deadline === undefined || !mayWake || !v.lapic.timerUnmasked) return toUserspace({ reason: 'KVM_EXIT_HLT' });
+    v.passTimeUntil(deadline);
+    v.lapic.checkTimer();
+    yield v.step('kvm_vcpu_block', "sleeps until the local APIC's timer fires", cost('kvmHandler'));
+    // an interrupt whose priority is too low does not wake the guest, and a periodic timer brings only the same one again
+    if (!v.events.runnable(v.regs, v.lapic)) return toUserspace({ reason: 'KVM_EXIT_HLT' });
+  }
+  return REENTER;
 };
 
 const KVM_EPERM = 1n;

@@ -102,10 +102,10 @@ export function kvmSetCr3(v: VcpuContext, value: bigint): Accepted {
   return true;
 }
 
-/** Bits 63:4 are reserved. */
+/** Bits 63:4 are reserved; the others are the local APIC's task priority 7:4, which is where CR8 is read from. */
 export function kvmSetCr8(v: VcpuContext, value: bigint): Accepted {
   if (value > 0xfn) return false;
-  v.regs.saved.set(SLOT.CR8, value);
+  v.lapic.setTaskPriority(Number(value) << 4);
   return true;
 }
 

@@ -1,28 +1,40 @@
-import type { CpuidModel, CpuidRegisters } from '../../hw/cpu/cpuid-model';
+import type { CpuFeature, CpuidModel, CpuidRegisters } from '../../hw/cpu/cpuid-model';
 import { CR4 } from '../../isa/flags';
 
 const LEAF1_ECX_VMX = 1 << 5;
 const LEAF1_ECX_HYPERVISOR = 1 << 31;
+const LEAF1_ECX_X2APIC = 1 << 21;
+const LEAF1_ECX_TSC_DEADLINE = 1 << 24;
+const LEAF1_EDX_APIC = 1 << 9;
+/** What KVM's own local APIC brings, whatever the host's CPU has. */
+const LAPIC_FEATURES: ReadonlySet<CpuFeature> = new Set(['APIC', 'X2APIC', 'TSC_DEADLINE']);
 /** The hypervisor leaves (Documentation/virt/kvm/x86/cpuid.rst): signature "KVMKVMKVM\0\0\0", then the paravirtual features, of which there are none. */
 const KVM_SIGNATURE = 0x4000_0000;
 const KVM_FEATURES = 0x4000_0001;
 const SIGNATURE: CpuidRegisters = [KVM_FEATURES, 0x4b4d_564b, 0x564b_4d56, 0x4d];
 
-/** What KVM_SET_CPUID2 would have set for a guest on this CPU: everything but VMX, and the sign of a hypervisor. */
+/** What KVM_SET_CPUID2 would have set for a guest on this CPU: everything but VMX, the in-kernel local APIC, and the sign of a hypervisor. */
 export function guestCpuModel(host: CpuidModel): CpuidModel {
   return {
     name: host.name,
     vendor: host.vendor,
     physicalBits: host.physicalBits,
     linearBits: host.linearBits,
-    has: (feature) => (feature === 'VMX' ? false : feature === 'HYPERVISOR' ? true : host.has(feature)),
+    has: (feature) => (feature === 'VMX' ? false : feature === 'HYPERVISOR' || LAPIC_FEATURES.has(feature) ? true : host.has(feature)),
     cr4Mask: host.cr4Mask & ~(1n << BigInt(CR4.VMXE)),
     eferMask: host.eferMask,
     leaf(leaf, subleaf) {
       if (leaf >>> 0 === KVM_SIGNATURE) return SIGNATURE;
       if (leaf >>> 0 === KVM_FEATURES) return [0, 0, 0, 0];
       const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
-      return leaf >>> 0 === 1 ? [eax, ebx, ((ecx & ~LEAF1_ECX_VMX) | LEAF1_ECX_HYPERVISOR) >>> 0, edx] : [eax, ebx, ecx, edx];
+      if (leaf >>> 0 !== 1) return [eax, ebx, ecx, edx];
+      return [eax, ebx, ((ecx & ~LEAF1_ECX_VMX) | LEAF1_ECX_HYPERVISOR | LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE) >>> 0, (edx | LEAF1_EDX_APIC) >>> 0];
     },
   };
+}
+
+/** kvm_update_cpuid_runtime: a local APIC that is disabled in IA32_APIC_BASE is not there. */
+export function runtimeCpuid(leaf: number, registers: CpuidRegisters, apicEnabled: boolean): CpuidRegisters {
+  const [eax, ebx, ecx, edx] = registers;
+  return leaf >>> 0 === 1 && !apicEnabled ? [eax, ebx, ecx, (edx & ~LEAF1_EDX_APIC) >>> 0] : registers;
 }

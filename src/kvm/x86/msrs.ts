@@ -8,6 +8,9 @@ import { isCanonicalFor, kvmSetEfer } from './control-registers';
 const RETURN_SLOTS = new Map(USER_RETURN_MSRS);
 /** MSRs whose value must be a canonical address. */
 const ADDRESSES: ReadonlySet<number> = new Set([MSR.FS_BASE, MSR.GS_BASE, MSR.KERNEL_GS_BASE, MSR.LSTAR, MSR.CSTAR, MSR.SYSENTER_ESP, MSR.SYSENTER_EIP]);
+/** x2APIC registers as MSRs. */
+const X2APIC_FIRST = 0x800;
+const X2APIC_LAST = 0x8ff;
 const M64 = 0xffff_ffff_ffff_ffffn;
 /** The one microcode revision that KVM claims on Intel. */
 const BIOS_SIGN_ID = 0x1_0000_0000n;
@@ -35,15 +38,17 @@ export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
     case MSR.PAT:
       return vmcs.read('GUEST_IA32_PAT');
     case MSR.TSC:
-      return BigInt.asUintN(64, hostTsc(v) + vmcs.readEncoding(FIELD.TSC_OFFSET));
+      return BigInt.asUintN(64, v.hostTsc + vmcs.readEncoding(FIELD.TSC_OFFSET));
     case MSR.APIC_BASE:
-      return regs.saved.get(SLOT.APIC_BASE);
+      return v.lapic.apicBase;
+    case MSR.TSC_DEADLINE:
+      return v.model.has('TSC_DEADLINE') ? v.lapic.timer.deadlineMsr : undefined;
     case MSR.MISC_ENABLE:
       return regs.saved.get(SLOT.MISC_ENABLE);
     case MSR.BIOS_SIGN_ID:
       return BIOS_SIGN_ID;
     default:
-      return undefined;
+      return msr >= X2APIC_FIRST && msr <= X2APIC_LAST ? v.lapic.readMsr(msr) : undefined;
   }
 }
 
@@ -80,10 +85,15 @@ export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
       vmcs.write('GUEST_IA32_PAT', value);
       return true;
     case MSR.TSC:
-      vmcs.write('TSC_OFFSET', (value - hostTsc(v)) & M64);
+      vmcs.write('TSC_OFFSET', (value - v.hostTsc) & M64);
       return true;
     case MSR.APIC_BASE:
-      regs.saved.set(SLOT.APIC_BASE, value);
+      if (!v.lapic.setBase(value, v.model.physicalBits, v.model.has('X2APIC'))) return false;
+      regs.saved.set(SLOT.APIC_BASE, v.lapic.apicBase);
+      return true;
+    case MSR.TSC_DEADLINE:
+      if (!v.model.has('TSC_DEADLINE')) return false;
+      v.lapic.timer.setDeadline(value);
       return true;
     case MSR.MISC_ENABLE:
       regs.saved.set(SLOT.MISC_ENABLE, value);
@@ -91,9 +101,7 @@ export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
     case MSR.BIOS_SIGN_ID:
       return value === 0n;
     default:
-      return false;
+      return msr >= X2APIC_FIRST && msr <= X2APIC_LAST && v.lapic.writeMsr(msr, value);
   }
 }
 
-/** RDTSC in root mode: the clock of this machine is retired instructions. */
-const hostTsc = (v: VcpuContext): bigint => BigInt.asUintN(64, v.cpu.retired + v.cpu.state.get(SLOT.TSC_OFFSET));

@@ -29,8 +29,6 @@ export interface Sregs {
 const RESET_PAT = 0x0007_0406_0007_0406n;
 const RESET_DR6 = 0xffff_0ff0n;
 const RESET_DR7 = 0x400n;
-/** BSP, enabled, at its default address. */
-const APIC_BASE = 0xfee0_0900n;
 
 /** kvm_arch_vcpu_ioctl_set_regs and set_sregs. EFER before CR0, so that its LMA is what the VMM says. */
 export function loadSregs(v: VcpuContext, s: Sregs): void {
@@ -60,6 +58,6 @@ export function loadSregs(v: VcpuContext, s: Sregs): void {
   regs.saved.set(SLOT.PAT, RESET_PAT);
   regs.saved.set(SLOT.XCR0, 1n);
   regs.saved.set(SLOT.MISC_ENABLE, 1n);
-  regs.saved.set(SLOT.APIC_BASE, APIC_BASE);
+  regs.saved.set(SLOT.APIC_BASE, v.lapic.apicBase);
   if (bit(s.cr0, CR0.PG) && bit(s.cr4, CR4.PAE) && !bit(s.efer, EFER.LMA)) loadPdptrs(v, s.cr3);
 }

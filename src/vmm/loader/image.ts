@@ -4,7 +4,10 @@ import type { Result } from '../../base/result';
 import { err, ok } from '../../base/result';
 import { machineError } from '../diagnostics';
 import type { StartKind } from '../options';
+import { firmwareBase, MAX_FIRMWARE } from '../start/reset';
+import type { MultibootBoot, MultibootModule } from '../start/multiboot';
 import { parseElf } from './elf';
+import { parseMultiboot } from './multiboot';
 
 /** Bytes for guest RAM. */
 export interface ImageSegment {
@@ -15,15 +18,20 @@ export interface ImageSegment {
   readonly memorySize: bigint;
 }
 
+/** What a start needs beside the image's own bytes. */
+export type ImageStart =
+  | { readonly start: StartKind }
+  | { readonly start: 'multiboot'; readonly boot: MultibootBoot }
+  | { readonly start: 'reset'; readonly firmware: Uint8Array };
+
 /** A guest ready to be put into a machine. */
-export interface GuestImage {
+export type GuestImage = ImageStart & {
   /** For messages. */
   readonly file: string;
   readonly segments: readonly ImageSegment[];
   /** Where it is entered: a linear address, which under the prepared identity maps is the GPA too. */
   readonly entry: bigint;
-  readonly start: StartKind;
-}
+};
 
 export interface FlatImageOptions {
   readonly file: string;
@@ -64,4 +72,19 @@ export function elfImage(bytes: Uint8Array, file: string): Result<GuestImage, re
   if (!elf.ok) return err([machineError('badElf', elf.error, file)]);
   const { bits, entry, segments } = elf.value;
   return ok({ file, segments, entry, start: bits === 32 ? 'flat32' : 'flat64' });
+}
+
+/** A Multiboot 1 kernel with what its loader hands over. */
+export function multibootImage(bytes: Uint8Array, file: string, commandLine: string, modules: readonly MultibootModule[]): Result<GuestImage, readonly Diagnostic[]> {
+  const kernel = parseMultiboot(bytes);
+  if (!kernel.ok) return err([machineError('badMultiboot', kernel.error, file)]);
+  const { entry, segments, end } = kernel.value;
+  return ok({ file, segments, entry, start: 'multiboot', boot: { commandLine, modules, kernelEnd: end } });
+}
+
+/** Firmware, run from the reset vector; `segments`: what else lies in RAM. */
+export function firmwareImage(firmware: Uint8Array, file: string, segments: readonly ImageSegment[] = []): Result<GuestImage, readonly Diagnostic[]> {
+  if (firmware.length === 0 || firmware.length % 4096 !== 0 || firmware.length > MAX_FIRMWARE)
+    return err([machineError('badFirmware', `firmware is a whole number of 4 KiB pages, at most ${MAX_FIRMWARE >> 20} MiB, and this file has ${firmware.length} bytes; its last 16 bytes are the reset vector`, file)]);
+  return ok({ file, segments, entry: firmwareBase(16), start: 'reset', firmware });
 }
