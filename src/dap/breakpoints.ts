@@ -26,11 +26,11 @@ function filterOf(name: string, condition?: string): ExceptionFilter {
   return { filter: name, ...(condition?.trim() ? { condition } : {}) };
 }
 
-/** The file of a source, or why it can have no breakpoints. */
-function fileOf(adapter: Adapter, source: Dap.Source): string {
+/** The file of a source; the hypervisor's generated documents are no places in the guest. */
+export function fileOf(adapter: Adapter, source: Dap.Source): string {
   if (source.sourceReference || source.path === undefined) {
-    const instead = 'add a function breakpoint exit:NAME to stop at VM exits';
-    throw requestError('badArgument', `the steps of the hypervisor take no line breakpoints; ${instead}`);
+    const instead = 'to stop at VM exits, add a function breakpoint exit:NAME';
+    throw requestError('badArgument', `lines of the hypervisor's steps are no places in the guest; ${instead}`);
   }
   return adapter.host.absolute(adapter.client.ourPath(source.path));
 }

@@ -27,6 +27,7 @@ export const CAPABILITIES: Dap.Capabilities = {
   })),
 
   supportsSteppingGranularity: true,
+  supportsGotoTargetsRequest: true,
   supportsDelayedStackTraceLoading: true,
   supportsLoadedSourcesRequest: true,
   supportsSetVariable: true,

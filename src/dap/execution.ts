@@ -1,12 +1,25 @@
-/** Run control: continue, the three steps, pause. Each asks the target for something; the run loop then carries it out. */
+/**
+ * Run control: continue, the three steps, pause; each asks the target for something, and the run loop then carries it out. And
+ * going elsewhere without running anything.
+ */
+import { StoppedEvent } from '@vscode/debugadapter';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import { hex } from '../base/hex';
 import type { Granularity } from '../session/api';
+import { fileOf } from './breakpoints';
+import { requestError } from './errors';
 import type { Handlers } from './requests';
+import { THREAD_ID } from './stack';
+
+/** How a place to go to is called among the references; no view's path begins so. */
+const GOTO = 'goto:';
 
 const granularity = (asked: Dap.SteppingGranularity | undefined): Granularity =>
   asked === 'instruction' ? 'instruction' : 'line';
 
-export const executionRequests: Handlers<'continue' | 'next' | 'stepIn' | 'stepOut' | 'pause'> = {
+export const executionRequests: Handlers<
+  'continue' | 'next' | 'stepIn' | 'stepOut' | 'pause' | 'gotoTargets' | 'goto'
+> = {
   continue(adapter) {
     adapter.stopped.continue_();
     adapter.resume();
@@ -27,5 +40,28 @@ export const executionRequests: Handlers<'continue' | 'next' | 'stepIn' | 'stepO
   /** A guest that has just stopped by itself is left alone: the wish must not stop its next run. */
   pause(adapter) {
     if (adapter.loop.running) adapter.target.pause();
+  },
+
+  gotoTargets(adapter, args) {
+    const { client, stopped } = adapter;
+    const found = stopped.codeAt(fileOf(adapter, args.source), client.ourLine(args.line));
+    if (!found) return { targets: [] };
+    const { address, location } = found;
+    const id = adapter.references.of(`${GOTO}${hex(address)}`);
+    const label = stopped.symbolOf(address) ?? hex(address);
+    return { targets: [{ id, label, line: client.line(location.line), instructionPointerReference: hex(address) }] };
+  },
+  /** Only RIP changes; it is an offset in the code segment. */
+  goto(adapter, args) {
+    const { stopped } = adapter;
+    const path = adapter.references.pathOf(args.targetId);
+    if (!path?.startsWith(GOTO)) throw requestError('badReference', 'this target belongs to an earlier stop');
+    adapter.unwrap(stopped.assign('rip', `${path.slice(GOTO.length)} - cs_base`));
+    adapter.references.clear();
+    adapter.afterResponse(() => {
+      const event: Dap.StoppedEvent = new StoppedEvent('goto', THREAD_ID);
+      event.body.allThreadsStopped = true;
+      adapter.sendEvent(event);
+    });
   },
 };

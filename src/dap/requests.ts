@@ -32,6 +32,8 @@ interface StandardRequests {
   stepIn: Standard<Dap.StepInRequest, Dap.StepInResponse>;
   stepOut: Standard<Dap.StepOutRequest, Dap.StepOutResponse>;
   pause: Standard<Dap.PauseRequest, Dap.PauseResponse>;
+  gotoTargets: Standard<Dap.GotoTargetsRequest, Dap.GotoTargetsResponse>;
+  goto: Standard<Dap.GotoRequest, Dap.GotoResponse>;
 
   threads: Entry<unknown, Dap.ThreadsResponse['body']>;
   stackTrace: Standard<Dap.StackTraceRequest, Dap.StackTraceResponse>;

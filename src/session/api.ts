@@ -49,6 +49,8 @@ export interface DebugTarget {
   setExceptionFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[];
   /** The lines of `file` between `from` and `to` that hold code. */
   breakpointLines(file: string, from: number, to: number): readonly Location[];
+  /** The first code on a line or behind it, by its linear address. */
+  codeAt(file: string, line: number): { readonly location: Location; readonly address: bigint } | undefined;
 
   // looking
   frames(): readonly FrameView[];

@@ -131,6 +131,10 @@ export class Session implements DebugTarget {
   breakpointLines(file: string, from: number, to: number): readonly Location[] {
     return this.symbols.codeLines(file, from, to).map((line) => ({ file, line }));
   }
+  codeAt(file: string, line: number): { readonly location: Location; readonly address: bigint } | undefined {
+    const span = this.symbols.codeAt(file, line);
+    return span && { location: { file: span.file, line: span.line }, address: span.address };
+  }
 
   // ---- looking
 

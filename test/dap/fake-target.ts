@@ -108,6 +108,10 @@ export class FakeTarget implements DebugTarget {
     return Array.from({ length: to - from + 1 }, (_, i) => ({ file, line: from + i }));
   }
 
+  codeAt(file: string, line: number): { readonly location: Location; readonly address: bigint } {
+    return { location: { file, line }, address: BigInt(line) };
+  }
+
   frames(): readonly FrameView[] {
     const location = { file: '/guests/fake.asm', line: 2 };
     return [

@@ -1,5 +1,6 @@
 /** What people see through the adapter, on real guests: each scene against its transcript in test/golden/dap. */
 import * as assert from 'node:assert/strict';
+import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { Session } from '../../src/session/session';
 import { assertGolden } from './golden';
 import { memoryHost } from './hosts';
@@ -278,6 +279,34 @@ describe('adapter transcripts', function () {
       await d.say('rax', 'rbx', 'rflags', 'qword [other]');
       await d.ask('setExpression', { expression: 'rip', value: 'other' });
       await d.stack();
+    });
+  });
+
+  it('goes to another line', async () => {
+    const source = 'bits 64\nstart:\n        nop\n        nop\nother:\n        mov     eax, 7\n        hlt\n';
+    await scene('goto', source, async (d) => {
+      await d.silently(() => d.toStop('configurationDone'));
+      const asked = { source: { path: FILE }, line: 5 };
+      const { targets } = await d.ask<Dap.GotoTargetsResponse['body']>('gotoTargets', asked);
+      await d.toStop('goto', { threadId, targetId: targets[0]?.id });
+      await d.stack();
+      await d.refused('goto', { threadId, targetId: targets[0]?.id });
+      await d.toStop('next');
+      await d.say('eax');
+    });
+  });
+
+  it('values are set within an exit, and the guest goes on with them', async () => {
+    const source = 'bits 64\nstart:\n        xor     eax, eax\n        cpuid\n        nop\nafter:\n        hlt\n';
+    await scene('set-within-exit', source, async (d) => {
+      await d.silently(() => d.toStop('configurationDone'));
+      await d.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'exit:CPUID' }] });
+      await d.toStop('continue');
+      await d.ask('setExpression', { expression: 'eax', value: '0x80000000' });
+      await d.toStop('stepOut');
+      await d.say('eax', 'rip');
+      await d.ask('continue', { threadId });
+      await d.ends();
     });
   });
 
