@@ -1,4 +1,4 @@
-import type { Step } from '../host/step';
+import type { Step } from '../session/types';
 import { encode } from '../wire/encode';
 
 /**

@@ -2,6 +2,7 @@
  * What the debug target shows to those who drive it (the debug adapter, the command line). Everything here is plain, deeply
  * readonly and structured-cloneable; addresses and register values are bigints, and become hex strings in wire/.
  */
+export type { Step } from '../host/step';
 import type { Space } from '../base/address';
 
 /** A place in a source file; line and column are 1-based. `file` is spelled as the launch spelled it. */
