@@ -6,8 +6,17 @@ import { HostKernel } from '../../src/host/kernel';
 import { drain, type Step } from '../../src/host/step';
 import type { Backing } from '../../src/host/vma';
 import { HostMemory } from '../../src/hw/memory/host-memory';
+import type { Access } from '../../src/hw/paging/access';
+import { decodeControls } from '../../src/hw/paging/controls';
+import { DirectPort, walkOrdinary } from '../../src/hw/paging/ordinary';
+import { WalkSink } from '../../src/hw/paging/trace';
+import { WalkOut } from '../../src/hw/paging/walk-out';
 
 const BASE = 0x7f5a_0000_0000n;
+/** Paging as a 64-bit kernel runs it: PG, WP, PE; PAE, PGE; LME, LMA, NXE. */
+const HOST_CR0 = 0x8001_0001n;
+const HOST_CR4 = 0xa0n;
+const HOST_EFER = 0xd00n;
 const MIB = 1n << 20n;
 
 function host(mib = 16): HostKernel {
@@ -196,5 +205,29 @@ describe('a host process', () => {
       ref = entry.child;
     }
     assert.deepEqual(indices, [254, 360, 0, 2]);
+  });
+});
+
+describe('host page tables', () => {
+  it('lead where the hardware walker of the host goes', () => {
+    fc.assert(
+      fc.property(fc.bigInt(0n, 4n * MIB - 1n), fc.constantFrom<Backing>('4k', 'thp', '2m'), fc.boolean(), (offset, backing, write) => {
+        const kernel = host();
+        const s = space(kernel);
+        map(s, 4n * MIB, backing);
+        const at = hva(BASE + offset);
+        assert.ok(drain(s.resolve(at, write)).ok);
+        const out = new WalkOut();
+        const controls = decodeControls(HOST_CR0, HOST_CR4, HOST_EFER, 0, 46);
+        const sink = new WalkSink();
+        const walk = (access: Access, ac = false): boolean => walkOrdinary(new DirectPort(kernel.memory, 'host'), s.cr3, controls, at, access, ac, out, sink);
+        assert.equal(walk({ op: 'write', user: true, implicit: false }), true);
+        assert.equal(out.address, s.lookup(at)?.hpa);
+        assert.equal(sink.steps.length, backing === '4k' ? 4 : 3);
+        assert.equal(walk({ op: 'fetch', user: true, implicit: false }), false);
+        assert.equal(out.reason, 'no-execute');
+      }),
+      { seed: 13, numRuns: 40 },
+    );
   });
 });

@@ -340,6 +340,68 @@ describe('other exits', () => {
   });
 });
 
+/** A 64-bit interrupt gate for `vector` in an IDT at 0x300000, to `label`; uses RAX and RDI. */
+const gate = (vector: number, label: string): string => `
+  mov rdi, 0x300000 + ${vector}*16
+  mov rax, ${label}
+  mov [rdi], ax
+  mov word [rdi+2], 8
+  mov word [rdi+4], 0x8e00
+  shr rax, 16
+  mov [rdi+6], ax
+  lidt [idtr]`;
+const IDTR = 'idtr: dw 0xfff\n dq 0x300000';
+
+describe('exceptions that KVM makes or hands back', () => {
+  it('an emulated instruction that faults on RAM gives the guest its #PF', () => {
+    // MOVSD from the device to an address that the guest has not mapped
+    const g = new Guest(`${gate(14, 'fault')}\n mov rsi, ${HOLE}\n mov rdi, 0x40000000\n movsd\n hlt\n fault: pop rbx\n mov rcx, cr2\n mov rdx, [rsp]\n hlt\n ${IDTR}`, 'flat64', {
+      slots: [...WITH_HOLE.slots],
+    });
+    const r = g.halt();
+    assert.deepEqual([r[RBX], r[RCX]], [2n, 0x4000_0000n], 'a write of a page that is not present');
+    assert.equal(g.stats.pf_guest, 1);
+    assert.equal(g.stats.mmio_exits, 1);
+  });
+
+  it('the emulator sets the accessed and dirty bits of the guest\'s tables', () => {
+    const g = new Guest(`mov rsi, ${HOLE}\n mov rdi, 0x110000\n movsd\n hlt`, 'flat64', WITH_HOLE);
+    g.halt();
+    const walks = g.steps.filter((s) => s.fn === 'walk_addr');
+    const data = walks.find((s) => s.addresses.gva === 0x11_0000n);
+    assert.ok(data);
+    assert.equal(data.reads.length, 4);
+    assert.deepEqual(data.writes.map((w) => [w.level, w.value & 0x60n]), [[1, 0x60n]]);
+  });
+
+  it('#UD and a single-step trap come back to the guest; RF keeps a fault from repeating its trap', () => {
+    const g = new Guest(`
+      ${gate(6, 'undefined')}
+      ${gate(1, 'trap')}
+      ud2
+      after: pushfq
+      or qword [rsp], 0x100
+      popfq
+      cpuid
+      nop
+      and r14, r14
+      hlt
+      undefined: mov r8, [rsp+16]
+      add qword [rsp], 2
+      iretq
+      trap: inc r9
+      mov r10, [rsp]
+      cmp r9, 2
+      jb back
+      and qword [rsp+16], -1-0x100
+      back: iretq
+      ${IDTR}`);
+    const r = g.halt();
+    assert.equal(((r[R8] ?? 0n) >> 16n) & 1n, 1n, 'RF in the pushed image of a fault');
+    assert.equal(r[R9], 2n, 'after CPUID, which KVM completed, and after NOP, which hardware did');
+  });
+});
+
 describe('memory that changes under the guest', () => {
   it('munmap on the host takes the EPT entries, flushes, and the next access ends as the host says', () => {
     const g = new Guest('mov qword [0x200000], 7\n out 0x80, al\n mov rax, [0x200000]\n hlt');
