@@ -7,7 +7,11 @@ import { currentStack, Pops, Pushes } from './stack';
 import type { SystemFunction } from './table';
 
 const flag = (n: number): bigint => 1n << BigInt(n);
-const { IF, RF, VM, VIF, VIP } = RFLAGS;
+const IF = flag(RFLAGS.IF);
+const RF = flag(RFLAGS.RF);
+/** VM and RF: zero in what PUSHF stores. */
+const HIDDEN = flag(RFLAGS.VM) | RF;
+const VIRTUAL = flag(RFLAGS.VIF) | flag(RFLAGS.VIP);
 
 /** Bits that PUSHF and POPF of 2 bytes reach; wider ones reach AC and ID too. */
 const LOW = 0x7fd5n;
@@ -20,7 +24,7 @@ const v86Denied = (core: Core): boolean => isV86(core.state) && iopl(core.state)
 /** PUSHF PUSHFD PUSHFQ: VM and RF read as zero in the image. */
 export const pushf: SystemFunction = (core) => {
   if (v86Denied(core)) return core.raise(VECTOR.GP, 0);
-  const image = core.state.rflags & ~(flag(VM) | flag(RF));
+  const image = core.state.rflags & ~HIDDEN;
   const push = new Pushes(core, currentStack(core)).push(image, core.insn.operandBits / 8);
   if (!push.write()) return SYS_EVENT;
   push.commit();
@@ -40,8 +44,8 @@ export const popf: SystemFunction = (core) => {
   if (image === undefined) return SYS_EVENT;
   let may = size > 2 ? LOW | WIDE : LOW;
   if (isV86(s) || (isProtected(s) && s.cpl > 0)) may &= ~IOPL_BITS;
-  if (isProtected(s) && !isV86(s) && s.cpl > iopl(s)) may &= ~flag(IF);
-  const cleared = size > 2 ? flag(RF) | (isV86(s) ? 0n : flag(VIF) | flag(VIP)) : 0n;
+  if (isProtected(s) && !isV86(s) && s.cpl > iopl(s)) may &= ~IF;
+  const cleared = size > 2 ? RF | (isV86(s) ? 0n : VIRTUAL) : 0n;
   stack.commit();
   s.rflags = (s.rflags & ~may & ~cleared) | (image & may);
   return SYS_NEXT;
@@ -50,14 +54,14 @@ export const popf: SystemFunction = (core) => {
 /** CLI and STI: IOPL ≥ CPL, or #GP(0). STI that turns interrupts on holds them off for one more instruction. */
 export const cli: SystemFunction = (core) => {
   if (!mayChangeIf(core)) return core.raise(VECTOR.GP, 0);
-  core.state.setSystemFlag(IF, false);
+  core.state.setSystemFlag(RFLAGS.IF, false);
   return SYS_NEXT;
 };
 export const sti: SystemFunction = (core) => {
   if (!mayChangeIf(core)) return core.raise(VECTOR.GP, 0);
   const s = core.state;
-  if (!s.systemFlag(IF)) {
-    s.setSystemFlag(IF, true);
+  if (!s.systemFlag(RFLAGS.IF)) {
+    s.setSystemFlag(RFLAGS.IF, true);
     setShadow(s, SHADOW.STI);
   }
   return SYS_NEXT;
