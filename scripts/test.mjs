@@ -59,6 +59,11 @@ async function endToEnd() {
 const steps = [
   { id: 'types', title: 'types', run: () => holds(tool('tsc', ['--noEmit', '-p', '.'])) },
   { id: 'types', title: 'types of the webview', run: () => holds(tool('tsc', ['--noEmit', '-p', 'src/webview'])) },
+  {
+    id: 'types',
+    title: 'types of the end-to-end tests',
+    run: () => holds(tool('tsc', ['--noEmit', '-p', 'test/e2e'])),
+  },
   { id: 'lint', title: 'lint', run: () => holds(tool('eslint', ['.'])) },
   { id: 'format', title: 'format', run: () => holds(tool('prettier', ['--check', '--log-level', 'warn', '.'])) },
   {

@@ -16,6 +16,7 @@ export interface QuestionForm {
   fail(message: string | undefined): void;
   enable(on: boolean): void;
   focus(): void;
+  isTyping(): boolean;
 }
 
 const ACCESSES = [
@@ -95,6 +96,7 @@ export function questionForm(
     enable: (on) => {
       fields.disabled = !on;
     },
+    isTyping: () => document.activeElement === input,
     focus: () => {
       input.focus();
       input.select();

@@ -122,7 +122,8 @@ function show(state: ViewState): void {
       return;
     case 'translation':
       keep({ last: { asked: state.asked, reply: state.reply } });
-      if (state.byCursor) {
+      // Not while a person types: the cursor's operand must not take the box away under their hands.
+      if (state.byCursor && !form.isTyping()) {
         form.show({ expression: state.asked, space: state.reply.space });
         keep({ question: form.read() });
       }

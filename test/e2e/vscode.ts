@@ -11,6 +11,9 @@ import { startServer, type Server } from '../vscode-host/server.mjs';
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 export const ARTIFACTS = join(ROOT, 'test/.artifacts');
 
+/** How long anything may take on a busy machine. */
+const PATIENCE_MS = 40_000;
+
 /** What makes the workbench quick and still for a test. */
 const SETTINGS = {
   'debug.internalConsoleOptions': 'neverOpen',
@@ -89,7 +92,7 @@ export async function inVSCode(
   mkdirSync(ARTIFACTS, { recursive: true });
   const context = await browser.newContext({ viewport: size });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   try {
     await page.goto(server.url(folder), { waitUntil: 'domcontentloaded' });
     await page.locator('.monaco-workbench').waitFor();
@@ -155,7 +158,7 @@ export class Workbench {
     const arrow = this.editor.locator('.codicon-debug-stackframe').first();
     await arrow.waitFor();
     const { y } = await this.glyph(line);
-    const end = Date.now() + 20_000;
+    const end = Date.now() + PATIENCE_MS;
     for (;;) {
       const box = await arrow.boundingBox().catch(() => null);
       if (box && Math.abs(box.y + box.height / 2 - y) < box.height / 2) return;
@@ -183,36 +186,44 @@ export class Workbench {
   }
 
   /**
-   * Opens the path of rows below Variables and gives the last one's label, for example `rax, value 0x2a`. The scope is closed
-   * again: the tree draws only the rows that are in sight.
+   * Opens the path of rows below Variables and gives the last one's label, for example `rax, value 0x2a`; then closes the scope
+   * again.
    */
   async expand(...path: (string | RegExp)[]): Promise<string> {
-    const rows = this.page.locator('.debug-variables .monaco-list-row');
-    const find = async (name: string | RegExp): Promise<Locator> => {
-      if (typeof name === 'string')
-        return this.page
-          .locator(
-            ['Scope ' + name, name]
-              .map((label) => `.debug-variables .monaco-list-row[aria-label="${label}"]`)
-              .join(', ') + `, .debug-variables .monaco-list-row[aria-label^="${name}, "]`,
-          )
-          .first();
-      const end = Date.now() + 20_000;
-      for (;;) {
-        for (const row of await rows.all()) if (name.test((await row.getAttribute('aria-label')) ?? '')) return row;
-        if (Date.now() > end) throw new Error(`no row ${name} in Variables`);
-      }
-    };
     let label = '';
     for (const [index, name] of path.entries()) {
-      const row = await find(name);
-      await row.waitFor();
+      const row = await this.variable(name);
       if (index < path.length - 1 && (await row.getAttribute('aria-expanded')) === 'false') await row.click();
       label = (await row.getAttribute('aria-label')) ?? '';
     }
-    const scope = await find(path[0] ?? '');
-    if (path.length > 1 && (await scope.getAttribute('aria-expanded')) === 'true') await scope.click();
+    await (await this.variable(path[0] ?? '')).click();
     return label;
+  }
+
+  /** The row of the Variables view with that name, scrolled to: the tree draws only the rows that are in sight. */
+  private async variable(name: string | RegExp): Promise<Locator> {
+    const list = this.page.locator('.debug-variables .monaco-list').first();
+    const hasName = (label: string): boolean =>
+      typeof name === 'string'
+        ? label === `Scope ${name}` || label === name || label.startsWith(`${name}, `)
+        : name.test(label);
+    const end = Date.now() + PATIENCE_MS;
+    while (Date.now() < end) {
+      await list.hover();
+      await this.page.mouse.wheel(0, -100_000);
+      for (let last = ''; ;) {
+        const labels = await list
+          .locator('.monaco-list-row')
+          .evaluateAll((all) => all.map((each) => each.getAttribute('aria-label') ?? ''));
+        const found = labels.find(hasName);
+        if (found !== undefined) return list.locator(`.monaco-list-row[aria-label=${JSON.stringify(found)}]`).first();
+        if (labels.join() === last) break;
+        last = labels.join();
+        await this.page.mouse.wheel(0, 150);
+        await list.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      }
+    }
+    throw new Error(`no row ${name} in Variables`);
   }
 
   /** The rows of the Call Stack view, topmost frame first. */
@@ -220,8 +231,13 @@ export class Workbench {
     return this.page.locator('.debug-call-stack .monaco-list-row').allInnerTexts();
   }
 
+  /** Waits for a frame; VS Code asks for the frames below the first one a moment later. */
+  async frame(text: string): Promise<void> {
+    await this.page.locator('.debug-call-stack .monaco-list-row', { hasText: text }).first().waitFor();
+  }
+
   async callStackChanges(before: readonly string[]): Promise<void> {
-    const end = Date.now() + 20_000;
+    const end = Date.now() + PATIENCE_MS;
     for (;;) {
       const now = await this.callStack().catch(() => before);
       const isSettled =
@@ -237,8 +253,8 @@ export class Workbench {
     await row.scrollIntoViewIfNeeded();
     const box = row.locator('input[type=checkbox], .monaco-checkbox').first();
     await box.click();
-    await row.click({ button: 'right' });
-    await this.page.locator('.monaco-menu .action-label', { hasText: 'Edit Condition' }).click();
+    await row.hover();
+    await row.locator('.action-label[aria-label^="Edit Condition"]').click();
     const input = this.page
       .locator('.debug-breakpoints .monaco-list-row input[type=text], .debug-breakpoints .monaco-inputbox input')
       .first();
@@ -271,7 +287,11 @@ export class Workbench {
         () => true,
         () => false,
       );
-      if (shown) return hover.innerText();
+      if (!shown) continue;
+      await hover.evaluate((element) =>
+        Promise.all(element.getAnimations({ subtree: true }).map((each) => each.finished)).then(() => undefined),
+      );
+      return hover.innerText();
     }
     throw new Error(`no hover with ${expected}`);
   }
@@ -279,6 +299,15 @@ export class Workbench {
   /** The document inside the Translation view (two nested frames). */
   translation() {
     return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  }
+
+  /** Waits until keys go to the Translation view: VS Code focuses a view's frame a moment after it shows it. */
+  async translationHasFocus(): Promise<void> {
+    await this.translation()
+      .locator('body')
+      .evaluate(
+        () => document.hasFocus() || new Promise((done) => addEventListener('focus', () => done(true), { once: true })),
+      );
   }
 
   async activity(title: string): Promise<void> {
