@@ -11,15 +11,22 @@ import type { Settings } from './options';
 const MIB = 1n << 20n;
 /** Page tables, VMCSs and the rest of what the host needs beside guest RAM. */
 const HOST_OVERHEAD = 64n * MIB;
-const MAX_HOST_MEMORY = 3n << 30n;
+const GIB = 1n << 30n;
+const MAX_HOST_MEMORY = 3n * GIB;
+const LEAST_HOST_MEMORY = 256n * MIB;
 
-/** Host memory where nobody says how much: room for all of guest RAM, as far as the model's limit goes. Only what is touched is used. */
+/**
+ * Host memory where nobody says how much: room for all of guest RAM, as far as the model's limit goes. Large pages want aligned runs beside the scattered
+ * single frames, so they get as much again. Only what is touched is used.
+ */
 function hostMemory(s: Settings): number {
-  const ram = s.slots.length > 0 ? s.slots.reduce((n, slot) => n + slot.size, 0n) : s.memory;
-  const wanted = ((ram + HOST_OVERHEAD + 2n * MIB - 1n) / (2n * MIB)) * 2n * MIB;
-  const least = BigInt(DEFAULT_OPTIONS.hostMemory) / 4n;
-  const size = s.hostMemory ?? (wanted > MAX_HOST_MEMORY ? MAX_HOST_MEMORY : wanted < least ? least : wanted);
-  return Number(size);
+  if (s.hostMemory !== undefined) return Number(s.hostMemory);
+  const page = s.hostPages === '1g' ? GIB : 2n * MIB;
+  const up = (n: bigint): bigint => ((n + page - 1n) / page) * page;
+  const ram = s.slots.length > 0 ? s.slots.reduce((n, slot) => n + up(slot.size), 0n) : up(s.memory);
+  const slack = s.hostPages === '4k' ? HOST_OVERHEAD : s.hostPages === '1g' ? GIB : ram + HOST_OVERHEAD;
+  const wanted = up(ram + slack);
+  return Number(wanted > MAX_HOST_MEMORY ? MAX_HOST_MEMORY : wanted < LEAST_HOST_MEMORY ? LEAST_HOST_MEMORY : wanted);
 }
 
 /** A machine with the program loaded, before its first instruction; what is wrong is told in the words of the options. */
