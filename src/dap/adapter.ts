@@ -18,7 +18,7 @@ import type { Diagnostic } from '../base/diagnostic';
 import { formatDiagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import type { DebugTarget } from '../session/api';
-import type { EndInfo, Location, StopInfo } from '../session/types';
+import type { EndInfo, Location, Output, StopInfo } from '../session/types';
 import { breakpointRequests } from './breakpoints';
 import { BreakpointSets } from './breakpoint-sets';
 import { ClientView } from './client';
@@ -150,11 +150,10 @@ export class Adapter extends DebugSession {
   sendOutput(): void {
     if (!this.launched) return;
     const { target, files } = this.launched;
-    for (const { channel, text, location } of target.takeOutput()) {
+    for (const { channel, text, location } of joined(target.takeOutput())) {
       const file = channel === 'log' ? undefined : files.get(channel);
       if (file) file.write(text);
-      else if (channel === 'log') this.sendText('console', text.endsWith('\n') ? text : `${text}\n`, location);
-      else this.sendText('stdout', text);
+      else this.sendText(channel === 'log' ? 'console' : 'stdout', text, location);
     }
   }
 
@@ -227,6 +226,20 @@ export class Adapter extends DebugSession {
     event.body.allThreadsStopped = true;
     this.sendEvent(event);
   }
+}
+
+/** One text for each run of outputs of the same kind and place: a log point in a loop writes thousands between two slices. */
+function joined(outputs: readonly Output[]): Output[] {
+  const runs: { readonly first: Output; readonly texts: string[] }[] = [];
+  for (const each of outputs) {
+    const { channel, location } = each;
+    const text = channel === 'log' && !each.text.endsWith('\n') ? `${each.text}\n` : each.text;
+    const last = runs.at(-1);
+    const same = last?.first.channel === channel && last.first.location?.file === location?.file;
+    if (last && same && last.first.location?.line === location?.line) last.texts.push(text);
+    else runs.push({ first: each, texts: [text] });
+  }
+  return runs.map(({ first, texts }) => ({ ...first, text: texts.join('') }));
 }
 
 /** DAP error formats know placeholders in braces; ours are finished texts. */
