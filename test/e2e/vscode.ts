@@ -186,8 +186,8 @@ export class Workbench {
   }
 
   /**
-   * Opens the path of rows below Variables and gives the last one's label, for example `rax, value 0x2a`; then closes the scope
-   * again.
+   * Opens the path of rows below Variables and gives the last one's label, for example `rax, value 0x2a`; then keeps a
+   * screenshot and closes the scope again.
    */
   async expand(...path: (string | RegExp)[]): Promise<string> {
     let label = '';
@@ -196,7 +196,9 @@ export class Workbench {
       if (index < path.length - 1 && (await row.getAttribute('aria-expanded')) === 'false') await row.click();
       label = (await row.getAttribute('aria-label')) ?? '';
     }
-    await (await this.variable(path[0] ?? '')).click();
+    const [scope] = path;
+    await this.shot(String(scope).toLowerCase().replaceAll(' ', '-'));
+    await (await this.variable(scope ?? '')).click();
     return label;
   }
 
