@@ -28,6 +28,8 @@ export type UserspaceExit =
   | { readonly reason: 'KVM_EXIT_SHUTDOWN' }
   | { readonly reason: 'KVM_EXIT_IRQ_WINDOW_OPEN' }
   | { readonly reason: 'KVM_EXIT_FAIL_ENTRY'; readonly hardwareReason: number; readonly why: string; readonly unmet: readonly UnmetCheck[] }
+  /** Not an exit but ioctl's own error: the VMM's memory behind `gpa` cannot be had. */
+  | { readonly reason: 'EFAULT'; readonly gpa: Gpa; readonly why: string }
   | { readonly reason: 'KVM_EXIT_INTERNAL_ERROR'; readonly suberror: InternalError; readonly why: string };
 
 /** A VM-entry check that did not hold: the VMCS fields it is about, where the manual states it, and what is wrong. */

@@ -73,6 +73,8 @@ export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort
       return go();
     case 'KVM_EXIT_FAIL_ENTRY':
       return end('entry-failure', `the VM entry failed (hardware reason ${hex(exit.hardwareReason)}): ${exit.why}`, exit.unmet);
+    case 'EFAULT':
+      return end('internal-error', `ioctl(KVM_RUN) fails with EFAULT for GPA ${hex(exit.gpa)}: ${exit.why}`);
     case 'KVM_EXIT_INTERNAL_ERROR':
       return end('internal-error', `KVM internal error (${exit.suberror}): ${exit.why}`);
     default:

@@ -75,6 +75,14 @@ describe('the EPT that KVM builds', () => {
     assert.ok(f.flushes() > 0, 'a translation that was there has changed');
   });
 
+  it('maps 1 GiB in two references', () => {
+    const f = fixture();
+    assert.equal(map(f, 1n << 30n, 0x1_4000_0000n, 3), 'fixed');
+    assert.deepEqual(found(f.walk(0x7fff_ffffn)), { address: 0x1_7fff_ffffn, shift: 30 });
+    assert.equal(f.mmu.read(gpa(1n << 30n)).length, 2);
+    assert.equal(f.stats.get('pages_1g'), 1);
+  });
+
   it('calls a second fault on the same entry spurious, and raises rights without a flush', () => {
     const f = fixture();
     map(f, 0x5000n, 0x1_0020_0000n, 1, RO);

@@ -7,7 +7,7 @@ import type { Work } from '../../host/step';
 import { setBlocking } from '../events';
 import { kvmEmulateInstruction } from '../emulator/emulate';
 import { handleMmioPageFault, kvmTdpPageFault, type PageFault } from '../mmu/fault';
-import { REENTER, internalError, type Handled } from '../userspace-exit';
+import { REENTER, internalError, toUserspace, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 import type { ExitHandler } from './handler';
 
@@ -68,7 +68,7 @@ function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
       if (!v.vm.memslots.find(fault.gpa)) v.stats.add('pf_mmio_spte_created');
       return yield* kvmEmulateInstruction(vcpu);
     case 'error':
-      return internalError('EMULATION', `KVM_RUN fails with EFAULT: ${r.why}`);
+      return toUserspace({ reason: 'EFAULT', gpa: fault.gpa, why: r.why });
   }
 }
 
