@@ -11,13 +11,16 @@ import { type Core, SYS_JUMPED, SYS_NEXT } from './core';
 import { HELPERS } from './lift/helpers';
 import { checkSegment } from './system/segments';
 import { SYSTEM } from './system/table';
-import { UOP } from './uop';
 
 const RIP = SLOT.RIP * 2;
 const CC_OP = SLOT.CC_OP * 2;
 const CC_RES = SLOT.CC_RES;
 const CC_A = SLOT.CC_A;
 const CC_B = SLOT.CC_B;
+const SLOT_RIP = SLOT.RIP;
+const RIGHTS = SLOT.RIGHTS;
+const LIMIT = SLOT.LIMIT;
+const SEG_BASE = SLOT.SEG_BASE;
 
 /** How a block ended. */
 export const RAN_ON = 0;
@@ -71,112 +74,113 @@ export class Runner {
       const a = w[pc + 2] as number;
       const b = w[pc + 3] as number;
       pc += 4;
+      // Literal labels, so that the engine compiles a jump table; a test holds them against UOP.
       switch (word & 0xff) {
-        case UOP.MOV:
+        case 0: // MOV
           r[d] = r[a] as bigint;
           break;
-        case UOP.CONST:
+        case 1: // CONST
           r32[d * 2] = a;
           r32[d * 2 + 1] = b;
           break;
-        case UOP.ZX8:
+        case 2: // ZX8
           r32[d * 2] = (r32[a * 2] as number) & 0xff;
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.ZX8H:
+        case 3: // ZX8H
           r32[d * 2] = ((r32[a * 2] as number) >>> 8) & 0xff;
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.ZX16:
+        case 4: // ZX16
           r32[d * 2] = (r32[a * 2] as number) & 0xffff;
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.ZX32:
+        case 5: // ZX32
           r32[d * 2] = r32[a * 2] as number;
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.SX8: {
+        case 6: { // SX8
           const v = ((r32[a * 2] as number) << 24) >> 24;
           r32[d * 2] = v;
           r32[d * 2 + 1] = v >> 31;
           break;
         }
-        case UOP.SX16: {
+        case 7: { // SX16
           const v = ((r32[a * 2] as number) << 16) >> 16;
           r32[d * 2] = v;
           r32[d * 2 + 1] = v >> 31;
           break;
         }
-        case UOP.SX32: {
+        case 8: { // SX32
           const v = r32[a * 2] as number;
           r32[d * 2] = v;
           r32[d * 2 + 1] = v >> 31;
           break;
         }
-        case UOP.PUT8:
+        case 9: // PUT8
           r32[d * 2] = ((r32[d * 2] as number) & ~0xff) | ((r32[a * 2] as number) & 0xff);
           break;
-        case UOP.PUT8H:
+        case 10: // PUT8H
           r32[d * 2] = ((r32[d * 2] as number) & ~0xff00) | (((r32[a * 2] as number) & 0xff) << 8);
           break;
-        case UOP.PUT16:
+        case 11: // PUT16
           r32[d * 2] = ((r32[d * 2] as number) & ~0xffff) | ((r32[a * 2] as number) & 0xffff);
           break;
 
-        case UOP.ADD64:
+        case 12: // ADD64
           r[d] = (r[a] as bigint) + (r[b] as bigint);
           break;
-        case UOP.SUB64:
+        case 13: // SUB64
           r[d] = (r[a] as bigint) - (r[b] as bigint);
           break;
-        case UOP.AND64:
+        case 14: // AND64
           r[d] = (r[a] as bigint) & (r[b] as bigint);
           break;
-        case UOP.OR64:
+        case 15: // OR64
           r[d] = (r[a] as bigint) | (r[b] as bigint);
           break;
-        case UOP.XOR64:
+        case 16: // XOR64
           r[d] = (r[a] as bigint) ^ (r[b] as bigint);
           break;
-        case UOP.MUL64:
+        case 17: // MUL64
           r[d] = (r[a] as bigint) * (r[b] as bigint);
           break;
-        case UOP.ADD32:
+        case 18: // ADD32
           r32[d * 2] = (r32[a * 2] as number) + (r32[b * 2] as number);
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.SUB32:
+        case 19: // SUB32
           r32[d * 2] = (r32[a * 2] as number) - (r32[b * 2] as number);
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.AND32:
+        case 20: // AND32
           r32[d * 2] = (r32[a * 2] as number) & (r32[b * 2] as number);
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.OR32:
+        case 21: // OR32
           r32[d * 2] = (r32[a * 2] as number) | (r32[b * 2] as number);
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.XOR32:
+        case 22: // XOR32
           r32[d * 2] = (r32[a * 2] as number) ^ (r32[b * 2] as number);
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.MUL32:
+        case 23: // MUL32
           r32[d * 2] = Math.imul(r32[a * 2] as number, r32[b * 2] as number);
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.ADDI64: {
+        case 24: { // ADDI64
           const x = r32[a * 2] as number;
           const lo = (x + b) | 0;
           r32[d * 2 + 1] = (r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0);
           r32[d * 2] = lo;
           break;
         }
-        case UOP.ADDI32:
+        case 25: // ADDI32
           r32[d * 2] = (r32[a * 2] as number) + b;
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.SHLI64: {
+        case 26: { // SHLI64
           const lo = r32[a * 2] as number;
           const hi = r32[a * 2 + 1] as number;
           if (b === 0) r[d] = r[a] as bigint;
@@ -189,11 +193,11 @@ export class Runner {
           }
           break;
         }
-        case UOP.SHLI32:
+        case 27: // SHLI32
           r32[d * 2] = (r32[a * 2] as number) << b;
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.SHRI64: {
+        case 28: { // SHRI64
           const lo = r32[a * 2] as number;
           const hi = r32[a * 2 + 1] as number;
           if (b === 0) r[d] = r[a] as bigint;
@@ -206,11 +210,11 @@ export class Runner {
           }
           break;
         }
-        case UOP.SHRI32:
+        case 29: // SHRI32
           r32[d * 2] = (r32[a * 2] as number) >>> b;
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.SARI64: {
+        case 30: { // SARI64
           const lo = r32[a * 2] as number;
           const hi = r32[a * 2 + 1] as number;
           if (b === 0) r[d] = r[a] as bigint;
@@ -223,84 +227,84 @@ export class Runner {
           }
           break;
         }
-        case UOP.SARI32:
+        case 31: // SARI32
           r32[d * 2] = (r32[a * 2] as number) >> b;
           r32[d * 2 + 1] = 0;
           break;
 
-        case UOP.FLAGS:
+        case 32: // FLAGS
           r32[CC_OP] = word >>> 8;
           r[CC_RES] = r[d] as bigint;
           r[CC_A] = r[a] as bigint;
           r[CC_B] = r[b] as bigint;
           break;
-        case UOP.FLAGS_RESULT:
+        case 62: // FLAGS_RESULT
           r32[CC_OP] = word >>> 8;
           r[CC_RES] = r[d] as bigint;
           break;
-        case UOP.FLAGS_INCDEC: {
+        case 33: { // FLAGS_INCDEC
           const cf = carryFlag(r32);
           r32[CC_OP] = word >>> 8;
           r[CC_RES] = r[d] as bigint;
           r32[CC_B * 2] = cf;
           break;
         }
-        case UOP.GETCF:
+        case 34: // GETCF
           r32[d * 2] = carryFlag(r32);
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.SETCC:
+        case 35: // SETCC
           r32[d * 2] = condition(r32, word >>> 8) ? 1 : 0;
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.CSEL:
+        case 36: // CSEL
           r[d] = (condition(r32, word >>> 8) ? r[a] : r[b]) as bigint;
           break;
-        case UOP.GETFLAGS:
+        case 37: // GETFLAGS
           r32[d * 2] = arithmeticFlags(r32);
           r32[d * 2 + 1] = 0;
           break;
-        case UOP.PUTFLAGS:
+        case 38: // PUTFLAGS
           setArithmeticFlags(r32, r32[a * 2] as number);
           break;
 
-        case UOP.BR:
+        case 39: // BR
           pc = b * 4;
           break;
-        case UOP.BRZ:
+        case 40: // BRZ
           if (((r32[a * 2] as number) | (r32[a * 2 + 1] as number)) === 0) pc = b * 4;
           break;
-        case UOP.BRNZ:
+        case 41: // BRNZ
           if (((r32[a * 2] as number) | (r32[a * 2 + 1] as number)) !== 0) pc = b * 4;
           break;
-        case UOP.BRCC:
+        case 42: // BRCC
           if (condition(r32, word >>> 8)) pc = b * 4;
           break;
 
-        case UOP.LIN: {
+        case 43: { // LIN
           const modifier = word >>> 8;
           const segment = modifier & 0xf;
           let offset = ((r32[a * 2] as number) + b) | 0;
           if (modifier >> 12 === 0) offset &= 0xffff;
           const size = 1 << ((modifier >> 4) & 0xf);
-          const rights = r32[(SLOT.RIGHTS + segment) * 2] as number;
+          const rights = r32[(RIGHTS + segment) * 2] as number;
           // the usual case: a present, writable, expand-up data segment and an offset within its limit
-          if ((rights & 0x1009e) !== 0x92 || (offset >>> 0) + size - 1 > (r32[(SLOT.LIMIT + segment) * 2] as number) >>> 0) {
+          if ((rights & 0x1009e) !== 0x92 || (offset >>> 0) + size - 1 > (r32[(LIMIT + segment) * 2] as number) >>> 0) {
             if (!checkSegment(core, segment, offset >>> 0, size, ((modifier >> 8) & 1) === 1)) return this.failed(block, pc);
           }
-          r32[d * 2] = (r32[(SLOT.SEG_BASE + segment) * 2] as number) + offset;
+          r32[d * 2] = (r32[(SEG_BASE + segment) * 2] as number) + offset;
           r32[d * 2 + 1] = 0;
           break;
         }
 
-        case UOP.LD8:
-        case UOP.LD16:
-        case UOP.LD32:
-        case UOP.LD64: {
+        case 44: // LD8
+        case 45: // LD16
+        case 46: // LD32
+        case 47: { // LD64
           const x = r32[a * 2] as number;
           const lo = (x + b) | 0;
           const hi = ((r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0)) | 0;
-          const size = 1 << ((word & 0xff) - UOP.LD8);
+          const size = 1 << ((word & 0xff) - 44);
           const page = lo & 0xfff;
           const intent = (word & 0x100) !== 0;
           if (page + size <= 4096) {
@@ -337,14 +341,14 @@ export class Runner {
           break;
         }
 
-        case UOP.ST8:
-        case UOP.ST16:
-        case UOP.ST32:
-        case UOP.ST64: {
+        case 48: // ST8
+        case 49: // ST16
+        case 50: // ST32
+        case 51: { // ST64
           const x = r32[a * 2] as number;
           const lo = (x + b) | 0;
           const hi = ((r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0)) | 0;
-          const size = 1 << ((word & 0xff) - UOP.ST8);
+          const size = 1 << ((word & 0xff) - 48);
           const page = lo & 0xfff;
           if (page + size <= 4096) {
             const vpn = (lo >>> 12) | (hi << 20);
@@ -379,7 +383,7 @@ export class Runner {
           if (!block.valid && end === w.length) end = this.instructionEnd(block, pc);
           break;
         }
-        case UOP.PROBE: {
+        case 52: { // PROBE
           const x = r32[a * 2] as number;
           const lo = (x + b) | 0;
           const hi = ((r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0)) | 0;
@@ -388,25 +392,25 @@ export class Runner {
           break;
         }
 
-        case UOP.TARGET:
+        case 61: // TARGET
           if (!this.targetAllowed(block, a, word >>> 8)) return this.badTarget(block, pc);
           break;
-        case UOP.JCC:
+        case 53: // JCC
           return condition(r32, (word >>> 8) & 0xf) ? this.branch(block, pc, d, a, word >>> 12) : this.fallThrough(block, a);
-        case UOP.JMP:
+        case 54: // JMP
           return this.branch(block, pc, d, a, word >>> 12);
-        case UOP.JNZ:
+        case 57: // JNZ
           return ((r32[b * 2] as number) | (r32[b * 2 + 1] as number)) !== 0 ? this.branch(block, pc, d, a, word >>> 12) : this.fallThrough(block, a);
-        case UOP.JZ:
+        case 58: // JZ
           return ((r32[b * 2] as number) | (r32[b * 2 + 1] as number)) === 0 ? this.branch(block, pc, d, a, word >>> 12) : this.fallThrough(block, a);
-        case UOP.JMPR:
-          r[SLOT.RIP] = r[a] as bigint;
+        case 55: // JMPR
+          r[SLOT_RIP] = r[a] as bigint;
           this.retired = block.insns.length;
           return RAN_BRANCH;
-        case UOP.END:
+        case 56: // END
           return this.fallThrough(block, a);
 
-        case UOP.HELP: {
+        case 59: { // HELP
           const helper = HELPERS[word >>> 8];
           const fault = helper === undefined ? VECTOR.UD + 1 : helper(state, d, a, b);
           if (fault !== 0) {
@@ -415,7 +419,7 @@ export class Runner {
           }
           break;
         }
-        case UOP.SYS: {
+        case 60: { // SYS
           const insn = block.insns[d];
           const system = SYSTEM[word >>> 8];
           if (insn === undefined || system === undefined) throw new InvariantError('a SYS micro-op names its instruction and function');
@@ -447,7 +451,7 @@ export class Runner {
     const i = block.starts.indexOf(end / 4);
     const next = block.insns[i];
     if (next === undefined) throw new InvariantError('a block ends in a branch, END or SYS');
-    r[SLOT.RIP] = (r[SLOT.RIP] as bigint) + BigInt(next.offset);
+    r[SLOT_RIP] = (r[SLOT.RIP] as bigint) + BigInt(next.offset);
     this.retired = i;
     return RAN_ON;
   }
@@ -479,7 +483,7 @@ export class Runner {
     } else {
       hi = 0;
       if (width === 0) lo &= 0xffff;
-      if (block.mode.bits !== 64 && lo >>> 0 > state.get32(SLOT.LIMIT + 1)) return this.badTarget(block, pc);
+      if (block.mode.bits !== 64 && lo >>> 0 > state.get32(LIMIT + 1)) return this.badTarget(block, pc);
     }
     r32[RIP] = lo;
     r32[RIP + 1] = hi;
@@ -495,7 +499,7 @@ export class Runner {
   private targetAllowed(block: Block, slot: number, width: number): boolean {
     const state = this.core.state;
     if (width === 2 && block.mode.bits === 64) return isCanonical(state.get(slot), this.core.model.linearBits);
-    return block.mode.bits === 64 || state.get32(slot) <= state.get32(SLOT.LIMIT + 1);
+    return block.mode.bits === 64 || state.get32(slot) <= state.get32(LIMIT + 1);
   }
   private badTarget(block: Block, pc: number): RunEnd {
     this.core.raise(VECTOR.GP, 0);
