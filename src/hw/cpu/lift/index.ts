@@ -16,10 +16,11 @@ import { STACK } from './stack';
 import { STRING } from './string';
 import { SYSTEM_FORMS, SYSTEM_LIFTERS } from './system';
 import type { Lifter, LifterTable } from './table';
+import { X87 } from './x87';
 
 /** Every instruction group but the system ones. */
 export const LIFTERS: LifterTable = new Map<number, Lifter>([
-  ...ALU, ...MOV, ...SHIFT, ...MULDIV, ...BITS, ...BMI, ...STACK, ...STRING, ...BRANCH, ...ATOMIC, ...BCD, ...MISC,
+  ...ALU, ...MOV, ...SHIFT, ...MULDIV, ...BITS, ...BMI, ...STACK, ...STRING, ...BRANCH, ...ATOMIC, ...BCD, ...MISC, ...X87,
 ]);
 
 // iced-x86's enums are objects: read once

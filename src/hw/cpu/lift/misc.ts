@@ -1,5 +1,5 @@
 import { Mnemonic } from 'iced-x86';
-import { CR0, RFLAGS } from '../../../isa/flags';
+import { RFLAGS } from '../../../isa/flags';
 import { VECTOR } from '../../../isa/exceptions';
 import { SLOT } from '../../state/layout';
 import type { SystemFunction } from '../system/table';
@@ -52,13 +52,6 @@ const flushLine: Lifter = (e) => {
   if (o.kind === 'memory') e.probe(e.address(o.memory, 8, false), 1, false);
 };
 
-/** WAIT: #NM while both CR0.MP and CR0.TS are set. */
-const coprocessorBusy: Helper = (s) => {
-  const both = (1 << CR0.MP) | (1 << CR0.TS);
-  return (s.get32(SLOT.CR0) & both) === both ? VECTOR.NM + 1 : 0;
-};
-const wait: Lifter = (e) => e.help(coprocessorBusy, SLOT.VALUE);
-
 /** Without CET, its hint-space instructions are the NOPs they were. RDSSP leaves its destination alone (SDM vol. 2, RDSSPD). */
 const NOPS = [
   Mnemonic.Nop, Mnemonic.Reservednop, Mnemonic.Endbr32, Mnemonic.Endbr64, Mnemonic.Rdsspd, Mnemonic.Rdsspq,
@@ -66,7 +59,7 @@ const NOPS = [
   Mnemonic.Lfence, Mnemonic.Mfence, Mnemonic.Sfence, Mnemonic.Cldemote,
 ] as const;
 
-/** Flag instructions, NOPs, fences, BOUND, WAIT, and what always raises #UD. */
+/** Flag instructions, NOPs, fences, BOUND, and what always raises #UD. */
 export const MISC: LifterTable = new Map<number, Lifter>([
   ...NOPS.map((m): [number, Lifter] => [m, nop]),
   [Mnemonic.Clc, clc],
@@ -79,7 +72,6 @@ export const MISC: LifterTable = new Map<number, Lifter>([
   [Mnemonic.Clflush, flushLine],
   [Mnemonic.Clflushopt, flushLine],
   [Mnemonic.Clwb, flushLine],
-  [Mnemonic.Wait, wait],
   [Mnemonic.Ud0, undefinedOpcode],
   [Mnemonic.Ud1, undefinedOpcode],
   [Mnemonic.Ud2, undefinedOpcode],
