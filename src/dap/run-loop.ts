@@ -16,9 +16,11 @@ export interface RunEvents {
 
 /** A slice of work should take about so long: short enough for pause to feel immediate, long enough to cost nothing. */
 const SLICE_MS = 12;
-const FIRST_BUDGET = 20_000;
-const LEAST_BUDGET = 100;
+const FIRST_BUDGET = 500;
+const LEAST_BUDGET = 10;
 const MOST_BUDGET = 4_000_000;
+/** A slice that took no time at all says little about the next. */
+const MOST_GROWTH = 4;
 
 /**
  * Runs the target in slices with a turn of the event loop between them, so that pause, stop and breakpoint requests are always
@@ -83,7 +85,7 @@ export class RunLoop {
   }
 
   private adapt(took: number): void {
-    if (took > 2 * SLICE_MS) this.budget = Math.max(LEAST_BUDGET, this.budget >> 1);
-    else if (took < SLICE_MS / 2) this.budget = Math.min(MOST_BUDGET, this.budget * 2);
+    const factor = Math.min(MOST_GROWTH, SLICE_MS / Math.max(took, 1));
+    this.budget = Math.round(Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, this.budget * factor)));
   }
 }
