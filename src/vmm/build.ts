@@ -32,6 +32,9 @@ export interface MachineParts {
   readonly vcpus: readonly [Vcpu];
 }
 
+/** Prepared page tables may take at most one part in so many of host memory. */
+const MOST_TABLES = 8n;
+
 /** Bytes between the mappings of two slots: one page that nobody maps, so that running off a slot is a fault on the host too. */
 const GUARD = 4096n;
 
@@ -50,6 +53,9 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
   const slots = setSlots(options, firmware, space, vm);
   if (!slots.ok) return slots;
 
+  const tables = image.start === 'flat64' ? slotsOf(options).reduce((n, s) => n + s.size, 0n) / 512n : 0n;
+  if (tables > BigInt(options.hostMemory) / MOST_TABLES)
+    return err([machineError('badMemory', `start=flat64 maps all guest RAM in prepared page tables, which for so much would take ${tables >> 20n} MiB of the host's ${options.hostMemory >> 20}: make memory smaller or host-memory larger, or use start=flat16`)]);
   const plan = startOf(image, slotsOf(options), model);
   if (!plan.ok) return err([machineError('noRoomForTables', `start=${image.start}: ${plan.error}`)]);
   for (const s of image.segments) {

@@ -184,6 +184,7 @@ describe('a machine', () => {
 describe('a machine is refused', () => {
   it('for wrong memory and slots', () => {
     assert.match(refused({ memory: 0n }), /PW400 memory=0x0/);
+    assert.match(refused({ memory: 1n << 38n }), /PW400 start=flat64 .* 512 MiB of the host's 1024/);
     assert.match(refused({ memory: 4095n }), /PW400 memory=0xfff/);
     assert.match(refused({ slots: [slot(0n, MIB), slot(0x8_0000n, MIB)] }), /PW401 memory slot 1 \(0x80000-0x180000\) overlaps slot 0 \(0x0-0x100000\)/);
     assert.match(refused({ slots: [slot(0x123n, MIB)] }), /PW401 slot 0 .* multiple of 4 KiB/);

@@ -70,12 +70,28 @@ export function identityMap(kind: keyof typeof SHAPES, ram: readonly RamRange[])
   };
   const mask = (1n << BigInt(shape.indexBits)) - 1n;
   for (const r of ranges) {
-    for (let page = r.start; page < r.end && page < limit; page += PAGE) put(tables[0]?.get(page / spanOf(1)) as bigint, (page / PAGE) & mask, page | FLAGS);
+    for (let from = r.start; from < r.end && from < limit; from = (from / spanOf(1) + 1n) * spanOf(1)) {
+      const to = [r.end, limit, (from / spanOf(1) + 1n) * spanOf(1)].reduce((a, b) => (a < b ? a : b));
+      fillTable(view, Number((tables[0]?.get(from / spanOf(1)) as bigint) - base), shape, from, Number((to - from) / PAGE));
+    }
   }
   for (let level = 1; level < shape.levels; level++) {
     for (const [span, address] of tables[level - 1] as Map<bigint, bigint>) put(tables[level]?.get(span >> BigInt(shape.indexBits)) as bigint, span & mask, address | FLAGS);
   }
   return ok({ writes: [{ gpa: base, bytes: image }], cr3: base, descriptorFrame: base - PAGE });
+}
+
+/** Entries for `pages` pages from `from` on, in the page table at `offset`: by halves, since there may be millions. */
+function fillTable(view: DataView, offset: number, shape: Shape, from: bigint, pages: number): void {
+  const first = Number((from / PAGE) & ((1n << BigInt(shape.indexBits)) - 1n));
+  const high = Number(from >> 32n);
+  const low = Number(from & 0xffff_ffffn) + Number(FLAGS);
+  // a page table never crosses a 4 GiB boundary
+  for (let i = 0; i < pages; i++) {
+    const at = offset + (first + i) * shape.entryBytes;
+    view.setUint32(at, low + i * 4096, true);
+    if (shape.entryBytes === 8) view.setUint32(at + 4, high, true);
+  }
 }
 
 /** Page-aligned ranges to map: every slot, joined over the holes between slots where these lie below 4 GiB. */
