@@ -15,12 +15,15 @@ export class FrameAllocator {
   private cursor: number;
   private upperCursor: number;
   private usedCount = 0;
+  /** Free frames of the lower half: without any, looking for one is not worth a whole period. */
+  private lowerFree: number;
 
   constructor(private readonly memory: HostMemory) {
     this.used = new Uint8Array(memory.frames);
     this.lower = powerOfTwoAtMost(Math.max(1, memory.frames >> 1));
     this.cursor = 0x2b3 % this.lower;
     this.upperCursor = this.lower;
+    this.lowerFree = this.lower;
   }
 
   get framesUsed(): number {
@@ -36,7 +39,7 @@ export class FrameAllocator {
 
   /** A zeroed 4 KiB frame, or undefined when host memory is exhausted. */
   allocate(): Hpa | undefined {
-    for (let i = 0; i < this.lower; i++) {
+    for (let i = 0; i < this.lower && this.lowerFree > 0; i++) {
       const f = this.cursor;
       // a ≡ 1 (mod 4) and odd c: full period modulo a power of two
       this.cursor = (Math.imul(this.cursor, 0x2545) + 0x9e37) & (this.lower - 1);
@@ -74,6 +77,7 @@ export class FrameAllocator {
       if (this.used[f + i]) {
         this.used[f + i] = 0;
         this.usedCount--;
+        if (f + i < this.lower) this.lowerFree++;
       }
     }
   }
@@ -86,6 +90,7 @@ export class FrameAllocator {
     this.cursor = s.cursor;
     this.upperCursor = s.upperCursor;
     this.usedCount = this.used.reduce((n, u) => n + u, 0);
+    this.lowerFree = this.used.subarray(0, this.lower).reduce((n, u) => n - u, this.lower);
   }
 
   private index(address: Hpa): number {
@@ -98,6 +103,7 @@ export class FrameAllocator {
   private take(f: number, frames: number): Hpa {
     this.used.fill(1, f, f + frames);
     this.usedCount += frames;
+    this.lowerFree -= Math.max(0, Math.min(f + frames, this.lower) - f);
     const a = hpa(this.memory.base + BigInt(f) * 4096n);
     this.memory.fill(a, frames * 4096, 0);
     return a;
