@@ -1,4 +1,3 @@
-import { hex } from '../base/hex';
 import { VMX_EXIT } from '../isa/exits';
 import type { Env } from '../expr/index';
 import type { Clauses } from './conditions';
@@ -25,6 +24,13 @@ export interface Breakpoint {
   hits: number;
 }
 
+interface ByTrigger {
+  readonly guest: readonly Breakpoint[];
+  readonly addresses: ReadonlySet<bigint>;
+  readonly exits: readonly Breakpoint[];
+  readonly faults: readonly Breakpoint[];
+}
+
 const NO_FACTS: readonly string[] = [];
 
 /** All breakpoints of a session, set by kind; and the decision what a hit does. */
@@ -34,27 +40,37 @@ export class Breakpoints {
   private instruction: readonly Breakpoint[] = [];
   private functions: readonly Breakpoint[] = [];
   private filters: readonly Breakpoint[] = [];
+  private byTrigger: ByTrigger = { guest: [], addresses: new Set(), exits: [], faults: [] };
 
   constructor(
     private readonly names: Names,
     private readonly output: (o: Output) => void,
   ) {}
 
-  get all(): readonly Breakpoint[] {
-    return [...[...this.source.values()].flat(), ...this.instruction, ...this.functions, ...this.filters];
-  }
   /** The addresses at which the CPU is to stop. */
-  addresses(): ReadonlySet<bigint> {
-    return new Set(this.all.flatMap((b) => (b.trigger.kind === 'address' ? [b.trigger.address] : [])));
+  get addresses(): ReadonlySet<bigint> {
+    return this.byTrigger.addresses;
   }
   at(linear: bigint): readonly Breakpoint[] {
-    return this.all.filter((b) => b.trigger.kind === 'address' && b.trigger.address === linear);
+    return this.byTrigger.guest.filter((b) => b.trigger.kind === 'address' && b.trigger.address === linear);
   }
   onExit(reason: number): readonly Breakpoint[] {
-    return this.all.filter((b) => b.trigger.kind === 'exit' && (b.trigger.reasons === undefined || b.trigger.reasons.includes(reason)));
+    const { exits } = this.byTrigger;
+    return exits.length === 0 ? exits : exits.filter((b) => b.trigger.kind === 'exit' && (b.trigger.reasons === undefined || b.trigger.reasons.includes(reason)));
   }
   onFault(): readonly Breakpoint[] {
-    return this.all.filter((b) => b.trigger.kind === 'guest-pf');
+    return this.byTrigger.faults;
+  }
+  /** Sorts by trigger after a change, since exits and faults ask often. */
+  private changed(): void {
+    const all = [...[...this.source.values()].flat(), ...this.instruction, ...this.functions, ...this.filters];
+    const guest = all.filter((b) => b.trigger.kind === 'address');
+    this.byTrigger = {
+      guest,
+      addresses: new Set(guest.flatMap((b) => (b.trigger.kind === 'address' ? [b.trigger.address] : []))),
+      exits: all.filter((b) => b.trigger.kind === 'exit'),
+      faults: all.filter((b) => b.trigger.kind === 'guest-pf'),
+    };
   }
 
   /** Counts the hit and says whether the run is to stop; a log clause is written instead. */
@@ -75,6 +91,7 @@ export class Breakpoints {
       return { trigger: { kind: 'address', address: span.address, origin: 'source' }, view: { location: { file: span.file, line: span.line }, address: span.address } };
     });
     this.source.set(file, breakpoints);
+    this.changed();
     return views;
   }
 
@@ -84,6 +101,7 @@ export class Breakpoints {
       return { trigger: { kind: 'address', address: s.address, origin: 'instruction' }, view: { address: s.address, ...(location ? { location } : {}) } };
     });
     this.instruction = breakpoints;
+    this.changed();
     return views;
   }
 
@@ -93,6 +111,7 @@ export class Breakpoints {
       return this.make([s], exit === undefined ? NO_FACTS : EXIT_FACTS, () => (exit === undefined ? this.label(s.name.trim()) : exitTrigger(exit)));
     });
     this.functions = made.flatMap((m) => m.breakpoints);
+    this.changed();
     return made.flatMap((m) => m.views);
   }
 
@@ -102,6 +121,7 @@ export class Breakpoints {
       return this.make([s], facts, () => ({ trigger: filterTrigger(s.filter), view: {} }));
     });
     this.filters = made.flatMap((m) => m.breakpoints);
+    this.changed();
     return made.flatMap((m) => m.views);
   }
 
@@ -153,5 +173,3 @@ function filterTrigger(filter: FilterName): Trigger {
       return { kind: 'guest-pf' };
   }
 }
-
-export const describeAddress = (names: Names, address: bigint): string => names.symbols.symbolOf(address) ?? hex(address);

@@ -94,21 +94,23 @@ function fromImage(request: ProgramRequest): Result<Program, readonly Diagnostic
 function fromSource(request: ProgramRequest, source: string): Result<Program, readonly Diagnostic[]> {
   const { file } = request;
   const common = { fileName: file, ...(request.readFile ? { readFile: request.readFile } : {}) };
-  const first = assemble(source, common);
-  const directives = readDirectives(first.directives);
+  const builtin = assemble(source, common);
+  const directives = readDirectives(builtin.directives);
   const settings = settle(directives.options, request.options);
-  const external = settings.assembler === 'nasm';
-  if (external && request.nasm === undefined) {
+  const { nasm } = request;
+  if (settings.assembler === 'nasm' && nasm === undefined) {
     return err([sessionError('notBuiltYet', '`assembler=nasm`: there is no nasm that can be run here; use builtin', file)]);
   }
-  const errors = [...(external ? [] : first.diagnostics), ...directives.diagnostics].filter((d) => d.severity === 'error');
+  const assembleAt = (origin: bigint): Assembled => (settings.assembler === 'nasm' && nasm ? nasm(source, origin) : assemble(source, { ...common, origin }));
+  const first = settings.assembler === 'nasm' ? assembleAt(0n) : builtin;
+  const errorsOf = (list: readonly Diagnostic[]): readonly Diagnostic[] => list.filter((d) => d.severity === 'error');
+  const errors = errorsOf([...first.diagnostics, ...directives.diagnostics]);
   if (errors.length > 0) return err(errors);
 
   const start = settleStart(settings.start, first.image, first.firstInstructionBits, file);
   if (!start.ok) return start;
-  const origin = ORIGIN[start.value];
-  const final = external && request.nasm ? request.nasm(source, origin) : first.hasOrg ? first : assemble(source, { ...common, origin });
-  const failed = final.diagnostics.filter((d) => d.severity === 'error');
+  const final = first.hasOrg ? first : assembleAt(ORIGIN[start.value]);
+  const failed = errorsOf(final.diagnostics);
   if (failed.length > 0) return err(failed);
   if (final.image.length === 0) return err([sessionError('emptyFile', 'the file assembles to nothing; a guest needs at least one instruction', file)]);
   if (start.value === 'boot' && final.origin !== ORIGIN.boot) {

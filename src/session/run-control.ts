@@ -112,10 +112,13 @@ export class RunControl {
       const before = this.guest.vcpu.instructions;
       const result = this.activity ? this.insideExit() : this.insideGuest(left);
       if (result) return result;
-      left -= Math.max(1, Number(this.guest.vcpu.instructions - before));
+      left = this.spent ? 0 : left - Math.max(1, Number(this.guest.vcpu.instructions - before));
     }
     return { kind: 'running' };
   }
+
+  /** The machine used up all that it was given: iterations of REP and exits count there, retired instructions do not tell. */
+  private spent = false;
 
   private insideGuest(left: number): RunResult | undefined {
     const { goal } = this;
@@ -123,6 +126,7 @@ export class RunControl {
     const cruising = goal.kind === 'continue' || this.callReturn !== undefined;
     this.watch();
     const stop = this.machine.run(cruising ? left : 1);
+    this.spent = cruising && stop.kind === 'budget';
     this.guest.refresh();
     const reported = this.handle(stop);
     if (reported) return reported;
@@ -175,7 +179,7 @@ export class RunControl {
   private watch(): void {
     const { breakpoints } = this.guest.cpu;
     breakpoints.clear();
-    for (const a of this.breakpoints.addresses()) breakpoints.add(a);
+    for (const a of this.breakpoints.addresses) breakpoints.add(a);
     if (this.callReturn) breakpoints.add(this.callReturn.address);
   }
 
