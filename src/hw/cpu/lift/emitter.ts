@@ -14,7 +14,9 @@ export interface Address {
   readonly stack: boolean;
 }
 
-const LOG2: Readonly<Record<RegisterWidth, 0 | 1 | 2 | 3>> = { 8: 0, 16: 1, 32: 2, 64: 3 };
+/** Widths of memory operands: 128 bits are checked as one and moved in two halves. */
+type AccessWidth = RegisterWidth | 128;
+const LOG2: Readonly<Record<AccessWidth, number>> = { 8: 0, 16: 1, 32: 2, 64: 3, 128: 4 };
 const GPR_RSP = 4;
 
 /** A read-modify-write destination: its value now, and how to put the new one back. */
@@ -41,6 +43,8 @@ export class Emitter {
   insn!: Decoded;
   /** Set when the instruction ended the block (a branch or a system function). */
   ended = false;
+  /** The block has checked that SSE may be used. */
+  sseChecked = false;
   private nextTemp: number = SLOT.TEMP0;
 
   constructor(readonly mode: CodeMode) {}
@@ -195,14 +199,14 @@ export class Emitter {
   }
 
   /** The linear address of a memory operand, segment applied and checked for an access of `width`; `write` says whether the access writes. */
-  address(m: MemoryOperand, width: RegisterWidth, write: boolean): Address {
+  address(m: MemoryOperand, width: AccessWidth, write: boolean): Address {
     return this.linear(m.segment, this.split(m), m.addressBits, width, write);
   }
   /** Like `address`, for a segment offset already in a slot (string and stack operations). `addressBits`: width of the offset; `into`: a temporary to use again. */
   addressAt(segment: number, slot: number, addressBits: 16 | 32 | 64, width: RegisterWidth, write: boolean, into?: number): Address {
     return this.linear(segment, { slot, displacement: 0 }, addressBits, width, write, into);
   }
-  private linear(segment: number, ea: { slot: number; displacement: number }, addressBits: 16 | 32 | 64, width: RegisterWidth, write: boolean, into?: number): Address {
+  private linear(segment: number, ea: { slot: number; displacement: number }, addressBits: 16 | 32 | 64, width: AccessWidth, write: boolean, into?: number): Address {
     const stack = segment === SEG.SS;
     if (this.mode.bits !== 64) {
       const t = into ?? this.temp();

@@ -12,15 +12,17 @@ import { MISC, raiseOverlong, raiseUndefinedOpcode } from './misc';
 import { MOV } from './mov';
 import { MULDIV } from './muldiv';
 import { SHIFT } from './shift';
+import { SSE } from './sse';
+import { SSE_CONTROL } from './sse-moves';
 import { STACK } from './stack';
 import { STRING } from './string';
 import { SYSTEM_FORMS, SYSTEM_LIFTERS } from './system';
 import type { Lifter, LifterTable } from './table';
 import { X87 } from './x87';
 
-/** Every instruction group but the system ones. */
+/** Every instruction group but the system ones and those with vector operands. */
 export const LIFTERS: LifterTable = new Map<number, Lifter>([
-  ...ALU, ...MOV, ...SHIFT, ...MULDIV, ...BITS, ...BMI, ...STACK, ...STRING, ...BRANCH, ...ATOMIC, ...BCD, ...MISC, ...X87,
+  ...ALU, ...MOV, ...SHIFT, ...MULDIV, ...BITS, ...BMI, ...STACK, ...STRING, ...BRANCH, ...ATOMIC, ...BCD, ...MISC, ...X87, ...SSE_CONTROL,
 ]);
 
 // iced-x86's enums are objects: read once
@@ -31,8 +33,13 @@ export function lifterOf(insn: Decoded): Lifter | undefined {
   // MOV, POP, JMP and CALL have system forms beside their plain ones
   const form = SYSTEM_FORMS.get(insn.code);
   if (form !== undefined) return form;
-  // MOVSD and CMPSD are also vector instructions: those have registers that are neither general nor system ones
-  if (insn.operands.some((o) => o.kind === 'other')) return undefined;
+  let vector = false;
+  for (const o of insn.operands) {
+    if (o.kind === 'other') return undefined;
+    if (o.kind === 'xmm') vector = true;
+  }
+  // MOVSD and CMPSD are string instructions too
+  if (vector) return SSE.get(insn.mnemonic);
   return LIFTERS.get(insn.mnemonic) ?? SYSTEM_LIFTERS.get(insn.mnemonic);
 }
 
