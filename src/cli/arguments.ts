@@ -19,13 +19,18 @@ export interface ParsedArguments {
  * Reads a command's arguments: `--name value`, `--name=value`, a short `-o value`, and one operand. `--` ends the options. A path may begin
  * with a dash behind `--` only. All mistakes are reported together.
  */
-export function parseArguments(command: CommandSpec, args: readonly string[]): Result<ParsedArguments, readonly Diagnostic[]> {
+export function parseArguments(
+  command: CommandSpec,
+  args: readonly string[],
+): Result<ParsedArguments, readonly Diagnostic[]> {
   const problems: Diagnostic[] = [];
   const operands: string[] = [];
   const guest: WrittenOption[] = [];
   const own = new Map<string, string>();
   const names = [...Object.keys(command.options), ...command.guestOptions];
-  const byShort = new Map(Object.entries(command.options).flatMap(([name, o]) => (o.short === undefined ? [] : [[o.short, name] as const])));
+  const byShort = new Map(
+    Object.entries(command.options).flatMap(([name, o]) => (o.short === undefined ? [] : [[o.short, name] as const])),
+  );
   let literal = false;
 
   for (let i = 0; i < args.length; i++) {
@@ -45,7 +50,12 @@ export function parseArguments(command: CommandSpec, args: readonly string[]): R
     const isGuest = name !== undefined && command.guestOptions.some((key) => key === name);
     if (name === undefined || (spec === undefined && !isGuest)) {
       const hint = didYouMean(written.replace(/^-+/, ''), names);
-      problems.push(cliError('unknownOption', `\`${command.name}\` has no option \`${written}\`${hint || `; see \`pagewalk ${command.name} --help\``}`));
+      problems.push(
+        cliError(
+          'unknownOption',
+          `\`${command.name}\` has no option \`${written}\`${hint || `; see \`pagewalk ${command.name} --help\``}`,
+        ),
+      );
       // Its value, if it has one, is not an operand.
       if (equals < 0 && args[i + 1] !== undefined && !(args[i + 1] ?? '').startsWith('-') && operands.length > 0) i++;
       continue;
@@ -67,13 +77,27 @@ export function parseArguments(command: CommandSpec, args: readonly string[]): R
     if (isGuest) guest.push({ key: name, value });
     else if (own.has(name)) problems.push(cliError('duplicateOption', `\`--${name}\` is given twice; keep one`));
     else if (spec?.values && !spec.values.includes(value)) {
-      problems.push(cliError('badValue', `\`--${name}\`: \`${value}\` is none of ${spec.values.join(', ')}${didYouMean(value, spec.values)}`));
+      problems.push(
+        cliError(
+          'badValue',
+          `\`--${name}\`: \`${value}\` is none of ${spec.values.join(', ')}${didYouMean(value, spec.values)}`,
+        ),
+      );
     } else own.set(name, value);
   }
 
   const operand = operands[0];
-  if (operand === undefined) problems.push(cliError('missingOperand', `\`pagewalk ${command.name}\` needs ${command.operand}: the path of a file`));
-  for (const extra of operands.slice(1)) problems.push(cliError('unexpectedOperand', `\`${extra}\` is one operand too many; \`${command.name}\` takes one ${command.operand}`));
+  if (operand === undefined)
+    problems.push(
+      cliError('missingOperand', `\`pagewalk ${command.name}\` needs ${command.operand}: the path of a file`),
+    );
+  for (const extra of operands.slice(1))
+    problems.push(
+      cliError(
+        'unexpectedOperand',
+        `\`${extra}\` is one operand too many; \`${command.name}\` takes one ${command.operand}`,
+      ),
+    );
   return operand !== undefined && problems.length === 0 ? ok({ operand, guest, own }) : err(problems);
 }
 

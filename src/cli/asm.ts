@@ -55,6 +55,13 @@ function report(path: string, a: Assembled): unknown {
     size: a.image.length,
     bss: a.bss,
     symbols: Object.fromEntries(a.symbols.map((s) => [s.name, hex(s.value)])),
-    lines: a.lines.map((l) => ({ file: l.file, line: l.line, address: hex(l.address), length: l.length, bits: l.bits, kind: l.kind })),
+    lines: a.lines.map((l) => ({
+      file: l.file,
+      line: l.line,
+      address: hex(l.address),
+      length: l.length,
+      bits: l.bits,
+      kind: l.kind,
+    })),
   };
 }

@@ -20,12 +20,15 @@ export interface CommandSpec {
 }
 
 const JSON_OPTION: CommandOption = { argument: undefined, doc: 'Print JSON.' };
-const AT_OPTION: CommandOption = { argument: 'LABEL|FILE:LINE|end', doc: 'The moment: before the instruction there is executed for the first time, or the end of the run (default).' };
+const AT_OPTION: CommandOption = {
+  argument: 'LABEL|FILE:LINE|end',
+  doc: 'The moment: before the instruction there is executed for the first time, or the end of the run (default).',
+};
 const GUEST_KEYS = OPTION_KEYS.filter((key) => !optionSpec(key).output);
 
 const EXIT_NOTES = [
   'Exit codes: 0 halted, 2 bad input, 4 triple fault, 6 instruction limit, 8 internal error or failed entry,',
-  '70 a fault of pagewalk itself; odd codes are the guest\'s: ((value << 1) | 1) & 0xff of what it wrote to port 0xf4.',
+  "70 a fault of pagewalk itself; odd codes are the guest's: ((value << 1) | 1) & 0xff of what it wrote to port 0xf4.",
 ];
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -44,7 +47,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     guestOptions: GUEST_KEYS,
     options: {
       address: { argument: '0x…', doc: 'The address (required).' },
-      space: { argument: 'gva|gpa|hva|hpa', doc: 'What it is an address of; default gva.', values: ['gva', 'gpa', 'hva', 'hpa'] },
+      space: {
+        argument: 'gva|gpa|hva|hpa',
+        doc: 'What it is an address of; default gva.',
+        values: ['gva', 'gpa', 'hva', 'hpa'],
+      },
       access: { argument: 'r|w|x', doc: 'The access; default r.', values: ['r', 'w', 'x'] },
       user: { argument: undefined, doc: 'As from CPL 3.' },
       at: AT_OPTION,
@@ -58,7 +65,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'Print the present entries of a set of page tables.',
     guestOptions: GUEST_KEYS,
     options: {
-      of: { argument: 'guest|shadow|ept|npt|host', doc: 'Whose tables (required).', values: ['guest', 'shadow', 'ept', 'npt', 'host'] },
+      of: {
+        argument: 'guest|shadow|ept|npt|host',
+        doc: 'Whose tables (required).',
+        values: ['guest', 'shadow', 'ept', 'npt', 'host'],
+      },
       at: AT_OPTION,
       json: JSON_OPTION,
     },
@@ -86,9 +97,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'Assemble a NASM source to a flat image.',
     guestOptions: [],
     options: {
-      output: { argument: 'OUT', doc: "Where the image goes; default FILE with .bin for its extension.", short: '-o' },
+      output: { argument: 'OUT', doc: 'Where the image goes; default FILE with .bin for its extension.', short: '-o' },
       listing: { argument: 'FILE', doc: 'Write a listing.' },
-      json: { argument: undefined, doc: 'Print origin, size, symbols and lines as JSON; no image is written without -o.' },
+      json: {
+        argument: undefined,
+        doc: 'Print origin, size, symbols and lines as JSON; no image is written without -o.',
+      },
     },
     notes: ['Without `org` the origin is 0, as with nasm.'],
   },

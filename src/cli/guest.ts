@@ -35,13 +35,21 @@ export function openGuest(args: ParsedArguments, host: CliHost): Result<Session,
 }
 
 /** How a run came to its end. */
-export type Finished = { readonly kind: 'ended'; readonly end: EndInfo } | { readonly kind: 'interrupted' } | { readonly kind: 'breakpoint' };
+export type Finished =
+  | { readonly kind: 'ended'; readonly end: EndInfo }
+  | { readonly kind: 'interrupted' }
+  | { readonly kind: 'breakpoint' };
 
 /**
  * Runs to the end in slices, so that Ctrl-C is heard; `afterSlice` takes what has come out so far.
  * @param stopAt a linear address; the run stops there when it is first reached
  */
-export async function runToEnd(session: Session, host: CliHost, afterSlice: () => void, stopAt?: bigint): Promise<Finished> {
+export async function runToEnd(
+  session: Session,
+  host: CliHost,
+  afterSlice: () => void,
+  stopAt?: bigint,
+): Promise<Finished> {
   if (stopAt !== undefined) session.setInstructionBreakpoints([{ address: stopAt }]);
   session.continue_();
   for (;;) {
@@ -64,13 +72,23 @@ export async function runToEnd(session: Session, host: CliHost, afterSlice: () =
 }
 
 /** Runs to the moment that `--at` names: a label, FILE:LINE, or the end. */
-export async function runToPlace(session: Session, place: string | undefined, host: CliHost): Promise<Result<undefined, readonly Diagnostic[]>> {
+export async function runToPlace(
+  session: Session,
+  place: string | undefined,
+  host: CliHost,
+): Promise<Result<undefined, readonly Diagnostic[]>> {
   const address = place === undefined || place === 'end' ? undefined : session.addressOfPlace(place);
   if (place !== undefined && place !== 'end' && address === undefined) {
-    return err([cliError('neverReached', `\`--at\`: \`${place}\` is no label of the guest and no FILE:LINE with code; write a label, FILE:LINE or end`)]);
+    return err([
+      cliError(
+        'neverReached',
+        `\`--at\`: \`${place}\` is no label of the guest and no FILE:LINE with code; write a label, FILE:LINE or end`,
+      ),
+    ]);
   }
   const finished = await runToEnd(session, host, () => session.takeOutput(), address);
-  if (finished.kind === 'interrupted') return err([cliError('neverReached', 'interrupted before the place was reached')]);
+  if (finished.kind === 'interrupted')
+    return err([cliError('neverReached', 'interrupted before the place was reached')]);
   if (address !== undefined && finished.kind !== 'breakpoint') {
     const how = finished.kind === 'ended' ? `the run ended first: ${finished.end.why}` : '';
     return err([cliError('neverReached', `\`--at\`: \`${place}\` is never reached; ${how}`)]);

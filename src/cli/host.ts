@@ -3,7 +3,9 @@ import type { Assembled } from '../asm/index';
 /** What the command line needs of the system it runs on; src/main/cli.ts supplies it. */
 export interface CliHost {
   /** The bytes of a file, or in words why there are none. */
-  readFile(path: string): { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
+  readFile(
+    path: string,
+  ): { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
   /** Undefined, or in words why the file could not be written. */
   writeFile(path: string, content: Uint8Array | string): string | undefined;
   /** The path that `name` means when the file `from` names it. */

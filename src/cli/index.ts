@@ -29,7 +29,14 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
   const command = findCommand(name);
   if (command === undefined) {
     const names = COMMANDS.map((c) => c.name);
-    host.stderr(formatAll([cliError('unknownCommand', `there is no command \`${name}\`${didYouMean(name, names) || `; there are ${names.join(', ')}`}`)]));
+    host.stderr(
+      formatAll([
+        cliError(
+          'unknownCommand',
+          `there is no command \`${name}\`${didYouMean(name, names) || `; there are ${names.join(', ')}`}`,
+        ),
+      ]),
+    );
     return EXIT.badInput;
   }
   if (rest.includes('--help') || rest.includes('-h')) {
@@ -58,7 +65,9 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
         return EXIT.badInput;
     }
   } catch (e) {
-    host.stderr(`pagewalk: internal error: ${e instanceof InvariantError ? e.message : e instanceof Error ? (e.stack ?? e.message) : String(e)}\n`);
+    host.stderr(
+      `pagewalk: internal error: ${e instanceof InvariantError ? e.message : e instanceof Error ? (e.stack ?? e.message) : String(e)}\n`,
+    );
     return EXIT.internal;
   }
 }

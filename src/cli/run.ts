@@ -20,7 +20,8 @@ export async function runCommand(args: ParsedArguments, host: CliHost): Promise<
   const session = opened.value;
   const json = args.own.has('json');
   const written: Record<Channel, string> = { serial: '', debugcon: '' };
-  const target = (channel: Channel): string | undefined => session.program.settings[channel] ?? (json ? undefined : '-');
+  const target = (channel: Channel): string | undefined =>
+    session.program.settings[channel] ?? (json ? undefined : '-');
 
   const take = (o: Output): void => {
     if (o.channel === 'log') return;
@@ -29,7 +30,8 @@ export async function runCommand(args: ParsedArguments, host: CliHost): Promise<
     if (target(o.channel) === '-' && !json) host.stdout(latin1(o.text));
   };
   const lines: string[] = [];
-  if (session.program.settings.trace !== undefined) session.onStep((step) => lines.push(traceLine(session.instructions, step)));
+  if (session.program.settings.trace !== undefined)
+    session.onStep((step) => lines.push(traceLine(session.instructions, step)));
   const finished = await runToEnd(session, host, () => session.takeOutput().forEach(take));
   if (finished.kind !== 'ended') return EXIT.interrupted;
 

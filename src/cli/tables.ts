@@ -14,8 +14,10 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
     return EXIT.badInput;
   };
   const of = args.own.get('of');
-  if (of === undefined) return refuse([cliError('missingOption', '`tables` needs `--of guest`, `--of ept` or `--of host`')]);
-  if (of !== 'guest' && of !== 'ept' && of !== 'host') return refuse([cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, ept and host`)]);
+  if (of === undefined)
+    return refuse([cliError('missingOption', '`tables` needs `--of guest`, `--of ept` or `--of host`')]);
+  if (of !== 'guest' && of !== 'ept' && of !== 'host')
+    return refuse([cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, ept and host`)]);
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);
   const there = await runToPlace(opened.value, args.own.get('at'), host);

@@ -7,5 +7,21 @@ import { encode } from '../wire/encode';
  */
 export function traceLine(instructions: number, step: Step): string {
   const { actor, mode, fn, what, addresses, reads, writes, vmcs, references, cycles } = step;
-  return JSON.stringify(encode({ instructions, who: actor, mode, function: fn, what, addresses, reads, writes, vmcs, references, cycles })) + '\n';
+  return (
+    JSON.stringify(
+      encode({
+        instructions,
+        who: actor,
+        mode,
+        function: fn,
+        what,
+        addresses,
+        reads,
+        writes,
+        vmcs,
+        references,
+        cycles,
+      }),
+    ) + '\n'
+  );
 }

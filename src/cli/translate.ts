@@ -17,9 +17,13 @@ export async function translateCommand(args: ParsedArguments, host: CliHost): Pr
     return EXIT.badInput;
   };
   const written = args.own.get('address');
-  if (written === undefined) return refuse([cliError('missingOption', '`translate` needs `--address`, as in --address 0x7c00')]);
+  if (written === undefined)
+    return refuse([cliError('missingOption', '`translate` needs `--address`, as in --address 0x7c00')]);
   const address = parseNumber(written);
-  if (address === undefined) return refuse([cliError('badValue', `\`--address\`: \`${written}\` is no address; write 0x and hex digits, at most 64 bits`)]);
+  if (address === undefined)
+    return refuse([
+      cliError('badValue', `\`--address\`: \`${written}\` is no address; write 0x and hex digits, at most 64 bits`),
+    ]);
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);
   const session = opened.value;
@@ -30,25 +34,44 @@ export async function translateCommand(args: ParsedArguments, host: CliHost): Pr
   const access = (['r', 'w', 'x'] as const).find((a) => a === args.own.get('access')) ?? 'r';
   const query: TranslateQuery = { address, space, access, ...(args.own.has('user') ? { user: true } : {}) };
   const answer = session.translate(query);
-  host.stdout(args.own.has('json') ? JSON.stringify(encode(answer.chain), undefined, 2) + '\n' : answer.kind === 'forward' ? forwardText(answer.chain) : reverseText(answer.chain));
+  host.stdout(
+    args.own.has('json')
+      ? JSON.stringify(encode(answer.chain), undefined, 2) + '\n'
+      : answer.kind === 'forward'
+        ? forwardText(answer.chain)
+        : reverseText(answer.chain),
+  );
   return EXIT.ok;
 }
 
-const letters = (r: { readonly r: boolean; readonly w: boolean; readonly x: boolean; readonly user: boolean }): string =>
-  `${r.r ? 'r' : '-'}${r.w ? 'w' : '-'}${r.x ? 'x' : '-'}${r.user ? ' user' : ''}`;
+const letters = (r: {
+  readonly r: boolean;
+  readonly w: boolean;
+  readonly x: boolean;
+  readonly user: boolean;
+}): string => `${r.r ? 'r' : '-'}${r.w ? 'w' : '-'}${r.x ? 'x' : '-'}${r.user ? ' user' : ''}`;
 
 function forwardText(c: Chain): string {
   const known = SPACES.flatMap((s) => (c[s] === undefined ? [] : [`${s.toUpperCase()} ${hex(c[s])}`]));
   const lines = [`${known.join(' → ')}   ${letters(c.rights)}, ${c.references} references`];
   for (const stage of c.stages) lines.push('', ...stageLines(stage));
-  if (c.tlb.stale) lines.push('', `The TLB still leads to HPA ${hex(c.tlb.stale.hpa)}: ${c.tlb.stale.missing} is missing.`);
-  if (c.failure) lines.push('', `${c.failure.event ?? 'failure'} in stage ${c.failure.stage}: ${c.failure.explanation ?? c.failure.reason}`);
+  if (c.tlb.stale)
+    lines.push('', `The TLB still leads to HPA ${hex(c.tlb.stale.hpa)}: ${c.tlb.stale.missing} is missing.`);
+  if (c.failure)
+    lines.push(
+      '',
+      `${c.failure.event ?? 'failure'} in stage ${c.failure.stage}: ${c.failure.explanation ?? c.failure.reason}`,
+    );
   return lines.join('\n') + '\n';
 }
 
 function reverseText(c: ReverseChain): string {
-  const list = (name: string, values: readonly bigint[]): string => `${name} ${values.length === 0 ? 'none' : values.map((v) => hex(v)).join(' ')}`;
-  const host = [...(c.hva === undefined ? [] : [`HVA ${hex(c.hva)}`]), ...(c.hpa === undefined ? [] : [`HPA ${hex(c.hpa)}`])].join(' ');
+  const list = (name: string, values: readonly bigint[]): string =>
+    `${name} ${values.length === 0 ? 'none' : values.map((v) => hex(v)).join(' ')}`;
+  const host = [
+    ...(c.hva === undefined ? [] : [`HVA ${hex(c.hva)}`]),
+    ...(c.hpa === undefined ? [] : [`HPA ${hex(c.hpa)}`]),
+  ].join(' ');
   const lines = [host, list('GPA', c.gpa), list('GVA', c.gva)];
   for (const stage of c.stages) lines.push('', ...stageLines(stage));
   if (c.failure) lines.push('', c.failure.explanation ?? c.failure.reason);
@@ -62,7 +85,10 @@ function stageLines(s: Stage): string[] {
   return [
     head,
     ...s.steps.flatMap((step) => [
-      ...step.nested.map((n) => `    ${n.name.padEnd(10)} [${String(n.index).padStart(3)}] at ${n.space.toUpperCase()} ${hex(n.entryAddress)} = ${hex(n.entry)} ${n.flags.join(' ')}${n.problem ? `  ← ${n.problem}` : ''}`),
+      ...step.nested.map(
+        (n) =>
+          `    ${n.name.padEnd(10)} [${String(n.index).padStart(3)}] at ${n.space.toUpperCase()} ${hex(n.entryAddress)} = ${hex(n.entry)} ${n.flags.join(' ')}${n.problem ? `  ← ${n.problem}` : ''}`,
+      ),
       `  ${step.name.padEnd(12)} [${String(step.index).padStart(3)}] at ${step.space.toUpperCase()} ${hex(step.entryAddress)} = ${hex(step.entry)} ${step.flags.join(' ')}${step.problem ? `  ← ${step.problem}` : ''}`,
     ]),
   ];

@@ -9,8 +9,22 @@
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import type {
-  BreakpointView, DisassembledLine, EndInfo, Evaluation, ExceptionFilter, FrameView, FunctionBreakpoint, InstructionBreakpoint, Location, MemoryRead,
-  Output, RunResult, SourceBreakpoint, SpaceAddress, StopInfo, ViewPage,
+  BreakpointView,
+  DisassembledLine,
+  EndInfo,
+  Evaluation,
+  ExceptionFilter,
+  FrameView,
+  FunctionBreakpoint,
+  InstructionBreakpoint,
+  Location,
+  MemoryRead,
+  Output,
+  RunResult,
+  SourceBreakpoint,
+  SpaceAddress,
+  StopInfo,
+  ViewPage,
 } from './types';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 

@@ -29,7 +29,10 @@ export class Assignment {
     const value = evaluateExpression(text, this.names);
     if (!value.ok) return value;
     const raw = value.value.value ?? 0n;
-    const problem = node.kind === 'table' || node.kind === 'page' || node.kind === 'large-page' ? this.setEntry(node, raw) : writeRegister(this.guest, node.name, raw);
+    const problem =
+      node.kind === 'table' || node.kind === 'page' || node.kind === 'large-page'
+        ? this.setEntry(node, raw)
+        : writeRegister(this.guest, node.name, raw);
     if (problem !== undefined) return err([sessionError('notWritable', problem, path)]);
     return ok(this.views.node(path)?.value ?? hex(raw));
   }
@@ -42,7 +45,8 @@ export class Assignment {
     const value = evaluateExpression(text, this.names);
     if (!value.ok) return value;
     const raw = value.value.value ?? 0n;
-    const refuse = (code: 'notWritable' | 'noMemory', message: string): { ok: false; error: readonly Diagnostic[] } => err([sessionError(code, message, 'expression', expr.span)]);
+    const refuse = (code: 'notWritable' | 'noMemory', message: string): { ok: false; error: readonly Diagnostic[] } =>
+      err([sessionError(code, message, 'expression', expr.span)]);
     if (expr.kind === 'name' && isRegisterName(expr.name)) {
       const problem = writeRegister(this.guest, expr.name, raw);
       if (problem !== undefined) return refuse('notWritable', problem);
@@ -53,7 +57,8 @@ export class Assignment {
       const { size, space } = request.value;
       const address = this.names.linear(request.value);
       const bytes = Uint8Array.from({ length: size }, (_, i) => Number((raw >> BigInt(8 * i)) & 0xffn));
-      if (this.memory.write({ space, value: address }, bytes) < size) return refuse('noMemory', `nothing can be written at ${hex(address)}`);
+      if (this.memory.write({ space, value: address }, bytes) < size)
+        return refuse('noMemory', `nothing can be written at ${hex(address)}`);
       this.guest.refresh();
     } else return refuse('notWritable', `\`${target}\` is no register, flag or memory operand`);
     return evaluateExpression(target, this.names);

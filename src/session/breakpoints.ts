@@ -6,7 +6,14 @@ import { EXIT_FACTS, FAULT_FACTS } from './names';
 import type { Names } from './names';
 import { didYouMean } from './nearest';
 import type {
-  BreakClauses, BreakpointView, ExceptionFilter, FilterName, FunctionBreakpoint, InstructionBreakpoint, Output, SourceBreakpoint,
+  BreakClauses,
+  BreakpointView,
+  ExceptionFilter,
+  FilterName,
+  FunctionBreakpoint,
+  InstructionBreakpoint,
+  Output,
+  SourceBreakpoint,
 } from './types';
 
 /** What a breakpoint waits for. */
@@ -56,7 +63,11 @@ export class Breakpoints {
   }
   onExit(reason: number): readonly Breakpoint[] {
     const { exits } = this.byTrigger;
-    return exits.length === 0 ? exits : exits.filter((b) => b.trigger.kind === 'exit' && (b.trigger.reasons === undefined || b.trigger.reasons.includes(reason)));
+    return exits.length === 0
+      ? exits
+      : exits.filter(
+          (b) => b.trigger.kind === 'exit' && (b.trigger.reasons === undefined || b.trigger.reasons.includes(reason)),
+        );
   }
   onFault(): readonly Breakpoint[] {
     return this.byTrigger.faults;
@@ -88,7 +99,10 @@ export class Breakpoints {
     const { views, breakpoints } = this.make(list, NO_FACTS, (s) => {
       const span = this.names.symbols.codeAt(file, s.line);
       if (span === undefined) return { problem: `no code in this file at line ${s.line} or after it` };
-      return { trigger: { kind: 'address', address: span.address, origin: 'source' }, view: { location: { file: span.file, line: span.line }, address: span.address } };
+      return {
+        trigger: { kind: 'address', address: span.address, origin: 'source' },
+        view: { location: { file: span.file, line: span.line }, address: span.address },
+      };
     });
     this.source.set(file, breakpoints);
     this.changed();
@@ -98,7 +112,10 @@ export class Breakpoints {
   setInstruction(list: readonly InstructionBreakpoint[]): readonly BreakpointView[] {
     const { views, breakpoints } = this.make(list, NO_FACTS, (s) => {
       const location = this.names.symbols.locationOf(s.address);
-      return { trigger: { kind: 'address', address: s.address, origin: 'instruction' }, view: { address: s.address, ...(location ? { location } : {}) } };
+      return {
+        trigger: { kind: 'address', address: s.address, origin: 'instruction' },
+        view: { address: s.address, ...(location ? { location } : {}) },
+      };
     });
     this.instruction = breakpoints;
     this.changed();
@@ -108,7 +125,9 @@ export class Breakpoints {
   setFunctions(list: readonly FunctionBreakpoint[]): readonly BreakpointView[] {
     const made = list.map((s) => {
       const exit = /^\s*exit\s*:\s*(\S+)\s*$/i.exec(s.name)?.[1];
-      return this.make([s], exit === undefined ? NO_FACTS : EXIT_FACTS, () => (exit === undefined ? this.label(s.name.trim()) : exitTrigger(exit)));
+      return this.make([s], exit === undefined ? NO_FACTS : EXIT_FACTS, () =>
+        exit === undefined ? this.label(s.name.trim()) : exitTrigger(exit),
+      );
     });
     this.functions = made.flatMap((m) => m.breakpoints);
     this.changed();
@@ -128,14 +147,22 @@ export class Breakpoints {
   private label(name: string): Placed {
     const address = this.names.symbols.isLabel(name) ? this.names.symbols.valueOf(name) : undefined;
     if (address === undefined) {
-      const hint = didYouMean(name, this.names.symbols.names) || '; a function breakpoint is a label, or exit:NAME for a VM exit';
+      const hint =
+        didYouMean(name, this.names.symbols.names) || '; a function breakpoint is a label, or exit:NAME for a VM exit';
       return { problem: `there is no label \`${name}\`${hint}` };
     }
     const location = this.names.symbols.locationOf(address);
-    return { trigger: { kind: 'address', address, origin: 'function' }, view: { address, ...(location ? { location } : {}) } };
+    return {
+      trigger: { kind: 'address', address, origin: 'function' },
+      view: { address, ...(location ? { location } : {}) },
+    };
   }
 
-  private make<S extends BreakClauses>(list: readonly S[], facts: readonly string[], place: (s: S) => Placed): { readonly views: readonly BreakpointView[]; readonly breakpoints: readonly Breakpoint[] } {
+  private make<S extends BreakClauses>(
+    list: readonly S[],
+    facts: readonly string[],
+    place: (s: S) => Placed,
+  ): { readonly views: readonly BreakpointView[]; readonly breakpoints: readonly Breakpoint[] } {
     const views: BreakpointView[] = [];
     const breakpoints: Breakpoint[] = [];
     for (const s of list) {
@@ -143,7 +170,8 @@ export class Breakpoints {
       const placed = place(s);
       const clauses = parseClauses(s, this.names, facts);
       if ('problem' in placed) views.push({ id, verified: false, message: placed.problem });
-      else if (!clauses.ok) views.push({ id, verified: false, message: clauses.error.map((d) => d.message).join('; '), ...placed.view });
+      else if (!clauses.ok)
+        views.push({ id, verified: false, message: clauses.error.map((d) => d.message).join('; '), ...placed.view });
       else {
         const view: BreakpointView = { id, verified: true, ...placed.view };
         views.push(view);
@@ -159,8 +187,14 @@ type Placed = { readonly problem: string } | { readonly trigger: Trigger; readon
 function exitTrigger(name: string): Placed {
   if (name === '*') return { trigger: { kind: 'exit', reasons: undefined, filter: undefined }, view: {} };
   const upper = name.toUpperCase();
-  if (Object.hasOwn(VMX_EXIT, upper)) return { trigger: { kind: 'exit', reasons: [VMX_EXIT[upper as keyof typeof VMX_EXIT]], filter: undefined }, view: {} };
-  return { problem: `there is no VM exit \`${name}\`${didYouMean(name, Object.keys(VMX_EXIT)) || '; names are as in Linux: EPT_VIOLATION, CPUID, IO_INSTRUCTION, …, or * for any'}` };
+  if (Object.hasOwn(VMX_EXIT, upper))
+    return {
+      trigger: { kind: 'exit', reasons: [VMX_EXIT[upper as keyof typeof VMX_EXIT]], filter: undefined },
+      view: {},
+    };
+  return {
+    problem: `there is no VM exit \`${name}\`${didYouMean(name, Object.keys(VMX_EXIT)) || '; names are as in Linux: EPT_VIOLATION, CPUID, IO_INSTRUCTION, …, or * for any'}`,
+  };
 }
 
 function filterTrigger(filter: FilterName): Trigger {

@@ -42,24 +42,40 @@ function parseHits(text: string): HitTest | undefined {
  * Parses the clauses of a breakpoint and checks every name in them, so that a misspelt register is an error now and not a breakpoint that never stops.
  * @param facts the names that the exit or fault will supply
  */
-export function parseClauses(written: BreakClauses, names: Names, facts: readonly string[]): Result<Clauses, readonly Diagnostic[]> {
+export function parseClauses(
+  written: BreakClauses,
+  names: Names,
+  facts: readonly string[],
+): Result<Clauses, readonly Diagnostic[]> {
   const condition = parseCondition(written.condition ?? '');
   if (!condition.ok) return condition;
-  const message = written.logMessage === undefined || written.logMessage === '' ? undefined : parseLogMessage(written.logMessage);
+  const message =
+    written.logMessage === undefined || written.logMessage === '' ? undefined : parseLogMessage(written.logMessage);
   if (message && !message.ok) return message;
   const log = condition.value.log ?? message?.value;
   const problems: Diagnostic[] = [];
 
-  const expressions = [...(condition.value.test ? [condition.value.test] : []), ...(log?.parts ?? []).flatMap((p) => (p.kind === 'value' ? [p.expr] : []))];
+  const expressions = [
+    ...(condition.value.test ? [condition.value.test] : []),
+    ...(log?.parts ?? []).flatMap((p) => (p.kind === 'value' ? [p.expr] : [])),
+  ];
   for (const name of expressions.flatMap(namesIn)) {
     if (names.knows(name.name, facts)) continue;
-    const hint = didYouMean(name.name, names.all(facts)) || `; known here are registers, flags, labels${facts.length > 0 ? `, and ${facts.join(', ')}` : ''}`;
+    const hint =
+      didYouMean(name.name, names.all(facts)) ||
+      `; known here are registers, flags, labels${facts.length > 0 ? `, and ${facts.join(', ')}` : ''}`;
     problems.push(sessionError('unknownName', `\`${name.name}\` is not known${hint}`, name.span.file, name.span));
   }
   const wantsHits = written.hitCondition !== undefined && written.hitCondition.trim() !== '';
   const hits = wantsHits ? parseHits(written.hitCondition ?? '') : undefined;
   if (wantsHits && hits === undefined) {
-    problems.push(sessionError('badHitCondition', `\`${written.hitCondition}\` is no hit count; write 5, > 5, >= 5, < 5, <= 5 or % 5`, 'hit condition'));
+    problems.push(
+      sessionError(
+        'badHitCondition',
+        `\`${written.hitCondition}\` is no hit count; write 5, > 5, >= 5, < 5, <= 5 or % 5`,
+        'hit condition',
+      ),
+    );
   }
   return problems.length > 0 ? err(problems) : ok({ condition: condition.value, hits, log });
 }

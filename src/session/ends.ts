@@ -6,7 +6,13 @@ export const endOf = ({ kind, code, rip, why }: MachineEnd): EndInfo => ({ kind,
 
 /** An end that a person should look at before the session goes away; undefined for the ordinary ones. */
 export function stopOfEnd(end: EndInfo): StopInfo | undefined {
-  const stop = (kind: StopInfo['kind'], title: string): StopInfo => ({ kind, title, why: end.why, breakpoints: [], final: true });
+  const stop = (kind: StopInfo['kind'], title: string): StopInfo => ({
+    kind,
+    title,
+    why: end.why,
+    breakpoints: [],
+    final: true,
+  });
   switch (end.kind) {
     case 'halt':
     case 'idle':

@@ -10,7 +10,12 @@ export function entryName(table: TableKind, level: number): string {
 
 /** `4 KiB`, `2 MiB`, `1 GiB` and their kin, from a size in bytes. */
 export function sizeName(bytes: bigint): string {
-  for (const [unit, shift] of [['TiB', 40n], ['GiB', 30n], ['MiB', 20n], ['KiB', 10n]] as const) {
+  for (const [unit, shift] of [
+    ['TiB', 40n],
+    ['GiB', 30n],
+    ['MiB', 20n],
+    ['KiB', 10n],
+  ] as const) {
     if (bytes >= 1n << shift && bytes % (1n << shift) === 0n) return `${bytes >> shift} ${unit}`;
   }
   return `${bytes} bytes`;

@@ -20,7 +20,12 @@ export function evaluateExpression(text: string, names: Names): Result<Evaluatio
   if (unknown.length > 0) {
     return err(
       unknown.map((n) =>
-        sessionError('unknownName', `\`${n.name}\` is no register, flag, label or constant here${didYouMean(n.name, names.all())}`, n.span.file, n.span),
+        sessionError(
+          'unknownName',
+          `\`${n.name}\` is no register, flag, label or constant here${didYouMean(n.name, names.all())}`,
+          n.span.file,
+          n.span,
+        ),
       ),
     );
   }
@@ -37,7 +42,8 @@ export function evaluateExpression(text: string, names: Names): Result<Evaluatio
   const kind = kindOf(expr, names);
   return ok({
     text: kind === 'label' ? hex(value.value) : numberText(value.value, kind === 'memory' ? loadBits(expr, env) : 64),
-    value: value.value, kind,
+    value: value.value,
+    kind,
     ...(address ? { address } : {}),
     ...(symbol === undefined ? {} : { symbol }),
   });

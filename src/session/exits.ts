@@ -37,7 +37,12 @@ function rawExit(vmcs: Vmcs): RawExit {
     reason,
     qualification,
     gpa: violation || reason === VMX_EXIT.EPT_MISCONFIG ? vmcs.read(FIELD.GUEST_PHYSICAL_ADDRESS) : undefined,
-    gva: violation && has(qualification, EPT_QUALIFICATION.GLA_VALID) ? vmcs.read(FIELD.GUEST_LINEAR_ADDRESS) : pageFault || reason === VMX_EXIT.INVLPG ? qualification : undefined,
+    gva:
+      violation && has(qualification, EPT_QUALIFICATION.GLA_VALID)
+        ? vmcs.read(FIELD.GUEST_LINEAR_ADDRESS)
+        : pageFault || reason === VMX_EXIT.INVLPG
+          ? qualification
+          : undefined,
     length: vmcs.read32(FIELD.VM_EXIT_INSTRUCTION_LEN),
     interruptionInfo: vmcs.read32(FIELD.VM_EXIT_INTR_INFO),
     errorCode: vmcs.read32(FIELD.VM_EXIT_INTR_ERROR_CODE),
@@ -53,7 +58,10 @@ export function readExit(g: GuestView, vmcs: Vmcs, count: number): ExitView {
     name: vmxExitName(x.reason),
     reason: x.reason,
     qualification: x.qualification,
-    decoded: decodeQualification(x.reason, x.qualification, vectorOf(x.interruptionInfo)).map((d) => ({ name: d.name, value: d.text ?? String(d.value) })),
+    decoded: decodeQualification(x.reason, x.qualification, vectorOf(x.interruptionInfo)).map((d) => ({
+      name: d.name,
+      value: d.text ?? String(d.value),
+    })),
     rip: vmcs.read(FIELD.GUEST_RIP),
     linearRip: g.linearRip,
     ...(x.gva === undefined ? {} : { gva: x.gva }),
@@ -118,7 +126,8 @@ export function exitFacts(g: GuestView, vmcs: Vmcs, count: number): ReadonlyMap<
 }
 
 /** Linear address valid, and the access was to a guest table entry rather than to the address's own translation (SDM vol. 3, table 27-7). */
-const onTableWalk = (q: bigint): boolean => has(q, EPT_QUALIFICATION.GLA_VALID) && !has(q, EPT_QUALIFICATION.GLA_TRANSLATED);
+const onTableWalk = (q: bigint): boolean =>
+  has(q, EPT_QUALIFICATION.GLA_VALID) && !has(q, EPT_QUALIFICATION.GLA_TRANSLATED);
 
 /** The level of the EPT entry that stopped the access; 0 where the walk now succeeds. */
 function failingLevel(g: GuestView, gpa: bigint): number {
@@ -145,7 +154,8 @@ export function exitTitle(x: ExitView): string {
   }
 }
 
-const accessName = (q: bigint): string => (has(q, EPT_QUALIFICATION.FETCH) ? 'fetch' : has(q, EPT_QUALIFICATION.WRITE) ? 'write' : 'read');
+const accessName = (q: bigint): string =>
+  has(q, EPT_QUALIFICATION.FETCH) ? 'fetch' : has(q, EPT_QUALIFICATION.WRITE) ? 'write' : 'read';
 
 /** What happened, why that exits, and what the hypervisor will do about it. */
 function why(g: GuestView, x: RawExit): string {
@@ -156,9 +166,14 @@ function why(g: GuestView, x: RawExit): string {
       const what = onTableWalk(q)
         ? `The CPU was loading an entry of the guest's page tables at GPA ${hex(gpa)}, on the way to GVA ${hex(x.gva ?? 0n)}`
         : `The guest's ${accessName(q)} of GVA ${hex(x.gva ?? 0n)} led to GPA ${hex(gpa)}`;
-      const rights = (['READABLE', 'WRITABLE', 'EXECUTABLE'] as const).filter((r) => has(q, EPT_QUALIFICATION[r])).map((r) => r.toLowerCase());
+      const rights = (['READABLE', 'WRITABLE', 'EXECUTABLE'] as const)
+        .filter((r) => has(q, EPT_QUALIFICATION[r]))
+        .map((r) => r.toLowerCase());
       const level = failingLevel(g, gpa);
-      const entry = rights.length === 0 ? `where the EPT has no mapping (level ${level})` : `which the EPT makes only ${rights.join(', ')}`;
+      const entry =
+        rights.length === 0
+          ? `where the EPT has no mapping (level ${level})`
+          : `which the EPT makes only ${rights.join(', ')}`;
       return `${what}, ${entry}. ${handling(g, gpa, has(q, EPT_QUALIFICATION.WRITE) && !onTableWalk(q))}`;
     }
     case VMX_EXIT.EPT_MISCONFIG:
@@ -185,7 +200,10 @@ function why(g: GuestView, x: RawExit): string {
     }
     case VMX_EXIT.EXCEPTION_NMI: {
       const vector = vectorOf(x.interruptionInfo);
-      const code = vector === 14 ? `, error code ${hex(x.errorCode)} (${pfErrorNames(x.errorCode).join(' ')}), address ${hex(q)}` : '';
+      const code =
+        vector === 14
+          ? `, error code ${hex(x.errorCode)} (${pfErrorNames(x.errorCode).join(' ')}), address ${hex(q)}`
+          : '';
       return `${vectorName(vector)}${code}: its bit in the exception bitmap is set.`;
     }
     case VMX_EXIT.TRIPLE_FAULT:
@@ -197,7 +215,9 @@ function why(g: GuestView, x: RawExit): string {
 
 function handling(g: GuestView, gpa: bigint, write: boolean): string {
   const slot = g.physical.slotOf(gpa);
-  if (!slot) return 'No memslot holds that GPA: it is device memory to KVM, which emulates the instruction and hands the access to the VMM as KVM_EXIT_MMIO.';
-  if (slot.readOnly && write) return `Memslot ${slot.slot} is read-only: KVM hands the write to the VMM as KVM_EXIT_MMIO, and no entry changes.`;
+  if (!slot)
+    return 'No memslot holds that GPA: it is device memory to KVM, which emulates the instruction and hands the access to the VMM as KVM_EXIT_MMIO.';
+  if (slot.readOnly && write)
+    return `Memslot ${slot.slot} is read-only: KVM hands the write to the VMM as KVM_EXIT_MMIO, and no entry changes.`;
   return `Memslot ${slot.slot} maps it to HVA ${hex(slot.hva + (gpa - slot.gpa))}. KVM finds the host page there, writes the EPT entry, and the instruction runs again.`;
 }

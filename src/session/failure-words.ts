@@ -25,16 +25,24 @@ const REASONS: Readonly<Record<WalkFailure['reason'], string>> = {
 export const reasonWords = (reason: WalkFailure['reason']): string => REASONS[reason];
 
 /** What each refused access is called in a sentence. */
-export const accessWords = (a: Access): string => `a ${a.user ? 'user' : 'supervisor'} ${a.op === 'fetch' ? 'instruction fetch' : a.op}`;
+export const accessWords = (a: Access): string =>
+  `a ${a.user ? 'user' : 'supervisor'} ${a.op === 'fetch' ? 'instruction fetch' : a.op}`;
 
 /** The failure of the hardware's walk in words, with the architectural event that it becomes. */
-export function describeFailure(f: WalkFailure, access: Access, controls: PagingControls, physical: GuestPhysical): ChainFailure {
+export function describeFailure(
+  f: WalkFailure,
+  access: Access,
+  controls: PagingControls,
+  physical: GuestPhysical,
+): ChainFailure {
   const where = f.level > 0 ? `the ${entryName(f.table, f.level)}` : 'the address';
   const level = f.level > 0 ? { level: f.level } : {};
   if (f.table === 'ept') {
     const misconfigured = f.reason === 'misconfiguration';
     const slot = physical.slotOf(f.address);
-    const onTable = f.onTableWalk ? ` The address is that of a guest table entry, which goes through EPT like any other.` : '';
+    const onTable = f.onTableWalk
+      ? ` The address is that of a guest table entry, which goes through EPT like any other.`
+      : '';
     const then =
       slot === undefined
         ? `No memslot holds GPA ${hex(f.address)}: KVM treats it as device memory and emulates the instruction.`
@@ -42,19 +50,36 @@ export function describeFailure(f: WalkFailure, access: Access, controls: Paging
           ? `Memslot ${slot.slot} is read-only: KVM hands the write to the VMM as KVM_EXIT_MMIO.`
           : `KVM looks up memslot ${slot.slot}, finds the host page behind HVA ${hex(slot.hva + (f.address - slot.gpa))} and writes the EPT entry; the instruction then runs again.`;
     return {
-      stage: 'ept', ...level, reason: REASONS[f.reason], event: misconfigured ? 'EPT_MISCONFIG' : 'EPT_VIOLATION',
+      stage: 'ept',
+      ...level,
+      reason: REASONS[f.reason],
+      event: misconfigured ? 'EPT_MISCONFIG' : 'EPT_VIOLATION',
       explanation: `${capital(where)} for GPA ${hex(f.address)} (${hex(f.entry)}): ${REASONS[f.reason]}.${onTable} The access exits to the hypervisor. ${then}`,
     };
   }
   if (f.reason === 'non-canonical') {
-    return { stage: 'guest', ...level, reason: REASONS[f.reason], event: '#GP', explanation: `${hex(f.address)} is not canonical: its upper bits are no copies of the highest one that is translated. The CPU raises #GP(0), or #SS(0) for a stack access.` };
+    return {
+      stage: 'guest',
+      ...level,
+      reason: REASONS[f.reason],
+      event: '#GP',
+      explanation: `${hex(f.address)} is not canonical: its upper bits are no copies of the highest one that is translated. The CPU raises #GP(0), or #SS(0) for a stack access.`,
+    };
   }
   if (f.reason === 'no-memory') {
-    return { stage: 'guest', ...level, reason: REASONS[f.reason], explanation: `There is no memory at ${hex(f.address)}, where the walk has to go on.` };
+    return {
+      stage: 'guest',
+      ...level,
+      reason: REASONS[f.reason],
+      explanation: `There is no memory at ${hex(f.address)}, where the walk has to go on.`,
+    };
   }
   const code = pageFaultErrorCode(f.reason, access, controls);
   return {
-    stage: 'guest', ...level, reason: REASONS[f.reason], event: vectorName(VECTOR.PF),
+    stage: 'guest',
+    ...level,
+    reason: REASONS[f.reason],
+    event: vectorName(VECTOR.PF),
     explanation: `${capital(where)} (${hex(f.entry)}): ${REASONS[f.reason]}, for ${accessWords(access)} of ${hex(f.address)}. The guest's own #PF, error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}); it goes through the guest's IDT and does not exit.`,
   };
 }

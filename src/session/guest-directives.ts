@@ -38,7 +38,11 @@ export function readDirectives(directives: readonly Directive[]): GuestDirective
     const { file } = d.span;
     if (!VERBS.includes(d.verb)) {
       const hint = didYouMean(d.verb, VERBS);
-      if (hint) diagnostics.push({ ...sessionError('unknownOption', `\`@${d.verb}\` is an ordinary comment${hint}`, file, d.span), severity: 'warning' });
+      if (hint)
+        diagnostics.push({
+          ...sessionError('unknownOption', `\`@${d.verb}\` is an ordinary comment${hint}`, file, d.span),
+          severity: 'warning',
+        });
       continue;
     }
     const parsed = parseDirective(d);
@@ -49,8 +53,23 @@ export function readDirectives(directives: readonly Directive[]): GuestDirective
     const { value } = parsed;
     switch (value.kind) {
       case 'guest':
-        if (d.beforeCode) written.push(...value.pairs.map((p) => ({ key: p.key.text, value: p.value.text, span: { ...p.key.span, end: p.value.span.end } })));
-        else diagnostics.push(sessionError('notAllowedHere', '`@guest` stands behind the first instruction; move it to the top of the file', file, d.span));
+        if (d.beforeCode)
+          written.push(
+            ...value.pairs.map((p) => ({
+              key: p.key.text,
+              value: p.value.text,
+              span: { ...p.key.span, end: p.value.span.end },
+            })),
+          );
+        else
+          diagnostics.push(
+            sessionError(
+              'notAllowedHere',
+              '`@guest` stands behind the first instruction; move it to the top of the file',
+              file,
+              d.span,
+            ),
+          );
         break;
       case 'host':
         readHost(value.verb, value.args, d.span, places, diagnostics);
@@ -68,14 +87,34 @@ export function readDirectives(directives: readonly Directive[]): GuestDirective
 
 const VERBS: readonly string[] = ['guest', 'host', 'break', 'assert'];
 
-function readHost(verb: DirectiveWord, args: readonly DirectiveWord[], span: Span, places: PlaceDirective[], diagnostics: Diagnostic[]): void {
+function readHost(
+  verb: DirectiveWord,
+  args: readonly DirectiveWord[],
+  span: Span,
+  places: PlaceDirective[],
+  diagnostics: Diagnostic[],
+): void {
   if (verb.text !== 'place') {
-    diagnostics.push(sessionError('notBuiltYet', `\`@host ${verb.text}\` is unknown or not built yet; there is \`@host place HVA HPA\``, span.file, verb.span));
+    diagnostics.push(
+      sessionError(
+        'notBuiltYet',
+        `\`@host ${verb.text}\` is unknown or not built yet; there is \`@host place HVA HPA\``,
+        span.file,
+        verb.span,
+      ),
+    );
     return;
   }
   const [hva, hpa] = args.map((w) => parseNumber(w.text));
   if (args.length !== 2 || hva === undefined || hpa === undefined) {
-    diagnostics.push(sessionError('badValue', '`@host place` takes two addresses, HVA and HPA, as 0x7f5a00001000 0x1a2b3000', span.file, span));
+    diagnostics.push(
+      sessionError(
+        'badValue',
+        '`@host place` takes two addresses, HVA and HPA, as 0x7f5a00001000 0x1a2b3000',
+        span.file,
+        span,
+      ),
+    );
     return;
   }
   places.push({ hva, hpa, span });

@@ -94,7 +94,11 @@ export class GuestView implements Translator {
 
   /** The linear address of an offset in a segment: in 64-bit mode only FS and GS have bases, and addresses are not cut to 32 bits. */
   linear(segment: number, offset: bigint): bigint {
-    if (this.bits === 64) return BigInt.asUintN(64, segment === SEG.FS || segment === SEG.GS ? offset + this.state.segmentBase(segment) : offset);
+    if (this.bits === 64)
+      return BigInt.asUintN(
+        64,
+        segment === SEG.FS || segment === SEG.GS ? offset + this.state.segmentBase(segment) : offset,
+      );
     return BigInt.asUintN(32, offset + this.state.segmentBase(segment));
   }
   get linearRip(): bigint {
@@ -106,6 +110,8 @@ export class GuestView implements Translator {
     const pcid = this.controls.pcide ? Number(this.cr3 & 0xfffn) : 0;
     const eptp = this.eptp.root;
     const page = linear & ~0xfffn;
-    return this.cpu.tlb.entries().find((e) => e.linear === page && e.vpid === this.vpid && e.eptp === eptp && (e.global || e.pcid === pcid));
+    return this.cpu.tlb
+      .entries()
+      .find((e) => e.linear === page && e.vpid === this.vpid && e.eptp === eptp && (e.global || e.pcid === pcid));
   }
 }

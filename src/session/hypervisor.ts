@@ -24,7 +24,10 @@ export class Activity {
   private stack: HypervisorFrame[];
   private count = 0;
 
-  constructor(readonly exit: ExitView, title: string) {
+  constructor(
+    readonly exit: ExitView,
+    title: string,
+  ) {
     this.lines = [column('cpu', 'VM exit', `${title}. ${exit.why}`)];
     this.stack = [{ actor: 'cpu', mode: 'root', name: `VM exit ${exit.name}`, line: 1 }];
   }
@@ -59,14 +62,19 @@ export class Activity {
   }
 }
 
-const column = (actor: string, fn: string, text: string): string => `${actor.padEnd(ACTOR_WIDTH)} ${fn.padEnd(FUNCTION_WIDTH)} ${text}`;
+const column = (actor: string, fn: string, text: string): string =>
+  `${actor.padEnd(ACTOR_WIDTH)} ${fn.padEnd(FUNCTION_WIDTH)} ${text}`;
 
 /** What a step did, with the entries and fields that it read and wrote. */
 function describe(step: Step): string {
   const parts = [
     ...step.reads.map((a) => `read ${tableEntry(a)} = ${hex(a.value)}`),
-    ...step.writes.map((a) => `wrote ${tableEntry(a)}${a.previous === undefined ? '' : ` ${hex(a.previous)}`} → ${hex(a.value)}`),
-    ...step.vmcs.map((v) => (v.op === 'read' ? `vmread ${v.field} = ${hex(v.value)}` : `vmwrite ${v.field} ← ${hex(v.value)}`)),
+    ...step.writes.map(
+      (a) => `wrote ${tableEntry(a)}${a.previous === undefined ? '' : ` ${hex(a.previous)}`} → ${hex(a.value)}`,
+    ),
+    ...step.vmcs.map((v) =>
+      v.op === 'read' ? `vmread ${v.field} = ${hex(v.value)}` : `vmwrite ${v.field} ← ${hex(v.value)}`,
+    ),
   ];
   return parts.length === 0 ? step.what : `${step.what}    ; ${parts.join(', ')}`;
 }

@@ -32,7 +32,11 @@ function typed(spec: OptionSpec): JsonSchema {
     case 'choice': {
       const values = spec.values ?? {};
       const described = Object.values(values).some((d) => d !== '');
-      return { type: 'string', enum: Object.keys(values), ...(described ? { enumDescriptions: Object.values(values) } : {}) };
+      return {
+        type: 'string',
+        enum: Object.keys(values),
+        ...(described ? { enumDescriptions: Object.values(values) } : {}),
+      };
     }
     case 'tlb':
       return { type: 'string', pattern: '^(off|[0-9]+,[0-9]+)$' };
@@ -61,7 +65,10 @@ function schemaOf(key: OptionKey): JsonSchema {
  */
 export function launchSchema(): Readonly<Record<string, JsonSchema>> {
   return {
-    program: { type: 'string', markdownDescription: 'The guest: an assembly file, an ELF or Multiboot kernel, or a flat image.' },
+    program: {
+      type: 'string',
+      markdownDescription: 'The guest: an assembly file, an ELF or Multiboot kernel, or a flat image.',
+    },
     stopOnEntry: { type: 'boolean', default: false, markdownDescription: "Stop before the guest's first instruction." },
     ...Object.fromEntries(OPTION_KEYS.map((key) => [key, schemaOf(key)])),
   };

@@ -8,7 +8,8 @@ import type { MemoryRead, SpaceAddress } from './types';
 const PAGE = 4096n;
 
 /** What lies at an address: bytes in host memory, a page that nobody has touched (all zeros when somebody will), or nothing. */
-type Backing = { readonly kind: 'frame'; readonly offset: number } | { readonly kind: 'untouched' } | { readonly kind: 'nothing' };
+type Backing =
+  { readonly kind: 'frame'; readonly offset: number } | { readonly kind: 'untouched' } | { readonly kind: 'nothing' };
 
 /**
  * Reading and writing memory in the four spaces, as a debugger of the VMM's process would: through memslots and host tables, never through the
@@ -26,7 +27,8 @@ export class MemoryAccess {
       const here = Math.min(length - done, Number(PAGE - (address % PAGE)));
       const found = this.backing(at.space, address);
       if (found.kind === 'nothing') break;
-      if (found.kind === 'frame') bytes.set(this.guest.physical.memory.u8.subarray(found.offset, found.offset + here), done);
+      if (found.kind === 'frame')
+        bytes.set(this.guest.physical.memory.u8.subarray(found.offset, found.offset + here), done);
       done += here;
     }
     return { address: at, bytes: bytes.subarray(0, done), unreadable: length - done };
@@ -96,4 +98,5 @@ export function parseReference(text: string): SpaceAddress | undefined {
   if (value >> 64n !== 0n) return undefined;
   return { space: (match[1]?.toLowerCase() ?? 'gva') as Space, value };
 }
-export const formatReference = (at: SpaceAddress): string => (at.space === 'gva' ? '' : `${at.space}:`) + `0x${at.value.toString(16)}`;
+export const formatReference = (at: SpaceAddress): string =>
+  (at.space === 'gva' ? '' : `${at.space}:`) + `0x${at.value.toString(16)}`;

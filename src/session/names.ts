@@ -12,11 +12,40 @@ export type Facts = ReadonlyMap<string, ExprValue>;
 
 /** The facts that some exit has; a condition may name any of them, and one that the exit at hand has not makes its comparison false. */
 export const EXIT_FACTS = [
-  'reason', 'qualification', 'gpa', 'gva', 'read', 'write', 'fetch', 'slot', 'level', 'count', 'instructions', 'length', 'port', 'size', 'cr', 'msr', 'vector',
-  'error_code', 'table_walk',
+  'reason',
+  'qualification',
+  'gpa',
+  'gva',
+  'read',
+  'write',
+  'fetch',
+  'slot',
+  'level',
+  'count',
+  'instructions',
+  'length',
+  'port',
+  'size',
+  'cr',
+  'msr',
+  'vector',
+  'error_code',
+  'table_walk',
 ] as const;
 /** The facts of a page fault on its way to the guest. */
-export const FAULT_FACTS = ['address', 'error_code', 'present', 'read', 'write', 'user', 'fetch', 'reserved', 'vector', 'count', 'instructions'] as const;
+export const FAULT_FACTS = [
+  'address',
+  'error_code',
+  'present',
+  'read',
+  'write',
+  'user',
+  'fetch',
+  'reserved',
+  'vector',
+  'count',
+  'instructions',
+] as const;
 
 /** Exit reasons and vectors by their names in the manuals: `EPT_VIOLATION`, `PF`. */
 export function constantOf(name: string): bigint | undefined {
@@ -55,11 +84,19 @@ export class Names {
   /** The address that a memory operand means, with its segment's base. */
   linear(request: MemoryRequest): bigint {
     if (request.space !== 'gva') return request.offset;
-    return this.guest.linear(request.segmentWritten ? segmentIndex(request.segment) : request.segment === 'ss' ? SEG.SS : SEG.DS, request.offset);
+    return this.guest.linear(
+      request.segmentWritten ? segmentIndex(request.segment) : request.segment === 'ss' ? SEG.SS : SEG.DS,
+      request.offset,
+    );
   }
 
   knows(name: string, facts: readonly string[]): boolean {
-    return facts.includes(name) || isRegisterName(name) || this.symbols.valueOf(name) !== undefined || constantOf(name) !== undefined;
+    return (
+      facts.includes(name) ||
+      isRegisterName(name) ||
+      this.symbols.valueOf(name) !== undefined ||
+      constantOf(name) !== undefined
+    );
   }
   all(facts: readonly string[] = []): readonly string[] {
     return [...facts, ...REGISTER_NAMES, ...this.symbols.names, ...(facts.length > 0 ? CONSTANT_NAMES : [])];

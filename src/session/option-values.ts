@@ -17,7 +17,12 @@ export function parseSize(text: string): bigint | undefined {
 
 /** `64M` for 0x400_0000: the shortest exact form. */
 export function formatSize(bytes: bigint): string {
-  for (const [unit, factor] of [['T', 1n << 40n], ['G', 1n << 30n], ['M', 1n << 20n], ['K', 1n << 10n]] as const) {
+  for (const [unit, factor] of [
+    ['T', 1n << 40n],
+    ['G', 1n << 30n],
+    ['M', 1n << 20n],
+    ['K', 1n << 10n],
+  ] as const) {
     if (bytes >= factor && bytes % factor === 0n) return `${bytes / factor}${unit}`;
   }
   return String(bytes);

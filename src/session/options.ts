@@ -66,10 +66,14 @@ function nameOf(key: string, source: OptionSource): string {
   }
 }
 
-const builtValues = (spec: OptionSpec): string[] => Object.keys(spec.values ?? {}).filter((v) => !spec.notBuilt?.includes(v));
+const builtValues = (spec: OptionSpec): string[] =>
+  Object.keys(spec.values ?? {}).filter((v) => !spec.notBuilt?.includes(v));
 
 /** What is wrong with one value, or undefined. */
-function problemOf(key: OptionKey, text: string): { readonly code: 'badValue' | 'notBuiltYet'; readonly what: string } | undefined {
+function problemOf(
+  key: OptionKey,
+  text: string,
+): { readonly code: 'badValue' | 'notBuiltYet'; readonly what: string } | undefined {
   const spec = optionSpec(key);
   const bad = (what: string) => ({ code: 'badValue', what }) as const;
   switch (spec.type) {
@@ -81,21 +85,30 @@ function problemOf(key: OptionKey, text: string): { readonly code: 'badValue' | 
       }
       break;
     case 'size':
-      if (parseSize(text) === undefined) return bad(`\`${text}\` is no size; write bytes, or a number with K, M, G or T, as 64M`);
+      if (parseSize(text) === undefined)
+        return bad(`\`${text}\` is no size; write bytes, or a number with K, M, G or T, as 64M`);
       break;
     case 'address':
-      if (parseNumber(text) === undefined) return bad(`\`${text}\` is no address; write 0x and hex digits, at most 64 bits`);
+      if (parseNumber(text) === undefined)
+        return bad(`\`${text}\` is no address; write 0x and hex digits, at most 64 bits`);
       break;
     case 'count': {
       const n = parseNumber(text);
-      if (n === undefined || n < 1n || n > BigInt(Number.MAX_SAFE_INTEGER)) return bad(`\`${text}\` is no positive number`);
+      if (n === undefined || n < 1n || n > BigInt(Number.MAX_SAFE_INTEGER))
+        return bad(`\`${text}\` is no positive number`);
       break;
     }
     case 'tlb':
-      if (parseTlb(text) === undefined) return bad(`\`${text}\` is no TLB; write entries,ways as powers of two with ways at most entries, such as 64,4, or off`);
+      if (parseTlb(text) === undefined)
+        return bad(
+          `\`${text}\` is no TLB; write entries,ways as powers of two with ways at most entries, such as 64,4, or off`,
+        );
       break;
     case 'slot':
-      if (parseSlot(text) === undefined) return bad(`\`${text}\` is no memslot; write GPA+SIZE, as 0x100000+16M, with ,ro behind it for a read-only one`);
+      if (parseSlot(text) === undefined)
+        return bad(
+          `\`${text}\` is no memslot; write GPA+SIZE, as 0x100000+16M, with ,ro behind it for a read-only one`,
+        );
       break;
     case 'text':
     case 'file':
@@ -129,24 +142,42 @@ function textsOf(value: unknown, repeatable: boolean): readonly string[] | undef
  * @param file the file that the options stand in, or `launch configuration`, or `command line`
  */
 export function checkOptions(
-  written: readonly WrittenOption[], source: OptionSource, file: string,
+  written: readonly WrittenOption[],
+  source: OptionSource,
+  file: string,
 ): { readonly options: OptionTexts; readonly diagnostics: readonly Diagnostic[] } {
   const options = new Map<OptionKey, readonly string[]>();
   const diagnostics: Diagnostic[] = [];
   for (const { key, value, span } of written) {
     const name = nameOf(key, source);
     if (!isOptionKey(key)) {
-      diagnostics.push(sessionError('unknownOption', `there is no option ${name}${didYouMean(key, OPTION_KEYS)}`, file, span));
+      diagnostics.push(
+        sessionError('unknownOption', `there is no option ${name}${didYouMean(key, OPTION_KEYS)}`, file, span),
+      );
       continue;
     }
     const spec = optionSpec(key);
     if (source === 'guest' && spec.output) {
-      diagnostics.push(sessionError('notAllowedHere', `${name} names an output, which a guest file cannot do; give it in the launch configuration or on the command line`, file, span));
+      diagnostics.push(
+        sessionError(
+          'notAllowedHere',
+          `${name} names an output, which a guest file cannot do; give it in the launch configuration or on the command line`,
+          file,
+          span,
+        ),
+      );
       continue;
     }
     const texts = textsOf(value, spec.type === 'slot');
     if (texts === undefined) {
-      diagnostics.push(sessionError('badValue', `${name}: a ${spec.type === 'slot' ? 'text or a list of texts' : 'text'} is expected here`, file, span));
+      diagnostics.push(
+        sessionError(
+          'badValue',
+          `${name}: a ${spec.type === 'slot' ? 'text or a list of texts' : 'text'} is expected here`,
+          file,
+          span,
+        ),
+      );
       continue;
     }
     const repeatable = spec.type === 'slot';
@@ -165,8 +196,10 @@ export function checkOptions(
 export function settle(...sets: readonly OptionTexts[]): Settings {
   const all = new Map(sets.flatMap((s) => [...s]));
   const text = (key: OptionKey): string | undefined => all.get(key)?.at(-1) ?? optionSpec(key).default;
-  const size = (key: OptionKey): bigint | undefined => (text(key) === undefined ? undefined : parseSize(text(key) ?? ''));
-  const number = (key: OptionKey): bigint | undefined => (text(key) === undefined ? undefined : parseNumber(text(key) ?? ''));
+  const size = (key: OptionKey): bigint | undefined =>
+    text(key) === undefined ? undefined : parseSize(text(key) ?? '');
+  const number = (key: OptionKey): bigint | undefined =>
+    text(key) === undefined ? undefined : parseNumber(text(key) ?? '');
   const limit = number('max-instructions');
   const tlb = text('tlb');
   return {

@@ -45,14 +45,21 @@ export interface ProgramRequest {
   readonly nasm?: (source: string, origin: bigint) => Assembled;
 }
 
-const ORIGIN: Readonly<Record<SettledStart, bigint>> = { boot: 0x7c00n, flat16: 0x7c00n, flat32: 0x10_0000n, flat64: 0x10_0000n, elf: 0n };
+const ORIGIN: Readonly<Record<SettledStart, bigint>> = {
+  boot: 0x7c00n,
+  flat16: 0x7c00n,
+  flat32: 0x10_0000n,
+  flat64: 0x10_0000n,
+  elf: 0n,
+};
 const ENTRY_SYMBOLS = ['_start', 'start'] as const;
 const ASSEMBLY_EXTENSIONS = ['.asm', '.nasm', '.s', '.inc'];
 
 /** Reads, assembles where it is source, and settles the start. All errors of the file are reported at once. */
 export function prepareProgram(request: ProgramRequest): Result<Program, readonly Diagnostic[]> {
   const { file, bytes } = request;
-  if (bytes.length === 0) return err([sessionError('emptyFile', 'the file is empty; a guest needs at least one instruction', file)]);
+  if (bytes.length === 0)
+    return err([sessionError('emptyFile', 'the file is empty; a guest needs at least one instruction', file)]);
   return looksLikeSource(file, bytes) ? fromSource(request, new TextDecoder().decode(bytes)) : fromImage(request);
 }
 
@@ -86,8 +93,16 @@ function fromImage(request: ProgramRequest): Result<Program, readonly Diagnostic
   if (!start.ok) return start;
   const origin = ORIGIN[start.value];
   return ok({
-    file, settings, start: start.value, image: bytes, origin, entry: origin, bss: 0,
-    symbols: new SymbolTable([], new Map(), [], 0n), directives: NO_DIRECTIVES, diagnostics: [],
+    file,
+    settings,
+    start: start.value,
+    image: bytes,
+    origin,
+    entry: origin,
+    bss: 0,
+    symbols: new SymbolTable([], new Map(), [], 0n),
+    directives: NO_DIRECTIVES,
+    diagnostics: [],
   });
 }
 
@@ -99,9 +114,12 @@ function fromSource(request: ProgramRequest, source: string): Result<Program, re
   const settings = settle(directives.options, request.options);
   const { nasm } = request;
   if (settings.assembler === 'nasm' && nasm === undefined) {
-    return err([sessionError('notBuiltYet', '`assembler=nasm`: there is no nasm that can be run here; use builtin', file)]);
+    return err([
+      sessionError('notBuiltYet', '`assembler=nasm`: there is no nasm that can be run here; use builtin', file),
+    ]);
   }
-  const assembleAt = (origin: bigint): Assembled => (settings.assembler === 'nasm' && nasm ? nasm(source, origin) : assemble(source, { ...common, origin }));
+  const assembleAt = (origin: bigint): Assembled =>
+    settings.assembler === 'nasm' && nasm ? nasm(source, origin) : assemble(source, { ...common, origin });
   const first = settings.assembler === 'nasm' ? assembleAt(0n) : builtin;
   const errorsOf = (list: readonly Diagnostic[]): readonly Diagnostic[] => list.filter((d) => d.severity === 'error');
   const errors = errorsOf([...first.diagnostics, ...directives.diagnostics]);
@@ -112,23 +130,46 @@ function fromSource(request: ProgramRequest, source: string): Result<Program, re
   const final = first.hasOrg ? first : assembleAt(ORIGIN[start.value]);
   const failed = errorsOf(final.diagnostics);
   if (failed.length > 0) return err(failed);
-  if (final.image.length === 0) return err([sessionError('emptyFile', 'the file assembles to nothing; a guest needs at least one instruction', file)]);
+  if (final.image.length === 0)
+    return err([
+      sessionError('emptyFile', 'the file assembles to nothing; a guest needs at least one instruction', file),
+    ]);
   if (start.value === 'boot' && final.origin !== ORIGIN.boot) {
-    return err([sessionError('badStart', `a boot sector is loaded at 0x7c00, but the file says \`org 0x${final.origin.toString(16)}\`; write \`org 0x7c00\`, or leave it out`, file)]);
+    return err([
+      sessionError(
+        'badStart',
+        `a boot sector is loaded at 0x7c00, but the file says \`org 0x${final.origin.toString(16)}\`; write \`org 0x7c00\`, or leave it out`,
+        file,
+      ),
+    ]);
   }
   const symbols = symbolTable(final);
-  const entry = ENTRY_SYMBOLS.map((name) => (symbols.isLabel(name) ? symbols.valueOf(name) : undefined)).find((a) => a !== undefined);
+  const entry = ENTRY_SYMBOLS.map((name) => (symbols.isLabel(name) ? symbols.valueOf(name) : undefined)).find(
+    (a) => a !== undefined,
+  );
   return ok({
-    file, settings, start: start.value, image: final.image, origin: final.origin, entry: entry ?? final.origin, bss: final.bss, symbols, directives,
+    file,
+    settings,
+    start: start.value,
+    image: final.image,
+    origin: final.origin,
+    entry: entry ?? final.origin,
+    bss: final.bss,
+    symbols,
+    directives,
     diagnostics: [...final.diagnostics, ...directives.diagnostics],
   });
 }
 
 /** `auto`: ELF and Multiboot by their magic; 55 AA at byte 510: boot; else by the mode of the first instruction; a raw image: flat16. */
 function settleStart(
-  wanted: Settings['start'], image: Uint8Array, bits: 16 | 32 | 64 | undefined, file: string,
+  wanted: Settings['start'],
+  image: Uint8Array,
+  bits: 16 | 32 | 64 | undefined,
+  file: string,
 ): Result<SettledStart, readonly Diagnostic[]> {
-  const bad = (message: string): Result<SettledStart, readonly Diagnostic[]> => err([sessionError('badStart', message, file)]);
+  const bad = (message: string): Result<SettledStart, readonly Diagnostic[]> =>
+    err([sessionError('badStart', message, file)]);
   const notBuilt = (what: string): Result<SettledStart, readonly Diagnostic[]> =>
     err([sessionError('notBuiltYet', `${what} not built yet; use boot, flat16, flat32, flat64 or elf`, file)]);
   switch (wanted) {
@@ -138,7 +179,11 @@ function settleStart(
       if (hasBootSignature(image)) return ok('boot');
       return ok(bits === 64 ? 'flat64' : bits === 32 ? 'flat32' : 'flat16');
     case 'boot':
-      return hasBootSignature(image) ? ok('boot') : bad('`start=boot`, but bytes 510 and 511 of the image are not 55 AA; end the sector with `times 510-($-$$) db 0` and `dw 0xaa55`');
+      return hasBootSignature(image)
+        ? ok('boot')
+        : bad(
+            '`start=boot`, but bytes 510 and 511 of the image are not 55 AA; end the sector with `times 510-($-$$) db 0` and `dw 0xaa55`',
+          );
     case 'elf':
       return isElf(image) ? ok('elf') : bad('`start=elf`, but the file does not begin with the ELF magic 7F 45 4C 46');
     case 'flat16':
@@ -154,6 +199,12 @@ function settleStart(
 function symbolTable(a: Assembled): SymbolTable {
   const labels = a.symbols.filter((s) => s.kind === 'label').map((s) => ({ name: s.name, address: s.value }));
   const constants = new Map(a.symbols.filter((s) => s.kind === 'constant').map((s) => [s.name, s.value]));
-  const lines = a.lines.map((l) => ({ file: l.file, line: l.line, address: l.address, length: l.length, code: l.kind === 'code' }));
+  const lines = a.lines.map((l) => ({
+    file: l.file,
+    line: l.line,
+    address: l.address,
+    length: l.length,
+    code: l.kind === 'code',
+  }));
   return new SymbolTable(labels, constants, lines, a.origin + BigInt(a.image.length + a.bss));
 }

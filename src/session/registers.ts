@@ -7,12 +7,35 @@ import type { GuestView } from './guest-view';
 
 /** Registers with a slot of their own, by the manual's names in lower case. */
 const SLOTS: Readonly<Record<string, number>> = {
-  cr0: SLOT.CR0, cr2: SLOT.CR2, cr3: SLOT.CR3, cr4: SLOT.CR4, cr8: SLOT.CR8, efer: SLOT.EFER,
-  dr0: SLOT.DR0, dr1: SLOT.DR0 + 1, dr2: SLOT.DR0 + 2, dr3: SLOT.DR0 + 3, dr6: SLOT.DR6, dr7: SLOT.DR7,
-  gdtr_base: SLOT.GDTR_BASE, gdtr_limit: SLOT.GDTR_LIMIT, idtr_base: SLOT.IDTR_BASE, idtr_limit: SLOT.IDTR_LIMIT,
-  star: SLOT.STAR, lstar: SLOT.LSTAR, cstar: SLOT.CSTAR, sfmask: SLOT.SFMASK, kernel_gs_base: SLOT.KERNEL_GS_BASE,
-  sysenter_cs: SLOT.SYSENTER_CS, sysenter_esp: SLOT.SYSENTER_ESP, sysenter_eip: SLOT.SYSENTER_EIP,
-  pat: SLOT.PAT, apic_base: SLOT.APIC_BASE, tsc_aux: SLOT.TSC_AUX, pkru: SLOT.PKRU, xcr0: SLOT.XCR0,
+  cr0: SLOT.CR0,
+  cr2: SLOT.CR2,
+  cr3: SLOT.CR3,
+  cr4: SLOT.CR4,
+  cr8: SLOT.CR8,
+  efer: SLOT.EFER,
+  dr0: SLOT.DR0,
+  dr1: SLOT.DR0 + 1,
+  dr2: SLOT.DR0 + 2,
+  dr3: SLOT.DR0 + 3,
+  dr6: SLOT.DR6,
+  dr7: SLOT.DR7,
+  gdtr_base: SLOT.GDTR_BASE,
+  gdtr_limit: SLOT.GDTR_LIMIT,
+  idtr_base: SLOT.IDTR_BASE,
+  idtr_limit: SLOT.IDTR_LIMIT,
+  star: SLOT.STAR,
+  lstar: SLOT.LSTAR,
+  cstar: SLOT.CSTAR,
+  sfmask: SLOT.SFMASK,
+  kernel_gs_base: SLOT.KERNEL_GS_BASE,
+  sysenter_cs: SLOT.SYSENTER_CS,
+  sysenter_esp: SLOT.SYSENTER_ESP,
+  sysenter_eip: SLOT.SYSENTER_EIP,
+  pat: SLOT.PAT,
+  apic_base: SLOT.APIC_BASE,
+  tsc_aux: SLOT.TSC_AUX,
+  pkru: SLOT.PKRU,
+  xcr0: SLOT.XCR0,
 };
 
 const ALL_SEGMENTS = [...SEGMENTS, 'ldtr', 'tr'] as const;
@@ -63,11 +86,23 @@ const isFlag = (name: string): name is FlagName => Object.hasOwn(RFLAGS, name);
 
 /** Every name that `readRegister` answers to and that is worth offering. */
 export const REGISTER_NAMES: readonly string[] = [
-  ...GPR64, 'rip', 'rflags', 'cpl', 'iopl', ...Object.keys(SLOTS), ...ALL_SEGMENTS, ...ALL_SEGMENTS.flatMap((n) => [`${n}_base`, `${n}_limit`, `${n}_rights`]), ...Object.keys(RFLAGS),
+  ...GPR64,
+  'rip',
+  'rflags',
+  'cpl',
+  'iopl',
+  ...Object.keys(SLOTS),
+  ...ALL_SEGMENTS,
+  ...ALL_SEGMENTS.flatMap((n) => [`${n}_base`, `${n}_limit`, `${n}_rights`]),
+  ...Object.keys(RFLAGS),
 ];
 export const isRegisterName = (written: string): boolean => {
   const name = written.toLowerCase();
-  return gprPart(name) !== undefined || ['eip', 'ip', 'eflags', 'flags'].includes(name) || REGISTER_NAMES.some((n) => n.toLowerCase() === name);
+  return (
+    gprPart(name) !== undefined ||
+    ['eip', 'ip', 'eflags', 'flags'].includes(name) ||
+    REGISTER_NAMES.some((n) => n.toLowerCase() === name)
+  );
 };
 
 /**
@@ -83,7 +118,12 @@ export function writeRegister(g: GuestView, written: string, value: bigint): str
   if (part) {
     const mask = ((1n << BigInt(part.width)) - 1n) << BigInt(part.shift);
     // a 32-bit write clears the upper half, as the instructions do
-    s.set(part.index, part.width === 32 ? BigInt.asUintN(32, value) : (s.get(part.index) & ~mask) | ((value << BigInt(part.shift)) & mask));
+    s.set(
+      part.index,
+      part.width === 32
+        ? BigInt.asUintN(32, value)
+        : (s.get(part.index) & ~mask) | ((value << BigInt(part.shift)) & mask),
+    );
   } else if (isFlag(flag)) {
     const at = 1n << BigInt(RFLAGS[flag]);
     s.rflags = value === 0n ? s.rflags & ~at : s.rflags | at;
@@ -109,7 +149,9 @@ export function writeRegister(g: GuestView, written: string, value: bigint): str
         else g.vcpu.context.flushGuest = true;
         break;
       default:
-        return readRegister(g, written) === undefined ? `there is no register \`${written}\`` : `\`${written}\` cannot be set from here; let the guest load it`;
+        return readRegister(g, written) === undefined
+          ? `there is no register \`${written}\``
+          : `\`${written}\` cannot be set from here; let the guest load it`;
     }
   }
   g.commit();

@@ -27,7 +27,13 @@ export interface RunReport {
 const REGISTERS = [...GPR64, 'rip', 'rflags', 'cr0', 'cr2', 'cr3', 'cr4', 'efer'] as const;
 
 /** @param outputs everything that the guest has written so far */
-export function runReport(program: Program, machine: Machine, g: GuestView, end: EndInfo, outputs: { readonly serial: string; readonly debugcon: string }): RunReport {
+export function runReport(
+  program: Program,
+  machine: Machine,
+  g: GuestView,
+  end: EndInfo,
+  outputs: { readonly serial: string; readonly debugcon: string },
+): RunReport {
   const { tlb } = machine.cpu;
   return {
     guest: program.file,

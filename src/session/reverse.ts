@@ -22,7 +22,12 @@ export function reverseHva(t: Translator, hva: bigint): ReverseChain {
   return answer(t, gpas, hva, host?.hpa);
 }
 
-function answer(t: Translator, gpas: readonly bigint[], hva: bigint | undefined, hpa: bigint | undefined): ReverseChain {
+function answer(
+  t: Translator,
+  gpas: readonly bigint[],
+  hva: bigint | undefined,
+  hpa: bigint | undefined,
+): ReverseChain {
   const gvas = gpas.flatMap((g) => gvasOf(t, g)).slice(0, MAX_FOUND);
   const [gpa] = gpas;
   const chain = gpa === undefined ? undefined : translateGpa(t, gpa, accessOf({ address: gpa, space: 'gpa' }, 0));
@@ -34,7 +39,15 @@ function answer(t: Translator, gpas: readonly bigint[], hva: bigint | undefined,
     ...(hva === undefined ? {} : { hva }),
     ...(hpa === undefined ? {} : { hpa }),
     stages: chain?.stages ?? [],
-    ...(gpas.length > 0 ? {} : { failure: { stage: 'memslot', reason: 'no memslot', explanation: `No memslot leads to this ${where}: it is no guest memory.` } as const }),
+    ...(gpas.length > 0
+      ? {}
+      : {
+          failure: {
+            stage: 'memslot',
+            reason: 'no memslot',
+            explanation: `No memslot leads to this ${where}: it is no guest memory.`,
+          } as const,
+        }),
   };
 }
 
@@ -45,7 +58,8 @@ function hvasOf(t: Translator, hpa: bigint): bigint[] {
     for (const e of t.host.readTable(ref)) {
       if (out.length >= MAX_FOUND) return;
       if (e.child) visit(e.child);
-      else if (e.present && e.target !== undefined && hpa >= e.target && hpa < e.target + e.size) out.push(e.start + (hpa - e.target));
+      else if (e.present && e.target !== undefined && hpa >= e.target && hpa < e.target + e.size)
+        out.push(e.start + (hpa - e.target));
     }
   };
   visit(t.host.rootTable());
@@ -75,10 +89,13 @@ function gvasOf(t: Translator, gpa: bigint): bigint[] {
     for (let index = 0; base >= 0 && index < count && found.length < MAX_FOUND; index++) {
       const entry = inRegisters
         ? (t.pdptes[index] ?? 0n)
-        : entryBytes === 8 ? view.getBigUint64(base + index * 8, true) : BigInt(view.getUint32(base + index * 4, true));
+        : entryBytes === 8
+          ? view.getBigUint64(base + index * 8, true)
+          : BigInt(view.getUint32(base + index * 4, true));
       if ((entry & PTE_P) === 0n) continue;
       const from = start + (BigInt(index) << shift);
-      const large = level > 1 && level <= 3 && !inRegisters && (entry & PTE_PS) !== 0n && (format !== '32bit' || t.controls.pse);
+      const large =
+        level > 1 && level <= 3 && !inRegisters && (entry & PTE_PS) !== 0n && (format !== '32bit' || t.controls.pse);
       if (level > 1 && !large) {
         visit(format === '32bit' ? entry & 0xffff_f000n : entry & FRAME_MASK, level - 1, from);
         continue;
@@ -95,4 +112,3 @@ function gvasOf(t: Translator, gpa: bigint): bigint[] {
 
 /** Upper halves of the address space have their high bits set. */
 const canonical = (a: bigint, bits: number): bigint => (bits === 32 ? a : BigInt.asUintN(64, BigInt.asIntN(bits, a)));
-

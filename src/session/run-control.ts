@@ -65,7 +65,11 @@ export class RunControl {
   ) {
     machine.pauseAtExits = (exit) => this.atExit(exit);
     guest.cpu.faultObserver = (event) => this.atFault(event);
-    this.stopped = plain('entry', 'entry', `Before the guest's first instruction, at ${this.describe(guest.linearRip)}.`);
+    this.stopped = plain(
+      'entry',
+      'entry',
+      `Before the guest's first instruction, at ${this.describe(guest.linearRip)}.`,
+    );
   }
 
   // ---- intentions
@@ -78,7 +82,11 @@ export class RunControl {
     else this.begin({ kind: 'step', into, unit, start: this.place() });
   }
   stepOut(): void {
-    this.begin(this.activity ? { kind: 'exit', depth: -1 } : { kind: 'out', rsp: this.guest.state.get(RSP), start: this.place() });
+    this.begin(
+      this.activity
+        ? { kind: 'exit', depth: -1 }
+        : { kind: 'out', rsp: this.guest.state.get(RSP), start: this.place() },
+    );
   }
   pause(): void {
     this.pausing = true;
@@ -131,7 +139,9 @@ export class RunControl {
     const reported = this.handle(stop);
     if (reported) return reported;
     if (goal.kind === 'continue' || this.callReturn !== undefined || this.activity) return undefined;
-    return (goal.kind === 'step' || goal.kind === 'out') && this.reached(goal) ? this.stop(plain('step', 'step', '')) : undefined;
+    return (goal.kind === 'step' || goal.kind === 'out') && this.reached(goal)
+      ? this.stop(plain('step', 'step', ''))
+      : undefined;
   }
 
   /** What the machine came back with, where that ends the run or begins an activity. */
@@ -188,12 +198,20 @@ export class RunControl {
     if (this.callReturn?.address === linear && this.guest.state.get(RSP) >= this.callReturn.rsp) {
       this.callReturn = undefined;
       const goal = this.goal;
-      if (hit.length === 0 && (goal.kind === 'step' || goal.kind === 'out') && this.reached(goal)) return this.stop(plain('step', 'step', ''));
+      if (hit.length === 0 && (goal.kind === 'step' || goal.kind === 'out') && this.reached(goal))
+        return this.stop(plain('step', 'step', ''));
     }
     if (hit.length === 0) return undefined;
     const origins = hit.map((b) => (b.trigger.kind === 'address' ? b.trigger.origin : 'source'));
-    const kind: StopKind = origins.includes('source') ? 'breakpoint' : origins.includes('instruction') ? 'instruction-breakpoint' : 'function-breakpoint';
-    return this.stop({ ...plain(kind, 'breakpoint', `Before the instruction at ${this.describe(linear)}.`), breakpoints: hit.map((b) => b.view.id) });
+    const kind: StopKind = origins.includes('source')
+      ? 'breakpoint'
+      : origins.includes('instruction')
+        ? 'instruction-breakpoint'
+        : 'function-breakpoint';
+    return this.stop({
+      ...plain(kind, 'breakpoint', `Before the instruction at ${this.describe(linear)}.`),
+      breakpoints: hit.map((b) => b.view.id),
+    });
   }
 
   private hits(candidates: readonly Breakpoint[], facts?: ReadonlyMap<string, ExprValue>): readonly Breakpoint[] {
@@ -217,8 +235,19 @@ export class RunControl {
     if (hit.length > 0) {
       const exit = readExit(this.guest, vmcs, this.exits);
       const filters = hit.map((b) => (b.trigger.kind === 'exit' ? b.trigger.filter : undefined));
-      const kind: StopKind = filters.includes('ept-violation') ? 'ept-violation' : filters.includes('vm-exit') ? 'vm-exit' : 'function-breakpoint';
-      this.found = { kind, title: `VM exit ${exitTitle(exit)}`, why: exit.why, breakpoints: hit.map((b) => b.view.id), final: false, exit };
+      const kind: StopKind = filters.includes('ept-violation')
+        ? 'ept-violation'
+        : filters.includes('vm-exit')
+          ? 'vm-exit'
+          : 'function-breakpoint';
+      this.found = {
+        kind,
+        title: `VM exit ${exitTitle(exit)}`,
+        why: exit.why,
+        breakpoints: hit.map((b) => b.view.id),
+        final: false,
+        exit,
+      };
     }
     return stepping || hit.length > 0;
   }
@@ -229,7 +258,14 @@ export class RunControl {
     if (this.found) return this.stop(this.found);
     const { goal } = this;
     if (goal.kind === 'step' && goal.into && exit) {
-      return this.stop({ kind: 'step', title: `VM exit ${exitTitle(exit)}`, why: exit.why, breakpoints: [], final: false, exit });
+      return this.stop({
+        kind: 'step',
+        title: `VM exit ${exitTitle(exit)}`,
+        why: exit.why,
+        breakpoints: [],
+        final: false,
+        exit,
+      });
     }
     // stepped over: the exit is part of the instruction
     this.drain();
@@ -256,7 +292,13 @@ export class RunControl {
       this.activity = undefined;
       const over = this.machine.ended;
       if (over) return this.end(over);
-      return this.stop(plain('step', 'back in the guest', `The exit is handled; the guest goes on at ${this.describe(this.guest.linearRip)}.`));
+      return this.stop(
+        plain(
+          'step',
+          'back in the guest',
+          `The exit is handled; the guest goes on at ${this.describe(this.guest.linearRip)}.`,
+        ),
+      );
     }
     activity.add(step);
     if (activity.depth > goal.depth) return undefined;
@@ -279,13 +321,25 @@ export class RunControl {
     const code = event.errorCode ?? 0;
     const has = (n: number): boolean => ((code >> n) & 1) === 1;
     const facts = new Map<string, ExprValue>([
-      ['address', event.cr2 ?? 0n], ['error_code', BigInt(code)], ['present', has(PF_ERROR.P)], ['write', has(PF_ERROR.W)], ['user', has(PF_ERROR.U)],
-      ['fetch', has(PF_ERROR.I)], ['reserved', has(PF_ERROR.RSVD)], ['read', !has(PF_ERROR.W) && !has(PF_ERROR.I)], ['vector', BigInt(event.vector)], ['instructions', BigInt(this.guest.retired)],
+      ['address', event.cr2 ?? 0n],
+      ['error_code', BigInt(code)],
+      ['present', has(PF_ERROR.P)],
+      ['write', has(PF_ERROR.W)],
+      ['user', has(PF_ERROR.U)],
+      ['fetch', has(PF_ERROR.I)],
+      ['reserved', has(PF_ERROR.RSVD)],
+      ['read', !has(PF_ERROR.W) && !has(PF_ERROR.I)],
+      ['vector', BigInt(event.vector)],
+      ['instructions', BigInt(this.guest.retired)],
     ]);
     const hit = this.hits(candidates, facts);
     if (hit.length === 0) return false;
     const what = has(PF_ERROR.I) ? 'an instruction fetch' : has(PF_ERROR.W) ? 'a write' : 'a read';
-    const why = has(PF_ERROR.RSVD) ? 'an entry has a reserved bit set' : has(PF_ERROR.P) ? 'the page is present, but its rights do not allow that' : 'an entry is not present';
+    const why = has(PF_ERROR.RSVD)
+      ? 'an entry has a reserved bit set'
+      : has(PF_ERROR.P)
+        ? 'the page is present, but its rights do not allow that'
+        : 'an entry is not present';
     this.found = {
       kind: 'guest-pf',
       title: `#PF at ${hex(event.cr2 ?? 0n)}, ${what}`,
@@ -328,7 +382,10 @@ export class RunControl {
     const text = insn?.valid ? insn.text : '';
     this.returned = /^(o16 |o32 |o64 |repn?e? )?(ret|iret)/.test(text);
     if (insn && /^(call|int\b|int3|into|syscall|sysenter)/.test(text)) {
-      this.callReturn = { address: this.guest.linear(SEG.CS, this.guest.state.rip + BigInt(insn.length)), rsp: this.guest.state.get(RSP) };
+      this.callReturn = {
+        address: this.guest.linear(SEG.CS, this.guest.state.rip + BigInt(insn.length)),
+        rsp: this.guest.state.get(RSP),
+      };
     }
   }
 
@@ -338,4 +395,10 @@ export class RunControl {
   }
 }
 
-const plain = (kind: StopKind, title: string, why: string): StopInfo => ({ kind, title, why, breakpoints: [], final: false });
+const plain = (kind: StopKind, title: string, why: string): StopInfo => ({
+  kind,
+  title,
+  why,
+  breakpoints: [],
+  final: false,
+});

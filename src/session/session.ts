@@ -27,8 +27,22 @@ import { accessOf, translateGpa, translateGva } from './translate';
 import { reverseHpa, reverseHva } from './reverse';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 import type {
-  BreakpointView, DisassembledLine, EndInfo, Evaluation, ExceptionFilter, FrameView, FunctionBreakpoint, InstructionBreakpoint, Location, MemoryRead, Output,
-  RunResult, SourceBreakpoint, SpaceAddress, StopInfo, ViewPage,
+  BreakpointView,
+  DisassembledLine,
+  EndInfo,
+  Evaluation,
+  ExceptionFilter,
+  FrameView,
+  FunctionBreakpoint,
+  InstructionBreakpoint,
+  Location,
+  MemoryRead,
+  Output,
+  RunResult,
+  SourceBreakpoint,
+  SpaceAddress,
+  StopInfo,
+  ViewPage,
 } from './types';
 import { Views } from './views';
 
@@ -56,7 +70,13 @@ export class Session implements DebugTarget {
   ) {
     this.symbols = program.symbols;
     const slots = (): GuestPhysical['slots'] =>
-      machine.vm.memslots.all.map((s) => ({ slot: s.id, gpa: s.start, size: s.end - s.start, hva: s.hva, readOnly: s.readonly }));
+      machine.vm.memslots.all.map((s) => ({
+        slot: s.id,
+        gpa: s.start,
+        size: s.end - s.start,
+        hva: s.hva,
+        readOnly: s.readonly,
+      }));
     this.guest = new GuestView(machine.vcpu, new GuestPhysical(machine.memory, machine.host, slots), machine.host);
     this.memory = new MemoryAccess(this.guest);
     this.names = new Names(this.guest, this.memory, this.symbols);
@@ -103,7 +123,9 @@ export class Session implements DebugTarget {
   }
   takeOutput(): readonly Output[] {
     const { written, logs } = this;
-    const devices = (['serial', 'debugcon'] as const).flatMap((channel): Output[] => (written[channel] === '' ? [] : [{ channel, text: written[channel] }]));
+    const devices = (['serial', 'debugcon'] as const).flatMap((channel): Output[] =>
+      written[channel] === '' ? [] : [{ channel, text: written[channel] }],
+    );
     written.serial = '';
     written.debugcon = '';
     this.logs = [];
@@ -144,11 +166,26 @@ export class Session implements DebugTarget {
     if (activity) {
       const document = this.documents.of(activity);
       for (const f of activity.frames) {
-        out.push({ id: out.length, kind: 'hypervisor', name: f.name, actor: f.actor, mode: f.mode, document: { id: document, name: activity.name, line: f.line } });
+        out.push({
+          id: out.length,
+          kind: 'hypervisor',
+          name: f.name,
+          actor: f.actor,
+          mode: f.mode,
+          document: { id: document, name: activity.name, line: f.line },
+        });
       }
     }
     for (const f of guestFrames(this.guest, this.memory, this.symbols)) {
-      out.push({ id: out.length, kind: 'guest', name: f.name, actor: 'guest', mode: 'non-root', address: f.address, ...(f.location ? { location: f.location } : {}) });
+      out.push({
+        id: out.length,
+        kind: 'guest',
+        name: f.name,
+        actor: 'guest',
+        mode: 'non-root',
+        address: f.address,
+        ...(f.location ? { location: f.location } : {}),
+      });
     }
     return out;
   }
@@ -171,15 +208,21 @@ export class Session implements DebugTarget {
   evaluate(text: string, _options?: EvaluateOptions): Answer<Evaluation> {
     if (text.trim() === '') return err([sessionError('badExpression', 'there is nothing to evaluate', 'expression')]);
     const { guest, memory, names, machine, views } = this;
-    return monitor({ guest, memory, names, vm: machine.vm, statistics: () => views.statistics() }, text) ?? evaluateExpression(text, names);
+    return (
+      monitor({ guest, memory, names, vm: machine.vm, statistics: () => views.statistics() }, text) ??
+      evaluateExpression(text, names)
+    );
   }
   complete(text: string): readonly string[] {
     const word = /[\w.@$]*$/.exec(text)?.[0] ?? '';
     // behind the first word of a two-word command only its second ones fit
     const typed = text.trimStart().toLowerCase();
-    const seconds = typed.includes(' ') ? MONITOR_WORDS.filter((w) => w.startsWith(typed)).map((w) => w.slice(w.indexOf(' ') + 1)) : [];
+    const seconds = typed.includes(' ')
+      ? MONITOR_WORDS.filter((w) => w.startsWith(typed)).map((w) => w.slice(w.indexOf(' ') + 1))
+      : [];
     if (seconds.length > 0) return seconds;
-    const all = text.trim() === word ? [...MONITOR_WORDS, ...this.names.all()] : [...REGISTER_NAMES, ...this.symbols.names];
+    const all =
+      text.trim() === word ? [...MONITOR_WORDS, ...this.names.all()] : [...REGISTER_NAMES, ...this.symbols.names];
     return [...new Set(all)].filter((n) => n.toLowerCase().startsWith(word.toLowerCase())).slice(0, 100);
   }
 
@@ -205,17 +248,33 @@ export class Session implements DebugTarget {
     const evaluation = this.evaluateQuietly(operand.text, options);
     if (!evaluation) return undefined;
     const { address } = evaluation;
-    const wanted = operand.kind === 'memory' || operand.kind === 'name' || operand.kind === 'register' || operand.kind === 'number';
-    const translation = wanted && address && evaluation.kind !== 'constant' ? this.translate({ address: address.value, space: address.space }) : undefined;
-    const useful = operand.kind === 'memory' || evaluation.kind === 'label' || (translation?.kind === 'forward' && (translation.chain.gpa !== undefined || translation.chain.hpa !== undefined));
-    return { expression: operand.text, start: operand.start, end: operand.end, evaluation, ...(translation && useful ? { translation } : {}) };
+    const wanted =
+      operand.kind === 'memory' || operand.kind === 'name' || operand.kind === 'register' || operand.kind === 'number';
+    const translation =
+      wanted && address && evaluation.kind !== 'constant'
+        ? this.translate({ address: address.value, space: address.space })
+        : undefined;
+    const useful =
+      operand.kind === 'memory' ||
+      evaluation.kind === 'label' ||
+      (translation?.kind === 'forward' && (translation.chain.gpa !== undefined || translation.chain.hpa !== undefined));
+    return {
+      expression: operand.text,
+      start: operand.start,
+      end: operand.end,
+      evaluation,
+      ...(translation && useful ? { translation } : {}),
+    };
   }
   private evaluateQuietly(text: string, options?: EvaluateOptions): Evaluation | undefined {
     const value = this.evaluate(text, options);
     if (value.ok) return value.value;
     // memory that cannot be read still has an address, and its chain says why
     const inner = /^[^[]*\[(.*)\]$/s.exec(text)?.[1];
-    const address = inner === undefined ? undefined : evaluateExpression(inner.replace(/^\s*(rel|abs)\s+/i, '').replace(/^\s*[c-gs]s\s*:/i, ''), this.names);
+    const address =
+      inner === undefined
+        ? undefined
+        : evaluateExpression(inner.replace(/^\s*(rel|abs)\s+/i, '').replace(/^\s*[c-gs]s\s*:/i, ''), this.names);
     if (!address?.ok || address.value.value === undefined) return undefined;
     return { text: 'cannot be read', kind: 'memory', address: { space: 'gva', value: address.value.value } };
   }
@@ -225,7 +284,8 @@ export class Session implements DebugTarget {
   }
   writeMemory(at: SpaceAddress, bytes: Uint8Array): Answer<number> {
     const written = this.memory.write(at, bytes);
-    if (written === 0 && bytes.length > 0) return err([sessionError('noMemory', `there is no memory at ${formatReference(at)}`, 'memory')]);
+    if (written === 0 && bytes.length > 0)
+      return err([sessionError('noMemory', `there is no memory at ${formatReference(at)}`, 'memory')]);
     this.guest.refresh();
     return ok(written);
   }
@@ -240,7 +300,14 @@ export class Session implements DebugTarget {
     const lines = [...before, ...after].slice(0, count).map((i): DisassembledLine => {
       const symbol = this.symbols.symbolOf(i.address);
       const location = this.symbols.locationOf(i.address);
-      return { address: i.address, bytes: i.bytes, text: i.text, valid: i.valid, ...(symbol === undefined || symbol.includes('+') ? {} : { symbol }), ...(location ? { location } : {}) };
+      return {
+        address: i.address,
+        bytes: i.bytes,
+        text: i.text,
+        valid: i.valid,
+        ...(symbol === undefined || symbol.includes('+') ? {} : { symbol }),
+        ...(location ? { location } : {}),
+      };
     });
     const last = lines.at(-1);
     let next = last ? last.address + BigInt(Math.max(1, last.bytes.length)) : address;
@@ -261,7 +328,13 @@ export class Session implements DebugTarget {
       if (bytes.length < Number(from)) continue;
       const list = disassemble(bytes, start, this.guest.bits, Number(from));
       const last = list.at(-1);
-      if (last && last.valid && last.address + BigInt(last.length) === address && (list.length >= count || from === distance)) return pad(list.slice(-count), count, address);
+      if (
+        last &&
+        last.valid &&
+        last.address + BigInt(last.length) === address &&
+        (list.length >= count || from === distance)
+      )
+        return pad(list.slice(-count), count, address);
       if (from === distance) break;
     }
     return pad([], count, address);
@@ -312,9 +385,18 @@ export class Session implements DebugTarget {
 }
 
 /** Rows for what cannot be decoded before `address`: clients ask for a fixed number of lines. */
-function pad(list: readonly Omit<DisassembledLine, 'symbol' | 'location'>[], count: number, address: bigint): readonly Omit<DisassembledLine, 'symbol' | 'location'>[] {
+function pad(
+  list: readonly Omit<DisassembledLine, 'symbol' | 'location'>[],
+  count: number,
+  address: bigint,
+): readonly Omit<DisassembledLine, 'symbol' | 'location'>[] {
   const first = list[0]?.address ?? address;
   const missing = count - list.length;
-  const filler = Array.from({ length: missing }, (_, i) => ({ address: BigInt.asUintN(64, first - BigInt(missing - i)), bytes: new Uint8Array(0), text: '??', valid: false }));
+  const filler = Array.from({ length: missing }, (_, i) => ({
+    address: BigInt.asUintN(64, first - BigInt(missing - i)),
+    bytes: new Uint8Array(0),
+    text: '??',
+    valid: false,
+  }));
   return [...filler, ...list];
 }

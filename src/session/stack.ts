@@ -33,7 +33,12 @@ function followsCall(g: GuestView, memory: MemoryAccess, address: bigint): boole
 export function guestFrames(g: GuestView, memory: MemoryAccess, symbols: SymbolTable): readonly GuestFrame[] {
   const frame = (address: bigint, framePointer: bigint | undefined): GuestFrame => {
     const location = symbols.locationOf(address);
-    return { name: symbols.symbolOf(address) ?? hex(address), address, framePointer, ...(location ? { location } : {}) };
+    return {
+      name: symbols.symbolOf(address) ?? hex(address),
+      address,
+      framePointer,
+      ...(location ? { location } : {}),
+    };
   };
   const word = g.bits / 8;
   const mask = (1n << BigInt(g.bits)) - 1n;
@@ -46,7 +51,8 @@ export function guestFrames(g: GuestView, memory: MemoryAccess, symbols: SymbolT
   // A call just made, or a function that has pushed nothing yet: the return address is still on top of the stack.
   const onTop = memory.readNumber('gva', stackAt(rsp), word);
   const atEntry = symbols.symbolOf(top)?.includes('+') === false;
-  if (atEntry && onTop !== undefined && followsCall(g, memory, g.linear(SEG.CS, onTop))) out.push(frame(g.linear(SEG.CS, onTop), undefined));
+  if (atEntry && onTop !== undefined && followsCall(g, memory, g.linear(SEG.CS, onTop)))
+    out.push(frame(g.linear(SEG.CS, onTop), undefined));
 
   // Each frame pointer points at the caller's, and above it lies the return address. The chain must climb, or it is no chain.
   let last = rsp;

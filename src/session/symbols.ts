@@ -43,7 +43,8 @@ export class SymbolTable {
     lines: readonly LineSpan[],
     private readonly end: bigint,
   ) {
-    const order = (a: { address: bigint }, b: { address: bigint }): number => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0);
+    const order = (a: { address: bigint }, b: { address: bigint }): number =>
+      a.address < b.address ? -1 : a.address > b.address ? 1 : 0;
     this.labels = [...symbols].sort(order);
     this.lines = [...lines].sort(order);
     for (const s of symbols) this.byName.set(s.name, s.address);
@@ -88,6 +89,10 @@ export class SymbolTable {
     return best;
   }
   codeLines(file: string, from: number, to: number): readonly number[] {
-    return [...new Set(this.lines.filter((l) => l.code && l.file === file && l.line >= from && l.line <= to).map((l) => l.line))].sort((a, b) => a - b);
+    return [
+      ...new Set(
+        this.lines.filter((l) => l.code && l.file === file && l.line >= from && l.line <= to).map((l) => l.line),
+      ),
+    ].sort((a, b) => a - b);
   }
 }

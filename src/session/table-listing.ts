@@ -28,8 +28,16 @@ export function listGuestTables(g: GuestView): readonly TableListing[] {
     for (const e of readGuestTable(g, g.physical, table)) {
       if (!e.present || out.length >= MAX_ENTRIES) continue;
       out.push({
-        level: e.level, name: entryName('guest', e.level), index: e.index, from: e.start, to: BigInt.asUintN(64, e.start + e.size - 1n),
-        entryAddress: e.entryAddress, entry: e.entry, flags: e.flags, target: e.target, leaf: e.leaf,
+        level: e.level,
+        name: entryName('guest', e.level),
+        index: e.index,
+        from: e.start,
+        to: BigInt.asUintN(64, e.start + e.size - 1n),
+        entryAddress: e.entryAddress,
+        entry: e.entry,
+        flags: e.flags,
+        target: e.target,
+        leaf: e.leaf,
       });
       if (!e.leaf) visit({ level: e.level - 1, table: e.target, start: e.start });
     }
@@ -39,14 +47,26 @@ export function listGuestTables(g: GuestView): readonly TableListing[] {
   return out;
 }
 
-export function listHostTables(kind: 'ept' | 'host', root: TableRef, reader: (ref: TableRef) => readonly TableEntryView[]): readonly TableListing[] {
+export function listHostTables(
+  kind: 'ept' | 'host',
+  root: TableRef,
+  reader: (ref: TableRef) => readonly TableEntryView[],
+): readonly TableListing[] {
   const out: TableListing[] = [];
   const visit = (table: TableRef): void => {
     for (const e of reader(table)) {
       if (!e.present || e.target === undefined) continue;
       out.push({
-        level: e.level, name: entryName(kind, e.level), index: e.index, from: e.start, to: e.start + e.size - 1n,
-        entryAddress: e.entryAddress, entry: e.entry, flags: e.flags, target: e.target, leaf: e.leaf,
+        level: e.level,
+        name: entryName(kind, e.level),
+        index: e.index,
+        from: e.start,
+        to: e.start + e.size - 1n,
+        entryAddress: e.entryAddress,
+        entry: e.entry,
+        flags: e.flags,
+        target: e.target,
+        leaf: e.leaf,
       });
       if (e.child) visit(e.child);
     }

@@ -104,5 +104,4 @@ export interface TranslateQuery {
 }
 
 export type TranslateAnswer =
-  | { readonly kind: 'forward'; readonly chain: Chain }
-  | { readonly kind: 'reverse'; readonly chain: ReverseChain };
+  { readonly kind: 'forward'; readonly chain: Chain } | { readonly kind: 'reverse'; readonly chain: ReverseChain };

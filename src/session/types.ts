@@ -187,7 +187,8 @@ export interface ViewNode {
   readonly name: string;
   readonly value: string;
   /** Its kind, for icons and menus. */
-  readonly kind: 'group' | 'register' | 'field' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range' | 'tlb' | 'text';
+  readonly kind:
+    'group' | 'register' | 'field' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range' | 'tlb' | 'text';
   /** The address that the row is about, for translating: the first one that a table entry maps. */
   readonly address?: SpaceAddress;
   /** What a memory view shows for the row: the page or table that an entry points to, or what `address` names. */

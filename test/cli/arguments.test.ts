@@ -11,7 +11,11 @@ function check(line: string, expected: string): void {
   assert.ok(command);
   const parsed = parseArguments(command, args);
   const shown = parsed.ok
-    ? [parsed.value.operand, parsed.value.guest.map((o) => `${o.key}=${String(o.value)}`).join(' '), [...parsed.value.own].map(([k, v]) => `${k}=${v}`).join(' ')].join(' | ')
+    ? [
+        parsed.value.operand,
+        parsed.value.guest.map((o) => `${o.key}=${String(o.value)}`).join(' '),
+        [...parsed.value.own].map(([k, v]) => `${k}=${v}`).join(' '),
+      ].join(' | ')
     : parsed.error.map((d) => `${d.code} ${d.message}`).join('\n');
   assert.equal(shown, expected);
 }
@@ -45,7 +49,8 @@ describe('help', () => {
     for (const key of OPTION_KEYS) assert.ok(commandHelp(run).includes(`--${key} `), key);
     const translate = findCommand('translate');
     assert.ok(translate);
-    for (const key of OPTION_KEYS) assert.equal(commandHelp(translate).includes(`--${key} `), !optionSpec(key).output, key);
+    for (const key of OPTION_KEYS)
+      assert.equal(commandHelp(translate).includes(`--${key} `), !optionSpec(key).output, key);
   });
   it('keeps its lines short', () => {
     for (const text of [generalHelp(), ...COMMANDS.map(commandHelp)]) {

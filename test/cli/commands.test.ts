@@ -31,18 +31,28 @@ describe('pagewalk run', () => {
     await ends('bits 64\nhlt', 'halt', 0);
     assert.match(await ends('bits 64\nud2', 'triple-fault', 4), /triple fault/);
     assert.match(await ends('bits 64\nagain: jmp again', 'limit', 6, '--max-instructions', '5000'), /5000/);
-    assert.match(await ends('mov ah, 0x0e\nint 0x10\ntimes 510-($-$$) db 0\ndw 0xaa55', 'internal-error', 8), /INT 10h/);
+    assert.match(
+      await ends('mov ah, 0x0e\nint 0x10\ntimes 510-($-$$) db 0\ndw 0xaa55', 'internal-error', 8),
+      /INT 10h/,
+    );
   });
   it('a guest that runs wild is explained, not a crash', async () => {
     // into a hole, and through its own tables filled with garbage
     await ends('bits 64\nmov rax, 0x7f0000000000\njmp rax', 'triple-fault', 4);
-    await ends('bits 64\nmov rdi, cr3\nmov rcx, 512\nmov rax, -1\nrep stosq\ninvlpg [0]\nmov rax, cr3\nmov cr3, rax\nhlt', 'triple-fault', 4);
+    await ends(
+      'bits 64\nmov rdi, cr3\nmov rcx, 512\nmov rax, -1\nrep stosq\ninvlpg [0]\nmov rax, cr3\nmov cr3, rax\nhlt',
+      'triple-fault',
+      4,
+    );
     await ends('bits 64\nmov rsp, 0x100\npush rax\nmov rax, [0x123456789a]\nhlt', 'triple-fault', 4);
   });
   it('puts the guest’s output on standard output, or into files', async () => {
     const hello = await run(example('hello'));
     assert.equal(hello.stdout, 'Hello, guest\n');
-    assert.match(hello.stderr, /^halt: .*\n161 instructions; exits: 5 EPT_VIOLATION, 26 IO_INSTRUCTION, 1 HLT; references: 4 guest, 20 nested; /);
+    assert.match(
+      hello.stderr,
+      /^halt: .*\n161 instructions; exits: 5 EPT_VIOLATION, 26 IO_INSTRUCTION, 1 HLT; references: 4 guest, 20 nested; /,
+    );
     const filed = await run(example('hello'), '--serial', 'out.txt', '--trace', 'trace.jsonl');
     assert.equal(filed.stdout, '');
     assert.equal(filed.files['out.txt'], 'Hello, guest\n');
@@ -58,9 +68,17 @@ describe('bad input', () => {
   it('is located, with what to do, on standard error, and nothing else comes out', async () => {
     await fails('bits 64\nmov rax\nhlt', 'g.asm:2:5: error PW104: mov takes 2 operands, not 1');
     await fails('', 'g.asm: error PW311: the file is empty; a guest needs at least one instruction');
-    await fails('hlt', 'command line: error PW301: `--memory`: `lots` is no size; write bytes, or a number with K, M, G or T, as 64M', '--memory', 'lots');
+    await fails(
+      'hlt',
+      'command line: error PW301: `--memory`: `lots` is no size; write bytes, or a number with K, M, G or T, as 64M',
+      '--memory',
+      'lots',
+    );
     await fails('hlt', 'command line: error PW302: `--mmu`: `shadow` is not built yet; use ept', '--mmu', 'shadow');
-    await fails('; @guest strat=flat64\nhlt', 'g.asm:1:10: error PW300: there is no option `strat`; did you mean `start`?');
+    await fails(
+      '; @guest strat=flat64\nhlt',
+      'g.asm:1:10: error PW300: there is no option `strat`; did you mean `start`?',
+    );
   });
   it('names files that are not there', async () => {
     const r = await pagewalk(['run', 'no.asm']);
@@ -74,14 +92,22 @@ describe('bad input', () => {
       assert.deepEqual([r.code, r.stdout], [2, '']);
       return r.stderr;
     };
-    assert.match(await of('bits 64\nhlt\ntimes 0x200000 db 0', '--memory', '1M'), /^g\.asm: error PW411: .*make memory larger/);
+    assert.match(
+      await of('bits 64\nhlt\ntimes 0x200000 db 0', '--memory', '1M'),
+      /^g\.asm: error PW411: .*make memory larger/,
+    );
     assert.match(await of('bits 64\nhlt\nsection .bss\nresb 0x200000', '--memory', '1M'), /PW411/);
     assert.match(await of('bits 64\nhlt', '--slot', '0+4M', '--slot', '2M+4Q'), /error PW301: `--slot`/);
     assert.match(await of('bits 64\nhlt', '--slot', '0+4M', '--slot', '0x200000+4M'), /PW401.*overlaps/);
     assert.match(await of('; @host place 0x7f5a00001000 0x1\nhlt'), /^g\.asm:1:3: error PW403/);
   });
   it('of commands', async () => {
-    assert.deepEqual(await pagewalk(['rum']), { code: 2, stdout: '', stderr: 'command line: error PW600: there is no command `rum`; did you mean `run`?\n', files: {} });
+    assert.deepEqual(await pagewalk(['rum']), {
+      code: 2,
+      stdout: '',
+      stderr: 'command line: error PW600: there is no command `rum`; did you mean `run`?\n',
+      files: {},
+    });
     assert.match((await pagewalk(['compare', 'x'])).stderr, /PW609: `compare` is not built yet/);
     assert.equal((await pagewalk([])).code, 2);
     assert.equal((await pagewalk(['--help'])).code, 0);
@@ -90,21 +116,38 @@ describe('bad input', () => {
 });
 
 describe('pagewalk translate', () => {
-  const translate = async (name: string, ...args: string[]) => pagewalk(['translate', `${name}.asm`, ...args], { [`${name}.asm`]: example(name) });
+  const translate = async (name: string, ...args: string[]) =>
+    pagewalk(['translate', `${name}.asm`, ...args], { [`${name}.asm`]: example(name) });
 
   it('the worked example to the digit', async () => {
     const r = await translate('worked-example', '--address', '0x7f8a3b2a0100', '--at', 'again', '--json');
     assert.deepEqual([r.code, r.stderr], [0, '']);
     assertGolden('translate/worked-example.json', r.stdout);
     const chain = JSON.parse(r.stdout) as {
-      readonly gva: string; readonly gpa: string; readonly hva: string; readonly hpa: string; readonly references: number;
+      readonly gva: string;
+      readonly gpa: string;
+      readonly hva: string;
+      readonly hpa: string;
+      readonly references: number;
       readonly stages: readonly { readonly stage: string; readonly steps?: readonly { readonly index: number }[] }[];
     };
-    assert.deepEqual([chain.gva, chain.gpa, chain.hva, chain.hpa], ['0x7f8a3b2a0100', '0x12345100', '0x7f5a12345100', '0x1a2b3100']);
+    assert.deepEqual(
+      [chain.gva, chain.gpa, chain.hva, chain.hpa],
+      ['0x7f8a3b2a0100', '0x12345100', '0x7f5a12345100', '0x1a2b3100'],
+    );
     assert.equal(chain.references, 24);
-    assert.deepEqual(chain.stages.map((s) => s.stage), ['guest', 'ept', 'memslot', 'host']);
-    assert.deepEqual(chain.stages[0]?.steps?.map((s) => s.index), [255, 40, 473, 160]);
-    assert.deepEqual(chain.stages[1]?.steps?.map((s) => s.index), [0, 0, 145, 325]);
+    assert.deepEqual(
+      chain.stages.map((s) => s.stage),
+      ['guest', 'ept', 'memslot', 'host'],
+    );
+    assert.deepEqual(
+      chain.stages[0]?.steps?.map((s) => s.index),
+      [255, 40, 473, 160],
+    );
+    assert.deepEqual(
+      chain.stages[1]?.steps?.map((s) => s.index),
+      [0, 0, 145, 325],
+    );
   });
   it('a failure, with stage, level, reason and event', async () => {
     const r = await translate('first-touch', '--address', '0x180000', '--at', 'first', '--json');
@@ -115,9 +158,16 @@ describe('pagewalk translate', () => {
   });
   it('a write to a read-only slot, for rights are the AND of all stages', async () => {
     const r = await translate('read-only-slot', '--address', '0x40000000', '--access', 'w', '--json');
-    const { ok, rights, failure } = JSON.parse(r.stdout) as { ok: boolean; rights: unknown; failure: { stage: string; reason: string; event: string } };
+    const { ok, rights, failure } = JSON.parse(r.stdout) as {
+      ok: boolean;
+      rights: unknown;
+      failure: { stage: string; reason: string; event: string };
+    };
     assert.deepEqual([ok, rights], [false, { r: true, w: false, x: true, user: false }]);
-    assert.deepEqual([failure.stage, failure.reason, failure.event], ['ept', 'write to a read-only page', 'EPT_VIOLATION']);
+    assert.deepEqual(
+      [failure.stage, failure.reason, failure.event],
+      ['ept', 'write to a read-only page', 'EPT_VIOLATION'],
+    );
   });
   it('back from a host address to every guest address', async () => {
     const r = await translate('worked-example', '--address', '0x1a2b3100', '--space', 'hpa', '--json');
@@ -125,9 +175,13 @@ describe('pagewalk translate', () => {
     assert.deepEqual([gva, gpa, hva], [['0x12345100', '0x7f8a3b2a0100'], ['0x12345100'], '0x7f5a12345100']);
   });
   it('a guest’s own fault, and an address that is not canonical', async () => {
-    const fault = JSON.parse((await translate('first-touch', '--address', '0x8000000000', '--access', 'w', '--json')).stdout) as { failure: Record<string, unknown> };
+    const fault = JSON.parse(
+      (await translate('first-touch', '--address', '0x8000000000', '--access', 'w', '--json')).stdout,
+    ) as { failure: Record<string, unknown> };
     assert.deepEqual([fault.failure['stage'], fault.failure['level'], fault.failure['event']], ['guest', 4, '#PF']);
-    const canonical = JSON.parse((await translate('first-touch', '--address', '0x800000000000', '--json')).stdout) as { failure: Record<string, unknown> };
+    const canonical = JSON.parse((await translate('first-touch', '--address', '0x800000000000', '--json')).stdout) as {
+      failure: Record<string, unknown>;
+    };
     assert.equal(canonical.failure['event'], '#GP');
   });
   it('refuses what has no answer', async () => {
@@ -139,7 +193,9 @@ describe('pagewalk translate', () => {
     assert.match(await stderr(), /PW606.*--address/);
     assert.match(await stderr('--address', '12q'), /PW605/);
     assert.match(await stderr('--address', '1', '--at', 'nowhere'), /PW611: `--at`: `nowhere` is no label/);
-    const never = await pagewalk(['translate', 'g.asm', '--address', '1', '--at', 'dead'], { 'g.asm': 'bits 64\nhlt\ndead: nop' });
+    const never = await pagewalk(['translate', 'g.asm', '--address', '1', '--at', 'dead'], {
+      'g.asm': 'bits 64\nhlt\ndead: nop',
+    });
     assert.deepEqual([never.code, never.stdout], [2, '']);
     assert.match(never.stderr, /PW611: `--at`: `dead` is never reached/);
   });
@@ -150,7 +206,9 @@ describe('pagewalk tables, trace and asm', () => {
     const r = await pagewalk(['tables', 'g.asm', '--of', 'ept'], { 'g.asm': example('large-page') });
     assert.equal(r.code, 0);
     assert.match(r.stdout, /EPT PDE \[2\] 0x400000–0x5fffff = 0x[0-9a-f]+ R W X IPAT PS A D WB → 0x[0-9a-f]+\n/);
-    const json = JSON.parse((await pagewalk(['tables', 'g.asm', '--of', 'guest', '--json'], { 'g.asm': example('large-page') })).stdout) as {
+    const json = JSON.parse(
+      (await pagewalk(['tables', 'g.asm', '--of', 'guest', '--json'], { 'g.asm': example('large-page') })).stdout,
+    ) as {
       entries: { level: number; from: string; to: string; leaf: boolean; target: string }[];
     };
     const large = json.entries.find((e) => e.level === 2 && e.leaf);
@@ -163,11 +221,26 @@ describe('pagewalk tables, trace and asm', () => {
     assertGolden('trace/first-touch.jsonl', r.stdout);
     for (const line of r.stdout.trimEnd().split('\n')) {
       const step = JSON.parse(line) as Record<string, unknown>;
-      assert.deepEqual(Object.keys(step), ['instructions', 'who', 'mode', 'function', 'what', 'addresses', 'reads', 'writes', 'vmcs', 'references', 'cycles']);
+      assert.deepEqual(Object.keys(step), [
+        'instructions',
+        'who',
+        'mode',
+        'function',
+        'what',
+        'addresses',
+        'reads',
+        'writes',
+        'vmcs',
+        'references',
+        'cycles',
+      ]);
     }
   });
   it('assembles as nasm does', async () => {
-    const r = await pagewalk(['asm', 'd/g.asm', '--listing', 'g.lst'], { 'd/g.asm': '%include "i.inc"\nbits 64\nmov eax, N', 'd/i.inc': 'N equ 5' });
+    const r = await pagewalk(['asm', 'd/g.asm', '--listing', 'g.lst'], {
+      'd/g.asm': '%include "i.inc"\nbits 64\nmov eax, N',
+      'd/i.inc': 'N equ 5',
+    });
     assert.deepEqual([r.code, r.stderr, r.files['d/g.bin']], [0, '', '\xb8\x05\0\0\0']);
     assert.match(r.files['g.lst'] ?? '', /B805000000/);
     const json = await pagewalk(['asm', 'g.asm', '--json'], { 'g.asm': 'org 0x7c00\nx: hlt' });

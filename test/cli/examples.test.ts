@@ -39,7 +39,8 @@ async function check(name: string, expected: Expected): Promise<void> {
   const r = await report(name);
   assert.equal(r.exits['EPT_VIOLATION'], expected.violations, 'EPT violations');
   assert.deepEqual([r.references.guest, r.references.nested], [4 * expected.walks, 20 * expected.walks], 'references');
-  for (const [register, value] of Object.entries(expected.registers ?? {})) assert.equal(r.registers[register], value, register);
+  for (const [register, value] of Object.entries(expected.registers ?? {}))
+    assert.equal(r.registers[register], value, register);
   assert.equal(r.debugcon, expected.debugcon ?? '');
   assert.equal(r.serial, expected.serial ?? '');
 }
@@ -61,20 +62,30 @@ describe('examples on the command line', () => {
   // Violations: 5; the IDT; the page table that maps the tables; that of 0x200000; the GDT and the stack (delivery of #PF); the page.
   // Walks: the code; the IDT; PML4, PDPT and PD; the code page for its first write; the PTE; the GDT; the stack; the page after the handler.
   it('page-fault', async () => {
-    await check('page-fault', { violations: 5 + 6, walks: 1 + 1 + 3 + 1 + 1 + 1 + 1 + 1, debugcon: 'ok', registers: { cr2: '0x200000' } });
+    await check('page-fault', {
+      violations: 5 + 6,
+      walks: 1 + 1 + 3 + 1 + 1 + 1 + 1 + 1,
+      debugcon: 'ok',
+      registers: { cr2: '0x200000' },
+    });
     assert.equal((await report('page-fault')).exits['EXCEPTION_NMI'], undefined);
   });
 
   // Violations: 5; the page table that maps the tables; that of 0x200000 and the two new tables; the page in slot 1; the hole, once.
   // Walks: the code, PML4, PDPT, two tables, the page in slot 1. An access to the hole never completes a walk.
   it('memslots', async () => {
-    await check('memslots', { violations: 5 + 1 + 3 + 1 + 1, walks: 6, registers: { rax: '0xffffffff', rcx: '0x5107' } });
+    await check('memslots', {
+      violations: 5 + 1 + 3 + 1 + 1,
+      walks: 6,
+      registers: { rax: '0xffffffff', rcx: '0x5107' },
+    });
     assert.equal((await report('memslots')).exits['EPT_MISCONFIG'], 1);
   });
 
   // Violations: 5; the page table of 0x200000, which maps the prepared tables too; two new tables; the first read of the slot; the write.
   // Walks: the code, PML4, PDPT, two tables, the first read, and the read after the write that dropped the TLB entry.
-  it('read-only-slot', () => check('read-only-slot', { violations: 5 + 1 + 2 + 1 + 1, walks: 7, registers: { rcx: '0x0' } }));
+  it('read-only-slot', () =>
+    check('read-only-slot', { violations: 5 + 1 + 2 + 1 + 1, walks: 7, registers: { rcx: '0x0' } }));
 
   // EPT entries are 2 MiB, so a walk of 4 guest levels is (4 + 1) × 3 + 4 = 19 references and one of 3 levels (3 + 1) × 3 + 3 = 15.
   // Violations: the 2 MiB of the tables, of the code, of the new table, of the large page. Walks: the code, PML4, PDPT and the new table; two

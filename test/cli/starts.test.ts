@@ -2,10 +2,19 @@
 import * as assert from 'node:assert/strict';
 import { pagewalk } from './support';
 
-async function check(source: string | Uint8Array, debugcon: string, registers: Readonly<Record<string, string>> = {}, file = 'g.asm'): Promise<void> {
+async function check(
+  source: string | Uint8Array,
+  debugcon: string,
+  registers: Readonly<Record<string, string>> = {},
+  file = 'g.asm',
+): Promise<void> {
   const r = await pagewalk(['run', file, '--json'], { [file]: source });
   assert.equal(r.stderr, '');
-  const report = JSON.parse(r.stdout) as { readonly debugcon: string; readonly registers: Readonly<Record<string, string>>; readonly stop: unknown };
+  const report = JSON.parse(r.stdout) as {
+    readonly debugcon: string;
+    readonly registers: Readonly<Record<string, string>>;
+    readonly stop: unknown;
+  };
   assert.equal(report.debugcon, debugcon, JSON.stringify(report.stop));
   for (const [name, value] of Object.entries(registers)) assert.equal(report.registers[name], value, name);
   assert.equal(r.code, 0);
@@ -32,7 +41,8 @@ function elf(bits: 32 | 64, code: readonly number[], at: number): Uint8Array {
   v.setUint16(sizes + 4, 1, true);
   const p = header;
   v.setUint32(p, 1, true);
-  const put = (offset64: number, offset32: number, value: number): void => v.setUint32(p + (bits === 64 ? offset64 : offset32), value, true);
+  const put = (offset64: number, offset32: number, value: number): void =>
+    v.setUint32(p + (bits === 64 ? offset64 : offset32), value, true);
   put(8, 4, start);
   put(16, 8, at);
   put(24, 12, at);
@@ -44,11 +54,13 @@ function elf(bits: 32 | 64, code: readonly number[], at: number): Uint8Array {
 }
 
 describe('starts', () => {
-  it('flat16: real mode, all segments 0, SP 0x7000', () => check(SAY, 'x', { rsp: '0x7000', cr0: '0x60000010', cr3: '0x0' }));
+  it('flat16: real mode, all segments 0, SP 0x7000', () =>
+    check(SAY, 'x', { rsp: '0x7000', cr0: '0x60000010', cr3: '0x0' }));
   it('boot: a sector at 0x7c00 with the drive in DL', () =>
     check(`${SAY}times 510-($-$$) db 0\ndw 0xaa55`, 'x', { rdx: '0x80', rsp: '0x7c00', rip: '0x7c05' }));
   it('flat32: 32-bit paging', () => check(`bits 32\n${SAY}`, 'x', { rsp: '0x80000', rip: '0x100005', cr4: '0x0' }));
-  it('flat64: long mode with NX', () => check(`bits 64\n${SAY}`, 'x', { rsp: '0x80000', rip: '0x100005', efer: '0xd00' }));
+  it('flat64: long mode with NX', () =>
+    check(`bits 64\n${SAY}`, 'x', { rsp: '0x80000', rip: '0x100005', efer: '0xd00' }));
   it('elf of either class, in its mode', async () => {
     const code = [0xb0, 0x78, 0xe6, 0xe9, 0xf4];
     await check(elf(64, code, 0x20_0000), 'x', { rip: '0x200005', efer: '0xd00' }, 'kernel');

@@ -16,10 +16,15 @@ export interface CliResult {
   readonly files: Readonly<Record<string, string>>;
 }
 
-const text = (content: Uint8Array | string): string => (typeof content === 'string' ? content : Buffer.from(content).toString('latin1'));
+const text = (content: Uint8Array | string): string =>
+  typeof content === 'string' ? content : Buffer.from(content).toString('latin1');
 
 /** Runs `pagewalk <args>` over `files`. `interruptAfter`: Ctrl-C is pressed after so many turns of the event loop. */
-export async function pagewalk(args: readonly string[], files: Readonly<Record<string, string | Uint8Array>> = {}, interruptAfter = Infinity): Promise<CliResult> {
+export async function pagewalk(
+  args: readonly string[],
+  files: Readonly<Record<string, string | Uint8Array>> = {},
+  interruptAfter = Infinity,
+): Promise<CliResult> {
   const out = { stdout: '', stderr: '' };
   const written: Record<string, string> = {};
   let turns = 0;

@@ -35,11 +35,17 @@ describe('breakpoints in the guest', () => {
 
   it('have conditions, hit counts and log messages', () => {
     const s = open(LOOP);
-    s.setFunctionBreakpoints([{ name: 'start.again', condition: 'eax == 3', logMessage: 'three: {eax, d} {ZF}' }, { name: 'start.again', hitCondition: '% 4' }]);
+    s.setFunctionBreakpoints([
+      { name: 'start.again', condition: 'eax == 3', logMessage: 'three: {eax, d} {ZF}' },
+      { name: 'start.again', hitCondition: '% 4' },
+    ]);
     s.continue_();
     assert.equal(next(s), 'function-breakpoint start.again');
     assert.equal(value(s, 'rax'), '0x3');
-    assert.deepEqual(s.takeOutput().map((o) => `${o.channel} ${o.text}`), ['log three: 3 false\n']);
+    assert.deepEqual(
+      s.takeOutput().map((o) => `${o.channel} ${o.text}`),
+      ['log three: 3 false\n'],
+    );
     s.continue_();
     assert.equal(next(s), 'function-breakpoint start.again');
     assert.equal(value(s, 'rax'), '0x7');
@@ -49,7 +55,8 @@ describe('breakpoints in the guest', () => {
 
   it('say what is wrong with them', () => {
     const s = open(LOOP);
-    const message = (clause: object): string | undefined => s.setFunctionBreakpoints([{ name: 'start', ...clause }])[0]?.message;
+    const message = (clause: object): string | undefined =>
+      s.setFunctionBreakpoints([{ name: 'start', ...clause }])[0]?.message;
     assert.equal(message({ condition: 'raxx == 1' }), '`raxx` is not known; did you mean `rax`?');
     assert.match(message({ condition: 'eax ==' }) ?? '', /a value is missing/);
     assert.match(message({ hitCondition: 'often' }) ?? '', /`often` is no hit count/);
@@ -91,7 +98,13 @@ describe('breakpoints on VM exits', () => {
     assert.equal(value(s, 'al'), '0x6f = 111');
     s.continue_();
     assert.equal(next(s), 'ended halt 0');
-    assert.deepEqual(s.takeOutput().filter((o) => o.channel === 'log').map((o) => o.text), ['exit 32\n']);
+    assert.deepEqual(
+      s
+        .takeOutput()
+        .filter((o) => o.channel === 'log')
+        .map((o) => o.text),
+      ['exit 32\n'],
+    );
   });
 
   it('a fact that an exit has not makes its comparison false, not an error', () => {
@@ -108,7 +121,10 @@ describe('guest #PF', () => {
     s.setExceptionFilters([{ filter: 'guest-pf', condition: 'write && !present && address == 0x200000' }]);
     s.continue_();
     assert.equal(next(s), 'guest-pf touch');
-    assert.match(s.stopped?.why ?? '', /a write of 0x200000 from CPL below 3; an entry is not present. Error code 0x2 \(W\)/);
+    assert.match(
+      s.stopped?.why ?? '',
+      /a write of 0x200000 from CPL below 3; an entry is not present. Error code 0x2 \(W\)/,
+    );
     // the delivery itself reads the GDT and pushes on the stack, pages that EPT has not mapped yet
     s.stepOver('instruction');
     assert.equal(next(s), 'step page_fault');
@@ -128,17 +144,20 @@ describe('observers', () => {
 
       const watched = open(example(name));
       watched.setExceptionFilters([{ filter: 'vm-exit' }, { filter: 'ept-violation' }, { filter: 'guest-pf' }]);
-      watched.setInstructionBreakpoints(watched.breakpointLines('guest.asm', 1, 200).flatMap((l) => {
-        const address = watched.addressOfPlace(`guest.asm:${l.line}`);
-        return address === undefined ? [] : [{ address }];
-      }));
+      watched.setInstructionBreakpoints(
+        watched.breakpointLines('guest.asm', 1, 200).flatMap((l) => {
+          const address = watched.addressOfPlace(`guest.asm:${l.line}`);
+          return address === undefined ? [] : [{ address }];
+        }),
+      );
       let stops = 0;
       for (;;) {
         watched.continue_();
         const r = wait(watched);
         if (r.kind === 'ended') break;
         stops++;
-        for (const root of ['registers', 'guest', 'ept', 'host', 'vmcs', 'memslots', 'tlb', 'stats', 'exits']) watched.view(root);
+        for (const root of ['registers', 'guest', 'ept', 'host', 'vmcs', 'memslots', 'tlb', 'stats', 'exits'])
+          watched.view(root);
         for (const space of ['gva', 'gpa', 'hva', 'hpa'] as const) watched.translate({ address: 0x20_0000n, space });
         watched.evaluate('info mem');
         watched.readMemory({ space: 'gva', value: 0x30_0000n }, 4096);
@@ -152,7 +171,10 @@ describe('observers', () => {
       const plain = open(example(name));
       plain.continue_();
       wait(plain);
-      for (const step of [(s: ReturnType<typeof open>) => s.stepIn('instruction'), (s: ReturnType<typeof open>) => s.stepOver('line')]) {
+      for (const step of [
+        (s: ReturnType<typeof open>) => s.stepIn('instruction'),
+        (s: ReturnType<typeof open>) => s.stepOver('line'),
+      ]) {
         const stepped = open(example(name));
         for (let r = wait(stepped); r.kind !== 'ended'; r = wait(stepped)) step(stepped);
         assert.deepEqual(fingerprint(stepped), fingerprint(plain));

@@ -5,16 +5,24 @@ import { OPTION_KEYS, optionSpec } from '../../src/session/option-table';
 import { formatSize, parseNumber, parseSize } from '../../src/session/option-values';
 
 const messages = (options: Readonly<Record<string, unknown>>, source: OptionSource = 'launch'): readonly string[] =>
-  checkOptions(Object.entries(options).map(([key, value]) => ({ key, value })), source, 'launch configuration').diagnostics.map((d) => `${d.code} ${d.message}`);
+  checkOptions(
+    Object.entries(options).map(([key, value]) => ({ key, value })),
+    source,
+    'launch configuration',
+  ).diagnostics.map((d) => `${d.code} ${d.message}`);
 
 describe('options', () => {
   it('names the field and the nearest name', () => {
     assert.deepEqual(messages({ memroy: '64M' }), ['PW300 there is no option field `memroy`; did you mean `memory`?']);
-    assert.deepEqual(messages({ mmu: 'epd' }), ['PW301 field `mmu`: `epd` is none of ept, npt, shadow, software; did you mean `ept`?']);
+    assert.deepEqual(messages({ mmu: 'epd' }), [
+      'PW301 field `mmu`: `epd` is none of ept, npt, shadow, software; did you mean `ept`?',
+    ]);
   });
   it('says of each unbuilt value that it is not built yet, and what to use', () => {
     assert.deepEqual(messages({ mmu: 'shadow' }), ['PW302 field `mmu`: `shadow` is not built yet; use ept']);
-    assert.deepEqual(messages({ firmware: 'bios.bin' }), ['PW302 field `firmware`: `bios.bin` is not built yet; leave it out']);
+    assert.deepEqual(messages({ firmware: 'bios.bin' }), [
+      'PW302 field `firmware`: `bios.bin` is not built yet; leave it out',
+    ]);
     assert.deepEqual(messages({ cpus: 2 }), ['PW302 field `cpus`: `2` is not built yet; leave it out']);
     assert.deepEqual(messages({ cpus: 1 }), []);
   });
@@ -26,16 +34,32 @@ describe('options', () => {
     assert.deepEqual(messages({ serial: 'x.txt' }, 'command-line'), []);
   });
   it('takes JSON values for texts', () => {
-    const { options, diagnostics } = checkOptions([{ key: 'vpid', value: false }, { key: 'max-instructions', value: 100 }, { key: 'slot', value: ['0x0+1M', '0x200000+4K,ro'] }], 'launch', 'x');
+    const { options, diagnostics } = checkOptions(
+      [
+        { key: 'vpid', value: false },
+        { key: 'max-instructions', value: 100 },
+        { key: 'slot', value: ['0x0+1M', '0x200000+4K,ro'] },
+      ],
+      'launch',
+      'x',
+    );
     assert.deepEqual(diagnostics, []);
     const settings = settle(options);
     assert.equal(settings.vpid, false);
     assert.equal(settings.maxInstructions, 100);
-    assert.deepEqual(settings.slots, [{ gpa: 0n, size: 1n << 20n, readOnly: false }, { gpa: 0x20_0000n, size: 4096n, readOnly: true }]);
+    assert.deepEqual(settings.slots, [
+      { gpa: 0n, size: 1n << 20n, readOnly: false },
+      { gpa: 0x20_0000n, size: 4096n, readOnly: true },
+    ]);
     assert.match(messages({ memory: { size: 1 } })[0] ?? '', /^PW301 field `memory`: a text is expected here/);
   });
   it('is settled option by option, later sets first', () => {
-    const of = (options: Readonly<Record<string, string>>) => checkOptions(Object.entries(options).map(([key, value]) => ({ key, value })), 'guest', 'x').options;
+    const of = (options: Readonly<Record<string, string>>) =>
+      checkOptions(
+        Object.entries(options).map(([key, value]) => ({ key, value })),
+        'guest',
+        'x',
+      ).options;
     const settings = settle(of({ memory: '128M', slot: '0+1M' }), of({ memory: '256M' }));
     assert.equal(settings.memory, 256n << 20n);
     assert.equal(settings.slots.length, 1);
@@ -46,7 +70,9 @@ describe('options', () => {
     for (const tlb of ['64,4', '64,64', 'off']) assert.deepEqual(messages({ tlb }), [], tlb);
   });
   it('has defaults that it accepts itself', () => {
-    const defaults = OPTION_KEYS.flatMap((key) => (optionSpec(key).default === undefined ? [] : [[key, optionSpec(key).default]] as const));
+    const defaults = OPTION_KEYS.flatMap((key) =>
+      optionSpec(key).default === undefined ? [] : ([[key, optionSpec(key).default]] as const),
+    );
     assert.deepEqual(messages(Object.fromEntries(defaults)), []);
   });
 });
@@ -56,7 +82,8 @@ describe('option values', () => {
     assert.equal(parseNumber('0x7f5a_0000_0000'), 0x7f5a_0000_0000n);
     assert.equal(parseSize('64M'), 64n << 20n);
     assert.equal(parseSize('0x1000'), 4096n);
-    for (const bad of ['', 'M', '-1', '0x', '1_', '0x1_0000_0000_0000_0000', '16777216T', '1.5M', '64MB']) assert.equal(parseSize(bad), undefined, bad);
+    for (const bad of ['', 'M', '-1', '0x', '1_', '0x1_0000_0000_0000_0000', '16777216T', '1.5M', '64MB'])
+      assert.equal(parseSize(bad), undefined, bad);
   });
   it('writes sizes as it reads them', () => {
     for (const size of [1n, 4096n, 64n << 20n, 3n << 30n, 4097n]) assert.equal(parseSize(formatSize(size)), size);

@@ -5,12 +5,30 @@ import { checkOptions } from '../../src/session/options';
 
 const bytesOf = (source: string): Uint8Array => new TextEncoder().encode(source);
 const prepare = (source: string | Uint8Array, options: Readonly<Record<string, string>> = {}, file = 'guest.asm') =>
-  prepareProgram({ file, bytes: typeof source === 'string' ? bytesOf(source) : source, options: checkOptions(Object.entries(options).map(([key, value]) => ({ key, value })), 'command-line', 'x').options });
+  prepareProgram({
+    file,
+    bytes: typeof source === 'string' ? bytesOf(source) : source,
+    options: checkOptions(
+      Object.entries(options).map(([key, value]) => ({ key, value })),
+      'command-line',
+      'x',
+    ).options,
+  });
 
 /** How the program starts: `start origin entry`, or its errors. */
-function check(source: string | Uint8Array, expected: string, options: Readonly<Record<string, string>> = {}, file?: string): void {
+function check(
+  source: string | Uint8Array,
+  expected: string,
+  options: Readonly<Record<string, string>> = {},
+  file?: string,
+): void {
   const p = prepare(source, options, file);
-  assert.equal(p.ok ? `${p.value.start} ${p.value.origin.toString(16)} ${p.value.entry.toString(16)}` : p.error.map(formatDiagnostic).join('\n'), expected);
+  assert.equal(
+    p.ok
+      ? `${p.value.start} ${p.value.origin.toString(16)} ${p.value.entry.toString(16)}`
+      : p.error.map(formatDiagnostic).join('\n'),
+    expected,
+  );
 }
 
 describe('start of a program', () => {
@@ -47,16 +65,40 @@ describe('what is wrong with a program', () => {
   it('says so with the place', () => {
     check('', 'guest.asm: error PW311: the file is empty; a guest needs at least one instruction');
     check('; nothing', 'guest.asm: error PW311: the file assembles to nothing; a guest needs at least one instruction');
-    check('; @guest memori=1M\nhlt', 'guest.asm:1:10: error PW300: there is no option `memori`; did you mean `memory`?');
-    check('hlt\n; @guest memory=1M', 'guest.asm:2:3: error PW303: `@guest` stands behind the first instruction; move it to the top of the file');
-    check('; @host swap-out 0x1000\nhlt', 'guest.asm:1:9: error PW302: `@host swap-out` is unknown or not built yet; there is `@host place HVA HPA`');
-    check('; @guest serial=/etc/passwd\nhlt', 'guest.asm:1:10: error PW303: `serial` names an output, which a guest file cannot do; give it in the launch configuration or on the command line');
+    check(
+      '; @guest memori=1M\nhlt',
+      'guest.asm:1:10: error PW300: there is no option `memori`; did you mean `memory`?',
+    );
+    check(
+      'hlt\n; @guest memory=1M',
+      'guest.asm:2:3: error PW303: `@guest` stands behind the first instruction; move it to the top of the file',
+    );
+    check(
+      '; @host swap-out 0x1000\nhlt',
+      'guest.asm:1:9: error PW302: `@host swap-out` is unknown or not built yet; there is `@host place HVA HPA`',
+    );
+    check(
+      '; @guest serial=/etc/passwd\nhlt',
+      'guest.asm:1:10: error PW303: `serial` names an output, which a guest file cannot do; give it in the launch configuration or on the command line',
+    );
   });
   it('a start that does not fit the file', () => {
-    check('hlt', 'guest.asm: error PW312: `start=boot`, but bytes 510 and 511 of the image are not 55 AA; end the sector with `times 510-($-$$) db 0` and `dw 0xaa55`', { start: 'boot' });
-    check('hlt', 'guest.asm: error PW312: `start=elf`, but the file does not begin with the ELF magic 7F 45 4C 46', { start: 'elf' });
+    check(
+      'hlt',
+      'guest.asm: error PW312: `start=boot`, but bytes 510 and 511 of the image are not 55 AA; end the sector with `times 510-($-$$) db 0` and `dw 0xaa55`',
+      { start: 'boot' },
+    );
+    check('hlt', 'guest.asm: error PW312: `start=elf`, but the file does not begin with the ELF magic 7F 45 4C 46', {
+      start: 'elf',
+    });
     const multiboot = 'align 4\ndd 0x1badb002, 0, -0x1badb002\nbits 32\nhlt';
-    assert.match((() => { const p = prepare(multiboot); return p.ok ? '' : p.error.map(formatDiagnostic).join(); })(), /PW302.*Multiboot/);
+    assert.match(
+      (() => {
+        const p = prepare(multiboot);
+        return p.ok ? '' : p.error.map(formatDiagnostic).join();
+      })(),
+      /PW302.*Multiboot/,
+    );
   });
   it('assembly errors, all of them', () => {
     const p = prepare('bits 64\nmov rax\nfoo bar\nhlt');
@@ -64,6 +106,8 @@ describe('what is wrong with a program', () => {
     assert.deepEqual(p.ok ? [] : p.error.map((d) => d.span?.start.line), [2, 3]);
   });
   it('an external assembler where there is none', () => {
-    check('hlt', 'guest.asm: error PW302: `assembler=nasm`: there is no nasm that can be run here; use builtin', { assembler: 'nasm' });
+    check('hlt', 'guest.asm: error PW302: `assembler=nasm`: there is no nasm that can be run here; use builtin', {
+      assembler: 'nasm',
+    });
   });
 });

@@ -7,7 +7,11 @@ import type { RunResult } from '../../src/session/types';
 
 /** A session on a guest given as text. */
 export function open(source: string, options: Readonly<Record<string, string>> = {}): Session {
-  const texts = checkOptions(Object.entries(options).map(([key, value]) => ({ key, value })), 'command-line', 'test').options;
+  const texts = checkOptions(
+    Object.entries(options).map(([key, value]) => ({ key, value })),
+    'command-line',
+    'test',
+  ).options;
   const program = prepareProgram({ file: 'guest.asm', bytes: new TextEncoder().encode(source), options: texts });
   if (!program.ok) throw new Error(program.error.map(formatDiagnostic).join('\n'));
   const made = Session.create(program.value);

@@ -51,12 +51,30 @@ function walk(source: string, steps: readonly (readonly ['in' | 'over' | 'out' |
 }
 
 describe('stepping in the guest', () => {
-  it('over calls', () => walk(CALLS, [['line', 'start+0x5'], ['line', 'start+0xa']]));
+  it('over calls', () =>
+    walk(CALLS, [
+      ['line', 'start+0x5'],
+      ['line', 'start+0xa'],
+    ]));
   it('out of calls', () => walk(CALLS, [['over', 'start+0x5']]));
   it('into calls and out of them', () =>
-    walk(CALLS, [['in', 'outer'], ['over', 'outer+0x1'], ['over', 'outer+0x4'], ['in', 'inner'], ['over', 'inner+0x1'], ['out', 'outer+0x9'], ['out', 'start+0x5']]));
+    walk(CALLS, [
+      ['in', 'outer'],
+      ['over', 'outer+0x1'],
+      ['over', 'outer+0x4'],
+      ['in', 'inner'],
+      ['over', 'inner+0x1'],
+      ['out', 'outer+0x9'],
+      ['out', 'start+0x5'],
+    ]));
   it('through a REP instruction an iteration at a time, or over it', () => {
-    walk(CALLS, [['over', 'start+0x5'], ['over', 'start+0xa'], ['over', 'start+0x14'], ['over', 'start+0x1e'], ['over', 'start+0x20']]);
+    walk(CALLS, [
+      ['over', 'start+0x5'],
+      ['over', 'start+0xa'],
+      ['over', 'start+0x14'],
+      ['over', 'start+0x1e'],
+      ['over', 'start+0x20'],
+    ]);
     const s = open(CALLS);
     s.setSourceBreakpoints('guest.asm', [{ line: 6 }]);
     s.continue_();
@@ -71,7 +89,10 @@ describe('stepping in the guest', () => {
     s.setSourceBreakpoints('guest.asm', [{ line: 15 }]);
     s.continue_();
     wait(s);
-    assert.deepEqual(s.frames().map((f) => `${f.name} ${f.location?.line}`), ['inner+0x4 15', 'outer+0x9 11', 'start+0x5 3']);
+    assert.deepEqual(
+      s.frames().map((f) => `${f.name} ${f.location?.line}`),
+      ['inner+0x4 15', 'outer+0x9 11', 'start+0x5 3'],
+    );
   });
 
   it('stops when asked to, and goes on', () => {
@@ -108,9 +129,10 @@ describe('stepping into an exit', () => {
       const text = s.document(top?.document?.id ?? 0)?.split('\n') ?? [];
       assert.match(text[(top?.document?.line ?? 0) - 1] ?? '', new RegExp(`^${top?.actor} +${top?.name}`));
     }
-    assert.deepEqual(seen.filter((name) => /handle_ept_violation|gfn_to_memslot|handle_mm_fault|make_spte|VMRESUME/.test(name)), [
-      'kvm handle_ept_violation', 'kvm gfn_to_memslot', 'host handle_mm_fault', 'kvm make_spte', 'cpu VMRESUME',
-    ]);
+    assert.deepEqual(
+      seen.filter((name) => /handle_ept_violation|gfn_to_memslot|handle_mm_fault|make_spte|VMRESUME/.test(name)),
+      ['kvm handle_ept_violation', 'kvm gfn_to_memslot', 'host handle_mm_fault', 'kvm make_spte', 'cpu VMRESUME'],
+    );
     assert.equal(s.frames()[0]?.name, 'first');
     s.stepIn('line');
     assert.equal(next(s), 'step second');

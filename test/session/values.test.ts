@@ -46,7 +46,7 @@ describe('evaluate', () => {
     ['gva2gpa 0x8000000000', 'unmapped: the guest has no translation'],
     ['hva2gpa 0x7f5a00100020', '0x100020'],
     ['x/2xg table', '0x0000000000100020: 0x1122334455667788 0x0000000000000002'],
-    ['x/3c text', "0x0000000000100030: h i \\x00"],
+    ['x/3c text', '0x0000000000100030: h i \\x00'],
     ['xp/4xb 0x100020', '0x100020: 0x88 0x77 0x66 0x55'],
     ['x/1i start', '0x100000: mov rax, 0xfffffffffffffffe'],
     ['x/9z rsp', 'PW321 `/9z` is no format; write a count, x d u o c s or i, and b h w or g, as in x/4xg'],
@@ -65,7 +65,24 @@ describe('evaluate', () => {
     assert.match(text, /CR0=0x80000031 \[PE ET NE PG\].*CR4=0x20 \[PAE\]/);
   });
   it('nothing that is typed breaks it', () => {
-    for (const text of ['', ' ', '[', '[[[', 'x', 'x/', 'x/x', 'info info', 'gva2gpa', 'gva2gpa [', '('.repeat(500), 'a'.repeat(20_000), '\u0000', '"', 'gpa:', '-'.repeat(300) + '1']) {
+    for (const text of [
+      '',
+      ' ',
+      '[',
+      '[[[',
+      'x',
+      'x/',
+      'x/x',
+      'info info',
+      'gva2gpa',
+      'gva2gpa [',
+      '('.repeat(500),
+      'a'.repeat(20_000),
+      '\u0000',
+      '"',
+      'gpa:',
+      '-'.repeat(300) + '1',
+    ]) {
       const v = s.evaluate(text);
       if (!v.ok) for (const d of v.error) assert.match(d.code, /^PW\d{3}$/);
     }
@@ -123,9 +140,15 @@ describe('assign', () => {
 describe('views', () => {
   it('open from the root to a page, and answer for what is gone', () => {
     const s = at(example('worked-example'), 'again');
-    assert.deepEqual(rows(s, 'guest'), ['[0] PML4E = 0x1fefe023 P RW A → 0x1fefe000', '[255] PML4E = 0x201027 P RW US A → 0x201000']);
+    assert.deepEqual(rows(s, 'guest'), [
+      '[0] PML4E = 0x1fefe023 P RW A → 0x1fefe000',
+      '[255] PML4E = 0x201027 P RW US A → 0x201000',
+    ]);
     assert.deepEqual(rows(s, 'guest/255/40/473'), ['[160] PTE = 0x12345027 P RW US A → 0x12345000']);
-    assert.match(rows(s, 'ept/0/0/145')[0] ?? '', /^\[325\] EPT PTE = 0x60000001a2b3b77 R W X IPAT A D WB → 0x1a2b3000$/);
+    assert.match(
+      rows(s, 'ept/0/0/145')[0] ?? '',
+      /^\[325\] EPT PTE = 0x60000001a2b3b77 R W X IPAT A D WB → 0x1a2b3000$/,
+    );
     assert.deepEqual(rows(s, 'memslots'), ['slot 0 = 0x0–0x1fffffff, 512 MiB → HVA 0x7f5a00000000']);
     assert.equal(s.view('guest/256').ok, false);
     assert.equal(s.view('guest/255/40/473/160').ok, false);
@@ -136,21 +159,36 @@ describe('views', () => {
     const page = s.view('guest/0/0/0', 510, 10);
     assert.ok(page.ok);
     assert.equal(page.value.total, 512);
-    assert.deepEqual(page.value.nodes.map((n) => n.name), ['[510] PTE', '[511] PTE']);
+    assert.deepEqual(
+      page.value.nodes.map((n) => n.name),
+      ['[510] PTE', '[511] PTE'],
+    );
   });
   it('the VMCS by area, decoded', () => {
     const s = at(example('hello'), 'start');
     s.setFunctionBreakpoints([{ name: 'exit:IO_INSTRUCTION' }]);
     s.continue_();
     wait(s);
-    assert.deepEqual(rows(s, 'vmcs').map((r) => r.split(' = ')[0]), ['Guest State', 'Host State', 'Controls', 'Exit Information']);
+    assert.deepEqual(
+      rows(s, 'vmcs').map((r) => r.split(' = ')[0]),
+      ['Guest State', 'Host State', 'Controls', 'Exit Information'],
+    );
     const exit = rows(s, 'vmcs/exit');
-    assert.ok(exit.some((r) => r.startsWith('VM_EXIT_REASON = 0x1e Basic exit reason=IO_INSTRUCTION')), exit.join('\n'));
-    assert.ok(rows(s, 'vmcs/exit/EXIT_QUALIFICATION').some((r) => /^Port = 0x3fd/.test(r)), rows(s, 'vmcs/exit/EXIT_QUALIFICATION').join('\n'));
+    assert.ok(
+      exit.some((r) => r.startsWith('VM_EXIT_REASON = 0x1e Basic exit reason=IO_INSTRUCTION')),
+      exit.join('\n'),
+    );
+    assert.ok(
+      rows(s, 'vmcs/exit/EXIT_QUALIFICATION').some((r) => /^Port = 0x3fd/.test(r)),
+      rows(s, 'vmcs/exit/EXIT_QUALIFICATION').join('\n'),
+    );
   });
   it('holes are shown as holes', () => {
     const s = open(example('memslots'));
-    assert.deepEqual(rows(s, 'memslots').map((r) => r.split(' = ')[0]), ['slot 0', 'hole', 'slot 1']);
+    assert.deepEqual(
+      rows(s, 'memslots').map((r) => r.split(' = ')[0]),
+      ['slot 0', 'hole', 'slot 1'],
+    );
   });
 });
 
@@ -158,7 +196,12 @@ describe('memory', () => {
   it('reads in every space, and stops where nothing is', () => {
     const s = at(DATA, 'stop');
     const chain = s.translate({ address: 0x10_0020n, space: 'gva' }).chain;
-    for (const [space, address] of [['gva', 0x10_0020n], ['gpa', 0x10_0020n], ['hva', chain.hva], ['hpa', chain.hpa]] as const) {
+    for (const [space, address] of [
+      ['gva', 0x10_0020n],
+      ['gpa', 0x10_0020n],
+      ['hva', chain.hva],
+      ['hpa', chain.hpa],
+    ] as const) {
       assert.equal(Buffer.from(s.readMemory({ space, value: address ?? 0n }, 2).bytes).toString('hex'), '8877', space);
     }
     const end = s.readMemory({ space: 'gpa', value: 0x3ff_f000n }, 8192);
@@ -174,7 +217,10 @@ describe('memory', () => {
   });
   it('disassembles forwards and backwards, always as many lines as asked for', () => {
     const s = at(DATA, 'stop');
-    assert.deepEqual(s.disassemble(s.guest.linearRip, -2, 4).map((l) => `${l.symbol ?? ''} ${l.text}`.trim()), ['mov rbx, 0x100020', 'mov rcx, [rbx]', 'stop hlt', 'nop']);
+    assert.deepEqual(
+      s.disassemble(s.guest.linearRip, -2, 4).map((l) => `${l.symbol ?? ''} ${l.text}`.trim()),
+      ['mov rbx, 0x100020', 'mov rcx, [rbx]', 'stop hlt', 'nop'],
+    );
     assert.equal(s.disassemble(0x8000_0000_00n, -3, 8).length, 8);
   });
 });
@@ -184,7 +230,9 @@ describe('hover', () => {
   const hover = (line: string, part: string): string => {
     const h = s.hover(line, line.indexOf(part) + 1);
     const chain = h?.translation?.kind === 'forward' ? h.translation.chain : undefined;
-    return h ? `${h.expression}: ${h.evaluation.text}${chain?.gpa === undefined ? '' : ` gpa 0x${chain.gpa.toString(16)}`}` : 'nothing';
+    return h
+      ? `${h.expression}: ${h.evaluation.text}${chain?.gpa === undefined ? '' : ` gpa 0x${chain.gpa.toString(16)}`}`
+      : 'nothing';
   };
   it('takes the operand under the cursor as one', () => {
     assert.equal(hover('        mov     rcx, [rbx + 8] ; rax', 'bx'), '[rbx + 8]: 0x2 gpa 0x100028');

@@ -28,11 +28,17 @@ export class Views {
 
   page(path: string, start: number, count: number): Answer<ViewPage> {
     const [root = '', ...below] = path.split('/');
-    const request: ViewRequest = { path: below, start: Math.max(0, start), count: Math.min(Math.max(0, count), MAX_ROWS) };
+    const request: ViewRequest = {
+      path: below,
+      start: Math.max(0, start),
+      count: Math.min(Math.max(0, count), MAX_ROWS),
+    };
     const found = this.find(root, request);
     if (found) return ok(found);
     const known = VIEW_ROOTS.map((r) => r.path);
-    const hint = known.some((k) => k === root) ? '; it was there at an earlier stop' : didYouMean(root, known) || `; there are ${known.join(', ')}`;
+    const hint = known.some((k) => k === root)
+      ? '; it was there at an earlier stop'
+      : didYouMean(root, known) || `; there are ${known.join(', ')}`;
     return err([sessionError('unknownView', `there is nothing called \`${path}\` now${hint}`, path)]);
   }
 
@@ -40,7 +46,9 @@ export class Views {
   node(path: string): ViewNode | undefined {
     const parent = path.slice(0, path.lastIndexOf('/'));
     const [root = '', ...below] = parent.split('/');
-    return this.find(root, { path: below, start: 0, count: Number.MAX_SAFE_INTEGER })?.nodes.find((n) => n.path === path);
+    return this.find(root, { path: below, start: 0, count: Number.MAX_SAFE_INTEGER })?.nodes.find(
+      (n) => n.path === path,
+    );
   }
 
   /** Where the guest table entry of a row lies. */
@@ -49,7 +57,8 @@ export class Views {
     const { format } = this.guest.controls;
     let table = root === 'guest' && format !== 'none' ? guestRoot(this.guest) : undefined;
     for (const [depth, index] of indices.entries()) {
-      const entry = table && readGuestTable(this.guest, this.guest.physical, table).find((e) => String(e.index) === index);
+      const entry =
+        table && readGuestTable(this.guest, this.guest.physical, table).find((e) => String(e.index) === index);
       if (!entry || format === 'none') return undefined;
       if (depth === indices.length - 1) return { gpa: entry.entryAddress, bytes: FORMATS[format].entryBytes };
       table = { level: entry.level - 1, table: entry.target, start: entry.start };
@@ -99,7 +108,10 @@ export class Views {
   private hostView(request: ViewRequest): ViewPage | undefined {
     const { host } = this.machine;
     const vmas = request.path.length === 0 ? vmaRows(host) : [];
-    const tables = hostTablesView('host', host.rootTable(), (t) => host.readTable(t), { ...request, start: Math.max(0, request.start - vmas.length) });
+    const tables = hostTablesView('host', host.rootTable(), (t) => host.readTable(t), {
+      ...request,
+      start: Math.max(0, request.start - vmas.length),
+    });
     if (!tables || request.path.length > 0) return tables;
     const rows = vmas.slice(request.start, request.start + request.count);
     return { nodes: [...rows, ...tables.nodes].slice(0, request.count), total: vmas.length + tables.total };

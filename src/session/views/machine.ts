@@ -21,13 +21,20 @@ export function statisticsOf(machine: Machine): readonly (readonly [string, numb
 
 export function statsView(machine: Machine, { path, start, count }: ViewRequest): ViewPage | undefined {
   if (path.length > 0) return undefined;
-  return page(statisticsOf(machine), start, count, ([name, n]) => row({ path: `stats/${name}`, name, value: String(n), raw: BigInt(n), kind: 'field' }));
+  return page(statisticsOf(machine), start, count, ([name, n]) =>
+    row({ path: `stats/${name}`, name, value: String(n), raw: BigInt(n), kind: 'field' }),
+  );
 }
 
 export function devicesView(machine: Machine, { path, start, count }: ViewRequest): ViewPage | undefined {
   if (path.length > 0) return undefined;
   return page(machine.bus.all, start, count, (d) =>
-    row({ path: `devices/${d.name}`, name: d.name, kind: 'text', value: d.first === d.last ? `port ${hex(d.first)}` : `ports ${hex(d.first)}–${hex(d.last)}` }),
+    row({
+      path: `devices/${d.name}`,
+      name: d.name,
+      kind: 'text',
+      value: d.first === d.last ? `port ${hex(d.first)}` : `ports ${hex(d.first)}–${hex(d.last)}`,
+    }),
   );
 }
 
@@ -36,9 +43,16 @@ export function exitsView(machine: Machine, { path, start, count }: ViewRequest)
   if (path.length > 0) return undefined;
   const records = [...machine.exits.recent].reverse();
   return page(records, start, count, (r) => {
-    const about = [r.gpa === undefined ? '' : `GPA ${hex(r.gpa)}`, r.gva === undefined ? '' : `GVA ${hex(r.gva)}`, `RIP ${hex(r.rip)}`].filter((t) => t !== '');
+    const about = [
+      r.gpa === undefined ? '' : `GPA ${hex(r.gpa)}`,
+      r.gva === undefined ? '' : `GVA ${hex(r.gva)}`,
+      `RIP ${hex(r.rip)}`,
+    ].filter((t) => t !== '');
     return row({
-      path: `exits/${r.number + 1}`, name: `${r.number + 1} ${r.name}`, kind: 'field', value: about.join(', '),
+      path: `exits/${r.number + 1}`,
+      name: `${r.number + 1} ${r.name}`,
+      kind: 'field',
+      value: about.join(', '),
       ...(r.gpa === undefined ? {} : { address: { space: 'gpa', value: r.gpa } as const }),
     });
   });

@@ -8,7 +8,9 @@ import { softwareGpa, translateGpa } from '../translate';
 import type { ViewPage } from '../types';
 import { page, row, type RowParts, type ViewRequest } from './view';
 
-type Range = { readonly kind: 'slot'; readonly slot: Memslot } | { readonly kind: 'hole'; readonly start: bigint; readonly end: bigint };
+type Range =
+  | { readonly kind: 'slot'; readonly slot: Memslot }
+  | { readonly kind: 'hole'; readonly start: bigint; readonly end: bigint };
 
 /** Slots in the order of their GPAs, and the holes between them. */
 export function memslotRanges(slots: readonly Memslot[]): readonly Range[] {
@@ -30,11 +32,22 @@ export function memslotsView(vm: Vm, { path, start, count }: ViewRequest): ViewP
   if (id === undefined) {
     return page(memslotRanges(slots), start, count, (r) =>
       r.kind === 'hole'
-        ? row({ path: `memslots/hole-${hex(r.start)}`, name: 'hole', kind: 'hole', value: `${span(r.start, r.end)}, ${sizeName(r.end - r.start)}: no memslot, MMIO`, address: { space: 'gpa', value: r.start } })
+        ? row({
+            path: `memslots/hole-${hex(r.start)}`,
+            name: 'hole',
+            kind: 'hole',
+            value: `${span(r.start, r.end)}, ${sizeName(r.end - r.start)}: no memslot, MMIO`,
+            address: { space: 'gpa', value: r.start },
+          })
         : row({
-            path: `memslots/${r.slot.id}`, name: `slot ${r.slot.id}`, kind: 'slot', children: 6,
+            path: `memslots/${r.slot.id}`,
+            name: `slot ${r.slot.id}`,
+            kind: 'slot',
+            children: 6,
             value: `${span(r.slot.start, r.slot.end)}, ${sizeName(r.slot.end - r.slot.start)} → HVA ${hex(r.slot.hva)}${r.slot.readonly ? ', read-only' : ''}`,
-            address: { space: 'gpa', value: r.slot.start }, memory: { space: 'gpa', value: r.slot.start }, raw: r.slot.start,
+            address: { space: 'gpa', value: r.slot.start },
+            memory: { space: 'gpa', value: r.slot.start },
+            raw: r.slot.start,
           }),
     );
   }
@@ -42,9 +55,26 @@ export function memslotsView(vm: Vm, { path, start, count }: ViewRequest): ViewP
   if (!slot) return undefined;
   const at = (name: string): { path: string; name: string } => ({ path: `memslots/${id}/${name}`, name });
   const rows: RowParts[] = [
-    { ...at('guest_phys_addr'), value: hex(slot.start), raw: slot.start, kind: 'field', address: { space: 'gpa', value: slot.start } },
-    { ...at('memory_size'), value: `${hex(slot.end - slot.start)} (${sizeName(slot.end - slot.start)})`, raw: slot.end - slot.start, kind: 'field' },
-    { ...at('userspace_addr'), value: hex(slot.hva), raw: slot.hva, kind: 'field', address: { space: 'hva', value: slot.hva } },
+    {
+      ...at('guest_phys_addr'),
+      value: hex(slot.start),
+      raw: slot.start,
+      kind: 'field',
+      address: { space: 'gpa', value: slot.start },
+    },
+    {
+      ...at('memory_size'),
+      value: `${hex(slot.end - slot.start)} (${sizeName(slot.end - slot.start)})`,
+      raw: slot.end - slot.start,
+      kind: 'field',
+    },
+    {
+      ...at('userspace_addr'),
+      value: hex(slot.hva),
+      raw: slot.hva,
+      kind: 'field',
+      address: { space: 'hva', value: slot.hva },
+    },
     { ...at('flags'), value: slot.readonly ? 'KVM_MEM_READONLY' : '0', kind: 'field' },
     { ...at('HVA − GPA'), value: hex(BigInt.asUintN(64, slot.hva - slot.start)), kind: 'field' },
     { ...at('generation'), value: String(vm.memslots.generation), kind: 'field' },
@@ -61,21 +91,35 @@ export function tlbView(g: GuestView, { path, start, count }: ViewRequest): View
     return page(entries, start, count, (e) => {
       const stale = staleness(g, e);
       return row({
-        path: `tlb/${keyOf(e)}`, name: hex(e.linear), kind: 'tlb', children: 9,
+        path: `tlb/${keyOf(e)}`,
+        name: hex(e.linear),
+        kind: 'tlb',
+        children: 9,
         value: `→ GPA ${hex(e.gpa)} → HPA ${hex(e.hpa)} ${rightsOf(e)}${stale === undefined ? '' : `  stale: ${stale}`}`,
-        address: { space: 'gva', value: e.linear }, memory: { space: 'hpa', value: e.hpa }, raw: e.linear,
+        address: { space: 'gva', value: e.linear },
+        memory: { space: 'hpa', value: e.hpa },
+        raw: e.linear,
       });
     });
   }
   const e = path.length === 1 ? entries.find((x) => keyOf(x) === key) : undefined;
   if (!e) return undefined;
-  const field = (name: string, value: string, more: Partial<RowParts> = {}): RowParts => ({ path: `tlb/${key}/${name}`, name, value, kind: 'field', ...more });
+  const field = (name: string, value: string, more: Partial<RowParts> = {}): RowParts => ({
+    path: `tlb/${key}/${name}`,
+    name,
+    value,
+    kind: 'field',
+    ...more,
+  });
   const rows: RowParts[] = [
     field('linear', hex(e.linear), { address: { space: 'gva', value: e.linear } }),
     field('gpa', hex(e.gpa), { address: { space: 'gpa', value: e.gpa } }),
     field('hpa', hex(e.hpa), { address: { space: 'hpa', value: e.hpa } }),
     field('rights', rightsOf(e)),
-    field('page sizes', `guest ${sizeName(1n << BigInt(e.guestPageShift))}, EPT ${sizeName(1n << BigInt(e.eptPageShift))}`),
+    field(
+      'page sizes',
+      `guest ${sizeName(1n << BigInt(e.guestPageShift))}, EPT ${sizeName(1n << BigInt(e.eptPageShift))}`,
+    ),
     field('VPID', String(e.vpid)),
     field('PCID', e.global ? 'global' : String(e.pcid)),
     field('EPTP', hex(e.eptp), { address: { space: 'hpa', value: e.eptp } }),
@@ -85,7 +129,16 @@ export function tlbView(g: GuestView, { path, start, count }: ViewRequest): View
 }
 
 const rightsOf = (e: TlbEntryView): string =>
-  [e.writable ? 'RW' : 'R', e.executable ? 'X' : '', e.user ? 'US' : 'S', e.dirty ? 'D' : '', e.global ? 'G' : '', `EPT ${e.eptRights.r ? 'R' : ''}${e.eptRights.w ? 'W' : ''}${e.eptRights.x ? 'X' : ''}`].filter((t) => t !== '').join(' ');
+  [
+    e.writable ? 'RW' : 'R',
+    e.executable ? 'X' : '',
+    e.user ? 'US' : 'S',
+    e.dirty ? 'D' : '',
+    e.global ? 'G' : '',
+    `EPT ${e.eptRights.r ? 'R' : ''}${e.eptRights.w ? 'W' : ''}${e.eptRights.x ? 'X' : ''}`,
+  ]
+    .filter((t) => t !== '')
+    .join(' ');
 
 /** What invalidation is missing, for an entry of the guest's current address space that leads elsewhere than the tables do now. */
 function staleness(g: GuestView, e: TlbEntryView): string | undefined {
@@ -94,5 +147,7 @@ function staleness(g: GuestView, e: TlbEntryView): string | undefined {
   const gpa = softwareGpa(g, e.linear);
   if (gpa === undefined || (gpa & ~0xfffn) !== e.gpa) return 'the guest’s tables lead elsewhere; an INVLPG is missing';
   const { hpa, ok } = translateGpa(g, gpa, { op: 'read', user: false, implicit: false });
-  return !ok || hpa === undefined || (hpa & ~0xfffn) !== e.hpa ? 'the EPT leads elsewhere; an INVEPT is missing' : undefined;
+  return !ok || hpa === undefined || (hpa & ~0xfffn) !== e.hpa
+    ? 'the EPT leads elsewhere; an INVEPT is missing'
+    : undefined;
 }

@@ -36,7 +36,11 @@ export interface GuestTable {
 export function guestRoot(g: GuestView): GuestTable | undefined {
   const { format } = g.controls;
   if (format === 'none') return undefined;
-  return { level: FORMATS[format].levels, table: format === '32bit' ? g.cr3 & 0xffff_f000n : g.cr3 & FRAME_MASK, start: 0n };
+  return {
+    level: FORMATS[format].levels,
+    table: format === '32bit' ? g.cr3 & 0xffff_f000n : g.cr3 & FRAME_MASK,
+    start: 0n,
+  };
 }
 
 /** The non-zero entries of one guest table, read through the memslots. */
@@ -55,14 +59,26 @@ export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: Guest
   for (let index = 0; index < count; index++) {
     const entry = inRegisters
       ? (g.pdptes[index] ?? 0n)
-      : entryBytes === 8 ? view.getBigUint64(base + index * 8, true) : BigInt(view.getUint32(base + index * 4, true));
+      : entryBytes === 8
+        ? view.getBigUint64(base + index * 8, true)
+        : BigInt(view.getUint32(base + index * 4, true));
     if (entry === 0n) continue;
-    const large = ref.level > 1 && ref.level <= 3 && !inRegisters && (entry & PTE_PS) !== 0n && (format !== '32bit' || pse);
+    const large =
+      ref.level > 1 && ref.level <= 3 && !inRegisters && (entry & PTE_PS) !== 0n && (format !== '32bit' || pse);
     const leaf = ref.level === 1 || large;
-    const frame = format === '32bit' ? (leaf && large ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n) : entry & 0xffff_f000n) : entry & FRAME_MASK;
+    const frame =
+      format === '32bit'
+        ? leaf && large
+          ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n)
+          : entry & 0xffff_f000n
+        : entry & FRAME_MASK;
     const start = ref.start + (BigInt(index) << shift);
     out.push({
-      level: ref.level, index, entry, leaf, size,
+      level: ref.level,
+      index,
+      entry,
+      leaf,
+      size,
       entryAddress: inRegisters ? BigInt(index) : ref.table + BigInt(index * entryBytes),
       flags: pteFlags(entry, leaf, ref.level),
       present: (entry & PTE_P) !== 0n,
@@ -76,14 +92,24 @@ export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: Guest
 const shown = (entry: bigint, flags: readonly string[], present: boolean, target: bigint): string =>
   `${hex(entry)} ${present ? `${flags.join(' ')} → ${hex(target)}` : 'not present'}`;
 
-const rangeOf = (start: bigint, size: bigint): string => `${hex(start)}–${hex(BigInt.asUintN(64, start + size - 1n))}, ${sizeName(size)}`;
+const rangeOf = (start: bigint, size: bigint): string =>
+  `${hex(start)}–${hex(BigInt.asUintN(64, start + size - 1n))}, ${sizeName(size)}`;
 
 /** `guest`, `guest/255`, `guest/255/40`, …: indices from the root table on. */
 export function guestTablesView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
   let ref = guestRoot(g);
-  if (!ref) return path.length > 0 ? undefined : { nodes: [row({ path: 'guest/off', name: 'Paging', value: 'off: linear addresses are physical', kind: 'text' })], total: 1 };
+  if (!ref)
+    return path.length > 0
+      ? undefined
+      : {
+          nodes: [
+            row({ path: 'guest/off', name: 'Paging', value: 'off: linear addresses are physical', kind: 'text' }),
+          ],
+          total: 1,
+        };
   for (const step of path) {
-    const entry: GuestEntry | undefined = ref && readGuestTable(g, g.physical, ref).find((e) => String(e.index) === step);
+    const entry: GuestEntry | undefined =
+      ref && readGuestTable(g, g.physical, ref).find((e) => String(e.index) === step);
     if (!entry || !entry.present || entry.leaf) return undefined;
     ref = { level: entry.level - 1, table: entry.target, start: entry.start };
   }
@@ -93,18 +119,35 @@ export function guestTablesView(g: GuestView, { path, start, count }: ViewReques
 }
 
 function guestRow(g: GuestView, e: GuestEntry, path: string): ViewNode {
-  const below = e.present && !e.leaf ? readGuestTable(g, g.physical, { level: e.level - 1, table: e.target, start: e.start }).length : 0;
+  const below =
+    e.present && !e.leaf
+      ? readGuestTable(g, g.physical, { level: e.level - 1, table: e.target, start: e.start }).length
+      : 0;
   return row({
-    path, name: `[${e.index}] ${entryName('guest', e.level)}`, value: shown(e.entry, e.flags, e.present, e.target),
+    path,
+    name: `[${e.index}] ${entryName('guest', e.level)}`,
+    value: shown(e.entry, e.flags, e.present, e.target),
     kind: !e.leaf ? 'table' : e.level > 1 ? 'large-page' : 'page',
-    address: { space: 'gva', value: e.start }, raw: e.entry, children: below, editable: e.level < 4 || g.controls.format !== 'pae',
+    address: { space: 'gva', value: e.start },
+    raw: e.entry,
+    children: below,
+    editable: e.level < 4 || g.controls.format !== 'pae',
     ...(e.present ? { memory: { space: 'gpa', value: e.target } as const } : {}),
-    detail: [`maps GVA ${rangeOf(e.start, e.size)}`, `entry at GPA ${hex(e.entryAddress)}`, `flags: ${e.flags.join(' ') || 'none'}`],
+    detail: [
+      `maps GVA ${rangeOf(e.start, e.size)}`,
+      `entry at GPA ${hex(e.entryAddress)}`,
+      `flags: ${e.flags.join(' ') || 'none'}`,
+    ],
   });
 }
 
 /** EPT and host tables, whose entries host memory holds. `reader` opens a table. */
-export function hostTablesView(root: 'ept' | 'host', rootTable: TableRef, reader: (ref: TableRef) => readonly TableEntryView[], { path, start, count }: ViewRequest): ViewPage | undefined {
+export function hostTablesView(
+  root: 'ept' | 'host',
+  rootTable: TableRef,
+  reader: (ref: TableRef) => readonly TableEntryView[],
+  { path, start, count }: ViewRequest,
+): ViewPage | undefined {
   let ref: TableRef | undefined = rootTable;
   for (const step of path) {
     ref = ref && reader(ref).find((e) => String(e.index) === step)?.child;
@@ -113,13 +156,23 @@ export function hostTablesView(root: 'ept' | 'host', rootTable: TableRef, reader
   const prefix = [root, ...path].join('/');
   return page(reader(ref), start, count, (e) => {
     const below = e.child ? reader(e.child).length : 0;
-    const value = e.mmio ? `${hex(e.entry)} MMIO: misconfigures on purpose (W X without R)` : shown(e.entry, e.flags, e.present, e.target ?? 0n);
+    const value = e.mmio
+      ? `${hex(e.entry)} MMIO: misconfigures on purpose (W X without R)`
+      : shown(e.entry, e.flags, e.present, e.target ?? 0n);
     return row({
-      path: `${prefix}/${e.index}`, name: `[${e.index}] ${entryName(root === 'ept' ? 'ept' : 'host', e.level)}`, value,
+      path: `${prefix}/${e.index}`,
+      name: `[${e.index}] ${entryName(root === 'ept' ? 'ept' : 'host', e.level)}`,
+      value,
       kind: e.child ? 'table' : e.mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
-      address: { space: root === 'ept' ? 'gpa' : 'hva', value: e.start }, raw: e.entry, children: below,
+      address: { space: root === 'ept' ? 'gpa' : 'hva', value: e.start },
+      raw: e.entry,
+      children: below,
       ...(e.target === undefined ? {} : { memory: { space: 'hpa', value: e.target } as const }),
-      detail: [`maps ${root === 'ept' ? 'GPA' : 'HVA'} ${rangeOf(e.start, e.size)}`, `entry at HPA ${hex(e.entryAddress)}`, `flags: ${e.flags.join(' ') || 'none'}`],
+      detail: [
+        `maps ${root === 'ept' ? 'GPA' : 'HVA'} ${rangeOf(e.start, e.size)}`,
+        `entry at HPA ${hex(e.entryAddress)}`,
+        `flags: ${e.flags.join(' ') || 'none'}`,
+      ],
     });
   });
 }
@@ -129,7 +182,11 @@ export const vmaRows = (host: AddressSpace): readonly ViewNode[] =>
   host.vmas().map((v, i) => {
     const { read, write, exec } = v.protection;
     return row({
-      path: `host/vma${i}`, name: v.name, kind: 'range', address: { space: 'hva', value: v.start }, memory: { space: 'hva', value: v.start },
+      path: `host/vma${i}`,
+      name: v.name,
+      kind: 'range',
+      address: { space: 'hva', value: v.start },
+      memory: { space: 'hva', value: v.start },
       value: `${rangeOf(v.start, v.end - v.start)} ${read ? 'r' : '-'}${write ? 'w' : '-'}${exec ? 'x' : '-'} ${v.backing}`,
     });
   });

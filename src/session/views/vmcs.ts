@@ -19,7 +19,8 @@ const AREAS: readonly { readonly area: VmcsArea; readonly name: string }[] = [
 ];
 
 /** Fields that hold a physical address of the host's. */
-const HPA_FIELDS = /^(IO_BITMAP_|MSR_BITMAP$|EPT_POINTER$|HOST_CR3$|VM_.*_MSR_.*_ADDR$|PML_ADDRESS$|VIRTUAL_APIC_PAGE_ADDR$|APIC_ACCESS_ADDR$)/;
+const HPA_FIELDS =
+  /^(IO_BITMAP_|MSR_BITMAP$|EPT_POINTER$|HOST_CR3$|VM_.*_MSR_.*_ADDR$|PML_ADDRESS$|VIRTUAL_APIC_PAGE_ADDR$|APIC_ACCESS_ADDR$)/;
 const GPA_FIELDS = /^(GUEST_CR3$|GUEST_PHYSICAL_ADDRESS$|GUEST_PDPTR)/;
 const GVA_FIELDS = /^(GUEST_RIP|GUEST_RSP|GUEST_LINEAR_ADDRESS|GUEST_[A-Z]+_BASE|GUEST_SYSENTER_E.P)$/;
 
@@ -30,12 +31,24 @@ const GVA_FIELDS = /^(GUEST_RIP|GUEST_RSP|GUEST_LINEAR_ADDRESS|GUEST_[A-Z]+_BASE
 export function vmcsView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
   const vmcs = g.cpu.vmx.current;
   const fields = supportedFields(g.cpu.vmx.capabilities);
-  if (vmcs === undefined) return path.length > 0 ? undefined : { nodes: [row({ path: 'vmcs/none', name: 'VMCS', value: 'there is no current VMCS', kind: 'text' })], total: 1 };
+  if (vmcs === undefined)
+    return path.length > 0
+      ? undefined
+      : {
+          nodes: [row({ path: 'vmcs/none', name: 'VMCS', value: 'there is no current VMCS', kind: 'text' })],
+          total: 1,
+        };
   const [area] = path;
   if (area === undefined) {
     return page(AREAS, start, count, (a) => {
       const stale = a.area === 'guest' && g.inGuest ? 'as of the last VM exit; the CPU holds the present values' : '';
-      return row({ path: `vmcs/${a.area}`, name: a.name, value: stale, kind: 'group', children: fields.filter((f) => f.area === a.area).length });
+      return row({
+        path: `vmcs/${a.area}`,
+        name: a.name,
+        value: stale,
+        kind: 'group',
+        children: fields.filter((f) => f.area === a.area).length,
+      });
     });
   }
   const [, name] = path;
@@ -45,7 +58,11 @@ export function vmcsView(g: GuestView, { path, start, count }: ViewRequest): Vie
   if (!field) return undefined;
   return page(decoded(vmcs, field), start, count, (d) =>
     row({
-      path: `vmcs/${area}/${name}/${d.name}`, name: d.name, value: d.text ?? hex(d.value), raw: d.value, kind: 'field',
+      path: `vmcs/${area}/${name}/${d.name}`,
+      name: d.name,
+      value: d.text ?? hex(d.value),
+      raw: d.value,
+      kind: 'field',
       detail: [d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`],
     }),
   );
@@ -59,18 +76,33 @@ function decoded(vmcs: Vmcs, f: VmcsField): readonly DecodedBits[] {
 }
 
 /** Interruption information says nothing without its valid bit (SDM vol. 3, 24.8.3 and 24.9.2). */
-const INTERRUPTION_INFO: ReadonlySet<string> = new Set(['VM_EXIT_INTR_INFO', 'VM_ENTRY_INTR_INFO_FIELD', 'IDT_VECTORING_INFO_FIELD']);
+const INTERRUPTION_INFO: ReadonlySet<string> = new Set([
+  'VM_EXIT_INTR_INFO',
+  'VM_ENTRY_INTR_INFO_FIELD',
+  'IDT_VECTORING_INFO_FIELD',
+]);
 const VALID = 1n << 31n;
 
 function fieldRow(vmcs: Vmcs, f: VmcsField): ViewNode {
   const value = vmcs.read(f.encoding);
-  const space = HPA_FIELDS.test(f.name) ? 'hpa' : GPA_FIELDS.test(f.name) ? 'gpa' : GVA_FIELDS.test(f.name) ? 'gva' : undefined;
+  const space = HPA_FIELDS.test(f.name)
+    ? 'hpa'
+    : GPA_FIELDS.test(f.name)
+      ? 'gpa'
+      : GVA_FIELDS.test(f.name)
+        ? 'gva'
+        : undefined;
   const width = f.width === 'natural' ? 'natural width' : `${f.width} bits`;
   const bits = decoded(vmcs, f);
   const meaning = INTERRUPTION_INFO.has(f.name) && (value & VALID) === 0n ? 'not valid' : describeBits(bits);
   const isFrame = space !== 'gva' && f.name !== 'GUEST_PHYSICAL_ADDRESS';
   return row({
-    path: `vmcs/${f.area}/${f.name}`, name: f.name, value: meaning === '' ? hex(value) : `${hex(value)} ${meaning}`, raw: value, kind: 'field', children: bits.length,
+    path: `vmcs/${f.area}/${f.name}`,
+    name: f.name,
+    value: meaning === '' ? hex(value) : `${hex(value)} ${meaning}`,
+    raw: value,
+    kind: 'field',
+    children: bits.length,
     ...(space === undefined ? {} : { address: { space, value: isFrame ? value & FRAME_MASK : value } as const }),
     detail: [f.title, `encoding ${hex(f.encoding)}, ${width}`],
   });
