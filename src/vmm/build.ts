@@ -32,6 +32,9 @@ export interface MachineParts {
   readonly vcpus: readonly [Vcpu];
 }
 
+/** Frames that a VCPU needs of the host kernel before it can run at all, generously. */
+const VCPU_FRAMES = 16;
+
 /** Prepared page tables may take at most one part in so many of host memory. */
 const MOST_TABLES = 8n;
 
@@ -74,6 +77,8 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
     if (!loaded.ok) return err([machineError('hostMemory', loaded.error)]);
   }
 
+  if (kernel.frames.framesFree < VCPU_FRAMES)
+    return err([machineError('hostMemory', `host-memory=${hex(options.hostMemory)} is full once the guest is loaded: make it larger`)]);
   const tlb = options.tlb === 'off' ? { tlbEntries: 0, tlbWays: 0 } : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
   const cpu = new Cpu(kernel.memory, 0, model, tlb);
   const vcpu = createVcpu(vm, cpu, 0, { vpid: options.vpid });

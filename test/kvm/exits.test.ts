@@ -134,7 +134,7 @@ describe('MMIO', () => {
   it('a slot that appears in a hole makes the mark stale', () => {
     const g = new Guest(`mov rbx, ${HOLE}\n mov eax, [rbx]\n out 0x80, al\n mov ecx, [rbx]\n hlt`, 'flat64', WITH_HOLE);
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
-    assert.equal(g.machine.run(10_000).kind, 'exit-pending');
+    assert.equal(g.stop().kind, 'exit-pending');
     const { vm, host } = g.machine;
     const vma = host.mmap(0x1_0000n, { hint: hva(0x7f5b_0000_0000n), name: 'late' });
     assert.ok(vma.ok);
@@ -321,7 +321,7 @@ describe('other exits', () => {
       idtr: dw 0xfff
       dq 0x300000`);
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
-    assert.equal(g.machine.run(10_000).kind, 'exit-pending');
+    assert.equal(g.stop().kind, 'exit-pending');
     g.machine.vcpu.context.events.queueInterrupt(0x21);
     assert.equal(g.halt()[RCX], 1n, 'after the shadow of STI, before the next MOV');
     assert.equal(g.exits['INTERRUPT_WINDOW'], 1);
@@ -331,7 +331,7 @@ describe('other exits', () => {
   it('a VM entry that hardware refuses names the fields', () => {
     const g = new Guest('out 0x80, al\n hlt');
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
-    g.machine.run(10_000);
+    g.stop();
     g.machine.vcpu.context.vmcs.write('GUEST_RFLAGS', 0n);
     const end = g.end();
     assert.deepEqual([end.kind, end.code], ['entry-failure', 8]);
@@ -406,7 +406,7 @@ describe('memory that changes under the guest', () => {
   it('munmap on the host takes the EPT entries, flushes, and the next access ends as the host says', () => {
     const g = new Guest('mov qword [0x200000], 7\n out 0x80, al\n mov rax, [0x200000]\n hlt');
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
-    g.machine.run(10_000);
+    g.stop();
     const { host } = g.machine;
     const at = g.machine.options.hvaBase + 0x20_0000n;
     assert.ok(host.munmap(hva(at), hva(at + 0x1000n)).ok);

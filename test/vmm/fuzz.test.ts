@@ -17,7 +17,8 @@ describe('guests that go wrong', () => {
         assert.ok(image.ok);
         const made = Machine.create({ ...DEFAULT_OPTIONS, ...(hole ? HOLE : SMALL) }, image.value, SINKS);
         assert.ok(made.ok, made.ok ? '' : made.error[0]?.message);
-        const stop = made.value.run(3000);
+        let stop = made.value.run(3000);
+        for (let i = 0; i < 20 && stop.kind === 'budget'; i++) stop = made.value.run(3000);
         if (stop.kind === 'end') assert.ok(stop.end.why.length > 0);
         else assert.equal(stop.kind, 'budget');
       }),
@@ -30,7 +31,7 @@ describe('guests that go wrong', () => {
       fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 5 * 512 - 1 }), fc.bigInt(0n, (1n << 64n) - 1n)), { minLength: 1, maxLength: 6 }), (edits) => {
         const stores = edits.map(([index, value]) => `mov rax, 0x${value.toString(16)}\n mov [rbx + ${index * 8}], rax`).join('\n');
         const g = new Guest(`mov rbx, cr3\n mov rcx, rbx\n ${stores}\n mov cr3, rcx\n mov rdi, 0x1000\nl: mov [rdi], rdi\n add rdi, 0x11000\n cmp rdi, 0x300000\n jb l\n hlt`, 'flat64', SMALL);
-        const stop = g.machine.run(5000);
+        const stop = g.stop(20);
         if (stop.kind === 'end') assert.ok(['halt', 'triple-fault', 'internal-error'].includes(stop.end.kind), stop.end.why);
       }),
       { seed: 5, numRuns: 30 },
@@ -44,7 +45,7 @@ describe('guests that go wrong', () => {
         const source = ['mov rsp, 0x200000', 'mov rax, 0x1122334455667788', 'mov rsi, 0x2ffff8', ...ops.flatMap(([at, op, edge]) => [`mov edi, ${edge ? 0x30_0000 - (at % 9) : at}`, op]), 'mov rbx, [rsp]', 'hlt'].join('\n');
         const run = (options: object): unknown => {
           const g = new Guest(source, 'flat64', { ...HOLE, ...options });
-          const stop = g.machine.run(20_000);
+          const stop = g.stop(20);
           return [stop.kind === 'end' ? stop.end.kind : stop.kind, g.gprs(), g.qword(0x2f_fff8n), g.stats.mmio_exits];
         };
         assert.deepEqual(run({ tlb: 'off', eptAd: false, vpid: false }), run({}));

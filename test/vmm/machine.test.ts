@@ -89,7 +89,7 @@ describe('a machine', () => {
   it('stops at an exit before anything is done about it, and goes through it step by step', () => {
     const g = new Guest('mov rax, [0x200000]\n hlt');
     g.machine.pauseAtExits = (e) => e.gpa === 0x20_0000n;
-    const stop = g.machine.run(1000);
+    const stop = g.stop();
     assert.ok(stop.kind === 'exit-pending');
     assert.deepEqual([stop.exit.name, stop.exit.gva, stop.exit.number, stop.exit.ofReason], ['EPT_VIOLATION', 0x20_0000n, 6, 7]);
     assert.equal(g.epte(0x20_0000n), 0n);
@@ -109,7 +109,7 @@ describe('a machine', () => {
     const at = g.symbols.get('l') ?? 0n;
     g.machine.cpu.breakpoints.add(at);
     for (const left of [3n, 2n, 1n]) {
-      const stop = g.machine.run(1000);
+      const stop = g.stop();
       assert.ok(stop.kind === 'breakpoint' && stop.linear === at, stop.kind);
       assert.equal(g.machine.vcpu.registers().get(1), left);
     }
@@ -154,7 +154,7 @@ describe('a machine', () => {
   it('probes the guest in the middle of an exit as well as outside', () => {
     const g = new Guest('out 0x80, al\n hlt');
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
-    g.machine.run(1000);
+    g.stop();
     const access = { op: 'fetch', user: false, implicit: false } as const;
     assert.equal(g.machine.vcpu.running, false);
     const inside = g.machine.vcpu.probe(0x10_0000n, access);
@@ -167,7 +167,7 @@ describe('a machine', () => {
   it('lets registers be edited inside and outside an exit', () => {
     const g = new Guest('out 0x80, al\n mov rbx, rax\n hlt');
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
-    g.machine.run(1000);
+    g.stop();
     g.machine.vcpu.registers().set(0, 0x1234n);
     g.machine.vcpu.commitRegisters();
     assert.equal(g.halt()[3], 0x1234n);
@@ -200,6 +200,14 @@ describe('a machine is refused', () => {
     assert.match(refused({ tlb: { entries: 100, ways: 3 } }), /PW404 tlb=100,3/);
     assert.match(refused({ cpus: 2 }), /PW405 cpus=2/);
     assert.match(refused({ hostPages: '2m', hvaBase: 0x7f5a_0000_1000n }), /PW400 pc.ram: 0x7f5a00001000 is not aligned to 2m pages/);
+  });
+
+  it('for host memory that the guest fills before it runs', () => {
+    // 1 MiB is 256 frames: from "just fits" to "does not fit at all", never an exception of ours
+    for (let kib = 900; kib < 1040; kib += 4) {
+      const made = Machine.create({ ...DEFAULT_OPTIONS, memory: 2n * MIB, hostMemory: 1 << 20 }, image(new Uint8Array(kib << 10), 0x1000n), NO_SINKS);
+      if (!made.ok) assert.match(made.error[0]?.message ?? '', /host memory is exhausted|is full once the guest is loaded/);
+    }
   });
 
   it('for an image that does not fit, with what to do', () => {

@@ -6,11 +6,12 @@ import { hpa } from '../../../src/base/address';
 import type { Step } from '../../../src/host/step';
 import { defaultOrigin, flatImage } from '../../../src/vmm/loader/image';
 import { Machine } from '../../../src/vmm/machine';
-import type { MachineEnd } from '../../../src/vmm/machine-stop';
+import type { MachineEnd, MachineStop } from '../../../src/vmm/machine-stop';
 import { DEFAULT_OPTIONS, type MachineOptions, type StartKind } from '../../../src/vmm/options';
 
 const BITS: Readonly<Record<StartKind, number>> = { boot: 16, flat16: 16, flat32: 32, flat64: 64 };
-const BUDGET = 200_000;
+/** Work of one slice, a few exits' worth. */
+const BUDGET = 10_000;
 
 /** A machine with a small guest in it, and what it has told so far. */
 export class Guest {
@@ -35,9 +36,15 @@ export class Guest {
     this.machine.onStep = (s) => this.steps.push(s);
   }
 
+  /** Runs until something stops the machine; 'budget' only where `rounds` slices were not enough. */
+  stop(rounds = 1000): MachineStop {
+    let stop = this.machine.run(BUDGET);
+    for (let i = 1; i < rounds && stop.kind === 'budget'; i++) stop = this.machine.run(BUDGET);
+    return stop;
+  }
   /** Runs to the end. */
   end(): MachineEnd {
-    const stop = this.machine.run(BUDGET);
+    const stop = this.stop();
     assert.equal(stop.kind, 'end', `the guest ends (RIP 0x${this.machine.vcpu.registers().rip.toString(16)})`);
     assert.ok(stop.kind === 'end');
     return stop.end;
