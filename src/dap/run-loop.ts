@@ -16,9 +16,9 @@ export interface RunEvents {
 
 /** A slice of work should take about so long: short enough for pause to feel immediate, long enough to cost nothing. */
 const SLICE_MS = 12;
-const FIRST_BUDGET = 500;
-const LEAST_BUDGET = 10;
-const MOST_BUDGET = 4_000_000;
+const FIRST_BUDGET = 20_000;
+const LEAST_BUDGET = 100;
+const MOST_BUDGET = 2_000_000;
 /** A slice that took no time at all says little about the next. */
 const MOST_GROWTH = 4;
 

@@ -120,11 +120,15 @@ export class Machine {
 
   // ---- running
 
-  /** Runs the guest and handles its exits, for at most `budget` instructions (an exit counts as one). */
-  run(budget: number): MachineStop {
+  /**
+   * Runs the guest and handles its exits, for at most `budget` instructions (an exit counts as one, so does an iteration of REP) and `mostExits` exits: an exit
+   * takes as long as a thousand instructions, and whoever must come back in time bounds both.
+   */
+  run(budget: number, mostExits = budget): MachineStop {
     this.drainActivity();
     const { vcpu } = this;
-    for (let left = budget; left > 0; ) {
+    let exits = 0;
+    for (let left = budget; left > 0 && exits < mostExits; ) {
       if (this.over) return { kind: 'end', end: this.over };
       const slice = this.slice(left);
       if (slice <= 0) {
@@ -133,7 +137,9 @@ export class Machine {
       }
       const before = vcpu.instructions;
       const stop = vcpu.runGuest(slice);
-      left -= Math.max(1, Number(vcpu.instructions - before));
+      // The CPU's budget counts iterations of REP as well: where it is used up, it is, however few instructions have retired.
+      left -= stop.kind === 'budget' ? slice : Math.max(1, Number(vcpu.instructions - before));
+      if (stop.kind === 'exit') exits++;
       const seen = this.seen(stop);
       if (seen) return seen;
       this.drainActivity();
