@@ -3,11 +3,9 @@
  * What is observed never changes what the guest does: addresses are watched by the CPU's own comparison, exits and faults by being asked on their way.
  */
 import { hex } from '../base/hex';
-import { SEG } from '../hw/state/layout';
 import type { FaultEvent } from '../hw/state/event';
-import { PF_ERROR, VECTOR, pfErrorNames } from '../isa/exceptions';
+import { VECTOR } from '../isa/exceptions';
 import type { ExprValue } from '../expr/index';
-import { disassemble } from '../asm/index';
 import type { ExitRecord } from '../vmm/exit-log';
 import type { Machine } from '../vmm/machine';
 import type { MachineEnd, MachineStop } from '../vmm/machine-stop';
@@ -16,6 +14,8 @@ import { exitFacts, exitTitle, readExit } from './exits';
 import type { GuestView } from './guest-view';
 import { Activity } from './hypervisor';
 import type { MemoryAccess } from './memory';
+import { Stepper, type CallReturn, type StepGoal } from './stepper';
+import { pageFaultFacts, pageFaultTitle, pageFaultWhy } from './page-faults';
 import type { Names } from './names';
 import type { Granularity } from './api';
 import type { EndInfo, ExitView, RunResult, StopInfo, StopKind } from './types';
@@ -23,27 +23,14 @@ import { endOf, stopOfEnd } from './ends';
 
 type Goal =
   | { readonly kind: 'continue' }
-  | { readonly kind: 'step'; readonly into: boolean; readonly unit: Granularity; readonly start: Place }
-  | { readonly kind: 'out'; readonly rsp: bigint; readonly start: Place }
+  | StepGoal
   /** Within an exit: until a Step of at most this depth; `depth` −1: back to the guest. */
   | { readonly kind: 'exit'; readonly depth: number };
 
-interface Place {
-  readonly linear: bigint;
-  readonly instructions: number;
-  /** `file:line`, or undefined outside the source. */
-  readonly line: string | undefined;
-}
-
-/** A call stepped over: reached when the CPU is back at `address` with the stack unwound to `rsp` or above. */
-interface CallReturn {
-  readonly address: bigint;
-  readonly rsp: bigint;
-}
-
-const RSP = 4;
 /** Steps of one slice between two looks at whether a pause was asked for. */
 const MAX_STEPS_PER_RUN = 20_000;
+/** What an exit and its handling count for in a budget of instructions: a budget bounds the time of a guest that exits all the while, too. */
+const EXIT_WORK = 1000;
 
 export class RunControl {
   activity: Activity | undefined;
@@ -55,14 +42,16 @@ export class RunControl {
   /** What an observer decided while the machine was running, to be reported when it comes back. */
   private found: StopInfo | undefined;
   private exits = 0;
+  private readonly stepper: Stepper;
 
   constructor(
     private readonly machine: Machine,
     private readonly guest: GuestView,
-    private readonly memory: MemoryAccess,
+    memory: MemoryAccess,
     private readonly names: Names,
     private readonly breakpoints: Breakpoints,
   ) {
+    this.stepper = new Stepper(guest, memory, names.symbols);
     machine.pauseAtExits = (exit) => this.atExit(exit);
     guest.cpu.faultObserver = (event) => this.atFault(event);
     this.stopped = plain(
@@ -79,14 +68,10 @@ export class RunControl {
   }
   step(into: boolean, unit: Granularity): void {
     if (this.activity) this.begin({ kind: 'exit', depth: into ? Number.MAX_SAFE_INTEGER : this.activity.depth });
-    else this.begin({ kind: 'step', into, unit, start: this.place() });
+    else this.begin({ kind: 'step', into, unit, start: this.stepper.place() });
   }
   stepOut(): void {
-    this.begin(
-      this.activity
-        ? { kind: 'exit', depth: -1 }
-        : { kind: 'out', rsp: this.guest.state.get(RSP), start: this.place() },
-    );
+    this.begin(this.activity ? { kind: 'exit', depth: -1 } : { kind: 'out', rsp: this.stepper.rsp });
   }
   pause(): void {
     this.pausing = true;
@@ -130,18 +115,16 @@ export class RunControl {
 
   private insideGuest(left: number): RunResult | undefined {
     const { goal } = this;
-    if (this.callReturn === undefined) this.noteInstruction();
+    if (this.callReturn === undefined && isStep(goal)) this.callReturn = this.stepper.look(goal);
     const cruising = goal.kind === 'continue' || this.callReturn !== undefined;
     this.watch();
-    const stop = this.machine.run(cruising ? left : 1);
+    const stop = this.machine.run(cruising ? left : 1, Math.ceil(left / EXIT_WORK));
     this.spent = cruising && stop.kind === 'budget';
     this.guest.refresh();
     const reported = this.handle(stop);
     if (reported) return reported;
     if (goal.kind === 'continue' || this.callReturn !== undefined || this.activity) return undefined;
-    return (goal.kind === 'step' || goal.kind === 'out') && this.reached(goal)
-      ? this.stop(plain('step', 'step', ''))
-      : undefined;
+    return isStep(goal) && this.stepper.reached(goal) ? this.stop(plain('step', 'step', '')) : undefined;
   }
 
   /** What the machine came back with, where that ends the run or begins an activity. */
@@ -195,11 +178,10 @@ export class RunControl {
 
   private atBreakpoint(linear: bigint): RunResult | undefined {
     const hit = this.hits(this.breakpoints.at(linear));
-    if (this.callReturn?.address === linear && this.guest.state.get(RSP) >= this.callReturn.rsp) {
+    if (this.callReturn?.address === linear && this.stepper.rsp >= this.callReturn.rsp) {
       this.callReturn = undefined;
       const goal = this.goal;
-      if (hit.length === 0 && (goal.kind === 'step' || goal.kind === 'out') && this.reached(goal))
-        return this.stop(plain('step', 'step', ''));
+      if (hit.length === 0 && isStep(goal) && this.stepper.reached(goal)) return this.stop(plain('step', 'step', ''));
     }
     if (hit.length === 0) return undefined;
     const origins = hit.map((b) => (b.trigger.kind === 'address' ? b.trigger.origin : 'source'));
@@ -228,7 +210,7 @@ export class RunControl {
     const vmcs = this.guest.cpu.vmx.current;
     if (!vmcs) return false;
     const candidates = this.breakpoints.onExit(record.reason);
-    const stepping = goal.kind === 'step' || goal.kind === 'out' ? this.callReturn === undefined : false;
+    const stepping = isStep(goal) && this.callReturn === undefined;
     if (candidates.length === 0) return stepping;
     this.guest.refresh();
     const hit = this.hits(candidates, exitFacts(this.guest, vmcs, this.exits));
@@ -318,82 +300,24 @@ export class RunControl {
     const candidates = this.breakpoints.onFault();
     if (candidates.length === 0) return false;
     this.guest.refresh();
-    const code = event.errorCode ?? 0;
-    const has = (n: number): boolean => ((code >> n) & 1) === 1;
-    const facts = new Map<string, ExprValue>([
-      ['address', event.cr2 ?? 0n],
-      ['error_code', BigInt(code)],
-      ['present', has(PF_ERROR.P)],
-      ['write', has(PF_ERROR.W)],
-      ['user', has(PF_ERROR.U)],
-      ['fetch', has(PF_ERROR.I)],
-      ['reserved', has(PF_ERROR.RSVD)],
-      ['read', !has(PF_ERROR.W) && !has(PF_ERROR.I)],
-      ['vector', BigInt(event.vector)],
-      ['instructions', BigInt(this.guest.retired)],
-    ]);
-    const hit = this.hits(candidates, facts);
+    const hit = this.hits(candidates, pageFaultFacts(event, this.guest.retired));
     if (hit.length === 0) return false;
-    const what = has(PF_ERROR.I) ? 'an instruction fetch' : has(PF_ERROR.W) ? 'a write' : 'a read';
-    const why = has(PF_ERROR.RSVD)
-      ? 'an entry has a reserved bit set'
-      : has(PF_ERROR.P)
-        ? 'the page is present, but its rights do not allow that'
-        : 'an entry is not present';
     this.found = {
-      kind: 'guest-pf',
-      title: `#PF at ${hex(event.cr2 ?? 0n)}, ${what}`,
-      why: `The guest's own page fault: ${what} of ${hex(event.cr2 ?? 0n)} from CPL ${has(PF_ERROR.U) ? 3 : 'below 3'}; ${why}. Error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}). It is about to be delivered through the guest's IDT, without a VM exit.`,
+      ...plain('guest-pf', pageFaultTitle(event), pageFaultWhy(event)),
       breakpoints: hit.map((b) => b.view.id),
-      final: false,
     };
     return true;
   }
 
   // ---- stepping in the guest
 
-  private place(): Place {
-    const linear = this.guest.linearRip;
-    const at = this.names.symbols.lineAt(linear);
-    return { linear, instructions: this.guest.retired, line: at && `${at.file}:${at.line}` };
-  }
-
-  /** Whether the guest now stands where the step ends. */
-  private reached(goal: Extract<Goal, { kind: 'step' | 'out' }>): boolean {
-    const now = this.place();
-    if (goal.kind === 'out') return this.returned && this.guest.state.get(RSP) > goal.rsp;
-    const moved = now.linear !== goal.start.linear || now.instructions !== goal.start.instructions;
-    if (!moved) return goal.into && goal.unit === 'instruction';
-    if (goal.unit === 'instruction' || goal.start.line === undefined) return true;
-    // another line, or the same one anew: a jump back to its first instruction
-    const at = this.names.symbols.lineAt(now.linear);
-    return now.line !== goal.start.line || at?.address === now.linear;
-  }
-  /** The instruction just executed was a RET or IRET. */
-  private returned = false;
-
-  /** Looks at the next instruction of a step over or out: a call is run to its return, and a return is remembered. */
-  private noteInstruction(): void {
-    const { goal } = this;
-    if (goal.kind !== 'out' && !(goal.kind === 'step' && !goal.into)) return;
-    const linear = this.guest.linearRip;
-    const { bytes } = this.memory.read({ space: 'gva', value: linear }, 15);
-    const [insn] = disassemble(bytes, this.guest.state.rip, this.guest.bits, 1);
-    const text = insn?.valid ? insn.text : '';
-    this.returned = /^(o16 |o32 |o64 |repn?e? )?(ret|iret)/.test(text);
-    if (insn && /^(call|int\b|int3|into|syscall|sysenter)/.test(text)) {
-      this.callReturn = {
-        address: this.guest.linear(SEG.CS, this.guest.state.rip + BigInt(insn.length)),
-        rsp: this.guest.state.get(RSP),
-      };
-    }
-  }
-
   private describe(linear: bigint): string {
     const symbol = this.names.symbols.symbolOf(linear);
     return symbol === undefined ? hex(linear) : `${hex(linear)} (${symbol})`;
   }
 }
+
+const isStep = (goal: Goal): goal is StepGoal => goal.kind === 'step' || goal.kind === 'out';
 
 const plain = (kind: StopKind, title: string, why: string): StopInfo => ({
   kind,

@@ -1,17 +1,17 @@
 /** The debug target: one program on one machine, run and looked at. See api.ts for what each member promises. */
 import { err, ok } from '../base/result';
-import { disassemble } from '../asm/index';
-import { findOperandAt } from '../expr/index';
 import type { Step } from '../host/step';
 import type { Machine } from '../vmm/machine';
 import type { Answer, DebugTarget, EvaluateOptions, Granularity, HoverAnswer } from './api';
 import { Assignment } from './assign';
 import { Breakpoints } from './breakpoints';
+import { disassembleAround } from './disassembly';
 import { Documents } from './documents';
 import { sessionError } from './diagnostics';
 import { evaluateExpression } from './evaluate';
 import { GuestPhysical } from './guest-physical';
 import { GuestView } from './guest-view';
+import { hoverAt } from './hover';
 import { createMachine } from './launch';
 import { MemoryAccess, formatReference, parseReference } from './memory';
 import { MONITOR_WORDS, monitor } from './monitor';
@@ -241,42 +241,8 @@ export class Session implements DebugTarget {
     }
   }
 
-  hover(line: string, column: number, options?: EvaluateOptions): HoverAnswer | undefined {
-    const operand = findOperandAt(line, column);
-    if (!operand) return undefined;
-    // a number alone has a value and a chain too; a jump's target is a label like any other
-    const evaluation = this.evaluateQuietly(operand.text, options);
-    if (!evaluation) return undefined;
-    const { address } = evaluation;
-    const wanted =
-      operand.kind === 'memory' || operand.kind === 'name' || operand.kind === 'register' || operand.kind === 'number';
-    const translation =
-      wanted && address && evaluation.kind !== 'constant'
-        ? this.translate({ address: address.value, space: address.space })
-        : undefined;
-    const useful =
-      operand.kind === 'memory' ||
-      evaluation.kind === 'label' ||
-      (translation?.kind === 'forward' && (translation.chain.gpa !== undefined || translation.chain.hpa !== undefined));
-    return {
-      expression: operand.text,
-      start: operand.start,
-      end: operand.end,
-      evaluation,
-      ...(translation && useful ? { translation } : {}),
-    };
-  }
-  private evaluateQuietly(text: string, options?: EvaluateOptions): Evaluation | undefined {
-    const value = this.evaluate(text, options);
-    if (value.ok) return value.value;
-    // memory that cannot be read still has an address, and its chain says why
-    const inner = /^[^[]*\[(.*)\]$/s.exec(text)?.[1];
-    const address =
-      inner === undefined
-        ? undefined
-        : evaluateExpression(inner.replace(/^\s*(rel|abs)\s+/i, '').replace(/^\s*[c-gs]s\s*:/i, ''), this.names);
-    if (!address?.ok || address.value.value === undefined) return undefined;
-    return { text: 'cannot be read', kind: 'memory', address: { space: 'gva', value: address.value.value } };
+  hover(line: string, column: number, _options?: EvaluateOptions): HoverAnswer | undefined {
+    return hoverAt(line, column, this.names, (query) => this.translate(query));
   }
 
   readMemory(at: SpaceAddress, length: number): MemoryRead {
@@ -291,53 +257,7 @@ export class Session implements DebugTarget {
   }
 
   disassemble(address: bigint, offset: number, count: number): readonly DisassembledLine[] {
-    const { bits } = this.guest;
-    const before = offset < 0 ? this.instructionsBefore(address, -offset) : [];
-    const skip = Math.max(0, offset);
-    const wanted = Math.max(0, count + skip - (offset < 0 ? Math.min(count, -offset) : 0));
-    const { bytes } = this.memory.read({ space: 'gva', value: address }, Math.min(wanted * 15, 1 << 20));
-    const after = disassemble(bytes, address, bits, wanted, (a) => this.symbols.symbolOf(a)).slice(skip);
-    const lines = [...before, ...after].slice(0, count).map((i): DisassembledLine => {
-      const symbol = this.symbols.symbolOf(i.address);
-      const location = this.symbols.locationOf(i.address);
-      return {
-        address: i.address,
-        bytes: i.bytes,
-        text: i.text,
-        valid: i.valid,
-        ...(symbol === undefined || symbol.includes('+') ? {} : { symbol }),
-        ...(location ? { location } : {}),
-      };
-    });
-    const last = lines.at(-1);
-    let next = last ? last.address + BigInt(Math.max(1, last.bytes.length)) : address;
-    while (lines.length < count) {
-      lines.push({ address: BigInt.asUintN(64, next), bytes: new Uint8Array(0), text: '??', valid: false });
-      next += 1n;
-    }
-    return lines;
-  }
-  /** x86 cannot be read backwards: decoding starts far enough before for its boundaries to fall in step with those at `address`. */
-  private instructionsBefore(address: bigint, count: number): readonly Omit<DisassembledLine, 'symbol' | 'location'>[] {
-    const label = this.symbols.symbolOf(address);
-    const distance = label?.includes('+') ? BigInt(label.slice(label.lastIndexOf('+') + 1)) : 0n;
-    for (let back = BigInt(count * 15); back > 0n; back--) {
-      const from = distance > 0n && distance < back ? distance : back;
-      const start = address - from;
-      const { bytes } = this.memory.read({ space: 'gva', value: BigInt.asUintN(64, start) }, Number(from));
-      if (bytes.length < Number(from)) continue;
-      const list = disassemble(bytes, start, this.guest.bits, Number(from));
-      const last = list.at(-1);
-      if (
-        last &&
-        last.valid &&
-        last.address + BigInt(last.length) === address &&
-        (list.length >= count || from === distance)
-      )
-        return pad(list.slice(-count), count, address);
-      if (from === distance) break;
-    }
-    return pad([], count, address);
+    return disassembleAround(this.guest.bits, this.memory, this.symbols, address, offset, count);
   }
 
   symbolOf(address: bigint): string | undefined {
@@ -382,21 +302,4 @@ export class Session implements DebugTarget {
     }
     return this.symbols.isLabel(place) ? this.symbols.valueOf(place) : undefined;
   }
-}
-
-/** Rows for what cannot be decoded before `address`: clients ask for a fixed number of lines. */
-function pad(
-  list: readonly Omit<DisassembledLine, 'symbol' | 'location'>[],
-  count: number,
-  address: bigint,
-): readonly Omit<DisassembledLine, 'symbol' | 'location'>[] {
-  const first = list[0]?.address ?? address;
-  const missing = count - list.length;
-  const filler = Array.from({ length: missing }, (_, i) => ({
-    address: BigInt.asUintN(64, first - BigInt(missing - i)),
-    bytes: new Uint8Array(0),
-    text: '??',
-    valid: false,
-  }));
-  return [...filler, ...list];
 }

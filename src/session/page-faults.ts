@@ -1,0 +1,46 @@
+/** A page fault on its way to the guest: as facts for conditions, and in words. */
+import { hex } from '../base/hex';
+import type { ExprValue } from '../expr/index';
+import type { FaultEvent } from '../hw/state/event';
+import { PF_ERROR, pfErrorNames } from '../isa/exceptions';
+
+const codeOf = (event: FaultEvent): number => event.errorCode ?? 0;
+const has = (event: FaultEvent, bit: number): boolean => ((codeOf(event) >> bit) & 1) === 1;
+const address = (event: FaultEvent): bigint => event.cr2 ?? 0n;
+
+export function pageFaultFacts(event: FaultEvent, instructions: number): ReadonlyMap<string, ExprValue> {
+  const write = has(event, PF_ERROR.W);
+  const fetch = has(event, PF_ERROR.I);
+  return new Map<string, ExprValue>([
+    ['address', address(event)],
+    ['error_code', BigInt(codeOf(event))],
+    ['present', has(event, PF_ERROR.P)],
+    ['write', write],
+    ['fetch', fetch],
+    ['read', !write && !fetch],
+    ['user', has(event, PF_ERROR.U)],
+    ['reserved', has(event, PF_ERROR.RSVD)],
+    ['vector', BigInt(event.vector)],
+    ['instructions', BigInt(instructions)],
+  ]);
+}
+
+const accessOf = (event: FaultEvent): string =>
+  has(event, PF_ERROR.I) ? 'an instruction fetch' : has(event, PF_ERROR.W) ? 'a write' : 'a read';
+
+export const pageFaultTitle = (event: FaultEvent): string => `#PF at ${hex(address(event))}, ${accessOf(event)}`;
+
+export function pageFaultWhy(event: FaultEvent): string {
+  const reason = has(event, PF_ERROR.RSVD)
+    ? 'an entry has a reserved bit set'
+    : has(event, PF_ERROR.P)
+      ? 'the page is present, but its rights do not allow that'
+      : 'an entry is not present';
+  const cpl = has(event, PF_ERROR.U) ? '3' : 'below 3';
+  const code = codeOf(event);
+  return [
+    `The guest's own page fault: ${accessOf(event)} of ${hex(address(event))} from CPL ${cpl}; ${reason}.`,
+    `Error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}).`,
+    "It is about to be delivered through the guest's IDT, without a VM exit.",
+  ].join(' ');
+}
