@@ -25,6 +25,10 @@ export function openGuest(args: ParsedArguments, host: CliHost): Result<Session,
       const included = host.readFile(host.resolve(name, from));
       return included.ok ? included.bytes : undefined;
     },
+    readOption: (name) => {
+      const named = host.readFile(name);
+      return named.ok ? named.bytes : undefined;
+    },
     ...(host.nasm ? { nasm: host.nasm(path) } : {}),
   });
   if (!program.ok) return program;

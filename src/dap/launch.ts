@@ -52,6 +52,10 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
     bytes: read.bytes,
     options,
     readFile: (name, from) => host.include(name, from, file),
+    readOption: (name) => {
+      const named = host.readFile(host.absolute(name));
+      return named.ok ? named.bytes : undefined;
+    },
     ...(host.nasm ? { nasm: host.nasm(file, assemblerPath) } : {}),
   });
   if (!prepared.ok) return prepared;

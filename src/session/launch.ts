@@ -1,8 +1,8 @@
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { Machine, type MachineSinks } from '../vmm/machine';
-import { elfImage, flatImage, type GuestImage } from '../vmm/loader/image';
-import { DEFAULT_OPTIONS, DEVICES, type MachineOptions } from '../vmm/options';
+import { elfImage, firmwareImage, flatImage, multibootImage, type GuestImage } from '../vmm/loader/image';
+import { DEFAULT_OPTIONS, DEVICES, type MachineOptions, type StartKind } from '../vmm/options';
 import { err, ok } from '../base/result';
 import type { Answer } from './api';
 import type { Program } from './program';
@@ -47,6 +47,7 @@ export function createMachine(program: Program, sinks: MachineSinks): Answer<Mac
     walkCaches: s.walkCaches,
     placements: directives.places.map(({ hva, hpa }) => ({ hva, hpa })),
     maxInstructions: s.maxInstructions,
+    cpu: s.cpu,
     devices: DEVICES,
   };
   const image = imageOf(program);
@@ -54,13 +55,33 @@ export function createMachine(program: Program, sinks: MachineSinks): Answer<Mac
   return machine.ok ? ok(machine.value) : err(machine.error.map((d) => located(d, program)));
 }
 
-/** The image with the zero bytes that it expects behind it: these must fit too. */
-function imageOf({ image, origin, entry, start, file, bss }: Program): Result<GuestImage, readonly Diagnostic[]> {
-  if (start === 'elf') return elfImage(image, file);
-  const flat = flatImage(image, start, { file, origin, entry });
-  if (!flat.ok || bss === 0) return flat;
-  const segments = flat.value.segments.map((s) => ({ ...s, memorySize: s.memorySize + BigInt(bss) }));
-  return ok({ ...flat.value, segments });
+/** The image as its start wants it. */
+function imageOf(program: Program): Result<GuestImage, readonly Diagnostic[]> {
+  const { image, start, file, files, settings } = program;
+  switch (start) {
+    case 'elf':
+      return elfImage(image, file);
+    case 'multiboot': {
+      const { module } = files;
+      const commandLine = settings.append === undefined ? file : `${file} ${settings.append}`;
+      return multibootImage(image, file, commandLine, module ? [{ bytes: module.bytes, commandLine: module.name }] : []);
+    }
+    case 'reset': {
+      if (!files.firmware) return firmwareImage(image, file);
+      const ram = flat(program, 'flat16');
+      return ram.ok ? firmwareImage(files.firmware.bytes, files.firmware.name, ram.value.segments) : ram;
+    }
+    default:
+      return flat(program, start);
+  }
+}
+
+/** A flat image with the zero bytes that it expects behind it: these must fit too. */
+function flat({ image, origin, entry, file, bss }: Program, start: StartKind): Result<GuestImage, readonly Diagnostic[]> {
+  const made = flatImage(image, start, { file, origin, entry });
+  if (!made.ok || bss === 0) return made;
+  const segments = made.value.segments.map((s) => ({ ...s, memorySize: s.memorySize + BigInt(bss) }));
+  return ok({ ...made.value, segments });
 }
 
 /** The machine knows nothing of files: an error about a placement gets the place of its directive. */

@@ -70,7 +70,6 @@ export const OPTIONS = {
     },
     default: 'auto',
     argument: 'auto|boot|flat16|flat32|flat64|elf|multiboot|reset',
-    notBuilt: ['multiboot', 'reset'],
   },
   memory: { type: 'size', doc: 'Guest RAM, for example `64M`.', default: '64M', argument: 'SIZE' },
   slot: {
@@ -79,7 +78,16 @@ export const OPTIONS = {
     argument: 'GPA+SIZE[,ro]',
   },
   cpus: { type: 'count', doc: 'Number of VCPUs.', default: '1', argument: 'N', notBuilt: ['*'] },
-  cpu: { type: 'text', doc: 'CPU model.', argument: 'MODEL', notBuilt: ['*'] },
+  cpu: {
+    type: 'choice',
+    doc: 'CPU model.',
+    values: {
+      'pagewalk-x64': 'Paging as on a Skylake client, four levels',
+      'pagewalk-x64-la57': 'With 5-level paging, protection keys and 52 physical bits',
+    },
+    default: 'pagewalk-x64',
+    argument: 'MODEL',
+  },
   tlb: {
     type: 'tlb',
     doc: 'TLB geometry as entries,ways (`64,4`), or `off`: a walk at each access.',
@@ -135,11 +143,11 @@ export const OPTIONS = {
   },
   firmware: {
     type: 'file',
-    doc: 'Firmware image, mapped below 4 GiB (start `reset`).',
+    doc: 'Firmware image, mapped below 4 GiB (start `reset`). Default: the guest itself.',
     argument: 'FILE',
-    notBuilt: ['*'],
   },
-  module: { type: 'file', doc: 'Multiboot module.', argument: 'FILE', notBuilt: ['*'] },
+  module: { type: 'file', doc: 'Multiboot module.', argument: 'FILE' },
+  append: { type: 'text', doc: "Command line of a Multiboot kernel, behind its file's name.", argument: 'TEXT' },
   disk: { type: 'file', doc: 'Disk image.', argument: 'FILE', notBuilt: ['*'] },
   assembler: {
     type: 'choice',

@@ -38,6 +38,12 @@ export interface Settings {
   readonly hostPages: HostPages;
   readonly assembler: AssemblerName;
   readonly maxInstructions: number | undefined;
+  /** CPU model by name. */
+  readonly cpu: string;
+  /** Files that the guest is given, and the text behind a Multiboot kernel's name. */
+  readonly module: string | undefined;
+  readonly firmware: string | undefined;
+  readonly append: string | undefined;
   readonly serial: string | undefined;
   readonly debugcon: string | undefined;
   readonly trace: string | undefined;
@@ -217,6 +223,10 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
     hostPages: text('host-pages') as HostPages,
     assembler: text('assembler') as AssemblerName,
     maxInstructions: limit === undefined ? undefined : Number(limit),
+    cpu: text('cpu') ?? '',
+    module: text('module'),
+    firmware: text('firmware'),
+    append: text('append'),
     serial: text('serial'),
     debugcon: text('debugcon'),
     trace: text('trace'),

@@ -13,9 +13,12 @@ import { NO_DIRECTIVES, readDirectives } from './guest-directives';
 import type { OptionTexts, Settings } from './options';
 import { settle } from './options';
 import { SymbolTable } from './symbols';
+import type { HandedFiles } from './handed';
+import { readHanded } from './handed';
+import { hasMultibootHeader } from '../vmm/loader/multiboot';
 
 /** What a start that is settled can be. */
-export type SettledStart = 'boot' | 'flat16' | 'flat32' | 'flat64' | 'elf';
+export type SettledStart = 'boot' | 'flat16' | 'flat32' | 'flat64' | 'elf' | 'multiboot' | 'reset';
 
 export interface Program {
   readonly file: string;
@@ -27,6 +30,8 @@ export interface Program {
   readonly entry: bigint;
   /** Zero bytes that the program expects after the image. */
   readonly bss: number;
+  /** Files handed over beside the guest. */
+  readonly files: HandedFiles;
   readonly symbols: SymbolTable;
   readonly directives: GuestDirectives;
   /** Warnings only. */
@@ -41,6 +46,8 @@ export interface ProgramRequest {
   readonly options: OptionTexts;
   /** Files named by %include and incbin. */
   readonly readFile?: AssembleOptions['readFile'];
+  /** Files named by options of the launch configuration or the command line. */
+  readonly readOption?: (name: string) => Uint8Array | undefined;
   /** An installed assembler, for `assembler=nasm`; absent where there is none to run. */
   readonly nasm?: (source: string, origin: bigint) => Assembled;
 }
@@ -51,6 +58,9 @@ const ORIGIN: Readonly<Record<SettledStart, bigint>> = {
   flat32: 0x10_0000n,
   flat64: 0x10_0000n,
   elf: 0n,
+  multiboot: 0x10_0000n,
+  // the last 64 KiB below 1 MiB, where firmware runs after its first jump
+  reset: 0xf_0000n,
 };
 const ENTRY_SYMBOLS = ['_start', 'start'] as const;
 const ASSEMBLY_EXTENSIONS = ['.asm', '.nasm', '.s', '.inc'];
@@ -75,22 +85,13 @@ function looksLikeSource(file: string, bytes: Uint8Array): boolean {
 const isElf = (b: Uint8Array): boolean => b[0] === 0x7f && b[1] === 0x45 && b[2] === 0x4c && b[3] === 0x46;
 const hasBootSignature = (b: Uint8Array): boolean => b[510] === 0x55 && b[511] === 0xaa;
 
-/** The Multiboot 1 header's magic, 0x1BADB002, 4-byte aligned in the first 8 KiB (Multiboot Specification 0.6.96, 3.1), with its checksum. */
-function hasMultibootHeader(bytes: Uint8Array): boolean {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at + 12 <= Math.min(bytes.length, 8192); at += 4) {
-    if (view.getUint32(at, true) !== 0x1bad_b002) continue;
-    const sum = 0x1bad_b002 + view.getUint32(at + 4, true) + view.getUint32(at + 8, true);
-    if (sum % 0x1_0000_0000 === 0) return true;
-  }
-  return false;
-}
-
 function fromImage(request: ProgramRequest): Result<Program, readonly Diagnostic[]> {
   const { file, bytes } = request;
   const settings = settle(request.options);
   const start = settleStart(settings.start, bytes, undefined, file);
   if (!start.ok) return start;
+  const files = readHanded(request, settings);
+  if (!files.ok) return files;
   const origin = ORIGIN[start.value];
   return ok({
     file,
@@ -100,6 +101,7 @@ function fromImage(request: ProgramRequest): Result<Program, readonly Diagnostic
     origin,
     entry: origin,
     bss: 0,
+    files: files.value,
     symbols: new SymbolTable([], new Map(), [], 0n),
     directives: NO_DIRECTIVES,
     diagnostics: [],
@@ -127,6 +129,8 @@ function fromSource(request: ProgramRequest, source: string): Result<Program, re
 
   const start = settleStart(settings.start, first.image, first.firstInstructionBits, file);
   if (!start.ok) return start;
+  const files = readHanded(request, settings);
+  if (!files.ok) return files;
   const final = first.hasOrg ? first : assembleAt(ORIGIN[start.value]);
   const failed = errorsOf(final.diagnostics);
   if (failed.length > 0) return err(failed);
@@ -155,13 +159,14 @@ function fromSource(request: ProgramRequest, source: string): Result<Program, re
     origin: final.origin,
     entry: entry ?? final.origin,
     bss: final.bss,
+    files: files.value,
     symbols,
     directives,
     diagnostics: [...final.diagnostics, ...directives.diagnostics],
   });
 }
 
-/** `auto`: ELF and Multiboot by their magic; 55 AA at byte 510: boot; else by the mode of the first instruction; a raw image: flat16. */
+/** `auto`: Multiboot and ELF by their magic; 55 AA at byte 510: boot; else by the mode of the first instruction; a raw image: flat16. */
 function settleStart(
   wanted: Settings['start'],
   image: Uint8Array,
@@ -170,12 +175,11 @@ function settleStart(
 ): Result<SettledStart, readonly Diagnostic[]> {
   const bad = (message: string): Result<SettledStart, readonly Diagnostic[]> =>
     err([sessionError('badStart', message, file)]);
-  const notBuilt = (what: string): Result<SettledStart, readonly Diagnostic[]> =>
-    err([sessionError('notBuiltYet', `${what} not built yet; use boot, flat16, flat32, flat64 or elf`, file)]);
   switch (wanted) {
     case 'auto':
+      // most Multiboot kernels are ELF files too
+      if (hasMultibootHeader(image)) return ok('multiboot');
       if (isElf(image)) return ok('elf');
-      if (hasMultibootHeader(image)) return notBuilt('the file has a Multiboot header, and `start=multiboot` is');
       if (hasBootSignature(image)) return ok('boot');
       return ok(bits === 64 ? 'flat64' : bits === 32 ? 'flat32' : 'flat16');
     case 'boot':
@@ -191,8 +195,11 @@ function settleStart(
     case 'flat64':
       return isElf(image) ? bad(`\`start=${wanted}\`, but the file is an ELF file; use start=elf`) : ok(wanted);
     case 'multiboot':
+      return hasMultibootHeader(image)
+        ? ok('multiboot')
+        : bad('`start=multiboot`, but the first 8 KiB of the image hold no Multiboot 1 header (magic 0x1badb002)');
     case 'reset':
-      return notBuilt(`\`start=${wanted}\` is`);
+      return ok('reset');
   }
 }
 

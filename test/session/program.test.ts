@@ -92,12 +92,16 @@ describe('what is wrong with a program', () => {
       start: 'elf',
     });
     const multiboot = 'align 4\ndd 0x1badb002, 0, -0x1badb002\nbits 32\nhlt';
-    assert.match(
-      (() => {
-        const p = prepare(multiboot);
-        return p.ok ? '' : p.error.map(formatDiagnostic).join();
-      })(),
-      /PW302.*Multiboot/,
+    const p = prepare(multiboot);
+    assert.equal(p.ok && p.value.start, 'multiboot');
+    check(
+      '; @guest start=reset firmware=bios.bin\nhlt',
+      'guest.asm: error PW301: `firmware`: the file bios.bin cannot be read',
+    );
+    check(
+      'hlt',
+      'guest.asm: error PW312: `start=multiboot`, but the first 8 KiB of the image hold no Multiboot 1 header (magic 0x1badb002)',
+      { start: 'multiboot' },
     );
   });
   it('assembly errors, all of them', () => {
