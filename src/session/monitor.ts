@@ -3,60 +3,19 @@
  * memslots and statistics, and the reverse look-ups that QEMU has not (hpa2gva, hpa2gpa, hva2gpa).
  */
 import { hex } from '../base/hex';
-import type { Result } from '../base/result';
-import { err, ok } from '../base/result';
-import type { Diagnostic } from '../base/diagnostic';
-import { bitNames, CR0, CR4, EFER, RFLAGS } from '../isa/flags';
-import { GPR64, SEGMENTS } from '../isa/registers';
-import { SLOT } from '../hw/state/layout';
+import { ok } from '../base/result';
 import { disassemble } from '../asm/index';
-import { sessionError } from './diagnostics';
-import { sizeName } from './entry-names';
 import { evaluateExpression } from './evaluate';
-import type { GuestView } from './guest-view';
-import type { MemoryAccess } from './memory';
-import type { Names } from './names';
+import { refuse, text, type MonitorAnswer, type MonitorContext } from './monitor-context';
+import { INFO } from './monitor-info';
 import { didYouMean } from './nearest';
 import { reverseHpa, reverseHva } from './reverse';
 import { accessOf, translateGpa, translateGva } from './translate';
-import { memslotRanges } from './views/memory';
-import { guestRoot, readGuestTable, type GuestTable } from './views/tables';
-import type { Vm } from '../kvm/vm';
-import type { Evaluation } from './types';
 
-export interface MonitorContext {
-  readonly guest: GuestView;
-  readonly memory: MemoryAccess;
-  readonly names: Names;
-  readonly vm: Vm;
-  /** KVM's counters and the hardware's, by name. */
-  statistics(): readonly (readonly [string, number])[];
-}
+type Command = (c: MonitorContext, argument: string, format: string) => MonitorAnswer;
 
-type Answer = Result<Evaluation, readonly Diagnostic[]>;
-type Command = (c: MonitorContext, argument: string, format: string) => Answer;
-
-const text = (lines: readonly string[]): Answer => ok({ text: lines.join('\n'), kind: 'text' });
-const refuse = (code: Parameters<typeof sessionError>[0], message: string): Answer =>
-  err([sessionError(code, message, 'command')]);
-
-/** More lines than this help nobody in a console. */
-const MAX_LINES = 256;
+/** More units than this help nobody in a console. */
 const MAX_UNITS = 1024;
-
-const INFO: Readonly<Record<string, (c: MonitorContext) => Answer>> = {
-  registers: infoRegisters,
-  mem: infoMem,
-  tlb: infoTlb,
-  mtree: infoMtree,
-  memslots: infoMtree,
-  kvm: (c) =>
-    text([
-      `kvm support: modelled, EPT ${c.vm.mmu.ad ? 'with' : 'without'} A/D bits, VPID ${c.guest.vpid === 0 ? 'off' : c.guest.vpid}`,
-      `EPTP ${hex(c.vm.mmu.eptp)}, VMCS at HPA ${hex(c.guest.cpu.vmx.vmptrst())}`,
-    ]),
-  stats: (c) => text(c.statistics().map(([name, n]) => `${name.padEnd(24)} ${n}`)),
-};
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   info: (c, argument) => {
@@ -118,7 +77,7 @@ export const MONITOR_WORDS: readonly string[] = [
 ];
 
 /** Runs `line` where it is a monitor command; undefined: it is an expression. */
-export function monitor(c: MonitorContext, line: string): Answer | undefined {
+export function monitor(c: MonitorContext, line: string): MonitorAnswer | undefined {
   const match = /^\s*([a-z][a-z0-9]*)(?:\s*\/(\S*))?(?:\s+(.*))?$/i.exec(line);
   const name = match?.[1]?.toLowerCase();
   if (match === null || name === undefined || !Object.hasOwn(COMMANDS, name)) return undefined;
@@ -140,7 +99,7 @@ function look(
   find: (a: bigint) => bigint | undefined,
   space: 'gpa' | 'hva' | 'hpa',
   nothing: string,
-): Answer {
+): MonitorAnswer {
   const at = evaluateExpression(argument, c.names);
   if (!at.ok) return at;
   const address = at.value.kind === 'memory' ? at.value.address?.value : at.value.value;
@@ -150,112 +109,17 @@ function look(
   return ok({ text: `${space}: ${hex(found)}`, value: found, kind: 'number', address: { space, value: found } });
 }
 
-function reverse(c: MonitorContext, argument: string, find: (a: bigint) => readonly bigint[]): Answer {
+function reverse(c: MonitorContext, argument: string, find: (a: bigint) => readonly bigint[]): MonitorAnswer {
   const at = evaluateExpression(argument, c.names);
   if (!at.ok) return at;
   const found = find(at.value.value ?? 0n);
   return text(found.length === 0 ? ['nothing leads there'] : found.map((a) => hex(a)));
 }
 
-function infoRegisters({ guest: g }: MonitorContext): Answer {
-  const s = g.state;
-  const cell = (name: string, v: bigint): string =>
-    `${name.toUpperCase().padEnd(4)}=${v.toString(16).padStart(16, '0')}`;
-  const lines: string[] = [];
-  for (let i = 0; i < 16; i += 4) lines.push([0, 1, 2, 3].map((j) => cell(GPR64[i + j] ?? '', s.get(i + j))).join(' '));
-  lines.push(
-    `${cell('rip', s.rip)} RFL=${s.rflags.toString(16).padStart(8, '0')} [${bitNames(s.rflags, RFLAGS).join(' ')}] CPL=${s.cpl}`,
-  );
-  for (const [i, name] of [...SEGMENTS, 'ldtr', 'tr'].entries()) {
-    const c = s.segment(i);
-    lines.push(
-      `${name.toUpperCase().padEnd(4)}=${c.selector.toString(16).padStart(4, '0')} base=${c.base.toString(16).padStart(16, '0')} limit=${c.limit.toString(16).padStart(8, '0')} rights=${c.rights.toString(16).padStart(5, '0')}`,
-    );
-  }
-  lines.push(
-    `GDT base=${s.get(SLOT.GDTR_BASE).toString(16).padStart(16, '0')} limit=${s.get(SLOT.GDTR_LIMIT).toString(16)}`,
-    `IDT base=${s.get(SLOT.IDTR_BASE).toString(16).padStart(16, '0')} limit=${s.get(SLOT.IDTR_LIMIT).toString(16)}`,
-  );
-  lines.push(
-    `CR0=${hex(g.control(0))} [${bitNames(g.control(0), CR0).join(' ')}] CR2=${hex(s.get(SLOT.CR2))} CR3=${hex(s.get(SLOT.CR3))} CR4=${hex(g.control(4))} [${bitNames(g.control(4), CR4).join(' ')}]`,
-  );
-  lines.push(`EFER=${hex(s.get(SLOT.EFER))} [${bitNames(s.get(SLOT.EFER), EFER).join(' ')}]`);
-  return text(lines);
-}
-
-interface Mapping {
-  readonly start: bigint;
-  readonly size: bigint;
-  readonly gpa: bigint;
-  readonly flags: readonly string[];
-}
-
-/** The guest's leaves in order; at most `limit` of them, so that tables which point at themselves end too. */
-function* mappings(g: GuestView, limit: number): Generator<Mapping> {
-  const root = guestRoot(g);
-  if (!root) return;
-  let visited = 0;
-  const visit = function* (table: GuestTable): Generator<Mapping> {
-    for (const e of readGuestTable(g, g.physical, table)) {
-      if (!e.present || visited >= limit) continue;
-      if (e.leaf) {
-        visited++;
-        yield { start: e.start, size: e.size, gpa: e.target, flags: e.flags };
-      } else yield* visit({ level: e.level - 1, table: e.target, start: e.start });
-    }
-  };
-  yield* visit(root);
-}
-
-/** QEMU's `info mem`: runs of pages with the same rights. */
-function infoMem({ guest: g }: MonitorContext): Answer {
-  if (!guestRoot(g)) return text(['PG disabled']);
-  const lines: string[] = [];
-  let run: { start: bigint; end: bigint; rights: string } | undefined;
-  const flush = (): void => {
-    if (run) lines.push(`${hex(run.start)}-${hex(run.end)} ${sizeName(run.end - run.start).padStart(8)} ${run.rights}`);
-  };
-  for (const m of mappings(g, 1 << 20)) {
-    const rights = `${m.flags.includes('US') ? 'u' : '-'}r${m.flags.includes('RW') ? 'w' : '-'}${m.flags.includes('XD') ? '-' : 'x'}`;
-    if (run && run.end === m.start && run.rights === rights) run.end = m.start + m.size;
-    else {
-      flush();
-      run = { start: m.start, end: m.start + m.size, rights };
-    }
-    if (lines.length >= MAX_LINES) break;
-  }
-  flush();
-  return text(lines);
-}
-
-/** QEMU's `info tlb` lists the guest's mappings; here it lists what the TLB really holds. */
-function infoTlb({ guest: g }: MonitorContext): Answer {
-  const entries = g.cpu.tlb.entries();
-  if (entries.length === 0) return text(['the TLB is empty']);
-  return text(
-    entries
-      .slice(0, MAX_LINES)
-      .map(
-        (e) =>
-          `${hex(e.linear, 16)}: GPA ${hex(e.gpa)} HPA ${hex(e.hpa)} ${e.writable ? 'W' : '-'}${e.user ? 'U' : '-'}${e.executable ? 'X' : '-'}${e.dirty ? 'D' : '-'}${e.global ? 'G' : '-'} VPID ${e.vpid} PCID ${e.pcid < 0 ? 'global' : e.pcid} set ${e.set} way ${e.way}`,
-      ),
-  );
-}
-
-function infoMtree({ vm }: MonitorContext): Answer {
-  return text(
-    memslotRanges(vm.memslots.all).map((r) =>
-      r.kind === 'hole'
-        ? `${hex(r.start, 16)}-${hex(r.end - 1n, 16)} hole (MMIO)`
-        : `${hex(r.slot.start, 16)}-${hex(r.slot.end - 1n, 16)} slot ${r.slot.id}${r.slot.readonly ? ' (rom)' : ' (ram)'} HVA ${hex(r.slot.hva)}`,
-    ),
-  );
-}
-
 const UNIT: Readonly<Record<string, number>> = { b: 1, h: 2, w: 4, g: 8 };
 
 /** `x/4xg ADDRESS`, as in QEMU and gdb: count, format (x d u o c s i), unit (b h w g). */
-function examine(c: MonitorContext, argument: string, format: string, space: 'gva' | 'gpa'): Answer {
+function examine(c: MonitorContext, argument: string, format: string, space: 'gva' | 'gpa'): MonitorAnswer {
   const match = /^(\d{0,6})([xduocsi]?)([bhwg]?)$|^(\d{0,6})([bhwg])([xduocsi])$/.exec(format);
   if (!match)
     return refuse(
@@ -308,7 +172,7 @@ function formatUnit(bytes: Uint8Array, letter: string): string {
   }
 }
 
-function instructions(c: MonitorContext, start: bigint, count: number, space: 'gva' | 'gpa'): Answer {
+function instructions(c: MonitorContext, start: bigint, count: number, space: 'gva' | 'gpa'): MonitorAnswer {
   const { bytes } = c.memory.read({ space, value: start }, count * 15);
   if (bytes.length === 0) return refuse('noMemory', `cannot access memory at ${hex(start)}`);
   return text(

@@ -2,33 +2,20 @@
  * The chain of an address: GVA → GPA by the guest's tables, GPA → HPA by EPT (the hardware's way), and GPA → HVA → HPA by memslot and
  * host tables (the way of KVM and the host kernel). The hardware's part is one probe by the hardware's own walker.
  */
-import type { Access } from '../hw/paging/access';
-import { walkEpt } from '../hw/paging/ept';
-import type { Eptp } from '../hw/paging/ept';
-import { DirectPort, walkOrdinary } from '../hw/paging/ordinary';
-import type { Rights, WalkFailure, WalkStep } from '../hw/paging/trace';
-import { WalkSink } from '../hw/paging/trace';
-import { WalkOut } from '../hw/paging/walk-out';
-import type { PagingControls } from '../hw/paging/controls';
-import type { Mmu } from '../hw/cpu/mmu';
-import type { TlbEntryView } from '../hw/tlb/tlb';
 import type { AddressSpace } from '../host/address-space';
-import { hva as asHva } from '../base/address';
-import { FRAME_MASK } from '../isa/entries';
-import { entryName } from './entry-names';
-import { describeFailure, reasonWords } from './failure-words';
-import type { GuestPhysical } from './guest-physical';
-import { SoftwareEntryPort } from './guest-physical';
-import type {
-  Chain,
-  ChainFailure,
-  ChainRights,
-  ChainStep,
-  MemslotStage,
-  Stage,
-  TranslateQuery,
-  WalkStage,
-} from './translation';
+import type { Mmu } from '../hw/cpu/mmu';
+import type { Access } from '../hw/paging/access';
+import type { PagingControls } from '../hw/paging/controls';
+import { walkEpt, type Eptp } from '../hw/paging/ept';
+import { walkOrdinary } from '../hw/paging/ordinary';
+import type { Rights, WalkFailure, WalkStep } from '../hw/paging/trace';
+import { WalkOut } from '../hw/paging/walk-out';
+import type { TlbEntryView } from '../hw/tlb/tlb';
+import { ALL, NONE, both, chainStep, loadedEntries } from './chain-steps';
+import { describeFailure } from './failure-words';
+import { SoftwareEntryPort, type GuestPhysical } from './guest-physical';
+import { softwareStages } from './software-stages';
+import type { Chain, ChainFailure, Stage, TranslateQuery, WalkStage } from './translation';
 
 /** Everything that translates a guest's addresses at one moment. */
 export interface Translator {
@@ -46,20 +33,6 @@ export interface Translator {
   /** The TLB entry that the guest's next access to `linear` would use. */
   tlbEntry(linear: bigint): TlbEntryView | undefined;
 }
-
-/** Entries that a walk loaded. A guest entry whose own address failed in EPT was not. */
-function loadedEntries(steps: readonly WalkStep[]): number {
-  return steps.reduce((n, s) => n + (s.entryHpa === undefined ? 0 : 1) + loadedEntries(s.nested), 0);
-}
-
-const ALL: ChainRights = { r: true, w: true, x: true, user: true };
-const NONE: ChainRights = { r: false, w: false, x: false, user: false };
-const both = (a: ChainRights, b: ChainRights): ChainRights => ({
-  r: a.r && b.r,
-  w: a.w && b.w,
-  x: a.x && b.x,
-  user: a.user && b.user,
-});
 
 export function accessOf(query: TranslateQuery, cpl: number): Access {
   const op = query.access === 'w' ? 'write' : query.access === 'x' ? 'fetch' : 'read';
@@ -221,127 +194,6 @@ function eptStage(
     steps: steps.map((s) => chainStep(s, failure?.onTableWalk ? undefined : failure)),
   };
 }
-
-/** GPA → HVA → HPA as KVM and the host kernel would go, with the rights that bear on the guest. */
-function softwareStages(
-  t: Translator,
-  gpa: bigint,
-  access: Access,
-): {
-  readonly stages: readonly Stage[];
-  readonly hva: bigint | undefined;
-  readonly hpa: bigint | undefined;
-  readonly rights: ChainRights;
-  readonly failure: ChainFailure | undefined;
-} {
-  const slot = t.physical.slotOf(gpa);
-  const base = { stage: 'memslot', who: 'kvm', mode: 'root', from: 'gpa', to: 'hva', input: gpa } as const;
-  if (!slot) {
-    const hole: MemslotStage = base;
-    return {
-      stages: [hole],
-      hva: undefined,
-      hpa: undefined,
-      rights: ALL,
-      failure: { stage: 'memslot', reason: 'no memslot' },
-    };
-  }
-  const hva = slot.hva + (gpa - slot.gpa);
-  const memslot: MemslotStage = {
-    ...base,
-    output: hva,
-    slot: slot.slot,
-    base: slot.gpa,
-    size: slot.size,
-    hva: slot.hva,
-    readOnly: slot.readOnly,
-    rights: { ...ALL, w: !slot.readOnly },
-  };
-  const out = new WalkOut();
-  const sink = new WalkSink();
-  const write = access.op === 'write' && !slot.readOnly;
-  const ok = walkOrdinary(
-    new DirectPort(t.physical.memory, 'host'),
-    t.host.cr3,
-    HOST_CONTROLS,
-    hva,
-    { op: write ? 'write' : 'read', user: true, implicit: false },
-    false,
-    out,
-    sink,
-  );
-  const found = t.host.lookup(asHva(hva));
-  const failure = ok ? undefined : out.failure();
-  const host: WalkStage = {
-    stage: 'host',
-    who: 'cpu',
-    mode: 'root',
-    from: 'hva',
-    to: 'hpa',
-    input: hva,
-    ...(found ? { output: found.hpa, pageSize: 2 ** found.pageShift } : {}),
-    root: { name: 'host CR3', value: t.host.cr3 },
-    ...(found ? { rights: { r: true, w: found.writable, x: ok && !out.executeDisable, user: true } } : {}),
-    references: sink.steps.length,
-    steps: sink.steps.map((s) => chainStep(s, failure)),
-  };
-  // NX of the host mapping binds the VMM's own fetches, not the guest's: only reading and writing carry over.
-  const rights: ChainRights = { ...ALL, w: !slot.readOnly && (found?.writable ?? true) };
-  return {
-    stages: [memslot, host],
-    hva,
-    hpa: found?.hpa,
-    rights,
-    failure: failure && { stage: 'host', level: failure.level, reason: reasonWords(failure.reason) },
-  };
-}
-
-/** The host runs in long mode with 4-level paging, NX, WP, SMEP and SMAP, as Linux does. */
-const HOST_CONTROLS: PagingControls = {
-  format: '4level',
-  wp: true,
-  nxe: true,
-  smep: true,
-  smap: true,
-  pse: true,
-  pge: true,
-  pcide: false,
-  pke: false,
-  pkru: 0,
-  physicalBits: 52,
-  pages1g: true,
-};
-
-function chainStep(s: WalkStep, failure: WalkFailure | undefined): ChainStep {
-  const present = s.outcome === 'next' || s.outcome === 'leaf' || s.outcome === 'denied';
-  const here = s.outcome !== 'next' && s.outcome !== 'leaf';
-  const unloaded = s.entryHpa === undefined ? 'not loaded: its own address has no translation' : undefined;
-  const problem =
-    unloaded ??
-    (here ? (failure && s.entry === failure.entry ? reasonWords(failure.reason) : OUTCOMES[s.outcome]) : undefined);
-  return {
-    level: s.level,
-    name: entryName(s.table, s.level),
-    index: s.index,
-    entryAddress: s.entryAddress,
-    space: s.space,
-    ...(s.entryHpa === undefined || s.space === 'hpa' ? {} : { entryHpa: s.entryHpa }),
-    entry: s.entry,
-    flags: s.flags,
-    ...(present ? { target: s.entry & FRAME_MASK } : {}),
-    ...(problem === undefined ? {} : { problem }),
-    nested: s.nested.map((n) => chainStep(n, failure)),
-  };
-}
-const OUTCOMES: Readonly<Record<WalkStep['outcome'], string | undefined>> = {
-  next: undefined,
-  leaf: undefined,
-  'not-present': 'not present',
-  reserved: 'a reserved bit is set',
-  misconfigured: 'misconfigured',
-  denied: 'denied',
-  'no-memory': 'no memory there',
-};
 
 /** What the TLB would say: whether it serves the access, and where it would lead if that is not where the tables lead now. */
 function tlbAnswer(

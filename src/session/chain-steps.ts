@@ -1,0 +1,51 @@
+/** The parts that a chain is put together from: entries as they are shown, and rights. */
+import type { WalkFailure, WalkStep } from '../hw/paging/trace';
+import { FRAME_MASK } from '../isa/entries';
+import { entryName } from './entry-names';
+import { reasonWords } from './failure-words';
+import type { ChainRights, ChainStep } from './translation';
+
+export const ALL: ChainRights = { r: true, w: true, x: true, user: true };
+export const NONE: ChainRights = { r: false, w: false, x: false, user: false };
+export const both = (a: ChainRights, b: ChainRights): ChainRights => ({
+  r: a.r && b.r,
+  w: a.w && b.w,
+  x: a.x && b.x,
+  user: a.user && b.user,
+});
+
+/** Entries that a walk loaded. A guest entry whose own address failed in EPT was not. */
+export function loadedEntries(steps: readonly WalkStep[]): number {
+  return steps.reduce((n, s) => n + (s.entryHpa === undefined ? 0 : 1) + loadedEntries(s.nested), 0);
+}
+
+export function chainStep(s: WalkStep, failure: WalkFailure | undefined): ChainStep {
+  const present = s.outcome === 'next' || s.outcome === 'leaf' || s.outcome === 'denied';
+  const here = s.outcome !== 'next' && s.outcome !== 'leaf';
+  const unloaded = s.entryHpa === undefined ? 'not loaded: its own address has no translation' : undefined;
+  const problem =
+    unloaded ??
+    (here ? (failure && s.entry === failure.entry ? reasonWords(failure.reason) : OUTCOMES[s.outcome]) : undefined);
+  return {
+    level: s.level,
+    name: entryName(s.table, s.level),
+    index: s.index,
+    entryAddress: s.entryAddress,
+    space: s.space,
+    ...(s.entryHpa === undefined || s.space === 'hpa' ? {} : { entryHpa: s.entryHpa }),
+    entry: s.entry,
+    flags: s.flags,
+    ...(present ? { target: s.entry & FRAME_MASK } : {}),
+    ...(problem === undefined ? {} : { problem }),
+    nested: s.nested.map((n) => chainStep(n, failure)),
+  };
+}
+const OUTCOMES: Readonly<Record<WalkStep['outcome'], string | undefined>> = {
+  next: undefined,
+  leaf: undefined,
+  'not-present': 'not present',
+  reserved: 'a reserved bit is set',
+  misconfigured: 'misconfigured',
+  denied: 'denied',
+  'no-memory': 'no memory there',
+};

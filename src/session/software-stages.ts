@@ -1,0 +1,101 @@
+/** The way of host software: GPA → HVA by the memslots, HVA → HPA by the tables of the VMM's process. */
+import { hva as asHva } from '../base/address';
+import type { Access } from '../hw/paging/access';
+import type { PagingControls } from '../hw/paging/controls';
+import { DirectPort, walkOrdinary } from '../hw/paging/ordinary';
+import { WalkSink } from '../hw/paging/trace';
+import { WalkOut } from '../hw/paging/walk-out';
+import { ALL, chainStep } from './chain-steps';
+import { reasonWords } from './failure-words';
+import type { Translator } from './translate';
+import type { ChainFailure, ChainRights, MemslotStage, Stage, WalkStage } from './translation';
+
+/** GPA → HVA → HPA as KVM and the host kernel would go, with the rights that bear on the guest. */
+export function softwareStages(
+  t: Translator,
+  gpa: bigint,
+  access: Access,
+): {
+  readonly stages: readonly Stage[];
+  readonly hva: bigint | undefined;
+  readonly hpa: bigint | undefined;
+  readonly rights: ChainRights;
+  readonly failure: ChainFailure | undefined;
+} {
+  const slot = t.physical.slotOf(gpa);
+  const base = { stage: 'memslot', who: 'kvm', mode: 'root', from: 'gpa', to: 'hva', input: gpa } as const;
+  if (!slot) {
+    const hole: MemslotStage = base;
+    return {
+      stages: [hole],
+      hva: undefined,
+      hpa: undefined,
+      rights: ALL,
+      failure: { stage: 'memslot', reason: 'no memslot' },
+    };
+  }
+  const hva = slot.hva + (gpa - slot.gpa);
+  const memslot: MemslotStage = {
+    ...base,
+    output: hva,
+    slot: slot.slot,
+    base: slot.gpa,
+    size: slot.size,
+    hva: slot.hva,
+    readOnly: slot.readOnly,
+    rights: { ...ALL, w: !slot.readOnly },
+  };
+  const out = new WalkOut();
+  const sink = new WalkSink();
+  const write = access.op === 'write' && !slot.readOnly;
+  const ok = walkOrdinary(
+    new DirectPort(t.physical.memory, 'host'),
+    t.host.cr3,
+    HOST_CONTROLS,
+    hva,
+    { op: write ? 'write' : 'read', user: true, implicit: false },
+    false,
+    out,
+    sink,
+  );
+  const found = t.host.lookup(asHva(hva));
+  const failure = ok ? undefined : out.failure();
+  const host: WalkStage = {
+    stage: 'host',
+    who: 'cpu',
+    mode: 'root',
+    from: 'hva',
+    to: 'hpa',
+    input: hva,
+    ...(found ? { output: found.hpa, pageSize: 2 ** found.pageShift } : {}),
+    root: { name: 'host CR3', value: t.host.cr3 },
+    ...(found ? { rights: { r: true, w: found.writable, x: ok && !out.executeDisable, user: true } } : {}),
+    references: sink.steps.length,
+    steps: sink.steps.map((s) => chainStep(s, failure)),
+  };
+  // NX of the host mapping binds the VMM's own fetches, not the guest's: only reading and writing carry over.
+  const rights: ChainRights = { ...ALL, w: !slot.readOnly && (found?.writable ?? true) };
+  return {
+    stages: [memslot, host],
+    hva,
+    hpa: found?.hpa,
+    rights,
+    failure: failure && { stage: 'host', level: failure.level, reason: reasonWords(failure.reason) },
+  };
+}
+
+/** The host runs in long mode with 4-level paging, NX, WP, SMEP and SMAP, as Linux does. */
+const HOST_CONTROLS: PagingControls = {
+  format: '4level',
+  wp: true,
+  nxe: true,
+  smep: true,
+  smap: true,
+  pse: true,
+  pge: true,
+  pcide: false,
+  pke: false,
+  pkru: 0,
+  physicalBits: 52,
+  pages1g: true,
+};
