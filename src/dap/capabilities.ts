@@ -28,7 +28,6 @@ export const CAPABILITIES: Dap.Capabilities = {
 
   supportsSteppingGranularity: true,
   supportsGotoTargetsRequest: true,
-  supportsDelayedStackTraceLoading: true,
   supportsLoadedSourcesRequest: true,
   supportsSetVariable: true,
   supportsSetExpression: true,

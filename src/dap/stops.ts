@@ -52,18 +52,20 @@ export function exceptionInfo(stop: StopInfo): Dap.ExceptionInfoResponse['body']
   });
 }
 
+/** The exit's fields as two columns. */
 function exitLines(exit: ExitView): string[] {
-  const line = (name: string, value: string): string => `${name.padEnd(20)} ${value}`;
-  const address = (name: string, value: bigint | undefined): string[] =>
-    value === undefined ? [] : [line(name, hex(value))];
-  return [
-    line('exit', `no. ${exit.count}, reason ${exit.reason} (${exit.name})`),
+  const address = (name: string, value: bigint | undefined): Row[] => (value === undefined ? [] : [[name, hex(value)]]);
+  const rows: Row[] = [
+    ['exit', `no. ${exit.count}, reason ${exit.reason} (${exit.name})`],
     ...address('guest RIP', exit.rip),
     ...address('guest linear', exit.gva),
     ...address('guest physical', exit.gpa),
-    ...(exit.slot === undefined ? [] : [line('memslot', exit.slot < 0 ? 'none: a hole' : String(exit.slot))]),
-    line('qualification', hex(exit.qualification)),
-    ...exit.decoded.map(({ name, value }) => line(`  ${name}`, value)),
-    line('instructions before', String(exit.instructions)),
+    ...(exit.slot === undefined ? [] : [['memslot', exit.slot < 0 ? 'none: a hole' : String(exit.slot)] as const]),
+    ['qualification', hex(exit.qualification)],
+    ...exit.decoded.map(({ name, value }) => [`  ${name}`, value] as const),
+    ['instructions before', String(exit.instructions)],
   ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
 }
+type Row = readonly [name: string, value: string];
