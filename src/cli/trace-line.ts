@@ -3,7 +3,7 @@ import { encode } from '../wire/encode';
 
 /**
  * One line of a trace: the Step, after how many guest instructions, who did it in which mode, what, the addresses known, entries read and written, VMCS
- * fields read and written, table entries loaded, and cycles of the cost model. The schema is in the project's docs.
+ * fields read and written, table entries loaded, and cycles of the cost model. The schema is in README.md beside this file.
  */
 export function traceLine(instructions: number, step: Step): string {
   const { actor, mode, fn, what, addresses, reads, writes, vmcs, references, cycles } = step;
