@@ -20,6 +20,13 @@ export interface Sequence {
   readonly rflags: bigint;
   /** RFLAGS bits that are undefined at the end, if it is reached. */
   readonly undefinedFlags: number;
+  /** x87, SSE and MXCSR at the start as FXSAVE lays them out; without it, as after FNINIT. */
+  readonly image?: Uint8Array;
+  /** Bits of x87's status word in which processors differ at the end; the second, if an exception is pending. */
+  readonly undefinedStatus?: number;
+  readonly undefinedIfPending?: number;
+  /** Arithmetic flags in which they differ if an x87 exception is pending. */
+  readonly undefinedFlagsIfPending?: number;
 }
 
 /** xorshift32: the same sequences from the same seed everywhere. */

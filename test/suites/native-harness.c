@@ -2,9 +2,10 @@
  * Runs short user-mode instruction sequences on this machine's processor and reports what they did.
  *
  * stdin:  SCRATCH_SIZE bytes (contents of the scratch memory before each sequence), then cases:
- *           u32 length, u8 code[CODE_MAX], u64 registers[16] (encoding order), u64 rflags
+ *           u32 length, u8 code[CODE_MAX], u64 registers[16] (encoding order), u64 rflags, u8 fxsave[512]
  * stdout: per case
- *           u64 registers[16], u64 rip, u64 rflags, u32 signal, u32 trap number, u32 n, then n times u16 offset, u8 value (changed scratch bytes)
+ *           u64 registers[16], u64 rip, u64 rflags, u32 signal, u32 trap number, u8 fxsave[512], u32 n,
+ *           then n times u16 offset, u8 value (changed scratch bytes)
  *
  * With the argument 32 the sequences are 32-bit code, entered by a far jump to the kernel's compatibility-mode code segment.
  * A sequence ends in INT3 or in a fault: the signal handler notes the registers and leads back to run_case.
@@ -33,6 +34,7 @@ struct __attribute__((packed)) input {
   uint8_t code[CODE_MAX];
   uint64_t regs[16];
   uint64_t rflags;
+  uint8_t fxsave[512];
 };
 struct __attribute__((packed)) output {
   uint64_t regs[16];
@@ -40,10 +42,13 @@ struct __attribute__((packed)) output {
   uint64_t rflags;
   uint32_t signal;
   uint32_t trap;
+  uint8_t fxsave[512];
   uint32_t changed;
 };
 
 uint64_t guest[18]; /* registers, unused, rflags */
+uint8_t guest_fx[512] __attribute__((aligned(16)));
+static uint8_t host_fx[512] __attribute__((aligned(16)));
 uint64_t host_rsp;
 struct __attribute__((packed)) {
   uint32_t offset;
@@ -58,6 +63,7 @@ __asm__(
     "run_case:\n"
     "  push %rbx\n  push %rbp\n  push %r12\n  push %r13\n  push %r14\n  push %r15\n"
     "  mov %rsp, host_rsp(%rip)\n"
+    "  fxrstor64 guest_fx(%rip)\n"
     "  pushq guest+136(%rip)\n"
     "  popfq\n"
     "  mov guest+0(%rip), %rax\n  mov guest+8(%rip), %rcx\n  mov guest+16(%rip), %rdx\n  mov guest+24(%rip), %rbx\n"
@@ -73,8 +79,12 @@ __asm__(
 static void on_signal(int number, siginfo_t *info, void *context) {
   static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
                                 REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
-  greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
+  mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
+  greg_t *g = m->gregs;
   (void)info;
+  memcpy(result.fxsave, m->fpregs, sizeof result.fxsave);
+  /* the bytes after the registers tell the kernel how large its own frame is */
+  memcpy(m->fpregs, host_fx, 416);
   for (int i = 0; i < 16; i++) result.regs[i] = (uint64_t)g[order[i]];
   result.rip = (uint64_t)g[REG_RIP];
   result.rflags = (uint64_t)g[REG_EFL];
@@ -113,6 +123,7 @@ int main(int argc, char **argv) {
     __asm__ volatile("mov %0, %%ds\n mov %0, %%es" : : "r"(USER_DS));
   }
   if (!read_all(before, sizeof before)) return 2;
+  __asm__ volatile("fxsave64 %0" : "=m"(host_fx));
   struct input in;
   while (read_all(&in, sizeof in)) {
     memset(writable, 0xcc, 4096);
@@ -120,6 +131,7 @@ int main(int argc, char **argv) {
     memcpy(scratch, before, SCRATCH_SIZE);
     memcpy(guest, in.regs, sizeof in.regs);
     guest[17] = in.rflags;
+    memcpy(guest_fx, in.fxsave, sizeof guest_fx);
     run_case();
     result.changed = 0;
     for (int i = 0; i < SCRATCH_SIZE; i++) result.changed += scratch[i] != before[i];

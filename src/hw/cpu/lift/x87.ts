@@ -114,25 +114,34 @@ const fld: Lifter = (e) => {
   else onRegister(moves.loadRegister, e.insn.operands.length - 1)(e);
 };
 
-/** FST, FIST and their kin: what is stored is known before the store, exceptions and the pop come after it. */
+/**
+ * FST, FIST and their kin: what is stored is known before the store, exceptions and the pop come after it. A value that an exception withholds is not stored, but the memory
+ * must be writable all the same.
+ */
 function store(e: Emitter, f: Helper, size: number, pops: number): void {
   e.help(ready, SLOT.VALUE);
   const o = e.operand(0);
   if (o.kind !== 'memory') return;
   const d = e.helpMany(f, 4);
-  const withheld = e.branch(UOP.BRNZ, d + 2);
   if (size === 10) {
     const at = extendedParts(e, true);
     if (at === undefined) return;
     e.probe(at.low, 8, true);
     e.probe(at.high, 2, true);
+    const withheld = e.branch(UOP.BRNZ, d + 2);
     e.store(at.low, 64, d);
     e.store(at.high, 16, d + 1);
+    withheld();
   } else {
     const w = (size * 8) as RegisterWidth;
-    e.store(e.address(o.memory, w, true), w, d);
+    const at = e.address(o.memory, w, true);
+    const withheld = e.branch(UOP.BRNZ, d + 2);
+    e.store(at, w, d);
+    const stored = e.branch(UOP.BR);
+    withheld();
+    e.probe(at, size, true);
+    stored();
   }
-  withheld();
   pointers(e);
   e.help(moves.finishStore, 0, d, pops);
 }
@@ -216,7 +225,7 @@ export const X87: LifterTable = new Map<number, Lifter>([
   [Mnemonic.Fld, fld], [Mnemonic.Fild, withSource(LOAD, true, 0)], [Mnemonic.Fbld, loadExtended(moves.loadDecimal)],
   [Mnemonic.Fld1, plain(moves.loadOne)], [Mnemonic.Fldz, plain(moves.loadZero)], [Mnemonic.Fldl2t, plain(moves.loadLog2of10)], [Mnemonic.Fldl2e, plain(moves.loadLog2ofE)],
   [Mnemonic.Fldpi, plain(moves.loadPi)], [Mnemonic.Fldlg2, plain(moves.loadLog10of2)], [Mnemonic.Fldln2, plain(moves.loadLn2)],
-  [Mnemonic.Fst, fst(0)], [Mnemonic.Fstp, fst(1)], [Mnemonic.Fstpnce, onRegister(moves.storeRegister, 0, 1)], [Mnemonic.Fist, fist(0)], [Mnemonic.Fistp, fist(1)],
+  [Mnemonic.Fst, fst(0)], [Mnemonic.Fstp, fst(1)], [Mnemonic.Fstpnce, onRegister(moves.storeUnchecked, 0)], [Mnemonic.Fist, fist(0)], [Mnemonic.Fistp, fist(1)],
   [Mnemonic.Fbstp, (e) => store(e, moves.storeDecimal, 10, 1)],
   [Mnemonic.Fxch, (e) => onRegister(moves.exchange, e.insn.operands.length - 1)(e)],
   ...CMOVS.map(([m, cc]): [number, Lifter] => [m, onRegister(moves.moveIf, 1, cc)]),

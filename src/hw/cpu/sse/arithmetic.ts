@@ -188,8 +188,9 @@ export function extreme(max: boolean, width: Lane, packed: boolean): Helper {
       const y = operandLane(s, width, b, i);
       if (isNaN(x) || isNaN(y)) {
         before |= FP.INVALID;
-        // unchanged, even if signaling
-        copyLane(s, width, i, b);
+        // a NaN unchanged, even if signaling
+        if (isNaN(y)) copyLane(s, width, i, b);
+        else keep(width, i, y);
         continue;
       }
       if (x.denormal || y.denormal) before |= FP.DENORMAL;

@@ -34,7 +34,8 @@ function settled(s: CpuState, o: Outcome | Transcendental, flags: number, bits: 
     case 'invalid':
       return invalid;
     case 'value':
-      return { value: o.value, flags: o.flags | flags, up: false };
+      // a division by zero comes before a denormal operand
+      return { value: o.value, flags: o.flags || flags, up: false };
     case 'exact':
       return rounded(s, o.value, flags, bits);
   }
@@ -81,11 +82,15 @@ function unary(f: (s: CpuState, x: Float) => Result | undefined): Helper {
     const nan = nanResult(x, x);
     const r = nan ? { ...nan, up: false } : f(s, x);
     if (r === undefined) return outOfRange(s);
-    clearC2(s);
     if (accepted(s, r)) writeSt(s, 0, r.value);
     return 0;
   };
 }
+/** FSIN FCOS FSINCOS FPTAN: C2 says whether the operand was out of range. */
+const ranged = (f: Helper): Helper => (s, d, a, b) => {
+  clearC2(s);
+  return f(s, d, a, b);
+};
 /** C2 set: the operand is too large, and stays. */
 function outOfRange(s: CpuState): 0 {
   setStatusWord(s, (statusWord(s) & ~FSW.C1) | FSW.C2);
@@ -98,16 +103,17 @@ function clearC2(s: CpuState): void {
 export const sqrt = unary((s, x) => settled(s, squareRoot(x), x.sign === 0 ? denormal(x) : 0, precision(s)));
 
 export const roundToIntegral = unary((s, x) => {
-  if (x.kind !== 'finite' || x.exponent >= 0) return { value: x, flags: denormal(x), up: false };
+  const flags = denormal(x);
+  if (x.kind !== 'finite' || x.exponent >= 0 || unmasked(s, flags) !== 0) return { value: x, flags, up: false };
   const { rounding } = roundingControl(s);
   const r = roundToInteger(exact(x.sign, x.significand, x.exponent), rounding);
   const value = r.significand === 0n ? zero(x.sign) : finite(x.sign, r.significand, 0);
-  return { value, flags: denormal(x) | (r.inexact ? FP.PRECISION : 0), up: r.up };
+  return { value, flags: flags | (r.inexact ? FP.PRECISION : 0), up: r.up };
 });
 
 export const exponential = unary((s, x) => settled(s, functions.exponential(x), denormal(x), 64));
-export const sine = unary((s, x) => settled(s, functions.sine(x), denormal(x), 64));
-export const cosine = unary((s, x) => settled(s, functions.cosine(x), denormal(x), 64));
+export const sine = ranged(unary((s, x) => settled(s, functions.sine(x), denormal(x), 64)));
+export const cosine = ranged(unary((s, x) => settled(s, functions.cosine(x), denormal(x), 64)));
 
 /** FABS and FCHS: of the sign bit alone, NaNs and unsupported encodings included. */
 export const changeSign = (change: (signExponent: number) => number): Helper => (s) => {
@@ -150,7 +156,6 @@ export const logarithmPlusOne = popping(functions.logarithmPlusOne);
 function pushing(f: (s: CpuState, x: Float) => readonly [Result, Float] | undefined): Helper {
   return (s) => {
     if (isEmpty(s, 0) || !isEmpty(s, 7)) {
-      clearC2(s);
       if (note(s, FP.INVALID | FSW.SF, !isEmpty(s, 0)) === 0) {
         writeSt(s, 0, INDEFINITE);
         push(s, INDEFINITE);
@@ -161,7 +166,6 @@ function pushing(f: (s: CpuState, x: Float) => readonly [Result, Float] | undefi
     const nan = nanResult(x, x);
     const r = nan ? ([{ ...nan, up: false }, nan.value] as const) : f(s, x);
     if (r === undefined) return outOfRange(s);
-    clearC2(s);
     if (accepted(s, r[0])) {
       writeSt(s, 0, r[0].value);
       push(s, r[1]);
@@ -169,15 +173,15 @@ function pushing(f: (s: CpuState, x: Float) => readonly [Result, Float] | undefi
     return 0;
   };
 }
-export const sineAndCosine = pushing((s, x) => {
+export const sineAndCosine = ranged(pushing((s, x) => {
   const sin = settled(s, functions.sine(x), denormal(x), 64);
   const cos = settled(s, functions.cosine(x), denormal(x), 64);
   return sin && cos ? [{ ...sin, flags: sin.flags | cos.flags }, cos.value] : undefined;
-});
-export const tangent = pushing((s, x) => {
+}));
+export const tangent = ranged(pushing((s, x) => {
   const t = settled(s, functions.tangent(x), denormal(x), 64);
   return t && [t, t.flags & FP.INVALID ? INDEFINITE : ONE];
-});
+}));
 /** FXTRACT: the exponent as a number to ST(0), and on top of it the significand as 1.f with the sign. */
 export const extract = pushing((_s, x) => {
   if (x.kind === 'zero') return [{ value: infinity(1), flags: FP.ZERO_DIVIDE, up: false }, x];
@@ -189,8 +193,8 @@ export const extract = pushing((_s, x) => {
 /** FPREM and FPREM1: ST(0) ← remainder by ST(1). Complete: C2 = 0, and C0 C3 C1 hold bits 2, 1, 0 of the quotient. */
 export function partialRemainder(nearest: boolean): Helper {
   return (s) => {
+    clearC2(s);
     if (isEmpty(s, 0) || isEmpty(s, 1)) {
-      clearC2(s);
       if (underflow(s)) writeSt(s, 0, INDEFINITE);
       return 0;
     }
@@ -199,7 +203,6 @@ export function partialRemainder(nearest: boolean): Helper {
     const nan = nanResult(x, y);
     const failed = nan ? { ...nan, up: false } : x.kind === 'infinity' || y.kind === 'zero' ? invalid : undefined;
     if (failed) {
-      clearC2(s);
       if (accepted(s, failed)) writeSt(s, 0, failed.value);
       return 0;
     }
@@ -248,8 +251,9 @@ function scaledBy(s: CpuState, x: Float, y: Float): Result {
   if (r.value.kind !== 'finite') return r;
   // an exponent out of range even after the bias adjustment of an unmasked exception
   const e = magnitudeExponent(r.value);
-  if (e > EXTENDED.maxExponent) return { ...r, value: infinity(x.sign) };
-  return (r.flags & FP.UNDERFLOW) !== 0 && unmasked(s, FP.UNDERFLOW) !== 0 && e < EXTENDED.minExponent ? { ...r, value: zero(x.sign) } : r;
+  if (e > EXTENDED.maxExponent) return { value: infinity(x.sign), flags: r.flags | FP.PRECISION, up: true };
+  const vanished = unmasked(s, r.flags & FP.UNDERFLOW) !== 0 && e < EXTENDED.minExponent;
+  return vanished ? { value: zero(x.sign), flags: r.flags | FP.PRECISION, up: false } : r;
 }
 
 /** ST(0) against a source: C3 C2 C0, and what FCOMI makes of them. */

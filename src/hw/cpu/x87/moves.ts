@@ -12,14 +12,17 @@ import {
 
 // ---- pushing
 
-/** FLD m32 and m64, FILD: the value in slot a. Loading a denormal single or double is a denormal-operand exception; 80-bit loads never are. */
+/**
+ * FLD m32 and m64, FILD: the value in slot a. Loading a denormal single or double is a denormal-operand exception, which unlike others does not withhold the value; 80-bit
+ * loads have none.
+ */
 export function load(source: Source): Helper {
   return (s, _d, a) => {
     if (!roomToPush(s)) return 0;
     const x = operandOf(s, source, a);
     if (x === undefined) return 0;
     const flags = x.kind === 'signaling' ? FP.INVALID : x.denormal ? FP.DENORMAL : 0;
-    if ((note(s, flags, false) & (FP.INVALID | FP.DENORMAL)) === 0) push(s, quieted(x));
+    if ((note(s, flags, false) & FP.INVALID) === 0) push(s, quieted(x));
     return 0;
   };
 }
@@ -122,9 +125,9 @@ const floatStore = (width: 32 | 64): Helper => {
     if (isNaN(x)) return { value: pack(quieted(x)), flags: x.kind === 'signaling' ? FP.INVALID : 0, up: false };
     if (x.kind !== 'finite') return { value: pack(x), flags: 0, up: false };
     const r = round(exact(x.sign, x.significand, x.exponent), width === 32 ? SINGLE : DOUBLE, roundingControl(s));
-    const withheld = (unmasked(s, r.flags) & WITHHOLDING) !== 0;
-    // an exception that withholds the value comes before rounding
-    return { value: withheld ? 0n : pack(r.value), flags: r.flags, up: r.up };
+    // a value withheld is not rounded: no precision exception, C1 clear
+    if ((unmasked(s, r.flags) & WITHHOLDING) !== 0) return { value: 0n, flags: r.flags & ~FP.PRECISION, up: false };
+    return { value: pack(r.value), flags: r.flags, up: r.up };
   }, { value: indefinite, flags: STACK_FAULT, up: false });
 };
 export const storeSingle = floatStore(32);
@@ -191,6 +194,17 @@ export const storeRegister: Helper = (s, _d, a, b) => {
   return 0;
 };
 
+/** FSTPNCE ST(a): FSTP without a check; an empty register is popped and not stored. */
+export const storeUnchecked: Helper = (s, _d, a) => {
+  note(s, 0, false);
+  if (!isEmpty(s, 0)) {
+    const { signExponent, significand } = rawSt(s, 0);
+    writeRaw(s, a, signExponent, significand);
+  }
+  pop(s, 1);
+  return 0;
+};
+
 // ---- between registers
 
 /** FXCH ST(a): an empty register counts as the default NaN, if that is masked. */
@@ -211,7 +225,6 @@ export const moveIf: Helper = (s, _d, a, b) => {
     if (underflow(s)) writeSt(s, 0, INDEFINITE);
     return 0;
   }
-  note(s, 0, false);
   if (!condition(s.r32, b)) return 0;
   const { signExponent, significand } = rawSt(s, a);
   writeRaw(s, 0, signExponent, significand);
@@ -226,6 +239,7 @@ export const turn: Helper = (s, _d, a) => {
 };
 /** FFREE ST(a), and FFREEP with b pops. */
 export const release: Helper = (s, _d, a, b) => {
+  note(s, 0, false);
   free(s, a);
   pop(s, b);
   return 0;
