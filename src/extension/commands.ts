@@ -1,6 +1,5 @@
 /** The commands that are not a view's own. */
 import * as vscode from 'vscode';
-import { SPACES, type Space } from '../base/address';
 import type { TreeNode } from '../protocol/messages';
 import { configurationFor } from './configuration';
 import { guestFile } from './guest-files';
@@ -47,18 +46,6 @@ async function breakOnExit(): Promise<void> {
   vscode.debug.addBreakpoints([new vscode.FunctionBreakpoint(`exit:${picked.label}`, true, condition || undefined)]);
 }
 
-async function translate(view: TranslationView): Promise<void> {
-  const expression = await vscode.window.showInputBox({
-    title: 'Translate address',
-    prompt: 'An address or expression; gpa:, hva: or hpa: in front names another space than GVA.',
-    placeHolder: 'rsp, table+8, gpa:0x5000',
-  });
-  if (!expression?.trim()) return;
-  const prefixed = /^\s*(gva|gpa|hva|hpa)\s*:\s*(.+)$/i.exec(expression);
-  const space: Space = SPACES.find((each) => each === prefixed?.[1]?.toLowerCase()) ?? 'gva';
-  await view.show(prefixed?.[2] ?? expression.trim(), space);
-}
-
 export function registerCommands(view: TranslationView, trees: readonly TableTree[]): vscode.Disposable {
   const nodeOf = (item: TreeItem | undefined): TreeNode | undefined => (item?.kind === 'node' ? item.node : undefined);
   const copy = async (text: string | undefined): Promise<void> => {
@@ -67,7 +54,7 @@ export function registerCommands(view: TranslationView, trees: readonly TableTre
   const commands: Readonly<Record<string, (...args: never[]) => unknown>> = {
     'pagewalk.debugFile': (resource?: vscode.Uri) => debug(resource, { noDebug: false }),
     'pagewalk.runFile': (resource?: vscode.Uri) => debug(resource, { noDebug: true }),
-    'pagewalk.translate': () => translate(view),
+    'pagewalk.translate': () => view.focus(),
     'pagewalk.translateNode': (item?: TreeItem) => {
       const address = nodeOf(item)?.address;
       return address && view.show(address.value, address.space);

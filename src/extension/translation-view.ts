@@ -7,15 +7,17 @@ import type { FromView, ToView, ViewState } from '../protocol/view';
 import { isGuest } from './guest-files';
 import type { SessionTracker } from './session';
 
-/** Cursor movements closer together than this are one. */
+/** Stops and cursor movements closer together than this are one. */
 const SETTLE_MS = 120;
+
+const FOLLOW = 'translation.followCursor';
 
 export class TranslationView implements vscode.WebviewViewProvider, vscode.Disposable {
   static readonly id = 'pagewalk.translation';
   private view: vscode.WebviewView | undefined;
   private asked: TranslateArguments | undefined;
-  private askedByCursor = false;
-  private follow = vscode.workspace.getConfiguration('pagewalk').get('translation.followCursor', true);
+  /** A person asked for this address: it stays until the cursor moves. */
+  private pinned = false;
   private settling: ReturnType<typeof setTimeout> | undefined;
   /** Counts the questions: an answer to an older one is dropped. */
   private turn = 0;
@@ -27,9 +29,24 @@ export class TranslationView implements vscode.WebviewViewProvider, vscode.Dispo
   ) {
     this.subscriptions = [
       vscode.window.registerWebviewViewProvider(TranslationView.id, this),
-      tracker.onDidChange(() => this.later(() => this.refresh())),
-      vscode.window.onDidChangeTextEditorSelection(() => this.later(() => this.followCursor())),
+      tracker.onDidChange(() => this.later()),
+      vscode.workspace.onDidChangeConfiguration((change) => {
+        if (!change.affectsConfiguration(`pagewalk.${FOLLOW}`)) return;
+        this.post({ kind: 'follow', on: this.follow });
+        this.pinned = false;
+        this.pinned = false;
+        this.later();
+      }),
+      vscode.window.onDidChangeTextEditorSelection(() => {
+        if (!this.follow) return;
+        this.pinned = false;
+        this.later();
+      }),
     ];
+  }
+
+  private get follow(): boolean {
+    return vscode.workspace.getConfiguration('pagewalk').get(FOLLOW, true);
   }
 
   dispose(): void {
@@ -57,13 +74,14 @@ export class TranslationView implements vscode.WebviewViewProvider, vscode.Dispo
 
   /** Shows the chain of an address, whatever the view showed before. */
   async show(expression: string, space: Space, access: 'r' | 'w' | 'x' = 'r'): Promise<void> {
+    this.pinned = true; // showing the view must not bring the cursor's operand back
     await vscode.commands.executeCommand(`${TranslationView.id}.focus`);
-    await this.translate({ expression, space, access }, false);
+    await this.translate({ expression, space, access });
   }
 
-  private later(action: () => Promise<unknown>): void {
+  private later(): void {
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => void action(), SETTLE_MS);
+    this.settling = setTimeout(() => void this.refresh(), SETTLE_MS);
   }
 
   private post(message: ToView): void {
@@ -77,38 +95,38 @@ export class TranslationView implements vscode.WebviewViewProvider, vscode.Dispo
   private async receive(message: FromView): Promise<void> {
     switch (message.kind) {
       case 'loaded':
+        this.post({ kind: 'follow', on: this.follow });
         return this.refresh();
       case 'translate':
-        return this.translate({ expression: message.expression, space: message.space, access: message.access }, false);
+        this.pinned = true;
+        return this.translate({ expression: message.expression, space: message.space, access: message.access });
       case 'follow':
-        this.follow = message.on;
-        if (this.follow) await this.followCursor();
-        return;
+        return vscode.workspace
+          .getConfiguration('pagewalk')
+          .update(FOLLOW, message.on, vscode.ConfigurationTarget.Global);
       case 'debug':
         await vscode.commands.executeCommand('pagewalk.debugFile');
     }
   }
 
-  /** After a stop or a change of values: the operand under the cursor, else the last question again. */
+  /** After a stop, a change of values or a move of the cursor: the operand under the cursor, else the last question again. */
   private async refresh(): Promise<void> {
     if (!this.view?.visible) return;
     const { standing } = this.tracker;
     if (standing !== 'stopped') return this.state({ kind: standing === 'none' ? 'idle' : 'running' });
-    if (await this.followCursor()) return;
-    // Asked by the cursor: the operand is out of sight now, its address stays of interest and goes into the box.
-    if (this.asked) await this.translate(this.asked, this.askedByCursor);
+    if (!this.pinned && (await this.followCursor())) return;
+    if (this.asked) await this.translate(this.asked);
     else this.state({ kind: 'ready' });
   }
 
-  private async translate(asked: TranslateArguments, byCursor: boolean): Promise<void> {
+  private async translate(asked: TranslateArguments): Promise<void> {
     this.asked = asked;
-    this.askedByCursor = byCursor;
     const turn = ++this.turn;
     const { frameId } = this.tracker;
     const state: ViewState = await this.tracker
       .request('pagewalk/translate', { ...asked, ...(frameId === undefined ? {} : { frameId }) })
       .then(
-        (reply) => ({ kind: 'translation', asked: asked.expression, reply, byCursor }) as const,
+        (reply) => ({ kind: 'translation', asked: asked.expression, reply }) as const,
         (error: Error) => ({ kind: 'error', asked: asked.expression, message: error.message }) as const,
       );
     if (turn === this.turn) this.state(state);
@@ -142,12 +160,10 @@ export class TranslationView implements vscode.WebviewViewProvider, vscode.Dispo
       if (turn !== this.turn) return true;
       if (!reply?.translation || reply.address === undefined) continue;
       this.asked = { expression: reply.address, space: 'gva', access: 'r' };
-      this.askedByCursor = true;
       const { address, symbol, translation } = reply;
       this.state({
         kind: 'translation',
         asked: reply.expression,
-        byCursor: true,
         reply: { address, space: 'gva', translation, ...(symbol === undefined ? {} : { symbol }) },
       });
       return true;

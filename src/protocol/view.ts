@@ -9,11 +9,15 @@ export type ViewState =
   | { readonly kind: 'running' }
   /** Stopped, nothing asked yet. */
   | { readonly kind: 'ready' }
-  | { readonly kind: 'translation'; readonly asked: string; readonly reply: TranslateReply; readonly byCursor: boolean }
+  | { readonly kind: 'translation'; readonly asked: string; readonly reply: TranslateReply }
   /** What was typed is no address: said beside the box, the last chain stays. */
   | { readonly kind: 'error'; readonly asked: string; readonly message: string };
 
-export type ToView = { readonly kind: 'state'; readonly state: ViewState } | { readonly kind: 'focus' };
+export type ToView =
+  | { readonly kind: 'state'; readonly state: ViewState }
+  /** The setting `pagewalk.translation.followCursor`, at the start and whenever it changes. */
+  | { readonly kind: 'follow'; readonly on: boolean }
+  | { readonly kind: 'focus' };
 
 export type FromView =
   | { readonly kind: 'loaded' }

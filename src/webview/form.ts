@@ -16,6 +16,8 @@ export interface QuestionForm {
   fail(message: string | undefined): void;
   enable(on: boolean): void;
   focus(): void;
+  /** Shows whether the view follows the cursor. */
+  follow(on: boolean): void;
   isTyping(): boolean;
 }
 
@@ -29,7 +31,6 @@ export function questionForm(
   ask: (question: Question) => void,
   follow: (on: boolean) => void,
   initial: Question,
-  following: boolean,
 ): QuestionForm {
   const input = h('input', {
     type: 'text',
@@ -84,7 +85,6 @@ export function questionForm(
     if (question.access) access.value = question.access;
   };
   show(initial);
-  followBox.checked = following;
   return {
     element,
     show,
@@ -95,6 +95,9 @@ export function questionForm(
     },
     enable: (on) => {
       fields.disabled = !on;
+    },
+    follow: (on) => {
+      followBox.checked = on;
     },
     isTyping: () => document.activeElement === input,
     focus: () => {

@@ -19,7 +19,6 @@ declare function acquireVsCodeApi(): {
 /** What survives when the view is hidden and shown again, or the window reloads. */
 interface Kept {
   readonly question: Question;
-  readonly following: boolean;
   readonly open: readonly string[];
   readonly last?: { readonly asked: string; readonly reply: TranslateReply };
 }
@@ -27,7 +26,6 @@ interface Kept {
 const api = acquireVsCodeApi();
 let kept: Kept = api.getState() ?? {
   question: { expression: '', space: 'gva', access: 'r' },
-  following: true,
   open: [],
 };
 function keep(change: Partial<Kept>): void {
@@ -46,12 +44,8 @@ const form = questionForm(
     keep({ question });
     api.postMessage({ kind: 'translate', ...question });
   },
-  (on) => {
-    keep({ following: on });
-    api.postMessage({ kind: 'follow', on });
-  },
+  (on) => api.postMessage({ kind: 'follow', on }),
   kept.question,
-  kept.following,
 );
 const status = h('p', { class: 'status', role: 'status' });
 const drawing = h('div', { class: 'drawing' });
@@ -122,8 +116,8 @@ function show(state: ViewState): void {
       return;
     case 'translation':
       keep({ last: { asked: state.asked, reply: state.reply } });
-      // Not while a person types: the cursor's operand must not take the box away under their hands.
-      if (state.byCursor && !form.isTyping()) {
+      // Not while a person types: an operand or a tree node must not take the box away under their hands.
+      if (!form.isTyping()) {
         form.show({ expression: state.asked, space: state.reply.space });
         keep({ question: form.read() });
       }
@@ -142,6 +136,8 @@ window.addEventListener('message', (event: MessageEvent<ToView>) => {
   switch (event.data.kind) {
     case 'state':
       return show(event.data.state);
+    case 'follow':
+      return form.follow(event.data.on);
     case 'focus':
       return form.focus();
     default:
@@ -151,4 +147,3 @@ window.addEventListener('message', (event: MessageEvent<ToView>) => {
 
 if (kept.last) draw(kept.last.asked, kept.last.reply);
 api.postMessage({ kind: 'loaded' });
-api.postMessage({ kind: 'follow', on: kept.following });

@@ -67,6 +67,43 @@ describe('debugging a guest', () => {
       ]);
     }));
 
+  it('shows guest tables, EPT and memslots as trees, and translates from a node', () =>
+    inVSCode('debug-trees', { 'worked-example.asm': true }, async (code) => {
+      await code.debug('worked-example.asm', lineOf('worked-example.asm', /^access:/) + 1);
+      await code.activity('Pagewalk');
+      await code.translation().locator('.chain').waitFor();
+      for (const view of ['Translation', 'Memslots', 'EPT']) await code.pane(view).locator('.pane-header').click();
+      await code.pane('Memslots').locator('.monaco-list-row', { hasText: 'slot 0' }).waitFor();
+      await code.pane('EPT').locator('.monaco-list-row', { hasText: '[0] EPT PML4E' }).waitFor();
+      const tables = code.pane('Guest Page Tables');
+      for (const entry of ['[255] PML4E', '[40] PDPTE', '[473] PDE'])
+        await tables.locator('.monaco-list-row', { hasText: entry }).click();
+      const page = tables.locator('.monaco-list-row', { hasText: '[160] PTE' });
+      await page.hover();
+      await code.shot('open');
+      await page.locator('.action-label[aria-label^="Show Translation"]').click();
+      await code.translation().locator('.station.gva', { hasText: '0x7f8a3b2a0000' }).waitFor();
+      await code.translation().locator('.station.hpa', { hasText: '0x1a2b3000' }).waitFor();
+      assert.deepEqual(await code.notifications(), []);
+    }));
+
+  it('answers in the Debug Console', () =>
+    inVSCode('debug-console', { 'worked-example.asm': true }, async (code) => {
+      await code.debug('worked-example.asm', lineOf('worked-example.asm', /^access:/) + 1);
+      await code.command('Debug Console: Focus on Debug Console View');
+      const output = code.page.locator('.repl .monaco-list-row');
+      const ask = async (text: string, answer: RegExp): Promise<void> => {
+        await code.page.locator('.repl-input-wrapper .monaco-editor').click();
+        await code.page.keyboard.type(`${text}\n`);
+        await output.filter({ hasText: answer }).first().waitFor();
+      };
+      await ask('gva2gpa 0x7f8a3b2a0100', /0x12345100/);
+      await ask('gpa2hva 0x12345100', /0x7f5a12345100/);
+      await ask('gpa2hpa 0x12345100', /0x1a2b3100/);
+      await ask('info memslots', /0x7f5a00000000/);
+      assert.deepEqual(await code.notifications(), []);
+    }));
+
   it('is used by keyboard alone', () =>
     inVSCode('debug-keyboard', { 'worked-example.asm': true }, async (code) => {
       await code.debug('worked-example.asm', lineOf('worked-example.asm', /^access:/) + 1);

@@ -35,7 +35,7 @@ const CHARTS = {
   'charts-orange': '#ea5c0055',
 };
 
-const shown = (reply: typeof COLD): ViewState => ({ kind: 'translation', asked: '[rbx]', reply, byCursor: true });
+const shown = (reply: typeof COLD): ViewState => ({ kind: 'translation', asked: '[rbx]', reply });
 
 interface Stub {
   sent: unknown[];
@@ -139,7 +139,7 @@ describe('the Translation view', () => {
 
   it('draws text of a guest as text', async () => {
     const page = await load(300, 'dark');
-    await post(page, { kind: 'translation', asked: '<img src=x onerror=alert(1)>', reply: COLD, byCursor: false });
+    await post(page, { kind: 'translation', asked: '<img src=x onerror=alert(1)>', reply: COLD });
     await page.locator('h1', { hasText: '<img' }).waitFor();
     assert.equal(await page.locator('img').count(), 0);
     await page.context().close();

@@ -147,9 +147,11 @@ export class Workbench {
     return { x: margin.x + margin.width / 2, y: number.y + number.height / 2 };
   }
 
+  /** Sets a breakpoint by F9 on the line. */
   async breakpoint(line: number): Promise<void> {
-    const { x, y } = await this.glyph(line);
-    await this.page.mouse.click(x, y);
+    await this.reveal(line);
+    await this.editor.locator('.native-edit-context, textarea.inputarea').first().focus();
+    await this.page.keyboard.press('F9');
     await this.editor.locator('.codicon-debug-breakpoint, .codicon-debug-breakpoint-unverified').first().waitFor();
   }
 
@@ -171,7 +173,6 @@ export class Workbench {
   async debug(file: string, line: number): Promise<void> {
     await this.open(file);
     await this.language('Guest Assembly');
-    await this.reveal(line);
     await this.breakpoint(line);
     await this.page.keyboard.press('F5');
     await this.stoppedAt(line);
@@ -310,6 +311,13 @@ export class Workbench {
       .evaluate(
         () => document.hasFocus() || new Promise((done) => addEventListener('focus', () => done(true), { once: true })),
       );
+  }
+
+  /** A view of the side bar by its title. */
+  pane(title: string): Locator {
+    return this.page.locator('.split-view-view .pane', {
+      has: this.page.locator(`.pane-header[aria-label^="${title}"]`),
+    });
   }
 
   async activity(title: string): Promise<void> {
