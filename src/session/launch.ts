@@ -64,7 +64,12 @@ function imageOf(program: Program): Result<GuestImage, readonly Diagnostic[]> {
     case 'multiboot': {
       const { module } = files;
       const commandLine = settings.append === undefined ? file : `${file} ${settings.append}`;
-      return multibootImage(image, file, commandLine, module ? [{ bytes: module.bytes, commandLine: module.name }] : []);
+      return multibootImage(
+        image,
+        file,
+        commandLine,
+        module ? [{ bytes: module.bytes, commandLine: module.name }] : [],
+      );
     }
     case 'reset': {
       if (!files.firmware) return firmwareImage(image, file);
@@ -77,7 +82,10 @@ function imageOf(program: Program): Result<GuestImage, readonly Diagnostic[]> {
 }
 
 /** A flat image with the zero bytes that it expects behind it: these must fit too. */
-function flat({ image, origin, entry, file, bss }: Program, start: StartKind): Result<GuestImage, readonly Diagnostic[]> {
+function flat(
+  { image, origin, entry, file, bss }: Program,
+  start: StartKind,
+): Result<GuestImage, readonly Diagnostic[]> {
   const made = flatImage(image, start, { file, origin, entry });
   if (!made.ok || bss === 0) return made;
   const segments = made.value.segments.map((s) => ({ ...s, memorySize: s.memorySize + BigInt(bss) }));

@@ -19,7 +19,8 @@ function look(s: Session, at: bigint): void {
     for (const node of page.value.nodes.slice(0, 5)) if (node.children > 0) s.view(node.path, 0, 5);
   }
   for (const space of ['gva', 'gpa', 'hva', 'hpa'] as const) s.translate({ address: at, space, access: 'w' });
-  for (const text of ['info registers', 'info mem', 'info tlb', 'x/4xg rsp', 'x/4i rip', '[rbx+rcx*4]']) s.evaluate(text);
+  for (const text of ['info registers', 'info mem', 'info tlb', 'x/4xg rsp', 'x/4i rip', '[rbx+rcx*4]'])
+    s.evaluate(text);
   s.frames();
   s.disassemble(at, -4, 8);
   s.hover('mov rax, [rsp+8]', 12);
