@@ -1,9 +1,7 @@
+import type { Conditions } from './conditions';
 import type { DiagnosticSink } from './diagnostics';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
-import type { MacroTable } from './macros';
-import { splitParameters } from './macros';
-import type { MultiMacroTable } from './multiline';
 
 /** One `%if` and what belongs to it. */
 interface Conditional {
@@ -17,13 +15,10 @@ interface Conditional {
   sawElse: boolean;
 }
 
-/** What conditions are about. */
+/** Answers what stands behind %if and %elif. */
 export interface ConditionContext {
   readonly sink: DiagnosticSink;
-  readonly macros: MacroTable;
-  readonly multi: MultiMacroTable;
-  /** The number that tokens come to; undefined where they are wrong (and the sink knows). */
-  evaluate(tokens: readonly Token[], first: Token): bigint | undefined;
+  readonly conditions: Conditions;
 }
 
 /** The open conditionals of one file, macro body or repetition (NASM manual, 4.4). */
@@ -46,22 +41,22 @@ export class Conditionals {
     const word = first.text;
     if (word.startsWith('%if')) {
       const dead = !this.taking;
-      const holds = !dead && this.test(word.slice(3), tokens, first);
+      const holds = !dead && this.context.conditions.holds(word.slice(3), tokens.slice(1), first);
       this.stack.push({ opened: first, taking: holds, done: holds || dead, dead, sawElse: false });
       return true;
     }
     const top = this.stack[this.stack.length - 1];
     if (word.startsWith('%elif')) {
       if (!top) this.orphan(first);
-      else if (top.sawElse) this.context.sink.error('preprocessor', '%elif stands behind %else', tokenSpan(first));
+      else if (top.sawElse) this.misplaced(top, first);
       else if (top.done) top.taking = false;
-      else top.taking = top.done = this.test(word.slice(5), tokens, first);
+      else top.taking = top.done = this.context.conditions.holds(word.slice(5), tokens.slice(1), first);
       return true;
     }
     if (word === '%else') {
       if (!top) this.orphan(first);
       else {
-        if (top.sawElse) this.context.sink.error('preprocessor', 'a second %else for one %if', tokenSpan(first));
+        if (top.sawElse) this.misplaced(top, first);
         top.taking = !top.done;
         top.done = true;
         top.sawElse = true;
@@ -75,47 +70,14 @@ export class Conditionals {
     return false;
   }
 
-  private orphan(first: Token): void {
-    this.context.sink.error('preprocessor', `${first.text} without %if before it`, tokenSpan(first));
+  /** NASM warns, and takes nothing of what follows. */
+  private misplaced(top: Conditional, first: Token): void {
+    top.done = true;
+    top.taking = false;
+    this.context.sink.warning('preprocessor', `${first.text} stands behind %else and is passed over`, tokenSpan(first));
   }
 
-  /** `kind` is what follows %if or %elif: empty, def, ndef, idn, num … */
-  private test(kind: string, tokens: readonly Token[], first: Token): boolean {
-    const negative = kind.startsWith('n') && kind !== 'num';
-    const rest = splitParameters(tokens.slice(1));
-    const name = rest[0];
-    const plain = negative ? kind.slice(1) : kind;
-    const answer = (yes: boolean): boolean => yes !== negative;
-    const expanded = plain === 'def' || plain === 'macro' ? rest : this.context.macros.expand(rest);
-    const lead = expanded[0];
-    switch (plain) {
-      case '':
-        return answer((this.context.evaluate(rest, first) ?? 0n) !== 0n);
-      case 'def':
-        if (!name) this.context.sink.error('preprocessor', `${first.text} takes a name`, tokenSpan(first));
-        return answer(rest.some((t) => t.kind === 'word' && this.context.macros.has(t.text)));
-      case 'macro':
-        return answer(name !== undefined && this.context.multi.has(name.text));
-      case 'empty':
-        return answer(expanded.length === 0);
-      case 'num':
-        return answer(expanded.length > 0 && expanded[expanded.length - 1]?.kind === 'number' && expanded.length <= 2);
-      case 'id':
-        return answer(expanded.length === 1 && lead?.kind === 'word');
-      case 'str':
-        return answer(expanded.length === 1 && lead?.kind === 'string');
-      case 'token':
-        return answer(expanded.length === 1);
-      case 'idn':
-      case 'idni': {
-        const comma = expanded.findIndex((t) => t.text === ',' && t.kind === 'punctuation');
-        const text = (ts: readonly Token[]): string => ts.map((t) => (plain === 'idni' ? t.text.toLowerCase() : t.text)).join(' ');
-        if (comma < 0) this.context.sink.error('preprocessor', `${first.text} compares two texts with a comma between them`, tokenSpan(first));
-        return answer(comma >= 0 && text(expanded.slice(0, comma)) === text(expanded.slice(comma + 1)));
-      }
-      default:
-        this.context.sink.error('preprocessor', `${first.text} is not known; there are %if, %ifdef, %ifmacro, %ifidn, %ifidni, %ifnum, %ifid, %ifstr, %ifempty and their %ifn forms`, tokenSpan(first));
-        return false;
-    }
+  private orphan(first: Token): void {
+    this.context.sink.error('preprocessor', `${first.text} without %if before it`, tokenSpan(first));
   }
 }

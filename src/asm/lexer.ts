@@ -60,8 +60,9 @@ const TOKEN = new RegExp(
     '(?<float>[0-9][0-9_]*(?:\\.[0-9_]*(?:[eE][+-]?[0-9]+)?|[eE][+-]?[0-9]+))(?![\\w.])',
     '(?<number>\\$?[0-9][0-9A-Za-z_]*)',
     '(?<word>\\$?[\\p{L}_.?@][\\p{L}\\p{N}_$#@~.?]*)',
-    '(?<parameter>%%[\\p{L}_.?@][\\p{L}\\p{N}_$#@~.?]*|%\\$+[\\p{L}_.?@][\\p{L}\\p{N}_$#@~.?]*|%[+-]?[0-9]+|%\\{[^}]*\\}|%!\\w+|%\\?\\??)',
-    '(?<punctuation>\\$\\$|\\$|<=>|<<<|>>>|<<|>>|==|!=|<>|<=|>=|&&|\\|\\||\\^\\^|//|%%|[-+*/%&|^~!<>=?:,(){}\\[\\]#])',
+    '(?<parameter>%%[\\p{L}_.?@][\\p{L}\\p{N}_$#@~.?]*|%\\$+[\\p{L}\\p{N}_.?@][\\p{L}\\p{N}_$#@~.?]*|%[+-]?[0-9]+|%\\{[^}]*\\}|%\\[|%!(?:\\w+|"[^"]*"|\'[^\']*\')|%\\*?\\?\\??' +
+      '|%(?:abs|cond|count|eval|is\\w*|num|sel|str|strcat|strlen|substr|tok)(?=[ \\t]*\\())',
+    '(?<punctuation>%\\+|\\$\\$|\\$|<=>|<<<|>>>|<<|>>|==|!=|<>|<=|>=|&&|\\|\\||\\^\\^|//|%%|[-+*/%&|^~!<>=?:,(){}\\[\\]#])',
     '(?<bad>[^])',
   ].join('|'),
   'uy',
@@ -100,7 +101,9 @@ function lexInto(text: string, file: string, line: number, tokens: Token[], comm
         : groups['parameter'] !== undefined ? 'parameter'
         : groups['punctuation'] !== undefined ? 'punctuation'
         : 'bad';
-      tokens.push({ kind, text: s, file, line, column: at + 1, end: at + s.length + 1, spaced });
+      // `%{x}` is `%x` with an end of its own.
+      const text = kind === 'parameter' ? s.replace(/^%\{(.*)\}$/, '%$1') : s;
+      tokens.push({ kind, text, file, line, column: at + 1, end: at + s.length + 1, spaced });
       spaced = false;
     }
     at += s.length;

@@ -1,159 +1,368 @@
+import { stringBytes } from '../expr/numbers';
 import type { DiagnosticSink } from './diagnostics';
 import type { Token } from './lexer';
-import { tokenSpan } from './lexer';
+import { lexLine, tokenSpan } from './lexer';
 
-/** A single-line macro: `%define name(parameters) body`. */
+/** One parameter of a single-line macro. `(=n)` evaluates its argument, `(&s)` makes it a string, `(&&s)` unless it is one, `(rest+)` takes all that is left. */
+export interface MacroParameter {
+  readonly name: string;
+  readonly evaluated: boolean;
+  readonly quoted: 'never' | 'always' | 'unlessString';
+  readonly greedy: boolean;
+}
+
+/** What a function or a macro of NASM's own turns its arguments into. */
+export type MacroFunction = (args: readonly (readonly Token[])[], call: Token) => readonly Token[];
+
+/** A single-line macro: `%define name(parameters) body`, or one of NASM's own. */
 export interface SingleMacro {
   readonly name: string;
   /** Undefined for an object-like macro. */
-  readonly parameters: readonly string[] | undefined;
-  readonly body: readonly Token[];
+  readonly parameters: readonly MacroParameter[] | undefined;
+  readonly body: readonly Token[] | MacroFunction;
+  /** Arguments that may be missing at the end, or may come more than once; both are 0 for what a source defines. */
+  readonly optional?: number;
+  readonly variadic?: boolean;
+}
+
+/** What macros ask of the preprocessor. */
+export interface MacroHost {
+  readonly sink: DiagnosticSink;
+  /** A number; undefined where the tokens are wrong (and the sink knows). */
+  evaluate(tokens: readonly Token[], at: Token): bigint | undefined;
+  /** The full name of `%$x`; undefined where no such context is open. */
+  resolveLocal(text: string): string | undefined;
 }
 
 /** A line may not grow past this; a person's macros stay far below. */
 const MAX_TOKENS = 100_000;
 const MAX_DEPTH = 100;
+/** `a %+ b` may make a macro's name, whose body pastes again. */
+const MAX_PASTES = 100;
 
 /** The single-line macros in force, and their expansion (NASM manual, 4.1). */
 export class MacroTable {
   /** By name, or by lower-case name for %idefine; several where they differ in the number of parameters. */
   private readonly exact = new Map<string, SingleMacro[]>();
   private readonly folded = new Map<string, SingleMacro[]>();
+  /** `%defalias`: another name for a macro, followed whenever either is defined or used. */
+  private readonly aliases = new Map<string, string>();
   private budget = MAX_TOKENS;
+  aliasesOn = true;
 
-  constructor(private readonly sink: DiagnosticSink) {}
+  constructor(private readonly host: MacroHost) {}
 
   define(macro: SingleMacro, ignoreCase: boolean): void {
+    const name = this.followed(macro.name);
     const table = ignoreCase ? this.folded : this.exact;
-    const key = ignoreCase ? macro.name.toLowerCase() : macro.name;
+    const key = ignoreCase ? name.toLowerCase() : name;
     const others = (table.get(key) ?? []).filter((m) => macro.parameters !== undefined && m.parameters !== undefined && m.parameters.length !== macro.parameters.length);
-    table.set(key, [...others, macro]);
+    table.set(key, [...others, { ...macro, name }]);
+  }
+
+  defineAlias(name: string, target: string): void {
+    this.aliases.set(name, target);
+  }
+
+  undefineAlias(name: string): void {
+    this.aliases.delete(name);
+  }
+
+  isAlias(name: string): boolean {
+    return this.aliases.has(name);
   }
 
   undefine(name: string): void {
-    this.exact.delete(name);
-    this.folded.delete(name.toLowerCase());
+    const real = this.followed(name);
+    this.exact.delete(real);
+    this.folded.delete(real.toLowerCase());
+  }
+
+  /** Forgets what is local to a context. */
+  undefineWithPrefix(prefix: string): void {
+    for (const table of [this.exact, this.folded, this.aliases]) for (const key of table.keys()) if (key.startsWith(prefix.toLowerCase())) table.delete(key);
   }
 
   has(name: string): boolean {
-    return this.exact.has(name) || this.folded.has(name.toLowerCase());
+    const real = this.followed(name);
+    return this.exact.has(real) || this.folded.has(real.toLowerCase());
+  }
+
+  /** The name behind aliases; a circle ends where it began. */
+  private followed(name: string): string {
+    let at = name;
+    if (this.aliasesOn) for (let i = 0; i < MAX_DEPTH && this.aliases.has(at); i++) at = this.aliases.get(at) ?? at;
+    return at;
+  }
+
+  clear(): void {
+    for (const table of [this.exact, this.folded, this.aliases]) table.clear();
+  }
+
+  /** Replaces `%[…]` alone, as it is in the lines of directives. */
+  expandIndirect(tokens: readonly Token[]): readonly Token[] {
+    const out: Token[] = [];
+    for (let i = 0; i < tokens.length; i++) {
+      const t = tokens[i];
+      if (t?.kind === 'parameter' && t.text === '%[') {
+        const end = closingBracket(tokens, i);
+        out.push(...this.expand(tokens.slice(i + 1, end)).map((x, k) => (k === 0 ? { ...x, spaced: t.spaced } : x)));
+        i = end;
+      } else if (t) out.push(t);
+    }
+    return glue(out);
   }
 
   /** Replaces macros in a line. Tokens that come out of a macro carry the place of its call. */
   expand(tokens: readonly Token[]): readonly Token[] {
-    const pastes = tokens.some((t, i) => t.text === '%' && tokens[i + 1]?.text === '+');
-    if (!pastes && !tokens.some((t) => t.kind === 'word' && this.has(t.text))) return tokens;
+    if (!tokens.some((t) => t.kind === 'parameter' || isPaste(t) || (t.kind === 'word' && this.has(t.text)))) return tokens;
     this.budget = MAX_TOKENS;
-    let out = this.expandInto(tokens, new Set(), 0);
-    // A pasted name may be a macro again.
-    if (pastes) out = this.expandInto(paste(out), new Set(), 0);
+    let out: readonly Token[] = this.expandInto(tokens, new Set(), 0);
+    for (let i = 0; i < MAX_PASTES; i++) {
+      const pasted = paste(out);
+      out = glue(pasted);
+      // A pasted name may be a macro again.
+      if (pasted === out || !out.some((t) => t.kind === 'word' && this.has(t.text))) break;
+      out = this.expandInto(out, new Set(), 0);
+    }
     const first = tokens[0];
-    if (this.budget <= 0 && first) this.sink.error('preprocessor', `the macros of this line expand to more than ${MAX_TOKENS} tokens`, tokenSpan(first));
+    if (this.budget <= 0 && first) this.host.sink.error('preprocessor', `the macros of this line expand to more than ${MAX_TOKENS} tokens`, tokenSpan(first));
     return out;
   }
 
   private expandInto(tokens: readonly Token[], active: ReadonlySet<string>, depth: number): Token[] {
     const out: Token[] = [];
     for (let i = 0; i < tokens.length; i++) {
-      const t = tokens[i];
+      let t = tokens[i];
       if (!t || this.budget-- <= 0) break;
-      const candidates = t.kind === 'word' && !active.has(t.text) && depth < MAX_DEPTH ? (this.exact.get(t.text) ?? this.folded.get(t.text.toLowerCase())) : undefined;
-      if (!candidates) {
+      if (t.kind === 'parameter' && t.text.startsWith('%$')) t = this.local(t);
+      if (t.text === '%[' && t.kind === 'parameter') {
+        const end = closingBracket(tokens, i);
+        const inner = this.expandInto(tokens.slice(i + 1, end), active, depth + 1);
+        out.push(...glue(inner).map((x, k) => (k === 0 ? { ...x, spaced: t.spaced } : x)));
+        i = end;
+        continue;
+      }
+      const taken = this.call(tokens, i, t, active, depth);
+      if (!taken) {
         out.push(t);
         continue;
       }
-      const call = callArguments(tokens, i + 1);
-      const macro = candidates.find((m) => m.parameters !== undefined && call !== undefined && fits(m.parameters.length, call.args)) ?? candidates.find((m) => m.parameters === undefined);
-      if (!macro) {
-        out.push(t);
-        continue;
+      const last = taken.tokens[taken.tokens.length - 1];
+      i = taken.end;
+      // A body may end in the name of a macro whose arguments stand behind the call.
+      if (last && last.text !== t.text && tokens[i + 1]?.text === '(') {
+        const joined = this.call([last, ...tokens.slice(i + 1)], 0, last, active, depth + 1);
+        if (joined) {
+          out.push(...taken.tokens.slice(0, -1), ...joined.tokens);
+          i += joined.end;
+          continue;
+        }
       }
-      const inner = new Set(active).add(t.text);
-      if (macro.parameters === undefined || call === undefined) {
-        out.push(...this.expandInto(paste(relocate(macro.body, t)), inner, depth + 1));
+      out.push(...taken.tokens);
+    }
+    return out;
+  }
+
+  private local(t: Token): Token {
+    const name = this.host.resolveLocal(t.text);
+    if (name === undefined) this.host.sink.error('preprocessor', `${t.text} belongs to a context, and there is no such one here; open it with %push`, tokenSpan(t));
+    return { ...t, kind: 'word', text: name ?? t.text.replace(/^%\$+/, '..@0.') };
+  }
+
+  /** The expansion of the macro that token `i` names, and the index of the call's last token. */
+  private call(tokens: readonly Token[], i: number, t: Token, active: ReadonlySet<string>, depth: number): { tokens: readonly Token[]; end: number } | undefined {
+    if ((t.kind !== 'word' && t.kind !== 'parameter') || depth >= MAX_DEPTH) return undefined;
+    const isFunction = t.kind === 'parameter';
+    const real = this.followed(isFunction ? t.text.toLowerCase() : t.text);
+    if (active.has(real) && !isFunction) return undefined;
+    const candidates = this.exact.get(real) ?? this.folded.get(real.toLowerCase());
+    if (!candidates) return undefined;
+    const call = callArguments(tokens, i + 1);
+    const macro =
+      candidates.find((m) => m.parameters !== undefined && call !== undefined && fits(m, call.raw)) ?? candidates.find((m) => m.parameters === undefined);
+    if (!macro) return undefined;
+    const inner = isFunction ? active : new Set(active).add(real);
+    const args = macro.parameters === undefined || call === undefined ? [] : this.arguments(macro, macro.parameters, call, t, active, depth);
+    const body = typeof macro.body === 'function' ? macro.body(args, t) : substitute(macro.body, macro.parameters ?? [], args, t, macro.name);
+    return { tokens: this.expandInto(glue(relocate(body, t)), inner, depth + 1), end: macro.parameters === undefined || call === undefined ? i : call.end };
+  }
+
+  private arguments(macro: SingleMacro, parameters: readonly MacroParameter[], call: CallArguments, at: Token, active: ReadonlySet<string>, depth: number): (readonly Token[])[] {
+    const raw = greedily(call.raw, parameters);
+    const out: (readonly Token[])[] = [];
+    for (let i = 0; i < Math.max(raw.length, parameters.length); i++) {
+      const p = parameters[Math.min(i, parameters.length - 1)];
+      const arg = unbraced(raw[i] ?? []);
+      const expanded = (): readonly Token[] => glue(paste(this.expandInto(arg, active, depth + 1)));
+      if (p?.evaluated) {
+        const value = arg.length === 0 && i >= parameters.length - (macro.optional ?? 0) ? undefined : this.host.evaluate(arg, at);
+        out.push(value === undefined ? [] : numberTokens(value, at));
+      } else if (p && p.quoted !== 'never') {
+        const text = expanded();
+        const isString = text.length === 1 && text[0]?.kind === 'string';
+        out.push(p.quoted === 'unlessString' && isString ? text : [quotedText(spell(text), at)]);
       } else {
-        const args = call.args.map((a) => this.expandInto(a, active, depth + 1));
-        const body = substitute(macro.body, macro.parameters, args, t);
-        out.push(...this.expandInto(paste(body), inner, depth + 1));
-        i = call.end;
+        out.push(expanded());
       }
     }
     return out;
   }
 }
 
-const fits = (parameters: number, args: readonly (readonly Token[])[]): boolean =>
-  parameters === args.length || (parameters === 0 && args.length === 1 && args[0]?.length === 0);
+const isPaste = (t: Token): boolean => t.kind === 'punctuation' && t.text === '%+';
+
+/** The index of the `]` that closes a `%[`; the last index where none does. */
+function closingBracket(tokens: readonly Token[], from: number): number {
+  let depth = 0;
+  for (let i = from; i < tokens.length; i++) {
+    const text = tokens[i]?.kind === 'punctuation' || tokens[i]?.kind === 'parameter' ? tokens[i]?.text : '';
+    if (text === '[' || text === '%[') depth++;
+    else if (text === ']' && --depth === 0) return i;
+  }
+  return tokens.length;
+}
+
+function fits(macro: SingleMacro, args: readonly (readonly Token[])[]): boolean {
+  const count = macro.parameters?.length ?? 0;
+  if (count === 0) return args.length === 1 && args[0]?.length === 0;
+  if (macro.variadic || macro.parameters?.[count - 1]?.greedy) return args.length >= count - (macro.optional ?? 0);
+  return args.length <= count && args.length >= count - (macro.optional ?? 0);
+}
+
+/** The arguments with those that a greedy last parameter takes joined by their commas. */
+function greedily(raw: readonly (readonly Token[])[], parameters: readonly MacroParameter[]): readonly (readonly Token[])[] {
+  const n = parameters.length;
+  if (!parameters[n - 1]?.greedy || raw.length <= n) return raw;
+  const rest = raw.slice(n - 1).flatMap((a, i): readonly Token[] => {
+    const first = a[0] ?? raw[0]?.[0];
+    return i === 0 || !first ? a : [{ ...first, kind: 'punctuation', text: ',', spaced: false }, ...a];
+  });
+  return [...raw.slice(0, n - 1), rest];
+}
 
 /** The same tokens at the place of a call. */
 export const relocate = (body: readonly Token[], at: Token): Token[] =>
   body.map((t, i) => ({ ...t, file: at.file, line: at.line, column: at.column, end: at.end, spaced: i === 0 ? at.spaced : t.spaced }));
 
-function substitute(body: readonly Token[], parameters: readonly string[], args: readonly (readonly Token[])[], at: Token): Token[] {
+function substitute(body: readonly Token[], parameters: readonly MacroParameter[], args: readonly (readonly Token[])[], at: Token, name: string): Token[] {
   const out: Token[] = [];
   for (const t of body) {
-    const index = t.kind === 'word' ? parameters.indexOf(t.text) : -1;
-    if (index >= 0) out.push(...(args[index] ?? []));
-    else out.push(...relocate([t], at).map((x) => ({ ...x, spaced: t.spaced })));
+    const index = t.kind === 'word' ? parameters.findIndex((p) => p.name === t.text) : -1;
+    if (index >= 0) out.push(...(args[index] ?? []).map((x, i) => (i === 0 ? { ...x, spaced: t.spaced } : x)));
+    else if (t.kind === 'parameter' && /^%\*?\?\??$/.test(t.text)) out.push({ ...at, text: t.text.endsWith('??') ? name : at.text, spaced: t.spaced });
+    else out.push(t);
   }
   return out;
 }
 
-/** `(a, b)` behind a function-like macro's name: the arguments, split at commas outside brackets, and the index of `)`. */
-function callArguments(tokens: readonly Token[], from: number): { args: Token[][]; end: number } | undefined {
+interface CallArguments {
+  readonly raw: readonly (readonly Token[])[];
+  /** The index of `)`. */
+  readonly end: number;
+}
+
+/** `(a, b)` behind a function-like macro's name: the arguments, split at commas outside parentheses and braces. */
+function callArguments(tokens: readonly Token[], from: number): CallArguments | undefined {
   if (tokens[from]?.text !== '(' || tokens[from]?.kind !== 'punctuation') return undefined;
-  const args: Token[][] = [[]];
-  let depth = 0;
+  const raw: Token[][] = [[]];
+  let parentheses = 0;
+  let braces = 0;
   for (let i = from; i < tokens.length; i++) {
     const t = tokens[i];
     if (!t) break;
-    const punctuation = t.kind === 'punctuation' ? t.text : '';
-    if (punctuation === '(' || punctuation === '[' || punctuation === '{') depth++;
-    if (punctuation === ')' || punctuation === ']' || punctuation === '}') {
-      depth--;
-      if (depth === 0) return { args, end: i };
-    }
-    if (punctuation === ',' && depth === 1) args.push([]);
-    else if (i > from) args[args.length - 1]?.push(t);
+    const p = t.kind === 'punctuation' ? t.text : '';
+    if (p === '{') braces++;
+    else if (p === '}' && braces > 0) braces--;
+    else if (p === '(' && braces === 0) parentheses++;
+    else if (p === ')' && braces === 0 && --parentheses === 0) return { raw, end: i };
+    if (p === ',' && parentheses === 1 && braces === 0) raw.push([]);
+    else if (i > from) raw[raw.length - 1]?.push(t);
   }
   return undefined;
 }
 
+/** Braces around a whole argument keep its commas, and go. */
+export function unbraced(arg: readonly Token[]): readonly Token[] {
+  const isBrace = (t: Token | undefined, text: string): boolean => t?.kind === 'punctuation' && t.text === text;
+  return arg.length >= 2 && isBrace(arg[0], '{') && isBrace(arg[arg.length - 1], '}') ? arg.slice(1, -1) : arg;
+}
+
 /** `a %+ b` makes one token of two. */
-export function paste(tokens: readonly Token[]): Token[] {
+export function paste(tokens: readonly Token[]): readonly Token[] {
+  if (!tokens.some(isPaste)) return tokens;
   const out: Token[] = [];
   for (let i = 0; i < tokens.length; i++) {
     const t = tokens[i];
-    const plus = tokens[i + 1];
-    const right = tokens[i + 2];
-    const left = out[out.length - 1];
-    if (t && left && right && plus && t.text === '%' && plus.text === '+' && !plus.spaced && t.kind === 'punctuation') {
-      const text = left.text + right.text;
-      const kind = /^[0-9]/.test(text) ? 'number' : /^[\p{L}_.?@$]/u.test(text) ? 'word' : left.kind;
-      out[out.length - 1] = { ...left, text, kind };
-      i += 2;
-    } else if (t) {
+    if (!t) break;
+    if (!isPaste(t)) {
       out.push(t);
+      continue;
     }
+    while (i + 1 < tokens.length && tokens.slice(i + 1, i + 2).some(isPaste)) i++;
+    const left = out.pop();
+    const right = tokens[++i];
+    if (left && right) out.push(...lexed(left.text + right.text, left));
+    else if (left ?? right) out.push(...[left, right].filter((x) => x !== undefined));
   }
   return out;
+}
+
+const joinable = (t: Token | undefined): boolean =>
+  t !== undefined && (t.kind === 'word' || t.kind === 'number' || t.kind === 'float' || (t.kind === 'punctuation' && t.text === '$'));
+
+/** Words and digits that came together without a space between them are one token, as they are once NASM has written the line out. */
+export function glue(tokens: readonly Token[]): readonly Token[] {
+  const touches = (i: number): boolean => {
+    const t = tokens[i];
+    const before = tokens[i - 1];
+    return t !== undefined && before !== undefined && !t.spaced && t.kind !== 'punctuation' && joinable(t) && joinable(before);
+  };
+  if (!tokens.some((_, i) => i > 0 && touches(i))) return tokens;
+  const out: Token[] = [];
+  for (let i = 0; i < tokens.length; i++) {
+    const t = tokens[i];
+    const left = out[out.length - 1];
+    if (t && left && i > 0 && touches(i)) out.splice(-1, 1, ...lexed(left.text + t.text, left));
+    else if (t) out.push(t);
+  }
+  return out;
+}
+
+/** The tokens of a text, all at the place of one that was there before. */
+export const lexed = (text: string, at: Token): Token[] =>
+  lexLine(` ${text}`, at.file, at.line).tokens.map((t, i) => ({ ...t, column: at.column, end: at.end, spaced: i === 0 ? at.spaced : t.spaced }));
+
+/** The text of tokens, with one space where there was any. */
+export const spell = (tokens: readonly Token[]): string => tokens.map((t, i) => (i > 0 && t.spaced ? ' ' : '') + t.text).join('');
+
+/** A number as the one or two tokens it is written with. */
+export function numberTokens(value: bigint, at: Token): Token[] {
+  const digits: Token = { ...at, kind: 'number', text: (value < 0n ? -value : value).toString(), spaced: value >= 0n && at.spaced };
+  return value < 0n ? [{ ...at, kind: 'punctuation', text: '-' }, digits] : [digits];
+}
+
+/** A string token for a text as a person writes it. */
+export const quotedText = (text: string, at: Token): Token => quoted(String.fromCharCode(...stringBytes(`"${text}"`)), at);
+
+/** A string token that holds these bytes (one per character), in quotes that it does not contain. */
+export function quoted(bytes: string, at: Token): Token {
+  const quote = /^[\x20-\x7e]*$/.test(bytes) ? ["'", '"'].find((q) => !bytes.includes(q)) : undefined;
+  const escape = (c: string): string => (c === '`' || c === '\\' ? `\\${c}` : `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+  return { ...at, kind: 'string', text: quote === undefined ? '`' + bytes.replace(/[^\x20-\x5b\x5d-\x5f\x61-\x7e]/g, escape) + '`' : quote + bytes + quote };
 }
 
 /** Outside a macro body `%1` is the operator and a number, `%%x` the operator and a name. */
 export function splitParameters(tokens: readonly Token[]): readonly Token[] {
   if (!tokens.some((t) => t.kind === 'parameter')) return tokens;
   return tokens.flatMap((t): Token[] => {
-    if (t.kind !== 'parameter') return [t];
-    const operator = t.text.startsWith('%%') ? '%%' : '%';
+    const m = t.kind === 'parameter' ? /^(%%?)([+-]?)([0-9]+|[\p{L}_.?@].*)$/u.exec(t.text) : null;
+    if (!m || (m[1] === '%' && !/^[0-9]/.test(m[3] ?? ''))) return [t];
+    const [, operator = '%', sign = '', rest = ''] = m;
     let column = t.column + operator.length;
     const out: Token[] = [{ ...t, kind: 'punctuation', text: operator, end: column }];
-    let rest = t.text.slice(operator.length);
-    if (rest.startsWith('+') || rest.startsWith('-')) {
-      out.push({ ...t, kind: 'punctuation', text: rest[0] ?? '', column, end: column + 1, spaced: false });
-      rest = rest.slice(1);
-      column++;
-    }
-    if (rest !== '') out.push({ ...t, kind: /^[0-9]/.test(rest) ? 'number' : /^[\p{L}_.?@]/u.test(rest) ? 'word' : 'bad', text: rest, column, spaced: false });
+    if (sign !== '') out.push({ ...t, kind: 'punctuation', text: sign, column, end: ++column, spaced: false });
+    out.push({ ...t, kind: /^[0-9]/.test(rest) ? 'number' : 'word', text: rest, column, spaced: false });
     return out;
   });
 }

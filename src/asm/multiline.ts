@@ -1,7 +1,9 @@
 import type { DiagnosticSink } from './diagnostics';
+import { isMnemonic } from './forms';
 import type { LogicalLine, Token } from './lexer';
 import { tokenSpan } from './lexer';
-import { relocate } from './macros';
+import { glue, relocate, unbraced } from './macros';
+import { CONDITION_SYNONYMS } from './names';
 
 /** `%macro … %endmacro` or `%rep … %endrep` with the lines between. */
 export interface Block {
@@ -10,7 +12,7 @@ export interface Block {
   readonly body: readonly LogicalLine[];
 }
 
-const BEGIN: Readonly<Record<string, Block['kind']>> = { '%macro': 'macro', '%imacro': 'macro', '%rep': 'rep' };
+const BEGIN: Readonly<Record<string, Block['kind']>> = { '%macro': 'macro', '%imacro': 'macro', '%rmacro': 'macro', '%irmacro': 'macro', '%rep': 'rep' };
 const END: Readonly<Record<string, Block['kind']>> = { '%endmacro': 'macro', '%endm': 'macro', '%endrep': 'rep' };
 
 /** Collects the lines of a block; blocks of the same kind nest. */
@@ -62,6 +64,12 @@ interface MultiMacro {
   readonly defaults: readonly (readonly Token[])[];
   readonly body: readonly LogicalLine[];
   readonly ignoreCase: boolean;
+  /** Made by %rmacro: may call itself. */
+  readonly recursive: boolean;
+  /** The body names %00: it places the label before the call itself. */
+  readonly takesLabel: boolean;
+  /** How many expansions are under way. */
+  inProgress: number;
 }
 
 export interface MacroCall {
@@ -71,6 +79,8 @@ export interface MacroCall {
   /** The body as written; `MultiMacroTable.fill` puts the arguments in, line by line. */
   readonly body: readonly LogicalLine[];
   readonly frame: CallFrame;
+  /** To be called when the body has been expanded. */
+  done(): void;
 }
 
 /** One call of a multi-line macro: its arguments (which %rotate turns) and the number that makes its %%labels unique. */
@@ -79,6 +89,9 @@ export class CallFrame {
     public args: readonly (readonly Token[])[],
     readonly unique: number,
     readonly at: Token,
+    /** The macro's name as its definition has it. */
+    readonly macro: string,
+    readonly label: readonly Token[],
   ) {}
 
   rotate(by: number): void {
@@ -100,31 +113,59 @@ export class MultiMacroTable {
     return this.byName.has(name) || this.byName.has(name.toLowerCase());
   }
 
-  remove(name: string): void {
-    this.byName.delete(name);
+  /** `%unmacro name parameters`; without a number of parameters, all of that name. */
+  remove(tokens: readonly Token[]): void {
+    const [name, ...rest] = tokens;
+    if (!name) return;
+    const count = parseCount(rest.map((t) => t.text).join(''));
+    for (const key of [name.text, name.text.toLowerCase()]) {
+      const left = (this.byName.get(key) ?? []).filter((m) => count !== undefined && (m.minimum !== count.minimum || m.maximum !== count.maximum || m.greedy !== count.greedy));
+      if (left.length > 0) this.byName.set(key, left);
+      else this.byName.delete(key);
+    }
+  }
+
+  clear(): void {
+    this.byName.clear();
+  }
+
+  /** Whether `%ifmacro name parameters` holds: a call with such a number would be one of the macro's. */
+  matches(tokens: readonly Token[]): boolean {
+    const [name, ...rest] = tokens;
+    const macros = name === undefined ? undefined : this.named(name.text);
+    const count = parseCount(rest.map((t) => t.text).join(''));
+    if (!macros) return false;
+    return count === undefined || macros.some((m) => (m.minimum <= count.maximum || count.greedy) && (m.maximum >= count.minimum || m.greedy));
+  }
+
+  private named(name: string): readonly MultiMacro[] | undefined {
+    return this.byName.get(name) ?? this.byName.get(name.toLowerCase())?.filter((m) => m.ignoreCase);
   }
 
   /** `%macro name min[-max|-*][+] [defaults]` */
-  define(block: Block): void {
-    const [first, name, ...rest] = block.header.tokens;
+  define(block: Block, expand: (tokens: readonly Token[]) => readonly Token[]): void {
+    const [first, name, ...written] = block.header.tokens;
+    const rest = expand(written);
     if (!first) return;
     if (name?.kind !== 'word') {
       this.sink.error('preprocessor', `${first.text} takes a name and a number of parameters: %macro name 2`, tokenSpan(name ?? first));
       return;
     }
     const text = rest.filter((t) => !t.spaced || t === rest[0]).map((t) => t.text);
-    const m = /^(\d+)(?:-(\d+|\*))?(\+)?(?:\.nolist)?/.exec(text.join(''));
-    if (!m) {
+    const count = parseCount(text.join(''));
+    if (!count) {
       this.sink.error('preprocessor', 'the number of parameters is missing: %macro name 2, or 1-3, or 1-*', tokenSpan(rest[0] ?? name));
       return;
     }
-    const minimum = Number(m[1]);
-    const maximum = m[2] === undefined ? minimum : m[2] === '*' ? Infinity : Number(m[2]);
+    const { minimum, maximum, greedy } = count;
     const countEnd = rest.findIndex((t, i) => i > 0 && t.spaced);
     const defaults = countEnd < 0 ? [] : splitArguments(rest.slice(countEnd), Infinity);
-    const ignoreCase = first.text === '%imacro';
+    const ignoreCase = first.text.startsWith('%i');
     const key = ignoreCase ? name.text.toLowerCase() : name.text;
-    const macro: MultiMacro = { name: key, minimum, maximum, greedy: m[3] !== undefined, defaults, body: block.body, ignoreCase };
+    const takesLabel = block.body.some((l) => l.tokens.some((t) => t.kind === 'parameter' && t.text === '%00'));
+    const macro: MultiMacro = {
+      name: name.text, minimum, maximum, greedy, defaults, body: block.body, ignoreCase, takesLabel, recursive: first.text.endsWith('rmacro'), inProgress: 0,
+    };
     const others = (this.byName.get(key) ?? []).filter((o) => o.minimum !== minimum || o.maximum !== maximum);
     this.byName.set(key, [...others, macro]);
   }
@@ -137,16 +178,22 @@ export class MultiMacroTable {
       if (name?.kind !== 'word') continue;
       if (at === 1 && tokens[0]?.kind !== 'word') return undefined;
       if (at === 2 && tokens[1]?.text !== ':') return undefined;
-      const macros = this.byName.get(name.text) ?? this.byName.get(name.text.toLowerCase())?.filter((m) => m.ignoreCase);
+      const macros = this.named(name.text);
       if (!macros || macros.length === 0) continue;
       const rest = tokens.slice(at + 1);
+      const label = tokens.slice(0, at);
       const chosen = this.choose(macros, rest);
       if (!chosen) {
+        // Like NASM: a macro may take over some uses of an instruction and leave the others alone.
+        if (isMnemonic(name.text.toLowerCase())) return undefined;
         this.sink.error('preprocessor', `${name.text} takes ${macros.map(arity).join(' or ')} arguments here`, tokenSpan(name));
-        return { name, label: [], body: [], frame: new CallFrame([], 0, name) };
+        return { name, label: [], body: [], frame: new CallFrame([], 0, name, name.text, []), done: () => undefined };
       }
       const { macro, args } = chosen;
-      return { name, label: tokens.slice(0, at), body: macro.body, frame: new CallFrame(args, ++this.calls, name) };
+      if (macro.inProgress > (macro.recursive ? MAX_RECURSION : 0)) return undefined;
+      macro.inProgress++;
+      const frame = new CallFrame(args, ++this.calls, name, macro.name, label.slice(0, 1));
+      return { name, label: macro.takesLabel ? [] : label, body: macro.body, frame, done: () => macro.inProgress-- };
     }
     return undefined;
   }
@@ -164,42 +211,64 @@ export class MultiMacroTable {
 
   /** A line of a macro's body with the arguments of a call in place. */
   fill(tokens: readonly Token[], frame: CallFrame): readonly Token[] {
+    const filled = tokens.flatMap((t) => this.parameter(t, frame).map((p, i) => (i === 0 ? { ...p, spaced: t.spaced } : p)));
+    // `j%1` and `%1_end` make one word: a parameter grows together with what touches it.
+    return glue(filled);
+  }
+
+  private parameter(t: Token, frame: CallFrame): readonly Token[] {
+    const { args, unique, at, label } = frame;
+    const placed = (text: string, kind: Token['kind']): Token[] => relocate([{ ...t, text, kind }], at).map((x) => ({ ...x, spaced: t.spaced }));
+    if (t.kind !== 'parameter') return placed(t.text, t.kind);
+    const name = t.text;
+    if (name.startsWith('%%')) return placed(`..@${unique}.${name.slice(2)}`, 'word');
+    if (name === '%0') return placed(String(args.length), 'number');
+    if (name === '%00') return label;
+    if (name === '%?') return placed(at.text, 'word');
+    if (name === '%??') return placed(frame.macro, 'word');
+    const range = /^%(-?\d+):(-?\d+)$/.exec(name);
+    if (range) return this.range(frame, Number(range[1]), Number(range[2]), placed(',', 'punctuation'));
+    const number = /^%([+-]?)(\d+)$/.exec(name);
+    if (!number) return placed(name, 'parameter');
+    const argument = args[Number(number[2]) - 1] ?? [];
+    if (number[1] === '') return argument;
+    const code = argument[0]?.text.toLowerCase() ?? '';
+    if (argument.length !== 1 || !CONDITION_CODES.has(code)) {
+      this.sink.error('preprocessor', `${name} takes a condition code such as z or nz; the argument is none`, tokenSpan(at));
+      return [];
+    }
+    return argument.map((a) => ({ ...a, text: number[1] === '-' ? invertCondition(code) : code }));
+  }
+
+  /** `%{2:4}`; negative numbers count from the last argument, and a range may run backwards. */
+  private range({ args }: CallFrame, first: number, last: number, comma: readonly Token[]): readonly Token[] {
+    const index = (n: number): number => (n < 0 ? args.length + n : n - 1);
+    const from = index(first);
+    const to = index(last);
+    const step = from <= to ? 1 : -1;
     const out: Token[] = [];
-    let afterParameter = false;
-    for (const t of tokens) {
-      const produced = this.parameter(t, frame);
-      const isParameter = t.kind === 'parameter';
-      const left = out[out.length - 1];
-      const [first, ...rest] = produced;
-      // `j%1` and `%1_end` make one word: a parameter grows together with what touches it.
-      const touches = !t.spaced && (isParameter || afterParameter) && left?.kind === 'word' && (first?.kind === 'word' || first?.kind === 'number');
-      if (touches && left && first) out.splice(-1, 1, { ...left, text: left.text + first.text }, ...rest);
-      else out.push(...produced.map((p, i) => (i === 0 ? { ...p, spaced: t.spaced } : p)));
-      afterParameter = isParameter && t.text !== '%0';
+    for (let i = from; ; i += step) {
+      const arg = args[i];
+      if (!arg) break;
+      out.push(...(out.length > 0 ? comma : []), ...arg);
+      if (i === to) break;
     }
     return out;
   }
+}
 
-  private parameter(t: Token, { args, unique, at }: CallFrame): readonly Token[] {
-    const placed = (text: string, kind: Token['kind']): Token[] => relocate([{ ...t, text, kind }], at).map((x) => ({ ...x, spaced: t.spaced }));
-    if (t.kind !== 'parameter') return placed(t.text, t.kind);
-    const name = t.text.replace(/^%\{(.*)\}$/, '%$1');
-    if (name.startsWith('%%')) return placed(`..@${unique}.${name.slice(2)}`, 'word');
-    if (name === '%0') return placed(String(args.length), 'number');
-    const range = /^%(-?\d+):(-?\d+)$/.exec(name);
-    const index = (text: string | undefined): number => (Number(text) < 0 ? args.length + Number(text) : Number(text) - 1);
-    if (range) {
-      const picked = args.slice(index(range[1]), index(range[2]) + 1);
-      return picked.flatMap((a, i) => (i > 0 ? [...placed(',', 'punctuation'), ...a] : a));
-    }
-    const number = /^%([+-]?)(\d+)$/.exec(name);
-    if (!number) {
-      this.sink.error('preprocessor', `${t.text} is not known inside a macro; there are %1, %0, %%label and %{1:3}`, tokenSpan(t));
-      return [];
-    }
-    const argument = args[Number(number[2]) - 1] ?? [];
-    return number[1] === '-' ? argument.map((a) => ({ ...a, text: invertCondition(a.text) })) : argument;
-  }
+const CONDITION_CODES: ReadonlySet<string> = new Set([
+  ...CONDITION_SYNONYMS.filter(([name]) => name.startsWith('j')).flatMap((pair) => pair.map((n) => n.slice(1))), 'cxz', 'ecxz', 'rcxz',
+]);
+/** Deeper recursion of an %rmacro is left unexpanded, so that it ends. */
+const MAX_RECURSION = 100;
+
+/** `2`, `1-3`, `1-*`, each with `+` behind it for a greedy last parameter. */
+function parseCount(text: string): { minimum: number; maximum: number; greedy: boolean } | undefined {
+  const m = /^(\d+)(?:-(\d+|\*))?(\+)?(?:\.nolist)?/.exec(text);
+  if (!m) return undefined;
+  const minimum = Number(m[1]);
+  return { minimum, maximum: m[2] === undefined ? minimum : m[2] === '*' ? Infinity : Number(m[2]), greedy: m[3] !== undefined };
 }
 
 const arity = (m: MultiMacro): string => (m.minimum === m.maximum ? String(m.minimum) : m.maximum === Infinity ? `${m.minimum} or more` : `${m.minimum} to ${m.maximum}`);
@@ -212,17 +281,17 @@ function invertCondition(code: string): string {
   return code.startsWith('n') ? code.slice(1) : `n${code}`;
 }
 
-/** Splits at commas outside brackets and braces; braces around an argument keep its commas and go. The last of `limit` takes the rest. */
-function splitArguments(tokens: readonly Token[], limit: number): Token[][] {
+/** Splits at commas outside braces; braces around an argument keep its commas and go. The last of `limit` takes the rest. */
+function splitArguments(tokens: readonly Token[], limit: number): (readonly Token[])[] {
   if (tokens.length === 0) return [];
   const out: Token[][] = [[]];
   let depth = 0;
   for (const t of tokens) {
     const p = t.kind === 'punctuation' ? t.text : '';
-    if (p === '(' || p === '[' || p === '{') depth++;
-    if (p === ')' || p === ']' || p === '}') depth--;
+    if (p === '{') depth++;
+    if (p === '}') depth--;
     if (p === ',' && depth <= 0 && out.length < limit) out.push([]);
     else out[out.length - 1]?.push(t);
   }
-  return out.map((a) => (a.length >= 2 && a[0]?.text === '{' && a[a.length - 1]?.text === '}' ? a.slice(1, -1) : a));
+  return out.map(unbraced);
 }

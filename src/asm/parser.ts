@@ -19,6 +19,8 @@ export interface SourceLine {
   readonly file: string;
   readonly line: number;
   readonly column: number;
+  /** The line of a macro's body that this came from; `file` and `line` are then the outermost call. */
+  readonly definition?: { readonly file: string; readonly line: number };
   /** Stands for a place where the preprocessor asked for `$`; the line has no tokens then. */
   readonly marker?: number;
 }

@@ -1,36 +1,39 @@
 import type { Span } from '../base/diagnostic';
 import { Conditionals } from './conditionals';
+import { Conditions } from './conditions';
+import { ContextStack } from './contexts';
+import { Definitions } from './definitions';
 import type { DiagnosticSink } from './diagnostics';
-import type { QualifyName } from './expression';
-import { parseExpression, SyntaxFault, TokenCursor } from './expression';
+import { decodeUtf8, fileBeside } from './included';
+import type { EarlierLayout } from './layout-questions';
+import { LayoutQuestions } from './layout-questions';
 import { lexFile, lexLine, tokenSpan, tokensSpan } from './lexer';
 import type { LogicalLine, Token } from './lexer';
-import { MacroTable, splitParameters } from './macros';
+import { macroFunctions } from './macro-functions';
+import { MacroTable, spell, splitParameters } from './macros';
 import { BlockReader, MultiMacroTable } from './multiline';
 import type { Block, CallFrame } from './multiline';
+import { packageNames, packageSource } from './packages';
 import type { SourceLine } from './parser';
-import { evaluate, EvaluationFault, UNKNOWN } from './value';
-import type { Scope, Value } from './value';
+import { standardMacros } from './standard-macros';
+
+export type { EarlierLayout } from './layout-questions';
 
 export interface PreprocessOptions {
   readonly defines: Readonly<Record<string, string>>;
   readonly readFile: (path: string, from: string) => Uint8Array | undefined;
   readonly sink: DiagnosticSink;
-  /**
-   * What a layout of an earlier run's output found: NASM's preprocessor may ask for `$` and for labels before it, as in
-   * `%if $-$$ > 510`. Undefined in the first run.
-   */
+  /** Undefined in the first run. */
   readonly earlier?: EarlierLayout;
-}
-export interface EarlierLayout {
-  symbol(name: string): Value | undefined;
-  marker(id: number): Value | undefined;
 }
 
 const MAX_INCLUDE_DEPTH = 32;
 const MAX_INCLUDES = 1000;
-/** All lines that come out together. */
+/** Macros and repetitions inside each other. */
+const MAX_DEPTH = 128;
+/** All lines that come out together, and all that are read on the way. */
 const MAX_LINES = 1_000_000;
+const MAX_LINES_READ = 4_000_000;
 
 /** Where the lines of a macro's expansion are shown: its outermost call. */
 interface Site {
@@ -39,27 +42,51 @@ interface Site {
   readonly column: number;
 }
 
+/** How a stretch of lines was left: read to its end, or by %exitrep or %exitmacro. */
+type Ending = 'end' | 'exitrep' | 'exitmacro';
+
 /**
- * Runs the preprocessor over a file: conditionals, %include, single-line and multi-line macros, repetition (NASM manual, chapter 4).
- * Comments of included files are kept in `files`, where directives are collected from.
+ * Runs the preprocessor over a file: conditionals, %include, single-line and multi-line macros, repetition, contexts (NASM manual,
+ * chapter 4). Comments of included files are kept in `files`, where directives are collected from.
  */
 export class Preprocessor {
   readonly files: LogicalLine[][] = [];
   private readonly macros: MacroTable;
   private readonly multi: MultiMacroTable;
+  private readonly contexts = new ContextStack();
+  private readonly conditions: Conditions;
+  private readonly definitions: Definitions;
+  private readonly questions: LayoutQuestions;
+  private readonly used = new Set<string>();
   private readonly out: SourceLine[] = [];
   private includes = 0;
+  private linesRead = 0;
   private overflow = false;
-  /** How many places asked for the layout: where any did, the caller runs again with what the layout found. */
-  markers = 0;
-  private askedFor: 'nothing' | 'symbol' | 'place' = 'nothing';
+  /** The mode at this point, for `__?BITS?__`. */
+  private bits = 16;
+  /** What %line says of the lines that follow it: shown as `file`, counted from `line` in steps of `step`. */
+  private renumbered: { readonly file: string; readonly line: number; readonly step: number; readonly from: number } | undefined;
+  /** The outermost call under way. */
+  private site: Site | undefined;
 
   constructor(private readonly options: PreprocessOptions) {
-    this.macros = new MacroTable(options.sink);
-    this.multi = new MultiMacroTable(options.sink);
-    this.builtin('__OUTPUT_FORMAT__', 'bin');
-    this.builtin('__?OUTPUT_FORMAT?__', 'bin');
-    for (const [name, text] of Object.entries(options.defines)) this.builtin(name, text);
+    const { sink } = options;
+    this.questions = new LayoutQuestions(sink, options.earlier, (tokens) => this.macros.expand(splitParameters(tokens)), (id, at) => {
+      this.emit({ tokens: [], file: at.file, line: at.line, column: at.column, marker: id }, at);
+    });
+    const evaluate = (tokens: readonly Token[], at: Token): bigint | undefined => this.questions.evaluate(tokens, at);
+    this.macros = new MacroTable({ sink, evaluate, resolveLocal: (text) => this.contexts.resolve(text) });
+    this.multi = new MultiMacroTable(sink);
+    this.conditions = new Conditions({ sink, macros: this.macros, multi: this.multi, contexts: this.contexts, used: this.used, evaluate });
+    this.definitions = new Definitions({
+      sink, macros: this.macros, contexts: this.contexts, evaluate, evaluateFirst: (tokens, at) => this.questions.evaluateFirst(tokens, at),
+    });
+    this.predefine();
+  }
+
+  /** How many places asked for the layout: where any did, the caller runs again with what the layout found. */
+  get markers(): number {
+    return this.questions.asked;
   }
 
   run(source: string, fileName: string): readonly SourceLine[] {
@@ -69,89 +96,132 @@ export class Preprocessor {
     return this.out;
   }
 
-  private builtin(name: string, text: string): void {
-    this.macros.define({ name, parameters: undefined, body: lexLine(text, '<command line>', 1).tokens }, false);
+  private predefine(): void {
+    const preprocessor = this;
+    const { macros, aliases } = standardMacros({
+      file: (at) => this.site?.file ?? at.file,
+      line: (at) => this.site?.line ?? at.line,
+      get bits() {
+        return preprocessor.bits;
+      },
+    });
+    for (const macro of macros) this.macros.define(macro, false);
+    for (const [name, target] of aliases) this.macros.defineAlias(name, target);
+    for (const macro of macroFunctions({ sink: this.options.sink, test: (kind, tokens, at) => this.conditions.holds(kind, tokens, at) })) this.macros.define(macro, true);
+    for (const [name, text] of Object.entries(this.options.defines)) {
+      this.macros.define({ name, parameters: undefined, body: lexLine(text, '<command line>', 1).tokens }, false);
+    }
   }
 
-  /** @returns whether %exitrep was met */
-  private lines(lines: readonly LogicalLine[], depth: number, site: Site | undefined, frame: CallFrame | undefined): boolean {
-    const conditionals = new Conditionals({
-      sink: this.options.sink, macros: this.macros, multi: this.multi,
-      evaluate: (tokens, first) => this.evaluateTokens(tokens, first),
-    });
-    const blocks = new BlockReader(this.options.sink);
-    let exit = false;
+  private lines(lines: readonly LogicalLine[], depth: number, site: Site | undefined, frame: CallFrame | undefined): Ending {
+    const { sink } = this.options;
+    const conditionals = new Conditionals({ sink, conditions: this.conditions });
+    const blocks = new BlockReader(sink);
     for (const raw of lines) {
       if (this.overflow) break;
       const rawFirst = raw.tokens[0];
       if (!rawFirst) continue;
+      if (++this.linesRead > MAX_LINES_READ) this.refuse(`the preprocessor read more than ${MAX_LINES_READ} lines`, rawFirst);
+      this.site = site;
       if (blocks.open || (conditionals.taking && blocks.begins(rawFirst))) {
         const block = blocks.take(raw);
-        if (block) this.block(block, depth, site, frame);
+        const ending = block ? this.block(block, depth, site, frame) : 'end';
+        if (ending === 'exitmacro') return ending;
         continue;
       }
       const line = frame ? { ...raw, tokens: this.multi.fill(raw.tokens, frame) } : raw;
       const first = line.tokens[0];
       if (!first) continue;
       if (first.kind === 'preprocessor') {
-        if (conditionals.handle(first, line.tokens)) continue;
-        if (!conditionals.taking) continue;
-        if (first.text === '%exitrep') {
-          exit = true;
-          break;
-        }
+        if (conditionals.handle(first, line.tokens) || !conditionals.taking) continue;
+        if (first.text === '%exitrep') return 'exitrep';
+        if (first.text === '%exitmacro') return 'exitmacro';
         this.directive(first, line, depth, site, frame);
       } else if (conditionals.taking) {
-        this.plain(line, depth, site);
+        this.plain(line, raw, depth, site);
       }
     }
-    if (!exit) {
-      blocks.finish();
-      conditionals.finish();
-    }
-    return exit;
+    blocks.finish();
+    conditionals.finish();
+    return 'end';
   }
 
-  private plain(line: LogicalLine, depth: number, site: Site | undefined): void {
+  private refuse(why: string, at: Token): void {
+    if (!this.overflow) this.options.sink.error('preprocessor', why, tokenSpan(at));
+    this.overflow = true;
+  }
+
+  private plain(line: LogicalLine, raw: LogicalLine, depth: number, site: Site | undefined): void {
     const tokens = this.macros.expand(splitParameters(line.tokens));
     const first = tokens[0];
     if (!first) return;
-    const where = site ?? { file: line.file, line: line.line, column: first.column };
+    const where = site ?? this.placeOf(line, first);
+    // What a macro's line expands to is shown at the call; where it is written stays known.
+    const definition = site === undefined ? {} : { definition: { file: raw.file, line: raw.line } };
     const call = this.multi.call(tokens);
-    if (call) {
-      if (depth >= MAX_INCLUDE_DEPTH * 4) {
-        this.options.sink.error('preprocessor', `the macro ${call.name.text} calls itself without end`, tokenSpan(call.name));
-        return;
-      }
-      if (call.label.length > 0) this.emit({ tokens: call.label, ...where }, first);
-      this.lines(call.body, depth + 1, where, call.frame);
+    if (!call) {
+      this.emit({ tokens, ...where, ...definition }, first);
       return;
     }
-    this.emit({ tokens, ...where }, first);
+    if (depth >= MAX_DEPTH) this.refuse(`macros call each other more than ${MAX_DEPTH} deep at ${call.name.text}`, call.name);
+    else {
+      if (call.label.length > 0) this.emit({ tokens: call.label, ...where, ...definition }, first);
+      this.lines(call.body, depth + 1, where, call.frame);
+    }
+    call.done();
+  }
+
+  private placeOf(line: LogicalLine, first: Token): Site {
+    const r = this.renumbered;
+    if (r === undefined) return { file: line.file, line: line.line, column: first.column };
+    return { file: r.file, line: r.line + (line.line - r.from - 1) * r.step, column: first.column };
   }
 
   private emit(line: SourceLine, first: Token): void {
     if (this.out.length >= MAX_LINES) {
-      if (!this.overflow) this.options.sink.error('preprocessor', `the source expands to more than ${MAX_LINES} lines`, tokenSpan(first));
-      this.overflow = true;
+      this.refuse(`the source expands to more than ${MAX_LINES} lines`, first);
       return;
     }
+    this.noteSettings(line.tokens);
     this.out.push(line);
   }
 
-  private block(block: Block, depth: number, site: Site | undefined, frame: CallFrame | undefined): void {
+  /** `__?BITS?__` and `__?SECT?__` follow what passes through. */
+  private noteSettings(tokens: readonly Token[]): void {
+    const primitive = tokens[0]?.text === '[';
+    const word = tokens[primitive ? 1 : 0]?.text.toLowerCase() ?? '';
+    const mode = /^use(16|32|64)$/.exec(word)?.[1] ?? (word === 'bits' ? tokens[primitive ? 2 : 1]?.text : undefined);
+    if (mode === '16' || mode === '32' || mode === '64') this.bits = Number(mode);
+    if (primitive || (word !== 'section' && word !== 'segment' && word !== 'absolute')) return;
+    const at = tokens[0];
+    if (!at) return;
+    const bracket = (text: string): Token => ({ ...at, kind: 'punctuation', text, spaced: false });
+    this.macros.define({ name: '__?SECT?__', parameters: undefined, body: [bracket('['), ...tokens, bracket(']')] }, false);
+  }
+
+  private block(block: Block, depth: number, site: Site | undefined, frame: CallFrame | undefined): Ending {
     if (block.kind === 'macro') {
-      this.multi.define(block);
-      return;
+      this.multi.define(block, (tokens) => this.macros.expand(frame ? this.multi.fill(tokens, frame) : tokens));
+      return 'end';
     }
     const header = frame ? this.multi.fill(block.header.tokens, frame) : block.header.tokens;
-    const count = this.evaluateTokens(header.slice(1), header[0]);
-    if (count === undefined) return;
+    const first = header[0];
+    const count = first && this.questions.evaluate(header.slice(1).filter((t) => t.text !== '.nolist'), first);
+    if (count === undefined || !first) return 'end';
     if (count > BigInt(MAX_LINES)) {
       this.options.sink.error('preprocessor', `%rep ${count} repeats more than ${MAX_LINES} times`, this.spanOf(block.header));
-      return;
+      return 'end';
     }
-    for (let i = 0n; i < count && !this.overflow; i++) if (this.lines(block.body, depth + 1, site, frame)) break;
+    if (depth >= MAX_DEPTH) {
+      this.refuse(`repetitions and macros nest more than ${MAX_DEPTH} deep`, first);
+      return 'end';
+    }
+    for (let i = 0n; i < count && !this.overflow; i++) {
+      const ending = this.lines(block.body, depth + 1, site, frame);
+      if (ending === 'exitmacro') return ending;
+      if (ending === 'exitrep') break;
+    }
+    return 'end';
   }
 
   private spanOf(line: LogicalLine): Span {
@@ -162,167 +232,89 @@ export class Preprocessor {
     return { file: line.file, start: at, end: at };
   }
 
-  private evaluateTokens(tokens: readonly Token[], first: Token | undefined): bigint | undefined {
-    const expanded = this.macros.expand(splitParameters(tokens));
-    const last = expanded[expanded.length - 1] ?? first;
-    if (!last) return undefined;
-    const end = { line: last.line, column: last.end };
-    const cursor = new TokenCursor(expanded, { file: last.file, start: end, end });
-    const same: QualifyName = (n) => n;
-    const id = this.markers;
-    this.askedFor = 'nothing';
-    try {
-      const e = parseExpression(cursor, same);
-      if (!cursor.done) cursor.fail(`\`${cursor.peek()?.text ?? ''}\` is not expected here`);
-      const v = evaluate(e, this.scopeAt(id));
-      this.mark(last);
-      if (v.unknown) return 0n;
-      if (v.terms.length > 0) throw new EvaluationFault('notConstant', 'the preprocessor needs a plain number', e.span);
-      return v.number;
-    } catch (e) {
-      if (e instanceof SyntaxFault) this.options.sink.error('preprocessor', e.message, e.span);
-      else if (e instanceof EvaluationFault) {
-        this.mark(last);
-        this.options.sink.error('preprocessor', e.message, e.span);
-      } else throw e;
-      return undefined;
-    }
-  }
-
-  private scopeAt(id: number): Scope {
-    const { earlier } = this.options;
-    return {
-      symbol: (name) => {
-        if (this.askedFor === 'nothing') this.askedFor = 'symbol';
-        return earlier === undefined ? UNKNOWN : earlier.symbol(name);
-      },
-      here: () => {
-        this.askedFor = 'place';
-        return earlier?.marker(id) ?? UNKNOWN;
-      },
-      sectionStart: () => {
-        this.askedFor = 'place';
-        const at = earlier?.marker(id);
-        return at === undefined ? UNKNOWN : { ...at, number: 0n };
-      },
-    };
-  }
-
-  /** Leaves a mark in the output where an expression asked for the layout. */
-  private mark(at: Token): void {
-    if (this.askedFor === 'nothing') return;
-    this.emit({ tokens: [], file: at.file, line: at.line, column: at.column, marker: this.markers++ }, at);
-  }
-
   private directive(first: Token, line: LogicalLine, depth: number, site: Site | undefined, frame: CallFrame | undefined): void {
+    const { sink } = this.options;
+    if (line.tokens.some((t) => t.text === '%[' && t.kind === 'parameter')) line = { ...line, tokens: this.macros.expandIndirect(line.tokens) };
+    if (this.definitions.handle(first, line)) return;
     const rest = line.tokens.slice(1);
     switch (first.text) {
-      case '%define':
-      case '%idefine':
-      case '%xdefine':
-      case '%ixdefine':
-        this.define(first, rest, first.text.includes('x'), first.text.startsWith('%i'));
-        return;
-      case '%undef':
-        for (const t of rest) this.macros.undefine(t.text);
-        return;
-      case '%assign':
-      case '%iassign':
-        this.assign(first, rest);
-        return;
-      case '%strlen':
-        this.strlen(first, rest);
-        return;
       case '%include':
         this.include(first, rest, depth, site);
         return;
+      case '%use':
+        this.use(first, rest, depth);
+        return;
       case '%error':
       case '%fatal':
-        this.options.sink.error('userMessage', this.message(rest) || 'an %error without text', this.spanOf(line));
+        sink.error('userMessage', this.message(rest) || `${first.text} without text`, this.spanOf(line));
         if (first.text === '%fatal') this.overflow = true;
         return;
       case '%warning':
-        this.options.sink.warning('userMessage', this.message(rest), this.spanOf(line));
+        sink.warning('userMessage', this.message(rest), this.spanOf(line));
         return;
       case '%unmacro':
-        for (const t of rest) this.multi.remove(t.text);
+      case '%unimacro':
+        this.multi.remove(rest);
         return;
       case '%rotate': {
-        const by = this.evaluateTokens(rest, first);
-        if (frame === undefined) this.options.sink.error('preprocessor', '%rotate turns the arguments of a macro call; there is none here', tokenSpan(first));
+        const by = this.questions.evaluate(rest, first);
+        if (frame === undefined) sink.error('preprocessor', '%rotate turns the arguments of a macro call; there is none here', tokenSpan(first));
         else if (by !== undefined) frame.rotate(Number(BigInt.asIntN(32, by)));
         return;
       }
-      case '%pragma':
       case '%line':
+        this.renumber(rest, line);
+        return;
       case '%clear':
-      case '%use':
+        this.macros.clear();
+        this.multi.clear();
+        this.predefine();
+        return;
+      // Hints for a linker, a build or nobody at all.
+      case '%pragma':
+      case '%depend':
+      case '%require':
+      case '%null':
         return;
       case '%endmacro':
       case '%endm':
       case '%endrep':
-        this.options.sink.error('preprocessor', `${first.text} without its beginning`, tokenSpan(first));
+        sink.error('preprocessor', `${first.text} without its beginning`, tokenSpan(first));
         return;
       default:
-        this.options.sink.error('preprocessor', `${first.text} is not known to the built-in assembler; the setting for an installed nasm has all of them`, tokenSpan(first));
+        sink.error('preprocessor', `${first.text} is no directive of the preprocessor`, tokenSpan(first));
     }
   }
 
   private message(tokens: readonly Token[]): string {
     const expanded = this.macros.expand(tokens);
-    return expanded.map((t, i) => (i > 0 && t.spaced ? ' ' : '') + (t.kind === 'string' && expanded.length === 1 ? t.text.slice(1, -1) : t.text)).join('');
+    const [only] = expanded;
+    return expanded.length === 1 && only?.kind === 'string' ? only.text.slice(1, -1) : spell(expanded);
   }
 
-  private define(first: Token, rest: readonly Token[], expandNow: boolean, ignoreCase: boolean): void {
-    const name = rest[0];
-    if (name?.kind !== 'word') {
-      this.options.sink.error('preprocessor', `${first.text} takes a name and what it stands for`, tokenSpan(name ?? first));
+  /** `%line 10+1 other.asm`: the next line is line 10 of other.asm. */
+  private renumber(rest: readonly Token[], line: LogicalLine): void {
+    const m = /^(\d+)(?:\+(\d+))?(.*)$/.exec(spell(rest));
+    if (!m) {
+      this.options.sink.error('preprocessor', '%line takes a line number, a step and a file: %line 10+1 other.asm', this.spanOf(line));
       return;
     }
-    let parameters: string[] | undefined;
-    let at = 1;
-    if (rest[1]?.text === '(' && !rest[1].spaced) {
-      parameters = [];
-      for (at = 2; at < rest.length && rest[at]?.text !== ')'; at++) {
-        const t = rest[at];
-        if (t?.kind === 'word') parameters.push(t.text);
-        else if (t && t.text !== ',' && t.text !== '=') {
-          this.options.sink.error('preprocessor', 'the parameters of a macro are names with commas between them', tokenSpan(t));
-          return;
-        }
-      }
-      if (at >= rest.length) {
-        this.options.sink.error('preprocessor', 'the list of parameters has no `)`', tokenSpan(name));
-        return;
-      }
-      at++;
-    }
-    const written = splitParameters(rest.slice(at));
-    const body = expandNow ? this.macros.expand(written) : written;
-    this.macros.define({ name: name.text, parameters, body }, ignoreCase);
+    const file = (m[3] ?? '').trim().replace(/^(["'`])(.*)\1$/, '$2');
+    this.renumbered = { file: file || (this.renumbered?.file ?? line.file), line: Number(m[1]), step: Number(m[2] ?? 1), from: line.line };
   }
 
-  private assign(first: Token, rest: readonly Token[]): void {
-    const name = rest[0];
-    if (name?.kind !== 'word') {
-      this.options.sink.error('preprocessor', '%assign takes a name and a number', tokenSpan(name ?? first));
+  private use(first: Token, rest: readonly Token[], depth: number): void {
+    const t = this.macros.expand(rest)[0];
+    const name = (t?.kind === 'string' ? t.text.slice(1, -1) : (t?.text ?? '')).toLowerCase();
+    const source = packageSource(name);
+    if (source === undefined) {
+      this.options.sink.error('preprocessor', `there is no package ${name}; there are ${packageNames().join(', ')}`, tokenSpan(t ?? first));
       return;
     }
-    const value = this.evaluateTokens(rest.slice(1), first);
-    if (value !== undefined) this.defineNumber(name, value, first.text === '%iassign');
-  }
-
-  private defineNumber(name: Token, value: bigint, ignoreCase: boolean): void {
-    const digits: Token = { ...name, kind: 'number', text: (value < 0n ? -value : value).toString(), spaced: true };
-    const body = value < 0n ? [{ ...name, kind: 'punctuation' as const, text: '-', spaced: true }, digits] : [digits];
-    this.macros.define({ name: name.text, parameters: undefined, body }, ignoreCase);
-  }
-
-  private strlen(first: Token, rest: readonly Token[]): void {
-    const name = rest[0];
-    const text = this.macros.expand(rest.slice(1))[0];
-    if (name?.kind !== 'word' || text?.kind !== 'string') this.options.sink.error('preprocessor', '%strlen takes a name and a string', tokenSpan(first));
-    else this.defineNumber(name, BigInt(text.text.length - 2), false);
+    if (this.used.has(name)) return;
+    this.used.add(name);
+    const where = { file: first.file, line: first.line, column: first.column };
+    this.lines(lexFile(source, `<${name}>`), depth + 1, where, undefined);
   }
 
   private include(first: Token, rest: readonly Token[], depth: number, site: Site | undefined): void {
@@ -345,32 +337,9 @@ export class Preprocessor {
     }
     const lines = lexFile(decodeUtf8(bytes), fileBeside(path, first.file));
     this.files.push(lines);
+    const outer = this.renumbered;
+    this.renumbered = undefined;
     this.lines(lines, depth + 1, site, undefined);
-  }
-}
-
-/**
- * How an included file is called from here on: `path` seen from the folder of the file that names it. An editor finds the file by
- * that name, and what it includes in turn is looked for beside it.
- */
-function fileBeside(path: string, from: string): string {
-  if (/^([a-z]:)?[\\/]/i.test(path)) return path;
-  const parts = from.replace(/[^\\/]*$/, '').split(/(?<=[\\/])/).filter((part) => part !== '');
-  for (const step of path.split(/(?<=[\\/])/)) {
-    const up = /^\.\.[\\/]$/.test(step) && parts.length > 0 && !/^(\.\.)?[\\/]$/.test(parts.at(-1) ?? '');
-    if (up) parts.pop();
-    else if (!/^\.[\\/]$/.test(step)) parts.push(step);
-  }
-  return parts.join('');
-}
-
-/** Written out because the core has no TextDecoder; what is no UTF-8 is read as Latin-1. */
-function decodeUtf8(bytes: Uint8Array): string {
-  let binary = '';
-  for (let i = 0; i < bytes.length; i += 4096) binary += String.fromCharCode(...bytes.subarray(i, i + 4096));
-  try {
-    return decodeURIComponent(binary.replace(/[%\u0080-\u00ff]/g, (c) => '%' + c.charCodeAt(0).toString(16).padStart(2, '0')));
-  } catch {
-    return binary;
+    this.renumbered = outer;
   }
 }

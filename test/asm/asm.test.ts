@@ -168,7 +168,8 @@ describe('asm: mistakes are located, all at once', () => {
     const self = assemble('%include "a.asm"', { fileName: 'a.asm', readFile: () => new TextEncoder().encode('%include "a.asm"') });
     assert.deepStrictEqual(self.diagnostics.map((d) => d.code), ['PW113']);
     checkErrors('%rep 100000000\nnop\n%endrep', '1:1 error PW114');
-    checkErrors('%macro m 0\nm\n%endmacro\nm', '4:1 error PW114');
+    checkErrors('%macro m 0\nm\n%endmacro\nm', '4:1 warning PW121');
+    checkErrors('%rmacro m 0\nm\n%endmacro\nm', '4:1 warning PW121');
     checkErrors('resq 10000000000', '1:6 error PW111');
     checkErrors('times 60000000 dw x\nx:', '1:7 error PW111');
     checkErrors('dw 70000000 dup (1)', '1:4 error PW107');

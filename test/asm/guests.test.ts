@@ -54,7 +54,7 @@ function difference(file: string, folder: string, expected: Uint8Array): string 
   if (error) return `${formatDiagnostic(error)} (${ours.diagnostics.filter((d) => d.severity === 'error').length} errors)`;
   const at = expected.findIndex((byte, i) => ours.image[i] !== byte);
   if (at < 0 && ours.image.length === expected.length) return undefined;
-  const line = ours.lines.findLast((l) => Number(l.address - ours.origin) <= at);
+  const line = [...ours.lines].reverse().find((l) => Number(l.address - ours.origin) <= at);
   return `${ours.image.length} bytes, nasm ${expected.length}; first difference at ${at}, ${line?.file ?? ''}:${line?.line ?? 0}`;
 }
 
