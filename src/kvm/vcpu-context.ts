@@ -20,7 +20,7 @@ import { Stats, VCPU_STATS, type VcpuStat } from './stats';
 import type { Vm } from './vm';
 import { guestCpuModel } from './x86/cpuid';
 import { GuestRegisters } from './vmx/registers';
-import { HOST_CR0, HOST_CR4, HOST_EFER, HOST_PAT, PASSTHROUGH, PASSTHROUGH_READ, initVmcs, msrBitmapPosition } from './vmx/setup';
+import { HOST_CR0, HOST_CR4, HOST_EFER, HOST_PAT, HOST_XCR0, PASSTHROUGH, PASSTHROUGH_READ, initVmcs, msrBitmapPosition } from './vmx/setup';
 import { VmcsPort } from './vmx/vmcs-port';
 
 export interface VcpuOptions {
@@ -166,7 +166,7 @@ export class VcpuContext {
     s.set(SLOT.CR4, HOST_CR4);
     s.set(SLOT.EFER, HOST_EFER);
     s.set(SLOT.PAT, HOST_PAT);
-    s.set(SLOT.XCR0, 1n);
+    s.set(SLOT.XCR0, HOST_XCR0);
     cpu.mmu.controlsChanged();
     const region = this.frame();
     this.vm.kernel.memory.write32(region, cpu.vmx.capabilities.revision);

@@ -25,6 +25,7 @@ import type { Vm } from './vm';
 import { GuestRegisters } from './vmx/registers';
 import { VmcsPort } from './vmx/vmcs-port';
 import { vmxSetCr0, vmxSetCr4, vmxSetEfer } from './x86/control-registers';
+import { HOST_XCR0 } from './vmx/setup';
 import { loadSregs, type Sregs } from './x86/sregs';
 
 const RSP = 4;
@@ -109,6 +110,9 @@ export class Vcpu {
     s.set(SLOT.DR6, guest.get(SLOT.DR6));
     s.set(SLOT.CR8, guest.get(SLOT.CR8));
     for (const [, slot] of USER_RETURN_MSRS) s.set(slot, guest.get(slot));
+    // kvm_load_guest_fpu and kvm_load_guest_xsave_state
+    s.fp.set(guest.fp);
+    s.set(SLOT.XCR0, guest.get(SLOT.XCR0));
     const first = !v.launched;
     const result = first ? cpu.vmlaunch() : cpu.vmresume();
     if (!result.ok) {
@@ -271,6 +275,8 @@ export class Vcpu {
     guest.set(SLOT.CR2, s.get(SLOT.CR2));
     guest.set(SLOT.KERNEL_GS_BASE, s.get(SLOT.KERNEL_GS_BASE));
     guest.set(SLOT.DR6, s.get(SLOT.DR6));
+    guest.fp.set(s.fp);
+    s.set(SLOT.XCR0, HOST_XCR0);
     if (v.debugRegistersLoaded) {
       for (let i = 0; i < 4; i++) guest.set(SLOT.DR0 + i, s.get(SLOT.DR0 + i));
       v.debugRegistersLoaded = false;

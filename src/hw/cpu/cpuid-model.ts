@@ -1,4 +1,5 @@
 import { CR4, EFER } from '../../isa/flags';
+import { XCR0_MASK, XSAVE_SIZE } from '../../isa/xstate';
 
 /** EAX EBX ECX EDX, unsigned. */
 export type CpuidRegisters = readonly [number, number, number, number];
@@ -43,6 +44,9 @@ const FEATURES = {
   SSE2: [1, 0, 'edx', 26],
   FSGSBASE: [7, 0, 'ebx', 0],
   BMI1: [7, 0, 'ebx', 3],
+  /** x87's operand pointer is updated by unmasked exceptions alone, and its selectors are zero. */
+  FDP_EXCPTN_ONLY: [7, 0, 'ebx', 6],
+  ZERO_FCS_FDS: [7, 0, 'ebx', 13],
   SMEP: [7, 0, 'ebx', 7],
   BMI2: [7, 0, 'ebx', 8],
   INVPCID: [7, 0, 'ebx', 10],
@@ -129,10 +133,10 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
   const mask = (table: readonly (readonly [string, CpuFeature])[], positions: Readonly<Record<string, number>>): bigint =>
     table.reduce((m, [name, feature]) => (features.has(feature) ? m | (1n << BigInt(positions[name] ?? 0)) : m), 0n);
   const brand = d.brand.padEnd(48, '\0');
-  const maxBasic = 7;
+  const maxBasic = features.has('XSAVE') ? 0xd : 7;
   const maxExtended = 0x8000_0008;
 
-  const own = (leaf: number): [number, number, number, number] => {
+  const own = (leaf: number, subleaf: number): [number, number, number, number] => {
     const vendor = VENDOR_STRING[d.vendor];
     switch (leaf) {
       case 0:
@@ -140,6 +144,9 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
       case 1:
         // EBX: one logical processor, initial APIC ID 0, CLFLUSH line of 8 × 8 bytes
         return [signature(d), (1 << 16) | (features.has('CLFSH') ? 8 << 8 : 0), 0, 0];
+      case 0xd:
+        // components of XCR0, and the bytes that XSAVE needs for those enabled and for all; no XSAVEOPT or compaction
+        return subleaf === 0 && features.has('XSAVE') ? [Number(XCR0_MASK), XSAVE_SIZE, XSAVE_SIZE, 0] : [0, 0, 0, 0];
       case 0x8000_0000:
         return [maxExtended, 0, 0, 0];
       case 0x8000_0002:
@@ -167,7 +174,7 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
       let asked = leaf >>> 0;
       const known = asked <= maxBasic || (asked >= 0x8000_0000 && asked <= maxExtended);
       if (!known) asked = maxBasic;
-      const out = own(asked);
+      const out = own(asked, subleaf);
       for (const f of features) {
         const [l, sub, register, bit] = FEATURES[f];
         if (l === asked && (l !== 7 || sub === subleaf)) out[REG[register]] = ((out[REG[register]] as number) | (1 << bit)) >>> 0;
@@ -177,10 +184,10 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
   };
 }
 
-/** Integer work, address translation, and nothing that is not there: no x87, SSE, APIC or MTRRs. */
+/** Integer work, x87 and SSE2, address translation, and nothing that is not there: no MMX, AVX, APIC or MTRRs. */
 const FEATURES_X64: readonly CpuFeature[] = [
   'VMX', 'CX16', 'PCID', 'MOVBE', 'POPCNT', 'DE', 'PSE', 'TSC', 'MSR', 'PAE', 'CX8', 'SEP', 'PGE', 'CMOV', 'PAT', 'PSE36', 'CLFSH', 'FSGSBASE', 'BMI1', 'SMEP', 'BMI2',
-  'INVPCID', 'ADX', 'SMAP', 'CLFLUSHOPT', 'CLWB', 'UMIP', 'LAHF64', 'LZCNT', 'PREFETCHW', 'SYSCALL', 'NX', 'PAGE1GB', 'RDTSCP', 'LM',
+  'INVPCID', 'ADX', 'SMAP', 'CLFLUSHOPT', 'CLWB', 'UMIP', 'FPU', 'FXSR', 'SSE', 'SSE2', 'XSAVE', 'RDRAND', 'RDSEED', 'FDP_EXCPTN_ONLY', 'ZERO_FCS_FDS', 'LAHF64', 'LZCNT', 'PREFETCHW', 'SYSCALL', 'NX', 'PAGE1GB', 'RDTSCP', 'LM',
 ];
 
 /** The default processor. Family 6 model 0x5e is a Skylake client, whose paging features these are. */

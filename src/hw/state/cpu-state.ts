@@ -24,6 +24,8 @@ export class CpuState {
   readonly u16: Uint16Array;
   readonly f32: Float32Array;
   readonly f64: Float64Array;
+  /** The x87 and SSE registers alone: what a context switch of them moves. */
+  readonly fp: BigUint64Array;
   private readonly bytes: Uint8Array;
 
   constructor(
@@ -38,6 +40,7 @@ export class CpuState {
     this.u16 = new Uint16Array(memory.buffer, at, SLOT.END * 4);
     this.f32 = new Float32Array(memory.buffer, at, SLOT.END * 2);
     this.f64 = new Float64Array(memory.buffer, at, SLOT.END);
+    this.fp = this.r.subarray(SLOT.XMM, SLOT.FP_END);
     this.bytes = new Uint8Array(memory.buffer, at, CPU_STATE_SIZE);
   }
 

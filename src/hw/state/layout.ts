@@ -94,6 +94,9 @@ export const SLOT = {
   /** Opcode and operand offset of the x87 instruction that runs: what the pointers become if it meets an unmasked exception. */
   FOP_NOW: 311,
   FDP_NOW: 312,
+  FP_END: 313,
+  /** State of the generator behind RDRAND and RDSEED. */
+  RANDOM: 313,
   END: 512,
 } as const;
 

@@ -4,7 +4,7 @@ import { handleCr } from './cr';
 import { handleEptMisconfig, handleEptViolation } from './ept';
 import { handleDr, handleExceptionNmi, handleInterruptWindow, handleNmiWindow, handlePreemptionTimer, handleTripleFault } from './events';
 import type { ExitHandler } from './handler';
-import { handleCpuid, handleGp, handleHlt, handleNop, handleRdmsr, handleVmcall, handleVmxInstruction, handleWrmsr } from './instructions';
+import { handleCpuid, handleGp, handleHlt, handleNop, handleRdmsr, handleVmcall, handleVmxInstruction, handleWrmsr, handleXsetbv } from './instructions';
 import { handleIo } from './io';
 
 /** kvm_vmx_exit_handlers, by basic exit reason. */
@@ -22,7 +22,7 @@ export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, E
   [VMX_EXIT.MWAIT_INSTRUCTION, handleNop],
   [VMX_EXIT.PAUSE_INSTRUCTION, handleNop],
   [VMX_EXIT.RDPMC, handleGp],
-  [VMX_EXIT.XSETBV, handleGp],
+  [VMX_EXIT.XSETBV, handleXsetbv],
   [VMX_EXIT.VMCALL, handleVmcall],
   [VMX_EXIT.VMCLEAR, handleVmxInstruction],
   [VMX_EXIT.VMLAUNCH, handleVmxInstruction],

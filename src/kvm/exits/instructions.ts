@@ -1,6 +1,8 @@
 import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
-import { RFLAGS } from '../../isa/flags';
+import { CR4, RFLAGS } from '../../isa/flags';
+import { isValidXcr0 } from '../../hw/cpu/system/control';
+import { SLOT } from '../../hw/state/layout';
 import { msrName } from '../../isa/msrs';
 import { cost } from '../../host/costs';
 import { runtimeCpuid } from '../x86/cpuid';
@@ -18,7 +20,7 @@ export const handleCpuid: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const leaf = v.regs.gpr32(RAX);
   const subleaf = v.regs.gpr32(RCX);
-  const [eax, ebx, ecx, edx] = runtimeCpuid(leaf, v.model.leaf(leaf, subleaf), v.lapic.enabled);
+  const [eax, ebx, ecx, edx] = runtimeCpuid(leaf, v.model.leaf(leaf, subleaf), v.lapic.enabled, bit(v.regs.cr4, CR4.OSXSAVE));
   v.regs.setGpr32(RAX, eax);
   v.regs.setGpr32(RBX, ebx);
   v.regs.setGpr32(RCX, ecx);
@@ -104,7 +106,20 @@ export const handleNop: ExitHandler = function* (vcpu) {
   return REENTER;
 };
 
-/** RDPMC without a virtual PMU, XSETBV without XSAVE. */
+/** handle_xsetbv, kvm_emulate_xsetbv, __kvm_set_xcr: XCR0 must have the x87 bit and no bit that the guest's CPUID does not list. The CPU checked CPL and CR4.OSXSAVE. */
+export const handleXsetbv: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const value = (BigInt(v.regs.gpr32(RDX)) << 32n) | BigInt(v.regs.gpr32(RAX));
+  const accepted = v.regs.gpr32(RCX) === 0 && isValidXcr0(value);
+  if (accepted) {
+    v.regs.saved.set(SLOT.XCR0, value);
+    v.skipEmulatedInstruction();
+  } else v.injectGp();
+  yield v.step('kvm_emulate_xsetbv', `XSETBV: XCR0 ${hex(value)}${accepted ? '' : ' is refused, #GP(0)'}`, cost('kvmHandler'));
+  return REENTER;
+};
+
+/** RDPMC without a virtual PMU. */
 export const handleGp: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   v.injectGp();

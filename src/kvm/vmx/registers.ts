@@ -128,6 +128,7 @@ export class GuestRegisters {
     this.saved.set(SLOT.CR2, state.get(SLOT.CR2));
     this.saved.set(SLOT.DR6, state.get(SLOT.DR6));
     for (let i = 0; i < 4; i++) this.saved.set(SLOT.DR0 + i, state.get(SLOT.DR0 + i));
+    this.saved.fp.set(state.fp);
     for (let i = SEG.ES; i <= SEG.TR; i++) this.setSegment(i, state.segment(i));
     this.vmcs.write('GUEST_GDTR_BASE', state.get(SLOT.GDTR_BASE));
     this.vmcs.write('GUEST_GDTR_LIMIT', state.get(SLOT.GDTR_LIMIT));

@@ -3,6 +3,7 @@ import { MSR } from '../../isa/msrs';
 import { CR0, CR4, EFER } from '../../isa/flags';
 import { VECTOR } from '../../isa/exceptions';
 import { ENTRY_CTL, EXIT_CTL, PIN, PROC, SECONDARY } from '../../isa/vmcs-controls';
+import { XCR0_MASK } from '../../isa/xstate';
 import type { VmcsPort } from './vmcs-port';
 
 /** What the VM and the module parameters decide of a VMCS. */
@@ -57,6 +58,7 @@ export const CR4_ALWAYS_ON = b(CR4.VMXE);
 export const HOST_CR0 = b(CR0.PE, CR0.MP, CR0.ET, CR0.NE, CR0.WP, CR0.AM, CR0.PG);
 export const HOST_CR4 = b(CR4.DE, CR4.PSE, CR4.PAE, CR4.PGE, CR4.VMXE, CR4.PCIDE, CR4.SMEP, CR4.SMAP, CR4.FSGSBASE);
 export const HOST_EFER = b(EFER.SCE, EFER.LME, EFER.LMA, EFER.NXE);
+export const HOST_XCR0 = XCR0_MASK;
 export const HOST_PAT = 0x0407_0506_0007_0106n;
 /** Selectors of Linux's GDT (arch/x86/include/asm/segment.h). */
 export const HOST_SELECTORS = { cs: 0x10, ss: 0x18, tr: 0x40 } as const;

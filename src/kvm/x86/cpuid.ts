@@ -4,6 +4,7 @@ import { CR4 } from '../../isa/flags';
 const LEAF1_ECX_VMX = 1 << 5;
 const LEAF1_ECX_HYPERVISOR = 1 << 31;
 const LEAF1_ECX_X2APIC = 1 << 21;
+const LEAF1_ECX_OSXSAVE = 1 << 27;
 const LEAF1_ECX_TSC_DEADLINE = 1 << 24;
 const LEAF1_EDX_APIC = 1 << 9;
 /** What KVM's own local APIC brings, whatever the host's CPU has. */
@@ -33,8 +34,9 @@ export function guestCpuModel(host: CpuidModel): CpuidModel {
   };
 }
 
-/** kvm_update_cpuid_runtime: a local APIC that is disabled in IA32_APIC_BASE is not there. */
-export function runtimeCpuid(leaf: number, registers: CpuidRegisters, apicEnabled: boolean): CpuidRegisters {
+/** kvm_update_cpuid_runtime: a local APIC that is disabled in IA32_APIC_BASE is not there, and OSXSAVE follows CR4. */
+export function runtimeCpuid(leaf: number, registers: CpuidRegisters, apicEnabled: boolean, osxsave: boolean): CpuidRegisters {
+  if (leaf >>> 0 !== 1) return registers;
   const [eax, ebx, ecx, edx] = registers;
-  return leaf >>> 0 === 1 && !apicEnabled ? [eax, ebx, ecx, (edx & ~LEAF1_EDX_APIC) >>> 0] : registers;
+  return [eax, ebx, (osxsave ? ecx | LEAF1_ECX_OSXSAVE : ecx) >>> 0, (apicEnabled ? edx : edx & ~LEAF1_EDX_APIC) >>> 0];
 }

@@ -57,6 +57,9 @@ export function loadSregs(v: VcpuContext, s: Sregs): void {
   regs.saved.set(SLOT.DR6, RESET_DR6);
   regs.saved.set(SLOT.PAT, RESET_PAT);
   regs.saved.set(SLOT.XCR0, 1n);
+  // fpu_init_fpstate_user: x87 as after FNINIT, SSE exceptions masked
+  regs.saved.set(SLOT.FCW, 0x37fn);
+  regs.saved.set(SLOT.MXCSR, 0x1f80n);
   regs.saved.set(SLOT.MISC_ENABLE, 1n);
   regs.saved.set(SLOT.APIC_BASE, v.lapic.apicBase);
   if (bit(s.cr0, CR0.PG) && bit(s.cr4, CR4.PAE) && !bit(s.efer, EFER.LMA)) loadPdptrs(v, s.cr3);

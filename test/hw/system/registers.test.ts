@@ -26,9 +26,12 @@ describe('CPUID (SDM vol. 2)', () => {
   it('claims what is there and nothing else', () => {
     const [, , ecx, edx] = leaf(1);
     const bit = (v: number | undefined, n: number): boolean => (((v as number) >>> n) & 1) === 1;
-    for (const n of [0, 9, 12, 24, 25, 26]) assert.equal(bit(edx, n), false, `EDX ${n}: FPU APIC MTRR FXSR SSE SSE2`);
+    for (const n of [9, 12, 23]) assert.equal(bit(edx, n), false, `EDX ${n}: APIC MTRR MMX`);
+    for (const n of [0, 24, 25, 26]) assert.equal(bit(edx, n), true, `EDX ${n}: FPU FXSR SSE SSE2`);
     for (const n of [3, 4, 5, 6, 8, 11, 13, 15, 16]) assert.equal(bit(edx, n), true, `EDX ${n}: PSE TSC MSR PAE CX8 SEP PGE CMOV PAT`);
-    for (const n of [5, 13, 17, 22, 23]) assert.equal(bit(ecx, n), true, `ECX ${n}: VMX CX16 PCID MOVBE POPCNT`);
+    for (const n of [5, 13, 17, 22, 23, 26, 30]) assert.equal(bit(ecx, n), true, `ECX ${n}: VMX CX16 PCID MOVBE POPCNT XSAVE RDRAND`);
+    assert.deepEqual(leaf(0xd), [3, 576, 576, 0]);
+    assert.deepEqual(leaf(0xd, 1), [0, 0, 0, 0]);
     assert.deepEqual(leaf(7, 1), [0, 0, 0, 0]);
     assert.equal(leaf(0x8000_0008)[0], 0x302e);
   });

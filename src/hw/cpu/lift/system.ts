@@ -8,6 +8,7 @@ import * as interrupts from '../system/interrupts';
 import * as io from '../system/io';
 import { iret } from '../system/iret';
 import * as msr from '../system/msr';
+import * as random from '../system/random';
 import * as moves from '../system/segment-moves';
 import * as fast from '../system/syscall';
 import type { SystemFunction } from '../system/table';
@@ -39,6 +40,7 @@ export const SYSTEM_LIFTERS: ReadonlyMap<number, Lifter> = lifters([
   [Mnemonic.Rdmsr, msr.rdmsr], [Mnemonic.Wrmsr, msr.wrmsr], [Mnemonic.Rdtsc, msr.rdtsc], [Mnemonic.Rdtscp, msr.rdtscp], [Mnemonic.Rdpmc, msr.rdpmc],
   [Mnemonic.Rdfsbase, msr.rdfsbase], [Mnemonic.Rdgsbase, msr.rdgsbase], [Mnemonic.Wrfsbase, msr.wrfsbase], [Mnemonic.Wrgsbase, msr.wrgsbase],
   [Mnemonic.Swapgs, msr.swapgs],
+  [Mnemonic.Rdrand, random.rdrand], [Mnemonic.Rdseed, random.rdseed],
   // fast system calls
   [Mnemonic.Syscall, fast.syscall], [Mnemonic.Sysret, fast.sysret], [Mnemonic.Sysretq, fast.sysret], [Mnemonic.Sysenter, fast.sysenter],
   [Mnemonic.Sysexit, fast.sysexit], [Mnemonic.Sysexitq, fast.sysexit],

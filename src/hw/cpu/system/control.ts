@@ -3,6 +3,7 @@ import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
 import { VMX_EXIT } from '../../../isa/exits';
 import { CR0, CR4 } from '../../../isa/flags';
+import { XCR0_MASK, XSTATE } from '../../../isa/xstate';
 import { SLOT } from '../../state/layout';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
 import { readLinear } from './access';
@@ -222,15 +223,19 @@ export const xgetbv: SystemFunction = (core) => {
   putPair(core, s.get(SLOT.XCR0));
   return SYS_NEXT;
 };
-/** XSETBV: with neither SSE nor AVX state in the model, XCR0 can hold the x87 bit alone. */
+/** XCR0 holds the x87 bit always and the SSE bit at will; there are no other components (SDM vol. 1, 13.3). */
+export const isValidXcr0 = (value: bigint): boolean => (value & XSTATE.X87) !== 0n && (value & ~XCR0_MASK) === 0n;
+
+/** XSETBV: ECX = 0 names XCR0. */
 export const xsetbv: SystemFunction = (core) => {
   const s = core.state;
   if (!cr4Bit(s, CR4.OSXSAVE)) return core.raise(VECTOR.UD);
   if (!requireCpl0(core)) return SYS_EVENT;
   const exit = core.intercepts?.instruction(core, VMX_EXIT.XSETBV, 0n);
   if (exit) return core.exit(exit);
-  if (s.get32(GPR.RCX) !== 0 || s.get32(GPR.RDX) !== 0 || s.get32(GPR.RAX) !== 1) return core.raise(VECTOR.GP, 0);
-  s.set(SLOT.XCR0, 1n);
+  const value = (BigInt(s.get32(GPR.RDX)) << 32n) | BigInt(s.get32(GPR.RAX));
+  if (s.get32(GPR.RCX) !== 0 || !isValidXcr0(value)) return core.raise(VECTOR.GP, 0);
+  s.set(SLOT.XCR0, value);
   return SYS_NEXT;
 };
 

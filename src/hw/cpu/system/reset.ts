@@ -35,6 +35,7 @@ export function resetState(s: CpuState, model: CpuidModel): void {
   s.set(SLOT.FCW, 0x40n);
   s.set(SLOT.FTW, 0xffn);
   s.set(SLOT.MXCSR, 0x1f80n);
+  s.set(SLOT.RANDOM, BigInt(s.index));
   s.set(SLOT.MISC_ENABLE, 1n);
   // bootstrap processor, APIC globally enabled, at its default address
   s.set(SLOT.APIC_BASE, s.index === 0 ? 0xfee0_0900n : 0xfee0_0800n);

@@ -1,5 +1,6 @@
 import { VECTOR } from '../../../isa/exceptions';
 import { CR0, CR4 } from '../../../isa/flags';
+import { FXSAVE_SIZE, XSAVE_SIZE, XSTATE } from '../../../isa/xstate';
 import { unpackExtended } from '../../fpu/float';
 import type { CpuState } from '../../state/cpu-state';
 import { SLOT } from '../../state/layout';
@@ -186,7 +187,6 @@ function putRegister(s: CpuState, i: number, significand: bigint, signExponent: 
  *
  * With REX.W FIP and FDP have 8 bytes; without, 4 and a selector, which is zero. The last 96 bytes are not touched. Outside 64-bit mode there are only XMM0–XMM7.
  */
-const FXSAVE_SIZE = 512;
 const ST_AT = 32;
 const XMM_AT = 160;
 
@@ -269,12 +269,6 @@ export const fxrstor: SystemFunction = (core) => {
   return SYS_NEXT;
 };
 
-/** State components of XCR0 (SDM vol. 1, 13.1). */
-export const XSTATE = { X87: 1n, SSE: 2n } as const;
-/** What XCR0 may hold: x87 always, SSE beside it. */
-export const XCR0_MASK = 3n;
-/** Legacy region and header: there are no further components. */
-export const XSAVE_SIZE = FXSAVE_SIZE + 64;
 const HEADER = FXSAVE_SIZE;
 
 /** #UD unless the operating system enabled XSAVE, then #NM. */
