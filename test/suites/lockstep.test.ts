@@ -1,0 +1,54 @@
+/** Guests in lock-step with QEMU's TCG through its debug stub: after every instruction all general, segment and control registers and the flags are equal. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { assemble } from '../../src/asm/index';
+import { prepareProgram } from '../../src/session/program';
+import { needs, skipBecause } from '../support/needs';
+import { lockstep, type LockstepGuest } from './lockstep/lockstep';
+import { GUESTS } from './qemu/guests';
+
+const LIMIT = 6000;
+const EXAMPLES = join(dirname(fileURLToPath(import.meta.url)), '../../examples');
+
+describe('lock-step with QEMU', function () {
+  this.timeout(120_000);
+  let qemu: string;
+  before(function () {
+    qemu = needs(this, 'qemu-system-x86_64');
+  });
+  async function check(guest: LockstepGuest): Promise<void> {
+    const result = await lockstep(qemu, guest, LIMIT);
+    assert.equal(result.kind, 'equal', JSON.stringify(result, null, 1));
+    assert.ok(result.instructions > 3, `only ${result.instructions} instructions were compared`);
+  }
+
+  for (const guest of GUESTS) {
+    it(guest.name, async () => {
+      const entry = guest.start === 'boot' ? 0x7c00n : 0x10_0000n;
+      const out = assemble(guest.source, { fileName: 'guest.asm', origin: entry });
+      assert.deepEqual(out.diagnostics, []);
+      await check({ start: guest.start, image: out.image, entry });
+    });
+  }
+
+  for (const file of readdirSync(EXAMPLES).filter((f) => f.endsWith('.asm'))) {
+    it(`examples/${file}`, async function () {
+      const prepared = prepareProgram({ file, bytes: readFileSync(join(EXAMPLES, file)), options: new Map() });
+      assert.ok(prepared.ok);
+      const { start, image, origin, entry, bss, settings } = prepared.value;
+      if (settings.slots.length > 0) skipBecause(this, "has memslots of its own, which QEMU's PC has not");
+      assert.ok((start === 'flat64' || start === 'flat32' || start === 'boot') && entry === origin);
+      await check({ start, image, entry, bss, memory: Number(settings.memory >> 20n) });
+    });
+  }
+  it('says where two machines part', async () => {
+    const out = assemble('bits 64\nmov eax, 0x40000000\ncpuid\nnop\nhlt\n', { fileName: 'guest.asm', origin: 0x10_0000n });
+    const result = await lockstep(qemu, { start: 'flat64', image: out.image, entry: 0x10_0000n }, LIMIT);
+    // each names its own hypervisor
+    assert.ok(result.kind === 'differs');
+    assert.equal(result.instructions, 2);
+    assert.ok(result.registers.some((r) => r.startsWith('rbx: 0x4b4d564b here, ')), result.registers.join('\n'));
+  });
+});
