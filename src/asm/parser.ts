@@ -57,6 +57,12 @@ export function isReservedWord(word: string): boolean {
   );
 }
 
+/** Whether a reserved word may stand where an instruction begins: of the registers, only a segment override. */
+function beginsBody(word: string): boolean {
+  const register = registerByName(word);
+  return isReservedWord(word) && (register === undefined || register.class === 'segment');
+}
+
 interface WrittenLabel extends LabelDefinition {
   readonly colon: boolean;
   /** Local names after it belong to it. */
@@ -103,7 +109,7 @@ export class Parser {
     if (label && !label.colon && times === undefined) {
       if (!first) {
         this.context.sink.warning('orphanLabel', `\`${label.name}\` stands alone and so is a label; put a colon behind it, or check the spelling of the instruction`, label.span);
-      } else if (!(first.kind === 'word' && isReservedWord(first.text.toLowerCase()))) {
+      } else if (!(first.kind === 'word' && beginsBody(first.text.toLowerCase()))) {
         cursor.fail(`\`${cursor.tokens[0]?.text ?? ''}\` is no instruction or directive that this assembler knows; if it is a label, put a colon behind it`, label.span);
       }
     }

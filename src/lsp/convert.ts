@@ -1,13 +1,9 @@
 /** The assembler's spans and diagnostics as the Language Server Protocol has them (0-based, end exclusive). */
-import {
-  type Diagnostic as LspDiagnostic,
-  DiagnosticSeverity,
-  type DocumentSymbol,
-  type Range,
-  SymbolKind,
-} from 'vscode-languageserver';
-import type { Diagnostic, Span } from '../base/diagnostic';
-import type { Analysis } from './analysis';
+import { type Diagnostic as LspDiagnostic, DiagnosticSeverity, type Position, type Range } from 'vscode-languageserver';
+import type { Span } from '../base/diagnostic';
+import type { Host } from './host';
+import type { Occurrence } from './names';
+import type { Program } from './workspace';
 
 const SEVERITY = {
   error: DiagnosticSeverity.Error,
@@ -22,53 +18,69 @@ export function toRange({ start, end }: Span): Range {
   };
 }
 
-const WHOLE: Range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
-
-/** A diagnostic of an included file stands at the head of the document that includes it, and says where it is. */
-export function toDiagnostic(d: Diagnostic, fileName: string): LspDiagnostic {
-  const own = d.span !== undefined && d.span.file === fileName;
-  const where = d.span && !own ? `${d.span.file}:${d.span.start.line}:${d.span.start.column}: ` : '';
-  return {
-    severity: SEVERITY[d.severity],
-    code: d.code,
-    source: 'pagewalk',
-    message: where + d.message,
-    range: d.span && own ? toRange(d.span) : WHOLE,
-  };
+/** The range of a token, or of a name. */
+export function rangeOf({ line, column, end }: { line: number; column: number; end: number }): Range {
+  return { start: { line: line - 1, character: column - 1 }, end: { line: line - 1, character: end - 1 } };
 }
 
-/** The outline: labels with their local labels below them, and constants. */
-export function outline({ assembled, fileName }: Analysis): DocumentSymbol[] {
-  const roots: DocumentSymbol[] = [];
-  const owners = new Map<string, DocumentSymbol>();
-  const inOrder = assembled.symbols
-    .filter(({ span }) => span.file === fileName)
-    .sort((a, b) => a.span.start.line - b.span.start.line);
-  for (const symbol of inOrder) {
-    const range = toRange(symbol.span);
-    const dot = symbol.name.indexOf('.');
-    const owner = dot > 0 ? owners.get(symbol.name.slice(0, dot)) : undefined;
-    const kind =
-      symbol.kind === 'constant'
-        ? SymbolKind.Constant
-        : symbol.followedBy === 'data'
-          ? SymbolKind.Variable
-          : SymbolKind.Function;
-    const item: DocumentSymbol = {
-      name: owner ? symbol.name.slice(dot) : symbol.name,
-      kind,
-      range,
-      selectionRange: range,
-      children: [],
-    };
-    if (owner) owner.children?.push(item);
-    else roots.push(item);
-    owners.set(symbol.name, item);
+export const locationOf = (host: Host, at: Occurrence): { uri: string; range: Range } => ({
+  uri: host.uriOf(at.file),
+  range: rangeOf(at),
+});
+
+const contains = ({ start, end }: Range, line: number): boolean => start.line <= line && line <= end.line;
+export const overlaps = (a: Range, b: Range): boolean => contains(a, b.start.line) || contains(b, a.start.line);
+export const isWithin = (position: Position, { start, end }: Range): boolean =>
+  (start.line < position.line || (start.line === position.line && start.character <= position.character)) &&
+  (position.line < end.line || (position.line === end.line && position.character <= end.character));
+
+const HEAD: Range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
+
+/**
+ * The diagnostics that one file of a program shows. What is wrong in an included file stands there, and is told at the %include as
+ * well: the file may not be open, and what includes it does not assemble.
+ */
+export function diagnosticsOf(program: Program, path: string, host: Host): LspDiagnostic[] {
+  const out: LspDiagnostic[] = [];
+  const includes = new Set<string>();
+  for (const { severity, code, message, span, file } of program.diagnostics) {
+    const place = span?.file ?? file;
+    if (place === path || place === '') {
+      out.push({ severity: SEVERITY[severity], code, source: 'pagewalk', message, range: span ? toRange(span) : HEAD });
+      continue;
+    }
+    const at = span && includeOf(program, path, place, host);
+    const key = `${at?.start.line}:${severity}`;
+    if (!at || includes.has(key)) continue;
+    includes.add(key);
+    out.push({
+      severity: SEVERITY[severity],
+      code,
+      source: 'pagewalk',
+      message: `in ${place.replace(/^.*[\\/]/, '')}, line ${span.start.line}: ${message}`,
+      range: at,
+      relatedInformation: [{ location: { uri: host.uriOf(place), range: toRange(span) }, message }],
+    });
   }
-  // A label's range reaches to the next one, so that the editor knows in which the cursor stands.
-  for (const [index, item] of roots.entries()) {
-    const next = roots[index + 1];
-    if (next && item.kind !== SymbolKind.Constant) item.range = { start: item.range.start, end: next.range.start };
+  return out;
+}
+
+/** The file name in the %include of `path` that leads, perhaps through others, to `target`. */
+function includeOf(
+  program: Program,
+  path: string,
+  target: string,
+  host: Host,
+  seen = new Set<string>(),
+): Range | undefined {
+  if (seen.has(path)) return undefined;
+  seen.add(path);
+  for (const { tokens } of program.files.get(path)?.lines ?? []) {
+    const [word, name] = tokens;
+    if (word?.text !== '%include' || name?.kind !== 'string') continue;
+    const file = host.resolve(name.text.slice(1, -1), path);
+    if (file === target || (program.files.has(file) && includeOf(program, file, target, host, seen)))
+      return rangeOf(name);
   }
-  return roots;
+  return undefined;
 }

@@ -1,92 +1,162 @@
 /**
  * The language server. Diagnostics are pulled: the editor asks when it wants them, and a question that a newer edit has
- * overtaken is cancelled while it queues, so that nothing here needs a clock.
+ * overtaken is cancelled while it queues, so that nothing here needs a clock. Everything else is answered from the same
+ * assembled program, which is kept until a file of it changes.
  */
 import {
+  CodeActionKind,
   type Connection,
   DocumentDiagnosticReportKind,
+  type InitializeResult,
   TextDocuments,
   TextDocumentSyncKind,
 } from 'vscode-languageserver';
 import { TextDocument } from 'vscode-languageserver-textdocument';
-import { type Analysis, analyse, symbolOf, wordAt } from './analysis';
-import { outline, toDiagnostic, toRange } from './convert';
-import { symbolMarkdown } from './hover';
+import { codeActions } from './code-actions';
+import { completionAt, resolveCompletion } from './completion';
+import { diagnosticsOf } from './convert';
+import { foldingRanges } from './folding';
+import { formatEdits } from './format';
+import type { Host } from './host';
+import { hoverAt } from './hover';
+import { inlayHints } from './inlay-hints';
+import { documentLinks } from './links';
+import { definitionAt, highlightsAt, referencesAt, renamable, rename } from './navigation';
+import { semanticTokens, TOKEN_MODIFIERS, TOKEN_TYPES } from './semantic-tokens';
+import { signatureAt } from './signature';
+import { outline, workspaceSymbols } from './symbols';
+import { type Program, type SourceFile, Workspace } from './workspace';
 
-/** What the server needs of its host. */
-export interface Host {
-  pathOf(uri: string): string;
-  uriOf(path: string): string;
-  /** For %include and incbin: the bytes of a file inside the workspace, or undefined. `folders` are the workspace's paths. */
-  readFile(path: string, from: string, folders: readonly string[]): Uint8Array | undefined;
-}
+export type { Host, OptionHelp } from './host';
 
-interface Cached {
-  readonly version: number;
-  readonly analysis: Analysis;
+const CAPABILITIES: InitializeResult['capabilities'] = {
+  textDocumentSync: TextDocumentSyncKind.Incremental,
+  diagnosticProvider: { interFileDependencies: true, workspaceDiagnostics: false },
+  completionProvider: { triggerCharacters: ['%', '@', '.', '=', '[', '"'], resolveProvider: true },
+  signatureHelpProvider: { triggerCharacters: [' ', ','] },
+  hoverProvider: true,
+  definitionProvider: true,
+  referencesProvider: true,
+  documentHighlightProvider: true,
+  renameProvider: { prepareProvider: true },
+  documentSymbolProvider: true,
+  workspaceSymbolProvider: true,
+  semanticTokensProvider: {
+    legend: { tokenTypes: [...TOKEN_TYPES], tokenModifiers: [...TOKEN_MODIFIERS] },
+    full: true,
+    range: true,
+  },
+  foldingRangeProvider: true,
+  inlayHintProvider: true,
+  documentLinkProvider: {},
+  codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
+  documentFormattingProvider: true,
+  documentRangeFormattingProvider: true,
+};
+
+interface Settings {
+  readonly pagewalk?: { readonly inlayHints?: { readonly enabled?: boolean } };
 }
 
 export function serve(connection: Connection, host: Host): void {
   const documents = new TextDocuments(TextDocument);
-  const cache = new Map<string, Cached>();
-  let folders: readonly string[] = [];
+  const byPath = new Map<string, TextDocument>();
+  const workspace = new Workspace(
+    host,
+    (path) => byPath.get(path),
+    () => documents.all(),
+  );
+  let showInlayHints = true;
+  let canRefresh = false;
 
-  function analysisOf(uri: string): Analysis | undefined {
-    const document = documents.get(uri);
-    if (!document) return undefined;
-    const known = cache.get(uri);
-    if (known?.version === document.version) return known.analysis;
-    const analysis = analyse(document.getText(), host.pathOf(uri), (path, from) => host.readFile(path, from, folders));
-    cache.set(uri, { version: document.version, analysis });
-    return analysis;
+  /** Answers from the program that a document belongs to; `otherwise` where it is not open. */
+  function ask<T>(uri: string, otherwise: T, answer: (program: Program, file: SourceFile) => T): T {
+    const path = host.pathOf(uri);
+    const program = documents.get(uri) && workspace.programOf(path);
+    const file = program?.files.get(path);
+    return program && file ? answer(program, file) : otherwise;
   }
 
-  connection.onInitialize(({ workspaceFolders }) => {
-    folders = (workspaceFolders ?? []).map(({ uri }) => host.pathOf(uri));
-    return {
-      capabilities: {
-        textDocumentSync: TextDocumentSyncKind.Incremental,
-        diagnosticProvider: { interFileDependencies: false, workspaceDiagnostics: false },
-        documentSymbolProvider: true,
-        definitionProvider: true,
-        hoverProvider: true,
-      },
-      serverInfo: { name: 'pagewalk' },
-    };
+  connection.onInitialize(({ workspaceFolders, capabilities }) => {
+    workspace.folders = (workspaceFolders ?? []).map(({ uri }) => host.pathOf(uri));
+    canRefresh = capabilities.workspace?.diagnostics?.refreshSupport === true;
+    return { capabilities: CAPABILITIES, serverInfo: { name: 'pagewalk' } };
+  });
+  connection.onDidChangeConfiguration(({ settings }: { settings: Settings | null }) => {
+    const wanted = settings?.pagewalk?.inlayHints?.enabled !== false;
+    if (wanted === showInlayHints) return;
+    showInlayHints = wanted;
+    if (canRefresh) void connection.languages.inlayHint.refresh();
+  });
+  connection.onDidChangeWatchedFiles(() => {
+    workspace.filesChanged();
+    if (canRefresh) connection.languages.diagnostics.refresh();
   });
 
-  connection.languages.diagnostics.on(({ textDocument }) => {
-    const analysis = analysisOf(textDocument.uri);
-    const items = analysis?.assembled.diagnostics.map((each) => toDiagnostic(each, analysis.fileName)) ?? [];
-    return { kind: DocumentDiagnosticReportKind.Full, items };
+  connection.languages.diagnostics.on(({ textDocument: { uri } }) => ({
+    kind: DocumentDiagnosticReportKind.Full,
+    items: ask(uri, [], (program, { path }) => diagnosticsOf(program, path, host)),
+  }));
+  connection.onCompletion(({ textDocument: { uri }, position }) =>
+    ask(uri, [], (program, file) => completionAt(program, file, position, host, workspace.allSources())),
+  );
+  connection.onCompletionResolve(resolveCompletion);
+  connection.onSignatureHelp(({ textDocument: { uri }, position }) =>
+    ask(uri, null, (program, file) => signatureAt(program, file, position)),
+  );
+  connection.onHover(({ textDocument: { uri }, position }) =>
+    ask(uri, null, (program, file) => hoverAt(program, file, position, host)),
+  );
+  connection.onDefinition(({ textDocument: { uri }, position }) =>
+    ask(uri, [], (program, { path }) => definitionAt(program, path, position, host)),
+  );
+  connection.onReferences(({ textDocument: { uri }, position, context }) =>
+    ask(uri, [], (program, { path }) => referencesAt(program, path, position, context.includeDeclaration, host)),
+  );
+  connection.onDocumentHighlight(({ textDocument: { uri }, position }) =>
+    ask(uri, [], (program, { path }) => highlightsAt(program, path, position)),
+  );
+  connection.onPrepareRename(({ textDocument: { uri }, position }) =>
+    ask(uri, null, (program, { path }) => renamable(program, path, position) ?? null),
+  );
+  connection.onRenameRequest(({ textDocument: { uri }, position, newName }) =>
+    ask(uri, null, (program, { path }) => rename(program, path, position, newName, host)),
+  );
+  connection.onDocumentSymbol(({ textDocument: { uri } }) => ask(uri, [], outline));
+  connection.onWorkspaceSymbol(({ query }) => {
+    const files = workspace.allSources().flatMap((path) => workspace.source(path) ?? []);
+    return workspaceSymbols(files, query, host);
   });
+  connection.languages.semanticTokens.on(({ textDocument: { uri } }) =>
+    ask(uri, { data: [] }, (program, { path }) => semanticTokens(program, path)),
+  );
+  connection.languages.semanticTokens.onRange(({ textDocument: { uri }, range }) =>
+    ask(uri, { data: [] }, (program, { path }) => semanticTokens(program, path, range)),
+  );
+  connection.onFoldingRanges(({ textDocument: { uri } }) => ask(uri, [], (_, file) => foldingRanges(file)));
+  connection.languages.inlayHint.on(({ textDocument: { uri }, range }) =>
+    ask(uri, [], (program, file) => (showInlayHints ? inlayHints(program, file, range) : [])),
+  );
+  connection.onDocumentLinks(({ textDocument: { uri } }) =>
+    ask(uri, [], (_, file) => documentLinks(file, host, workspace.folders)),
+  );
+  connection.onCodeAction((params) =>
+    ask(params.textDocument.uri, [], (program, file) => codeActions(program, file, params)),
+  );
+  connection.onDocumentFormatting(({ textDocument: { uri }, options }) =>
+    ask(uri, [], (_, file) => formatEdits(file, options)),
+  );
+  connection.onDocumentRangeFormatting(({ textDocument: { uri }, options, range }) =>
+    ask(uri, [], (_, file) => formatEdits(file, options, range)),
+  );
 
-  connection.onDocumentSymbol(({ textDocument }) => {
-    const analysis = analysisOf(textDocument.uri);
-    return analysis ? outline(analysis) : [];
+  documents.onDidOpen(({ document }) => byPath.set(host.pathOf(document.uri), document));
+  documents.onDidChangeContent(({ document }) => byPath.set(host.pathOf(document.uri), document));
+  documents.onDidClose(({ document }) => {
+    const path = host.pathOf(document.uri);
+    byPath.delete(path);
+    workspace.closed(path);
   });
-
-  connection.onDefinition(({ textDocument, position }) => {
-    const analysis = analysisOf(textDocument.uri);
-    const word = analysis && wordAt(analysis, position.line + 1, position.character + 1);
-    const symbol = word && symbolOf(analysis, word);
-    return symbol ? { uri: host.uriOf(symbol.span.file), range: toRange(symbol.span) } : null;
-  });
-
-  connection.onHover(({ textDocument, position }) => {
-    const analysis = analysisOf(textDocument.uri);
-    const word = analysis && wordAt(analysis, position.line + 1, position.character + 1);
-    const symbol = word && symbolOf(analysis, word);
-    if (!symbol) return null;
-    const at = {
-      file: word.file,
-      start: { line: word.line, column: word.column },
-      end: { line: word.line, column: word.end },
-    };
-    return { contents: { kind: 'markdown', value: symbolMarkdown(analysis, symbol) }, range: toRange(at) };
-  });
-
-  documents.onDidClose(({ document }) => cache.delete(document.uri));
   documents.listen(connection);
   connection.listen();
 }
