@@ -3,15 +3,18 @@ import { alignDown, hpa, hva } from '../base/address';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
-import { FRAME_MASK, PTE_RW } from '../isa/entries';
+import { FRAME_MASK, PTE_P, PTE_RW } from '../isa/entries';
 import { cost } from './costs';
 import { HostFaults, type HostFaultError } from './fault';
 import type { HostKernel } from './kernel';
+import { Mm } from './mm';
 import type { MmuNotifier } from './notifier';
-import { HostPageTables, ROOT_LEVEL, levelShift, levelSize, type Leaf } from './page-tables';
+import { collapse, discard, merge, migrate, release, splitHuge, swapOut, type Outcome } from './page-events';
+import { ROOT_LEVEL, levelShift, levelSize, type HostPageTables } from './page-tables';
 import { hostStep, type Work } from './step';
+import { swapSlotOf } from './swap';
 import { readTable, type TableEntryView, type TableRef } from './table-view';
-import { BACKING_SIZE, READ_WRITE, VmaSet, type Backing, type Protection, type Vma } from './vma';
+import { BACKING_SIZE, READ_WRITE, type Backing, type Protection, type Vma } from './vma';
 
 /** A user page found or faulted in: what get_user_pages gives its caller. */
 export interface UserPage {
@@ -40,21 +43,10 @@ export interface MmapRequest {
 
 /** One process of the host: VMAs, and page tables in host memory that are filled on demand. */
 export class AddressSpace {
-  readonly tables: HostPageTables;
-  private readonly areas = new VmaSet();
-  private readonly notifiers: MmuNotifier[] = [];
   private readonly faults: HostFaults;
-  /** mmu_invalidate_seq of KVM: counts changes of the tables that notifiers were told of. */
-  private changes = 0;
 
-  /** @param root a zeroed frame for the top-level table */
-  private constructor(
-    private readonly kernel: HostKernel,
-    root: Hpa,
-    private readonly places: Map<Hva, Hpa>,
-  ) {
-    this.tables = new HostPageTables(kernel.memory, kernel.frames, root);
-    this.faults = new HostFaults(kernel, this.tables, this.areas, this.places);
+  private constructor(private readonly mm: Mm) {
+    this.faults = new HostFaults(mm);
   }
 
   /**
@@ -73,27 +65,31 @@ export class AddressSpace {
       places.set(page, frame);
     }
     const root = kernel.frames.allocate();
-    return root === undefined ? err('host memory is exhausted') : ok(new AddressSpace(kernel, root, places));
+    return root === undefined ? err('host memory is exhausted') : ok(new AddressSpace(new Mm(kernel, root, places)));
   }
 
+  get tables(): HostPageTables {
+    return this.mm.tables;
+  }
   /** What CR3 holds while this process runs. */
   get cr3(): Hpa {
     return this.tables.root;
   }
+  /** mmu_invalidate_seq of KVM: counts changes of the tables that notifiers were told of. */
   get changeCount(): number {
-    return this.changes;
+    return this.mm.changes;
   }
   vmas(): readonly Vma[] {
-    return this.areas.all;
+    return this.mm.areas.all;
   }
   rootTable(): TableRef {
     return { kind: 'host', level: ROOT_LEVEL, table: this.tables.root, start: 0n };
   }
   readTable(ref: TableRef): readonly TableEntryView[] {
-    return readTable(this.kernel.memory, ref);
+    return readTable(this.mm.kernel.memory, ref);
   }
   register(notifier: MmuNotifier): void {
-    this.notifiers.push(notifier);
+    this.mm.register(notifier);
   }
 
   /** Reserves address space; no frame is touched until somebody faults. `length` in bytes. */
@@ -101,37 +97,81 @@ export class AddressSpace {
     const backing = request.backing ?? '4k';
     const size = BACKING_SIZE[backing];
     if (length <= 0n || length % size !== 0n) return err(`${request.name}: ${hex(length)} bytes are no whole number of ${backing} pages`);
-    const start = request.at ?? this.areas.gap(request.hint ?? hva(0x1_0000n), length, size > 0x20_0000n ? size : 0x20_0000n);
+    const start = request.at ?? this.mm.areas.gap(request.hint ?? hva(0x1_0000n), length, size > 0x20_0000n ? size : 0x20_0000n);
     const end = hva(start + length);
     if (start % size !== 0n) return err(`${request.name}: ${hex(start)} is not aligned to ${backing} pages`);
     if (end <= start || end > USER_END) return err(`${request.name}: ${hex(start)} and ${hex(length)} bytes leave user space, which ends at ${hex(USER_END)}`);
-    const clash = this.areas.overlapping(start, end)[0];
+    const clash = this.mm.areas.overlapping(start, end)[0];
     if (clash) return err(`${request.name}: ${hex(start)}-${hex(end)} overlaps ${clash.name} at ${hex(clash.start)}-${hex(clash.end)}`);
     const vma: Vma = { start, end, protection: request.protection ?? READ_WRITE, backing, name: request.name };
-    this.areas.insert(vma);
+    this.mm.areas.insert(vma);
     return ok(vma);
   }
 
   /** Takes the range away: notifiers drop what they derived, frames go back to the kernel. Fails where a bound would cut a huge page. */
-  munmap(start: Hva, end: Hva): Result<void, string> {
-    return this.change(start, end, () => {
-      this.eachLeaf(start, end, (at, leaf) => {
-        this.tables.update(at, leaf, 0n);
-        this.places.delete(at);
-        this.kernel.frames.free(hpa(leaf.entry & FRAME_MASK), Number(levelSize(leaf.level) >> 12n));
+  munmap(start: Hva, end: Hva): Work<Result<void, string>> {
+    const { mm } = this;
+    return this.change(start, end, 'unmap_region', `unmaps HVA ${hex(start)}-${hex(end)}`, () => {
+      mm.tables.each(start, end, (at, leaf) => {
+        mm.tables.update(at, leaf, 0n);
+        release(mm, leaf);
       });
-      this.areas.replace(start, end, () => undefined);
+      for (const [page, frame] of mm.places) {
+        if (page < start || page >= end) continue;
+        mm.places.delete(page);
+        mm.kernel.frames.free(frame);
+      }
+      mm.areas.replace(start, end, () => undefined);
     });
   }
 
   /** Changes the protection; a right taken away is taken from the page tables too, one given is left to the next fault. */
-  mprotect(start: Hva, end: Hva, protection: Protection): Result<void, string> {
-    return this.change(start, end, () => {
-      this.areas.replace(start, end, (piece) => ({ ...piece, protection }));
-      this.eachLeaf(start, end, (at, leaf) => {
-        if (!protection.write) this.tables.update(at, leaf, leaf.entry & ~PTE_RW);
+  mprotect(start: Hva, end: Hva, protection: Protection): Work<Result<void, string>> {
+    const { tables, areas } = this.mm;
+    return this.change(start, end, 'change_protection', `HVA ${hex(start)}-${hex(end)} becomes ${protection.write ? 'writable' : 'read-only'}`, () => {
+      areas.replace(start, end, (piece) => ({ ...piece, protection }));
+      tables.each(start, end, (at, leaf) => {
+        if (!protection.write && (leaf.entry & PTE_P) !== 0n) tables.update(at, leaf, leaf.entry & ~PTE_RW);
       });
     });
+  }
+
+  // ---- what a living host does to pages (page-events.ts). Each goes through the notifiers.
+
+  swapOut(address: Hva): Outcome {
+    return swapOut(this.mm, address);
+  }
+  /** Into `to`, or into any free frame. */
+  migrate(address: Hva, to?: Hpa): Outcome {
+    return migrate(this.mm, address, to);
+  }
+  /** Same-page merging of two pages of the same content. */
+  merge(one: Hva, other: Hva): Outcome {
+    return merge(this.mm, one, other);
+  }
+  collapse(address: Hva): Outcome {
+    return collapse(this.mm, address);
+  }
+  splitHuge(address: Hva): Outcome {
+    return splitHuge(this.mm, address);
+  }
+  discard(start: Hva, end: Hva): Outcome {
+    return discard(this.mm, start, end);
+  }
+
+  /** The swap slot that holds the page of `address`; undefined: it is not swapped out. */
+  swapSlot(address: Hva): number | undefined {
+    const pte = this.tables.pte(address);
+    return pte && swapSlotOf(pte.entry);
+  }
+  /** What the page of `address` holds, wherever it is: 4 KiB. A page that nobody has touched is zeros; undefined: no VMA. Changes nothing. */
+  peekPage(address: Hva): Uint8Array | undefined {
+    const { kernel, areas } = this.mm;
+    const found = this.lookup(address);
+    if (found) return kernel.memory.read(alignDown(found.hpa, 4096n), 4096);
+    const slot = this.swapSlot(address);
+    if (slot !== undefined) return kernel.swap.read(slot);
+    return areas.find(address) ? new Uint8Array(4096) : undefined;
   }
 
   /** Where `address` leads now. Reads tables, changes nothing. */
@@ -175,10 +215,13 @@ export class AddressSpace {
 
   /** get_user_pages_unlocked: faults the page in where needed. */
   *getUserPage(address: Hva, write: boolean): Work<Result<UserPage, HostFaultError>> {
-    const fault = yield* this.handleFault(address, write);
-    if (!fault.ok) return fault;
-    const page = yield* this.getUserPageFast(address, write);
-    return page ? ok(page) : err({ kind: 'no-access', address });
+    for (;;) {
+      const fault = yield* this.handleFault(address, write);
+      if (!fault.ok) return fault;
+      const page = yield* this.getUserPageFast(address, write);
+      // a page that a host event took away between two steps is faulted in again
+      if (page) return ok(page);
+    }
   }
 
   /** The process stores bytes, faulting pages in as a store would. */
@@ -188,7 +231,7 @@ export class AddressSpace {
       const found = yield* this.resolve(at, true);
       if (!found.ok) return found;
       const n = Math.min(bytes.length - done, 4096 - Number(at & 0xfffn));
-      this.kernel.memory.write(found.value, bytes.subarray(done, done + n));
+      this.mm.kernel.memory.write(found.value, bytes.subarray(done, done + n));
       done += n;
     }
     return ok(undefined);
@@ -202,7 +245,7 @@ export class AddressSpace {
       const found = yield* this.resolve(at, false);
       if (!found.ok) return found;
       const n = Math.min(length - done, 4096 - Number(at & 0xfffn));
-      out.set(this.kernel.memory.read(found.value, n), done);
+      out.set(this.mm.kernel.memory.read(found.value, n), done);
       done += n;
     }
     return ok(out);
@@ -210,50 +253,38 @@ export class AddressSpace {
 
   /** The HPA that holds `address`, faulted in where needed. */
   *resolve(address: Hva, write: boolean): Work<Result<Hpa, HostFaultError>> {
-    let found = this.lookup(address);
-    if (!found || (write && !found.writable)) {
+    for (;;) {
+      const found = this.lookup(address);
+      if (found && (found.writable || !write)) return ok(found.hpa);
       const fault = yield* this.handleFault(address, write);
       if (!fault.ok) return fault;
-      found = this.lookup(address);
     }
-    return found ? ok(found.hpa) : err({ kind: 'no-access', address });
   }
 
   save(): AddressSpaceState {
-    return { areas: this.areas.save(), places: [...this.places], changes: this.changes };
+    const { areas, places, changes } = this.mm;
+    return { areas: areas.save(), places: [...places], changes };
   }
   restore(s: AddressSpaceState): void {
-    this.areas.restore(s.areas);
-    this.places.clear();
-    for (const [page, frame] of s.places) this.places.set(page, frame);
-    this.changes = s.changes;
+    const { mm } = this;
+    mm.areas.restore(s.areas);
+    mm.places.clear();
+    for (const [page, frame] of s.places) mm.places.set(page, frame);
+    mm.changes = s.changes;
   }
 
-  private change(start: Hva, end: Hva, edit: () => void): Result<void, string> {
+  private *change(start: Hva, end: Hva, fn: string, what: string, edit: () => void): Work<Result<void, string>> {
     if ((start | end) & 0xfffn) return err(`${hex(start)}-${hex(end)}: bounds are whole pages`);
     let cut: Hva | undefined;
-    this.eachLeaf(start, end, (at, leaf) => {
+    this.tables.each(start, end, (at, leaf) => {
       if (at < start || at + levelSize(leaf.level) > end) cut = at;
     });
     if (cut !== undefined) return err(`${hex(start)}-${hex(end)} cuts the huge page at ${hex(cut)}`);
-    for (const n of this.notifiers) n.invalidateRangeStart(start, end);
-    edit();
-    this.changes++;
-    for (const n of this.notifiers) n.invalidateRangeEnd(start, end);
+    yield* this.mm.invalidate(start, end, function* () {
+      edit();
+      yield hostStep(fn, what, cost('hostFault'), { addresses: { hva: start } });
+    });
     return ok(undefined);
-  }
-
-  /** Visits each leaf that maps a part of the range, with the first HVA it maps. */
-  private eachLeaf(start: Hva, end: Hva, visit: (at: Hva, leaf: Leaf) => void): void {
-    for (let at: bigint = start; at < end; ) {
-      const { leaf, reads } = this.tables.descend(hva(at));
-      // an absent entry at a high level spans its whole range: skip it in one step
-      const level = leaf?.level ?? reads[reads.length - 1]?.level ?? 1;
-      const size = levelSize(level);
-      const first = at & ~(size - 1n);
-      if (leaf) visit(hva(first), leaf);
-      at = first + size;
-    }
   }
 }
 

@@ -1,15 +1,16 @@
 import type { Hpa, Hva } from '../base/address';
-import { alignDown } from '../base/address';
+import { alignDown, hpa, hva } from '../base/address';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import { FRAMES_PER_1G, FRAMES_PER_2M } from '../hw/memory/frames';
-import { PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../isa/entries';
+import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../isa/entries';
 import { cost, type CostName } from './costs';
-import type { HostKernel } from './kernel';
-import { levelSize, type HostPageTables } from './page-tables';
+import type { Mm } from './mm';
+import { levelSize, type Leaf } from './page-tables';
 import { hostStep, type Work } from './step';
-import type { Vma, VmaSet } from './vma';
+import { swapSlotOf } from './swap';
+import type { Vma } from './vma';
 
 /** Why the host kernel could not give a page. The first two are SIGSEGV to the process, the last SIGBUS or the OOM killer. */
 export interface HostFaultError {
@@ -38,15 +39,11 @@ const NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 G
  * its own writable page as a write fault does: the shared zero page is left out, as mm_forbids_zeropage() has it for some processes.
  */
 export class HostFaults {
-  constructor(
-    private readonly kernel: HostKernel,
-    private readonly tables: HostPageTables,
-    private readonly areas: VmaSet,
-    private readonly places: ReadonlyMap<Hva, Hpa>,
-  ) {}
+  constructor(private readonly mm: Mm) {}
 
   *handle(address: Hva, write: boolean): Work<Result<void, HostFaultError>> {
-    const vma = this.areas.find(address);
+    const { areas, tables } = this.mm;
+    const vma = areas.find(address);
     yield hostStep(
       'handle_mm_fault',
       vma ? `finds the VMA ${vma.name} (${hex(vma.start)}-${hex(vma.end)}) for HVA ${hex(address)}` : `finds no VMA for HVA ${hex(address)}`,
@@ -56,15 +53,11 @@ export class HostFaults {
     if (!vma) return err({ kind: 'no-vma', address });
     if (!vma.protection.read || (write && !vma.protection.write)) return err({ kind: 'no-access', address });
 
-    const { leaf } = this.tables.descend(address);
-    if (leaf) {
-      // present: at most a right that mprotect has given since
-      if (vma.protection.write && (leaf.entry & PTE_RW) === 0n) {
-        const change = this.tables.update(address, leaf, leaf.entry | PTE_RW | PTE_D);
-        yield hostStep('do_wp_page', `makes the entry for HVA ${hex(address)} writable`, cost('eptEntry'), { addresses: { hva: address }, writes: [change] });
-      }
-      return ok(undefined);
-    }
+    const { leaf } = tables.descend(address);
+    if (leaf) return write && (leaf.entry & PTE_RW) === 0n ? yield* this.makeWritable(address, leaf) : ok(undefined);
+    const pte = tables.pte(address);
+    const slot = pte && swapSlotOf(pte.entry);
+    if (slot !== undefined) return yield* this.swapIn(vma, address, slot);
     const level = this.chooseLevel(vma, address);
     const frame = this.allocate(alignDown(address, levelSize(level)), level);
     if (frame === undefined) {
@@ -75,18 +68,57 @@ export class HostFaults {
     return yield* this.install(vma, address, level, frame);
   }
 
+  /** do_wp_page: the page is this mapping's alone and becomes writable, or it is a merged one and is copied first (wp_page_copy). */
+  private *makeWritable(address: Hva, leaf: Leaf): Work<Result<void, HostFaultError>> {
+    const { kernel, tables } = this.mm;
+    const page = alignDown(address, levelSize(leaf.level));
+    const frame = hpa(leaf.entry & FRAME_MASK);
+    if (kernel.mergedCount(frame) === 0) {
+      const change = tables.update(address, leaf, leaf.entry | PTE_RW | PTE_D);
+      yield hostStep('do_wp_page', `makes the entry for HVA ${hex(address)} writable`, cost('eptEntry'), { addresses: { hva: address }, writes: [change] });
+      return ok(undefined);
+    }
+    const copy = kernel.frames.allocate();
+    if (copy === undefined) return err({ kind: 'no-memory', address });
+    kernel.memory.write(copy, kernel.memory.read(frame, 4096));
+    yield hostStep('wp_page_copy', `the page at HVA ${hex(page)} is shared by same-page merging: copies HPA ${hex(frame)} to HPA ${hex(copy)}`, cost('copyPage'), {
+      addresses: { hva: page, hpa: copy },
+    });
+    yield* this.mm.invalidate(page, hva(page + 4096n), function* () {
+      const change = tables.update(address, leaf, (leaf.entry & ~FRAME_MASK) | copy | PTE_RW | PTE_D | PTE_A);
+      kernel.putFrames(frame);
+      yield hostStep('set_pte_at_notify', `maps HVA ${hex(page)} to its own copy at HPA ${hex(copy)}, writable`, cost('eptEntry'), {
+        addresses: { hva: page, hpa: copy },
+        writes: [change],
+      });
+    });
+    return ok(undefined);
+  }
+
+  /** do_swap_page: the page comes back from swap, into whatever frame is free. Nobody derived anything from an entry that was not present. */
+  private *swapIn(vma: Vma, address: Hva, slot: number): Work<Result<void, HostFaultError>> {
+    const { kernel, tables } = this.mm;
+    const page = alignDown(address, 4096n);
+    const frame = kernel.frames.allocate();
+    if (frame === undefined) return err({ kind: 'no-memory', address });
+    kernel.memory.write(frame, kernel.swap.read(slot));
+    kernel.swap.free(slot);
+    const mapped = tables.map(page, 1, frame | pageFlags(vma, 1));
+    // the table that held the swap entry is there
+    if (!mapped.ok) return err({ kind: 'no-memory', address });
+    yield hostStep('do_swap_page', `reads HVA ${hex(page)} from swap slot ${slot} into HPA ${hex(frame)}`, cost('swapIn') + cost('eptEntry'), {
+      addresses: { hva: page, hpa: frame },
+      writes: mapped.value,
+    });
+    return ok(undefined);
+  }
+
   private *install(vma: Vma, address: Hva, level: number, frame: Hpa | undefined): Work<Result<void, HostFaultError>> {
     if (frame === undefined) return err({ kind: 'no-memory', address });
     const page = alignDown(address, levelSize(level));
-    const entry =
-      frame |
-      (PTE_P | PTE_US | PTE_A) |
-      (vma.protection.write ? PTE_RW | PTE_D : 0n) |
-      (vma.protection.exec ? 0n : PTE_XD) |
-      (level > 1 ? PTE_PS : 0n);
-    const mapped = this.tables.map(page, level, entry);
+    const mapped = this.mm.tables.map(page, level, frame | pageFlags(vma, level));
     if (!mapped.ok) {
-      if (!this.places.has(page)) this.kernel.frames.free(frame, Number(levelSize(level) >> 12n));
+      this.mm.kernel.frames.free(frame, Number(levelSize(level) >> 12n));
       return err({ kind: 'no-memory', address });
     }
     const tables = mapped.value.length - 1;
@@ -112,24 +144,33 @@ export class HostFaults {
         const size = levelSize(2);
         const start = alignDown(address, size);
         const fits = start >= vma.start && start + size <= vma.end;
-        return fits && !this.tables.hasTable(address, 2) && !this.placedIn(start, start + size) ? 2 : 1;
+        return fits && !this.mm.tables.hasTable(address, 2) && !this.placedIn(start, start + size) ? 2 : 1;
       }
     }
   }
 
   private allocate(page: Hva, level: number): Hpa | undefined {
+    const { kernel, places } = this.mm;
     switch (level) {
-      case 1:
-        return this.places.get(page) ?? this.kernel.frames.allocate();
+      case 1: {
+        const place = places.get(page);
+        places.delete(page);
+        return place ?? kernel.frames.allocate();
+      }
       case 2:
-        return this.kernel.frames.allocateAligned(FRAMES_PER_2M);
+        return kernel.frames.allocateAligned(FRAMES_PER_2M);
       default:
-        return this.kernel.frames.allocateAligned(FRAMES_PER_1G);
+        return kernel.frames.allocateAligned(FRAMES_PER_1G);
     }
   }
 
   private placedIn(start: bigint, end: bigint): boolean {
-    for (const page of this.places.keys()) if (page >= start && page < end) return true;
+    for (const page of this.mm.places.keys()) if (page >= start && page < end) return true;
     return false;
   }
+}
+
+/** vm_page_prot, with accessed and, for a writable page, dirty set ahead. */
+export function pageFlags(vma: Vma, level: number): bigint {
+  return PTE_P | PTE_US | PTE_A | (vma.protection.write ? PTE_RW | PTE_D : 0n) | (vma.protection.exec ? 0n : PTE_XD) | (level > 1 ? PTE_PS : 0n);
 }

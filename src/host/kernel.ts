@@ -1,13 +1,39 @@
+import type { Hpa } from '../base/address';
 import { hpa } from '../base/address';
 import { FrameAllocator } from '../hw/memory/frames';
 import type { HostMemory } from '../hw/memory/host-memory';
+import { SwapArea } from './swap';
 
 /** The host kernel, as far as memory is concerned: it owns every frame. Page tables, VMCSs and guest RAM all come from its allocator. */
 export class HostKernel {
   readonly frames: FrameAllocator;
+  readonly swap: SwapArea;
+  /** Frames that same-page merging shares (KSM's stable tree), by how many entries map each. */
+  private readonly merged = new Map<Hpa, number>();
 
   constructor(readonly memory: HostMemory) {
     this.frames = new FrameAllocator(memory);
+    this.swap = new SwapArea(memory.frames);
+  }
+
+  // ---- frames that several pages share
+
+  /** Entries that map `frame` as a merged page; 0: it is no merged page. */
+  mergedCount(frame: Hpa): number {
+    return this.merged.get(frame) ?? 0;
+  }
+  /** One more entry maps the merged page. */
+  shareFrame(frame: Hpa): void {
+    this.merged.set(frame, this.mergedCount(frame) + 1);
+  }
+  /** put_page: an entry no longer maps these frames; they are free unless another entry does. */
+  putFrames(frame: Hpa, frames = 1): void {
+    const left = this.mergedCount(frame) - 1;
+    if (left > 0) this.merged.set(frame, left);
+    else {
+      this.merged.delete(frame);
+      this.frames.free(frame, frames);
+    }
   }
 
   /**
@@ -21,11 +47,14 @@ export class HostKernel {
       content.set(this.memory.read(address, 4096), at);
       at += 4096;
     });
-    return { frames, content };
+    return { frames, content, swap: this.swap.save(), merged: [...this.merged] };
   }
 
   restore(s: HostKernelState): void {
     this.frames.restore(s.frames);
+    this.swap.restore(s.swap);
+    this.merged.clear();
+    for (const [frame, n] of s.merged) this.merged.set(frame, n);
     let at = 0;
     this.eachUsed(s.frames.used, (address) => {
       this.memory.write(address, s.content.subarray(at, at + 4096));
@@ -41,4 +70,6 @@ export class HostKernel {
 export interface HostKernelState {
   readonly frames: ReturnType<FrameAllocator['save']>;
   readonly content: Uint8Array;
+  readonly swap: ReturnType<SwapArea['save']>;
+  readonly merged: readonly (readonly [Hpa, number])[];
 }

@@ -1,6 +1,6 @@
 import type { Hpa, Hva } from '../base/address';
-import { hpa } from '../base/address';
-import { invariant } from '../base/assert';
+import { hpa, hva as asHva } from '../base/address';
+import { invariant, must } from '../base/assert';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import type { FrameAllocator } from '../hw/memory/frames';
@@ -90,6 +90,42 @@ export class HostPageTables {
   /** Replaces a leaf found by `descend`. */
   update(hva: Hva, leaf: Leaf, entry: bigint): TableAccess {
     return this.write(leaf.address, leaf.level, levelIndex(hva, leaf.level), entry);
+  }
+
+  /** The 4 KiB entry for `hva`, present or not; undefined where no last-level table is. */
+  pte(hva: Hva): Leaf | undefined {
+    const last = this.descend(hva).reads.at(-1);
+    return last?.level === 1 ? { address: last.address, entry: last.value, level: 1 } : undefined;
+  }
+
+  /** Visits each leaf that maps a part of the range, and each entry of a page that is not in memory, with the first HVA it is about. */
+  each(start: Hva, end: Hva, visit: (at: Hva, leaf: Leaf) => void): void {
+    for (let at: bigint = start; at < end; ) {
+      const last = must(this.descend(asHva(at)).reads.at(-1), 'a descent reads the root');
+      // an absent entry at a high level spans its whole range: skip it in one step
+      const size = levelSize(last.level);
+      const first = at & ~(size - 1n);
+      if (last.value !== 0n) visit(asHva(first), { address: last.address, entry: last.value, level: last.level });
+      at = first + size;
+    }
+  }
+
+  /** __split_huge_pmd: a table of 512 entries with the same frames and flags takes the place of a 2 MiB leaf. */
+  split(hva: Hva, leaf: Leaf): Result<TableAccess, 'no-memory'> {
+    invariant(leaf.level === 2, 'only 2 MiB leaves are split');
+    const table = this.frames.allocate();
+    if (table === undefined) return err('no-memory');
+    const small = leaf.entry & ~PTE_PS;
+    for (let i = 0; i < TABLE_ENTRIES; i++) this.memory.write64(hpa(table + BigInt(i * 8)), small + (BigInt(i) << 12n));
+    return ok(this.update(hva, leaf, table | TABLE_FLAGS));
+  }
+
+  /** collapse_huge_page's last part: a 2 MiB leaf takes the place of the last-level table, which goes back to the allocator. */
+  collapse(hva: Hva, entry: bigint): TableAccess {
+    const read = must(this.descend(hva).reads.find((r) => r.level === 2), 'a last-level table hangs below an entry of level 2');
+    const write = this.update(hva, { address: read.address, entry: read.value, level: 2 }, entry);
+    this.frames.free(hpa(read.value & FRAME_MASK));
+    return write;
   }
 
   /** Whether a table hangs where a leaf of `level` would go: then only smaller pages can be mapped there. */

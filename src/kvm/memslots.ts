@@ -13,6 +13,8 @@ export interface UserMemoryRegion {
   readonly slot: number;
   /** KVM_MEM_READONLY: writes of the guest go to user space as MMIO. */
   readonly readonly: boolean;
+  /** KVM_MEM_LOG_DIRTY_PAGES. Default: off. */
+  readonly logDirty?: boolean;
   /** 4 KiB aligned, as are the others. */
   readonly guestPhysAddr: Gpa;
   /** Bytes. */
@@ -28,12 +30,14 @@ export interface Memslot {
   readonly end: Gpa;
   readonly hva: Hva;
   readonly readonly: boolean;
+  readonly logDirty: boolean;
 }
 
 export type SlotChange =
   | { readonly kind: 'create'; readonly slot: Memslot }
   | { readonly kind: 'delete'; readonly old: Memslot }
   | { readonly kind: 'move'; readonly old: Memslot; readonly slot: Memslot }
+  | { readonly kind: 'flags'; readonly old: Memslot; readonly slot: Memslot }
   | { readonly kind: 'none' };
 
 /** The guest physical address space: slots, with holes between them, which are MMIO. */
@@ -85,17 +89,18 @@ export class Memslots {
       this.swap(this.slots.filter((s) => s !== old));
       return ok({ kind: 'delete', old });
     }
-    const slot: Memslot = { id, start: guestPhysAddr, end: gpa(guestPhysAddr + memorySize), hva: userspaceAddr, readonly: region.readonly };
+    const slot: Memslot = { id, start: guestPhysAddr, end: gpa(guestPhysAddr + memorySize), hva: userspaceAddr, readonly: region.readonly, logDirty: region.logDirty ?? false };
     if (slot.end > 1n << 52n) return err(`${name}: ${hex(slot.start)}-${hex(slot.end)} ends beyond 52-bit physical addresses (EINVAL)`);
     if (old) {
       if (old.end - old.start !== memorySize || old.readonly !== slot.readonly || old.hva !== slot.hva)
         return err(`${name}: size, HVA and read-only flag of an existing slot cannot change; delete it first (EINVAL)`);
-      if (old.start === slot.start) return ok({ kind: 'none' });
+      if (old.start === slot.start && old.logDirty === slot.logDirty) return ok({ kind: 'none' });
     }
     const clash = this.slots.find((s) => s !== old && s.start < slot.end && s.end > slot.start);
     if (clash) return err(`${name} (${hex(slot.start)}-${hex(slot.end)}) overlaps slot ${clash.id} (${hex(clash.start)}-${hex(clash.end)}) (EEXIST)`);
     this.swap([...this.slots.filter((s) => s !== old), slot].sort((a, b) => (a.start < b.start ? -1 : 1)));
-    return ok(old ? { kind: 'move', old, slot } : { kind: 'create', slot });
+    if (!old) return ok({ kind: 'create', slot });
+    return ok({ kind: old.start === slot.start ? 'flags' : 'move', old, slot });
   }
 
   save(): { readonly slots: readonly Memslot[]; readonly generation: number } {

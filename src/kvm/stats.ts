@@ -10,6 +10,7 @@ export const VCPU_STATS = [
   'exits',
   'io_exits',
   'mmio_exits',
+  'irq_exits', // interrupts of the host that arrived in the guest: here, kicks
   'irq_window_exits',
   'nmi_window_exits',
   'halt_exits',

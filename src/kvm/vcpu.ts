@@ -19,6 +19,8 @@ import { Emulator } from './emulator/emulator';
 import { setControl } from './events';
 import { EXIT_HANDLERS, MAY_INTERRUPT_DELIVERY, handleUnexpected } from './exits';
 import { completeFastPio } from './exits/io';
+import { INTERRUPT_WAITS, KICK_VECTOR } from './kick';
+import { PageModificationLog } from './vmx/pml';
 import { REENTER, internalError, toUserspace, type Handled } from './userspace-exit';
 import { USER_RETURN_MSRS, VcpuContext, type VcpuContextState, type VcpuOptions } from './vcpu-context';
 import type { Vm } from './vm';
@@ -60,6 +62,7 @@ export class Vcpu {
   readonly context: VcpuContext;
   readonly emulator: Emulator;
   waiting: Waiting | undefined;
+  private readonly log: PageModificationLog;
   private inGuest = false;
   /** For looking: what is read through it shows in no step. */
   private readonly looking: GuestRegisters;
@@ -73,6 +76,18 @@ export class Vcpu {
     this.context = new VcpuContext(vm, cpu, id, options);
     this.emulator = new Emulator(this.context);
     this.looking = new GuestRegisters(new VmcsPort(cpu.vmx), this.context.regs.saved);
+    this.log = new PageModificationLog(this.context);
+    vm.addVcpu(this);
+  }
+
+  /** kvm_vcpu_kick: an IPI to the CPU, if it runs the guest. */
+  kick(): boolean {
+    if (this.inGuest) this.cpu.state.set32(SLOT.PENDING_INTR, INTERRUPT_WAITS | KICK_VECTOR);
+    return this.inGuest;
+  }
+  /** What the hardware has logged goes into the dirty bitmaps. In the kernel a kick makes the CPU exit first; here it stands still meanwhile. */
+  drainLog(): void {
+    this.log.drain();
   }
 
   /** Whether the CPU holds the guest's registers now (VMX non-root operation). */
@@ -98,6 +113,7 @@ export class Vcpu {
     const { context: v, cpu } = this;
     if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
     yield* this.flush();
+    yield* this.log.beforeEntry();
     v.lapic.checkTimer();
     const injected = yield* v.events.inject(v.regs, v.lapic);
     if (injected === 'interrupt') v.stats.add('irq_injections');
@@ -165,6 +181,7 @@ export class Vcpu {
     const info = this.exitInfo();
     v.stats.add('exits');
     yield step('cpu', 'root', 'VM exit', `${info.name}: saves the guest's state in the VMCS and loads the host's`, cost('vmExit'));
+    yield* this.log.atExit();
     v.events.complete(v.regs);
     vmcs.read('VM_EXIT_REASON');
     yield v.step('vmx_handle_exit', `exit reason ${info.reason}, ${info.name}, at RIP ${hex(info.rip)}`, cost('kvmDispatch'));
@@ -223,12 +240,13 @@ export class Vcpu {
   }
 
   save(): VcpuState {
-    return { context: this.context.save(), emulator: this.emulator.save(), waiting: this.waiting, inGuest: this.inGuest };
+    return { context: this.context.save(), emulator: this.emulator.save(), log: this.log.save(), waiting: this.waiting, inGuest: this.inGuest };
   }
   /** The CPU and memory, which hold VMCS and registers, are restored by their owners before this. */
   restore(s: VcpuState): void {
     this.context.restore(s.context);
     this.emulator.restore(s.emulator);
+    this.log.restore(s.log);
     this.waiting = s.waiting;
     this.inGuest = s.inGuest;
   }
@@ -289,6 +307,7 @@ export class Vcpu {
 export interface VcpuState {
   readonly context: VcpuContextState;
   readonly emulator: ReturnType<Emulator['save']>;
+  readonly log: ReturnType<PageModificationLog['save']>;
   readonly waiting: Waiting | undefined;
   readonly inGuest: boolean;
 }

@@ -1,10 +1,16 @@
 import type { Gpa, Hpa, Hva } from '../base/address';
-import { hpa } from '../base/address';
+import { gpa, hpa } from '../base/address';
+import { hex } from '../base/hex';
 import type { Result } from '../base/result';
+import { err, ok } from '../base/result';
 import type { AddressSpace } from '../host/address-space';
+import { cost } from '../host/costs';
 import type { HostKernel } from '../host/kernel';
+import { kvmStep, type TableAccess, type Work } from '../host/step';
 import type { Lapic } from './lapic';
-import { Memslots, slotHva, type SlotChange, type UserMemoryRegion } from './memslots';
+import { DirtyLog, type DirtyLogState } from './dirty-log';
+import { Memslots, slotHva, type Memslot, type SlotChange, type UserMemoryRegion } from './memslots';
+import { KvmMmuNotifier } from './mmu-notifier';
 import { TdpMmu } from './mmu/tdp-mmu';
 import { Stats, VM_STATS, type StatValues, type VmStat } from './stats';
 
@@ -28,6 +34,10 @@ export class Vm {
   readonly mmu: TdpMmu;
   /** The local APICs of its VCPUs, by ID. */
   readonly lapics: Lapic[] = [];
+  readonly notifier = new KvmMmuNotifier(this);
+  readonly dirtyLog = new DirtyLog();
+  /** Its VCPUs, as far as requests to all of them go. */
+  private readonly vcpus: RequestTarget[] = [];
   /** Counts requests to flush; a VCPU that has seen fewer flushes before it enters (KVM_REQ_TLB_FLUSH). */
   private flushes = 0;
 
@@ -36,38 +46,118 @@ export class Vm {
     readonly space: AddressSpace,
     options: VmOptions,
   ) {
-    this.mmu = new TdpMmu(kernel, this.stats, options.eptAd, () => this.flushRemoteTlbs());
-    space.register({
-      invalidateRangeStart: (start, end) => this.unmapHva(start, end),
-      invalidateRangeEnd: () => undefined,
-    });
+    this.mmu = new TdpMmu(kernel, this.stats, options.eptAd, () => this.requestFlush());
+    space.register(this.notifier);
+  }
+
+  addVcpu(vcpu: RequestTarget): void {
+    this.vcpus.push(vcpu);
+  }
+  /** Whether hardware logs writes (EPT with A/D flags, PML), or writes are found by their violations of write protection. */
+  get pageModificationLogging(): boolean {
+    return this.mmu.ad;
   }
 
   get flushCount(): number {
     return this.flushes;
   }
-  /** kvm_flush_remote_tlbs: every VCPU executes INVEPT before it enters the guest again. */
-  flushRemoteTlbs(): void {
+  /** KVM_REQ_TLB_FLUSH for every VCPU: INVEPT before it enters the guest again. A VCPU that handles an exit is asked so; one in the guest needs a kick too. */
+  private requestFlush(): void {
     this.flushes++;
     this.stats.add('remote_tlb_flush');
   }
+  /** kvm_flush_remote_tlbs: the request, and an interrupt to every CPU that runs the guest now, so that it exits and sees it. */
+  *flushRemoteTlbs(): Work<void> {
+    const kicked = this.flushRemoteTlbsQuietly();
+    const how = kicked === 0 ? 'no VCPU is in the guest: each flushes before it enters' : 'an IPI makes the VCPU in the guest exit, and flush before it enters again';
+    yield kvmStep('kvm_flush_remote_tlbs', how, cost('kvmHandler') + cost('ipi', kicked));
+  }
+
+  /** Result: how many VCPUs were kicked. */
+  flushRemoteTlbsQuietly(): number {
+    this.requestFlush();
+    return this.vcpus.filter((v) => v.kick()).length;
+  }
 
   /** KVM_SET_USER_MEMORY_REGION. */
-  setUserMemoryRegion(region: UserMemoryRegion): Result<SlotChange, string> {
-    const change = this.memslots.set(region);
-    if (!change.ok) return change;
-    switch (change.value.kind) {
+  *setUserMemoryRegion(region: UserMemoryRegion): Work<Result<SlotChange, string>> {
+    const changed = this.memslots.set(region);
+    if (!changed.ok) return changed;
+    const change = changed.value;
+    yield kvmStep('kvm_set_memory_region', `${describeChange(change)}; the memslot generation is ${this.memslots.generation}`, cost('kvmHandler'));
+    switch (change.kind) {
       case 'delete':
-      case 'move':
-        // kvm_arch_flush_shadow_memslot
-        if (this.mmu.zapRange(change.value.old.start, change.value.old.end)) this.flushRemoteTlbs();
+      case 'move': {
+        this.dirtyLog.stop(change.old);
+        if (change.kind === 'move' && change.slot.logDirty) this.dirtyLog.start(change.slot);
+        const { start, end, id } = change.old;
+        yield* this.edit('kvm_arch_flush_shadow_memslot', `nothing of the old slot ${id} may stay mapped`, (writes) => this.mmu.zapRange(start, end, writes));
+        break;
+      }
+      case 'flags':
+        yield* this.changeLogging(change.slot);
         break;
       case 'create':
-      case 'none':
         // MMIO entries below a new slot are stale by their generation
+        if (change.slot.logDirty) this.dirtyLog.start(change.slot);
+        break;
+      case 'none':
         break;
     }
-    return change;
+    return changed;
+  }
+
+  /** kvm_mmu_slot_apply_flags: logging begins by making every write seen, and ends by letting large entries come back. */
+  private *changeLogging(slot: Memslot): Work<void> {
+    const { start, end, logDirty } = slot;
+    if (!logDirty) {
+      this.dirtyLog.stop(slot);
+      yield* this.edit('kvm_mmu_recover_huge_pages', 'logging is off: small entries go, so that large ones can come back', (writes) => this.mmu.zapRange(start, end, writes));
+      return;
+    }
+    this.dirtyLog.start(slot);
+    if (this.pageModificationLogging) {
+      yield* this.edit('kvm_mmu_slot_leaf_clear_dirty', 'clears the dirty flags: the hardware logs the next write to each page (PML)', (writes) => this.mmu.clearDirtyRange(start, end, writes));
+    } else {
+      yield* this.edit('kvm_mmu_slot_remove_write_access', 'takes write access away: the next write to each page is a violation that is seen', (writes) =>
+        this.mmu.writeProtectRange(start, end, writes),
+      );
+    }
+  }
+
+  /** KVM_GET_DIRTY_LOG: the pages written since the last call, which are watched again. */
+  *getDirtyLog(id: number): Work<Result<readonly Gpa[], string>> {
+    const slot = this.memslots.byId(id);
+    if (!slot) return err(`memory slot ${id}: there is none (ENOENT)`);
+    if (!slot.logDirty) return err(`memory slot ${id}: dirty pages are not logged; switch logging on first (ENOENT)`);
+    // kvm_arch_sync_dirty_log: what hardware logged and no exit has drained yet counts
+    for (const v of this.vcpus) v.drainLog();
+    const pages = this.dirtyLog.take(slot);
+    const clear = (writes: TableAccess[]): boolean => {
+      let flush = false;
+      for (const p of pages) {
+        const end = gpa(p + 4096n);
+        flush = (this.pageModificationLogging ? this.mmu.clearDirtyRange(p, end, writes) : this.mmu.writeProtectRange(p, end, writes)) || flush;
+      }
+      return flush;
+    };
+    yield* this.edit('kvm_get_dirty_log_protect', `${pages.length} pages of slot ${id} were written; they are watched again`, clear);
+    return ok(pages);
+  }
+
+  /** kvm_vcpu_mark_page_dirty: a write that KVM makes, or makes possible. */
+  markPageDirty(address: Gpa): void {
+    if (!this.dirtyLog.active) return;
+    const slot = this.memslots.find(address);
+    if (slot?.logDirty === true) this.dirtyLog.mark(slot, address);
+  }
+
+  /** Edits entries, tells it, and flushes where that is due. */
+  private *edit(fn: string, what: string, change: (writes: TableAccess[]) => boolean): Work<void> {
+    const writes: TableAccess[] = [];
+    const flush = change(writes);
+    yield kvmStep(fn, `${what} (${writes.length} ${writes.length === 1 ? 'entry' : 'entries'})`, cost('kvmHandler') + cost('eptEntry', writes.length), { writes: writes.slice(0, MOST_WRITES) });
+    if (flush) yield* this.flushRemoteTlbs();
   }
 
   /** Where `address` leads, as far as it is known without a fault. */
@@ -80,20 +170,41 @@ export class Vm {
   }
 
   save(): VmState {
-    return { memslots: this.memslots.save(), stats: this.stats.save(), flushes: this.flushes };
+    return { memslots: this.memslots.save(), stats: this.stats.save(), flushes: this.flushes, notified: this.notifier.save(), dirtyLog: this.dirtyLog.save() };
   }
   /** Host memory, which holds the EPT, is restored by its owner. */
   restore(s: VmState): void {
     this.memslots.restore(s.memslots);
     this.stats.restore(s.stats);
     this.flushes = s.flushes;
+    this.notifier.restore(s.notified);
+    this.dirtyLog.restore(s.dirtyLog);
   }
+}
 
-  /** kvm_unmap_gfn_range, for each slot that maps a part of the range. */
-  private unmapHva(start: Hva, end: Hva): void {
-    let zapped = false;
-    for (const range of this.memslots.byHva(start, end)) zapped = this.mmu.zapRange(range.start, range.end) || zapped;
-    if (zapped) this.flushRemoteTlbs();
+/** A VCPU as the VM's requests see it. */
+export interface RequestTarget {
+  /** kvm_vcpu_kick: makes the CPU leave the guest, if it is there. True: it was. */
+  kick(): boolean;
+  /** vmx_flush_pml_buffer. */
+  drainLog(): void;
+}
+
+/** Entries that one step lists. */
+const MOST_WRITES = 64;
+
+function describeChange(c: SlotChange): string {
+  switch (c.kind) {
+    case 'create':
+      return `slot ${c.slot.id} is new: GPA ${hex(c.slot.start)}-${hex(c.slot.end)} is HVA ${hex(c.slot.hva)}`;
+    case 'delete':
+      return `slot ${c.old.id} (GPA ${hex(c.old.start)}-${hex(c.old.end)}) is deleted: a hole`;
+    case 'move':
+      return `slot ${c.slot.id} moves from GPA ${hex(c.old.start)} to GPA ${hex(c.slot.start)}`;
+    case 'flags':
+      return `slot ${c.slot.id}: dirty logging ${c.slot.logDirty ? 'on' : 'off'}`;
+    case 'none':
+      return 'nothing changes';
   }
 }
 
@@ -101,4 +212,6 @@ export interface VmState {
   readonly memslots: ReturnType<Memslots['save']>;
   readonly stats: StatValues<VmStat>;
   readonly flushes: number;
+  readonly notified: number;
+  readonly dirtyLog: DirtyLogState;
 }

@@ -111,7 +111,7 @@ function setSlots(options: MachineOptions, firmware: readonly SlotOption[], spac
     const length = backing === '2m' || backing === '1g' ? (s.size + pageSize - 1n) & ~(pageSize - 1n) : s.size;
     const vma = space.mmap(length, { at: hva(next), backing, name: i === 0 ? 'pc.ram' : i < ram.length ? `ram${i}` : 'pc.bios' });
     if (!vma.ok) return err([machineError(options.slots.length === 0 ? 'badMemory' : 'badSlot', vma.error)]);
-    const set = vm.setUserMemoryRegion({ slot: i, readonly: s.readonly, guestPhysAddr: gpa(s.gpa), memorySize: s.size, userspaceAddr: vma.value.start });
+    const set = drain(vm.setUserMemoryRegion({ slot: i, readonly: s.readonly, guestPhysAddr: gpa(s.gpa), memorySize: s.size, userspaceAddr: vma.value.start }));
     if (!set.ok) return err([machineError('badSlot', set.error)]);
     next = (vma.value.end + GUARD + pageSize - 1n) & ~(pageSize - 1n);
   }

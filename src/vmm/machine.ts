@@ -7,7 +7,7 @@ import type { HostMemory } from '../hw/memory/host-memory';
 import type { AddressSpace, AddressSpaceState } from '../host/address-space';
 import { cost } from '../host/costs';
 import type { HostKernel, HostKernelState } from '../host/kernel';
-import type { Step, Work } from '../host/step';
+import { drain, type Step, type Work } from '../host/step';
 import { REENTER, type Handled } from '../kvm/userspace-exit';
 import type { Vcpu, VcpuState } from '../kvm/vcpu';
 import type { Vm, VmState } from '../kvm/vm';
@@ -158,6 +158,11 @@ export class Machine {
     this.activity = undefined;
     if (next.value) this.over = next.value;
     return undefined;
+  }
+
+  /** Does work that nobody in the guest asked for: a change of the host's, or a call of the VMM's. It is told step by step, like the handling of an exit. */
+  perform<T>(work: Work<T>): T {
+    return drain(work, (s) => this.note(s));
   }
 
   private drainActivity(): void {

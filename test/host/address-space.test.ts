@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { hpa, hva } from '../../src/base/address';
 import { AddressSpace } from '../../src/host/address-space';
 import { HostKernel } from '../../src/host/kernel';
-import { drain, type Step } from '../../src/host/step';
+import { drain, hostStep, type Step } from '../../src/host/step';
 import type { Backing } from '../../src/host/vma';
 import { HostMemory } from '../../src/hw/memory/host-memory';
 import type { Access } from '../../src/hw/paging/access';
@@ -153,17 +153,24 @@ describe('a host process', () => {
     map(s, 4n * MIB, 'thp');
     const seen: string[] = [];
     s.register({
-      invalidateRangeStart: (a) => seen.push(`start ${s.lookup(a)?.writable}`),
-      invalidateRangeEnd: (a) => seen.push(`end ${s.lookup(a)?.writable}`),
+      *invalidateRangeStart(a) {
+        seen.push(`start ${s.lookup(a)?.writable}`);
+        yield hostStep('start', '', 0);
+      },
+      *invalidateRangeEnd(a) {
+        seen.push(`end ${s.lookup(a)?.writable}`);
+        yield hostStep('end', '', 0);
+      },
+      clearFlushYoung: () => false,
     });
     drain(s.resolve(hva(BASE), true));
     const used = kernel.frames.framesUsed;
-    assert.ok(!s.munmap(hva(BASE), hva(BASE + 4096n)).ok);
+    assert.ok(!drain(s.munmap(hva(BASE), hva(BASE + 4096n))).ok);
     const end = hva(BASE + 2n * MIB);
-    assert.ok(s.mprotect(hva(BASE), end, { read: true, write: false, exec: false }).ok);
+    assert.ok(drain(s.mprotect(hva(BASE), end, { read: true, write: false, exec: false })).ok);
     const denied = drain(s.resolve(hva(BASE), true));
     assert.ok(!denied.ok && denied.error.kind === 'no-access');
-    assert.ok(s.munmap(hva(BASE), end).ok);
+    assert.ok(drain(s.munmap(hva(BASE), end)).ok);
     assert.deepEqual(seen, ['start true', 'end false', 'start false', 'end undefined']);
     assert.equal(kernel.frames.framesUsed, used - 512);
     assert.equal(s.vmas().length, 1);

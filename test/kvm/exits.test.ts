@@ -1,5 +1,6 @@
 import * as assert from 'node:assert/strict';
 import { gpa, hva } from '../../src/base/address';
+import { drain } from '../../src/host/step';
 import { SLOT } from '../../src/hw/state/layout';
 import { Guest } from '../vmm/support/guest';
 
@@ -138,7 +139,7 @@ describe('MMIO', () => {
     const { vm, host } = g.machine;
     const vma = host.mmap(0x1_0000n, { hint: hva(0x7f5b_0000_0000n), name: 'late' });
     assert.ok(vma.ok);
-    const set = vm.setUserMemoryRegion({ slot: 2, readonly: false, guestPhysAddr: gpa(HOLE), memorySize: 0x1_0000n, userspaceAddr: vma.value.start });
+    const set = drain(vm.setUserMemoryRegion({ slot: 2, readonly: false, guestPhysAddr: gpa(HOLE), memorySize: 0x1_0000n, userspaceAddr: vma.value.start }));
     assert.ok(set.ok);
     const r = g.halt();
     assert.deepEqual([r[RAX], r[RCX]], [M32, 0n]);
@@ -409,7 +410,7 @@ describe('memory that changes under the guest', () => {
     g.stop();
     const { host } = g.machine;
     const at = g.machine.options.hvaBase + 0x20_0000n;
-    assert.ok(host.munmap(hva(at), hva(at + 0x1000n)).ok);
+    assert.ok(drain(host.munmap(hva(at), hva(at + 0x1000n))).ok);
     assert.equal(g.epte(0x20_0000n), 0n);
     assert.ok(host.mmap(0x1000n, { at: hva(at), name: 'again' }).ok);
     assert.equal(g.halt()[RAX], 0n, 'a fresh page: the cached translation did not survive');

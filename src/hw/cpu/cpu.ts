@@ -368,7 +368,7 @@ export class Cpu extends Core {
     this.heldFault = undefined;
     this.injection = result.inject;
     this.pendingDebug = result.pendingDebug !== 0n;
-    this.mmu.setSecondLevel((c.secondary & SECONDARY.ENABLE_EPT) !== 0 ? decodeEptp(c.eptPointer) : undefined, (c.secondary & SECONDARY.ENABLE_VPID) !== 0 ? c.vpid : 0);
+    this.mmu.setSecondLevel((c.secondary & SECONDARY.ENABLE_EPT) !== 0 ? decodeEptp(c.eptPointer) : undefined, (c.secondary & SECONDARY.ENABLE_VPID) !== 0 ? c.vpid : 0, this.vmx.log);
     return result;
   }
   private vmExit(exit: VmExit, vectoring: Interruption | undefined): CpuStop {
@@ -398,7 +398,7 @@ export class Cpu extends Core {
     this.tlb.restore(s.tlb);
     this.vmx.restore(s.vmx);
     this.intercepts = this.vmx.inNonRoot ? this.vmx.intercepts : null;
-    this.mmu.restore(s.mmu, s.mmu.eptp === undefined ? undefined : decodeEptp(s.mmu.eptp));
+    this.mmu.restore(s.mmu, s.mmu.eptp === undefined ? undefined : decodeEptp(s.mmu.eptp), this.vmx.inNonRoot ? this.vmx.log : undefined);
     this.injection = s.injection;
     this.pendingDebug = s.pendingDebug;
     this.heldFault = s.heldFault;

@@ -6,7 +6,7 @@ import { CR4, RFLAGS } from '../../isa/flags';
 import type { HostMemory } from '../memory/host-memory';
 import { ACCESS_OF_CLASS, CLASSES, CLASS_FETCH, CLASS_READ, CLASS_WRITE, WHO_SUPERVISOR, WHO_SUPERVISOR_AC, WHO_USER, type Access } from '../paging/access';
 import { FORMATS, decodeControls, type PagingControls } from '../paging/controls';
-import { type Eptp, updateEptAccessedDirty, walkEpt } from '../paging/ept';
+import { type Eptp, eptFlagsMissing, updateEptAccessedDirty, walkEpt } from '../paging/ept';
 import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../paging/ordinary';
 import { pageFaultErrorCode } from '../paging/page-fault';
 import { denied } from '../paging/permissions';
@@ -16,6 +16,7 @@ import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
 import { RIGHT, type Tlb } from '../tlb/tlb';
 import { eptFaultExit } from '../vmx/ept-exit';
+import { type PmlLog, pmlFullExit } from '../vmx/pml';
 import type { Core, MemoryPort } from './core';
 import { newCounters, type CpuCounters } from './counters';
 
@@ -48,6 +49,9 @@ export class Mmu implements MemoryPort, EntryPort {
   counters: CpuCounters = newCounters();
   private eptp: Eptp | undefined;
   private vpid = 0;
+  private pml: PmlLog | undefined;
+  /** The walk ended because the page-modification log has no room for what it must set. */
+  private pmlFull = false;
   private readonly out = new WalkOut();
   private readonly eptOut = new WalkOut();
   private guestLoads = 0;
@@ -86,9 +90,10 @@ export class Mmu implements MemoryPort, EntryPort {
     this.breakFetch();
   }
   /** EPT and VPID of the VM entered, or none. With VPID 0, entries of VPID 0 do not survive VM entries and exits (SDM vol. 3, 29.4.1). */
-  setSecondLevel(eptp: Eptp | undefined, vpid: number): void {
+  setSecondLevel(eptp: Eptp | undefined, vpid: number, pml?: PmlLog): void {
     if (vpid === 0) this.tlb.dropVpid0();
     this.eptp = eptp;
+    this.pml = pml;
     this.vpid = vpid;
     this.controls = this.decode();
     // most VM exits run no code of the host's on this CPU: `settleRights` waits for the next run
@@ -230,7 +235,7 @@ export class Mmu implements MemoryPort, EntryPort {
         this.copyFailure(second, false);
         return this.walkFailed(core, linear, access);
       }
-      if (this.eptp.accessedDirty) this.counters.accessedDirtyWrites += updateEptAccessedDirty(this.memory, write, second);
+      if (!this.setEptFlags(gpa, write)) return this.walkFailed(core, linear, access);
       hpa = second.address;
       rights = (second.readable ? RIGHT.EPT_R : 0) | (second.writable ? RIGHT.EPT_W : 0) | (second.executable ? RIGHT.EPT_X : 0) | (second.dirty ? RIGHT.EPT_D : 0);
     }
@@ -276,6 +281,11 @@ export class Mmu implements MemoryPort, EntryPort {
     this.counters.failedWalks++;
     this.counters.failedGuestReferences += this.guestLoads;
     this.counters.failedNestedReferences += this.nestedLoads;
+    if (this.pmlFull) {
+      this.pmlFull = false;
+      core.event = { kind: 'exit', exit: pmlFullExit() };
+      return -1;
+    }
     if (out.failedTable === 'ept') {
       const e = this.eptOut;
       core.event = {
@@ -297,7 +307,7 @@ export class Mmu implements MemoryPort, EntryPort {
     }
     if (out.reason === 'non-canonical') core.raise(VECTOR.GP, 0);
     else if (out.reason === 'no-memory') core.event = { kind: 'bus', space: 'memory', op: 'read', address: out.failedAddress, size: 8 };
-    else core.event = { kind: 'fault', vector: VECTOR.PF, errorCode: pageFaultErrorCode(out.reason, access, this.controls), cr2: linear };
+    else core.event = { kind: 'fault', vector: VECTOR.PF, errorCode: pageFaultErrorCode(out.reason, access, this.controls, out), cr2: linear };
     return -1;
   }
 
@@ -319,8 +329,21 @@ export class Mmu implements MemoryPort, EntryPort {
       this.copyFailure(second, true);
       return -1;
     }
-    if (!this.probing && this.eptp.accessedDirty) this.counters.accessedDirtyWrites += updateEptAccessedDirty(this.memory, asWrite, second);
+    if (!this.probing && !this.setEptFlags(address, asWrite)) return -1;
     return this.memory.offsetOf(second.address);
+  }
+  /** EPT's accessed and dirty flags for the walk in `eptOut`, and the page-modification log. False: the log is full, and nothing was changed. */
+  private setEptFlags(gpa: bigint, write: boolean): boolean {
+    if (this.eptp?.accessedDirty !== true) return true;
+    const { pml, eptOut } = this;
+    const missing = pml ? eptFlagsMissing(write, eptOut) : 'none';
+    if (missing !== 'none' && pml?.full === true) {
+      this.pmlFull = true;
+      return false;
+    }
+    this.counters.accessedDirtyWrites += updateEptAccessedDirty(this.memory, write, eptOut);
+    if (missing === 'dirty') pml?.add(gpa);
+    return true;
   }
   private copyFailure(from: WalkOut, onTableWalk: boolean): void {
     const f = from.failure();
@@ -452,8 +475,9 @@ export class Mmu implements MemoryPort, EntryPort {
     return { eptp: this.eptp?.value, vpid: this.vpid, counters: { ...this.counters } };
   }
   /** The state's registers and the TLB are restored by their owners, before this. */
-  restore(s: ReturnType<Mmu['save']>, eptp: Eptp | undefined): void {
+  restore(s: ReturnType<Mmu['save']>, eptp: Eptp | undefined, pml?: PmlLog): void {
     this.eptp = eptp;
+    this.pml = pml;
     this.vpid = s.vpid;
     this.counters = { ...s.counters };
     this.controls = this.decode();

@@ -94,6 +94,17 @@ function misconfigured(entry: bigint, level: number, large: boolean, physicalBit
   return type === 2 || type === 3 || type === 7;
 }
 
+/** What `updateEptAccessedDirty` would set: 'dirty' where the leaf's dirty flag is among it. */
+export function eptFlagsMissing(write: boolean, out: WalkOut): 'none' | 'accessed' | 'dirty' {
+  let accessed = false;
+  for (let i = 0; i < out.depth; i++) {
+    const entry = out.entries[i] as bigint;
+    if (write && i === out.depth - 1 && (entry & EPTE_D) === 0n) return 'dirty';
+    accessed ||= (entry & EPTE_A) === 0n;
+  }
+  return accessed ? 'accessed' : 'none';
+}
+
 /** Sets A over the walk in `out` and D in its leaf for a write, where EPTP bit 6 asks for it (SDM vol. 3, 29.3.5). Returns how many entries were written. */
 export function updateEptAccessedDirty(memory: HostMemory, write: boolean, out: WalkOut): number {
   let n = 0;

@@ -99,6 +99,11 @@ export const CONTROL_RULES: readonly EntryRule[] = [
     holds: (v) => !v.unrestricted || v.ept,
   },
   {
+    fields: ['PML_ADDRESS', 'SECONDARY_VM_EXEC_CONTROL'], section: EXEC,
+    message: 'with "enable PML", "enable EPT" is 1 and the PML address is 4 KiB aligned and within the physical-address width',
+    holds: (v) => !on(v.secondary, SECONDARY.ENABLE_PML) || (v.ept && v.frame('PML_ADDRESS')),
+  },
+  {
     fields: ['VM_EXIT_CONTROLS'], section: EXIT,
     message: 'reserved VM-exit controls have their allowed settings (IA32_VMX_TRUE_EXIT_CTLS)',
     holds: (v) => allowed(v.exit, v.context.capabilities.exit),

@@ -2,7 +2,7 @@ import type { Hpa } from '../../base/address';
 import { hpa } from '../../base/address';
 import { isCanonical } from '../../base/bits';
 import { VMX_EXIT } from '../../isa/exits';
-import { PROC } from '../../isa/vmcs-controls';
+import { PROC, SECONDARY } from '../../isa/vmcs-controls';
 import { FIELD, fieldArea } from '../../isa/vmcs-fields';
 import type { HostMemory } from '../memory/host-memory';
 import type { CpuState } from '../state/cpu-state';
@@ -18,6 +18,7 @@ import { supportedEncodings } from './fields';
 import { VmxIntercepts } from './intercepts';
 import type { Interruption } from './interruption';
 import type { MsrAccess } from './msr-area';
+import { PmlLog } from './pml';
 import type { VmInstructionError, VmxFailure, VmxStatus } from './status';
 import { FAIL_INVALID, SUCCEED, failValid } from './status';
 import { VMCS_SIZE, Vmcs } from './vmcs';
@@ -84,6 +85,10 @@ export class Vmx {
   /** The current VMCS (24.1), or undefined. */
   get current(): Vmcs | undefined {
     return this.currentVmcs;
+  }
+  /** The page-modification log, where the controls in force turn it on. */
+  get log(): PmlLog | undefined {
+    return this.currentVmcs && (this.controls.secondary & SECONDARY.ENABLE_PML) !== 0 ? new PmlLog(this.memory, this.currentVmcs) : undefined;
   }
   get inNonRoot(): boolean {
     return this.operation === 'non-root';

@@ -214,7 +214,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
     }
     if (walked) return gpa(out.address);
     if (out.reason === 'no-memory') this.failure = `a guest page-table entry at GPA ${hex(out.failedAddress)} is in no memslot that the walk can use`;
-    core.event = { kind: 'fault', vector: VECTOR.PF, errorCode: pageFaultErrorCode(out.reason, access, controls), cr2: linear };
+    core.event = { kind: 'fault', vector: VECTOR.PF, errorCode: pageFaultErrorCode(out.reason, access, controls, out), cr2: linear };
     return undefined;
   }
 
@@ -227,6 +227,8 @@ export class GuestMemory implements MemoryPort, EntryPort {
       this.failure = `the host gives no page for GPA ${hex(address)}`;
       return -1;
     }
+    // kvm_vcpu_write_guest marks what it writes, and so does walk_addr for the flags it sets
+    if (write) this.vm.markPageDirty(address);
     return this.memory.offsetOf(found.value);
   }
 

@@ -63,6 +63,8 @@ function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
     case 'spurious':
       v.stats.add('pf_spurious');
       return REENTER;
+    case 'retry':
+      return REENTER;
     case 'emulate':
       v.stats.add('pf_emulate');
       if (!v.vm.memslots.find(fault.gpa)) v.stats.add('pf_mmio_spte_created');

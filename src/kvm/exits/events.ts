@@ -5,6 +5,7 @@ import { VECTOR, vectorName } from '../../isa/exceptions';
 import { INTR_INFO, INTR_TYPE, PROC } from '../../isa/vmcs-controls';
 import { SLOT } from '../../hw/state/layout';
 import { cost } from '../../host/costs';
+import { KICK_VECTOR } from '../kick';
 import { setControl } from '../events';
 import { REENTER, internalError, toUserspace } from '../userspace-exit';
 import type { ExitHandler } from './handler';
@@ -81,5 +82,14 @@ export const handlePreemptionTimer: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const fired = v.lapic.checkTimer();
   yield v.step('handle_preemption_timer', fired ? "the local APIC's timer fires" : 'the deadline is further away than the hardware counts', cost('kvmHandler'));
+  return REENTER;
+};
+
+/** handle_external_interrupt: the host's own interrupt handler has run with the vector that the exit acknowledged; what it was for is seen before the next entry. */
+export const handleExternalInterrupt: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const vector = Number(v.vmcs.read('VM_EXIT_INTR_INFO')) & INTR_INFO.VECTOR_MASK;
+  v.stats.add('irq_exits');
+  yield v.step('handle_external_interrupt', `the host's interrupt ${hex(vector)} arrived in the guest${vector === KICK_VECTOR ? ': a kick, which asks nothing but this exit' : ''}`, cost('kvmHandler'));
   return REENTER;
 };

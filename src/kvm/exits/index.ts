@@ -2,14 +2,16 @@ import { VMX_EXIT, vmxExitName } from '../../isa/exits';
 import { internalError } from '../userspace-exit';
 import { handleCr } from './cr';
 import { handleEptMisconfig, handleEptViolation } from './ept';
-import { handleDr, handleExceptionNmi, handleInterruptWindow, handleNmiWindow, handlePreemptionTimer, handleTripleFault } from './events';
+import { handleDr, handleExceptionNmi, handleExternalInterrupt, handleInterruptWindow, handleNmiWindow, handlePreemptionTimer, handleTripleFault } from './events';
 import type { ExitHandler } from './handler';
 import { handleCpuid, handleGp, handleHlt, handleNop, handleRdmsr, handleVmcall, handleVmxInstruction, handleWrmsr, handleXsetbv } from './instructions';
 import { handleIo } from './io';
+import { handlePmlFull } from './pml';
 
 /** kvm_vmx_exit_handlers, by basic exit reason. */
 export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, ExitHandler>([
   [VMX_EXIT.EXCEPTION_NMI, handleExceptionNmi],
+  [VMX_EXIT.EXTERNAL_INTERRUPT, handleExternalInterrupt],
   [VMX_EXIT.TRIPLE_FAULT, handleTripleFault],
   [VMX_EXIT.INTERRUPT_WINDOW, handleInterruptWindow],
   [VMX_EXIT.NMI_WINDOW, handleNmiWindow],
@@ -43,6 +45,7 @@ export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, E
   [VMX_EXIT.MSR_WRITE, handleWrmsr],
   [VMX_EXIT.EPT_VIOLATION, handleEptViolation],
   [VMX_EXIT.EPT_MISCONFIG, handleEptMisconfig],
+  [VMX_EXIT.PML_FULL, handlePmlFull],
 ]);
 
 /** An exit that KVM asked for nowhere, or cannot serve (a task switch needs a part of the emulator that is not there). */

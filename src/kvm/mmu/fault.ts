@@ -22,9 +22,9 @@ export interface PageFault {
 }
 
 /** RET_PF_*; 'error' ends KVM_RUN. */
-export type FaultResult = { readonly kind: 'fixed' | 'spurious' | 'emulate' } | { readonly kind: 'error'; readonly why: string };
+export type FaultResult = { readonly kind: 'fixed' | 'spurious' | 'emulate' | 'retry' } | { readonly kind: 'error'; readonly why: string };
 
-const result = (kind: 'fixed' | 'spurious' | 'emulate'): FaultResult => ({ kind });
+const result = (kind: 'fixed' | 'spurious' | 'emulate' | 'retry'): FaultResult => ({ kind });
 
 /** A guest frame found on the host. */
 type Pfn =
@@ -41,6 +41,9 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
   yield kvmStep('kvm_tdp_page_fault', `a ${accessName(fault)} of GPA ${hex(fault.gpa)} found ${fault.present ? 'an entry without that right' : 'no entry'} in the EPT`, cost('kvmHandler'), {
     addresses: { gpa: fault.gpa },
   });
+  // what the host answers from here on holds only while the count stays the same
+  const seen = vm.notifier.count;
+  const generation = vm.memslots.generation;
   const pfn = yield* kvmFaultinPfn(vm, fault);
   switch (pfn.kind) {
     case 'readonly-slot':
@@ -48,15 +51,19 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
     case 'error':
       return { kind: 'error', why: describeHostFault(pfn.error) };
     case 'noslot': {
-      const r = yield* vm.mmu.map({ kind: 'mmio', gpa: fault.gpa, generation: vm.memslots.generation });
+      const r = yield* vm.mmu.map({ kind: 'mmio', gpa: fault.gpa, generation });
       return r === 'no-memory' ? noTable(fault.gpa) : result('emulate');
     }
     case 'page': {
       const level = yield* mappingLevel(vm, fault, pfn.slot, pfn.hva, pfn.page);
       const frame = (pfn.page.frame & ~(levelSize(level) - 1n)) as Hpa;
       const rights = { writable: pfn.writable, hostWritable: pfn.writable };
-      const r = yield* vm.mmu.map({ kind: 'page', gpa: fault.gpa, frame, level, rights });
-      return r === 'no-memory' ? noTable(fault.gpa) : result(r);
+      const valid = (): boolean => !vm.notifier.retry(seen) && vm.memslots.generation === generation;
+      const r = yield* vm.mmu.map({ kind: 'page', gpa: fault.gpa, frame, level, rights, valid });
+      if (r === 'no-memory') return noTable(fault.gpa);
+      // make_spte: an entry that allows writes makes its page dirty at once, were it only read
+      if (r !== 'retry' && pfn.writable) vm.markPageDirty(fault.gpa);
+      return result(r);
     }
   }
 }
@@ -105,7 +112,8 @@ function* hvaToPfn(vm: Vm, slot: Memslot, at: Hva, write: boolean): Work<Pfn> {
 /** kvm_mmu_hugepage_adjust: the largest page that slot, alignment and the host's own mapping allow. */
 function* mappingLevel(vm: Vm, fault: PageFault, slot: Memslot, at: Hva, page: UserPage): Work<1 | 2 | 3> {
   const bySlot = slotMaxLevel(slot, fault.gpa);
-  if (bySlot === 1) return 1;
+  // kvm_slot_dirty_track_enabled: pages are logged one by one
+  if (bySlot === 1 || slot.logDirty) return 1;
   const host = ((page.pageShift - 12) / 9 + 1) as 1 | 2 | 3;
   const level = host < bySlot ? host : bySlot;
   const { reads } = vm.space.tables.descend(at);

@@ -7,16 +7,21 @@ import type { HostKernel } from '../../host/kernel';
 import { ROOT_LEVEL, TABLE_ENTRIES, levelIndex, levelSize } from '../../host/page-tables';
 import { kvmStep, type Step, type TableAccess, type Work } from '../../host/step';
 import { readTable, type TableEntryView, type TableRef } from '../../host/table-view';
-import { EPTE_PS } from '../../isa/entries';
+import { EPTE_A, EPTE_D, EPTE_PS, EPTE_W } from '../../isa/entries';
 import type { Stats, VmStat } from '../stats';
+import type { SecondaryMmu } from './secondary-mmu';
 import { isLastSpte, isMmioSpte, isPresentSpte, makeMmioSpte, makeNonleafSpte, makeSpte, spteFrame, type SpteRights } from './spte';
 
-/** What a fault wants mapped: a page frame, or nothing where no slot is. */
+/**
+ * What a fault wants mapped: a page frame, or nothing where no slot is. `valid` is asked right before the leaf is set: whether what was looked up still holds.
+ * The kernel asks once under mmu_lock, which keeps notifiers out until the leaf is set; here a person may cause a host event between any two steps.
+ */
 export type MapRequest =
-  | { readonly kind: 'page'; readonly gpa: Gpa; readonly frame: Hpa; readonly level: number; readonly rights: SpteRights }
+  | { readonly kind: 'page'; readonly gpa: Gpa; readonly frame: Hpa; readonly level: number; readonly rights: SpteRights; readonly valid?: () => boolean }
   | { readonly kind: 'mmio'; readonly gpa: Gpa; readonly generation: number };
 
-export type MapResult = 'fixed' | 'spurious' | 'emulate' | 'no-memory';
+/** 'retry': the host took the page back meanwhile (RET_PF_RETRY). */
+export type MapResult = 'fixed' | 'spurious' | 'emulate' | 'no-memory' | 'retry';
 
 const PAGE_STAT: Readonly<Record<number, VmStat>> = { 1: 'pages_4k', 2: 'pages_2m', 3: 'pages_1g' };
 const PAGE_NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };
@@ -26,8 +31,13 @@ interface EntryPlace {
   readonly index: number;
 }
 
+interface LeafPlace extends EntryPlace {
+  readonly level: number;
+  readonly entry: bigint;
+}
+
 /** The EPT of one VM: tables in host memory, edited as KVM's TDP MMU edits them (arch/x86/kvm/mmu/tdp_mmu.c). */
-export class TdpMmu {
+export class TdpMmu implements SecondaryMmu {
   readonly root: Hpa;
 
   constructor(
@@ -127,6 +137,10 @@ export class TdpMmu {
       });
       return 'emulate';
     }
+    if (request.valid?.() === false) {
+      yield kvmStep('is_page_fault_stale', `the host changed its mapping for GPA ${hex(request.gpa)} meanwhile: the fault is taken again`, cost('kvmHandler'), { addresses: { gpa: request.gpa } });
+      return 'retry';
+    }
     const spte = makeSpte(request.frame, level, request.rights, this.ad);
     if (spte === old) return 'spurious';
     const change = this.set(address, level, index, spte);
@@ -145,13 +159,55 @@ export class TdpMmu {
     return 'fixed';
   }
 
-  /** tdp_mmu_zap_leafs: clears every leaf that maps a part of the range. True: something was mapped, and VCPUs must flush. */
-  zapRange(start: Gpa, end: Gpa): boolean {
-    return this.zap(this.root, ROOT_LEVEL, 0n, start, end);
+  /** tdp_mmu_zap_leafs. */
+  zapRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
+    let flush = false;
+    this.eachEntry(start, end, (e) => {
+      const write = this.set(e.address, e.level, e.index, 0n);
+      writes?.push(write);
+      if (!isPresentSpte(e.entry)) return;
+      this.stats.add(must(PAGE_STAT[e.level], 'a leaf level'), -1);
+      flush = true;
+    });
+    return flush;
   }
   /** kvm_mmu_zap_all_fast: every entry below the root. */
   zapAll(): void {
     this.zapRange(gpa(0n), gpa(1n << 48n));
+  }
+
+  /** kvm_tdp_mmu_age_gfn_range. Without A flags a leaf goes, and counts as used: whoever uses it again says so by a violation. */
+  ageRange(start: Gpa, end: Gpa): boolean {
+    if (!this.ad) return this.zapRange(start, end);
+    let young = false;
+    this.eachEntry(start, end, (e) => {
+      if (!isPresentSpte(e.entry) || (e.entry & EPTE_A) === 0n) return;
+      young = true;
+      this.set(e.address, e.level, e.index, e.entry & ~EPTE_A);
+    });
+    return young;
+  }
+
+  /** kvm_tdp_mmu_wrprot_slot. A large leaf is protected whole; the fault of the first write splits it. */
+  writeProtectRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
+    return this.clear(start, end, () => EPTE_W | EPTE_D, writes);
+  }
+
+  /** kvm_tdp_mmu_clear_dirty_slot. A large leaf would log one of its pages for all of them, so it loses write access instead. */
+  clearDirtyRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
+    return this.clear(start, end, (level) => (level > 1 ? EPTE_W | EPTE_D : EPTE_D), writes);
+  }
+
+  private clear(start: Gpa, end: Gpa, mask: (level: number) => bigint, writes: TableAccess[] | undefined): boolean {
+    let changed = false;
+    this.eachEntry(start, end, (e) => {
+      const value = e.entry & ~mask(e.level);
+      if (!isPresentSpte(e.entry) || value === e.entry) return;
+      const write = this.set(e.address, e.level, e.index, value);
+      writes?.push(write);
+      changed = true;
+    });
+    return changed;
   }
 
   rootTable(): TableRef {
@@ -161,27 +217,19 @@ export class TdpMmu {
     return readTable(this.kernel.memory, ref);
   }
 
-  private zap(table: Hpa, level: number, base: bigint, start: bigint, end: bigint): boolean {
-    let flushed = false;
+  /** Visits every leaf and every MMIO entry that is about a part of the range. */
+  private eachEntry(start: bigint, end: bigint, visit: (e: LeafPlace) => void, table = this.root, level = ROOT_LEVEL, base = 0n): void {
     const size = levelSize(level);
-    for (let index = 0; index < TABLE_ENTRIES; index++) {
+    const first = start > base ? Number((start - base) / size) : 0;
+    for (let index = first; index < TABLE_ENTRIES; index++) {
       const from = base + BigInt(index) * size;
       if (from >= end) break;
-      if (from + size <= start) continue;
       const address = hpa(table + BigInt(index * 8));
       const entry = this.kernel.memory.read64(address);
       if (entry === 0n) continue;
-      if (isPresentSpte(entry) && !isLastSpte(entry, level)) {
-        flushed = this.zap(hpa(spteFrame(entry)), level - 1, from, start, end) || flushed;
-        continue;
-      }
-      this.kernel.memory.write64(address, 0n);
-      if (isPresentSpte(entry)) {
-        this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
-        flushed = true;
-      }
+      if (isPresentSpte(entry) && !isLastSpte(entry, level)) this.eachEntry(start, end, visit, hpa(spteFrame(entry)), level - 1, from);
+      else visit({ address, index, level, entry });
     }
-    return flushed;
   }
 
   private freeTable(table: Hpa, level: number): void {

@@ -80,7 +80,8 @@ describe('VM-entry checks', () => {
     breaks('pin unsupported bit', or('PIN_BASED_VM_EXEC_CONTROL', PIN.POSTED_INTR), 'control', 'PIN_BASED_VM_EXEC_CONTROL', S);
     breaks('primary default1 bit', flip('CPU_BASED_VM_EXEC_CONTROL', 1 << 26), 'control', 'CPU_BASED_VM_EXEC_CONTROL', S);
     breaks('TPR shadow is not offered', or('CPU_BASED_VM_EXEC_CONTROL', PROC.TPR_SHADOW), 'control', 'CPU_BASED_VM_EXEC_CONTROL', S);
-    breaks('secondary unsupported bit', or('SECONDARY_VM_EXEC_CONTROL', SECONDARY.ENABLE_PML), 'control', 'SECONDARY_VM_EXEC_CONTROL', S);
+    breaks('secondary unsupported bit', or('SECONDARY_VM_EXEC_CONTROL', SECONDARY.EPT_VIOLATION_VE), 'control', 'SECONDARY_VM_EXEC_CONTROL', S);
+    breaks('PML buffer misaligned', all(or('SECONDARY_VM_EXEC_CONTROL', SECONDARY.ENABLE_PML), set('PML_ADDRESS', 8n)), 'control', 'PML_ADDRESS', S);
     breaks('five CR3 targets', set('CR3_TARGET_COUNT', 5n), 'control', 'CR3_TARGET_COUNT', S);
     const io = or('CPU_BASED_VM_EXEC_CONTROL', PROC.USE_IO_BITMAPS);
     breaks('I/O bitmap A misaligned', all(io, set('IO_BITMAP_A', 8n)), 'control', 'IO_BITMAP_A', S);

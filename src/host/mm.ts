@@ -1,0 +1,47 @@
+import type { Hpa, Hva } from '../base/address';
+import type { HostKernel } from './kernel';
+import type { MmuNotifier } from './notifier';
+import { HostPageTables } from './page-tables';
+import type { Work } from './step';
+import { VmaSet } from './vma';
+
+/** What the parts of mm/ share of one process (struct mm_struct): its VMAs, its page tables, and who must be told when these change. */
+export class Mm {
+  readonly areas = new VmaSet();
+  readonly tables: HostPageTables;
+  /** Counts changes of the tables that notifiers were told of. */
+  changes = 0;
+  private readonly notifiers: MmuNotifier[] = [];
+
+  /**
+   * @param root a zeroed frame for the top-level table
+   * @param places reserved frames by the page that gets each on its first touch
+   */
+  constructor(
+    readonly kernel: HostKernel,
+    root: Hpa,
+    readonly places: Map<Hva, Hpa>,
+  ) {
+    this.tables = new HostPageTables(kernel.memory, kernel.frames, root);
+  }
+
+  register(notifier: MmuNotifier): void {
+    this.notifiers.push(notifier);
+  }
+
+  /** Changes page tables between mmu_notifier_invalidate_range_start and _end. */
+  *invalidate<T>(start: Hva, end: Hva, edit: () => Work<T>): Work<T> {
+    for (const n of this.notifiers) yield* n.invalidateRangeStart(start, end);
+    const result = yield* edit();
+    this.changes++;
+    for (const n of this.notifiers) yield* n.invalidateRangeEnd(start, end);
+    return result;
+  }
+
+  /** mmu_notifier_clear_flush_young: every notifier is asked. */
+  clearFlushYoung(start: Hva, end: Hva): boolean {
+    let young = false;
+    for (const n of this.notifiers) young = n.clearFlushYoung(start, end) || young;
+    return young;
+  }
+}

@@ -1,0 +1,18 @@
+import type { Gpa } from '../../base/address';
+import type { TableAccess } from '../../host/step';
+
+/**
+ * What memslots, MMU notifiers and the dirty log ask of the tables that KVM keeps for a guest, of whatever kind those are: EPT, nested or shadow tables.
+ * Each edits entries that map a part of a GPA range, and says whether cached translations may now grant more than the tables do, so that VCPUs must flush.
+ * `writes` receives the entries changed, as far as anybody will look at them.
+ */
+export interface SecondaryMmu {
+  /** Clears every leaf that maps a part of the range (kvm_unmap_gfn_range). */
+  zapRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean;
+  /** Whether a leaf of the range was used since this was last asked (kvm_age_gfn). */
+  ageRange(start: Gpa, end: Gpa): boolean;
+  /** Takes write access from the range's leaves, large ones split first where `split` asks for it (kvm_mmu_slot_remove_write_access). */
+  writeProtectRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean;
+  /** Clears the dirty flag of the range's writable leaves, so that hardware logs the next write (kvm_mmu_slot_leaf_clear_dirty). */
+  clearDirtyRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean;
+}
