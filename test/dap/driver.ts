@@ -8,6 +8,13 @@ import type { AdapterHost } from '../../src/dap/index';
 import { Adapter } from '../../src/dap/index';
 import { Connection } from './connection';
 
+/** A test that fails leaves its guest running; nothing else would end it, or the process of the tests. */
+const running = new Set<Adapter>();
+afterEach(() => {
+  for (const adapter of running) adapter.close();
+  running.clear();
+});
+
 export class Driver extends Connection {
   private readonly lines: string[] = [];
   /** Messages that are not written down: those that every session begins with. */
@@ -17,6 +24,7 @@ export class Driver extends Connection {
     const [toAdapter, fromAdapter] = [new PassThrough(), new PassThrough()];
     super(toAdapter, fromAdapter);
     const adapter = new Adapter(host);
+    running.add(adapter);
     adapter.setRunAsServer(true);
     adapter.start(toAdapter, fromAdapter);
   }

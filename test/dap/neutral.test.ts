@@ -60,10 +60,13 @@ async function alone(source: string): Promise<unknown> {
   return report();
 }
 
+/** These guests stop some hundred times at most. */
+const MOST_STOPS = 2000;
+
 /** Asks for more running until the guest ends, with `atStop` between; the number of stops. */
 async function untilEnd(d: Scene, command: string, atStop: () => Promise<void>): Promise<number> {
   const end = d.event('exited').then(() => false);
-  for (let stops = 0; ; stops++) {
+  for (let stops = 0; stops < MOST_STOPS; stops++) {
     await d.ask(command, { threadId: 1 });
     const stop = d.event('stopped').then(
       () => true,
@@ -72,6 +75,7 @@ async function untilEnd(d: Scene, command: string, atStop: () => Promise<void>):
     if (!(await Promise.race([stop, end]))) return stops;
     await atStop();
   }
+  throw new Error(`the guest has not ended after ${MOST_STOPS} stops`);
 }
 
 async function isNeutral(source: string): Promise<void> {

@@ -147,7 +147,7 @@ describe('adapter transcripts', function () {
       await d.toStop('continue');
       await d.ask('exceptionInfo', { threadId });
       await d.stack();
-      await d.say('cr2', 'info stats');
+      await d.say('cr2');
       await d.toStop('stepIn');
       await d.stack();
       await d.ask('continue', { threadId });
@@ -370,16 +370,7 @@ describe('adapter transcripts', function () {
         'nobody',
         '[0xdead000000000]',
       );
-      await d.say(
-        'help',
-        'info registers',
-        'info mem',
-        'info tlb',
-        'info mtree',
-        'info memslots',
-        'info kvm',
-        'info stats',
-      );
+      await d.say('help', 'info registers', 'info mem', 'info tlb', 'info mtree', 'info memslots', 'info kvm');
       await d.say(
         'x /4xb target_gva',
         'xp /4xb target_gpa',
