@@ -40,7 +40,7 @@ export class Conditions {
       case 'def':
       case 'defalias':
         if (!name) sink.error('preprocessor', `${first.text} takes a name`, tokenSpan(first));
-        return rest.some((t) => macros.isAlias(local(t)) === (kind === 'defalias') && (kind === 'defalias' || macros.has(local(t))));
+        return rest.some((t) => (kind === 'defalias' ? macros.isAlias(local(t)) : macros.has(local(t))));
       case 'macro':
         return name !== undefined && multi.matches([name, ...macros.expand(rest.slice(1))]);
       case 'ctx':

@@ -1,4 +1,5 @@
 import { stringBytes } from '../expr/numbers';
+import { wideBytes } from './wide-string';
 import type { Expr, QualifyName, TokenCursor } from './expression';
 import { parseExpression } from './expression';
 import { tokenSpan } from './lexer';
@@ -37,9 +38,19 @@ function parseItem(cursor: TokenCursor, qualify: QualifyName, width: number, dep
   }
   const wide = t?.kind === 'word' ? /^__\??utf(16|32)(le|be)?\??__$/.exec(t.text.toLowerCase()) : null;
   if (wide) return wideString(cursor, Number(wide[1]) / 8, wide[2] === 'be');
+  const typed = t?.kind === 'word' && after !== undefined && after.text !== ',' ? WIDTHS[t.text.toLowerCase()] : undefined;
+  if (typed !== undefined) {
+    cursor.next();
+    if (cursor.is('(') || cursor.is('%')) {
+      cursor.accept('%');
+      return parseList(cursor, qualify, typed, depth, { kind: 'number', value: 1n, span: cursor.here() });
+    }
+    return { kind: 'repeat', count: { kind: 'number', value: 1n, span: cursor.here() }, items: [parseItem(cursor, qualify, typed, depth + 1)], width: typed };
+  }
   const sign = t?.kind === 'punctuation' && (t.text === '-' || t.text === '+') ? t.text : undefined;
   const number = sign === undefined ? t : after;
-  const isFloat = number?.kind === 'float' || (number?.kind === 'word' && /^__\??(infinity|[qs]?nan)\??__$/i.test(number.text));
+  const isPackedDecimal = width === 10 && number?.kind === 'number' && /^(0p[0-9_]+|[0-9][0-9_]*p)$/i.test(number.text);
+  const isFloat = isPackedDecimal || number?.kind === 'float' || (number?.kind === 'word' && /^__\??(infinity|[qs]?nan)\??__$/i.test(number.text));
   if (isFloat && number) {
     cursor.index += sign === undefined ? 1 : 2;
     return { kind: 'float', text: number.text, negative: sign === '-', span: tokenSpan(number) };
@@ -70,11 +81,5 @@ function wideString(cursor: TokenCursor, unit: number, bigEndian: boolean): Data
   const t = cursor.next();
   if (t?.kind !== 'string') return cursor.fail('a string is expected here', t ? tokenSpan(t) : cursor.lineEnd);
   if (parenthesis) cursor.expect(')', 'after the string');
-  const text = t.text.slice(1, -1);
-  const units = unit === 2 ? Array.from({ length: text.length }, (_, i) => text.charCodeAt(i)) : Array.from(text, (c) => c.codePointAt(0) ?? 0);
-  const bytes = units.flatMap((u) => {
-    const little = Array.from({ length: unit }, (_, i) => (u >>> (8 * i)) & 255);
-    return bigEndian ? little.reverse() : little;
-  });
-  return { kind: 'string', bytes, span: tokenSpan(t) };
+  return { kind: 'string', bytes: wideBytes(stringBytes(t.text), unit, bigEndian), span: tokenSpan(t) };
 }

@@ -27,8 +27,8 @@ export class Definitions {
 
   /** @returns whether the line was one of these directives */
   handle(first: Token, line: LogicalLine): boolean {
-    const rest = line.tokens.slice(1);
     const { macros } = this.host;
+    const rest = macros.takeName(line.tokens.slice(1));
     const word = first.text.replace(/^%i(?=define|xdefine|assign|defstr|deftok|defalias|strlen|strcat|substr|pathsearch)/, '%');
     const ignoreCase = word !== first.text;
     switch (word) {
@@ -203,10 +203,12 @@ function parseParameters(tokens: readonly Token[]): { parameters: readonly Macro
     } else if (t?.text === '+' && open) {
       const last = parameters.pop();
       if (last) parameters.push({ ...last, greedy: true });
-    } else if (t?.text === ',') {
+    } else if (t?.text === ',' || t?.text === ')') {
+      // A parameter without a name takes an argument that the body does not use.
+      if (!open && (t.text === ',' || parameters.length > 0)) parameters.push({ name: '', evaluated: false, quoted: 'never', greedy: false });
       flags = '';
       open = false;
-    } else if (t?.text === ')') {
+      if (t.text === ',') continue;
       return { parameters, end: i + 1 };
     } else if (t && /^(=|&|&&|!|==)$/.test(t.text)) {
       flags += t.text;

@@ -1,14 +1,16 @@
+import { parseNumber } from '../expr/numbers';
 import type { QualifyName } from './expression';
 import { parseExpression, TokenCursor } from './expression';
 import { tokenSpan } from './lexer';
+import { JUMP_THRESHOLD, PADDING_MODES } from './padding';
 import type { Bits, Body, SectionAttribute } from './statement';
 
 /** Words that begin a directive line. Those without effect on a flat binary are accepted as `nasm -f bin` accepts them. */
 export const DIRECTIVES: ReadonlySet<string> = new Set([
   'bits', 'use16', 'use32', 'use64', 'org', 'section', 'segment', 'absolute', 'align', 'alignb', 'sectalign', 'default', 'cpu', 'global',
-  'extern', 'required', 'common', 'static', 'float', 'map', 'warning', 'struc', 'endstruc', 'istruc', 'at', 'iend',
+  'extern', 'required', 'common', 'static', 'float', 'map', 'warning', 'alignmode', 'struc', 'endstruc', 'istruc', 'at', 'iend',
 ]);
-const PRIMITIVE_ONLY = new Set(['bits', 'org', 'section', 'segment', 'absolute', 'default', 'cpu', 'global', 'extern', 'required', 'common', 'static', 'float', 'map', 'warning']);
+const PRIMITIVE_ONLY = new Set(['bits', 'org', 'section', 'segment', 'absolute', 'default', 'cpu', 'global', 'extern', 'required', 'common', 'static', 'float', 'map', 'warning', 'alignmode']);
 
 /** `[directive …]`: the primitive form, the same without the user-level additions. @throws SyntaxFault */
 export function parsePrimitive(cursor: TokenCursor, qualify: QualifyName): Body {
@@ -63,6 +65,14 @@ export function parseDirectiveLine(cursor: TokenCursor, qualify: QualifyName, pa
       }
       return relative === undefined ? { kind: 'none' } : { kind: 'default', relative };
     }
+    case 'alignmode': {
+      const name = cursor.next();
+      const mode = PADDING_MODES.find((m) => m === name?.text.toLowerCase());
+      if (mode === undefined) return cursor.fail(`alignmode takes ${PADDING_MODES.join(', ')}`, name ? tokenSpan(name) : cursor.lineEnd);
+      const limit = cursor.accept(',') ? cursor.next() : undefined;
+      const threshold = limit === undefined ? JUMP_THRESHOLD[mode] : limit.text.toLowerCase() === 'nojmp' ? -1 : Number(parseNumber(limit.text) ?? JUMP_THRESHOLD[mode]);
+      return { kind: 'alignmode', mode, threshold };
+    }
     case 'struc':
     case 'istruc': {
       const t = cursor.next();
@@ -97,7 +107,13 @@ const VALUE_ATTRIBUTES = new Set(['align', 'start', 'vstart', 'follows', 'vfollo
 
 function parseSection(cursor: TokenCursor, qualify: QualifyName): Body {
   const t = cursor.next();
-  if (t?.kind !== 'word') return cursor.fail('section takes a name, such as .text');
+  if (t?.kind !== 'word' && t?.kind !== 'string') return cursor.fail('section takes a name, such as .text');
+  let name = t.kind === 'string' ? t.text.slice(1, -1) : t.text;
+  // Up to the next space everything belongs to the name, as in `__TEXT,__text`.
+  for (let more = cursor.peek(); more && !more.spaced; more = cursor.peek()) {
+    name += more.text;
+    cursor.next();
+  }
   const attributes: SectionAttribute[] = [];
   while (!cursor.done) {
     const from = cursor.index;
@@ -111,7 +127,9 @@ function parseSection(cursor: TokenCursor, qualify: QualifyName): Body {
       const value =
         word.endsWith('follows') ? (cursor.next()?.text ?? cursor.fail('a section name is expected here', name ? tokenSpan(name) : cursor.lineEnd)) : parseExpression(cursor, qualify);
       attributes.push({ name: word, value, span: cursor.since(from) });
-    } else cursor.fail(`\`${word}\` is no section attribute; there are align, start, vstart, follows, vfollows, progbits and nobits`, cursor.since(from));
+    } else if (cursor.accept('=')) {
+      return cursor.fail(`\`${word}\` is no section attribute; there are align, start, vstart, follows, vfollows, progbits and nobits`, cursor.since(from));
+    } else attributes.push({ name: word, value: undefined, span: cursor.since(from) });
   }
-  return { kind: 'section', name: t.text, attributes };
+  return { kind: 'section', name, attributes };
 }

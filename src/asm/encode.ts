@@ -239,7 +239,9 @@ function arrangePrefixes(bytes: Uint8Array, form: Form, prefixes: Prefixes, segm
   if (segmentByte !== undefined) out.push(segmentByte);
   const asked = prefixes.operandSize;
   const asks66 = asked === 'other' || (asked === 16 && bits !== 16) || (asked === 32 && bits === 16);
-  if (operandSize || asks66) out.push(0x66);
+  // An operand-size prefix that is written out overrules the one that the operands call for.
+  const overruled = form.encoding === 'legacy' && (asked === 16 || asked === 32) && form.operandSize !== 64 && form.operandSize !== 0;
+  if (overruled ? asks66 : operandSize || asks66) out.push(0x66);
   const asksAddress = prefixes.addressSize === 'other' || (prefixes.addressSize !== undefined && prefixes.addressSize !== bits);
   if (addressSize || asksAddress) out.push(0x67);
   if (own !== 0) out.push(own);

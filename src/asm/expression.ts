@@ -2,8 +2,10 @@ import type { Span } from '../base/diagnostic';
 import { characterConstant, parseNumber, stringBytes } from '../expr/numbers';
 import type { RegisterInfo } from './registers';
 import { registerByName } from './registers';
+import { conversionWord, floatBits } from './float';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
+import { wideBytes, wideWord } from './wide-string';
 
 /**
  * The assembler's expressions as trees, with NASM's precedence (NASM manual, 3.5; lowest first):
@@ -24,7 +26,7 @@ export type Expr =
   | { readonly kind: 'binary'; readonly op: BinaryOp; readonly left: Expr; readonly right: Expr; readonly span: Span }
   | { readonly kind: 'conditional'; readonly test: Expr; readonly then: Expr; readonly otherwise: Expr; readonly span: Span };
 
-export type UnaryOp = '-' | '+' | '~' | '!' | 'seg';
+export type UnaryOp = '-' | '+' | '~' | '!' | 'seg' | 'ilog2e' | 'ilog2w' | 'ilog2f' | 'ilog2c';
 export type BinaryOp =
   | '||' | '^^' | '&&' | '==' | '!=' | '<' | '<=' | '>' | '>=' | '<=>' | '|' | '^' | '&' | '<<' | '>>' | '>>>'
   | '+' | '-' | '*' | '/' | '//' | '%' | '%%';
@@ -165,7 +167,8 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
   const span = tokenSpan(t);
   switch (t.kind) {
     case 'number': {
-      const value = parseNumber(t.text);
+      // NASM reads a prefix or suffix without digits as zero.
+      const value = parseNumber(t.text) ?? (/^0[xhoqbydt]$/i.test(t.text) ? 0n : undefined);
       if (value === undefined) return cursor.fail(`\`${t.text}\` is not a number; write hex as 0x1f or 1fh, binary as 0b101`, span);
       return { kind: 'number', value: BigInt.asIntN(64, value), span };
     }
@@ -177,6 +180,8 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
       const lower = t.text.toLowerCase();
       if (lower === 'seg') return { kind: 'unary', op: 'seg', operand: parseUnary(cursor, qualify, depth + 1), span: cursor.since(from) };
       if (FLOAT_WORDS.has(lower)) return { kind: 'float', text: lower, span };
+      const inner = parseFunction(cursor, qualify, lower, span, depth);
+      if (inner) return inner;
       const register = t.text.startsWith('$') ? undefined : registerByName(lower);
       if (register) return { kind: 'register', register, span };
       if (t.text === '?') return cursor.fail('a value is missing before `?`', span);
@@ -207,6 +212,26 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
     case 'bad':
       return cursor.fail(t.text.length > 1 ? 'a quote is opened here and not closed' : `\`${t.text}\` has no meaning here`, span);
   }
+}
+
+/** `__?ilog2e?__(x)`, `__?float32?__(1.5)` and `__?utf16?__("ab")`, whose value is a number (NASM manual, 3.4.5, 3.4.6, 6.5). */
+function parseFunction(cursor: TokenCursor, qualify: QualifyName, word: string, span: Span, depth: number): Expr | undefined {
+  const logarithm = /^__\??(ilog2[ewfc])\??__$/.exec(word)?.[1];
+  if (logarithm !== undefined) return { kind: 'unary', op: logarithm as UnaryOp, operand: parseUnary(cursor, qualify, depth + 1), span };
+  const wide = wideWord(word);
+  const format = conversionWord(word);
+  if (!wide && format === undefined) return undefined;
+  const parenthesis = cursor.accept('(');
+  const sign = cursor.is('-') || cursor.is('+') ? cursor.next()?.text : undefined;
+  const t = cursor.next();
+  if (parenthesis) cursor.expect(')', 'after the constant');
+  if (wide) {
+    if (t?.kind !== 'string') return cursor.fail('a string is expected here', t ? tokenSpan(t) : cursor.lineEnd);
+    return { kind: 'string', bytes: wideBytes(stringBytes(t.text), wide.unit, wide.bigEndian), span };
+  }
+  const value = t === undefined || format === undefined ? undefined : floatBits(format, t.text, sign === '-');
+  if (value === undefined) return cursor.fail('a floating-point constant such as 1.5 is expected here', t ? tokenSpan(t) : cursor.lineEnd);
+  return { kind: 'number', value, span };
 }
 
 /** NASM's names for floating-point values that no digits write (NASM manual, 3.4.6). */

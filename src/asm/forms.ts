@@ -124,8 +124,13 @@ let table: ReadonlyMap<string, readonly Form[]> | undefined;
 /** All forms of a mnemonic as NASM spells it, lower case; empty where there is none. */
 export function formsOf(mnemonic: string): readonly Form[] {
   table ??= buildTable();
-  return table.get(ALIASES[mnemonic]?.name ?? mnemonic) ?? [];
+  return table.get(ALIASES[mnemonic]?.name ?? fusedName(mnemonic)) ?? [];
 }
+
+/** The digits of a fused multiply-add name its operands' order; the first two, which are multiplied, may be written the other way round. */
+const FUSED_ORDER: Readonly<Record<string, string>> = { '312': '132', '123': '213', '321': '231' };
+const fusedName = (mnemonic: string): string =>
+  mnemonic.startsWith('vf') ? mnemonic.replace(/^(vfn?m(?:add|sub|addsub|subadd))(312|123|321)(?=[ps][sd]$)/, (_, stem: string, order: string) => stem + (FUSED_ORDER[order] ?? order)) : mnemonic;
 
 /** Whether a lower-case word is an instruction. */
 export const isMnemonic = (word: string): boolean => formsOf(word).length > 0;

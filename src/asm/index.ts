@@ -48,6 +48,8 @@ export interface LineEntry {
   readonly length: number;
   readonly bits: Bits;
   readonly kind: 'code' | 'data';
+  /** Where the macro that `line` calls has the line that these bytes come from. */
+  readonly definition?: { readonly file: string; readonly line: number };
 }
 
 export interface AsmSymbol {
@@ -188,6 +190,7 @@ function linesOf(layout: LayoutResult): LineEntry[] {
     file: l.statement.file, line: l.statement.line, column: l.statement.column,
     address: (layout.output.sections.list[l.section]?.placedVstart ?? 0n) + BigInt(l.offset),
     length: l.length, bits: l.bits, kind: l.kind,
+    ...(l.statement.definition ? { definition: l.statement.definition } : {}),
   }));
   return lines.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
 }

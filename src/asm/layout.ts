@@ -6,6 +6,8 @@ import type { Expr } from './expression';
 import { checkSize } from './image';
 import { InstructionEncoder } from './instruction';
 import { Output } from './output';
+import type { PaddingMode } from './padding';
+import { padding } from './padding';
 import { checkRanges } from './ranges';
 import type { Placed } from './sections';
 import { applyAttribute, placeSections } from './sections';
@@ -57,6 +59,7 @@ export class Layout {
   private readonly structures = new Structures(this);
   private bits: Bits = 16;
   private relative = false;
+  private padding: { readonly mode: PaddingMode; readonly threshold: number } | undefined;
   private origin: bigint | undefined;
   private firstBits: Bits | undefined;
   private lines: LayoutLine[] = [];
@@ -107,6 +110,7 @@ export class Layout {
     this.structures.beginPass();
     this.bits = 16;
     this.relative = false;
+    this.padding = undefined;
     this.origin = undefined;
     this.firstBits = undefined;
     this.lines = [];
@@ -195,9 +199,12 @@ export class Layout {
       case 'org':
         this.org(body.origin);
         return undefined;
+      case 'alignmode':
+        this.padding = { mode: body.mode, threshold: body.threshold };
+        return undefined;
       case 'absolute': {
         const v = evaluate(body.at, this.scope);
-        this.output.absolute = this.output.resolve(v);
+        this.output.setAbsolute(v);
         return undefined;
       }
       case 'section':
@@ -283,7 +290,6 @@ export class Layout {
   private org(e: Expr): void {
     const n = this.number(e);
     if (this.origin !== undefined) this.error('badDirective', 'a program has one org; sections with start= place parts elsewhere', e.span);
-    if (n < 0n) this.error('badDirective', 'the origin cannot be negative', e.span);
     this.origin ??= BigInt.asUintN(64, n);
   }
 
@@ -324,7 +330,7 @@ export class Layout {
       return 'data';
     }
     checkSize(count, this.options.maxImage, s.span);
-    this.output.emit(new Uint8Array(count).fill(NOP), s.span);
+    this.output.emit(this.padding ? padding(this.padding.mode, this.bits, count, this.padding.threshold) : new Uint8Array(count).fill(NOP), s.span);
     return 'code';
   }
 

@@ -117,29 +117,40 @@ export class MacroTable {
   expand(tokens: readonly Token[]): readonly Token[] {
     if (!tokens.some((t) => t.kind === 'parameter' || isPaste(t) || (t.kind === 'word' && this.has(t.text)))) return tokens;
     this.budget = MAX_TOKENS;
-    let out: readonly Token[] = this.expandInto(tokens, new Set(), 0);
-    for (let i = 0; i < MAX_PASTES; i++) {
-      const pasted = paste(out);
-      out = glue(pasted);
-      // A pasted name may be a macro again.
-      if (pasted === out || !out.some((t) => t.kind === 'word' && this.has(t.text))) break;
-      out = this.expandInto(out, new Set(), 0);
-    }
+    const out = this.expandFully(tokens, new Set(), 0).map((t) => (isLocal(t) ? this.named(t) : t));
     const first = tokens[0];
     if (this.budget <= 0 && first) this.host.sink.error('preprocessor', `the macros of this line expand to more than ${MAX_TOKENS} tokens`, tokenSpan(first));
+    return out;
+  }
+
+  /** A name such as `%$x` in a directive, as `%$x%[n]` may make it up. @returns it and what stands behind it */
+  takeName(tokens: readonly Token[]): readonly Token[] {
+    let n = 1;
+    while (tokens[n]?.kind === 'parameter' && tokens[n]?.spaced === false) n++;
+    if (n === 1) return tokens;
+    return [...glue([...tokens.slice(0, 1), ...this.expandInto(tokens.slice(1, n), new Set(), 0)], true), ...tokens.slice(n)];
+  }
+
+  private expandFully(tokens: readonly Token[], active: ReadonlySet<string>, depth: number): readonly Token[] {
+    let out: readonly Token[] = this.expandInto(tokens, active, depth);
+    for (let i = 0; i < MAX_PASTES; i++) {
+      const joined = glue(paste(out), true);
+      // A pasted name may be a macro again.
+      if (joined === out) break;
+      out = this.expandInto(joined, active, depth);
+    }
     return out;
   }
 
   private expandInto(tokens: readonly Token[], active: ReadonlySet<string>, depth: number): Token[] {
     const out: Token[] = [];
     for (let i = 0; i < tokens.length; i++) {
-      let t = tokens[i];
+      const t = tokens[i];
       if (!t || this.budget-- <= 0) break;
-      if (t.kind === 'parameter' && t.text.startsWith('%$')) t = this.local(t);
       if (t.text === '%[' && t.kind === 'parameter') {
         const end = closingBracket(tokens, i);
-        const inner = this.expandInto(tokens.slice(i + 1, end), active, depth + 1);
-        out.push(...glue(inner).map((x, k) => (k === 0 ? { ...x, spaced: t.spaced } : x)));
+        const inner = this.expandFully(tokens.slice(i + 1, end), active, depth + 1);
+        out.push(...inner.map((x, k) => (k === 0 ? { ...x, spaced: t.spaced } : x)));
         i = end;
         continue;
       }
@@ -164,7 +175,8 @@ export class MacroTable {
     return out;
   }
 
-  private local(t: Token): Token {
+  /** A `%$x` that is no macro, as the label it stands for. */
+  private named(t: Token): Token {
     const name = this.host.resolveLocal(t.text);
     if (name === undefined) this.host.sink.error('preprocessor', `${t.text} belongs to a context, and there is no such one here; open it with %push`, tokenSpan(t));
     return { ...t, kind: 'word', text: name ?? t.text.replace(/^%\$+/, '..@0.') };
@@ -173,8 +185,10 @@ export class MacroTable {
   /** The expansion of the macro that token `i` names, and the index of the call's last token. */
   private call(tokens: readonly Token[], i: number, t: Token, active: ReadonlySet<string>, depth: number): { tokens: readonly Token[]; end: number } | undefined {
     if ((t.kind !== 'word' && t.kind !== 'parameter') || depth >= MAX_DEPTH) return undefined;
-    const isFunction = t.kind === 'parameter';
-    const real = this.followed(isFunction ? t.text.toLowerCase() : t.text);
+    const isFunction = t.kind === 'parameter' && !isLocal(t);
+    const written = isLocal(t) ? this.host.resolveLocal(t.text) : t.text;
+    if (written === undefined) return undefined;
+    const real = this.followed(isFunction ? written.toLowerCase() : written);
     if (active.has(real) && !isFunction) return undefined;
     const candidates = this.exact.get(real) ?? this.folded.get(real.toLowerCase());
     if (!candidates) return undefined;
@@ -194,7 +208,7 @@ export class MacroTable {
     for (let i = 0; i < Math.max(raw.length, parameters.length); i++) {
       const p = parameters[Math.min(i, parameters.length - 1)];
       const arg = unbraced(raw[i] ?? []);
-      const expanded = (): readonly Token[] => glue(paste(this.expandInto(arg, active, depth + 1)));
+      const expanded = (): readonly Token[] => this.expandFully(arg, active, depth + 1);
       if (p?.evaluated) {
         const value = arg.length === 0 && i >= parameters.length - (macro.optional ?? 0) ? undefined : this.host.evaluate(arg, at);
         out.push(value === undefined ? [] : numberTokens(value, at));
@@ -210,6 +224,7 @@ export class MacroTable {
   }
 }
 
+const isLocal = (t: Token): boolean => t.kind === 'parameter' && t.text.startsWith('%$');
 const isPaste = (t: Token): boolean => t.kind === 'punctuation' && t.text === '%+';
 
 /** The index of the `]` that closes a `%[`; the last index where none does. */
@@ -247,11 +262,19 @@ export const relocate = (body: readonly Token[], at: Token): Token[] =>
 
 function substitute(body: readonly Token[], parameters: readonly MacroParameter[], args: readonly (readonly Token[])[], at: Token, name: string): Token[] {
   const out: Token[] = [];
+  let comma: Token | undefined;
+  const put = (tokens: readonly Token[]): void => {
+    if (tokens.length > 0 && comma) out.push({ ...comma, text: ',' });
+    if (tokens.length > 0) comma = undefined;
+    out.push(...tokens);
+  };
   for (const t of body) {
     const index = t.kind === 'word' ? parameters.findIndex((p) => p.name === t.text) : -1;
-    if (index >= 0) out.push(...(args[index] ?? []).map((x, i) => (i === 0 ? { ...x, spaced: t.spaced } : x)));
-    else if (t.kind === 'parameter' && /^%\*?\?\??$/.test(t.text)) out.push({ ...at, text: t.text.endsWith('??') ? name : at.text, spaced: t.spaced });
-    else out.push(t);
+    // `%,` is a comma where anything follows it.
+    if (t.kind === 'punctuation' && t.text === '%,') comma = t;
+    else if (index >= 0) put((args[index] ?? []).map((x, i) => (i === 0 ? { ...x, spaced: t.spaced } : x)));
+    else if (t.kind === 'parameter' && /^%\*?\?\??$/.test(t.text)) put([{ ...at, text: t.text.endsWith('??') ? name : at.text, spaced: t.spaced }]);
+    else put([t]);
   }
   return out;
 }
@@ -311,12 +334,15 @@ export function paste(tokens: readonly Token[]): readonly Token[] {
 const joinable = (t: Token | undefined): boolean =>
   t !== undefined && (t.kind === 'word' || t.kind === 'number' || t.kind === 'float' || (t.kind === 'punctuation' && t.text === '$'));
 
-/** Words and digits that came together without a space between them are one token, as they are once NASM has written the line out. */
-export function glue(tokens: readonly Token[]): readonly Token[] {
+/**
+ * Words and digits that came together without a space between them are one token, as they are once NASM has written the line out.
+ * @param withLocals a `%$x` that is no macro grows too, into the name of another one
+ */
+export function glue(tokens: readonly Token[], withLocals = false): readonly Token[] {
   const touches = (i: number): boolean => {
     const t = tokens[i];
     const before = tokens[i - 1];
-    return t !== undefined && before !== undefined && !t.spaced && t.kind !== 'punctuation' && joinable(t) && joinable(before);
+    return t !== undefined && before !== undefined && !t.spaced && t.kind !== 'punctuation' && (joinable(t) || (withLocals && isLocal(t))) && (joinable(before) || (withLocals && isLocal(before)));
   };
   if (!tokens.some((_, i) => i > 0 && touches(i))) return tokens;
   const out: Token[] = [];

@@ -5,7 +5,7 @@ import { ALIASES, ASSUMED_MEMORY_SIZE, BY_MODE, BY_OPERAND_SIZE, LATE_VEX } from
 import type { Operand } from './operand';
 import type { RegisterInfo } from './registers';
 import { needsRex } from './registers';
-import { exchangeOrders, loopCounter, rewrites, substitute } from './rewrites';
+import { exchangeOrders, loopCounter, meantMnemonic, rewrites, substitute, writtenAddressSize } from './rewrites';
 import type { Bits, Prefixes } from './statement';
 import type { Value } from './value';
 import { isSimple } from './value';
@@ -47,10 +47,10 @@ const only64 = (r: RegisterInfo): boolean => r.class === 'r64' || needsRex(r) ||
 /** Sizes that a person writes; tables of other sizes (descriptor-table registers, FPU state) take none. */
 const WRITABLE = new Set([8, 16, 32, 64, 80, 128, 256, 512]);
 
-function memoryFits(p: OperandPattern, op: Extract<Operand, { kind: 'memory' }>, form: Form): boolean {
+function memoryFits(p: OperandPattern, op: Extract<Operand, { kind: 'memory' }>, form: Form, prefixes: Prefixes): boolean {
   const { address, size } = op;
   if (p.kind === 'offset') {
-    if (!address.direct) return false;
+    if (!address.direct || prefixes.elides) return false;
   } else if (address.needsDirect) {
     return false;
   } else if (p.kind === 'memory') {
@@ -69,13 +69,13 @@ function memoryFits(p: OperandPattern, op: Extract<Operand, { kind: 'memory' }>,
   return size === 0 || bitsOf === size || !WRITABLE.has(bitsOf);
 }
 
-function operandFits(p: OperandPattern, op: Operand, form: Form, bits: Bits, reaches: ReachesShort): boolean {
+function operandFits(p: OperandPattern, op: Operand, form: Form, bits: Bits, reaches: ReachesShort, prefixes: Prefixes): boolean {
   switch (op.kind) {
     case 'register':
       if (p.kind === 'fixed') return p.name === op.register.name;
       return p.kind === 'register' && registerFits(p, op.register, form, bits);
     case 'memory':
-      return memoryFits(p, op, form);
+      return memoryFits(p, op, form, prefixes);
     case 'immediate':
       if (p.kind === 'relative') return relativeFits(p, op, form, bits, reaches);
       return p.kind === 'immediate' && immediateFits(p, op);
@@ -105,7 +105,7 @@ function formFits(form: Form, operands: readonly Operand[], bits: Bits, prefixes
   for (let i = 0; i < operands.length; i++) {
     const p = form.operands[i];
     const op = operands[i];
-    if (p === undefined || op === undefined || !operandFits(p, op, form, bits, reaches)) return false;
+    if (p === undefined || op === undefined || !operandFits(p, op, form, bits, reaches, prefixes)) return false;
     if (op.kind === 'register' || op.kind === 'memory') {
       const d = op.decorators;
       if (d.mask !== undefined && !form.canMask) return false;
@@ -153,8 +153,11 @@ function tableName(mnemonic: string, bits: Bits, prefixes: Prefixes): string {
 export function candidates(
   mnemonic: string, written: readonly Operand[], bits: Bits, prefixes: Prefixes, reaches: ReachesShort, span: Span,
 ): readonly Candidate[] | MatchFailure {
-  const counter = loopCounter(mnemonic, written);
-  const operands = counter === undefined ? written : written.slice(0, 1);
+  const meant = meantMnemonic(mnemonic, written);
+  if (meant !== mnemonic) return candidates(meant, written, bits, prefixes, reaches, span);
+  const addressSize = writtenAddressSize(mnemonic, written);
+  const counter = addressSize ?? loopCounter(mnemonic, written);
+  const operands = addressSize !== undefined ? [] : counter === undefined ? written : written.slice(0, 1);
   const high = written.find((o) => o.kind === 'register' && bits !== 64 && only64(o.register));
   if (high?.kind === 'register') {
     return { code: 'wrongMode', message: `${high.register.name} exists in 64-bit mode only; put \`bits 64\` before this code` };
@@ -178,6 +181,11 @@ export function candidates(
     found = preferEncoding(mnemonic, found, prefixes);
     if (wanted === 0) found = naturalSize(found, ordered, bits);
     if (found.length > 0) return checkSizes(mnemonic, found, ordered);
+  }
+  // A 64-bit address that no direct form can take is cut to 32 bits, as NASM does.
+  if (special.some((o) => o.kind === 'memory' && o.address.needsDirect)) {
+    const cut = written.map((o): Operand => (o.kind === 'memory' ? { ...o, address: { ...o.address, needsDirect: false, direct: false } } : o));
+    return candidates(mnemonic, cut, bits, prefixes, reaches, span);
   }
   return explain(mnemonic, forms, special, bits);
 }

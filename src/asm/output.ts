@@ -17,6 +17,8 @@ export class Output {
   section: Section = this.sections.get('.text');
   /** The address in an absolute section (NASM manual, 7.4), else undefined. */
   absolute: bigint | undefined;
+  /** What the absolute address counts from besides: the section of a label in `absolute label+7`. */
+  private absoluteTerms: readonly Term[] = [];
   /** Filled in the last pass only, by section number. */
   private buffers: ByteBuffer[] | undefined;
 
@@ -52,8 +54,13 @@ export class Output {
     return this.section;
   }
 
+  setAbsolute(at: Value): void {
+    this.absolute = at.number;
+    this.absoluteTerms = at.terms.filter((t) => t.kind === 'section');
+  }
+
   position(): Value {
-    if (this.absolute !== undefined) return constant(this.absolute);
+    if (this.absolute !== undefined) return { ...constant(this.absolute), terms: this.absoluteTerms };
     return this.inSection(this.section, this.section.offset);
   }
 

@@ -39,7 +39,7 @@ const RESERVE_WIDTH: Readonly<Record<string, number>> = {
 
 const PREFIX_WORDS: Readonly<Record<string, Partial<Prefixes>>> = {
   rep: { rep: 'rep' }, repe: { rep: 'repe' }, repz: { rep: 'repe' }, repne: { rep: 'repne' }, repnz: { rep: 'repne' },
-  xacquire: { rep: 'repne' }, xrelease: { rep: 'repe' }, bnd: { rep: 'repne' }, nobnd: {},
+  xacquire: { rep: 'repne', elides: true }, xrelease: { rep: 'repe', elides: true }, bnd: { rep: 'repne' }, nobnd: {},
   lock: { lock: true },
   o16: { operandSize: 16 }, o32: { operandSize: 32 }, o64: { operandSize: 64 }, osp: { operandSize: 'other' },
   a16: { addressSize: 16 }, a32: { addressSize: 32 }, a64: { addressSize: 64 }, asp: { addressSize: 'other' },
@@ -131,6 +131,7 @@ export class Parser {
       span: cursor.since(0),
       bodySpan: first ? tokenSpan(first) : cursor.since(0),
       file: line.file, line: line.line, column: line.column,
+      ...(line.definition ? { definition: line.definition } : {}),
     };
   }
 

@@ -9,7 +9,8 @@ import { constant, isSimple } from './value';
 /** Where what NASM lets a person write differs from the operands that the encoding has. */
 
 /** The stack registers that x87 arithmetic means when none is written. */
-const X87_DEFAULTS: Readonly<Record<string, readonly [number, number]>> = {
+const X87_DEFAULTS: Readonly<Record<string, readonly number[]>> = {
+  fld: [1], fst: [1], fstp: [1], ffree: [1], ffreep: [1],
   faddp: [1, 0], fmulp: [1, 0], fsubp: [1, 0], fsubrp: [1, 0], fdivp: [1, 0], fdivrp: [1, 0],
   fxch: [0, 1], fcom: [0, 1], fcomp: [0, 1], fucom: [0, 1], fucomp: [0, 1], fcomi: [0, 1], fcomip: [0, 1], fucomi: [0, 1], fucomip: [0, 1],
 };
@@ -31,7 +32,7 @@ export function rewrites(mnemonic: string, operands: readonly Operand[], bits: B
     return [[{ kind: 'immediate', value: constant(10n), size: 0, strict: false, distance: undefined, span }]];
   }
   const [noOperands] = operands.length === 0 ? [X87_DEFAULTS[mnemonic]] : [];
-  if (noOperands && span) return [[...st(noOperands[0]), ...st(noOperands[1])]];
+  if (noOperands && span) return [noOperands.flatMap(st)];
   if (mnemonic.startsWith('f') && operands.length === 1 && a?.kind === 'register' && a.register.class === 'st') {
     out.push(a.to ? [a, ...st(0)] : [...st(0), a], [a, ...st(0)]);
   }
@@ -41,6 +42,30 @@ export function rewrites(mnemonic: string, operands: readonly Operand[], bits: B
     if (width !== 0 && width <= bits) out.push([]);
   }
   return out;
+}
+
+/** Instructions that use rAX (and rCX) as an address or counter whose size may be written by naming the registers. */
+const ADDRESS_REGISTERS: Readonly<Record<string, readonly string[]>> = {
+  clzero: ['ax'], invlpga: ['ax', 'cx'], vmrun: ['ax'], vmload: ['ax'], vmsave: ['ax'], monitor: ['ax', 'cx', 'dx'], monitorx: ['ax', 'cx', 'dx'],
+};
+
+/** `invlpga eax, ecx`: the width of the first register, which is the address size. */
+export function writtenAddressSize(mnemonic: string, operands: readonly Operand[]): number | undefined {
+  const names = ADDRESS_REGISTERS[mnemonic];
+  const first = operands[0];
+  if (!names || names.length !== operands.length || first?.kind !== 'register') return undefined;
+  const asNamed = operands.every((o, i) => o.kind === 'register' && o.register.name.replace(/^[er]/, '') === names[i]);
+  return asNamed ? first.register.width : undefined;
+}
+
+/** Without operands NASM takes these for the forms that pop. */
+const POPPING: ReadonlySet<string> = new Set(['fadd', 'fmul', 'fsub', 'fsubr', 'fdiv', 'fdivr']);
+
+/** The mnemonic that is meant where the operands make another one of it. */
+export function meantMnemonic(mnemonic: string, operands: readonly Operand[]): string {
+  if (operands.length === 0 && POPPING.has(mnemonic)) return `${mnemonic}p`;
+  const moves64 = mnemonic === 'movd' && operands.some((o) => o.kind === 'register' && o.register.class === 'r64');
+  return moves64 ? 'movq' : mnemonic;
 }
 
 /** `loop target, ecx`: the register that counts, as a width. */
@@ -70,6 +95,10 @@ export function substitute(mnemonic: string, operands: readonly Operand[], bits:
   if (SIZE_INDIFFERENT.has(mnemonic)) {
     return operands.map((o) => (o.kind === 'register' && o.register.class === 'r16' && bits !== 16 ? low(o, 'r32') : o));
   }
+  // The third operand is xmm0 whether written or not.
+  if (/^(?:blendvp[sd]|pblendvb|sha256rnds2)$/.test(mnemonic) && operands.length === 3 && operands[2]?.kind === 'register' && operands[2].register.name === 'xmm0') return operands.slice(0, 2);
+  if (/^v?pinsr[bw]$/.test(mnemonic)) return operands.map((o) => (o.kind === 'register' && (o.register.class === 'r8' || o.register.class === 'r16') ? low(o, 'r32') : o));
+  if (mnemonic === 'rdpid' && bits === 64 && a?.kind === 'register' && a.register.class === 'r32') return [{ ...a, register: registerOf('r64', a.register.number) ?? a.register }];
   if ((mnemonic === 'lar' || mnemonic === 'lsl') && a?.kind === 'register' && b?.kind === 'register' && general(a.register) && general(b.register)) {
     return [a, { ...b, register: registerOf(a.register.class, b.register.number) ?? b.register }];
   }

@@ -71,6 +71,8 @@ export class SectionTable {
 
 const isPowerOfTwo = (n: bigint): boolean => n > 0n && (n & (n - 1n)) === 0n;
 
+const IGNORED: ReadonlySet<string> = new Set(['exec', 'noexec', 'write', 'nowrite', 'alloc', 'noalloc']);
+
 /** Applies one attribute of a section directive; `number` is its evaluated value where it has one. */
 export function applyAttribute(s: Section, a: SectionAttribute, number: bigint | undefined, sink: DiagnosticSink): void {
   const value = number ?? 0n;
@@ -103,6 +105,7 @@ export function applyAttribute(s: Section, a: SectionAttribute, number: bigint |
       s.vfollows = String(a.value);
       return;
     default:
+      if (!IGNORED.has(a.name)) sink.warning('sections', `\`${a.name}\` means nothing to a flat binary and is passed over`, a.span);
       // exec, write, alloc and their opposites mean nothing to a flat binary.
       return;
   }

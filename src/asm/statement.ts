@@ -1,5 +1,6 @@
 import type { Span } from '../base/diagnostic';
 import type { Expr } from './expression';
+import type { PaddingMode } from './padding';
 
 /** The parsed form of one line: what the layout passes go over. */
 export type Bits = 16 | 32 | 64;
@@ -62,10 +63,12 @@ export interface Prefixes {
   readonly operandSize: 16 | 32 | 64 | 'other' | undefined;
   readonly addressSize: 16 | 32 | 64 | 'other' | undefined;
   readonly wait: boolean;
+  /** xacquire or xrelease: hardware lock elision, which the direct-address forms of mov do not have. */
+  readonly elides: boolean;
   readonly encoding: 'rex' | 'vex' | 'vex2' | 'vex3' | 'evex' | undefined;
 }
 export const NO_PREFIXES: Prefixes = {
-  rep: undefined, lock: false, segment: undefined, operandSize: undefined, addressSize: undefined, wait: false, encoding: undefined,
+  rep: undefined, lock: false, segment: undefined, operandSize: undefined, addressSize: undefined, wait: false, elides: false, encoding: undefined,
 };
 
 /** One item of `db` and its kin. */
@@ -100,7 +103,9 @@ export type Body =
   | { readonly kind: 'istruc'; readonly name: string; readonly span: Span }
   | { readonly kind: 'at'; readonly offset: Expr; readonly body: Body }
   | { readonly kind: 'iend' }
-  | { readonly kind: 'default'; readonly relative: boolean };
+  | { readonly kind: 'default'; readonly relative: boolean }
+  /** How `align` without a filling pads: `alignmode` of the smartalign package. */
+  | { readonly kind: 'alignmode'; readonly mode: PaddingMode; readonly threshold: number };
 
 export interface SectionAttribute {
   readonly name: string;
@@ -120,4 +125,6 @@ export interface Statement {
   readonly file: string;
   readonly line: number;
   readonly column: number;
+  /** The line of a macro's body that it came from. */
+  readonly definition?: { readonly file: string; readonly line: number };
 }

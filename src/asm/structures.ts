@@ -30,8 +30,8 @@ export class Structures {
   open(body: Extract<Body, { kind: 'struc' }>): void {
     if (this.struc) this.host.output.sink.error('badDirective', `struc ${this.struc.name} is still open; close it with endstruc`, body.span);
     this.struc = { name: body.name, absolute: this.host.output.absolute };
-    this.host.output.absolute = body.offset === undefined ? 0n : this.host.number(body.offset);
-    this.host.define(body.name, 'label', constant(this.host.output.absolute), body.span, undefined);
+    this.host.output.setAbsolute(constant(body.offset === undefined ? 0n : this.host.number(body.offset)));
+    this.host.define(body.name, 'label', constant(this.host.output.absolute ?? 0n), body.span, undefined);
   }
 
   /** Defines `name_size` and returns to where the program was. */

@@ -43,6 +43,8 @@ export class SymbolTable {
       this.moved = true;
       return e;
     }
+    // Like NASM: a constant may be given the same value again.
+    if (old.pass === this.pass && kind === 'constant' && old.kind === 'constant' && sameValue(old.value, value)) return old;
     if (old.pass === this.pass) return { duplicate: old };
     if (!sameValue(old.value, value)) this.moved = true;
     old.value = value;

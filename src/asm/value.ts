@@ -136,6 +136,11 @@ export function evaluate(e: Expr, scope: Scope): Value {
           return v.unknown ? UNKNOWN : constant(~scalar(v, '~', e.operand.span));
         case '!':
           return v.unknown ? UNKNOWN : truth(scalar(v, '!', e.operand.span) === 0n);
+        case 'ilog2e':
+        case 'ilog2w':
+        case 'ilog2f':
+        case 'ilog2c':
+          return v.unknown ? UNKNOWN : constant(logarithm(e.op, scalar(v, e.op, e.operand.span), e.operand.span));
         case 'seg':
           throw new EvaluationFault('notConstant', 'a flat binary has no segments to take with `seg`; write the selector as a number', e.span);
       }
@@ -144,6 +149,15 @@ export function evaluate(e: Expr, scope: Scope): Value {
     case 'binary':
       return binary(e.op, evaluate(e.left, scope), evaluate(e.right, scope), e.left.span, e.right.span);
   }
+}
+
+/** The binary logarithm: exact (a power of two), wrong ones rounded down silently (w), rounded down (f) or up (c). */
+function logarithm(op: 'ilog2e' | 'ilog2w' | 'ilog2f' | 'ilog2c', value: bigint, span: Span): bigint {
+  const n = BigInt.asUintN(64, value);
+  const floor = n === 0n ? (op === 'ilog2w' ? -1n : 0n) : BigInt(n.toString(2).length - 1);
+  const isPower = n !== 0n && (n & (n - 1n)) === 0n;
+  if (op === 'ilog2e' && !isPower) throw new EvaluationFault('notConstant', `ilog2e takes a power of two, not ${n}`, span);
+  return op === 'ilog2c' && !isPower && n !== 0n ? floor + 1n : floor;
 }
 
 function scalar(v: Value, op: string, span: Span): bigint {

@@ -66,7 +66,7 @@ export function stringBytes(quoted: string): number[] {
   const body = quoted.slice(1, -1);
   if (quoted[0] !== '`' || !body.includes('\\')) return utf8(body);
   const out: number[] = [];
-  const pattern = /\\(?:x([0-9a-f]{1,2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([0-7]{1,3})|([^]))|([^\\]+)|\\$/giu;
+  const pattern = /\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{1,3})|([^]))|([^\\]+)|\\$/gu;
   for (const m of body.matchAll(pattern)) {
     if (m[1] !== undefined) out.push(parseInt(m[1], 16));
     else if (m[2] !== undefined) appendUtf8(out, parseInt(m[2], 16));
