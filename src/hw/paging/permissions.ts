@@ -32,8 +32,8 @@ export function denied(rights: OrdinaryRights, access: Access, ac: boolean, c: P
 }
 
 /** Protection keys bear on data accesses to user pages; write disable binds supervisors only with CR0.WP. */
-function keyDenies(rights: OrdinaryRights, access: Access, c: PagingControls): boolean {
-  if (!c.pke || !rights.user) return false;
+export function keyDenies(rights: OrdinaryRights, access: Access, c: PagingControls): boolean {
+  if (!c.pke || !rights.user || access.op === 'fetch') return false;
   const bits = (c.pkru >>> (rights.protectionKey * 2)) & 3;
   if ((bits & 1) !== 0) return true;
   return (bits & 2) !== 0 && access.op === 'write' && (access.user || c.wp);
