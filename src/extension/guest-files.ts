@@ -14,8 +14,6 @@ export const GUEST_LANGUAGES = [
   'x86asm',
 ] as const;
 
-export const GUEST_SELECTOR: vscode.DocumentSelector = GUEST_LANGUAGES.map((language) => ({ language }));
-
 export function isGuest(document: vscode.TextDocument): boolean {
   return (
     GUEST_LANGUAGES.some((language) => language === document.languageId) || /\.(asm|nasm|s)$/i.test(document.fileName)

@@ -1,33 +1,37 @@
 /**
- * One hover. While a guest is stopped the adapter knows more than the assembler: this provider shows value and chain, the
- * language client's own hover stays silent (language-client.ts), and the debugger's hover is turned off by offering it no
- * expression, for VS Code shows the language hovers exactly where the debugger has none.
+ * One hover. While a guest is stopped the adapter knows more than the assembler: value and chain come first, then what the language
+ * server says of the word, in the same hover (language-client.ts joins them). The debugger's own hover is turned off by offering it
+ * no expression, for VS Code shows the language hovers exactly where the debugger has none.
  */
 import * as vscode from 'vscode';
-import { GUEST_SELECTOR } from './guest-files';
+import { GUEST_LANGUAGES } from './guest-files';
 import { hoverMarkdown } from './hover-text';
 import type { SessionTracker } from './session';
 
-class StoppedHover implements vscode.HoverProvider {
-  constructor(private readonly tracker: SessionTracker) {}
+/** The language whose files the language server looks after. */
+export const SERVED_LANGUAGE = 'pagewalk-asm';
 
-  async provideHover(document: vscode.TextDocument, position: vscode.Position): Promise<vscode.Hover | undefined> {
-    if (this.tracker.standing !== 'stopped') return undefined;
-    const { frameId } = this.tracker;
-    const reply = await this.tracker
-      .request('pagewalk/hover', {
-        lineText: document.lineAt(position.line).text,
-        column: position.character + 1,
-        path: document.fileName,
-        line: position.line + 1,
-        ...(frameId === undefined ? {} : { frameId }),
-      })
-      .catch(() => null); // resumed meanwhile, or not an expression: no hover
-    if (!reply) return undefined;
-    const withChain = vscode.workspace.getConfiguration('pagewalk', document).get('hover.chain', true);
-    const text = new vscode.MarkdownString(hoverMarkdown(reply, withChain), true);
-    return new vscode.Hover(text, new vscode.Range(position.line, reply.start - 1, position.line, reply.end - 1));
-  }
+/** Value and chain of what stands at a position; undefined where no guest is stopped or nothing there has a value. */
+export async function stoppedHover(
+  tracker: SessionTracker,
+  document: vscode.TextDocument,
+  position: vscode.Position,
+): Promise<vscode.Hover | undefined> {
+  if (tracker.standing !== 'stopped') return undefined;
+  const { frameId } = tracker;
+  const reply = await tracker
+    .request('pagewalk/hover', {
+      lineText: document.lineAt(position.line).text,
+      column: position.character + 1,
+      path: document.fileName,
+      line: position.line + 1,
+      ...(frameId === undefined ? {} : { frameId }),
+    })
+    .catch(() => null); // resumed meanwhile, or not an expression: no hover
+  if (!reply) return undefined;
+  const withChain = vscode.workspace.getConfiguration('pagewalk', document).get('hover.chain', true);
+  const text = new vscode.MarkdownString(hoverMarkdown(reply, withChain), true);
+  return new vscode.Hover(text, new vscode.Range(position.line, reply.start - 1, position.line, reply.end - 1));
 }
 
 /** Offers the debugger's hover nothing in our sessions, and in others' sessions the word, as VS Code does by itself. */
@@ -45,8 +49,13 @@ class NoExpression implements vscode.EvaluatableExpressionProvider {
 }
 
 export function registerHover(tracker: SessionTracker): vscode.Disposable {
+  const selector = (languages: readonly string[]): vscode.DocumentSelector =>
+    languages.map((language) => ({ language }));
+  const others = GUEST_LANGUAGES.filter((language) => language !== SERVED_LANGUAGE);
   return vscode.Disposable.from(
-    vscode.languages.registerHoverProvider(GUEST_SELECTOR, new StoppedHover(tracker)),
-    vscode.languages.registerEvaluatableExpressionProvider(GUEST_SELECTOR, new NoExpression(tracker)),
+    vscode.languages.registerHoverProvider(selector(others), {
+      provideHover: (document, position) => stoppedHover(tracker, document, position),
+    }),
+    vscode.languages.registerEvaluatableExpressionProvider(selector(GUEST_LANGUAGES), new NoExpression(tracker)),
   );
 }

@@ -1,10 +1,12 @@
-/** Starts the language server, and keeps its hover silent while a stopped guest has a better one. */
-import type * as vscode from 'vscode';
+/** Starts the language server, and joins its hover with that of a stopped guest. */
+import * as vscode from 'vscode';
 import { LanguageClient, TransportKind } from 'vscode-languageclient/node';
+import { SERVED_LANGUAGE, stoppedHover } from './hover';
 import type { SessionTracker } from './session';
 
 export function startLanguageClient(context: vscode.ExtensionContext, tracker: SessionTracker): LanguageClient {
   const module = context.asAbsolutePath('dist/server.js');
+  const sources = vscode.workspace.createFileSystemWatcher('**/*.{asm,nasm,inc,mac,s,S}');
   const client = new LanguageClient(
     'pagewalk',
     'Pagewalk Language Server',
@@ -13,13 +15,29 @@ export function startLanguageClient(context: vscode.ExtensionContext, tracker: S
       debug: { module, transport: TransportKind.ipc, options: { execArgv: ['--nolazy', '--inspect=6009'] } },
     },
     {
-      documentSelector: [{ language: 'pagewalk-asm' }],
+      documentSelector: [{ language: SERVED_LANGUAGE }],
+      synchronize: { configurationSection: 'pagewalk', fileEvents: sources },
       middleware: {
-        provideHover: (document, position, token, next) =>
-          tracker.standing === 'stopped' ? undefined : next(document, position, token),
+        provideHover: async (document, position, token, next) => {
+          const [value, words] = await Promise.all([
+            stoppedHover(tracker, document, position),
+            // Without an answer the hover of the stopped guest is still worth showing.
+            Promise.resolve(next(document, position, token)).catch(() => undefined),
+          ]);
+          if (!value || !words) return value ?? words;
+          return new vscode.Hover([...value.contents, ...words.contents], value.range);
+        },
       },
     },
   );
+  context.subscriptions.push(sources, vscode.workspace.onDidOpenTextDocument(adopt));
+  vscode.workspace.textDocuments.forEach(adopt);
   client.start().catch((error: unknown) => client.error('The language server did not start', error));
   return client;
+}
+
+/** Included files have endings that many languages use: they become guest assembly only where no language claims them. */
+function adopt(document: vscode.TextDocument): void {
+  if (document.languageId === 'plaintext' && /\.(inc|mac)$/i.test(document.fileName))
+    void vscode.languages.setTextDocumentLanguage(document, SERVED_LANGUAGE);
 }
