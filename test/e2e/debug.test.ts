@@ -132,9 +132,7 @@ describe('debugging a guest', () => {
       await code.debug('main.asm', 4);
       await code.exceptionCondition('EPT violation', 'write && gpa >= 0x500000 && gpa < 0x600000');
       await code.page.keyboard.press('F5');
-      const widget = code.page.locator('.exception-widget');
-      await widget.waitFor();
-      assert.match(await widget.innerText(), /EPT_VIOLATION[^]*GPA 0x500000/);
+      await code.editor.locator('.view-line', { hasText: /EPT_VIOLATION,\swrite,\sGPA\s0x500000/ }).waitFor();
       await code.frame('7:1');
     }));
 

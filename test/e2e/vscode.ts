@@ -11,6 +11,9 @@ import { startServer, type Server } from '../vscode-host/server.mjs';
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 export const ARTIFACTS = join(ROOT, 'test/.artifacts');
 
+/** Beside the rows' text, whose hovers would catch the wheel. */
+const EDGE = { x: 4, y: 40 };
+
 /** How long anything may take on a busy machine. */
 const PATIENCE_MS = 40_000;
 
@@ -212,7 +215,7 @@ export class Workbench {
         : name.test(label);
     const end = Date.now() + PATIENCE_MS;
     while (Date.now() < end) {
-      await list.hover();
+      await list.hover({ position: EDGE });
       await this.page.mouse.wheel(0, -100_000);
       for (let last = ''; ;) {
         const labels = await list
