@@ -29,7 +29,7 @@ const COMPARISONS = new Set<number>([
   Mnemonic.Fcom, Mnemonic.Fcomp, Mnemonic.Fcompp, Mnemonic.Ficom, Mnemonic.Ficomp, Mnemonic.Fucom, Mnemonic.Fucomp, Mnemonic.Fucompp, Mnemonic.Ftst,
 ]);
 /** What would carry such a difference on. */
-const STATUS_READERS = new Set<number>([Mnemonic.Fnstsw, Mnemonic.Fnclex]);
+const STATUS_READERS = new Set<number>([Mnemonic.Fnstsw, Mnemonic.Fnclex, Mnemonic.Fninit, Mnemonic.Fldcw]);
 const C1 = 0x200;
 const C0_C2_C3 = 0x4500;
 
@@ -223,4 +223,44 @@ export function generateFloat(r: Random, bits: CodeBits): Sequence {
   const placed = [...regs];
   for (const p of POINTERS[bits]) placed[p] = SCRATCH_BASE + BigInt(1024 + r.below(128) * 16) + (r.chance(85) ? 0n : BigInt(r.below(16)));
   return { code: Uint8Array.from([...code, 0xcc]), text, regs: placed, rflags, undefinedFlags: 0, image: anyImage(r), undefinedStatus, undefinedIfPending, undefinedFlagsIfPending };
+}
+
+/** Transcendental instructions by their second opcode byte (the first is D9), and what their operands are best like. */
+export const TRANSCENDENTAL: Readonly<Record<string, { readonly code: number; readonly exponents: readonly [number, number] }>> = {
+  f2xm1: { code: 0xf0, exponents: [-80, -2] },
+  fyl2x: { code: 0xf1, exponents: [-200, 200] },
+  fptan: { code: 0xf2, exponents: [-80, 3] },
+  fpatan: { code: 0xf3, exponents: [-80, 80] },
+  fyl2xp1: { code: 0xf9, exponents: [-80, -3] },
+  fsincos: { code: 0xfb, exponents: [-80, 3] },
+  fsin: { code: 0xfe, exponents: [-80, 3] },
+  fcos: { code: 0xff, exponents: [-80, 3] },
+};
+
+/** One transcendental instruction with operands in its range, everything masked, to nearest. */
+export function generateTranscendental(r: Random, name: string): Sequence {
+  const { code, exponents } = TRANSCENDENTAL[name] as (typeof TRANSCENDENTAL)[string];
+  const image = new Uint8Array(512);
+  const v = new DataView(image.buffer);
+  v.setUint16(0, 0x37f, true);
+  v.setUint8(4, 0x07);
+  v.setUint32(24, 0x1f80, true);
+  for (let i = 0; i < 3; i++) {
+    const exponent = exponents[0] + r.below(exponents[1] - exponents[0] + 1);
+    // a logarithm's argument is positive, and often near one
+    const near = name === 'fyl2x' && i === 0 && r.chance(40) ? -1 + r.below(2) : exponent;
+    v.setBigUint64(32 + 16 * i, r.big() | (1n << 63n), true);
+    v.setUint16(40 + 16 * i, (near + 16383) | (name === 'fyl2x' && i === 0 ? 0 : r.below(2) << 15), true);
+  }
+  return { code: Uint8Array.from([0xd9, code, 0xcc]), text: [name], regs: Array.from({ length: 16 }, () => SCRATCH_BASE), rflags: 0x202n, undefinedFlags: 0, image };
+}
+
+/** RCPSS and RSQRTSS of one value. */
+export function generateApproximation(r: Random, root: boolean): Sequence {
+  const image = new Uint8Array(512);
+  const v = new DataView(image.buffer);
+  v.setUint16(0, 0x37f, true);
+  v.setUint32(24, 0x1f80, true);
+  for (let i = 0; i < 4; i++) v.setInt32(176 + 4 * i, root ? anySingle(r) & 0x7fff_ffff : anySingle(r), true);
+  return { code: Uint8Array.from([0x0f, root ? 0x52 : 0x53, 0xc1, 0xcc]), text: [root ? 'rsqrtps' : 'rcpps'], regs: Array.from({ length: 16 }, () => SCRATCH_BASE), rflags: 0x202n, undefinedFlags: 0, image };
 }

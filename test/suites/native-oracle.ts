@@ -214,8 +214,8 @@ export function difference(q: Sequence, native: Outcome, ours: Outcome): string 
     const here = ours.vectors.get(name) ?? 0n;
     if ((value & mask) !== (here & mask)) return `${name} ${here.toString(16)}, natively ${value.toString(16)}`;
   }
-  // ENTER may have stored part of its frame when it faults; its registers tell that it starts over
-  if (native.vector !== INT3 && q.text.some((t) => t.startsWith('enter'))) return undefined;
+  // ENTER and PUSHA may have stored part of their frame when they fault; their registers tell that they start over
+  if (native.vector !== INT3 && q.text.some((t) => /^(enter|pusha)/.test(t))) return undefined;
   for (const at of new Set([...native.memory.keys(), ...ours.memory.keys()])) {
     const a = ours.memory.get(at);
     const b = native.memory.get(at);

@@ -5,7 +5,7 @@ import { exact, type Exact } from './round';
 
 /**
  * The x87 transcendental instructions (SDM vol. 2), computed far beyond 64 bits and then rounded once, which keeps them within one unit of the last place
- * (SDM vol. 1, 8.3.10 asks for that). Angles are reduced by π itself, not by the 66 bits of it that Intel's processors use. Operands are not NaNs.
+ * (SDM vol. 1, 8.3.10 asks for that). Angles are reduced by the 66 bits of π that processors use (8.3.8), so that near multiples of it results are theirs. Operands are not NaNs.
  */
 export type Transcendental =
   | { readonly kind: 'exact'; readonly value: Exact }
@@ -35,10 +35,13 @@ function beside(f: Float, direction: 1 | -1): Exact {
   return exact(f.sign, (f.significand << 80n) + BigInt(direction), f.exponent - 80, true);
 }
 
+/** 0.C90FDAA22168C234C (hexadecimal) × 2^2: the π of argument reduction. */
+const REDUCTION_PI = 0xc90f_daa2_2168_c234cn << BigInt(WORK - 66);
+
 /** sin and cos of a finite angle, with the whole turns taken out. */
 function reduced(x: Float): { readonly sin: bigint; readonly cos: bigint } {
   const angle = toFixed(x, WORK);
-  const quarter = pi(WORK) >> 1n;
+  const quarter = REDUCTION_PI >> 1n;
   let turns = (2n * angle + quarter) / (2n * quarter);
   if ((2n * angle + quarter) % (2n * quarter) < 0n) turns -= 1n;
   const { sin, cos } = sinCos(angle - turns * quarter, WORK);
