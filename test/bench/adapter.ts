@@ -12,7 +12,7 @@ export interface Times {
   readonly count: number;
 }
 
-function summary(times: readonly number[]): Times {
+export function summary(times: readonly number[]): Times {
   const sorted = [...times].sort((a, b) => a - b);
   const at = (part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? 0;
   return { median: at(0.5), p95: at(0.95), count: sorted.length };

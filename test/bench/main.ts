@@ -3,11 +3,13 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Times } from './adapter';
 import { launchTimes, stepTimes } from './adapter';
+import { keystrokeTimes } from './language';
 import { coldWalks, exits, firstTouches, integerLoop } from './guests';
 import type { Rate } from './machine';
 import { rate } from './machine';
 
 const adapter = join(__dirname, '../dist/dap.js');
+const server = join(__dirname, '../dist/server.js');
 
 const per = (unit: number, name: string, { wall, processor }: Rate): string => {
   const digits = unit === 1e6 ? 1 : 0;
@@ -25,6 +27,7 @@ const ROWS: readonly { readonly name: string; readonly measure: () => string | P
   { name: 'CPUID exits', measure: () => thousand(rate(exits(50_000))) },
   { name: 'F5 to stopped, adapter process', measure: async () => times(await launchTimes(adapter, 15)) },
   { name: 'step to stopped, adapter process', measure: async () => times(await stepTimes(adapter, 300)) },
+  { name: 'keystroke to diagnostics, 5,000 lines', measure: async () => times(await keystrokeTimes(server, 102)) },
 ];
 
 async function main(): Promise<void> {
