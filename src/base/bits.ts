@@ -24,3 +24,12 @@ export const signExtend = (x: bigint, width: number): bigint => BigInt.asUintN(6
 
 /** Whether `x` is canonical for a linear-address width of `width` bits (48 or 57; SDM vol. 1, 3.3.7.1). */
 export const isCanonical = (x: bigint, width: number): boolean => signExtend(x, width) === x;
+
+const halves = new Int32Array(2);
+const whole = new BigUint64Array(halves.buffer);
+/** The 64-bit value of two 32-bit halves, without the cost of shifting bigints. */
+export function joinHalves(lo: number, hi: number): bigint {
+  halves[0] = lo;
+  halves[1] = hi;
+  return whole[0] as bigint;
+}

@@ -1,4 +1,5 @@
 import { InvariantError } from '../../base/assert';
+import { joinHalves } from '../../base/bits';
 import { VECTOR } from '../../isa/exceptions';
 import { CLASS_FETCH, WHO_SUPERVISOR, WHO_USER } from '../paging/access';
 import { SEG, SLOT } from '../state/layout';
@@ -87,13 +88,12 @@ export class Fetcher {
   /** Offset in the machine's memory of the code byte at a linear address, through the TLB; −1 with the event set. */
   private translate(lo: number, hi: number): number {
     const tlb = this.tlb;
-    const e = tlb.find(lo, hi);
-    const bit = 1 << (CLASS_FETCH + (this.core.state.cpl === 3 ? WHO_USER : WHO_SUPERVISOR));
-    if (e >= 0 && ((tlb.words[e + 2] as number) & bit) !== 0) {
+    const e = tlb.findFast(lo, hi, 1 << (CLASS_FETCH + (this.core.state.cpl === 3 ? WHO_USER : WHO_SUPERVISOR)));
+    if (e >= 0) {
       tlb.hits++;
       return ((tlb.words[e + 3] as number) >>> 0) + (lo & 0xfff);
     }
-    const at = this.mmu.fetch(this.core, joined(lo, hi));
+    const at = this.mmu.fetch(this.core, joinHalves(lo, hi));
     if (at < 0) this.core.insn = NO_INSTRUCTION;
     return at;
   }
@@ -121,12 +121,4 @@ export class Fetcher {
     this.blocks.add(block);
     return block;
   }
-}
-
-const halves = new Int32Array(2);
-const whole = new BigUint64Array(halves.buffer);
-function joined(lo: number, hi: number): bigint {
-  halves[0] = lo;
-  halves[1] = hi;
-  return whole[0] as bigint;
 }

@@ -3,7 +3,7 @@ import { SLOT } from '../state/layout';
 import { RFLAGS } from '../../isa/flags';
 import { ERROR_CODE_VECTORS, VECTOR } from '../../isa/exceptions';
 import { InvariantError } from '../../base/assert';
-import { isCanonical } from '../../base/bits';
+import { isCanonical, joinHalves } from '../../base/bits';
 import { ACCESS_OF_CLASS, CLASS_READ, CLASS_WRITE, WHO_SUPERVISOR, WHO_SUPERVISOR_AC, WHO_USER } from '../paging/access';
 import type { Tlb } from '../tlb/tlb';
 import type { Block } from './block';
@@ -59,8 +59,6 @@ export class Runner {
     const w = block.words;
     const tlb = this.tlb;
     const tlbWords = tlb.words;
-    const ways = tlb.ways;
-    const setMask = tlb.setMask;
     const view = state.memory.view;
     const who = dataWho(core);
     const readBit = 1 << (CLASS_READ + who);
@@ -308,21 +306,8 @@ export class Runner {
           const page = lo & 0xfff;
           const intent = (word & 0x100) !== 0;
           if (page + size <= 4096) {
-            const vpn = (lo >>> 12) | (hi << 20);
-            const high = (hi >> 12) & 0xfffff;
-            const bit = intent ? writeBit : readBit;
-            let e = (vpn & setMask) * ways * 16;
-            let hit = false;
-            for (let way = 0; way < ways; way++, e += 16) {
-              if (tlbWords[e] === vpn && ((tlbWords[e + 2] as number) & bit) !== 0) {
-                const tag = tlbWords[e + 1] as number;
-                if (tag === (high | tlb.tag) || tag === (high | tlb.globalTag)) {
-                  hit = true;
-                  break;
-                }
-              }
-            }
-            if (hit) {
+            const e = tlb.findFast(lo, hi, intent ? writeBit : readBit);
+            if (e >= 0) {
               tlb.hits++;
               const at = ((tlbWords[e + 3] as number) >>> 0) + page;
               if (size === 8) {
@@ -335,7 +320,7 @@ export class Runner {
               break;
             }
           }
-          const linear = linear64(lo, hi);
+          const linear = joinHalves(lo, hi);
           const access = ACCESS_OF_CLASS[CLASS_READ + who];
           if (access === undefined || !core.port.load(core, linear, size, access, d, intent)) return this.failedAccess(block, pc, word);
           break;
@@ -351,20 +336,8 @@ export class Runner {
           const size = 1 << ((word & 0xff) - 48);
           const page = lo & 0xfff;
           if (page + size <= 4096) {
-            const vpn = (lo >>> 12) | (hi << 20);
-            const high = (hi >> 12) & 0xfffff;
-            let e = (vpn & setMask) * ways * 16;
-            let hit = false;
-            for (let way = 0; way < ways; way++, e += 16) {
-              if (tlbWords[e] === vpn && ((tlbWords[e + 2] as number) & writeBit) !== 0) {
-                const tag = tlbWords[e + 1] as number;
-                if (tag === (high | tlb.tag) || tag === (high | tlb.globalTag)) {
-                  hit = true;
-                  break;
-                }
-              }
-            }
-            if (hit) {
+            const e = tlb.findFast(lo, hi, writeBit);
+            if (e >= 0) {
               tlb.hits++;
               const at = ((tlbWords[e + 3] as number) >>> 0) + page;
               if (size === 8) {
@@ -376,7 +349,7 @@ export class Runner {
               break;
             }
           }
-          const linear = linear64(lo, hi);
+          const linear = joinHalves(lo, hi);
           const access = ACCESS_OF_CLASS[CLASS_WRITE + who];
           if (access === undefined || !core.port.store(core, linear, size, access, d)) return this.failedAccess(block, pc, word);
           // the store may have hit this very block: finish the instruction, then decode afresh
@@ -388,7 +361,7 @@ export class Runner {
           const lo = (x + b) | 0;
           const hi = ((r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0)) | 0;
           const access = ACCESS_OF_CLASS[((word & 0x100) !== 0 ? CLASS_WRITE : CLASS_READ) + who];
-          if (access === undefined || !core.port.probe(core, linear64(lo, hi), d, access)) return this.failedAccess(block, pc, word);
+          if (access === undefined || !core.port.probe(core, joinHalves(lo, hi), d, access)) return this.failedAccess(block, pc, word);
           break;
         }
 
@@ -535,12 +508,4 @@ export class Runner {
     if ((word & 0x200) !== 0 && e?.kind === 'fault' && e.vector === VECTOR.GP) this.core.raise(VECTOR.SS, 0);
     return this.failed(block, pc);
   }
-}
-
-const halves = new Int32Array(2);
-const whole = new BigUint64Array(halves.buffer);
-function linear64(lo: number, hi: number): bigint {
-  halves[0] = lo;
-  halves[1] = hi;
-  return whole[0] as bigint;
 }

@@ -113,6 +113,21 @@ export class Tlb {
     return -1;
   }
 
+  /** Word index of an entry that allows an access of the class whose bit in the fast word is `bit` without a walk; −1 where there is none. */
+  findFast(lo: number, hi: number, bit: number): number {
+    const vpn = (lo >>> 12) | (hi << 20);
+    const high = (hi >> 12) & 0xfffff;
+    const words = this.words;
+    let e = (vpn & this.setMask) * this.ways * 16;
+    for (let way = 0; way < this.ways; way++, e += 16) {
+      if (words[e] === vpn && ((words[e + 2] as number) & bit) !== 0) {
+        const tag = words[e + 1] as number;
+        if (tag === (high | this.tag) || tag === (high | this.globalTag)) return e;
+      }
+    }
+    return -1;
+  }
+
   /** Makes `context` current; later look-ups see its entries and the global ones of its VPID and EPTP. */
   setContext(vpid: number, pcid: number, eptp: bigint): void {
     if (this.contexts.length + 2 > MAX_CONTEXTS) {
