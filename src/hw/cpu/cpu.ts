@@ -157,7 +157,7 @@ export class Cpu extends Core {
     let left = budget;
     this.mmu.settleRights();
     // a delivery is a step of its own: a budget of one ends before the handler's first instruction
-    if (this.injection !== undefined || this.heldFault !== undefined) left--;
+    if (this.injection !== undefined || this.heldFault?.rip === this.state.rip) left--;
     const early = this.deliverPending();
     if (early) return early;
     const s = this.state;
