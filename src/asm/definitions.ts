@@ -153,7 +153,7 @@ export class Definitions {
       return;
     }
     const body = splitParameters(rest.slice(parsed?.end ?? 1));
-    this.host.macros.define({ name, parameters: parsed?.parameters, body: expandNow ? this.host.macros.expand(body) : body }, ignoreCase);
+    this.host.macros.define({ name, parameters: parsed?.parameters, body: expandNow ? this.host.macros.expand(body, new Set(parsed?.parameters.map((p) => p.name))) : body }, ignoreCase);
   }
 
   private context(first: Token, rest: readonly Token[]): void {

@@ -233,7 +233,8 @@ function arrangePrefixes(bytes: Uint8Array, form: Form, prefixes: Prefixes, segm
   const out: number[] = [];
   if (wait || prefixes.wait) out.push(0x9b);
   if (prefixes.rep === 'repne') out.push(0xf2);
-  else if (prefixes.rep !== undefined) out.push(0xf3);
+  // The instructions of VIA's PadLock are repeated by nature: their own F3 is the prefix.
+  else if (prefixes.rep !== undefined && !(own === 0xf3 && form.operandCount === 0 && form.mandatory)) out.push(0xf3);
   if (lock || prefixes.lock) out.push(0xf0);
   const segmentByte = segment === undefined ? undefined : SEGMENT_BYTE[segment];
   if (segmentByte !== undefined) out.push(segmentByte);

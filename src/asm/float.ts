@@ -23,10 +23,10 @@ const FORMATS: Readonly<Record<number, Format>> = {
 };
 /** The upper half of a single: what Intel calls BF16. */
 const BFLOAT16: Format = { exponent: 8, fraction: 7, explicit: false };
-const NUMBER = /^([0-9][0-9_]*)(?:\.([0-9_]*))?(?:e([+-]?[0-9][0-9_]*))?$/;
+const NUMBER = /^(?:0[dt])?([0-9][0-9_]*)(?:\.([0-9_]*))?(?:e([+-]?[0-9][0-9_]*))?$/;
 /** Another base: digits with a point, and a power of two. */
-const BASED = /^0([xhoqby])([0-9a-f_]*)(?:\.([0-9a-f_]*))?(?:p([+-]?[0-9][0-9_]*))?$/;
-const BITS_PER_DIGIT: Readonly<Record<string, number>> = { x: 4, h: 4, o: 3, q: 3, b: 1, y: 1 };
+const BASED = /^(?:0(?=[a-z])|(?=\$))([xhoqby$])([0-9a-f_]*)(?:\.([0-9a-f_]*))?(?:p([+-]?[0-9][0-9_]*))?$/;
+const BITS_PER_DIGIT: Readonly<Record<string, number>> = { $: 4, x: 4, h: 4, o: 3, q: 3, b: 1, y: 1 };
 /** Beyond this every format is infinite or zero. */
 const MAX_EXPONENT = 10_000;
 

@@ -188,7 +188,8 @@ function readForm(code: Code, info: ReturnType<typeof CodeExt.opCode>): Form | u
   );
   const modes: Bits[] = [];
   if (info.mode16) modes.push(16);
-  if (info.mode32) modes.push(32);
+  // POP CS existed on the 8086 alone.
+  if (info.mode32 && code !== Codes.Popw_CS) modes.push(32);
   if (info.mode64) modes.push(64);
   return {
     code,

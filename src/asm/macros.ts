@@ -40,6 +40,8 @@ const MAX_DEPTH = 100;
 /** `a %+ b` may make a macro's name, whose body pastes again. */
 const MAX_PASTES = 100;
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 /** The single-line macros in force, and their expansion (NASM manual, 4.1). */
 export class MacroTable {
   /** By name, or by lower-case name for %idefine; several where they differ in the number of parameters. */
@@ -113,11 +115,14 @@ export class MacroTable {
     return glue(out);
   }
 
-  /** Replaces macros in a line. Tokens that come out of a macro carry the place of its call. */
-  expand(tokens: readonly Token[]): readonly Token[] {
+  /**
+   * Replaces macros in a line. Tokens that come out of a macro carry the place of its call.
+   * @param except names that stay, as the parameters of the macro being defined
+   */
+  expand(tokens: readonly Token[], except: ReadonlySet<string> = NOTHING): readonly Token[] {
     if (!tokens.some((t) => t.kind === 'parameter' || isPaste(t) || (t.kind === 'word' && this.has(t.text)))) return tokens;
     this.budget = MAX_TOKENS;
-    const out = this.expandFully(tokens, new Set(), 0).map((t) => (isLocal(t) ? this.named(t) : t));
+    const out = this.expandFully(tokens, except, 0).map((t) => (isLocal(t) ? this.named(t) : t));
     const first = tokens[0];
     if (this.budget <= 0 && first) this.host.sink.error('preprocessor', `the macros of this line expand to more than ${MAX_TOKENS} tokens`, tokenSpan(first));
     return out;
@@ -241,7 +246,8 @@ function closingBracket(tokens: readonly Token[], from: number): number {
 function fits(macro: SingleMacro, args: readonly (readonly Token[])[]): boolean {
   const count = macro.parameters?.length ?? 0;
   if (count === 0) return args.length === 1 && args[0]?.length === 0;
-  if (macro.variadic || macro.parameters?.[count - 1]?.greedy) return args.length >= count - (macro.optional ?? 0);
+  const greedy = macro.parameters?.[count - 1]?.greedy === true;
+  if (macro.variadic || greedy) return args.length >= count - (macro.optional ?? 0) - (greedy && count > 1 ? 1 : 0);
   return args.length <= count && args.length >= count - (macro.optional ?? 0);
 }
 

@@ -56,7 +56,7 @@ export const CONDITION_SYNONYMS: readonly (readonly [string, string])[] = ['j', 
 
 /** Forms that iced can encode and NASM never chooses or names otherwise: obsolete opcodes, and names that programs use for labels. */
 export const EXCLUDED: ReadonlySet<string> = new Set([
-  'Cmpxchg486_rm8_r8', 'Cmpxchg486_rm16_r16', 'Cmpxchg486_rm32_r32', 'Fsetpm', 'Frstpm', 'Ftstp', 'Frint2', 'Frichop', 'Frinear',
+  'Cmpxchg486_rm8_r8', 'Cmpxchg486_rm16_r16', 'Cmpxchg486_rm32_r32', 'Popd_CS', 'Fsetpm', 'Frstpm', 'Ftstp', 'Frint2', 'Frichop', 'Frinear',
   'Undoc', 'Altinst', 'Storeall', 'Loadall286', 'Loadallreset286', 'Cl1invmb', 'Rdudbg', 'Wrudbg', 'Ccs_hash_16', 'Ccs_hash_32', 'Ccs_hash_64',
   'Ccs_encrypt_16', 'Ccs_encrypt_32', 'Ccs_encrypt_64', 'Xstore_alt_16', 'Xstore_alt_32', 'Xstore_alt_64', 'Xsha512_alt_16', 'Xsha512_alt_32',
   'Xsha512_alt_64', 'Movzx_r16_rm16', 'Movsx_r16_rm16',

@@ -36,7 +36,8 @@ const K7 = [
 const PADDINGS: Readonly<Record<PaddingMode, Readonly<Record<Bits, readonly (readonly number[])[]>>>> = {
   nop: { 16: [NOP], 32: [NOP], 64: [NOP] },
   generic: { 16: GENERIC16, 32: GENERIC32, 64: PREFIXED },
-  k7: { 16: PREFIXED, 32: K7, 64: PREFIXED },
+  // NASM's k7 table for 16-bit code ends in that of `generic`.
+  k7: { 16: [...PREFIXED, ...GENERIC16.slice(4)], 32: K7, 64: PREFIXED },
   k8: { 16: PREFIXED, 32: PREFIXED, 64: PREFIXED },
   p6: { 16: LONG.slice(0, 4), 32: LONG, 64: LONG },
 };

@@ -227,6 +227,8 @@ export class Parser {
     const farAllowed = mnemonic === 'jmp' || mnemonic === 'call';
     if (!cursor.done) {
       do {
+        // NASM passes over a comma with nothing behind it.
+        if (operands.length > 0 && cursor.done) break;
         const operand = parseOperand(cursor, this.qualify, farAllowed, operands);
         if (operand) operands.push(operand);
       } while (cursor.accept(','));
