@@ -19,6 +19,20 @@ export function hoverMarkdown(reply: HoverReply, withChain: boolean): string {
   return withChain && reply.translation ? `${head}\n\n---\n\n${chainMarkdown(reply.translation)}` : head;
 }
 
+/**
+ * One text of a stopped guest's hover and the language server's on the same name. Both begin with the name; the server's line also
+ * says what it is. The value is told once, by the guest; what else the server knows, such as a macro's body, follows.
+ */
+export function joinedMarkdown(value: string, words: string): string {
+  const [guestHead = '', ...guestRest] = value.split('\n\n');
+  const [head = '', ...rest] = words.split('\n\n');
+  const name = /^\*\*(.+?)\*\*/;
+  const named = name.exec(head)?.[1];
+  if (named === undefined || name.exec(guestHead)?.[1]?.replaceAll('\\', '') !== named) return value;
+  const place = guestHead.replace(name, '');
+  return [head + place, ...guestRest, ...rest.filter((paragraph) => !/^`[^`]+`/.test(paragraph))].join('\n\n');
+}
+
 export function chainMarkdown(translation: Translation): string {
   const { gva, gpa, hva, hpa, failure, references, tlb, stages } = translation;
   const stage = (to: string): Stage | undefined => stages.find((each) => each.to === to);

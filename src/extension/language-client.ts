@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { LanguageClient, TransportKind } from 'vscode-languageclient/node';
 import { SERVED_LANGUAGE, stoppedHover } from './hover';
+import { joinedMarkdown } from './hover-text';
 import type { SessionTracker } from './session';
 
 export function startLanguageClient(context: vscode.ExtensionContext, tracker: SessionTracker): LanguageClient {
@@ -25,7 +26,7 @@ export function startLanguageClient(context: vscode.ExtensionContext, tracker: S
             Promise.resolve(next(document, position, token)).catch(() => undefined),
           ]);
           if (!value || !words) return value ?? words;
-          return new vscode.Hover([...value.contents, ...words.contents], value.range);
+          return joined(value, words);
         },
       },
     },
@@ -34,6 +35,13 @@ export function startLanguageClient(context: vscode.ExtensionContext, tracker: S
   vscode.workspace.textDocuments.forEach(adopt);
   client.start().catch((error: unknown) => client.error('The language server did not start', error));
   return client;
+}
+
+function joined(value: vscode.Hover, words: vscode.Hover): vscode.Hover {
+  const [guest] = value.contents;
+  const [server] = words.contents;
+  if (!(guest instanceof vscode.MarkdownString) || !(server instanceof vscode.MarkdownString)) return value;
+  return new vscode.Hover(new vscode.MarkdownString(joinedMarkdown(guest.value, server.value), true), value.range);
 }
 
 /** Included files have endings that many languages use: they become guest assembly only where no language claims them. */
