@@ -57,8 +57,8 @@ export function completionAt(
 /** What the list shows beside an item only when it is selected. */
 export function resolveCompletion(item: CompletionItem): CompletionItem {
   const data: unknown = item.data;
-  const bits: Bits = data === 16 || data === 32 || data === 64 ? data : 16;
-  const value = item.kind === KIND.Function || data === undefined ? undefined : instructionMarkdown(item.label, bits);
+  if (data !== 16 && data !== 32 && data !== 64) return item;
+  const value = instructionMarkdown(item.label, data);
   return value === undefined ? item : { ...item, documentation: { kind: 'markdown', value } };
 }
 

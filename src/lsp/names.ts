@@ -54,6 +54,15 @@ export function macroNames(lines: readonly LogicalLine[]): string[] {
   );
 }
 
+/** The names, in lower case, whose macros are found in any case: those of %idefine and its kin. */
+function foldedNames(lines: readonly LogicalLine[]): string[] {
+  return lines.flatMap(({ tokens: [first, name] }) =>
+    first?.kind === 'preprocessor' && /^%i(x?define|assign|defstr|deftok|macro)$/.test(first.text) && name
+      ? [name.text.toLowerCase()]
+      : [],
+  );
+}
+
 export class Names {
   private readonly byKey = new Map<string, Occurrence[]>();
   private readonly byLine = new Map<string, Occurrence[]>();
@@ -63,8 +72,11 @@ export class Names {
     const macros = new Set(all.flatMap(macroNames));
     const found: Occurrence[] = [];
     for (const lines of all) new Scanner(macros, found).file(lines);
-    const defined = new Set(found.flatMap(({ key, defines }) => (defines ? [key] : [])));
-    for (const each of found) {
+    const folded = new Set(all.flatMap(foldedNames));
+    const keyOf = ({ key }: Occurrence): string => (folded.has(key.toLowerCase()) ? key.toLowerCase() : key);
+    const defined = new Set(found.flatMap((each) => (each.defines ? [keyOf(each)] : [])));
+    for (const raw of found) {
+      const each = { ...raw, key: keyOf(raw) };
       if (!defined.has(each.key)) continue;
       push(this.byKey, each.key, each);
       push(this.byLine, `${each.file}:${each.line}`, each);

@@ -57,6 +57,13 @@ describe('names across a program', () => {
       ['main.asm 1:0-1', 'main.asm 3:9-10', 'main.asm 6:9-10', 'main.asm 8:9-10'],
     ));
 
+  it('finds macros of %imacro and %idefine in any case', async () =>
+    assert.deepEqual(await references('%idefine Lf 10\nbits 64\n mov al, L|F\n db lf\n'), [
+      'main.asm 0:9-11',
+      'main.asm 2:9-11',
+      'main.asm 3:4-6',
+    ]));
+
   it('keeps names of macro bodies and of parameters apart', async () => {
     assert.deepEqual(await references('%macro a 0\n%%x: jmp %%|x\n%endmacro\n%macro b 0\n%%x: jmp %%x\n%endmacro\n'), [
       'main.asm 1:0-3',
