@@ -13,7 +13,10 @@ function resultOf(evaluation: Evaluation, format: Dap.ValueFormat | undefined): 
 export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completions'> = {
   evaluate(adapter, args) {
     const { stopped } = adapter;
-    const evaluation = adapter.unwrap(stopped.evaluate(args.expression, frameOfId(args.frameId)));
+    // a watch or a hover is asked over and over: only the console may change something
+    const options = { ...frameOfId(args.frameId), acts: args.context === 'repl' };
+    const evaluation = adapter.unwrap(stopped.evaluate(args.expression, options));
+    if (evaluation.changed) adapter.sendInvalidated();
     return compact<Dap.EvaluateResponse['body']>({
       result: resultOf(evaluation, args.format),
       type: evaluation.kind,

@@ -36,6 +36,8 @@ export type Answer<T> = Result<T, readonly Diagnostic[]>;
 export interface EvaluateOptions {
   /** Default: the top guest frame. */
   readonly frame?: number;
+  /** Whether commands that change something may be carried out: a console's yes, a watch's or a hover's no. Default: yes. */
+  readonly acts?: boolean;
 }
 
 export interface DebugTarget {

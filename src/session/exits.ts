@@ -206,6 +206,10 @@ function why(g: GuestView, x: RawExit): string {
           : '';
       return `${vectorName(vector)}${code}: its bit in the exception bitmap is set.`;
     }
+    case VMX_EXIT.EXTERNAL_INTERRUPT:
+      return `An interrupt of the host, vector ${hex(vectorOf(x.interruptionInfo))}, arrived while the guest ran; the "external-interrupt exiting" control makes it exit. The host handles it and the guest goes on. KVM itself sends one (a kick) where a VCPU must flush its TLB before it uses memory that the host takes back.`;
+    case VMX_EXIT.PML_FULL:
+      return 'The page-modification log has no entry left for the page that is about to become dirty. KVM takes the logged pages into the dirty bitmap, and the write runs again.';
     case VMX_EXIT.TRIPLE_FAULT:
       return 'Delivering an exception failed, delivering #DF for that failed too: a triple fault. On a bare machine this is a reset. Look at the IDT and at the stack that handlers run on.';
     default:

@@ -5,6 +5,8 @@ import type { DirectiveWord } from '../expr/index';
 import { parseDirective } from '../expr/index';
 import { sessionError } from './diagnostics';
 import { parseNumber } from './option-values';
+import { parseHostDirective } from './host-commands';
+import type { HostDirective } from './host-script';
 import type { OptionTexts, WrittenOption } from './options';
 import { checkOptions } from './options';
 import { didYouMean } from './nearest';
@@ -20,18 +22,21 @@ export interface PlaceDirective {
 export interface GuestDirectives {
   readonly options: OptionTexts;
   readonly places: readonly PlaceDirective[];
+  /** In the order of the file. */
+  readonly events: readonly HostDirective[];
   readonly diagnostics: readonly Diagnostic[];
 }
-export const NO_DIRECTIVES: GuestDirectives = { options: new Map(), places: [], diagnostics: [] };
+export const NO_DIRECTIVES: GuestDirectives = { options: new Map(), places: [], events: [], diagnostics: [] };
 
 /**
- * Reads the directives of an assembled file: the options of `@guest` and the placements of `@host`. `@break` and `@assert` are checked here
+ * Reads the directives of an assembled file: the options of `@guest`, the placements of `@host`, and what `@host` does at a line. `@break` and `@assert` are checked here
  * and read by those who run labs. A comment such as `; @someone` with a verb that is none of ours is an ordinary comment, unless it is nearly
  * one of them.
  */
 export function readDirectives(directives: readonly Directive[]): GuestDirectives {
   const written: WrittenOption[] = [];
   const places: PlaceDirective[] = [];
+  const events: HostDirective[] = [];
   const diagnostics: Diagnostic[] = [];
   const [first] = directives;
   for (const d of directives) {
@@ -72,7 +77,7 @@ export function readDirectives(directives: readonly Directive[]): GuestDirective
           );
         break;
       case 'host':
-        readHost(value.verb, value.args, d.span, places, diagnostics);
+        readHost(value.verb, value.args, d.span, places, events, diagnostics);
         break;
       case 'break':
       case 'assert':
@@ -82,7 +87,7 @@ export function readDirectives(directives: readonly Directive[]): GuestDirective
     }
   }
   const checked = checkOptions(written, 'guest', first?.span.file ?? '');
-  return { options: checked.options, places, diagnostics: [...diagnostics, ...checked.diagnostics] };
+  return { options: checked.options, places, events, diagnostics: [...diagnostics, ...checked.diagnostics] };
 }
 
 const VERBS: readonly string[] = ['guest', 'host', 'break', 'assert'];
@@ -92,17 +97,14 @@ function readHost(
   args: readonly DirectiveWord[],
   span: Span,
   places: PlaceDirective[],
+  events: HostDirective[],
   diagnostics: Diagnostic[],
 ): void {
   if (verb.text !== 'place') {
-    diagnostics.push(
-      sessionError(
-        'notBuiltYet',
-        `\`@host ${verb.text}\` is unknown or not built yet; there is \`@host place HVA HPA\``,
-        span.file,
-        verb.span,
-      ),
-    );
+    const words = [verb, ...args].map((w) => w.text);
+    const command = parseHostDirective(words);
+    if (command.ok) events.push({ text: words.join(' '), command: command.value, span });
+    else diagnostics.push(sessionError('badValue', `\`@host\`: ${command.error}`, span.file, span));
     return;
   }
   const [hva, hpa] = args.map((w) => parseNumber(w.text));

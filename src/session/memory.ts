@@ -7,13 +7,16 @@ import type { MemoryRead, SpaceAddress } from './types';
 
 const PAGE = 4096n;
 
-/** What lies at an address: bytes in host memory, a page that nobody has touched (all zeros when somebody will), or nothing. */
+/** What lies at an address: bytes in host memory, a page that is in swap or that nobody has touched (all zeros when somebody will), or nothing. */
 type Backing =
-  { readonly kind: 'frame'; readonly offset: number } | { readonly kind: 'untouched' } | { readonly kind: 'nothing' };
+  | { readonly kind: 'frame'; readonly offset: number }
+  /** Not in host memory: in swap, or not touched yet. */
+  | { readonly kind: 'away'; readonly page: Uint8Array }
+  | { readonly kind: 'nothing' };
 
 /**
  * Reading and writing memory in the four spaces, as a debugger of the VMM's process would: through memslots and host tables, never through the
- * guest's TLB, and without making anything happen. A page of guest RAM that nobody has touched reads as zeros, which is what the host kernel
+ * guest's TLB, and without making anything happen. A page in swap reads as what it holds, one that nobody has touched as zeros, which is what the host kernel
  * would supply; only writing to it makes the host supply it.
  */
 export class MemoryAccess {
@@ -29,6 +32,10 @@ export class MemoryAccess {
       if (found.kind === 'nothing') break;
       if (found.kind === 'frame')
         bytes.set(this.guest.physical.memory.u8.subarray(found.offset, found.offset + here), done);
+      else {
+        const within = Number(address % PAGE);
+        bytes.set(found.page.subarray(within, within + here), done);
+      }
       done += here;
     }
     return { address: at, bytes: bytes.subarray(0, done), unreadable: length - done };
@@ -71,7 +78,8 @@ export class MemoryAccess {
     if (hva === undefined) return { kind: 'nothing' };
     const found = host.lookup(asHva(hva));
     if (found) return frame(physical.memory.offsetOf(found.hpa));
-    return host.vmas().some((v) => hva >= v.start && hva < v.end) ? { kind: 'untouched' } : { kind: 'nothing' };
+    const page = host.peekPage(asHva(hva));
+    return page ? { kind: 'away', page } : { kind: 'nothing' };
   }
 
   private hvaOf(space: Exclude<Space, 'hpa'>, address: bigint): bigint | undefined {

@@ -6,6 +6,8 @@ import { hex } from '../base/hex';
 import { ok } from '../base/result';
 import { disassemble } from '../asm/index';
 import { evaluateExpression } from './evaluate';
+import { HOST_COMMANDS, isHostCommand, parseHostCommand } from './host-commands';
+import type { HostEvents } from './host-events';
 import { refuse, text, type MonitorAnswer, type MonitorContext } from './monitor-context';
 import { INFO } from './monitor-info';
 import { didYouMean } from './nearest';
@@ -67,6 +69,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       ...['gva2gpa', 'gva2hpa', 'gpa2hva', 'gpa2hpa', 'hpa2gpa', 'hpa2gva', 'hva2gpa', 'hva2gva'].map(
         (n) => `${n} ADDRESS`,
       ),
+      ...HOST_COMMANDS.map((h) => `${`${h.words} ${h.usage}`.padEnd(32)} ${h.doc}`),
       'anything else is an expression: rax, [rbx+8], label, gpa:0x5000',
     ]),
 };
@@ -74,7 +77,25 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 export const MONITOR_WORDS: readonly string[] = [
   ...Object.keys(COMMANDS),
   ...Object.keys(INFO).map((n) => `info ${n}`),
+  ...HOST_COMMANDS.map((h) => h.words),
 ];
+
+/**
+ * `host …` and `memslot …`: what they did, step by step, and the outcome; undefined: it is no such command.
+ * @param acts whether it may be carried out here
+ */
+export function hostCommand(events: HostEvents, line: string, acts: boolean): MonitorAnswer | undefined {
+  const words = line.trim().split(/\s+/);
+  if (!isHostCommand(words)) return undefined;
+  const command = parseHostCommand(words);
+  if (!command.ok) return refuse('badExpression', command.error);
+  if (!acts)
+    return refuse('notWritable', `\`${line.trim()}\` changes the host; it is carried out in the Debug Console alone`);
+  const { steps, outcome } = events.do(command.value);
+  if (!outcome.ok) return refuse('notWritable', outcome.error);
+  const lines = steps.map((s) => `  ${s.actor.padEnd(4)} ${s.fn}: ${s.what}`);
+  return ok({ text: [...lines, outcome.value].join('\n'), kind: 'text', changed: true });
+}
 
 /** Runs `line` where it is a monitor command; undefined: it is an expression. */
 export function monitor(c: MonitorContext, line: string): MonitorAnswer | undefined {

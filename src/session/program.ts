@@ -148,6 +148,18 @@ function fromSource(request: ProgramRequest, source: string): Result<Program, re
     ]);
   }
   const symbols = symbolTable(final);
+  const astray = directives.events.filter((e) => symbols.codeAt(e.span.file, e.span.start.line) === undefined);
+  if (astray.length > 0)
+    return err(
+      astray.map((e) =>
+        sessionError(
+          'badPlace',
+          `\`@host ${e.text}\`: there is no instruction on this line or behind it`,
+          e.span.file,
+          e.span,
+        ),
+      ),
+    );
   const entry = ENTRY_SYMBOLS.map((name) => (symbols.isLabel(name) ? symbols.valueOf(name) : undefined)).find(
     (a) => a !== undefined,
   );

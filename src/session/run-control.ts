@@ -18,6 +18,7 @@ import { Stepper, type CallReturn, type StepGoal } from './stepper';
 import { pageFaultFacts, pageFaultTitle, pageFaultWhy } from './page-faults';
 import type { Names } from './names';
 import type { Granularity } from './api';
+import type { HostScript } from './host-script';
 import type { EndInfo, ExitView, RunResult, StopInfo, StopKind } from './types';
 import { endOf, stopOfEnd } from './ends';
 
@@ -50,6 +51,7 @@ export class RunControl {
     memory: MemoryAccess,
     private readonly names: Names,
     private readonly breakpoints: Breakpoints,
+    private readonly script: HostScript,
   ) {
     this.stepper = new Stepper(guest, memory, names.symbols);
     machine.pauseAtExits = (exit) => this.atExit(exit);
@@ -118,9 +120,12 @@ export class RunControl {
     if (this.callReturn === undefined && isStep(goal)) this.callReturn = this.stepper.look(goal);
     const cruising = goal.kind === 'continue' || this.callReturn !== undefined;
     this.watch();
+    this.script.arrive();
     const stop = this.machine.run(cruising ? left : 1, Math.ceil(left / EXIT_WORK));
     this.spent = cruising && stop.kind === 'budget';
     this.guest.refresh();
+    // a person who steps onto such a line sees what it did
+    if (stop.kind !== 'end' && this.guest.inGuest) this.script.arrive();
     const reported = this.handle(stop);
     if (reported) return reported;
     if (goal.kind === 'continue' || this.callReturn !== undefined || this.activity) return undefined;
@@ -173,6 +178,7 @@ export class RunControl {
     const { breakpoints } = this.guest.cpu;
     breakpoints.clear();
     for (const a of this.breakpoints.addresses) breakpoints.add(a);
+    for (const a of this.script.addresses) breakpoints.add(a);
     if (this.callReturn) breakpoints.add(this.callReturn.address);
   }
 

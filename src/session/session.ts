@@ -11,10 +11,12 @@ import { sessionError } from './diagnostics';
 import { evaluateExpression } from './evaluate';
 import { GuestPhysical } from './guest-physical';
 import { GuestView } from './guest-view';
+import { HostEvents } from './host-events';
+import { HostScript } from './host-script';
 import { hoverAt } from './hover';
 import { createMachine } from './launch';
 import { MemoryAccess, formatReference, parseReference } from './memory';
-import { MONITOR_WORDS, monitor } from './monitor';
+import { MONITOR_WORDS, hostCommand, monitor } from './monitor';
 import { Names } from './names';
 import { runReport, type RunReport } from './report';
 import type { Program } from './program';
@@ -59,6 +61,7 @@ export class Session implements DebugTarget {
   private readonly names: Names;
   private readonly breakpoints: Breakpoints;
   private readonly control: RunControl;
+  private readonly events: HostEvents;
   private readonly views: Views;
   private readonly documents = new Documents();
   private logs: Output[] = [];
@@ -81,7 +84,11 @@ export class Session implements DebugTarget {
     this.memory = new MemoryAccess(this.guest);
     this.names = new Names(this.guest, this.memory, this.symbols);
     this.breakpoints = new Breakpoints(this.names, (o) => this.logs.push(o));
-    this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints);
+    this.events = new HostEvents(machine, this.guest, this.symbols);
+    const script = new HostScript(program.directives.events, this.symbols, this.guest, this.events, (o) =>
+      this.logs.push(o),
+    );
+    this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints, script);
     this.views = new Views(machine, this.guest, this.names);
   }
 
@@ -205,10 +212,11 @@ export class Session implements DebugTarget {
     return new Assignment(this.guest, this.memory, this.names, this.views);
   }
 
-  evaluate(text: string, _options?: EvaluateOptions): Answer<Evaluation> {
+  evaluate(text: string, options?: EvaluateOptions): Answer<Evaluation> {
     if (text.trim() === '') return err([sessionError('badExpression', 'there is nothing to evaluate', 'expression')]);
     const { guest, memory, names, machine, views } = this;
     return (
+      hostCommand(this.events, text, options?.acts !== false) ??
       monitor({ guest, memory, names, vm: machine.vm, statistics: () => views.statistics() }, text) ??
       evaluateExpression(text, names)
     );

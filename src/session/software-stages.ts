@@ -60,6 +60,7 @@ export function softwareStages(
   );
   const found = t.host.lookup(asHva(hva));
   const failure = ok ? undefined : out.failure();
+  const swapped = ok ? undefined : t.host.swapSlot(asHva(hva));
   const host: WalkStage = {
     stage: 'host',
     who: 'cpu',
@@ -80,7 +81,11 @@ export function softwareStages(
     hva,
     hpa: found?.hpa,
     rights,
-    failure: failure && { stage: 'host', level: failure.level, reason: reasonWords(failure.reason) },
+    failure: failure && {
+      stage: 'host',
+      level: failure.level,
+      reason: swapped === undefined ? reasonWords(failure.reason) : `in swap slot ${swapped}`,
+    },
   };
 }
 

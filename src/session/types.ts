@@ -237,6 +237,8 @@ export interface Evaluation {
   readonly address?: SpaceAddress;
   readonly kind: 'register' | 'memory' | 'label' | 'constant' | 'number' | 'boolean' | 'expression' | 'text';
   readonly symbol?: string;
+  /** The machine is not what it was before: views are to be asked again. */
+  readonly changed?: true;
 }
 
 export interface DisassembledLine {

@@ -95,4 +95,14 @@ describe('examples on the command line', () => {
     assert.equal(r.exits['EPT_VIOLATION'], 4);
     assert.deepEqual([r.references.guest, r.references.nested], [4 * 4 + 2 * 3, 4 * 15 + 2 * 12]);
   });
+
+  // Without paging a walk is the EPT's alone: 4 references, none of the guest's. Violations: the code, the page of slot 0, and that page again after the
+  // host moved it and after the slot got other memory. Each of the two changes kicks the VCPU once and costs an INVEPT. Walks: the code, the page, and
+  // after each INVEPT both again; the two writes to host memory in between are the host's own.
+  it('slot-and-frame', async () => {
+    const r = await report('slot-and-frame');
+    assert.deepEqual(r.exits, { EPT_VIOLATION: 4, EXTERNAL_INTERRUPT: 2, HLT: 1 });
+    assert.deepEqual([r.references.guest, r.references.nested], [0, 4 * 6]);
+    assert.deepEqual(['rax', 'rbx', 'rcx'].map((name) => r.registers[name]), ['0xcafe', '0xcafe', '0x0']);
+  });
 });

@@ -43,8 +43,8 @@ export function memslotsView(vm: Vm, { path, start, count }: ViewRequest): ViewP
             path: `memslots/${r.slot.id}`,
             name: `slot ${r.slot.id}`,
             kind: 'slot',
-            children: 6,
-            value: `${span(r.slot.start, r.slot.end)}, ${sizeName(r.slot.end - r.slot.start)} → HVA ${hex(r.slot.hva)}${r.slot.readonly ? ', read-only' : ''}`,
+            children: r.slot.logDirty ? 7 : 6,
+            value: `${span(r.slot.start, r.slot.end)}, ${sizeName(r.slot.end - r.slot.start)} → HVA ${hex(r.slot.hva)}${r.slot.readonly ? ', read-only' : ''}${r.slot.logDirty ? ', dirty pages logged' : ''}`,
             address: { space: 'gpa', value: r.slot.start },
             memory: { space: 'gpa', value: r.slot.start },
             raw: r.slot.start,
@@ -75,11 +75,24 @@ export function memslotsView(vm: Vm, { path, start, count }: ViewRequest): ViewP
       kind: 'field',
       address: { space: 'hva', value: slot.hva },
     },
-    { ...at('flags'), value: slot.readonly ? 'KVM_MEM_READONLY' : '0', kind: 'field' },
+    { ...at('flags'), value: flagsOf(slot), kind: 'field' },
     { ...at('HVA − GPA'), value: hex(BigInt.asUintN(64, slot.hva - slot.start)), kind: 'field' },
+    ...(slot.logDirty ? [{ ...at('dirty pages'), value: dirtyText(vm, slot), kind: 'field' } as const] : []),
     { ...at('generation'), value: String(vm.memslots.generation), kind: 'field' },
   ];
   return page(rows, start, count, row);
+}
+
+const flagsOf = (s: Memslot): string =>
+  [s.logDirty ? 'KVM_MEM_LOG_DIRTY_PAGES' : '', s.readonly ? 'KVM_MEM_READONLY' : '']
+    .filter((f) => f !== '')
+    .join(' | ') || '0';
+
+/** The dirty bitmap, as far as KVM has it: what hardware has logged and no exit has drained yet is not in it. */
+function dirtyText(vm: Vm, slot: Memslot): string {
+  const pages = vm.dirtyLog.look(slot);
+  const shown = pages.slice(0, 32).map((p) => hex(p));
+  return `${pages.length}${shown.length > 0 ? `: ${shown.join(', ')}` : ''}${pages.length > shown.length ? ', …' : ''}`;
 }
 
 /** Valid TLB entries by set and way, each compared with what a walk would give now. */

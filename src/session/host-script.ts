@@ -1,0 +1,53 @@
+/** The `; @host` directives of a guest file, carried out when the guest reaches their lines. */
+import type { Span } from '../base/diagnostic';
+import type { GuestView } from './guest-view';
+import type { HostCommand } from './host-commands';
+import type { HostEvents } from './host-events';
+import type { SymbolTable } from './symbols';
+import type { Output } from './types';
+
+/** `; @host swap-out 0x5000` at a line: done before the first instruction on that line, or behind it, runs. */
+export interface HostDirective {
+  readonly text: string;
+  readonly command: HostCommand;
+  readonly span: Span;
+}
+
+export class HostScript {
+  private readonly byAddress = new Map<bigint, HostDirective[]>();
+  /** Where and when directives were carried out last: an instruction that runs again after an exit is reached once. */
+  private last: { readonly linear: bigint; readonly retired: number } | undefined;
+
+  constructor(
+    directives: readonly HostDirective[],
+    symbols: SymbolTable,
+    private readonly guest: GuestView,
+    private readonly events: HostEvents,
+    private readonly output: (o: Output) => void,
+  ) {
+    for (const d of directives) {
+      const at = symbols.codeAt(d.span.file, d.span.start.line)?.address;
+      if (at !== undefined) this.byAddress.set(at, [...(this.byAddress.get(at) ?? []), d]);
+    }
+  }
+
+  /** Where the CPU must stop for them. */
+  get addresses(): Iterable<bigint> {
+    return this.byAddress.keys();
+  }
+
+  /** To be called wherever the guest stands between two instructions. */
+  arrive(): void {
+    if (this.byAddress.size === 0) return;
+    const linear = this.guest.linearRip;
+    const due = this.byAddress.get(linear);
+    const { retired } = this.guest;
+    if (!due || (this.last?.linear === linear && this.last.retired === retired)) return;
+    this.last = { linear, retired };
+    for (const d of due) {
+      const { outcome } = this.events.do(d.command);
+      const text = `@host ${d.text}: ${outcome.ok ? outcome.value : `cannot be done: ${outcome.error}`}\n`;
+      this.output({ channel: 'log', text, location: { file: d.span.file, line: d.span.start.line } });
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import type { Gpa, Hva } from '../base/address';
+import { gpa, hva } from '../base/address';
+import { hex } from '../base/hex';
+import type { Result } from '../base/result';
+import { err, ok } from '../base/result';
+import type { AddressSpace } from '../host/address-space';
+import { cost } from '../host/costs';
+import { vmmStep, type Work } from '../host/step';
+import type { Memslot, UserMemoryRegion } from '../kvm/memslots';
+import type { Vm } from '../kvm/vm';
+
+/** What happened, in one sentence; or why it cannot. */
+type Outcome = Work<Result<string, string>>;
+
+/**
+ * Changes of the guest's physical memory that the VMM makes while the guest runs (QEMU's kvm_region_add, kvm_region_del and kvm_set_user_memory_region).
+ * What KVM does not change in a slot, the VMM changes by deleting it and making it anew. Memory that no slot maps any more stays mapped in the VMM.
+ */
+export class MemoryRegions {
+  constructor(
+    private readonly vm: Vm,
+    private readonly space: AddressSpace,
+  ) {}
+
+  /** New guest RAM: `size` bytes of fresh memory. */
+  *add(id: number, start: Gpa, size: bigint, readonly: boolean): Outcome {
+    if (this.vm.memslots.byId(id)) return err(`memory slot ${id} exists already`);
+    const hint = this.space.vmas().reduce((end: bigint, v) => (v.end > end ? v.end : end), 0n);
+    const vma = this.space.mmap(size, { hint: hva(hint + 0x1000n), name: `ram${id}` });
+    if (!vma.ok) return vma;
+    yield vmmStep('qemu_ram_mmap', `maps ${hex(size)} bytes of memory at HVA ${hex(vma.value.start)}`, cost('syscall') + cost('hostFault'), { addresses: { hva: vma.value.start } });
+    const made = yield* this.set({ slot: id, readonly, guestPhysAddr: start, memorySize: size, userspaceAddr: vma.value.start });
+    if (made.ok) return ok(`slot ${id}: GPA ${hex(start)}-${hex(start + size)} is HVA ${hex(vma.value.start)}${readonly ? ', read-only' : ''}`);
+    yield* this.space.munmap(vma.value.start, vma.value.end);
+    return made;
+  }
+
+  *remove(id: number): Outcome {
+    const slot = this.vm.memslots.byId(id);
+    const gone = yield* this.set({ slot: id, readonly: false, guestPhysAddr: gpa(0n), memorySize: 0n, userspaceAddr: hva(0n) });
+    return gone.ok && slot ? ok(`GPA ${hex(slot.start)}-${hex(slot.end)} is a hole now`) : gone;
+  }
+
+  /** To another GPA. */
+  *move(id: number, start: Gpa): Outcome {
+    const slot = this.vm.memslots.byId(id);
+    if (!slot) return missing(id);
+    const moved = yield* this.set({ ...regionOf(slot), guestPhysAddr: start });
+    return moved.ok ? ok(`slot ${id} is at GPA ${hex(start)}-${hex(start + (slot.end - slot.start))} now`) : moved;
+  }
+
+  /** To other memory of the VMM: that at `to`, mapped fresh where nothing is there yet. */
+  *remap(id: number, to: Hva): Outcome {
+    const slot = this.vm.memslots.byId(id);
+    if (!slot) return missing(id);
+    const size = slot.end - slot.start;
+    if (to % 4096n !== 0n) return err(`HVA ${hex(to)} is not page aligned`);
+    const end = hva(to + size);
+    const there = this.space.vmas().filter((v) => v.start < end && v.end > to);
+    if (there.length === 0) {
+      const vma = this.space.mmap(size, { at: to, name: `ram${id}` });
+      if (!vma.ok) return vma;
+      yield vmmStep('qemu_ram_mmap', `maps ${hex(size)} bytes of memory at HVA ${hex(to)}`, cost('syscall') + cost('hostFault'), { addresses: { hva: to } });
+    } else if (there.length > 1 || there.some((v) => v.start > to || v.end < end)) {
+      return err(`HVA ${hex(to)}-${hex(end)} is mapped in part: give an address where all of it is mapped, or nothing`);
+    }
+    const again = yield* this.replace(slot, { ...regionOf(slot), userspaceAddr: to });
+    return again.ok ? ok(`slot ${id}: GPA ${hex(slot.start)} is HVA ${hex(to)} now; it was HVA ${hex(slot.hva)}`) : again;
+  }
+
+  *setReadonly(id: number, readonly: boolean): Outcome {
+    const slot = this.vm.memslots.byId(id);
+    if (!slot) return missing(id);
+    if (slot.readonly === readonly) return ok(`slot ${id} is ${readonly ? 'read-only' : 'writable'} already`);
+    const again = yield* this.replace(slot, { ...regionOf(slot), readonly });
+    return again.ok ? ok(`slot ${id} is ${readonly ? 'read-only' : 'writable'} now`) : again;
+  }
+
+  *setLogging(id: number, logDirty: boolean): Outcome {
+    const slot = this.vm.memslots.byId(id);
+    if (!slot) return missing(id);
+    const done = yield* this.set({ ...regionOf(slot), logDirty });
+    return done.ok ? ok(`slot ${id}: dirty pages are ${logDirty ? '' : 'no longer '}logged`) : done;
+  }
+
+  *dirtyPages(id: number): Work<Result<readonly Gpa[], string>> {
+    yield vmmStep('KVM_GET_DIRTY_LOG', `asks KVM for the dirty pages of slot ${id}`, cost('syscall'));
+    return yield* this.vm.getDirtyLog(id);
+  }
+
+  private *replace(old: Memslot, region: UserMemoryRegion): Outcome {
+    const gone = yield* this.set({ ...regionOf(old), memorySize: 0n });
+    return gone.ok ? yield* this.set(region) : gone;
+  }
+
+  private *set(region: UserMemoryRegion): Outcome {
+    const { slot, memorySize, guestPhysAddr, userspaceAddr } = region;
+    const what = memorySize === 0n ? `deletes slot ${slot}` : `slot ${slot}, GPA ${hex(guestPhysAddr)}, ${hex(memorySize)} bytes, HVA ${hex(userspaceAddr)}`;
+    yield vmmStep('KVM_SET_USER_MEMORY_REGION', what, cost('syscall'));
+    const changed = yield* this.vm.setUserMemoryRegion(region);
+    return changed.ok ? ok(what) : changed;
+  }
+}
+
+const missing = (id: number): Result<never, string> => err(`there is no memory slot ${id}`);
+
+const regionOf = (s: Memslot): UserMemoryRegion => ({
+  slot: s.id,
+  readonly: s.readonly,
+  logDirty: s.logDirty,
+  guestPhysAddr: s.start,
+  memorySize: s.end - s.start,
+  userspaceAddr: s.hva,
+});
