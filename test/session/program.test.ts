@@ -74,8 +74,8 @@ describe('what is wrong with a program', () => {
       'guest.asm:2:3: error PW303: `@guest` stands behind the first instruction; move it to the top of the file',
     );
     check(
-      '; @host swap-out 0x1000\nhlt',
-      'guest.asm:1:9: error PW302: `@host swap-out` is unknown or not built yet; there is `@host place HVA HPA`',
+      '; @host swap-in 0x1000\nhlt',
+      'guest.asm:1:3: error PW301: `@host`: there is no `host swap-in`; did you mean `swap-out`?',
     );
     check(
       '; @guest serial=/etc/passwd\nhlt',
