@@ -71,12 +71,12 @@ export function encode(form: Form, operands: readonly Operand[], prefixes: Prefi
     encoder.preventVEX2 = prefixes.encoding === 'vex3';
     encoder.encode(instruction, BigInt.asUintN(64, placement.address));
     const bytes = encoder.takeBuffer();
-    const arranged = arrangePrefixes(bytes, form, prefixes, segment, bits);
+    const arranged = withExtensions3dNow(arrangePrefixes(bytes, form, prefixes, segment, bits), operands);
     const added = arranged.length - bytes.length;
     if (added === 0) return arranged;
     // Prefixes that the encoder did not know of move the end of the instruction, which relative operands count from.
     encoder.encode(instruction, BigInt.asUintN(64, placement.address + BigInt(added)));
-    return arrangePrefixes(encoder.takeBuffer(), form, prefixes, segment, bits);
+    return withExtensions3dNow(arrangePrefixes(encoder.takeBuffer(), form, prefixes, segment, bits), operands);
   } catch (e) {
     encoders.get(bits)?.takeBuffer();
     return e instanceof Error ? e.message : String(e);
@@ -252,6 +252,16 @@ function arrangePrefixes(bytes: Uint8Array, form: Form, prefixes: Prefixes, segm
   result.set(out);
   result.set(tail, out.length);
   return result;
+}
+
+/** The encoder leaves out the REX prefix that 3DNow! needs for the registers r8 to r15 of an address. */
+function withExtensions3dNow(bytes: Uint8Array, operands: readonly Operand[]): Uint8Array {
+  const at = bytes.findIndex((b) => b === 0x0f);
+  const memory = operands.find((o) => o.kind === 'memory');
+  if (at < 0 || bytes[at + 1] !== 0x0f || memory?.kind !== 'memory') return bytes;
+  const { base, index } = memory.address;
+  const rex = ((index?.number ?? 0) > 7 ? 2 : 0) | ((base?.number ?? 0) > 7 ? 1 : 0);
+  return rex === 0 ? bytes : Uint8Array.from([...bytes.subarray(0, at), 0x40 | rex, ...bytes.subarray(at)]);
 }
 
 /** Adds REX bits that were asked for by `o64` or `{rex}`. */

@@ -81,4 +81,4 @@ export const ASSUMED_MEMORY_SIZE: Readonly<Record<string, number>> = {
 export const LATE_VEX: ReadonlySet<string> = new Set(['vpdpbusd', 'vpdpbusds', 'vpdpwssd', 'vpdpwssds', 'vcvtneps2bf16', 'vpmadd52luq', 'vpmadd52huq']);
 
 /** A 64-bit general destination that NASM encodes without REX.W or VEX.W: the result never has more than 32 bits. */
-export const NARROW_DESTINATION: ReadonlySet<string> = new Set(['sldt', 'vmovmskps', 'vmovmskpd', 'vpextrw', 'vpextrb', 'pextrb', 'vpmovmskb']);
+export const NARROW_DESTINATION: ReadonlySet<string> = new Set(['sldt', 'vextractps', 'vmovmskps', 'vmovmskpd', 'vpextrw', 'vpextrb', 'pextrb', 'vpmovmskb']);
