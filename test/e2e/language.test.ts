@@ -43,7 +43,8 @@ describe('the language server', () => {
   it('completes mnemonics of the mode, registers that fit, and names', () =>
     inVSCode('language-completion', FILES, async (code) => {
       await open(code);
-      await cursorAt(code, 8, 21);
+      await cursorAt(code, 8, 1);
+      await code.page.keyboard.press('End');
       await code.page.keyboard.press('Enter');
       await code.page.keyboard.type('invl');
       const list = code.page.locator('.suggest-widget.visible');
@@ -104,6 +105,8 @@ describe('the language server', () => {
       await code.language('Guest Assembly');
       const line = lineOf('worked-example.asm', /invlpg/);
       await code.reveal(line);
+      // The line is drawn anew when its bytes come.
+      await code.editor.locator('.view-line', { hasText: /0f\s01\s3b/ }).waitFor();
       assert.match(await code.hover(line, 'invlpg', /Invalidate TLB entry/), /INVLPG exiting/);
     }));
 
@@ -111,6 +114,7 @@ describe('the language server', () => {
     inVSCode('language-merged-hover', { 'worked-example.asm': true }, async (code) => {
       const line = lineOf('worked-example.asm', /^access:/) + 1;
       await code.debug('worked-example.asm', line);
+      await code.editor.locator('.view-line', { hasText: /0f\s01\s3b/ }).waitFor();
       const text = await code.hover(line - 1, 'access', /GPA/);
       assert.match(text, /^access label in \.text[^]*HPA/);
       assert.equal(await code.page.locator('.monaco-hover:not(.hidden) .hover-contents').count(), 1);
