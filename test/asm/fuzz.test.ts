@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { assemble, disassemble, formatListing } from '../../src/asm/index';
 
+/** Sources tried in all; the bench machine runs 100000 of them with PAGEWALK_FUZZ=100000. */
+const RUNS = Number(process.env['PAGEWALK_FUZZ'] ?? 1500);
+
 const folder = join(__dirname, 'programs');
 const sources = readdirSync(folder).filter((f) => f.endsWith('.asm')).sort().map((f) => readFileSync(join(folder, f), 'utf8'));
 
@@ -22,8 +25,9 @@ function checkAny(source: string): void {
 }
 
 describe('asm: any source', () => {
-  it('survives lines taken out, doubled, swapped and cut', () => {
-    const edit = fc.record({ kind: fc.constantFrom('delete', 'double', 'swap', 'cut', 'join', 'insert'), at: fc.nat(), with: fc.nat(), text: fc.constantFrom('%if', '%macro m 1', '%endif', '%rep 3', '(', '[', '"', '`', 'times 9999', '$$', '%1', '%%x', ',', ':', 'equ', 'x:', 'struc s', 'section .z', 'org 5', 'default rel', '\\', '{k1}', '::', '0x', '%define f(a) f(a,a)') });
+  it('survives lines taken out, doubled, swapped and cut', function () {
+    this.timeout(RUNS * 100);
+    const edit = fc.record({ kind: fc.constantFrom('delete', 'double', 'swap', 'cut', 'join', 'insert'), at: fc.nat(), with: fc.nat(), text: fc.constantFrom('%if', '%macro m 1', '%endif', '%rep 3', '(', '[', '"', '`', 'times 9999', '$$', '%1', '%%x', ',', ':', 'equ', 'x:', 'struc s', 'section .z', 'org 5', 'default rel', '\\', '{k1}', '::', '0x', '%define f(a) f(a,a)', '%push c', '%pop', '%define %$x %$x %$$x', '%[%[x]', '%{1:-1}', '%rmacro r 0-*', 'r 1,2', '%exitmacro', '%strcat s "a","b"', '%substr s "abc" 2,-1', '%eval(1,%eval(2))', '%num(5,-3,70)', '%use smartalign', '%arg a:word, b:dword', '%line 7+2 x.y', '%defalias a b', '%defalias b a', '%+ %+', '%rotate -1', '%00:', '%assign i i+1', '%ifctx c', '%deftok t "%"', '%include "f.asm"', '%rep 99999', '%endrep', '%clear', '0x1.8p3', '__?float32?__(1e9)') });
     fc.assert(
       fc.property(fc.constantFrom(...sources), fc.array(edit, { minLength: 1, maxLength: 6 }), (source, edits) => {
         const lines = source.split('\n');
@@ -40,15 +44,16 @@ describe('asm: any source', () => {
         }
         checkAny(lines.join('\n'));
       }),
-      { seed: 11, numRuns: 400 },
+      { seed: 11, numRuns: Math.ceil(RUNS / 3) },
     );
   });
 
-  it('survives words in any order', () => {
+  it('survives words in any order', function () {
+    this.timeout(RUNS * 100);
     const word = fc.constantFrom('mov', 'eax', 'rax', '[', ']', ',', '+', '*', '-', '0x10', '5', 'label', 'label:', '.x', 'dw', 'times', 'equ', '$', '$$', '"s"', "'", 'byte', 'strict', 'far', 'rel', ':', 'es', 'rep', 'lock', 'o16', 'bits', '64', 'section', '.bss', 'align', '%', '%define', '%if', '%endif', '(', ')', '?', '{', '}', '\n', '\n', ';', '\\', 'resb', 'jmp', 'xmm1', '<<', 'dup', '1.5', '\u{1f600}', '\0');
     fc.assert(
       fc.property(fc.array(word, { maxLength: 60 }), (words) => checkAny(words.join(' '))),
-      { seed: 12, numRuns: 800 },
+      { seed: 12, numRuns: Math.ceil((RUNS * 2) / 3) },
     );
   });
 

@@ -3,6 +3,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Times } from './adapter';
 import { launchTimes, stepTimes } from './adapter';
+import { assemblyTimes } from './asm';
 import { keystrokeTimes } from './language';
 import { coldWalks, exits, firstTouches, integerLoop } from './guests';
 import type { Rate } from './machine';
@@ -20,11 +21,18 @@ const thousand = (r: Rate): string => per(1e3, 'thousand', r);
 const times = ({ median, p95, count }: Times): string =>
   `median ${median.toFixed(1)} ms, 95th percentile ${p95.toFixed(1)} ms (${count} times)`;
 
+function assembly(): string {
+  const { own, nasm } = assemblyTimes(20_000);
+  const ratio = nasm === undefined ? 'no nasm to compare with' : `${(own / nasm).toFixed(1)} times nasm's ${nasm.toFixed(0)} ms`;
+  return `${own.toFixed(0)} ms, ${ratio}`;
+}
+
 const ROWS: readonly { readonly name: string; readonly measure: () => string | Promise<string> }[] = [
   { name: 'guest instructions, integer loop', measure: () => million(rate(integerLoop(3_000_000))) },
   { name: 'cold 4×4 walks, 24 references each', measure: () => thousand(rate(coldWalks(300_000))) },
   { name: 'EPT violations, first touch of a page', measure: () => thousand(rate(firstTouches(20_000))) },
   { name: 'CPUID exits', measure: () => thousand(rate(exits(50_000))) },
+  { name: 'assembling 20,000 lines', measure: assembly },
   { name: 'F5 to stopped, adapter process', measure: async () => times(await launchTimes(adapter, 15)) },
   { name: 'step to stopped, adapter process', measure: async () => times(await stepTimes(adapter, 300)) },
   { name: 'keystroke to diagnostics, 5,000 lines', measure: async () => times(await keystrokeTimes(server, 102)) },
