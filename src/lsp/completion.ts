@@ -14,7 +14,7 @@ import { bitsAt, type Program, type SourceFile } from './workspace';
 
 const KIND = CompletionItemKind;
 /** What may begin a file name in an %include. */
-const INCLUDE = /^\s*%\s*include\s+(["'`])([^"'`]*)$/i;
+const INCLUDE = /^\s*%\s*(?:include|require)\s+(["'`])([^"'`]*)$/i;
 const SYMBOL_KIND = {
   label: KIND.Function,
   constant: KIND.Constant,

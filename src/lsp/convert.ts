@@ -3,6 +3,7 @@ import { type Diagnostic as LspDiagnostic, DiagnosticSeverity, type Position, ty
 import type { Span } from '../base/diagnostic';
 import type { Host } from './host';
 import type { Occurrence } from './names';
+import { isInclude } from './shape';
 import type { Program } from './workspace';
 
 const SEVERITY = {
@@ -77,7 +78,7 @@ function includeOf(
   seen.add(path);
   for (const { tokens } of program.files.get(path)?.lines ?? []) {
     const [word, name] = tokens;
-    if (word?.text !== '%include' || name?.kind !== 'string') continue;
+    if (!isInclude(word) || name?.kind !== 'string') continue;
     const file = host.resolve(name.text.slice(1, -1), path);
     if (file === target || (program.files.has(file) && includeOf(program, file, target, host, seen)))
       return rangeOf(name);

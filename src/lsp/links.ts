@@ -8,7 +8,7 @@ export function documentLinks({ path, lines }: SourceFile, host: Host, folders: 
   return lines.flatMap(({ tokens }) =>
     tokens.flatMap((token, index): DocumentLink[] => {
       const before = tokens[index - 1]?.text.toLowerCase();
-      if (token.kind !== 'string' || (before !== '%include' && before !== 'incbin')) return [];
+      if (token.kind !== 'string' || (before !== '%include' && before !== '%require' && before !== 'incbin')) return [];
       const name = token.text.slice(1, -1);
       if (host.readFile(name, path, folders) === undefined) return [];
       const inside = { ...token, column: token.column + 1, end: token.end - 1 };

@@ -25,25 +25,7 @@ export interface Occurrence {
 }
 
 /** Preprocessor words that define the name behind them. */
-const DEFINERS: ReadonlySet<string> = new Set(
-  [
-    'define',
-    'xdefine',
-    'idefine',
-    'ixdefine',
-    'assign',
-    'iassign',
-    'strlen',
-    'substr',
-    'strcat',
-    'defstr',
-    'idefstr',
-    'deftok',
-    'ideftok',
-    'xdefstr',
-    'defalias',
-  ].map((word) => `%${word}`),
-);
+const DEFINERS = /^%(i?(x?define|defalias|assign|x?defstr|deftok|strlen|substr|strcat|pathsearch))$/;
 const MACRO_BEGIN = /^%i?macro$/;
 const MACRO_END = /^%endm(acro)?$/;
 
@@ -57,7 +39,9 @@ export function macroNames(lines: readonly LogicalLine[]): string[] {
 /** The names, in lower case, whose macros are found in any case: those of %idefine and its kin. */
 function foldedNames(lines: readonly LogicalLine[]): string[] {
   return lines.flatMap(({ tokens: [first, name] }) =>
-    first?.kind === 'preprocessor' && /^%i(x?define|assign|defstr|deftok|macro)$/.test(first.text) && name
+    first?.kind === 'preprocessor' &&
+    /^%i(x?define|defalias|assign|x?defstr|deftok|strlen|substr|strcat|macro)$/.test(first.text) &&
+    name
       ? [name.text.toLowerCase()]
       : [],
   );
@@ -146,11 +130,17 @@ class Scanner {
       this.macroBody = first;
       if (name?.kind === 'word') this.add(name, name.text, 'macro');
       this.references(tokens.slice(2));
-    } else if (DEFINERS.has(first.text) && name) {
+    } else if (DEFINERS.test(first.text) && name) {
       if (name.kind === 'word') this.add(name, name.text, 'define');
       else if (name.kind === 'parameter') this.add(name, this.keyOf(name), 'define');
       this.definition(tokens.slice(2));
-    } else if (!/^%(include|use|pragma|line|error|warning|fatal|note|push|pop|repl)$/.test(first.text)) {
+    } else if (/^%(arg|local)$/.test(first.text)) {
+      tokens.forEach((token, index) => {
+        if (token.kind === 'word' && tokens[index + 1]?.text === ':') this.add(token, this.keyOf(token), 'define');
+      });
+    } else if (
+      !/^%(include|require|depend|use|pragma|line|error|warning|fatal|note|push|pop|repl|stacksize)$/.test(first.text)
+    ) {
       this.references(tokens.slice(1));
     }
   }

@@ -14,6 +14,7 @@ import { isReservedWord } from '../asm/parser';
 import { locationOf, rangeOf } from './convert';
 import type { Host } from './host';
 import type { Occurrence } from './names';
+import { isInclude } from './shape';
 import type { Program } from './workspace';
 
 const nameAt = ({ names }: Program, path: string, { line, character }: Position): Occurrence | undefined =>
@@ -26,7 +27,7 @@ export function definitionAt(program: Program, path: string, at: Position, host:
   const string = line?.tokens.find(
     (t) => t.kind === 'string' && t.column <= at.character + 1 && at.character + 1 <= t.end,
   );
-  if (!string || line?.tokens[0]?.text !== '%include') return [];
+  if (!string || !isInclude(line?.tokens[0])) return [];
   const target = host.resolve(string.text.slice(1, -1), path);
   const start = { line: 0, character: 0 };
   return program.files.has(target) ? [{ uri: host.uriOf(target), range: { start, end: start } }] : [];

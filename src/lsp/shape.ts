@@ -58,6 +58,10 @@ function split(tokens: readonly Token[]): Token[][] {
   return out;
 }
 
+/** Whether a line that begins with this token goes on with the lines of another file. */
+export const isInclude = (first: Token | undefined): boolean =>
+  first?.kind === 'preprocessor' && /^%(include|require)$/.test(first.text);
+
 /** The logical line that holds a 1-based physical line. `lines` are in order. */
 export function logicalLineAt(lines: readonly LogicalLine[], line: number): LogicalLine | undefined {
   let [low, high] = [0, lines.length];

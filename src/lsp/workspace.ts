@@ -32,7 +32,7 @@ interface Entry {
 }
 
 const MAX_PROGRAMS = 16;
-const INCLUDE = /^[ \t]*%[ \t]*include[ \t]+(["'`])(.+?)\1/gim;
+const INCLUDE = /^[ \t]*%[ \t]*(?:include|require)[ \t]+(["'`])(.+?)\1/gim;
 
 export class Workspace {
   folders: readonly string[] = [];
