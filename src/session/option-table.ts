@@ -99,7 +99,6 @@ export const OPTIONS = {
     values: SWITCH,
     default: 'off',
     argument: 'on|off',
-    notBuilt: ['on'],
   },
   'ept-ad': {
     type: 'switch',

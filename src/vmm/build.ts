@@ -50,7 +50,7 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
   const made = AddressSpace.create(kernel, placements);
   if (!made.ok) return err([machineError('placement', made.error)]);
   const space = made.value;
-  const vm = createVm(kernel, space, { eptAd: options.eptAd });
+  const vm = createVm(kernel, space, { eptAd: options.eptAd, ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}) });
   const model = must(CPU_MODELS.get(options.cpu), 'the CPU model was checked');
   const firmware = image.start === 'reset' ? [{ gpa: firmwareBase(image.firmware.length), size: BigInt(image.firmware.length), readonly: true }] : [];
   const slots = setSlots(options, firmware, space, vm);
@@ -80,7 +80,7 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
   if (kernel.frames.framesFree < VCPU_FRAMES)
     return err([machineError('hostMemory', `host-memory=${hex(options.hostMemory)} is full once the guest is loaded: make it larger`)]);
   const tlb = options.tlb === 'off' ? { tlbEntries: 0, tlbWays: 0 } : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
-  const cpu = new Cpu(kernel.memory, 0, model, tlb);
+  const cpu = new Cpu(kernel.memory, 0, model, { ...tlb, walkCaches: options.walkCaches });
   const vcpu = createVcpu(vm, cpu, 0, { vpid: options.vpid });
   vcpu.setRegisters(plan.value.state);
   return ok({ kernel, space, vm, vcpus: [vcpu] });

@@ -23,10 +23,11 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
   if (!Number.isInteger(o.hostMemory) || o.hostMemory < LEAST_HOST_MEMORY || o.hostMemory > MAX_HOST_MEMORY || o.hostMemory % 4096 !== 0)
     out.push(machineError('hostMemory', `host-memory=${hex(o.hostMemory)}: between 1 MiB and 3 GiB, in whole 4 KiB frames`));
   if (o.hostBase % PAGE !== 0n || o.hostBase < 0n || o.hostBase >= 1n << 45n) out.push(machineError('hostMemory', `host-base=${hex(o.hostBase)}: a multiple of 4 KiB below 2^45`));
+  if (o.mmu === 'shadow' && o.hostBase + BigInt(o.hostMemory) > 1n << 32n)
+    out.push(machineError('hostMemory', `mmu=shadow: host memory ${hex(o.hostBase)}+${hex(o.hostMemory)} reaches beyond 4 GiB, where the top table of a 32-bit guest cannot lie: make host-base smaller`));
   if (o.hvaBase % PAGE !== 0n) out.push(machineError('badMemory', `hva-base=${hex(o.hvaBase)}: a multiple of 4 KiB`));
   if (!CPU_MODELS.has(o.cpu)) out.push(machineError('badCpu', `cpu=${o.cpu}: there is no such model; these are: ${[...CPU_MODELS.keys()].join(', ')}`));
   if (o.cpus !== 1) out.push(machineError('notBuilt', `cpus=${o.cpus}: more than one VCPU is not built yet`));
-  if (o.walkCaches) out.push(machineError('notBuilt', 'walk-caches=on: paging-structure caches are not built yet'));
   if (o.tlb !== 'off') {
     const { entries, ways } = o.tlb;
     const sets = entries / ways;

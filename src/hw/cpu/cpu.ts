@@ -10,6 +10,7 @@ import { CpuState } from '../state/cpu-state';
 import type { BusEvent, CpuEvent, FaultEvent, VmExit } from '../state/event';
 import { SEG, SLOT } from '../state/layout';
 import { Tlb } from '../tlb/tlb';
+import { WalkCache } from '../tlb/walk-cache';
 import type { EntryResult } from '../vmx/entry';
 import { interruptionOfFault, isSoftware, type Interruption } from '../vmx/interruption';
 import { Vmx } from '../vmx/vmx';
@@ -43,6 +44,8 @@ export interface CpuOptions {
   /** 0: no TLB, every access walks. */
   readonly tlbEntries: number;
   readonly tlbWays: number;
+  /** Paging-structure caches; absent: none, and every walk begins at the root. */
+  readonly walkCaches?: boolean;
 }
 
 /** Port I/O with nothing attached to the CPU's own pins: the caller of `run` is the bus. */
@@ -105,7 +108,7 @@ export class Cpu extends Core {
     private readonly blocks: BlockCache = new BlockCache(memory),
   ) {
     const state = new CpuState(memory, index);
-    const tlb = new Tlb(memory, index, options.tlbEntries, options.tlbWays);
+    const tlb = new Tlb(memory, index, options.tlbEntries, options.tlbWays, options.walkCaches === true ? new WalkCache() : undefined);
     const mmu = new Mmu(state, memory, tlb, model.physicalBits);
     super(state, mmu, BUS_IO, model);
     this.mmu = mmu;
@@ -281,7 +284,8 @@ export class Cpu extends Core {
       case 'fault': {
         // a fault before any instruction was decoded (the fetch, a single step) has no length to tell
         const instructionLength = event.software === undefined ? 0 : this.insn.length;
-        if (this.faultObserver?.(event)) {
+        // one that exits is not delivered
+        if (this.faultObserver && this.exceptionExit(event) === undefined && this.faultObserver(event)) {
           this.heldFault = { event, rip: this.state.rip, nextRip: this.nextRip, instructionLength };
           return { kind: 'fault', event };
         }

@@ -2,19 +2,20 @@ import type { Gpa, Hpa } from '../../base/address';
 import { gpa as asGpa, hpa as asHpa } from '../../base/address';
 import { bit, isCanonical } from '../../base/bits';
 import { VECTOR } from '../../isa/exceptions';
+import { FRAME_MASK, PTE_RW, PTE_US, PTE_XD } from '../../isa/entries';
 import { CR4, RFLAGS } from '../../isa/flags';
 import type { HostMemory } from '../memory/host-memory';
 import { ACCESS_OF_CLASS, CLASSES, CLASS_FETCH, CLASS_READ, CLASS_WRITE, WHO_SUPERVISOR, WHO_SUPERVISOR_AC, WHO_USER, type Access } from '../paging/access';
-import { FORMATS, decodeControls, type PagingControls } from '../paging/controls';
+import { FORMATS, decodeControls, levelShift, type PagingControls } from '../paging/controls';
 import { type Eptp, eptFlagsMissing, updateEptAccessedDirty, walkEpt } from '../paging/ept';
 import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../paging/ordinary';
 import { pageFaultErrorCode } from '../paging/page-fault';
 import { denied } from '../paging/permissions';
 import { WalkSink, type Rights, type WalkFailure, type WalkStep } from '../paging/trace';
-import { WalkOut } from '../paging/walk-out';
+import { WalkOut, type WalkStart } from '../paging/walk-out';
 import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
-import { RIGHT, type Tlb } from '../tlb/tlb';
+import { NO_ENTRY, RIGHT, type Tlb } from '../tlb/tlb';
 import { eptFaultExit } from '../vmx/ept-exit';
 import { type PmlLog, pmlFullExit } from '../vmx/pml';
 import type { Core, MemoryPort } from './core';
@@ -144,6 +145,7 @@ export class Mmu implements MemoryPort, EntryPort {
     this.breakFetch();
   }
   private inSamePage(e: number, linear: bigint): boolean {
+    if (e === NO_ENTRY) return true;
     const shift = BigInt(this.tlb.guestPageShiftOf(e));
     return this.tlb.linearOf(e) >> shift === linear >> shift;
   }
@@ -223,9 +225,20 @@ export class Mmu implements MemoryPort, EntryPort {
     this.guestLoads = 0;
     this.nestedLoads = 0;
     const paged = c.format !== 'none';
-    const guestOk = walkOrdinary(this, this.state.get(SLOT.CR3), c, linear, access, ac, out, undefined, c.format === 'pae' ? this.pdptes() : undefined);
+    const start = paged ? this.walkStart(linear) : undefined;
+    const pdptes = c.format === 'pae' ? this.pdptes() : undefined;
+    let began = start;
+    let guestOk = walkOrdinary(this, this.state.get(SLOT.CR3), c, linear, access, ac, out, undefined, pdptes, start);
+    if (!guestOk && start && out.failedTable !== 'ept') {
+      // a page fault invalidates what led to it (SDM vol. 3, 4.10.4.1): as with the TLB, the tables decide
+      const now = this.tlb.context;
+      this.tlb.walkCache?.drop((x) => x.vpid === now.vpid && x.pcid === now.pcid && x.eptp === now.eptp);
+      began = undefined;
+      guestOk = walkOrdinary(this, this.state.get(SLOT.CR3), c, linear, access, ac, out, undefined, pdptes);
+    }
     if (!guestOk) return this.walkFailed(core, linear, access);
     if (paged && !updateAccessedDirty(this, c, write, out, this.noteAccessedDirty)) return this.walkFailed(core, linear, access);
+    if (paged && this.tlb.walkCache) this.fillWalkCache(linear, began);
     const gpa = out.address;
     let hpa = gpa;
     const second = this.eptOut;
@@ -267,6 +280,34 @@ export class Mmu implements MemoryPort, EntryPort {
       this.fastOf(rights, out.protectionKey),
     );
     return at;
+  }
+
+  // ---- paging-structure caches
+
+  private walkStart(linear: bigint): WalkStart | undefined {
+    const { walkCache, context } = this.tlb;
+    const { format } = this.controls;
+    if (!walkCache || format === 'none') return undefined;
+    return walkCache.find(linear, context, FORMATS[format].levels, (level) => levelShift(format, level));
+  }
+  /** Keeps the entries above the leaf of the walk in `out`, which completed with its accessed flags set. `start`: where it began, if not at the root. */
+  private fillWalkCache(linear: bigint, start: WalkStart | undefined): void {
+    const { walkCache, context } = this.tlb;
+    const { format } = this.controls;
+    const { out } = this;
+    if (!walkCache || format === 'none') return;
+    // PAE's third level is in registers and not among the entries
+    let level = start?.level ?? (format === 'pae' ? 2 : FORMATS[format].levels);
+    let [writable, user, executeDisable] = [start?.writable ?? true, start?.user ?? true, start?.executeDisable ?? false];
+    for (let i = 0; i < out.depth - 1; i++, level--) {
+      const entry = out.entries[i] as bigint;
+      writable &&= (entry & PTE_RW) !== 0n;
+      user &&= (entry & PTE_US) !== 0n;
+      executeDisable ||= format !== '32bit' && (entry & PTE_XD) !== 0n;
+      const table = format === '32bit' ? entry & 0xffff_f000n : entry & FRAME_MASK;
+      const next = out.offsets[i + 1] as number;
+      walkCache.fill(level, levelShift(format, level), linear, context, { table, offset: next - (next % 4096), writable, user, executeDisable });
+    }
   }
 
   private readonly noteAccessedDirty = (): void => void this.counters.accessedDirtyWrites++;

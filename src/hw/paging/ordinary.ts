@@ -6,7 +6,7 @@ import type { Access } from './access';
 import { FORMATS, levelShift, type PagingControls } from './controls';
 import { denied } from './permissions';
 import type { TableKind, WalkSink } from './trace';
-import { outcomeOf, type WalkOut } from './walk-out';
+import { outcomeOf, type WalkOut, type WalkStart } from './walk-out';
 
 /**
  * Where paging-structure entries are found. The CPU's guest walk goes through EPT or NPT, a host walk is direct, KVM's walk_addr goes through memslots.
@@ -41,7 +41,7 @@ export class DirectPort implements EntryPort {
 
 /**
  * The ordinary page walk (SDM vol. 3, 4.3–4.5) in all its formats: loads entries, checks presence and reserved bits, ANDs rights, then checks permission.
- * Sets no A/D bits; `updateAccessedDirty` does, for those who want it. `root`: CR3 (or, for PAE, ignored in favour of `pdptes`).
+ * Sets no A/D bits; `updateAccessedDirty` does, for those who want it. `root`: CR3 (or, for PAE, ignored in favour of `pdptes`). `start`: a paging-structure cache's entry to begin at.
  *
  * 4-level linear address:    63..48  47..39  38..30  29..21  20..12  11..0
  *                           | sign  | PML4  | PDPT  |  PD   |  PT   | offset |
@@ -58,6 +58,7 @@ export function walkOrdinary(
   out: WalkOut,
   sink?: WalkSink,
   pdptes?: readonly bigint[],
+  start?: WalkStart,
 ): boolean {
   const { format } = controls;
   out.depth = 0;
@@ -73,12 +74,13 @@ export function walkOrdinary(
   const { levels, entryBytes, indexBits, linearBits } = FORMATS[format];
   if (linearBits > 32 ? !isCanonical(linear, linearBits) : false) return out.fail(port.table, 'non-canonical', 0, 0n, linear);
   const va = linearBits === 32 ? linear & 0xffff_ffffn : linear;
-  let writable = true;
-  let user = true;
-  let executeDisable = false;
-  let base = format === '32bit' ? root & 0xffff_f000n : root & FRAME_MASK;
+  let writable = start?.writable ?? true;
+  let user = start?.user ?? true;
+  let executeDisable = start?.executeDisable ?? false;
+  let base = start?.table ?? (format === '32bit' ? root & 0xffff_f000n : root & FRAME_MASK);
+  const top = start?.level ?? levels;
 
-  for (let level = levels; level >= 1; level--) {
+  for (let level = top; level >= 1; level--) {
     const shift = BigInt(levelShift(format, level));
     const index = Number((va >> shift) & ((1n << BigInt(indexBits)) - 1n));
     let entry: bigint;
@@ -90,7 +92,8 @@ export function walkOrdinary(
       continue;
     }
     const address = base + BigInt(index * entryBytes);
-    const at = port.locate(address, false, out, sink);
+    // a cached entry knows where its table is
+    const at = start && level === top ? start.offset + index * entryBytes : port.locate(address, false, out, sink);
     if (at < 0) {
       sink?.step({ table: port.table, level, index, entryAddress: address, space: port.space, entryHpa: undefined, entry: 0n, flags: [], outcome: outcomeOf(out.reason) });
       return false;

@@ -1,5 +1,18 @@
 import type { StepOutcome, WalkFailure } from './trace';
 
+/** Where a walk can begin below the root: what the entries above it said. */
+export interface WalkStart {
+  /** Level of the table to look into next: the entry that was cached has the level above. */
+  readonly level: number;
+  /** Address of that table in its own space, and where it is in the machine's memory. */
+  readonly table: bigint;
+  readonly offset: number;
+  /** Rights ANDed over the levels above. */
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly executeDisable: boolean;
+}
+
 /**
  * The result of a walk, in one reusable object so that walks allocate nothing. After a walk that returned true the translation fields hold;
  * after one that returned false the failure fields do.

@@ -1,5 +1,7 @@
 import { invariant } from '../../base/assert';
 import type { HostMemory } from '../memory/host-memory';
+import type { TlbContext } from './context';
+import type { WalkCache, WalkCacheSnapshot } from './walk-cache';
 
 /**
  * The TLB of one CPU, functional rather than decorative: a stale entry stays and is used until something the architecture says invalidates it. The micro-op runner's
@@ -25,13 +27,6 @@ export const MAX_TLB_ENTRIES = TLB_AREA_SIZE / (TLB_ENTRY_WORDS * 4);
 
 /** Bits of word 8: the guest translation's rights (ANDed over levels), then the second level's. */
 export const RIGHT = { W: 1, U: 2, XD: 4, G: 8, D: 0x10, EPT_R: 0x20, EPT_W: 0x40, EPT_X: 0x80, EPT_D: 0x100, CODE: 0x200, PAGED: 0x400 } as const;
-
-/** What a cached translation belongs to. PCID is −1 for global entries; `eptp` is bits 51:12 of the EPTP, 0 without EPT. */
-export interface TlbContext {
-  readonly vpid: number;
-  readonly pcid: number;
-  readonly eptp: bigint;
-}
 
 /** One entry as a person reads it. */
 export interface TlbEntryView extends TlbContext {
@@ -88,6 +83,8 @@ export class Tlb {
     cpu: number,
     readonly entryCount: number,
     ways: number,
+    /** Paging-structure caches: whatever is dropped here is dropped there. Absent: walks begin at the root. */
+    readonly walkCache?: WalkCache,
   ) {
     this.ways = entryCount === 0 ? 0 : ways;
     const sets = this.ways === 0 ? 1 : entryCount / this.ways;
@@ -137,6 +134,10 @@ export class Tlb {
     }
     this.tag = this.contextId(vpid, pcid, eptp) << 20;
     this.globalTag = this.contextId(vpid, -1, eptp) << 20;
+  }
+  /** What translations are cached under now. */
+  get context(): TlbContext {
+    return this.contexts[this.tag >>> 20] as TlbContext;
   }
   private contextId(vpid: number, pcid: number, eptp: bigint): number {
     const key = `${vpid}/${pcid}/${eptp}`;
@@ -199,6 +200,7 @@ export class Tlb {
 
   /** Drops what VPID 0 cached; nothing to do while it has cached nothing since the last time. */
   dropVpid0(): void {
+    this.walkCache?.drop((c) => c.vpid === 0);
     if (!this.vpid0Filled) return;
     this.vpid0Filled = false;
     this.drop((c) => c.vpid === 0);
@@ -208,11 +210,16 @@ export class Tlb {
     this.words[e + 2] = 0;
   }
   flushAll(): void {
+    this.walkCache?.drop(() => true);
     this.words.fill(0);
     this.victims.fill(0);
   }
-  /** Drops the entries whose context satisfies `which` (global entries have pcid −1). Returns how many. */
+  /**
+   * Drops the entries whose context satisfies `which` (global entries have pcid −1). For paging-structure caches the entry is NO_ENTRY: what invalidates a page of a
+   * context invalidates all of these of the context (SDM vol. 3, 4.10.4.1). Returns how many translations went.
+   */
   drop(which: (c: TlbContext, entry: number) => boolean): number {
+    this.walkCache?.drop((c) => which(c, NO_ENTRY));
     let n = 0;
     for (let e = 0; e < this.words.length; e += TLB_ENTRY_WORDS) {
       if (this.words[e + 2] !== 0 && which(this.contexts[this.words[e + 11] as number] as TlbContext, e)) {
@@ -284,6 +291,7 @@ export class Tlb {
       sequence: this.sequence,
       hits: this.hits,
       misses: this.misses,
+      walkCache: this.walkCache?.save(),
     };
   }
   restore(s: TlbSnapshot): void {
@@ -297,6 +305,7 @@ export class Tlb {
     this.sequence = s.sequence;
     this.hits = s.hits;
     this.misses = s.misses;
+    if (s.walkCache) this.walkCache?.restore(s.walkCache);
   }
 }
 
@@ -309,7 +318,11 @@ export interface TlbSnapshot {
   readonly sequence: number;
   readonly hits: number;
   readonly misses: number;
+  readonly walkCache: WalkCacheSnapshot | undefined;
 }
+
+/** Stands for an entry of the paging-structure caches where a TLB entry is asked about. */
+export const NO_ENTRY = -1;
 
 /** Bit of the fast word that says "valid" where no access class is fast. */
 export const VALID = 1 << 16;

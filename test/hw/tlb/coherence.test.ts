@@ -61,12 +61,13 @@ const op: fc.Arbitrary<Op> = fc.oneof(
 /** The machine: tables, CPU, and one instruction at a time. */
 class Bench {
   private readonly memory = new HostMemory(0n, 4 << 20);
-  readonly cpu = new Cpu(this.memory, 0, PAGEWALK_X64, { tlbEntries: 16, tlbWays: 4 });
+  readonly cpu: Cpu;
   private readonly entries: bigint[][] = [];
   private readonly roots: bigint[] = [];
   current = 0;
 
-  constructor() {
+  constructor(walkCaches: boolean) {
+    this.cpu = new Cpu(this.memory, 0, PAGEWALK_X64, { tlbEntries: 16, tlbWays: 4, walkCaches });
     const tables = new TableBuilder(this.memory, 0x10_0000n);
     this.memory.write(hpa(CODE), program.image);
     FRAMES.forEach((f, i) => this.memory.write64(hpa(f), BigInt(i)));
@@ -198,8 +199,8 @@ describe('TLB', () => {
     let accesses = 0;
     let stale = 0;
     fc.assert(
-      fc.property(fc.array(op, { minLength: 1, maxLength: 120, size: 'max' }), (ops) => {
-        const bench = new Bench();
+      fc.property(fc.array(op, { minLength: 1, maxLength: 120, size: 'max' }), fc.boolean(), (ops, walkCaches) => {
+        const bench = new Bench(walkCaches);
         const model = new Model();
         for (const o of ops) {
           apply(bench, model, o);
