@@ -52,6 +52,7 @@ const CAPABILITIES: InitializeResult['capabilities'] = {
   codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
   documentFormattingProvider: true,
   documentRangeFormattingProvider: true,
+  workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
 };
 
 interface Settings {
@@ -68,6 +69,7 @@ export function serve(connection: Connection, host: Host): void {
   );
   let showInlayHints = true;
   let canRefresh = false;
+  let canChangeFolders = false;
 
   /** Answers from the program that a document belongs to; `otherwise` where it is not open. */
   function ask<T>(uri: string, otherwise: T, answer: (program: Program, file: SourceFile) => T): T {
@@ -80,7 +82,19 @@ export function serve(connection: Connection, host: Host): void {
   connection.onInitialize(({ workspaceFolders, capabilities }) => {
     workspace.folders = (workspaceFolders ?? []).map(({ uri }) => host.pathOf(uri));
     canRefresh = capabilities.workspace?.diagnostics?.refreshSupport === true;
+    canChangeFolders = capabilities.workspace?.workspaceFolders === true;
     return { capabilities: CAPABILITIES, serverInfo: { name: 'pagewalk' } };
+  });
+  connection.onInitialized(() => {
+    if (!canChangeFolders) return;
+    connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+      const gone = new Set(removed.map(({ uri }) => host.pathOf(uri)));
+      workspace.folders = [
+        ...workspace.folders.filter((path) => !gone.has(path)),
+        ...added.map(({ uri }) => host.pathOf(uri)),
+      ];
+      workspace.filesChanged();
+    });
   });
   connection.onDidChangeConfiguration(({ settings }: { settings: Settings | null }) => {
     const wanted = settings?.pagewalk?.inlayHints?.enabled !== false;
