@@ -47,6 +47,13 @@ export class PendingEvents {
     return this.reinject;
   }
 
+  /** The event whose delivery an exit interrupted, no longer to be injected again: somebody else delivers it. */
+  takeVectoring(): Interruption | undefined {
+    const event = this.reinject;
+    this.reinject = undefined;
+    return event;
+  }
+
   /** kvm_multiple_exception: a second exception on top of a first one becomes #DF or a triple fault, or takes its place. */
   queueException(e: QueuedException): void {
     const first = this.exception?.vector ?? (this.reinject?.type === INTR_TYPE.HARD_EXCEPTION ? this.reinject.vector : undefined);

@@ -8,7 +8,7 @@ import type { SecondaryMmu } from './mmu/secondary-mmu';
 
 export interface NotifierOwner {
   readonly memslots: Memslots;
-  readonly mmu: SecondaryMmu;
+  readonly secondary: SecondaryMmu;
   /** kvm_flush_remote_tlbs. */
   flushRemoteTlbs(): Work<void>;
   /** The same, without telling. */
@@ -39,11 +39,11 @@ export class KvmMmuNotifier implements MmuNotifier {
 
   *invalidateRangeStart(start: Hva, end: Hva): Work<void> {
     this.inProgress++;
-    const { memslots, mmu } = this.vm;
+    const { memslots, secondary } = this.vm;
     const ranges = memslots.byHva(start, end);
     const writes: TableAccess[] = [];
     let flush = false;
-    for (const r of ranges) flush = mmu.zapRange(r.start, r.end, writes) || flush;
+    for (const r of ranges) flush = secondary.zapRange(r.start, r.end, writes) || flush;
     const where = ranges.map((r) => `GPA ${hex(r.start)}-${hex(r.end)} of slot ${r.slot.id}`).join(', ');
     const done = writes.length === 0 ? 'nothing is mapped there' : `takes ${writes.length} ${writes.length === 1 ? 'entry' : 'entries'} away`;
     yield kvmStep(
@@ -65,7 +65,7 @@ export class KvmMmuNotifier implements MmuNotifier {
 
   clearFlushYoung(start: Hva, end: Hva): boolean {
     let young = false;
-    for (const r of this.vm.memslots.byHva(start, end)) young = this.vm.mmu.ageRange(r.start, r.end) || young;
+    for (const r of this.vm.memslots.byHva(start, end)) young = this.vm.secondary.ageRange(r.start, r.end) || young;
     if (young) this.vm.flushRemoteTlbsQuietly();
     return young;
   }

@@ -11,12 +11,13 @@ import type { Cpu } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { VmxStatus } from '../hw/vmx/status';
 import { CpuState } from '../hw/state/cpu-state';
+import type { VmExit } from '../hw/state/event';
 import { MAX_CPUS, SLOT } from '../hw/state/layout';
 import { drain, kvmStep, type Step } from '../host/step';
 import { Lapic } from './lapic';
 import { slotHva } from './memslots';
 import { PendingEvents } from './events';
-import { Stats, VCPU_STATS, type VcpuStat } from './stats';
+import { SHADOW_VCPU_STATS, Stats, VCPU_STATS, type VcpuStat } from './stats';
 import type { Vm } from './vm';
 import { guestCpuModel } from './x86/cpuid';
 import { GuestRegisters } from './vmx/registers';
@@ -41,7 +42,7 @@ export class VcpuContext {
   readonly vmcs: VmcsPort;
   readonly regs: GuestRegisters;
   readonly events = new PendingEvents();
-  readonly stats = new Stats<VcpuStat>(VCPU_STATS);
+  readonly stats: Stats<VcpuStat>;
   readonly lapic: Lapic;
   /** What CPUID tells the guest, and which CR4 and EFER bits it may set. */
   readonly model: CpuidModel;
@@ -60,6 +61,8 @@ export class VcpuContext {
   flushesSeen = 0;
   /** KVM_DEBUGREG_WONT_EXIT: the guest has its debug registers until the next exit. */
   debugRegistersLoaded = false;
+  /** The instruction emulator met an instruction that would have exited: its handler is at work, and what it asks of the exit is here instead of in the VMCS. */
+  emulatedExit: VmExit | undefined;
   private readonly msrBitmap: Hpa;
 
   constructor(
@@ -68,7 +71,8 @@ export class VcpuContext {
     readonly id: number,
     options: VcpuOptions,
   ) {
-    this.model = guestCpuModel(cpu.model);
+    this.stats = new Stats<VcpuStat>(vm.shadow ? [...VCPU_STATS, ...SHADOW_VCPU_STATS] : VCPU_STATS);
+    this.model = guestCpuModel(cpu.model, vm.shadow !== undefined);
     this.lapic = new Lapic(id, {
       now: () => this.hostTsc,
       tscOffset: () => this.vmcs.readEncoding(FIELD.TSC_OFFSET),
@@ -81,14 +85,16 @@ export class VcpuContext {
     this.scratch = new CpuState(memory, SCRATCH + id);
     this.view = new CpuState(memory, VIEW + id);
     this.vmcs = new VmcsPort(cpu.vmx);
-    this.regs = new GuestRegisters(this.vmcs, new CpuState(memory, SAVE_AREA + id));
-    this.vpid = options.vpid ? id + 1 : 0;
+    this.regs = new GuestRegisters(this.vmcs, new CpuState(memory, SAVE_AREA + id), vm.shadow !== undefined);
+    // VPIDs came with EPT: 2.6.20 knows none, and each VM entry and exit flushes
+    this.vpid = options.vpid && vm.shadow?.generation !== 'classic' ? id + 1 : 0;
     this.msrBitmap = this.frame();
     this.vmcsAddress = this.frame();
     this.enableVirtualization();
     this.loadVmcs();
     initVmcs(this.vmcs, {
-      eptp: vm.mmu.eptp,
+      eptp: vm.shadow ? undefined : vm.mmu.eptp,
+      interceptInvlpg: vm.shadow?.generation === 'modern',
       vpid: this.vpid,
       msrBitmap: this.msrBitmap,
       hostCr3: vm.space.cr3,
@@ -96,6 +102,11 @@ export class VcpuContext {
     });
     this.initMsrBitmap();
     this.vmcs.take();
+  }
+
+  /** The exit qualification, of a real exit or of one that the emulator stands in for. */
+  get exitQualification(): bigint {
+    return this.emulatedExit ? this.emulatedExit.qualification : this.vmcs.read('EXIT_QUALIFICATION');
   }
 
   /** A step of KVM's, with the VMCS fields that were accessed since the last one. */
@@ -106,17 +117,17 @@ export class VcpuContext {
   /** kvm_skip_emulated_instruction: RIP behind the instruction that exited, its interrupt shadow gone, and the single-step trap it owes. */
   skipEmulatedInstruction(): void {
     const { vmcs, regs } = this;
-    const length = vmcs.read('VM_EXIT_INSTRUCTION_LEN');
+    const length = this.emulatedExit ? BigInt(this.emulatedExit.instructionLength ?? 0) : vmcs.read('VM_EXIT_INSTRUCTION_LEN');
     const rip = regs.rip + length;
     regs.rip = regs.mode64 ? BigInt.asUintN(64, rip) : rip & M32;
     this.completeInstruction();
   }
   /** What the end of any instruction does: the shadow of STI and MOV SS ends, RF is cleared, TF traps. */
-  completeInstruction(): void {
+  completeInstruction(castsShadow = false): void {
     const { vmcs, regs } = this;
     const blocking = Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
     const shadow = INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS;
-    if ((blocking & shadow) !== 0) vmcs.write('GUEST_INTERRUPTIBILITY_INFO', BigInt(blocking & ~shadow));
+    if ((blocking & shadow) !== 0 && !castsShadow) vmcs.write('GUEST_INTERRUPTIBILITY_INFO', BigInt(blocking & ~shadow));
     const rflags = regs.rflags;
     if (bit(rflags, RFLAGS.RF)) regs.rflags = rflags & ~(1n << BigInt(RFLAGS.RF));
     if (bit(rflags, RFLAGS.TF)) this.events.queueException({ vector: VECTOR.DB, payload: DR6_BS });

@@ -1,5 +1,5 @@
 import { gpa, gva, type Gpa, type Gva } from '../base/address';
-import { invariant } from '../base/assert';
+import { invariant, must } from '../base/assert';
 import { hex } from '../base/hex';
 import { vmxExitName, VMX_EXIT } from '../isa/exits';
 import { vectorName } from '../isa/exceptions';
@@ -10,13 +10,19 @@ import type { Access } from '../hw/paging/access';
 import { decodeEptp } from '../hw/paging/ept';
 import type { WalkSink } from '../hw/paging/trace';
 import type { CpuState } from '../hw/state/cpu-state';
-import { SLOT } from '../hw/state/layout';
+import { SEG, SLOT } from '../hw/state/layout';
+import type { VmExit } from '../hw/state/event';
+import type { Interruption } from '../hw/vmx/interruption';
+import { FIELD } from '../isa/vmcs-fields';
 import { Tlb } from '../hw/tlb/tlb';
 import { cost } from '../host/costs';
 import { step, type Work } from '../host/step';
 import { completeEmulation } from './emulator/emulate';
 import { Emulator } from './emulator/emulator';
+import { deliverByHand } from './emulator/deliver';
+import { emulateInvalidState, emulationRequired, takeEntryEvent } from './emulator/invalid-state';
 import { setControl } from './events';
+import { guestPaging } from './mmu/shadow/guest-walk';
 import { EXIT_HANDLERS, MAY_INTERRUPT_DELIVERY, handleUnexpected } from './exits';
 import { completeFastPio } from './exits/io';
 import { INTERRUPT_WAITS, KICK_VECTOR } from './kick';
@@ -37,6 +43,12 @@ const NO_TLB_ROW = 8;
 const PREEMPTION_TIMER = BigInt(PIN.PREEMPTION_TIMER);
 /** The preemption timer's value is 32 bits. */
 const MAX_TIMER = 0xffff_ffffn;
+
+/** Registers that under shadow paging differ between the hardware and what the guest believes. */
+const HARDWARE_SLOTS: readonly number[] = [SLOT.CR0, SLOT.CR3, SLOT.CR4, SLOT.EFER, SLOT.PDPTE0, SLOT.PDPTE0 + 1, SLOT.PDPTE0 + 2, SLOT.PDPTE0 + 3];
+
+/** Where a run of the VCPU ended. 'emulated': no hardware can run the guest as it is; the work runs some instructions of it. */
+export type VcpuStop = CpuStop | { readonly kind: 'emulated'; readonly work: Work<Handled> };
 
 /** What an exit was, as the VMCS records it. */
 export interface ExitInfo {
@@ -64,6 +76,10 @@ export class Vcpu {
   waiting: Waiting | undefined;
   private readonly log: PageModificationLog;
   private inGuest = false;
+  /** The guest's state is none that VM entry takes: the emulator runs it (vmx->emulation_required). */
+  private emulating = false;
+  /** The place whose breakpoint was reported while emulating. */
+  private passed: { readonly linear: bigint; readonly instructions: bigint } | undefined;
   /** For looking: what is read through it shows in no step. */
   private readonly looking: GuestRegisters;
 
@@ -75,7 +91,7 @@ export class Vcpu {
   ) {
     this.context = new VcpuContext(vm, cpu, id, options);
     this.emulator = new Emulator(this.context);
-    this.looking = new GuestRegisters(new VmcsPort(cpu.vmx), this.context.regs.saved);
+    this.looking = new GuestRegisters(new VmcsPort(cpu.vmx), this.context.regs.saved, vm.shadow !== undefined);
     this.log = new PageModificationLog(this.context);
     vm.addVcpu(this);
   }
@@ -112,12 +128,19 @@ export class Vcpu {
   *enter(): Work<Handled> {
     const { context: v, cpu } = this;
     if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
+    const unloaded = yield* this.loadRoot();
+    if (unloaded) return unloaded;
     yield* this.flush();
     yield* this.log.beforeEntry();
     v.lapic.checkTimer();
     const injected = yield* v.events.inject(v.regs, v.lapic);
     if (injected === 'interrupt') v.stats.add('irq_injections');
     if (injected === 'nmi') v.stats.add('nmi_injections');
+    this.emulating = emulationRequired(v);
+    if (this.emulating) {
+      const event = takeEntryEvent(v);
+      return event ? yield* this.emulatedDelivery(event) : REENTER;
+    }
     this.armTimer();
     const guest = v.regs.saved;
     const s = cpu.state;
@@ -146,7 +169,13 @@ export class Vcpu {
   }
 
   /** Runs the guest. After an exit the guest's general registers are in the save area, where KVM's exit code puts them. */
-  runGuest(budget: number): CpuStop {
+  runGuest(budget: number): VcpuStop {
+    if (this.emulating) {
+      const linear = this.emulatedBreakpoint();
+      if (linear === undefined) return { kind: 'emulated', work: emulateInvalidState(this, budget) };
+      this.passed = { linear, instructions: this.instructions };
+      return { kind: 'breakpoint', linear };
+    }
     invariant(this.inGuest, 'a VCPU runs after it was entered');
     const stop = this.cpu.run(budget);
     if (stop.kind === 'exit') this.saveGuest();
@@ -192,6 +221,25 @@ export class Vcpu {
     return yield* (EXIT_HANDLERS.get(info.reason) ?? handleUnexpected(info.reason))(this);
   }
 
+  /** A sensitive instruction in the emulator: done as the exit that it would have been. */
+  *handleIntercepted(exit: VmExit): Work<Handled> {
+    const { context: v } = this;
+    v.emulatedExit = exit;
+    const handled = yield* (EXIT_HANDLERS.get(exit.reason) ?? handleUnexpected(exit.reason))(this);
+    v.emulatedExit = undefined;
+    return handled;
+  }
+
+  /** The breakpoint that the guest stands at while the emulator runs it, unless it was told already. */
+  emulatedBreakpoint(): bigint | undefined {
+    const { breakpoints } = this.cpu;
+    if (breakpoints.size === 0) return undefined;
+    const { regs } = this.context;
+    const linear = regs.mode64 ? regs.rip : BigInt.asUintN(32, regs.rip + regs.segment(SEG.CS).base);
+    const told = this.passed?.linear === linear && this.passed.instructions === this.instructions;
+    return breakpoints.has(linear) && !told ? linear : undefined;
+  }
+
   /** complete_userspace_io: the next KVM_RUN after an exit that wanted data. */
   *complete(value: bigint): Work<Handled> {
     const waiting = this.waiting;
@@ -209,25 +257,49 @@ export class Vcpu {
 
   /** The guest's registers: the CPU's own while it runs the guest, else a copy put together from VMCS and save area (writes to it need `commitRegisters`). */
   registers(): CpuState {
-    if (this.inGuest) return this.cpu.state;
+    if (this.inGuest && !this.vm.shadow) return this.cpu.state;
+    if (this.inGuest) return this.believed();
     this.looking.loadInto(this.context.view);
     return this.context.view;
   }
   /** Puts edited registers back. Editing them drops no translation and changes no table. */
   commitRegisters(): void {
-    if (this.inGuest) {
+    const { context: v } = this;
+    const { regs, view, vmcs } = v;
+    if (this.inGuest && !this.vm.shadow) {
       this.cpu.mmu.controlsChanged();
       return;
     }
-    const { context: v } = this;
-    const { regs, view, vmcs } = v;
-    regs.storeFrom(view);
+    if (this.inGuest) this.putBelieved();
+    else regs.storeFrom(view);
     if (view.get(SLOT.EFER) !== regs.efer) vmxSetEfer(v, view.get(SLOT.EFER));
     if (view.get(SLOT.CR0) !== regs.cr0) vmxSetCr0(v, view.get(SLOT.CR0));
     if (view.get(SLOT.CR4) !== regs.cr4) vmxSetCr4(v, view.get(SLOT.CR4));
-    vmcs.write('GUEST_CR3', view.get(SLOT.CR3));
+    regs.cr3 = view.get(SLOT.CR3);
     regs.saved.set(SLOT.CR8, view.get(SLOT.CR8));
     vmcs.take();
+  }
+
+  /** While hardware runs the guest on shadow tables: its registers with the control registers that it believes it has. */
+  private believed(): CpuState {
+    const { view } = this.context;
+    const { looking, cpu } = this;
+    view.copyFrom(cpu.state);
+    for (const cr of [0, 4] as const) view.set(cr === 0 ? SLOT.CR0 : SLOT.CR4, cpu.vmx.intercepts.readControl(cpu, cr));
+    view.set(SLOT.CR3, looking.cr3);
+    view.set(SLOT.EFER, looking.efer);
+    for (let i = 0; i < 4; i++) view.set(SLOT.PDPTE0 + i, looking.vmcs.readEncoding(FIELD.GUEST_PDPTR0 + 2 * i));
+    return view;
+  }
+  /** Puts an edited view back into the running CPU. The hardware's control registers stay; a kick makes KVM load what the guest's have become. */
+  private putBelieved(): void {
+    const { view } = this.context;
+    const s = this.cpu.state;
+    const kept = HARDWARE_SLOTS.map((slot) => s.get(slot));
+    s.copyFrom(view);
+    HARDWARE_SLOTS.forEach((slot, i) => s.set(slot, kept[i] as bigint));
+    this.cpu.mmu.controlsChanged();
+    this.kick();
   }
 
   /** The walk of `linear` as the guest's next access would make it, changing and counting nothing, whether or not an exit is being handled. */
@@ -240,7 +312,7 @@ export class Vcpu {
   }
 
   save(): VcpuState {
-    return { context: this.context.save(), emulator: this.emulator.save(), log: this.log.save(), waiting: this.waiting, inGuest: this.inGuest };
+    return { context: this.context.save(), emulator: this.emulator.save(), log: this.log.save(), waiting: this.waiting, inGuest: this.inGuest, emulating: this.emulating };
   }
   /** The CPU and memory, which hold VMCS and registers, are restored by their owners before this. */
   restore(s: VcpuState): void {
@@ -249,18 +321,47 @@ export class Vcpu {
     this.log.restore(s.log);
     this.waiting = s.waiting;
     this.inGuest = s.inGuest;
+    this.emulating = s.emulating;
+    this.passed = undefined;
   }
 
   // ---- inside
+
+  /** kvm_mmu_reload: under shadow paging, a root for the guest's CR3 and paging mode. */
+  private *loadRoot(): Work<Handled | undefined> {
+    const { context: v, vm } = this;
+    if (!vm.shadow || emulationRequired(v)) return undefined;
+    const paging = guestPaging(v.regs, v.model.physicalBits);
+    const steps = vm.shadow.load(paging);
+    if (steps === 'no-memory') return toUserspace({ reason: 'EFAULT', gpa: gpa(paging.cr3), why: 'host memory is exhausted: no frame for a shadow root' });
+    if (steps.length === 0) return undefined;
+    yield* steps;
+    const root = must(vm.shadow.rootHpa, 'a loaded MMU has a root');
+    v.vmcs.write('GUEST_CR3', root);
+    v.flushGuest = true;
+    yield v.step('vmx_load_mmu_pgd', `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`, cost('vmread'), { addresses: { hpa: root } });
+    return undefined;
+  }
+
+  private *emulatedDelivery(event: Interruption): Work<Handled> {
+    const handled = yield* deliverByHand(this, event);
+    // what came up instead is due now
+    return handled.kind === 'reenter' && this.context.events.runnable(this.context.regs, this.context.lapic) ? yield* this.enter() : handled;
+  }
 
   /** KVM_REQ_TLB_FLUSH and KVM_REQ_TLB_FLUSH_GUEST. */
   private *flush(): Work<void> {
     const { context: v, cpu, vm } = this;
     if (v.flushesSeen !== vm.flushCount) {
       v.flushesSeen = vm.flushCount;
-      cpu.vmx.invept(1, vm.mmu.eptp);
       v.stats.add('tlb_flush');
+      if (vm.shadow) {
+        if (v.vpid !== 0) cpu.vmx.invvpid(1, BigInt(v.vpid), 0n);
+        yield v.step('vmx_flush_tlb_current', `${v.vpid === 0 ? 'the VM entry flushes' : `INVVPID of VPID ${v.vpid}`}: shadow entries were taken away`, cost('invept'));
+      } else {
+        cpu.vmx.invept(1, vm.mmu.eptp);
       yield v.step('vmx_flush_tlb_current', `INVEPT of EPTP ${hex(vm.mmu.eptp)}: entries of the EPT were taken away`, cost('invept'));
+      }
     }
     if (v.flushGuest) {
       v.flushGuest = false;
@@ -310,4 +411,5 @@ export interface VcpuState {
   readonly log: ReturnType<PageModificationLog['save']>;
   readonly waiting: Waiting | undefined;
   readonly inGuest: boolean;
+  readonly emulating: boolean;
 }

@@ -11,12 +11,17 @@ import type { Lapic } from './lapic';
 import { DirtyLog, type DirtyLogState } from './dirty-log';
 import { Memslots, slotHva, type Memslot, type SlotChange, type UserMemoryRegion } from './memslots';
 import { KvmMmuNotifier } from './mmu-notifier';
+import type { SecondaryMmu } from './mmu/secondary-mmu';
+import { ShadowMmu, type ShadowMmuState } from './mmu/shadow/mmu';
+import type { ShadowGeneration } from './mmu/shadow/role';
 import { TdpMmu } from './mmu/tdp-mmu';
-import { Stats, VM_STATS, type StatValues, type VmStat } from './stats';
+import { SHADOW_VM_STATS, Stats, VM_STATS, type StatValues, type VmStat } from './stats';
 
 export interface VmOptions {
   /** EPT accessed and dirty flags (module parameter eptad). */
   readonly eptAd: boolean;
+  /** Shadow page tables instead of EPT (module parameter ept=0), in one of their two generations. */
+  readonly shadow?: ShadowGeneration | undefined;
 }
 
 /** Where a GPA leads by software's knowledge alone: memslot, then the host's tables. Nothing is faulted in. */
@@ -30,8 +35,10 @@ export interface GpaLookup {
 /** One virtual machine (struct kvm): memslots, the EPT that all VCPUs share, and the process it belongs to. */
 export class Vm {
   readonly memslots = new Memslots();
-  readonly stats = new Stats<VmStat>(VM_STATS);
+  readonly stats: Stats<VmStat>;
   readonly mmu: TdpMmu;
+  /** The tables that hardware walks where EPT is off. */
+  readonly shadow: ShadowMmu | undefined;
   /** The local APICs of its VCPUs, by ID. */
   readonly lapics: Lapic[] = [];
   readonly notifier = new KvmMmuNotifier(this);
@@ -46,7 +53,9 @@ export class Vm {
     readonly space: AddressSpace,
     options: VmOptions,
   ) {
+    this.stats = new Stats<VmStat>(options.shadow ? [...VM_STATS, ...SHADOW_VM_STATS] : VM_STATS);
     this.mmu = new TdpMmu(kernel, this.stats, options.eptAd, () => this.requestFlush());
+    this.shadow = options.shadow && new ShadowMmu(kernel, this.stats, options.shadow, () => this.memslots.all.reduce((n, s) => n + (s.end - s.start), 0n), () => this.requestFlush());
     space.register(this.notifier);
   }
 
@@ -55,7 +64,11 @@ export class Vm {
   }
   /** Whether hardware logs writes (EPT with A/D flags, PML), or writes are found by their violations of write protection. */
   get pageModificationLogging(): boolean {
-    return this.mmu.ad;
+    return this.shadow === undefined && this.mmu.ad;
+  }
+  /** The tables that lead from guest to host frames: EPT or shadow tables. */
+  get secondary(): SecondaryMmu {
+    return this.shadow ?? this.mmu;
   }
 
   get flushCount(): number {
@@ -91,7 +104,7 @@ export class Vm {
         this.dirtyLog.stop(change.old);
         if (change.kind === 'move' && change.slot.logDirty) this.dirtyLog.start(change.slot);
         const { start, end, id } = change.old;
-        yield* this.edit('kvm_arch_flush_shadow_memslot', `nothing of the old slot ${id} may stay mapped`, (writes) => this.mmu.zapRange(start, end, writes));
+        yield* this.edit('kvm_arch_flush_shadow_memslot', `nothing of the old slot ${id} may stay mapped`, (writes) => this.secondary.zapRange(start, end, writes));
         break;
       }
       case 'flags':
@@ -112,15 +125,15 @@ export class Vm {
     const { start, end, logDirty } = slot;
     if (!logDirty) {
       this.dirtyLog.stop(slot);
-      yield* this.edit('kvm_mmu_recover_huge_pages', 'logging is off: small entries go, so that large ones can come back', (writes) => this.mmu.zapRange(start, end, writes));
+      yield* this.edit('kvm_mmu_recover_huge_pages', 'logging is off: small entries go, so that large ones can come back', (writes) => this.secondary.zapRange(start, end, writes));
       return;
     }
     this.dirtyLog.start(slot);
     if (this.pageModificationLogging) {
-      yield* this.edit('kvm_mmu_slot_leaf_clear_dirty', 'clears the dirty flags: the hardware logs the next write to each page (PML)', (writes) => this.mmu.clearDirtyRange(start, end, writes));
+      yield* this.edit('kvm_mmu_slot_leaf_clear_dirty', 'clears the dirty flags: the hardware logs the next write to each page (PML)', (writes) => this.secondary.clearDirtyRange(start, end, writes));
     } else {
       yield* this.edit('kvm_mmu_slot_remove_write_access', 'takes write access away: the next write to each page is a violation that is seen', (writes) =>
-        this.mmu.writeProtectRange(start, end, writes),
+        this.secondary.writeProtectRange(start, end, writes),
       );
     }
   }
@@ -137,7 +150,7 @@ export class Vm {
       let flush = false;
       for (const p of pages) {
         const end = gpa(p + 4096n);
-        flush = (this.pageModificationLogging ? this.mmu.clearDirtyRange(p, end, writes) : this.mmu.writeProtectRange(p, end, writes)) || flush;
+        flush = (this.pageModificationLogging ? this.secondary.clearDirtyRange(p, end, writes) : this.secondary.writeProtectRange(p, end, writes)) || flush;
       }
       return flush;
     };
@@ -170,7 +183,7 @@ export class Vm {
   }
 
   save(): VmState {
-    return { memslots: this.memslots.save(), stats: this.stats.save(), flushes: this.flushes, notified: this.notifier.save(), dirtyLog: this.dirtyLog.save() };
+    return { memslots: this.memslots.save(), stats: this.stats.save(), flushes: this.flushes, notified: this.notifier.save(), dirtyLog: this.dirtyLog.save(), ...(this.shadow ? { shadow: this.shadow.save() } : {}) };
   }
   /** Host memory, which holds the EPT, is restored by its owner. */
   restore(s: VmState): void {
@@ -179,6 +192,7 @@ export class Vm {
     this.flushes = s.flushes;
     this.notifier.restore(s.notified);
     this.dirtyLog.restore(s.dirtyLog);
+    if (s.shadow) this.shadow?.restore(s.shadow);
   }
 }
 
@@ -214,4 +228,5 @@ export interface VmState {
   readonly flushes: number;
   readonly notified: number;
   readonly dirtyLog: DirtyLogState;
+  readonly shadow?: ShadowMmuState;
 }

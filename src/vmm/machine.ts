@@ -62,6 +62,8 @@ export class Machine {
   private over: MachineEnd | undefined;
   private stepCycles = 0;
   private hostReferences = 0;
+  /** Guest table entries that KVM read in software. */
+  private walkedReferences = 0;
 
   private constructor(
     parts: MachineParts,
@@ -108,7 +110,10 @@ export class Machine {
   }
   get references(): References {
     const { guestReferences, nestedReferences } = this.cpu.counters;
-    return { guest: guestReferences, nested: nestedReferences, shadow: 0, host: this.hostReferences };
+    // without EPT the tables that the CPU walks are the shadow's, and the guest's are read by KVM
+    return this.vm.shadow
+      ? { guest: this.walkedReferences, nested: 0, shadow: guestReferences, host: this.hostReferences }
+      : { guest: guestReferences, nested: nestedReferences, shadow: 0, host: this.hostReferences };
   }
   get ended(): MachineEnd | undefined {
     return this.over;
@@ -137,6 +142,13 @@ export class Machine {
       }
       const before = vcpu.instructions;
       const stop = vcpu.runGuest(slice);
+      if (stop.kind === 'emulated') {
+        this.activity = this.emulate(stop.work);
+        this.drainActivity();
+        left -= Math.max(1, Number(vcpu.instructions - before));
+        exits++;
+        continue;
+      }
       // The CPU's budget counts iterations of REP as well: where it is used up, it is, however few instructions have retired.
       left -= stop.kind === 'budget' ? slice : Math.max(1, Number(vcpu.instructions - before));
       if (stop.kind === 'exit') exits++;
@@ -201,6 +213,9 @@ export class Machine {
   private *firstEntry(): Work<MachineEnd | undefined> {
     return yield* this.goOn(REENTER);
   }
+  private *emulate(work: Work<Handled>): Work<MachineEnd | undefined> {
+    return yield* this.goOn(yield* work);
+  }
   private *handleExit(): Work<MachineEnd | undefined> {
     return yield* this.goOn(yield* this.vcpu.handleExit());
   }
@@ -226,7 +241,10 @@ export class Machine {
 
   private note(step: Step): void {
     this.stepCycles += step.cycles;
-    for (const r of step.reads) if (r.table === 'host') this.hostReferences++;
+    for (const r of step.reads) {
+      if (r.table === 'host') this.hostReferences++;
+      else if (r.table === 'guest') this.walkedReferences++;
+    }
     this.onStep?.(step);
   }
 
@@ -250,6 +268,7 @@ export class Machine {
       over: this.over,
       stepCycles: this.stepCycles,
       hostReferences: this.hostReferences,
+      walkedReferences: this.walkedReferences,
     };
   }
   restore(s: MachineState): void {
@@ -264,6 +283,7 @@ export class Machine {
     this.over = s.over;
     this.stepCycles = s.stepCycles;
     this.hostReferences = s.hostReferences;
+    this.walkedReferences = s.walkedReferences;
   }
 }
 
@@ -278,4 +298,5 @@ export interface MachineState {
   readonly over: MachineEnd | undefined;
   readonly stepCycles: number;
   readonly hostReferences: number;
+  readonly walkedReferences: number;
 }

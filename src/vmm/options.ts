@@ -1,5 +1,5 @@
-/** How guest physical addresses become host ones. Only `ept` is built; the session refuses the others by name. */
-export const MMU_KINDS = ['ept'] as const;
+/** How guest memory is virtualized; the session refuses what is not built by name. */
+export const MMU_KINDS = ['ept', 'shadow'] as const;
 export type MmuKind = (typeof MMU_KINDS)[number];
 
 export const START_KINDS = ['boot', 'flat16', 'flat32', 'flat64'] as const;
@@ -35,6 +35,8 @@ export type DeviceName = (typeof DEVICES)[number];
 /** Everything that shapes a machine. Values are checked by Machine.create; strings are parsed above this layer. */
 export interface MachineOptions {
   readonly mmu: MmuKind;
+  /** Which shadow paging, where `mmu` is that. */
+  readonly shadow: 'classic' | 'modern';
   /** Bytes of guest RAM where `slots` is empty: one slot from GPA 0. */
   readonly memory: bigint;
   readonly slots: readonly SlotOption[];
@@ -63,6 +65,7 @@ export interface MachineOptions {
 
 export const DEFAULT_OPTIONS: MachineOptions = {
   mmu: 'ept',
+  shadow: 'modern',
   memory: 64n << 20n,
   slots: [],
   cpu: 'pagewalk-x64',

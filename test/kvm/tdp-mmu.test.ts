@@ -7,21 +7,21 @@ import { decodeEptp, walkEpt } from '../../src/hw/paging/ept';
 import { WalkOut } from '../../src/hw/paging/walk-out';
 import { makeMmioSpte, mmioSpteCurrent, mmioSpteGeneration } from '../../src/kvm/mmu/spte';
 import { TdpMmu } from '../../src/kvm/mmu/tdp-mmu';
-import { Stats, VM_STATS } from '../../src/kvm/stats';
+import { Stats, VM_STATS, type VmStat } from '../../src/kvm/stats';
 
 const RW = { writable: true, hostWritable: true };
 const RO = { writable: false, hostWritable: false };
 
 interface Fixture {
   readonly mmu: TdpMmu;
-  readonly stats: Stats<(typeof VM_STATS)[number]>;
+  readonly stats: Stats<VmStat>;
   readonly flushes: () => number;
   readonly walk: (address: bigint, op?: 'read' | 'write' | 'fetch') => WalkOut | string;
   readonly steps: Step[];
 }
 function fixture(ad = true): Fixture {
   const kernel = new HostKernel(new HostMemory(0x1_0000_0000n, 16 << 20));
-  const stats = new Stats(VM_STATS);
+  const stats = new Stats<VmStat>(VM_STATS);
   let flushes = 0;
   const mmu = new TdpMmu(kernel, stats, ad, () => flushes++);
   const walk = (address: bigint, op: 'read' | 'write' | 'fetch' = 'read'): WalkOut | string => {

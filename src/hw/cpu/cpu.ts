@@ -18,7 +18,8 @@ import { BlockCache } from './block-cache';
 import { MAX_BLOCK_INSTRUCTIONS } from './block-builder';
 import { Core, type IoPort } from './core';
 import type { CpuidModel } from './cpuid-model';
-import { Fetcher } from './fetch';
+import { DebugUnit } from './debug-unit';
+import { Fetcher, NO_INSTRUCTION } from './fetch';
 import { Mmu } from './mmu';
 import { RAN_BRANCH, RAN_EVENT, Runner } from './runner';
 import { deliver, type Delivery } from './system/deliver';
@@ -70,12 +71,16 @@ interface HeldFault {
 
 /** DR6: single step. */
 const DR6_BS = 1n << 14n;
+/** B3–B0 and BS: what can be pending. */
+const DR6_TRAPS = 0x400fn;
 const BUDGET: CpuStop = { kind: 'budget' };
 const CONTINUES = SLOT.FETCH_CONTINUES * 2;
 const RETIRED = SLOT.RETIRED * 2;
 const INTERRUPTIBILITY = SLOT.INTERRUPTIBILITY * 2;
 /** Blocking by STI and by MOV SS. */
 const SHADOW = 3;
+const MOV_SS = 2;
+const DR7 = SLOT.DR7 * 2;
 /** Blocking of NMIs: by MOV SS and by an NMI being handled. */
 const NMI_BLOCKING = 0xa;
 
@@ -97,8 +102,11 @@ export class Cpu extends Core {
   private heldFault: HeldFault | undefined;
   /** An event that VM entry injects, delivered at the start of the next run. */
   private injection: Interruption | undefined;
-  /** VM entry left a debug exception pending. */
-  private pendingDebug = false;
+  /** Debug traps (bits of DR6) that wait: for the instruction behind MOV SS, or because VM entry left them pending. */
+  private debugTraps = 0n;
+  private readonly debugUnit: DebugUnit;
+  /** Breakpoints were set the last time DR7 was looked at. */
+  private debugging = false;
 
   constructor(
     readonly memory: HostMemory,
@@ -112,6 +120,7 @@ export class Cpu extends Core {
     const mmu = new Mmu(state, memory, tlb, model.physicalBits);
     super(state, mmu, BUS_IO, model);
     this.mmu = mmu;
+    this.debugUnit = new DebugUnit(state);
     this.tlb = tlb;
     this.vmx = new Vmx(state, memory, vmxCapabilitiesOf(model), {
       msr: { read: (i) => readMsr(this, i), write: (i, v) => writeMsr(this, i, v) },
@@ -169,12 +178,22 @@ export class Cpu extends Core {
     while (left > 0) {
       const boundary = this.atBoundary(progressed);
       if (boundary) return boundary;
+      if (((r32[DR7] as number) & 0xff) !== 0 || this.debugging) this.settleBreakpoints();
       const shadow = (r32[INTERRUPTIBILITY] as number) & SHADOW;
       const trap = s.systemFlag(RFLAGS.TF);
       // RF lasts for one instruction; a fault of that instruction sets it again in what is saved
       const resume = s.systemFlag(RFLAGS.RF);
-      const single = shadow !== 0 || trap || resume || left < MAX_BLOCK_INSTRUCTIONS || this.breakpoints.size > 0 || (this.nonRoot && this.vmx.watchesBoundaries);
+      const single = shadow !== 0 || trap || this.debugging || resume || left < MAX_BLOCK_INSTRUCTIONS || this.breakpoints.size > 0 || (this.nonRoot && this.vmx.watchesBoundaries);
       if (this.breakpoints.size > 0 && this.atBreakpoint()) return { kind: 'breakpoint', linear: this.linearRip };
+      if (this.debugging && !resume && (shadow & MOV_SS) === 0) {
+        const why = this.debugUnit.instruction(this.linearRip);
+        if (why !== 0n) {
+          left--;
+          const stop = this.instructionBreakpoint(why);
+          if (stop) return stop;
+          continue;
+        }
+      }
       const block = this.fetcher.next(single);
       if (block === undefined) {
         left--;
@@ -197,10 +216,12 @@ export class Cpu extends Core {
       if (end === RAN_EVENT) {
         if (resume) s.setSystemFlag(RFLAGS.RF, true);
         if (shadow !== 0) r32[INTERRUPTIBILITY] = (r32[INTERRUPTIBILITY] as number) | shadow;
+        if (this.debugging) this.debugUnit.take();
         const stop = this.handleEvent();
         if (stop) return stop;
-      } else if (trap) {
-        const stop = this.singleStepTrap();
+      } else if (trap || this.debugging || this.debugTraps !== 0n) {
+        this.debugTraps |= (trap ? DR6_BS : 0n) | this.debugUnit.take();
+        const stop = this.debugTrap();
         if (stop) return stop;
       }
       progressed = true;
@@ -250,11 +271,8 @@ export class Cpu extends Core {
       const stop = this.deliverEvent(this.deliveryOf(i), i, true);
       if (stop) return stop;
     }
-    if (this.pendingDebug) {
-      this.pendingDebug = false;
-      const stop = this.singleStepTrap();
-      if (stop) return stop;
-    }
+    const trapped = this.debugTrap();
+    if (trapped) return trapped;
     const held = this.heldFault;
     this.heldFault = undefined;
     // a person may have moved RIP meanwhile: then the fault never happened
@@ -263,10 +281,27 @@ export class Cpu extends Core {
     return this.deliverEvent(held.event, interruptionOfFault(held.event, held.instructionLength));
   }
 
-  /** #DB after an instruction that began with RFLAGS.TF set (SDM vol. 3, 17.3.1.4): DR6.BS, and the return address is the next instruction. */
-  private singleStepTrap(): CpuStop | undefined {
-    this.event = { kind: 'fault', vector: VECTOR.DB, debug: DR6_BS };
+  /**
+   * #DB after an instruction that began with RFLAGS.TF set or met a data breakpoint (SDM vol. 3, 17.3.1): the return address is the next instruction. Behind MOV SS it waits
+   * until that one has completed (6.8.3).
+   */
+  private debugTrap(): CpuStop | undefined {
+    if (this.debugTraps === 0n || (this.state.get32(SLOT.INTERRUPTIBILITY) & MOV_SS) !== 0) return undefined;
+    this.event = { kind: 'fault', vector: VECTOR.DB, debug: this.debugTraps };
+    this.debugTraps = 0n;
     return this.handleEvent();
+  }
+  /** #DB before the instruction at a breakpoint: a fault, so that what is pushed has RF set and the handler's IRET goes on. */
+  private instructionBreakpoint(why: bigint): CpuStop | undefined {
+    this.state.setSystemFlag(RFLAGS.RF, true);
+    this.insn = NO_INSTRUCTION;
+    this.event = { kind: 'fault', vector: VECTOR.DB, debug: why };
+    return this.handleEvent();
+  }
+  private settleBreakpoints(): void {
+    const unit = this.debugUnit;
+    if (unit.decode()) this.mmu.setWatch(unit.watchesData ? unit : undefined);
+    this.debugging = (this.state.get32(SLOT.DR7) & 0xff) !== 0;
   }
 
   private handleEvent(): CpuStop | undefined {
@@ -371,12 +406,14 @@ export class Cpu extends Core {
     this.intercepts = this.vmx.intercepts;
     this.heldFault = undefined;
     this.injection = result.inject;
-    this.pendingDebug = result.pendingDebug !== 0n;
+    // an event that is injected comes first, and what was pending is not kept for later
+    this.debugTraps = result.inject === undefined ? result.pendingDebug & DR6_TRAPS : 0n;
     this.mmu.setSecondLevel((c.secondary & SECONDARY.ENABLE_EPT) !== 0 ? decodeEptp(c.eptPointer) : undefined, (c.secondary & SECONDARY.ENABLE_VPID) !== 0 ? c.vpid : 0, this.vmx.log);
     return result;
   }
   private vmExit(exit: VmExit, vectoring: Interruption | undefined): CpuStop {
-    this.vmx.exit(exit, vectoring);
+    this.vmx.exit(exit, vectoring, (this.state.get32(SLOT.INTERRUPTIBILITY) & MOV_SS) !== 0 ? this.debugTraps : 0n);
+    this.debugTraps = 0n;
     this.intercepts = null;
     this.event = undefined;
     this.mmu.setSecondLevel(undefined, 0);
@@ -390,7 +427,7 @@ export class Cpu extends Core {
       mmu: this.mmu.save(),
       vmx: this.vmx.save(),
       injection: this.injection,
-      pendingDebug: this.pendingDebug,
+      debugTraps: this.debugTraps,
       heldFault: this.heldFault,
       passedAt: this.passedAt,
     };
@@ -404,7 +441,7 @@ export class Cpu extends Core {
     this.intercepts = this.vmx.inNonRoot ? this.vmx.intercepts : null;
     this.mmu.restore(s.mmu, s.mmu.eptp === undefined ? undefined : decodeEptp(s.mmu.eptp), this.vmx.inNonRoot ? this.vmx.log : undefined);
     this.injection = s.injection;
-    this.pendingDebug = s.pendingDebug;
+    this.debugTraps = s.debugTraps;
     this.heldFault = s.heldFault;
     this.passedAt = s.passedAt;
     this.event = undefined;
@@ -422,7 +459,7 @@ export interface CpuSnapshot {
   readonly mmu: ReturnType<Mmu['save']>;
   readonly vmx: ReturnType<Vmx['save']>;
   readonly injection: Interruption | undefined;
-  readonly pendingDebug: boolean;
+  readonly debugTraps: bigint;
   readonly heldFault: HeldFault | undefined;
   readonly passedAt: { readonly retired: bigint; readonly linear: bigint } | undefined;
 }

@@ -5,6 +5,7 @@ import type { Work } from '../../host/step';
 import type { Vcpu } from '../vcpu';
 import { REENTER, internalError, toUserspace, type Handled } from '../userspace-exit';
 import type { VcpuContext } from '../vcpu-context';
+import { deliverByHand } from './deliver';
 import { exitOf, type IoRequest } from './io-log';
 
 /** kvm_emulate_instruction: begins with the instruction at RIP. */
@@ -54,6 +55,9 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
       );
       return toUserspace(exitOf(request));
     }
+    case 'interrupt':
+      v.emulated++;
+      return yield* deliverByHand(vcpu, r.event);
     case 'fault': {
       const { event } = r;
       if (event.vector === VECTOR.PF) v.stats.add('pf_guest');
@@ -65,6 +69,8 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
       yield v.step('inject_emulated_exception', `the instruction faults: ${vectorName(event.vector)} for the guest`, cost('kvmHandler'));
       return REENTER;
     }
+    case 'intercepted':
+      return yield* vcpu.handleIntercepted(r.exit);
     case 'failed':
       return yield* emulationFailure(vcpu, r.why);
   }

@@ -1,26 +1,37 @@
 import { hex, hexBytes } from '../../base/hex';
-import { SEG } from '../../hw/state/layout';
+import { SEG, SLOT } from '../../hw/state/layout';
+import { FIELD } from '../../isa/vmcs-fields';
 import { buildBlock } from '../../hw/cpu/block-builder';
 import { Core, type IoPort } from '../../hw/cpu/core';
 import { RAN_EVENT, Runner } from '../../hw/cpu/runner';
 import { codeMode } from '../../hw/cpu/system/modes';
 import { Tlb } from '../../hw/tlb/tlb';
-import type { FaultEvent } from '../../hw/state/event';
+import type { FaultEvent, VmExit } from '../../hw/state/event';
+import { deliver, type Delivery } from '../../hw/cpu/system/deliver';
+import { INTERRUPTIBILITY, INTR_TYPE } from '../../isa/vmcs-controls';
+import { interruptionOfFault, isSoftware, type Interruption } from '../../hw/vmx/interruption';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import type { VcpuContext } from '../vcpu-context';
 import { GuestMemory } from './guest-memory';
+import { EmulatorIntercepts } from './intercepts';
 import { IoLog, type IoLogState, type IoRequest } from './io-log';
 
 /** Iterations of one REP instruction before the guest is entered again, as x86_emulate_insn has it: other events must get their turn. */
 const MAX_ITERATIONS = 1024;
 const M32 = 0xffff_ffffn;
 
+const SHADOW = INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS;
+
 export type Emulation =
   | { readonly kind: 'done' }
   /** The instruction waits for user space; run again after `answer`. */
   | { readonly kind: 'suspend'; readonly request: IoRequest }
   | { readonly kind: 'fault'; readonly event: FaultEvent }
+  /** INT n, INT3, INTO or INT1, on its way to the handler. */
+  | { readonly kind: 'interrupt'; readonly event: Interruption }
+  /** A sensitive instruction: the exit that it would be, whose handler does it. */
+  | { readonly kind: 'intercepted'; readonly exit: VmExit }
   /** The emulator cannot do it. */
   | { readonly kind: 'failed'; readonly why: string };
 
@@ -38,6 +49,7 @@ export class Emulator {
     const memory = v.vm.kernel.memory;
     this.memory = new GuestMemory(v.vm, v.scratch, this.log, v.model.physicalBits);
     this.core = new Core(v.scratch, this.memory, this.ports(), v.model);
+    this.core.intercepts = new EmulatorIntercepts();
     // no ways: every access is the port's
     this.runner = new Runner(this.core, new Tlb(memory, v.cpu.index, 0, 0));
   }
@@ -54,12 +66,13 @@ export class Emulator {
   /** x86_emulate_instruction. */
   *run(): Work<Emulation> {
     const { v, core, log } = this;
-    v.regs.loadInto(v.scratch);
-    v.vmcs.take();
+    this.load();
     let told = !log.replayed;
     for (let i = 0; i < MAX_ITERATIONS; i++) {
       this.memory.begin();
       core.event = undefined;
+      // the shadow of STI and MOV SS ends here, unless this instruction casts one
+      v.scratch.set32(SLOT.INTERRUPTIBILITY, v.scratch.get32(SLOT.INTERRUPTIBILITY) & ~SHADOW);
       const start = v.scratch.rip;
       const mode = codeMode(v.scratch);
       const bytes = this.memory.fetch(core, mode.bits === 64 ? start : (start + v.scratch.segmentBase(SEG.CS)) & M32);
@@ -74,7 +87,7 @@ export class Emulator {
       yield* this.memory.takeSteps();
       v.regs.storeFrom(v.scratch);
       if (v.scratch.rip !== start || !(insn.rep || insn.repne)) {
-        v.completeInstruction();
+        v.completeInstruction((v.scratch.get32(SLOT.INTERRUPTIBILITY) & SHADOW) !== 0);
         yield v.step('writeback_registers', `the instruction is complete: RIP ${hex(v.scratch.rip)}`, cost('kvmHandler'));
         return { kind: 'done' };
       }
@@ -82,6 +95,32 @@ export class Emulator {
       log.clear();
     }
     return { kind: 'done' };
+  }
+
+  private load(): void {
+    const { v } = this;
+    v.regs.loadInto(v.scratch);
+    // RDTSC reads these
+    v.scratch.set(SLOT.RETIRED, v.hostTsc);
+    v.scratch.set(SLOT.TSC_OFFSET, v.vmcs.readEncoding(FIELD.TSC_OFFSET));
+    v.vmcs.take();
+  }
+
+  /** emulate_int: an event through the guest's IVT or IDT. */
+  *deliver(i: Interruption): Work<{ readonly kind: 'done' } | { readonly kind: 'fault'; readonly event: FaultEvent } | { readonly kind: 'failed'; readonly why: string }> {
+    const { v, core, memory } = this;
+    this.load();
+    this.begin();
+    memory.begin();
+    core.nextRip = v.scratch.rip + BigInt(isSoftware(i.type) ? (i.instructionLength ?? 0) : 0);
+    const delivered = deliver(core, deliveryOf(i));
+    yield* memory.takeSteps();
+    if (delivered.ok) {
+      v.regs.storeFrom(v.scratch);
+      return { kind: 'done' };
+    }
+    if (memory.failure === undefined && delivered.event.kind === 'fault') return { kind: 'fault', event: delivered.event };
+    return { kind: 'failed', why: memory.failure ?? 'a stack, table or handler lies in MMIO' };
   }
 
   save(): IoLogState {
@@ -98,7 +137,9 @@ export class Emulator {
     core.event = undefined;
     if (memory.failure !== undefined) return { kind: 'failed', why: memory.failure };
     if (event?.kind === 'suspend' && this.log.pending) return { kind: 'suspend', request: this.log.pending };
+    if (event?.kind === 'fault' && event.software !== undefined) return { kind: 'interrupt', event: interruptionOfFault(event, core.insn.length) };
     if (event?.kind === 'fault') return { kind: 'fault', event };
+    if (event?.kind === 'exit') return { kind: 'intercepted', exit: event.exit };
     return { kind: 'failed', why: why ?? 'the emulator does not know it' };
   }
 
@@ -121,5 +162,23 @@ export class Emulator {
         return false;
       },
     };
+  }
+}
+
+/** An event to be delivered as the CPU's own code takes it. */
+function deliveryOf(i: Interruption): Delivery {
+  switch (i.type) {
+    case INTR_TYPE.EXT_INTR:
+      return { kind: 'interrupt', vector: i.vector, source: 'external' };
+    case INTR_TYPE.NMI_INTR:
+      return { kind: 'interrupt', vector: i.vector, source: 'nmi' };
+    case INTR_TYPE.SOFT_INTR:
+      return { kind: 'fault', vector: i.vector, software: 'int' };
+    case INTR_TYPE.SOFT_EXCEPTION:
+      return { kind: 'fault', vector: i.vector, software: 'int3' };
+    case INTR_TYPE.PRIV_SW_EXCEPTION:
+      return { kind: 'fault', vector: i.vector, software: 'icebp' };
+    default:
+      return { kind: 'fault', vector: i.vector, ...(i.errorCode === undefined ? {} : { errorCode: i.errorCode }) };
   }
 }

@@ -240,6 +240,9 @@ export class GuestMemory implements MemoryPort, EntryPort {
   private writeRam(p: Piece, value: bigint): void {
     this.memory.noteWrite(p.at, p.size);
     for (let i = 0; i < p.size; i++) this.memory.u8[p.at + i] = Number((value >> BigInt(i * 8)) & 0xffn);
+    // kvm_page_track_write
+    const tracked = this.vm.shadow?.pteWrite(p.gpa, p.size);
+    if (tracked) this.told.push(tracked);
   }
 }
 

@@ -20,7 +20,7 @@ const LMSW = 3;
  */
 export const handleCr: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
-  const q = v.vmcs.read('EXIT_QUALIFICATION');
+  const q = v.exitQualification;
   const cr = Number(bits(q, 3, 0));
   const type = Number(bits(q, 5, 4));
   const gpr = Number(bits(q, 11, 8));

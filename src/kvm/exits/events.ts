@@ -9,6 +9,7 @@ import { KICK_VECTOR } from '../kick';
 import { setControl } from '../events';
 import { REENTER, internalError, toUserspace } from '../userspace-exit';
 import type { ExitHandler } from './handler';
+import { handlePageFault } from './page-fault';
 
 /** handle_exception_nmi: the exceptions that KVM's exception bitmap has. */
 export const handleExceptionNmi: ExitHandler = function* (vcpu) {
@@ -37,6 +38,8 @@ export const handleExceptionNmi: ExitHandler = function* (vcpu) {
       yield v.step('vmx_guest_inject_ac', `#AC is the guest's${guests ? '' : ' although it has alignment checks off'}`, cost('kvmHandler'));
       return REENTER;
     }
+    case VECTOR.PF:
+      return yield* handlePageFault(vcpu);
     default:
       return internalError('SIMUL_EX', `an exit for ${vectorName(vector)}, which KVM does not intercept`);
   }

@@ -6,6 +6,7 @@ import { handleDr, handleExceptionNmi, handleExternalInterrupt, handleInterruptW
 import type { ExitHandler } from './handler';
 import { handleCpuid, handleGp, handleHlt, handleNop, handleRdmsr, handleVmcall, handleVmxInstruction, handleWrmsr, handleXsetbv } from './instructions';
 import { handleIo } from './io';
+import { handleInvlpg } from './page-fault';
 import { handlePmlFull } from './pml';
 
 /** kvm_vmx_exit_handlers, by basic exit reason. */
@@ -18,6 +19,7 @@ export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, E
   [VMX_EXIT.PREEMPTION_TIMER, handlePreemptionTimer],
   [VMX_EXIT.CPUID, handleCpuid],
   [VMX_EXIT.HLT, handleHlt],
+  [VMX_EXIT.INVLPG, handleInvlpg],
   [VMX_EXIT.INVD, handleNop],
   [VMX_EXIT.WBINVD, handleNop],
   [VMX_EXIT.MONITOR_INSTRUCTION, handleNop],

@@ -27,7 +27,7 @@ export type FaultResult = { readonly kind: 'fixed' | 'spurious' | 'emulate' | 'r
 const result = (kind: 'fixed' | 'spurious' | 'emulate' | 'retry'): FaultResult => ({ kind });
 
 /** A guest frame found on the host. */
-type Pfn =
+export type Pfn =
   | { readonly kind: 'page'; readonly slot: Memslot; readonly hva: Hva; readonly page: UserPage; readonly writable: boolean }
   | { readonly kind: 'noslot' }
   /** A write to a read-only slot: MMIO, but the entry stays as it is for reads. */
@@ -71,7 +71,7 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
 const noTable = (address: Gpa): FaultResult => ({ kind: 'error', why: `host memory is exhausted: no frame for an EPT table for GPA ${hex(address)}` });
 
 /** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent. */
-function* kvmFaultinPfn(vm: Vm, fault: PageFault): Work<Pfn> {
+export function* kvmFaultinPfn(vm: Vm, fault: PageFault): Work<Pfn> {
   const slot = yield* gfnToMemslot(vm, fault.gpa);
   if (!slot) return { kind: 'noslot' };
   const at = slotHva(slot, fault.gpa);

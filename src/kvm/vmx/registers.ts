@@ -17,6 +17,8 @@ export class GuestRegisters {
     readonly vmcs: VmcsPort,
     /** KVM's save area: a CpuState whose RIP, RSP, segments and flags mean nothing. CR0, CR4 and EFER there are as the guest believes them. */
     readonly saved: CpuState,
+    /** Under shadow paging GUEST_CR3 is the shadow root, and the guest's own CR3 a variable of KVM's. */
+    private readonly shadowed = false,
   ) {}
 
   gpr(index: number): bigint {
@@ -57,7 +59,11 @@ export class GuestRegisters {
     return (this.vmcs.read('GUEST_CR4') & ~mask) | (this.vmcs.read('CR4_READ_SHADOW') & mask);
   }
   get cr3(): bigint {
-    return this.vmcs.read('GUEST_CR3');
+    return this.shadowed ? this.saved.get(SLOT.CR3) : this.vmcs.read('GUEST_CR3');
+  }
+  set cr3(v: bigint) {
+    if (this.shadowed) this.saved.set(SLOT.CR3, v);
+    else this.vmcs.write('GUEST_CR3', v);
   }
   /** WRMSR to EFER exits, and LMA changes by MOV to CR0, which exits: KVM's copy is the truth. */
   get efer(): bigint {
@@ -127,6 +133,8 @@ export class GuestRegisters {
     this.rflags = state.rflags;
     this.saved.set(SLOT.CR2, state.get(SLOT.CR2));
     this.saved.set(SLOT.DR6, state.get(SLOT.DR6));
+    this.saved.set(SLOT.KERNEL_GS_BASE, state.get(SLOT.KERNEL_GS_BASE));
+    this.vmcs.write('GUEST_DR7', state.get(SLOT.DR7));
     for (let i = 0; i < 4; i++) this.saved.set(SLOT.DR0 + i, state.get(SLOT.DR0 + i));
     this.saved.fp.set(state.fp);
     for (let i = SEG.ES; i <= SEG.TR; i++) this.setSegment(i, state.segment(i));

@@ -8,7 +8,10 @@ import type { VmcsPort } from './vmcs-port';
 
 /** What the VM and the module parameters decide of a VMCS. */
 export interface VmcsSetup {
-  readonly eptp: bigint;
+  /** Undefined: EPT is off, and the guest runs on shadow tables. */
+  readonly eptp: bigint | undefined;
+  /** Shadow paging that leaves last-level tables unsynchronised must see INVLPG. */
+  readonly interceptInvlpg: boolean;
   /** 0: VPIDs are off. */
   readonly vpid: number;
   readonly msrBitmap: Hpa;
@@ -49,10 +52,19 @@ const b = (...bits: readonly number[]): bigint => bits.reduce((m, n) => m | (1n 
 /** KVM_POSSIBLE_CR0_GUEST_BITS and KVM_POSSIBLE_CR4_GUEST_BITS: what a guest under EPT changes without an exit. */
 export const CR0_GUEST_OWNED = b(CR0.TS, CR0.WP);
 export const CR4_GUEST_OWNED = b(CR4.PVI, CR4.DE, CR4.PCE, CR4.OSFXSR, CR4.OSXMMEXCPT, CR4.PGE, CR4.TSD, CR4.FSGSBASE);
+/** Under shadow paging, write protection and global pages are KVM's business. */
+export const CR0_GUEST_OWNED_SHADOW = b(CR0.TS);
+export const CR4_GUEST_OWNED_SHADOW = CR4_GUEST_OWNED & ~b(CR4.PGE);
 /** KVM_VM_CR0_ALWAYS_ON_UNRESTRICTED_GUEST and KVM_VM_CR4_ALWAYS_ON_UNRESTRICTED_GUEST: in the hardware's registers, whatever the guest believes. */
 export const CR0_ALWAYS_ON = b(CR0.NE);
 export const CR0_ALWAYS_OFF = b(CR0.NW, CR0.CD);
 export const CR4_ALWAYS_ON = b(CR4.VMXE);
+
+/** KVM_VM_CR0_ALWAYS_ON and KVM_PMODE_VM_CR4_ALWAYS_ON: shadow tables are in effect, and of a 64-bit format, whatever paging the guest has or has not. */
+export const CR0_ALWAYS_ON_SHADOW = b(CR0.NE, CR0.WP, CR0.PG, CR0.PE);
+export const CR4_ALWAYS_ON_SHADOW = b(CR4.VMXE, CR4.PAE);
+/** What has no meaning without paging, and would get one where hardware pages for a guest that does not. */
+export const CR4_PAGING_ONLY = b(CR4.SMEP, CR4.SMAP, CR4.PKE, CR4.PCIDE);
 
 /** The host kernel's own control registers while it runs KVM. */
 export const HOST_CR0 = b(CR0.PE, CR0.MP, CR0.ET, CR0.NE, CR0.WP, CR0.AM, CR0.PG);
@@ -79,21 +91,24 @@ export const HOST_PLACES = {
 /** init_vmcs and vmx_set_constant_host_state (arch/x86/kvm/vmx/vmx.c). Guest state is set by KVM_SET_REGS and KVM_SET_SREGS afterwards. */
 export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
   vmcs.write('PIN_BASED_VM_EXEC_CONTROL', adjust(PIN_WANTED, s.capability(MSR.VMX_TRUE_PINBASED_CTLS)));
-  vmcs.write('CPU_BASED_VM_EXEC_CONTROL', adjust(PROC_WANTED, s.capability(MSR.VMX_TRUE_PROCBASED_CTLS)));
-  vmcs.write('SECONDARY_VM_EXEC_CONTROL', adjust(SECONDARY_WANTED | (s.vpid ? SECONDARY.ENABLE_VPID : 0), s.capability(MSR.VMX_PROCBASED_CTLS2)));
+  const ept = s.eptp !== undefined;
+  const proc = PROC_WANTED | (ept ? 0 : PROC.CR3_LOAD_EXITING | PROC.CR3_STORE_EXITING | (s.interceptInvlpg ? PROC.INVLPG_EXITING : 0));
+  const secondary = ept ? SECONDARY_WANTED : SECONDARY_WANTED & ~(SECONDARY.ENABLE_EPT | SECONDARY.UNRESTRICTED_GUEST | SECONDARY.ENABLE_INVPCID);
+  vmcs.write('CPU_BASED_VM_EXEC_CONTROL', adjust(proc, s.capability(MSR.VMX_TRUE_PROCBASED_CTLS)));
+  vmcs.write('SECONDARY_VM_EXEC_CONTROL', adjust(secondary | (s.vpid ? SECONDARY.ENABLE_VPID : 0), s.capability(MSR.VMX_PROCBASED_CTLS2)));
   vmcs.write('VM_EXIT_CONTROLS', adjust(EXIT_WANTED, s.capability(MSR.VMX_TRUE_EXIT_CTLS)));
   vmcs.write('VM_ENTRY_CONTROLS', adjust(ENTRY_WANTED, s.capability(MSR.VMX_TRUE_ENTRY_CTLS)));
 
-  vmcs.write('EXCEPTION_BITMAP', BigInt(EXCEPTION_BITMAP));
+  vmcs.write('EXCEPTION_BITMAP', BigInt(ept ? EXCEPTION_BITMAP : EXCEPTION_BITMAP | (1 << VECTOR.PF)));
   vmcs.write('PAGE_FAULT_ERROR_CODE_MASK', 0n);
   vmcs.write('PAGE_FAULT_ERROR_CODE_MATCH', 0n);
   vmcs.write('CR3_TARGET_COUNT', 0n);
   vmcs.write('MSR_BITMAP', s.msrBitmap);
-  vmcs.write('EPT_POINTER', s.eptp);
+  if (s.eptp !== undefined) vmcs.write('EPT_POINTER', s.eptp);
   if (s.vpid) vmcs.write('VIRTUAL_PROCESSOR_ID', BigInt(s.vpid));
   vmcs.write('TSC_OFFSET', 0n);
-  vmcs.write('CR0_GUEST_HOST_MASK', BigInt.asUintN(64, ~CR0_GUEST_OWNED));
-  vmcs.write('CR4_GUEST_HOST_MASK', BigInt.asUintN(64, ~CR4_GUEST_OWNED));
+  vmcs.write('CR0_GUEST_HOST_MASK', BigInt.asUintN(64, ~(ept ? CR0_GUEST_OWNED : CR0_GUEST_OWNED_SHADOW)));
+  vmcs.write('CR4_GUEST_HOST_MASK', BigInt.asUintN(64, ~(ept ? CR4_GUEST_OWNED : CR4_GUEST_OWNED_SHADOW)));
   vmcs.write('VMCS_LINK_POINTER', 0xffff_ffff_ffff_ffffn);
   for (const count of ['VM_EXIT_MSR_STORE_COUNT', 'VM_EXIT_MSR_LOAD_COUNT', 'VM_ENTRY_MSR_LOAD_COUNT'] as const) vmcs.write(count, 0n);
   vmcs.write('VM_ENTRY_INTR_INFO_FIELD', 0n);

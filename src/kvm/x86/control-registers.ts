@@ -4,7 +4,7 @@ import { FIELD } from '../../isa/vmcs-fields';
 import { CR0, CR4, EFER } from '../../isa/flags';
 import { RIGHTS, SEG, SLOT } from '../../hw/state/layout';
 import type { VcpuContext } from '../vcpu-context';
-import { CR0_ALWAYS_OFF, CR0_ALWAYS_ON, CR4_ALWAYS_ON } from '../vmx/setup';
+import { CR0_ALWAYS_OFF, CR0_ALWAYS_ON, CR0_ALWAYS_ON_SHADOW, CR4_ALWAYS_ON, CR4_ALWAYS_ON_SHADOW, CR4_PAGING_ONLY } from '../vmx/setup';
 
 const on = (n: number): bigint => 1n << BigInt(n);
 const BUSY_64_TSS = 0xb;
@@ -22,19 +22,24 @@ export function vmxSetCr0(v: VcpuContext, cr0: bigint): void {
   if (long && paging && !bit(regs.efer, EFER.LMA)) enterLongMode(v);
   if (!paging && bit(regs.efer, EFER.LMA)) vmxSetEfer(v, regs.efer & ~on(EFER.LMA));
   vmcs.write('CR0_READ_SHADOW', cr0);
-  vmcs.write('GUEST_CR0', (cr0 & ~CR0_ALWAYS_OFF) | CR0_ALWAYS_ON);
+  vmcs.write('GUEST_CR0', (cr0 & ~CR0_ALWAYS_OFF) | (v.vm.shadow ? CR0_ALWAYS_ON_SHADOW : CR0_ALWAYS_ON));
+  if (v.vm.shadow) vmxSetCr4(v, regs.cr4);
 }
 
 export function vmxSetCr4(v: VcpuContext, cr4: bigint): void {
   v.vmcs.write('CR4_READ_SHADOW', cr4);
-  v.vmcs.write('GUEST_CR4', cr4 | CR4_ALWAYS_ON);
+  const paging = bit(v.regs.cr0, CR0.PG);
+  v.vmcs.write('GUEST_CR4', v.vm.shadow ? (paging ? cr4 : cr4 & ~CR4_PAGING_ONLY) | CR4_ALWAYS_ON_SHADOW : cr4 | CR4_ALWAYS_ON);
 }
 
 export function vmxSetEfer(v: VcpuContext, efer: bigint): void {
   v.regs.saved.set(SLOT.EFER, efer);
-  v.vmcs.write('GUEST_IA32_EFER', efer);
+  v.vmcs.write('GUEST_IA32_EFER', v.vm.shadow ? shadowEfer(efer) : efer);
   v.regs.setLongModeControl(bit(efer, EFER.LMA));
 }
+
+/** Shadow entries need NX for what SMEP and CR0.WP = 0 ask; and with paging always on, hardware knows LME only together with LMA. */
+const shadowEfer = (efer: bigint): bigint => (bit(efer, EFER.LMA) ? efer : efer & ~on(EFER.LME)) | on(EFER.NXE);
 
 /** enter_lmode: VM entry wants a busy 64-bit TSS, which a guest that never loaded TR has not. */
 function enterLongMode(v: VcpuContext): void {
@@ -97,7 +102,7 @@ export function kvmSetCr3(v: VcpuContext, value: bigint): Accepted {
   const cr3 = pcide ? value & ~(1n << 63n) : value;
   if (regs.longMode && cr3 >> BigInt(v.model.physicalBits) !== 0n) return false;
   if (!regs.longMode && bit(regs.cr0, CR0.PG) && bit(regs.cr4, CR4.PAE) && !loadPdptrs(v, cr3)) return false;
-  v.vmcs.write('GUEST_CR3', cr3);
+  v.regs.cr3 = cr3;
   if (!keep) v.flushGuest = true;
   return true;
 }

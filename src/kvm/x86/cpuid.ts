@@ -15,7 +15,8 @@ const KVM_FEATURES = 0x4000_0001;
 const SIGNATURE: CpuidRegisters = [KVM_FEATURES, 0x4b4d_564b, 0x564b_4d56, 0x4d];
 
 /** What KVM_SET_CPUID2 would have set for a guest on this CPU: everything but VMX, the in-kernel local APIC, and the sign of a hypervisor. */
-export function guestCpuModel(host: CpuidModel): CpuidModel {
+export function guestCpuModel(full: CpuidModel, shadow = false): CpuidModel {
+  const host = shadow ? withoutEpt(full) : full;
   return {
     name: host.name,
     vendor: host.vendor,
@@ -30,6 +31,25 @@ export function guestCpuModel(host: CpuidModel): CpuidModel {
       const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
       if (leaf >>> 0 !== 1) return [eax, ebx, ecx, edx];
       return [eax, ebx, ((ecx & ~LEAF1_ECX_VMX) | LEAF1_ECX_HYPERVISOR | LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE) >>> 0, (edx | LEAF1_EDX_APIC) >>> 0];
+    },
+  };
+}
+
+/** What the shadow MMU does not virtualize: process-context identifiers and protection keys. */
+const NEEDS_EPT: ReadonlySet<CpuFeature> = new Set(['PCID', 'INVPCID', 'PKU']);
+const LEAF1_ECX_PCID = 1 << 17;
+const LEAF7_EBX_INVPCID = 1 << 10;
+const LEAF7_ECX_PKU = (1 << 3) | (1 << 4);
+function withoutEpt(host: CpuidModel): CpuidModel {
+  return {
+    ...host,
+    has: (feature) => !NEEDS_EPT.has(feature) && host.has(feature),
+    cr4Mask: host.cr4Mask & ~((1n << BigInt(CR4.PCIDE)) | (1n << BigInt(CR4.PKE))),
+    leaf(leaf, subleaf) {
+      const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
+      if (leaf >>> 0 === 1) return [eax, ebx, (ecx & ~LEAF1_ECX_PCID) >>> 0, edx];
+      if (leaf >>> 0 === 7 && subleaf >>> 0 === 0) return [eax, (ebx & ~LEAF7_EBX_INVPCID) >>> 0, (ecx & ~LEAF7_ECX_PKU) >>> 0, edx];
+      return [eax, ebx, ecx, edx];
     },
   };
 }

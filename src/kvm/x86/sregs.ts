@@ -38,7 +38,7 @@ export function loadSregs(v: VcpuContext, s: Sregs): void {
   if (s.gprs[4] === undefined) regs.setGpr(4, 0n);
   regs.rip = s.rip;
   regs.rflags = s.rflags | 2n;
-  vmcs.write('GUEST_CR3', s.cr3);
+  regs.cr3 = s.cr3;
   vmxSetEfer(v, s.efer);
   vmxSetCr0(v, s.cr0);
   vmxSetCr4(v, s.cr4);

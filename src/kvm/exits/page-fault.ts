@@ -1,0 +1,89 @@
+import { gva, type Gpa } from '../../base/address';
+import { hex } from '../../base/hex';
+import { VECTOR, pfErrorNames } from '../../isa/exceptions';
+import { cost } from '../../host/costs';
+import type { Work } from '../../host/step';
+import { invariant } from '../../base/assert';
+import { deliverByHand } from '../emulator/deliver';
+import { kvmEmulateInstruction } from '../emulator/emulate';
+import { classifyShadowFault, shadowPageFault, type ShadowFaultKind } from '../mmu/shadow/fault';
+import type { ShadowMmu } from '../mmu/shadow/mmu';
+import { REENTER, toUserspace, type Handled } from '../userspace-exit';
+import type { Vcpu } from '../vcpu';
+import type { ExitHandler } from './handler';
+
+const KIND_TEXT: Readonly<Record<ShadowFaultKind, string>> = {
+  guest: "the guest's own tables refuse it: its own fault",
+  mmio: 'no RAM that the access may use: MMIO',
+  tracing: 'a write to a guest page table, write-protected so that it is seen',
+  dirty: 'the first write through an entry whose D flag was clear',
+  hidden: "the guest's tables allow it: the shadow tables have not caught up",
+};
+
+/** handle_exception_nmi for #PF, kvm_handle_page_fault and kvm_mmu_page_fault: the address is the exit qualification, the error code in the interruption fields. */
+export function* handlePageFault(vcpu: Vcpu): Work<Handled> {
+  const { context: v } = vcpu;
+  const mmu = shadowOf(vcpu);
+  const linear = gva(v.vmcs.read('EXIT_QUALIFICATION'));
+  const code = Number(v.vmcs.read('VM_EXIT_INTR_ERROR_CODE'));
+  v.stats.add('pf_taken');
+  const { kind, gpa } = classifyShadowFault(v, mmu, linear, code);
+  v.stats.add(`fault_${kind}`);
+  yield v.step('kvm_handle_page_fault', `#PF at GVA ${hex(linear)}, error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}): ${KIND_TEXT[kind]}`, cost('vmread', 2), {
+    addresses: gpa === undefined ? { gva: linear } : { gva: linear, gpa },
+  });
+  const r = yield* shadowPageFault(v, mmu, linear, code);
+  switch (r.kind) {
+    case 'fixed':
+      v.stats.add('pf_fixed');
+      return REENTER;
+    case 'spurious':
+      v.stats.add('pf_spurious');
+      return REENTER;
+    case 'retry':
+      return REENTER;
+    case 'error':
+      return toUserspace({ reason: 'EFAULT', gpa: r.gpa, why: r.why });
+    case 'guest':
+      v.stats.add('pf_guest');
+      v.events.queueException({ vector: VECTOR.PF, errorCode: r.errorCode, payload: linear });
+      yield v.step('kvm_inject_page_fault', `#PF at GVA ${hex(linear)} with error code ${hex(r.errorCode)} is the guest's`, cost('kvmHandler'), { addresses: { gva: linear } });
+      return REENTER;
+    case 'emulate':
+      v.stats.add('pf_emulate');
+      if (r.mmio) v.stats.add('pf_mmio_spte_created', v.vm.memslots.find(r.gpa) ? 0 : 1);
+      if (v.events.vectoring && r.tracing) return yield* writeDuringDelivery(vcpu, mmu, r.gpa);
+      return yield* kvmEmulateInstruction(vcpu);
+  }
+}
+
+/**
+ * A write to a shadowed table by the delivery of an event cannot be emulated as an instruction: the frame is no longer taken for a table (kvm_mmu_unprotect_page). Where
+ * it is the root's own, which stays a table, KVM delivers the event itself.
+ */
+function* writeDuringDelivery(vcpu: Vcpu, mmu: ShadowMmu, gpa: Gpa): Work<Handled> {
+  const { context: v } = vcpu;
+  const freed = mmu.unprotect(Number(gpa >> 12n));
+  yield v.step('kvm_mmu_unprotect_page', `the delivery of an event writes to the page table at GPA ${hex(gpa)}: ${freed ? 'it is no longer shadowed' : 'it is a root, so KVM delivers the event itself'}`, cost('kvmHandler'), {
+    addresses: { gpa },
+  });
+  const event = freed ? undefined : v.events.takeVectoring();
+  return event ? yield* deliverByHand(vcpu, event) : REENTER;
+}
+
+/** handle_invlpg, kvm_mmu_invlpg: where the guest's own INVLPG does not reach the hardware, KVM drops what it cached of the address. */
+export const handleInvlpg: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const linear = v.exitQualification;
+  v.stats.add('invlpg');
+  if (v.vpid !== 0) v.cpu.vmx.invvpid(0, BigInt(v.vpid), linear);
+  v.skipEmulatedInstruction();
+  yield v.step('kvm_mmu_invlpg', `INVLPG of GVA ${hex(linear)}${v.vpid === 0 ? ': the VM entry flushes' : ''}`, cost('invept'), { addresses: { gva: gva(linear) } });
+  return REENTER;
+};
+
+function shadowOf(vcpu: Vcpu): ShadowMmu {
+  const { shadow } = vcpu.vm;
+  invariant(shadow !== undefined, 'page faults are intercepted only under shadow paging');
+  return shadow;
+}

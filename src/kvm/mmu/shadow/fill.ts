@@ -1,0 +1,137 @@
+import type { Gpa, Hpa } from '../../../base/address';
+import { gpa } from '../../../base/address';
+import { hex } from '../../../base/hex';
+import { cost } from '../../../host/costs';
+import { kvmStep, type Step, type TableAccess } from '../../../host/step';
+import { PTE_RW, PTE_US, PTE_XD } from '../../../isa/entries';
+import type { GuestPaging, GuestWalk } from './guest-walk';
+import type { ShadowMmu } from './mmu';
+import type { ShadowPage } from './pages';
+import { ACC, roleAccess, roleDirect, rootLevel, usesPaeRoot, type Role } from './role';
+import { isShadowLeaf, isShadowPresent, makeShadowLeaf, makeShadowMmio, shadowFrame } from './spte';
+
+/** What a fault wants in the shadow tables. */
+export interface FillRequest {
+  readonly linear: bigint;
+  readonly walk: GuestWalk;
+  readonly write: boolean;
+  /** ACC_* of the translation, after what KVM changes of it (a clean entry, CR0.WP = 0). */
+  readonly access: number;
+  readonly target:
+    | { readonly kind: 'page'; readonly frame: Hpa; readonly level: number; readonly hostWritable: boolean }
+    | { readonly kind: 'mmio'; readonly generation: number };
+}
+
+export type FillResult =
+  /** 'tracing': the frame is a guest table that is shadowed, so the entry stays read-only and the write is emulated. */
+  | { readonly kind: 'fixed' | 'spurious' | 'tracing'; readonly steps: readonly Step[] }
+  | { readonly kind: 'no-memory' };
+
+/**
+ * FNAME(fetch): down from the root, a shadow page for every table of the guest's walk and direct pages below a large guest page, then the leaf. Done in one piece: no
+ * host event comes between.
+ */
+export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest): FillResult {
+  const { linear, walk, target } = request;
+  const goal = target.kind === 'page' ? target.level : 1;
+  const steps: Step[] = [];
+  let page = topPage(mmu, paging, linear);
+  if (!page) return { kind: 'no-memory' };
+  for (let level: number = rootLevel(paging.controls.format); ; level--) {
+    const index = Number((linear >> BigInt(12 + 9 * (level - 1))) & 0x1ffn);
+    page.writes = 0;
+    if (level === goal) return { ...leaf(mmu, page, index, level, request, steps), steps };
+    const { gfn, role } = childOf(paging, walk, linear, level, request.access);
+    const entry = mmu.pages.read(page, index);
+    const there: ShadowPage | undefined = isShadowPresent(mmu.generation, entry) && !isShadowLeaf(entry, level) ? mmu.pages.ofTable(shadowFrame(entry)) : undefined;
+    if (there && there.gfn === gfn && roleDirect(there.role) === role.direct && roleAccess(there.role) === role.access) {
+      page = there;
+      continue;
+    }
+    // validate_direct_spte: another table than the guest has there now
+    if (there) mmu.flush();
+    const writes: TableAccess[] = [];
+    const known = mmu.pages.count;
+    const child = mmu.get(paging, gfn, role, writes);
+    if (!child) return { kind: 'no-memory' };
+    writes.push(mmu.pages.setTable(page, index, child));
+    const made = mmu.pages.count > known;
+    const of = role.direct ? `frames from GPA ${hex(gfn * 4096)} on, one to one` : `the guest's table at GPA ${hex(gfn * 4096)}${writes.length > 1 ? ', which is read-only to the guest from now on' : ''}`;
+    steps.push(
+      kvmStep(made ? 'kvm_mmu_alloc_shadow_page' : 'kvm_mmu_find_shadow_page', `${made ? 'a new shadow page' : 'the shadow page'} of level ${level - 1} at HPA ${hex(child.spt)}: ${of}`, (made ? cost('eptTable') : cost('kvmHandler')) + cost('eptEntry', writes.length), {
+        addresses: { gpa: gpa(BigInt(gfn) << 12n), hpa: child.spt },
+        writes,
+      }),
+    );
+    page = child;
+  }
+}
+
+/** The page that the root register, or the PDPTE for `linear`, points to. */
+function topPage(mmu: ShadowMmu, paging: GuestPaging, linear: bigint): ShadowPage | undefined {
+  const root = mmu.loaded;
+  if (!root) return undefined;
+  if (!usesPaeRoot(paging.controls.format)) return root.pages[0];
+  const [pdpte] = mmu.read(linear);
+  return pdpte && mmu.pages.ofTable(shadowFrame(pdpte.value));
+}
+
+/** What the shadow page below an entry of `level` is a shadow of. */
+function childOf(paging: GuestPaging, walk: GuestWalk, linear: bigint, level: number, access: number): { readonly gfn: number; readonly role: Role } {
+  const { format } = paging.controls;
+  if (format === 'none' || level <= walk.leafLevel) {
+    const frames = 512 ** (level - 1);
+    const gfn = Number(walk.out.address >> 12n);
+    return { gfn: gfn - (gfn % frames), role: { level: level - 1, direct: true, quadrant: 0, access } };
+  }
+  const top = walk.out.depth + walk.leafLevel - 1;
+  const quadrant = format === '32bit' ? Number((linear >> 21n) & 1n) : 0;
+  return { gfn: Number((walk.out.addresses[top - (level - 1)] as bigint) >> 12n), role: { level: level - 1, direct: false, quadrant, access: inherited(paging, walk, top, level) } };
+}
+
+/** pt_access: the rights of the guest's entries down to `level`, ANDed. */
+function inherited(paging: GuestPaging, walk: GuestWalk, top: number, level: number): number {
+  let access: number = ACC.ALL;
+  for (let i = 0; i <= top - level; i++) {
+    const entry = walk.out.entries[i] as bigint;
+    if ((entry & PTE_RW) === 0n) access &= ~ACC.WRITE;
+    if ((entry & PTE_US) === 0n) access &= ~ACC.USER;
+    if (paging.controls.format !== '32bit' && paging.controls.nxe && (entry & PTE_XD) !== 0n) access &= ~ACC.EXEC;
+  }
+  return access;
+}
+
+/** mmu_set_spte. */
+function leaf(mmu: ShadowMmu, page: ShadowPage, index: number, level: number, r: FillRequest, steps: Step[]): { readonly kind: 'fixed' | 'spurious' | 'tracing' } {
+  const { target, access } = r;
+  const frames = 512 ** (level - 1);
+  const wanted = Number(r.walk.out.address >> 12n);
+  const gfn = wanted - (wanted % frames);
+  const address: Gpa = gpa(BigInt(gfn) << 12n);
+  const old = mmu.pages.read(page, index);
+  if (target.kind === 'mmio') {
+    const mark = makeShadowMmio(mmu.generation, address, target.generation);
+    if (mark === old) return { kind: 'spurious' };
+    const write = mmu.pages.setLeaf(page, index, mark, gfn);
+    const how = mmu.generation === 'classic' ? 'not present, with a mark' : `present with a reserved bit, so that the error code says so; memslot generation ${target.generation}`;
+    steps.push(kvmStep('mark_mmio_spte', `marks GPA ${hex(address)} as MMIO: ${how}`, cost('eptEntry'), { addresses: { gpa: address }, writes: [write] }));
+    return { kind: 'fixed' };
+  }
+  const shadowed = mmu.pages.isShadowed(gfn);
+  const granted = target.hostWritable && !shadowed ? access : access & ~ACC.WRITE;
+  const spte = makeShadowLeaf(mmu.generation, target.frame, level, { access, granted, hostWritable: target.hostWritable });
+  const tracing = r.write && shadowed;
+  if (spte === old) return { kind: tracing ? 'tracing' : 'spurious' };
+  const write = mmu.pages.setLeaf(page, index, spte, gfn);
+  // rights that were there and are gone, or another frame, may still be cached
+  if (isShadowPresent(mmu.generation, old)) mmu.flush();
+  const rights = `${(granted & ACC.USER) !== 0 ? 'user' : 'supervisor'}, ${(granted & ACC.WRITE) !== 0 ? 'writable' : 'read-only'}${(granted & ACC.EXEC) === 0 ? ', no execute' : ''}`;
+  const because = (access & ACC.WRITE) !== 0 && (granted & ACC.WRITE) === 0 ? (shadowed ? ': the frame is a guest page table' : ': the host allows no more') : '';
+  steps.push(
+    kvmStep(mmu.generation === 'classic' ? 'set_pte' : 'mmu_set_spte', `maps GVA ${hex(r.linear & ~((1n << BigInt(12 + 9 * (level - 1))) - 1n))} (GPA ${hex(address)}) to HPA ${hex(target.frame)}, ${rights}${because}`, cost('eptEntry'), {
+      addresses: { gpa: address, hpa: target.frame },
+      writes: [write],
+    }),
+  );
+  return { kind: tracing ? 'tracing' : 'fixed' };
+}

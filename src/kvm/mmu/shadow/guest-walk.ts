@@ -1,0 +1,115 @@
+import type { Gpa } from '../../../base/address';
+import { gpa, gva } from '../../../base/address';
+import { hex } from '../../../base/hex';
+import { cost } from '../../../host/costs';
+import { drain, kvmStep, type Step, type TableAccess } from '../../../host/step';
+import type { HostMemory } from '../../../hw/memory/host-memory';
+import type { Access } from '../../../hw/paging/access';
+import { decodeControls, type PagingControls } from '../../../hw/paging/controls';
+import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../../../hw/paging/ordinary';
+import { WalkSink } from '../../../hw/paging/trace';
+import { WalkOut } from '../../../hw/paging/walk-out';
+import { SLOT } from '../../../hw/state/layout';
+import { FIELD } from '../../../isa/vmcs-fields';
+import { slotHva } from '../../memslots';
+import type { GuestRegisters } from '../../vmx/registers';
+import type { Vm } from '../../vm';
+import { modeWord, type RoleWord } from './role';
+
+/** The guest's own paging: registers as it believes them. */
+export interface GuestPaging {
+  readonly controls: PagingControls;
+  readonly cr3: bigint;
+  /** The four PDPTEs of PAE paging, as loaded with CR3. */
+  readonly pdptes: readonly bigint[];
+  readonly mode: RoleWord;
+}
+
+export function guestPaging(regs: GuestRegisters, physicalBits: number): GuestPaging {
+  const controls = decodeControls(regs.cr0, regs.cr4, regs.efer, regs.saved.get32(SLOT.PKRU), physicalBits);
+  const pdptes = controls.format === 'pae' ? [0, 1, 2, 3].map((i) => regs.vmcs.readEncoding(FIELD.GUEST_PDPTR0 + 2 * i)) : [];
+  return { controls, cr3: regs.cr3, pdptes, mode: modeWord(controls) };
+}
+
+/** Entries of the guest's tables through memslots and host mappings. `faulting`: a page that is not there on the host is faulted in, else the walk ends. */
+class SlotPort implements EntryPort {
+  readonly table = 'guest' as const;
+  readonly space = 'gpa' as const;
+  readonly memory: HostMemory;
+  readonly told: Step[] = [];
+
+  constructor(
+    private readonly vm: Vm,
+    private readonly faulting: boolean,
+  ) {
+    this.memory = vm.kernel.memory;
+  }
+
+  locate(address: bigint, write: boolean, out: WalkOut): number {
+    const at = gpa(address);
+    const slot = this.vm.memslots.find(at);
+    if (slot) {
+      const hva = slotHva(slot, at);
+      const found = this.vm.space.lookup(hva);
+      if (found && (found.writable || !write)) return this.memory.offsetOf(found.hpa);
+      if (this.faulting) {
+        const page = drain(this.vm.space.resolve(hva, write), (s) => this.told.push(s));
+        if (page.ok) return this.memory.offsetOf(page.value);
+      }
+    }
+    out.fail('guest', 'no-memory', 0, 0n, address);
+    return -1;
+  }
+}
+
+/** What walk_addr leaves: the translation in `out`, or why there is none. */
+export interface GuestWalk {
+  readonly ok: boolean;
+  readonly out: WalkOut;
+  /** Level of the entry that maps the page; 1 without paging. */
+  readonly leafLevel: number;
+  readonly sink: WalkSink;
+}
+
+/** walk_addr without its side effects: no page is faulted in, no flag set. */
+export function probeGuest(vm: Vm, paging: GuestPaging, linear: bigint, access: Access, ac: boolean): GuestWalk {
+  return run(new SlotPort(vm, false), paging, linear, access, ac);
+}
+
+/**
+ * walk_addr (paging_tmpl.h): the guest's tables walked in software, permissions checked as the guest's own controls say, and A and D set as the guest's
+ * hardware would have. The steps are the host's for pages that had to be faulted in, and KVM's own last.
+ */
+export function walkGuest(vm: Vm, paging: GuestPaging, linear: bigint, access: Access, ac: boolean): GuestWalk & { readonly steps: readonly Step[] } {
+  const port = new SlotPort(vm, true);
+  const walk = run(port, paging, linear, access, ac);
+  const { out, sink } = walk;
+  const writes: TableAccess[] = [];
+  if (walk.ok && paging.controls.format !== 'none' && tablesWritable(vm, out)) {
+    for (const at of visited(out)) vm.markPageDirty(at);
+    updateAccessedDirty(port, paging.controls, access.op === 'write', out, (address, value) => {
+      const read = sink.steps.find((s) => s.entryHpa === address);
+      writes.push({ table: 'guest', level: read?.level ?? 1, index: read?.index ?? 0, address, value, ...(read ? { previous: read.entry } : {}) });
+    });
+  }
+  const reads = sink.steps.flatMap((s) => (s.entryHpa === undefined ? [] : [{ table: 'guest' as const, level: s.level, index: s.index, address: s.entryHpa as TableAccess['address'], value: s.entry }]));
+  const end = walk.ok ? `GPA ${hex(out.address)}` : `it ends, ${out.reason}`;
+  const what = paging.controls.format === 'none' ? `the guest has paging off: GVA ${hex(linear)} is ${end}` : `walks the guest's tables in software for GVA ${hex(linear)}: ${end}`;
+  const step = kvmStep('walk_addr', what, cost('kvmHandler') + cost('tableReference', reads.length), {
+    addresses: walk.ok ? { gva: gva(linear), gpa: gpa(out.address) } : { gva: gva(linear) },
+    reads,
+    writes,
+  });
+  return { ...walk, steps: [...port.told, step] };
+}
+
+function run(port: SlotPort, p: GuestPaging, linear: bigint, access: Access, ac: boolean): GuestWalk {
+  const out = new WalkOut();
+  const sink = new WalkSink();
+  const ok = walkOrdinary(port, p.cr3, p.controls, linear, access, ac, out, sink, p.pdptes);
+  return { ok, out, sink, leafLevel: p.controls.format === 'none' ? 1 : (sink.steps.at(-1)?.level ?? 1) };
+}
+
+const visited = (out: WalkOut): readonly Gpa[] => Array.from(out.addresses.subarray(0, out.depth), (a) => gpa(a));
+/** Flags of tables in a read-only slot stay as they are. */
+const tablesWritable = (vm: Vm, out: WalkOut): boolean => visited(out).every((a) => vm.memslots.find(a)?.readonly === false);
