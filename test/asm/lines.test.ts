@@ -4,19 +4,21 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assemble } from '../../src/asm/index';
-import type { LineRow } from './dwarf-lines';
-import { dwarfLines } from './dwarf-lines';
+import type { DwarfRow } from '../../src/asm/dwarf-lines';
+import { dwarfLines } from '../../src/asm/dwarf-lines';
+import { readElf } from '../../src/asm/elf';
 import { HAS_NASM } from './native';
 
 const examples = join(__dirname, '../../examples');
 
 /** nasm's own line table; ELF has no `org`, so addresses count from the start of each section. Undefined where nasm refuses the source for ELF. */
-function nasmLines(source: string): LineRow[] | undefined {
+function nasmLines(source: string): readonly DwarfRow[] | undefined {
   const dir = mkdtempSync(join(tmpdir(), 'pagewalk-lines-'));
   try {
     writeFileSync(join(dir, 'a.asm'), source);
     const done = spawnSync('nasm', ['-w-all', '-f', 'elf64', '-g', '-F', 'dwarf', '-o', 'a.o', 'a.asm'], { cwd: dir });
-    return done.status === 0 ? dwarfLines(readFileSync(join(dir, 'a.o'))) : undefined;
+    const elf = done.status === 0 ? readElf(readFileSync(join(dir, 'a.o'))) : undefined;
+    return elf && dwarfLines(elf).filter((row) => !row.end);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

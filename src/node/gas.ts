@@ -1,0 +1,41 @@
+/** Runs an installed GNU as and ld (and cpp for `.S`) on a file, in a scratch folder of its own, and gives back the linked file. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+const TIMEOUT_MS = 30_000;
+const MAX_MESSAGES = 4 * 1024 * 1024;
+
+export interface GasRun {
+  readonly ok: boolean;
+  readonly elf: Uint8Array;
+  /** Standard error of the steps, or why one could not be run. */
+  readonly messages: string;
+}
+
+/**
+ * Assembles with a line table and links the text at `origin`. No shell is involved: `program` is one path or name, and ld and cpp are looked for by name.
+ * @param bits of the code at its start: 64 for x86-64, else i386, which also holds 16-bit code
+ */
+export function runGas(file: string, origin: bigint, bits: 16 | 32 | 64, program = 'as'): GasRun {
+  const scratch = mkdtempSync(join(tmpdir(), 'pagewalk-gas-'));
+  const at = (name: string): string => join(scratch, name);
+  let messages = '';
+  const step = (command: string, args: readonly string[]): boolean => {
+    const done = spawnSync(command, args, { cwd: dirname(file), encoding: 'utf8', maxBuffer: MAX_MESSAGES, stdio: ['ignore', 'ignore', 'pipe'], timeout: TIMEOUT_MS });
+    messages += done.error ? `${command} cannot be run (${done.error.message}); install GNU binutils, or use the built-in assembler\n` : (done.stderr ?? '');
+    return done.status === 0;
+  };
+  try {
+    const source = file.endsWith('.S') ? at('a.s') : file;
+    const [width, target] = bits === 64 ? ['--64', 'elf_x86_64'] : ['--32', 'elf_i386'];
+    const ok =
+      (source === file || step('cpp', ['-x', 'assembler-with-cpp', '-o', source, file])) &&
+      step(program, [width, '-g', '--gdwarf-4', '-I', dirname(file), '-o', at('a.o'), source]) &&
+      step('ld', ['-m', target, '-nostdlib', '-static', '--no-warn-rwx-segments', '-N', '-Ttext', `0x${origin.toString(16)}`, '-e', `0x${origin.toString(16)}`, '-o', at('a.elf'), at('a.o')]);
+    return { ok, elf: ok && existsSync(at('a.elf')) ? readFileSync(at('a.elf')) : new Uint8Array(0), messages };
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
