@@ -101,7 +101,12 @@ export function compare(a: Float, b: Float): -1 | 0 | 1 {
   if (x !== y) return x < y ? -1 : 1;
   if (a.kind !== 'finite' || b.kind !== 'finite') return 0;
   const highest = (f: Float): number => f.exponent + bitLength(f.significand);
-  const larger = highest(a) - highest(b) || Number(signedSum({ ...a, sign: 0 }, { ...b, sign: 1 }).sum > 0n) - Number(signedSum({ ...a, sign: 0 }, { ...b, sign: 1 }).sum < 0n);
+  // signs are equal here: the magnitudes decide
+  let larger = highest(a) - highest(b);
+  if (larger === 0) {
+    const { sum } = signedSum({ ...a, sign: 0 }, { ...b, sign: 1 });
+    larger = sum > 0n ? 1 : sum < 0n ? -1 : 0;
+  }
   if (larger === 0) return 0;
   return larger > 0 === (a.sign === 0) ? 1 : -1;
 }

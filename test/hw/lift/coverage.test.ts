@@ -1,6 +1,7 @@
 import * as assert from 'node:assert/strict';
 import { Code, CpuidFeature, Instruction, Mnemonic } from 'iced-x86';
 import { LIFTERS } from '../../../src/hw/cpu/lift/index';
+import { SSE } from '../../../src/hw/cpu/lift/sse';
 import { SYSTEM_LIFTERS } from '../../../src/hw/cpu/lift/system';
 
 /** Architecture levels whose instructions make up the integer set. */
@@ -9,6 +10,35 @@ const INTEGER = new Set<number>([
   CpuidFeature.CMOV, CpuidFeature.CMPXCHG16B, CpuidFeature.POPCNT, CpuidFeature.LZCNT, CpuidFeature.BMI1, CpuidFeature.BMI2, CpuidFeature.ADX,
   CpuidFeature.MOVBE, CpuidFeature.CLFSH, CpuidFeature.CLFLUSHOPT, CpuidFeature.CLWB, CpuidFeature.MULTIBYTENOP, CpuidFeature.PAUSE,
 ]);
+
+/** Levels of x87, SSE and SSE2; forms with MMX registers are not part of the processor. */
+const FLOAT = new Set<number>([
+  CpuidFeature.FPU, CpuidFeature.FPU287, CpuidFeature.FPU387, CpuidFeature.CMOV, CpuidFeature.SSE, CpuidFeature.SSE2, CpuidFeature.FXSR, CpuidFeature.XSAVE,
+]);
+
+describe('x87, SSE and SSE2', () => {
+  it('have a lifter for every form without MMX registers', () => {
+    const missing = new Set<string>();
+    let seen = 0;
+    for (const [name, code] of Object.entries(Code)) {
+      if (typeof code !== 'number' || code <= Code.DeclareQword || name.includes('_mm')) continue;
+      const insn = new Instruction();
+      insn.code = code;
+      const features = Array.from(insn.cpuidFeatures());
+      const info = insn.opCode;
+      const { mnemonic } = info;
+      const usable = info.isInstruction && features.every((f) => FLOAT.has(f)) && !info.fwait;
+      info.free();
+      insn.free();
+      if (!usable) continue;
+      seen++;
+      const vector = name.includes('_xmm');
+      if (!(vector ? SSE.has(mnemonic) : LIFTERS.has(mnemonic) || SYSTEM_LIFTERS.has(mnemonic))) missing.add(name);
+    }
+    assert.ok(seen > 350, `${seen} forms looked at`);
+    assert.deepEqual([...missing].sort(), []);
+  });
+});
 
 describe('integer instruction set', () => {
   it('has a lifter for every mnemonic of the integer architecture levels', () => {

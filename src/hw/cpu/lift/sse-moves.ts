@@ -1,4 +1,5 @@
 import { Mnemonic } from 'iced-x86';
+import { invariant } from '../../../base/assert';
 import { SLOT } from '../../state/layout';
 import { SYS_EVENT, SYS_NEXT } from '../core';
 import { loadMxcsr } from '../sse/mxcsr';
@@ -95,7 +96,7 @@ const maskmovdqu: SystemFunction = (core) => {
   const s = core.state;
   const value = operand(core, 1);
   const mask = operand(core, 2);
-  if (value.kind !== 'xmm' || mask.kind !== 'xmm') return SYS_EVENT;
+  invariant(value.kind === 'xmm' && mask.kind === 'xmm', 'MASKMOVDQU has two vector operands');
   const from = (SLOT.XMM + 2 * value.index) * 8;
   const chosen: { readonly linear: bigint; readonly byte: number }[] = [];
   for (let i = 0; i < 16; i++) {
