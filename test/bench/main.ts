@@ -23,7 +23,8 @@ const times = ({ median, p95, count }: Times): string =>
 
 function assembly(): string {
   const { own, nasm } = assemblyTimes(20_000);
-  const ratio = nasm === undefined ? 'no nasm to compare with' : `${(own / nasm).toFixed(1)} times nasm's ${nasm.toFixed(0)} ms`;
+  const ratio =
+    nasm === undefined ? 'no nasm to compare with' : `${(own / nasm).toFixed(1)} times nasm's ${nasm.toFixed(0)} ms`;
   return `${own.toFixed(0)} ms, ${ratio}`;
 }
 
