@@ -442,6 +442,8 @@ export class Cpu extends Core {
     this.mmu.restore(s.mmu, s.mmu.eptp === undefined ? undefined : decodeEptp(s.mmu.eptp), this.vmx.inNonRoot ? this.vmx.log : undefined);
     this.injection = s.injection;
     this.debugTraps = s.debugTraps;
+    this.debugUnit.forget();
+    this.debugging = true;
     this.heldFault = s.heldFault;
     this.passedAt = s.passedAt;
     this.event = undefined;

@@ -19,7 +19,7 @@ const FETCH_OFFSET = SLOT.FETCH_OFFSET * 2;
 const CONTINUES = SLOT.FETCH_CONTINUES * 2;
 
 /** What `core.insn` is while no instruction could be fetched: faults of the fetch have no length. */
-const NO_INSTRUCTION: Core['insn'] = {
+export const NO_INSTRUCTION: Core['insn'] = {
   mnemonic: 0,
   code: 0,
   length: 0,

@@ -18,7 +18,8 @@ import { SLOT } from '../state/layout';
 import { NO_ENTRY, RIGHT, type Tlb } from '../tlb/tlb';
 import { eptFaultExit } from '../vmx/ept-exit';
 import { type PmlLog, pmlFullExit } from '../vmx/pml';
-import type { Core, MemoryPort } from './core';
+import { IMPLICIT_READ, IMPLICIT_WRITE, type Core, type MemoryPort } from './core';
+import type { DebugUnit } from './debug-unit';
 import { newCounters, type CpuCounters } from './counters';
 
 /** What a probe found: a walk by the same code, with no A/D update, no fill, no fault and nothing counted. */
@@ -38,6 +39,9 @@ export interface Probe {
   readonly references: number;
   readonly failure: WalkFailure | undefined;
 }
+
+/** The fast-word bits of reads and writes. */
+const DATA_CLASSES = (1 << CLASS_FETCH) - 1;
 
 const OP_OF: Readonly<Record<Access['op'], number>> = { read: CLASS_READ, write: CLASS_WRITE, fetch: CLASS_FETCH };
 
@@ -109,7 +113,7 @@ export class Mmu implements MemoryPort, EntryPort {
     this.rightsKey = key;
     this.rightsPke = c.pke;
     this.fastCache.fill(-1);
-    this.tlb.refreshFast(this.fastOf);
+    this.tlb.refreshFast(this.wordOf);
   }
   private rightsKey = -1;
   private rightsPke = false;
@@ -188,7 +192,18 @@ export class Mmu implements MemoryPort, EntryPort {
   }
   /** A page starts or ends to hold decoded blocks. */
   setCodePage(offset: number, code: boolean): void {
-    this.tlb.setCodePage(offset, code, this.fastOf);
+    this.tlb.setCodePage(offset, code, this.wordOf);
+  }
+
+  /** What a TLB entry's fast word holds: while data breakpoints are set, every data access goes the slow way, where they are looked at. */
+  private readonly wordOf = (rights: number, protectionKey: number): number => {
+    const fast = this.fastOf(rights, protectionKey);
+    return this.watch ? fast & ~DATA_CLASSES : fast;
+  };
+  private watch: DebugUnit | undefined;
+  setWatch(watch: DebugUnit | undefined): void {
+    this.watch = watch;
+    this.tlb.refreshFast(this.wordOf);
   }
 
   // ---- translation
@@ -277,7 +292,7 @@ export class Mmu implements MemoryPort, EntryPort {
         eptPageShift: this.eptp ? second.pageShift : 12,
         protectionKey: out.protectionKey,
       },
-      this.fastOf(rights, out.protectionKey),
+      this.wordOf(rights, out.protectionKey),
     );
     return at;
   }
@@ -450,6 +465,7 @@ export class Mmu implements MemoryPort, EntryPort {
     if (intent) cls += CLASS_WRITE - CLASS_READ;
     const first = this.translate(core, linear, cls);
     if (first < 0) return false;
+    if (this.watch && access !== IMPLICIT_READ) this.watch.access(linear, size, false);
     const view = this.memory.view;
     const r32 = this.state.r32;
     const here = 4096 - Number(linear & 0xfffn);
@@ -471,6 +487,7 @@ export class Mmu implements MemoryPort, EntryPort {
     const cls = this.classOf(access);
     const first = this.translate(core, linear, cls);
     if (first < 0) return false;
+    if (this.watch && access !== IMPLICIT_WRITE) this.watch.access(linear, size, true);
     const view = this.memory.view;
     const r32 = this.state.r32;
     const here = 4096 - Number(linear & 0xfffn);
