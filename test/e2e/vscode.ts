@@ -286,7 +286,8 @@ export class Workbench {
     const hover = this.page.locator('.monaco-hover:not(.hidden)', { hasText: expected }).first();
     for (let attempt = 0; attempt < 15; attempt++) {
       const box = await span.boundingBox();
-      if (!box) throw new Error(`${text} is not on the screen`);
+      // the line may just be drawn anew
+      if (!box) continue;
       await this.page.mouse.move(box.x + 300, box.y + 300);
       await this.page.mouse.move(box.x + box.width / 2, box.y + box.height / 2, { steps: 4 });
       const shown = await hover.waitFor({ timeout: 1500 }).then(
