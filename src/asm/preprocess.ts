@@ -97,13 +97,10 @@ export class Preprocessor {
   }
 
   private predefine(): void {
-    const preprocessor = this;
     const { macros, aliases } = standardMacros({
       file: (at) => this.site?.file ?? at.file,
       line: (at) => this.site?.line ?? at.line,
-      get bits() {
-        return preprocessor.bits;
-      },
+      bits: () => this.bits,
     });
     for (const macro of macros) this.macros.define(macro, false);
     for (const [name, target] of aliases) this.macros.defineAlias(name, target);

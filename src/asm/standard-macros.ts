@@ -15,7 +15,8 @@ const BY_PLACE = ['FILE', 'LINE', 'BITS', 'PTR'] as const;
 export interface PlaceHost {
   file(at: Token): string;
   line(at: Token): number;
-  readonly bits: number;
+  /** The mode in force there. */
+  bits(): number;
 }
 
 /** NASM's own macros (NASM manual, 4.12), as definitions: `__?LINE?__` and the older `__LINE__` beside it. */
@@ -24,8 +25,8 @@ export function standardMacros(host: PlaceHost): { readonly macros: readonly Sin
   const answers: Readonly<Record<(typeof BY_PLACE)[number], (at: Token) => readonly Token[]>> = {
     FILE: (at) => [quotedText(host.file(at), at)],
     LINE: (at) => numberTokens(BigInt(host.line(at)), at),
-    BITS: (at) => numberTokens(BigInt(host.bits), at),
-    PTR: (at) => [word(host.bits === 16 ? 'word' : host.bits === 32 ? 'dword' : 'qword', at)],
+    BITS: (at) => numberTokens(BigInt(host.bits()), at),
+    PTR: (at) => [word(host.bits() === 16 ? 'word' : host.bits() === 32 ? 'dword' : 'qword', at)],
   };
   const macros: SingleMacro[] = [
     ...Object.entries(VERSION).map(([name, body]): SingleMacro => ({ name: `__?${name}?__`, parameters: undefined, body: lexLine(body, '<standard>', 1).tokens })),

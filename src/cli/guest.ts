@@ -30,6 +30,7 @@ export function openGuest(args: ParsedArguments, host: CliHost): Result<Session,
       return named.ok ? named.bytes : undefined;
     },
     ...(host.nasm ? { nasm: host.nasm(path) } : {}),
+    ...(host.gas ? { gas: host.gas(path) } : {}),
   });
   if (!program.ok) return program;
   const session = Session.create(program.value);

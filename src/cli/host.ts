@@ -12,6 +12,8 @@ export interface CliHost {
   resolve(name: string, from: string): string;
   /** An installed nasm for `file`; absent where processes cannot be run. */
   nasm?(file: string): (source: string, origin: bigint) => Assembled;
+  /** An installed GNU as, likewise. */
+  gas?(file: string): (source: string, origin: bigint) => Assembled;
   stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
   /** Returns after a turn of the event loop, so that Ctrl-C is heard between slices of a long run. */

@@ -21,6 +21,8 @@ export interface AdapterHost {
   ): { readonly ok: true; readonly file: OutputFile } | { readonly ok: false; readonly why: string };
   /** An installed nasm for the source `file`; absent where processes cannot be run. */
   nasm?(file: string, path: string | undefined): (source: string, origin: bigint) => Assembled;
+  /** An installed GNU as, likewise. */
+  gas?(file: string): (source: string, origin: bigint) => Assembled;
   /** The path made absolute and normal, so that the same file has one spelling. */
   absolute(path: string): string;
   /** Calls back after a turn of the event loop, when what has come in has been handled. */

@@ -57,6 +57,7 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
       return named.ok ? named.bytes : undefined;
     },
     ...(host.nasm ? { nasm: host.nasm(file, assemblerPath) } : {}),
+    ...(host.gas ? { gas: host.gas(file) } : {}),
   });
   if (!prepared.ok) return prepared;
   const target = host.createTarget(prepared.value);

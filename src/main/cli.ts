@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { runCli } from '../cli/index';
 import type { CliHost } from '../cli/host';
+import { gasFor } from './gas';
 import { nasmFor } from './nasm';
 import { version } from '../../package.json';
 
@@ -58,6 +59,7 @@ const host: CliHost = {
     }
   },
   nasm: (file) => nasmFor(resolve(file)),
+  gas: (file) => gasFor(resolve(file)),
   resolve: (name, from) => resolve(dirname(from), name),
   stdout: (text) => put(1, text),
   stderr: (text) => put(2, text),

@@ -5,6 +5,7 @@ import { serve } from '../dap/index';
 import { openForWriting, readBytes } from '../node/files';
 import { readIncluded } from '../node/include';
 import { Session } from '../session/session';
+import { gasFor } from './gas';
 import { nasmFor } from './nasm';
 
 serve(
@@ -14,6 +15,7 @@ serve(
     include: (name, from, program) => readIncluded(name, from, [dirname(program)]),
     openOutput: openForWriting,
     nasm: nasmFor,
+    gas: (file) => gasFor(file),
     absolute: (path) => resolve(path),
     turn: (callback) => void setImmediate(callback),
     now: () => performance.now(),

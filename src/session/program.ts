@@ -2,6 +2,7 @@
  * From a file's bytes and the options around it to an image that a machine can be started with: which kind of file it is, how it
  * starts, and where its lines and labels lie (cli.md's "How a guest starts").
  */
+import { gasDirectives } from '../asm/gas-output';
 import { assemble } from '../asm/index';
 import type { Assembled, AssembleOptions } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
@@ -50,6 +51,8 @@ export interface ProgramRequest {
   readonly readOption?: (name: string) => Uint8Array | undefined;
   /** An installed assembler, for `assembler=nasm`; absent where there is none to run. */
   readonly nasm?: (source: string, origin: bigint) => Assembled;
+  /** The same for `assembler=gas`. */
+  readonly gas?: (source: string, origin: bigint) => Assembled;
 }
 
 const ORIGIN: Readonly<Record<SettledStart, bigint>> = {
@@ -112,17 +115,19 @@ function fromSource(request: ProgramRequest, source: string): Result<Program, re
   const { file } = request;
   const common = { fileName: file, ...(request.readFile ? { readFile: request.readFile } : {}) };
   const builtin = assemble(source, common);
-  const directives = readDirectives(builtin.directives);
+  // A source for GNU as speaks to the debugger in its own comments.
+  const inGnuComments = readDirectives(gasDirectives(source, file));
+  const isGnu = settle(inGnuComments.options, request.options).assembler === 'gas';
+  const directives = isGnu ? inGnuComments : readDirectives(builtin.directives);
   const settings = settle(directives.options, request.options);
-  const { nasm } = request;
-  if (settings.assembler === 'nasm' && nasm === undefined) {
-    return err([
-      sessionError('notBuiltYet', '`assembler=nasm`: there is no nasm that can be run here; use builtin', file),
-    ]);
+  const installed = settings.assembler === 'builtin' ? undefined : request[settings.assembler];
+  if (settings.assembler !== 'builtin' && installed === undefined) {
+    const message = `\`assembler=${settings.assembler}\`: there is no ${settings.assembler === 'gas' ? 'GNU as' : 'nasm'} that can be run here; use builtin`;
+    return err([sessionError('notBuiltYet', message, file)]);
   }
   const assembleAt = (origin: bigint): Assembled =>
-    settings.assembler === 'nasm' && nasm ? nasm(source, origin) : assemble(source, { ...common, origin });
-  const first = settings.assembler === 'nasm' ? assembleAt(0n) : builtin;
+    installed ? installed(source, origin) : assemble(source, { ...common, origin });
+  const first = installed ? assembleAt(0n) : builtin;
   const errorsOf = (list: readonly Diagnostic[]): readonly Diagnostic[] => list.filter((d) => d.severity === 'error');
   const errors = errorsOf([...first.diagnostics, ...directives.diagnostics]);
   if (errors.length > 0) return err(errors);
