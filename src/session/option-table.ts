@@ -154,7 +154,6 @@ export const OPTIONS = {
     values: { builtin: 'The built-in NASM-syntax assembler', nasm: 'An installed nasm', gas: 'An installed GNU as' },
     default: 'builtin',
     argument: 'builtin|nasm|gas',
-    notBuilt: ['gas'],
   },
   'max-instructions': { type: 'count', doc: 'Stop after so many guest instructions.', argument: 'N' },
   serial: {
