@@ -10,6 +10,7 @@ import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
 import { setLong64 } from '../../../src/hw/cpu/system/reset';
 import { HostMemory } from '../../../src/hw/memory/host-memory';
 import { decodeEptp } from '../../../src/hw/paging/ept';
+import type { CpuEvent } from '../../../src/hw/state/event';
 import { SLOT } from '../../../src/hw/state/layout';
 import { TableBuilder } from '../support/tables';
 
@@ -70,8 +71,9 @@ class Bench {
     const op = operation === 'table' ? 'read' : operation;
     const done = op === 'fetch' ? cpu.mmu.fetch(cpu, linear) >= 0 : op === 'read' ? cpu.mmu.load(cpu, linear, 8, { op, user: false, implicit: false }, SLOT.VALUE, false) : cpu.mmu.probe(cpu, linear, 8, { op, user: false, implicit: false });
     if (done) return 'ok';
-    assert.ok(cpu.event?.kind === 'exit', JSON.stringify(cpu.event, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)));
-    const { exit } = cpu.event as { exit: { reason: number; qualification: bigint; guestPhysicalAddress?: bigint } };
+    const event = cpu.event as CpuEvent | undefined;
+    assert.ok(event?.kind === 'exit', event?.kind ?? 'no event');
+    const { exit } = event;
     assert.equal(exit.guestPhysicalAddress, UNDER_TEST);
     return exit.reason === VMX_EXIT.EPT_MISCONFIG ? 'misconfiguration' : `0x${exit.qualification.toString(16)}`;
   }
