@@ -14,12 +14,13 @@ export interface EarlierLayout {
   marker(id: number): Value | undefined;
 }
 
-const asWritten: QualifyName = (name) => name;
-
 /** The preprocessor's expressions. Those that ask for the layout leave a mark in the output, and the caller runs again with the answer. */
 export class LayoutQuestions {
   /** How many expressions asked. */
   asked = 0;
+  /** The label that local names belong to here. */
+  scope = '';
+  private readonly qualify: QualifyName = (name) => (name.startsWith('.') && !name.startsWith('..') ? this.scope + name : name);
   private askedFor: 'nothing' | 'symbol' | 'place' = 'nothing';
 
   /** @param mark puts mark `id` into the output */
@@ -48,7 +49,7 @@ export class LayoutQuestions {
     const id = this.asked;
     this.askedFor = 'nothing';
     try {
-      const e = parseExpression(cursor, asWritten);
+      const e = parseExpression(cursor, this.qualify);
       const v = evaluate(e, this.scopeAt(id));
       this.leaveMark(last);
       if (v.terms.length > 0 && !v.unknown) throw new EvaluationFault('notConstant', 'the preprocessor needs a plain number', e.span);

@@ -15,6 +15,7 @@ import { BlockReader, MultiMacroTable } from './multiline';
 import type { Block, CallFrame } from './multiline';
 import { packageNames, packageSource } from './packages';
 import type { SourceLine } from './parser';
+import { isReservedWord } from './parser';
 import { standardMacros } from './standard-macros';
 
 export type { EarlierLayout } from './layout-questions';
@@ -183,8 +184,12 @@ export class Preprocessor {
     this.out.push(line);
   }
 
-  /** `__?BITS?__` and `__?SECT?__` follow what passes through. */
+  /** `__?BITS?__`, `__?SECT?__` and the label that local names belong to follow what passes through. */
   private noteSettings(tokens: readonly Token[]): void {
+    const [label, after] = tokens;
+    if (label?.kind === 'word' && !label.text.startsWith('.') && after?.text !== 'equ' && (after?.text === ':' || !isReservedWord(label.text.toLowerCase()))) {
+      this.questions.scope = label.text.replace(/^\$/, '');
+    }
     const primitive = tokens[0]?.text === '[';
     const word = tokens[primitive ? 1 : 0]?.text.toLowerCase() ?? '';
     const mode = /^use(16|32|64)$/.exec(word)?.[1] ?? (word === 'bits' ? tokens[primitive ? 2 : 1]?.text : undefined);

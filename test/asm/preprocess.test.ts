@@ -57,6 +57,9 @@ describe('asm: preprocessor', () => {
     check('%use fp\n dd float32(1.5)\n dw bfloat16(1.0)', '0000c03f 803f');
     check('%use smartalign\nbits 32\n nop\n align 8\n nop\n alignmode p6, 8\n align 16\n db 1', '90 8db42600000000 90 0f1f8000000000 01');
   });
+  it('knows local labels in its expressions', () => {
+    check('a: nop\n.x: nop\n%assign d .x-a\n db d', '90 90 01');
+  });
   it('knows where it is', () => {
     check('\n db __LINE__, __?LINE?__, __FILE__, __BITS__\nbits 64\n db __?BITS?__', '02 02 612e61736d 10 40');
     check('section .data\n db 1\n[section .text]\n db 2\n__?SECT?__\n db 3', '02000000 01 03');
