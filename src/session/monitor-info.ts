@@ -5,6 +5,7 @@ import { GPR64, SEGMENTS } from '../isa/registers';
 import { SLOT } from '../hw/state/layout';
 import { sizeName } from './entry-names';
 import type { GuestView } from './guest-view';
+import { pagemap } from './pagemap';
 import { text, type MonitorAnswer, type MonitorContext } from './monitor-context';
 import { memslotRanges } from './views/memory';
 import { guestRoot, readGuestTable, type GuestTable } from './views/tables';
@@ -18,13 +19,30 @@ export const INFO: Readonly<Record<string, (c: MonitorContext) => MonitorAnswer>
   tlb: infoTlb,
   mtree: infoMtree,
   memslots: infoMtree,
+  pagemap: infoPagemap,
   kvm: (c) =>
     text([
-      `kvm support: modelled, EPT ${c.vm.mmu.ad ? 'with' : 'without'} A/D bits, VPID ${c.guest.vpid === 0 ? 'off' : c.guest.vpid}`,
-      `EPTP ${hex(c.vm.mmu.eptp)}, VMCS at HPA ${hex(c.guest.cpu.vmx.vmptrst())}`,
+      `kvm support: modelled, ${c.vm.shadow ? `shadow paging (${c.vm.shadow.generation}), ${c.vm.shadow.pages.count} shadow pages` : `EPT ${c.vm.mmu.ad ? 'with' : 'without'} A/D bits`}, VPID ${c.guest.vpid === 0 ? 'off' : c.guest.vpid}`,
+      `${c.vm.shadow ? `shadow root ${c.vm.shadow.rootHpa === undefined ? 'none' : hex(c.vm.shadow.rootHpa)}` : `EPTP ${hex(c.vm.mmu.eptp)}`}, VMCS at HPA ${hex(c.guest.cpu.vmx.vmptrst())}`,
     ]),
   stats: (c) => text(c.statistics().map(([name, n]) => `${name.padEnd(24)} ${n}`)),
 };
+
+/** GPA, HVA and HPA of each page of guest RAM that there is. */
+function infoPagemap({ vm }: MonitorContext): MonitorAnswer {
+  const all = pagemap(vm);
+  if (all.length === 0) return text(['no page of guest RAM has been touched']);
+  const lines = all.slice(0, MAX_LINES).map((r) => {
+    const where = r.at.kind === 'frame' ? `HPA ${hex(r.at.hpa)}` : `swap slot ${r.at.slot}`;
+    const more = [
+      r.writable || r.at.kind === 'swap' ? '' : 'read-only',
+      r.shared > 0 ? `shared by ${r.shared}` : '',
+    ].filter((t) => t !== '');
+    return `GPA ${hex(r.gpa)} HVA ${hex(r.hva)} ${where} ${sizeName(r.size)} slot ${r.slot}${more.length > 0 ? ` (${more.join(', ')})` : ''}`;
+  });
+  if (all.length > lines.length) lines.push(`and ${all.length - lines.length} more`);
+  return text(lines);
+}
 
 function infoRegisters({ guest: g }: MonitorContext): MonitorAnswer {
   const s = g.state;

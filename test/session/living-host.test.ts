@@ -106,6 +106,14 @@ describe('host commands in the Debug Console', () => {
     assert.match(value(s, 'memslot move 0 0x123'), /not page aligned .EINVAL/, 'KVM itself refuses this one');
   });
 
+  it('show in the pagemap: GPA, HVA, and a frame or a place in swap', () => {
+    const s = atMark();
+    const row = (): string | undefined => value(s, 'info pagemap').split('\n').find((l) => l.startsWith('GPA 0x101000 '));
+    assert.match(row() ?? '', /^GPA 0x101000 HVA 0x7f5a00101000 HPA 0x1\w{8} 4 KiB slot 0$/);
+    value(s, 'host swap-out data');
+    assert.equal(row(), 'GPA 0x101000 HVA 0x7f5a00101000 swap slot 0 4 KiB slot 0');
+  });
+
   it('complete, and stand in the help', () => {
     const s = open(GUEST);
     assert.deepEqual(s.complete('host sw'), ['swap-out']);
