@@ -15,16 +15,16 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
   };
   const of = args.own.get('of');
   if (of === undefined)
-    return refuse([cliError('missingOption', '`tables` needs `--of guest`, `--of ept` or `--of host`')]);
-  if (of !== 'guest' && of !== 'ept' && of !== 'host')
-    return refuse([cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, ept and host`)]);
+    return refuse([cliError('missingOption', '`tables` needs `--of guest`, `--of shadow`, `--of ept` or `--of host`')]);
+  if (of !== 'guest' && of !== 'shadow' && of !== 'ept' && of !== 'host')
+    return refuse([cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, shadow, ept and host`)]);
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);
   const there = await runToPlace(opened.value, args.own.get('at'), host);
   if (!there.ok) return refuse(there.error);
   const entries = opened.value.tables(of);
   if (args.own.has('json')) host.stdout(JSON.stringify({ of, entries: encode(entries) }, undefined, 2) + '\n');
-  else host.stdout(entries.map(line).join('') || 'no present entry: paging is off\n');
+  else host.stdout(entries.map(line).join('') || (of === 'guest' ? 'no present entry: paging is off\n' : `no present entry: this run has no ${of} tables\n`));
   return EXIT.ok;
 }
 

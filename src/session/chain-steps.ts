@@ -3,7 +3,7 @@ import type { WalkFailure, WalkStep } from '../hw/paging/trace';
 import { FRAME_MASK } from '../isa/entries';
 import { entryName } from './entry-names';
 import { reasonWords } from './failure-words';
-import type { ChainRights, ChainStep } from './translation';
+import type { Chain, ChainFailure, ChainRights, ChainStep } from './translation';
 
 export const ALL: ChainRights = { r: true, w: true, x: true, user: true };
 export const NONE: ChainRights = { r: false, w: false, x: false, user: false };
@@ -49,3 +49,25 @@ const OUTCOMES: Readonly<Record<WalkStep['outcome'], string | undefined>> = {
   denied: 'denied',
   'no-memory': 'no memory there',
 };
+
+type Addresses = {
+  readonly gva?: bigint;
+  readonly gpa: bigint | undefined;
+  readonly hva: bigint | undefined;
+  readonly hpa: bigint | undefined;
+};
+type Rest = Omit<Chain, 'gva' | 'gpa' | 'hva' | 'hpa' | 'failure'> & { readonly failure: ChainFailure | undefined };
+
+/** Leaves out what is not known: absent fields, not undefined ones. */
+export function chain(a: Addresses, { failure, ...rest }: Rest): Chain {
+  const { ok, ...others } = rest;
+  return {
+    ok,
+    ...(a.gva === undefined ? {} : { gva: a.gva }),
+    ...(a.gpa === undefined ? {} : { gpa: a.gpa }),
+    ...(a.hva === undefined ? {} : { hva: a.hva }),
+    ...(a.hpa === undefined ? {} : { hpa: a.hpa }),
+    ...others,
+    ...(failure ? { failure } : {}),
+  };
+}

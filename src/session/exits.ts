@@ -4,7 +4,9 @@ import { walkEpt } from '../hw/paging/ept';
 import { WalkOut } from '../hw/paging/walk-out';
 import { EPT_QUALIFICATION } from '../hw/vmx/ept-exit';
 import type { Vmcs } from '../hw/vmx/vmcs';
-import { pfErrorNames, vectorName } from '../isa/exceptions';
+import { SHADOW_FAULTS, classifyShadowFault, type ShadowFaultKind } from '../kvm/mmu/shadow/fault';
+import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
+import { PF_ERROR, VECTOR, pfErrorNames, vectorName } from '../isa/exceptions';
 import { VMX_EXIT, vmxExitName } from '../isa/exits';
 import { decodeQualification } from '../isa/exit-qualification';
 import { msrName } from '../isa/msrs';
@@ -120,9 +122,31 @@ export function exitFacts(g: GuestView, vmcs: Vmcs, count: number): ReadonlyMap<
     case VMX_EXIT.EXCEPTION_NMI:
       facts.set('vector', BigInt(vectorOf(x.interruptionInfo)));
       facts.set('error_code', BigInt(x.errorCode));
+      if (g.shadow && vectorOf(x.interruptionInfo) === VECTOR.PF) {
+        const { kind } = shadowFault(g, g.shadow, x);
+        for (const k of SHADOW_FAULTS) facts.set(k === 'guest' ? 'guest_fault' : k, kind === k);
+        facts.set('write', ((x.errorCode >> PF_ERROR.W) & 1) === 1);
+        facts.set('fetch', ((x.errorCode >> PF_ERROR.I) & 1) === 1);
+      }
       break;
   }
   return facts;
+}
+
+const FAULT_WORDS: Readonly<Record<ShadowFaultKind, string>> = {
+  guest: "The guest's own tables refuse the access: KVM injects the #PF into the guest.",
+  mmio: 'No memslot gives RAM for it: KVM emulates the instruction and hands the access to the VMM.',
+  tracing: 'It writes to a page table of the guest, which is write-protected so that KVM sees it: KVM emulates the instruction and drops the shadow entry.',
+  dirty: "The guest's entry was clean, so the shadow entry was read-only: KVM sets the guest's D flag and allows writes.",
+  hidden: "The guest's tables allow the access: KVM fills the shadow entry, and the guest never learns of the fault.",
+};
+
+/** Why a #PF exited under shadow paging. What is read of the VMCS to find out shows in no step. */
+function shadowFault(g: GuestView, shadow: ShadowMmu, x: RawExit): ReturnType<typeof classifyShadowFault> {
+  const { context } = g.vcpu;
+  const answer = classifyShadowFault(context, shadow, x.qualification, x.errorCode);
+  context.vmcs.take();
+  return answer;
 }
 
 /** Linear address valid, and the access was to a guest table entry rather than to the address's own translation (SDM vol. 3, table 27-7). */
@@ -204,7 +228,8 @@ function why(g: GuestView, x: RawExit): string {
         vector === 14
           ? `, error code ${hex(x.errorCode)} (${pfErrorNames(x.errorCode).join(' ')}), address ${hex(q)}`
           : '';
-      return `${vectorName(vector)}${code}: its bit in the exception bitmap is set.`;
+      const cause = vector === VECTOR.PF && g.shadow ? ` ${FAULT_WORDS[shadowFault(g, g.shadow, x).kind]}` : '';
+      return `${vectorName(vector)}${code}: its bit in the exception bitmap is set.${cause}`;
     }
     case VMX_EXIT.EXTERNAL_INTERRUPT:
       return `An interrupt of the host, vector ${hex(vectorOf(x.interruptionInfo))}, arrived while the guest ran; the "external-interrupt exiting" control makes it exit. The host handles it and the guest goes on. KVM itself sends one (a kick) where a VCPU must flush its TLB before it uses memory that the host takes back.`;

@@ -7,6 +7,8 @@ import { decodeEptp, type Eptp } from '../hw/paging/ept';
 import type { CpuState } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
 import { Tlb, type TlbEntryView } from '../hw/tlb/tlb';
+import { RFLAGS } from '../isa/flags';
+import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import type { Vcpu } from '../kvm/vcpu';
 import type { GuestPhysical } from './guest-physical';
 import type { Translator } from './translate';
@@ -36,7 +38,7 @@ export class GuestView implements Translator {
   /** Takes the guest's state from where it lies now; to be called after everything that may have changed it. */
   refresh(): void {
     this.current = this.vcpu.registers();
-    if (!this.inGuest) this.scratchMmu.setSecondLevel(this.eptp, 0);
+    if (!this.inGuest || this.shadow) this.scratchMmu.setSecondLevel(this.eptp, 0);
   }
   /** Puts an edited state back to where it lies. */
   commit(): void {
@@ -60,7 +62,8 @@ export class GuestView implements Translator {
     return this.state.get(cr === 0 ? SLOT.CR0 : SLOT.CR4);
   }
   get mmu(): Mmu {
-    return this.inGuest ? this.cpu.mmu : this.scratchMmu;
+    // what hardware walks under shadow paging are not the guest's tables
+    return this.inGuest && !this.shadow ? this.cpu.mmu : this.scratchMmu;
   }
   get controls(): PagingControls {
     return this.mmu.controls;
@@ -74,8 +77,14 @@ export class GuestView implements Translator {
   get physicalBits(): number {
     return this.cpu.model.physicalBits;
   }
-  get eptp(): Eptp {
-    return decodeEptp(this.vcpu.vm.mmu.eptp);
+  get shadow(): ShadowMmu | undefined {
+    return this.vcpu.vm.shadow;
+  }
+  get ac(): boolean {
+    return this.state.systemFlag(RFLAGS.AC) && this.cpl < 3;
+  }
+  get eptp(): Eptp | undefined {
+    return this.shadow ? undefined : decodeEptp(this.vcpu.vm.mmu.eptp);
   }
   get vpid(): number {
     return this.vcpu.context.vpid;
@@ -108,7 +117,7 @@ export class GuestView implements Translator {
   tlbEntry(linear: bigint): TlbEntryView | undefined {
     if (this.inGuest) return this.cpu.tlb.peek(linear);
     const pcid = this.controls.pcide ? Number(this.cr3 & 0xfffn) : 0;
-    const eptp = this.eptp.root;
+    const eptp = this.eptp?.root ?? 0n;
     const page = linear & ~0xfffn;
     return this.cpu.tlb
       .entries()

@@ -34,7 +34,8 @@ export function createMachine(program: Program, sinks: MachineSinks): Answer<Mac
   const { settings: s, directives } = program;
   const options: MachineOptions = {
     ...DEFAULT_OPTIONS,
-    mmu: 'ept',
+    mmu: s.mmu === 'shadow' ? 'shadow' : 'ept',
+    shadow: s.shadow,
     memory: s.memory,
     slots: s.slots.map((slot) => ({ gpa: slot.gpa, size: slot.size, readonly: slot.readOnly })),
     hostMemory: hostMemory(s),

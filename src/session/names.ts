@@ -31,6 +31,11 @@ export const EXIT_FACTS = [
   'vector',
   'error_code',
   'table_walk',
+  'hidden',
+  'tracing',
+  'dirty',
+  'mmio',
+  'guest_fault',
 ] as const;
 /** The facts of a page fault on its way to the guest. */
 export const FAULT_FACTS = [

@@ -46,14 +46,15 @@ export const OPTIONS = {
     },
     default: 'ept',
     argument: 'ept|npt|shadow|software',
-    notBuilt: ['npt', 'shadow', 'software'],
+    notBuilt: ['npt', 'software'],
   },
   shadow: {
     type: 'choice',
     doc: 'Which shadow paging: as in Linux 2.6.20, or as it became.',
     values: { classic: '', modern: '' },
+    default: 'classic',
     argument: 'classic|modern',
-    notBuilt: ['*'],
+    notBuilt: ['modern'],
   },
   start: {
     type: 'choice',

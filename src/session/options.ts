@@ -22,6 +22,7 @@ export interface SlotOption {
 /** The options of a run, settled: what the guest file says, overridden by the launch or the command line, and defaults. */
 export interface Settings {
   readonly mmu: MmuName;
+  readonly shadow: 'classic' | 'modern';
   readonly start: StartName;
   /** Bytes of guest RAM. */
   readonly memory: bigint;
@@ -198,6 +199,9 @@ export function checkOptions(
   return { options, diagnostics };
 }
 
+/** Under shadow paging the top table of a 32-bit guest must lie below 4 GiB, and all of host memory does, unless somebody says where it begins. */
+const SHADOW_HOST_BASE = 0x4000_0000n;
+
 /** Later sets override earlier ones, option by option. */
 export function settle(...sets: readonly OptionTexts[]): Settings {
   const all = new Map(sets.flatMap((s) => [...s]));
@@ -210,6 +214,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
   const tlb = text('tlb');
   return {
     mmu: text('mmu') as MmuName,
+    shadow: text('shadow') === 'modern' ? 'modern' : 'classic',
     start: text('start') as StartName,
     memory: size('memory') ?? 0n,
     slots: (all.get('slot') ?? []).map(parseSlot).filter((s) => s !== undefined),
@@ -218,7 +223,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
     eptAd: text('ept-ad') === 'on',
     vpid: text('vpid') === 'on',
     hostMemory: size('host-memory'),
-    hostBase: number('host-base') ?? 0n,
+    hostBase: text('mmu') === 'shadow' && !all.has('host-base') ? SHADOW_HOST_BASE : (number('host-base') ?? 0n),
     hvaBase: number('hva-base') ?? 0n,
     hostPages: text('host-pages') as HostPages,
     assembler: text('assembler') as AssemblerName,

@@ -24,6 +24,7 @@ import { REGISTER_NAMES } from './registers';
 import { RunControl } from './run-control';
 import { guestFrames } from './stack';
 import type { SymbolTable } from './symbols';
+import { listShadowTables } from './shadow-listing';
 import { listGuestTables, listHostTables, type TableListing } from './table-listing';
 import { accessOf, translateGpa, translateGva } from './translate';
 import { reverseHpa, reverseHva } from './reverse';
@@ -289,13 +290,15 @@ export class Session implements DebugTarget {
     return Number(this.machine.vcpu.instructions);
   }
   /** The present entries of a set of tables, in the order of the addresses that they map. */
-  tables(of: 'guest' | 'ept' | 'host'): readonly TableListing[] {
+  tables(of: 'guest' | 'shadow' | 'ept' | 'host'): readonly TableListing[] {
     const { vm, host } = this.machine;
     switch (of) {
       case 'guest':
         return listGuestTables(this.guest);
+      case 'shadow':
+        return vm.shadow ? listShadowTables(vm.shadow) : [];
       case 'ept':
-        return listHostTables('ept', vm.mmu.rootTable(), (t) => vm.mmu.readTable(t));
+        return vm.shadow ? [] : listHostTables('ept', vm.mmu.rootTable(), (t) => vm.mmu.readTable(t));
       case 'host':
         return listHostTables('host', host.rootTable(), (t) => host.readTable(t));
     }

@@ -11,11 +11,13 @@ import { walkOrdinary } from '../hw/paging/ordinary';
 import type { Rights, WalkFailure, WalkStep } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
 import type { TlbEntryView } from '../hw/tlb/tlb';
-import { ALL, NONE, both, chainStep, loadedEntries } from './chain-steps';
+import { ALL, NONE, both, chain, chainStep, loadedEntries } from './chain-steps';
+import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import { describeFailure } from './failure-words';
 import { SoftwareEntryPort, type GuestPhysical } from './guest-physical';
+import { translateByShadow } from './shadow-translate';
 import { softwareStages } from './software-stages';
-import type { Chain, ChainFailure, Stage, TranslateQuery, WalkStage } from './translation';
+import type { Chain, Stage, TranslateQuery, WalkStage } from './translation';
 
 /** Everything that translates a guest's addresses at one moment. */
 export interface Translator {
@@ -26,6 +28,10 @@ export interface Translator {
   readonly cpl: number;
   readonly physicalBits: number;
   readonly eptp: Eptp | undefined;
+  /** The tables that hardware walks where EPT is off. */
+  readonly shadow: ShadowMmu | undefined;
+  /** RFLAGS.AC: explicit supervisor accesses may use user pages under SMAP. */
+  readonly ac: boolean;
   readonly physical: GuestPhysical;
   readonly host: AddressSpace;
   /** The PAE page-directory-pointer registers. */
@@ -41,6 +47,8 @@ export function accessOf(query: TranslateQuery, cpl: number): Access {
 
 /** The chain of a linear address. */
 export function translateGva(t: Translator, linear: bigint, access: Access): Chain {
+  if (t.shadow)
+    return translateByShadow(t, t.shadow, linear, access, t.ac, (gpa, hpa) => tlbAnswer(t, linear, access, gpa, hpa));
   const probe = t.mmu.probeWalk(linear, access);
   const gpa = probe.gpa ?? softwareGpa(t, linear);
   const paged = t.controls.format !== 'none';
@@ -127,28 +135,6 @@ export function translateGpa(t: Translator, gpa: bigint, access: Access): Chain 
   );
 }
 
-type Addresses = {
-  readonly gva?: bigint;
-  readonly gpa: bigint | undefined;
-  readonly hva: bigint | undefined;
-  readonly hpa: bigint | undefined;
-};
-type Rest = Omit<Chain, 'gva' | 'gpa' | 'hva' | 'hpa' | 'failure'> & { readonly failure: ChainFailure | undefined };
-
-/** Leaves out what is not known: absent fields, not undefined ones. */
-function chain(a: Addresses, { failure, ...rest }: Rest): Chain {
-  const { ok, ...others } = rest;
-  return {
-    ok,
-    ...(a.gva === undefined ? {} : { gva: a.gva }),
-    ...(a.gpa === undefined ? {} : { gpa: a.gpa }),
-    ...(a.hva === undefined ? {} : { hva: a.hva }),
-    ...(a.hpa === undefined ? {} : { hpa: a.hpa }),
-    ...others,
-    ...(failure ? { failure } : {}),
-  };
-}
-
 /** The GPA that the guest's tables give, read through the memslots and whatever their rights: what KVM's walk_addr could find out. */
 export function softwareGpa(t: Translator, linear: bigint): bigint | undefined {
   const out = new WalkOut();
@@ -217,7 +203,7 @@ function tlbAnswer(
   return {
     hit: serves,
     stale: moved
-      ? { hpa: e.hpa + within, missing: guestMoved ? 'INVLPG of the address, or a load of CR3' : 'INVEPT of this EPTP' }
+      ? { hpa: e.hpa + within, missing: guestMoved ? 'INVLPG of the address, or a load of CR3' : t.shadow ? 'the flush before the next VM entry' : 'INVEPT of this EPTP' }
       : null,
   };
 }

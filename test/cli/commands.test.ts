@@ -74,7 +74,7 @@ describe('bad input', () => {
       '--memory',
       'lots',
     );
-    await fails('hlt', 'command line: error PW302: `--mmu`: `shadow` is not built yet; use ept', '--mmu', 'shadow');
+    await fails('hlt', 'command line: error PW302: `--mmu`: `npt` is not built yet; use ept, shadow', '--mmu', 'npt');
     await fails(
       '; @guest strat=flat64\nhlt',
       'g.asm:1:10: error PW300: there is no option `strat`; did you mean `start`?',
@@ -213,7 +213,7 @@ describe('pagewalk tables, trace and asm', () => {
     };
     const large = json.entries.find((e) => e.level === 2 && e.leaf);
     assert.deepEqual([large?.from, large?.to, large?.target], ['0x40000000', '0x401fffff', '0x400000']);
-    assert.match((await pagewalk(['tables', 'g.asm', '--of', 'shadow'], { 'g.asm': 'hlt' })).stderr, /PW609/);
+    assert.match((await pagewalk(['tables', 'g.asm', '--of', 'npt'], { 'g.asm': 'hlt' })).stderr, /PW609/);
   });
   it('traces each Step as a line of JSON', async () => {
     const r = await pagewalk(['trace', 'g.asm'], { 'g.asm': example('first-touch') });

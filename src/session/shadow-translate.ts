@@ -1,0 +1,114 @@
+/**
+ * The chain of an address under shadow paging: GVA → HPA in one go by the shadow tables, which are what hardware walks; and what they are made from: GVA → GPA by the guest's
+ * tables, walked by KVM in software, then memslot and host tables.
+ */
+import { hex } from '../base/hex';
+import { hpa } from '../base/address';
+import type { Access } from '../hw/paging/access';
+import type { PagingControls } from '../hw/paging/controls';
+import { DirectPort, walkOrdinary } from '../hw/paging/ordinary';
+import { WalkSink, type Rights } from '../hw/paging/trace';
+import { WalkOut } from '../hw/paging/walk-out';
+import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
+import { rootLevel } from '../kvm/mmu/shadow/role';
+import { PTE_P } from '../isa/entries';
+import { NONE, both, chain, chainStep, loadedEntries } from './chain-steps';
+import { describeFailure, reasonWords } from './failure-words';
+import { SoftwareEntryPort } from './guest-physical';
+import { softwareStages } from './software-stages';
+import type { Translator } from './translate';
+import type { Chain, ChainFailure, WalkStage } from './translation';
+
+export function translateByShadow(
+  t: Translator,
+  shadow: ShadowMmu,
+  linear: bigint,
+  access: Access,
+  ac: boolean,
+  tlb: (gpa: bigint | undefined, hpa: bigint | undefined) => Chain['tlb'],
+): Chain {
+  const out = new WalkOut();
+  const sink = new WalkSink();
+  const guestOk = walkOrdinary(new SoftwareEntryPort(t.physical), t.cr3, t.controls, linear, access, ac, out, sink, t.pdptes);
+  const guestFailure = guestOk ? undefined : out.failure();
+  const guestRights: Rights | undefined = guestOk ? rightsOf(out, t.controls.nxe) : undefined;
+  const gpa = guestOk ? out.address : undefined;
+  const guest: WalkStage = {
+    stage: 'guest',
+    who: 'kvm',
+    mode: 'root',
+    from: 'gva',
+    to: 'gpa',
+    input: linear,
+    ...(gpa === undefined ? {} : { output: gpa, pageSize: 2 ** out.pageShift }),
+    ...(t.controls.format === 'none' ? {} : { root: { name: 'guest CR3', value: t.cr3 } }),
+    ...(guestRights ? { rights: guestRights } : {}),
+    references: loadedEntries(sink.steps),
+    steps: sink.steps.map((s) => chainStep(s, guestFailure)),
+  };
+  const hardware = walkShadow(t, shadow, linear, access, ac);
+  const software = gpa === undefined ? undefined : softwareStages(t, gpa, access);
+  const at = hardware.output;
+  return chain(
+    { gva: linear, gpa, hva: software?.hva, hpa: at ?? software?.hpa },
+    {
+      ok: at !== undefined,
+      rights: guestRights ? both(guestRights, software?.rights ?? NONE) : NONE,
+      references: hardware.stage.references ?? 0,
+      tlb: tlb(gpa, at),
+      stages: [hardware.stage, guest, ...(software?.stages ?? [])],
+      failure: at !== undefined ? undefined : guestFailure ? guestFault(describeFailure(guestFailure, access, t.controls, t.physical)) : hardware.failure,
+    },
+  );
+}
+
+const rightsOf = (out: WalkOut, nxe: boolean): Rights => ({ r: true, w: out.writable, x: !(out.executeDisable && nxe), user: out.user });
+
+/** The guest's own fault comes to it through KVM. */
+const guestFault = (f: ChainFailure): ChainFailure => ({
+  ...f,
+  ...(f.explanation === undefined ? {} : { explanation: f.explanation.replace("it goes through the guest's IDT and does not exit.", 'the #PF exits, KVM walks these tables, and injects it into the guest.') }),
+});
+
+function walkShadow(
+  t: Translator,
+  shadow: ShadowMmu,
+  linear: bigint,
+  access: Access,
+  ac: boolean,
+): { readonly stage: WalkStage; readonly output: bigint | undefined; readonly failure: ChainFailure | undefined } {
+  const base = { stage: 'shadow', who: 'cpu', mode: 'non-root', from: 'gva', to: 'hpa', input: linear } as const;
+  const root = shadow.rootHpa;
+  const format = shadow.loaded?.paging.controls.format;
+  if (root === undefined || format === undefined) {
+    const failure = { stage: 'shadow', reason: 'no root', explanation: 'No shadow root is loaded: the guest has not been entered, or the instruction emulator runs it.' } as const;
+    return { stage: { ...base, references: 0, steps: [] }, output: undefined, failure };
+  }
+  const level = rootLevel(format);
+  const controls: PagingControls = { ...t.controls, format: level === 2 ? 'pae' : level === 4 ? '4level' : '5level', wp: true, nxe: true, pcide: false, pke: false };
+  const pdptes = level === 2 ? [0n, 8n, 16n, 24n].map((n) => t.physical.memory.read64(hpa(root + n))) : undefined;
+  const out = new WalkOut();
+  const sink = new WalkSink();
+  const ok = walkOrdinary(new DirectPort(t.physical.memory, 'shadow'), root, controls, linear, access, ac, out, sink, pdptes);
+  const failed = ok ? undefined : out.failure();
+  const stage: WalkStage = {
+    ...base,
+    ...(ok ? { output: out.address, pageSize: 2 ** out.pageShift, rights: rightsOf(out, true) } : {}),
+    root: { name: 'shadow root', value: root },
+    references: loadedEntries(sink.steps),
+    steps: sink.steps.map((s) => chainStep(s, failed)),
+  };
+  if (!failed) return { stage, output: out.address, failure: undefined };
+  const present = (failed.entry & PTE_P) !== 0n;
+  return {
+    stage,
+    output: undefined,
+    failure: {
+      stage: 'shadow',
+      level: failed.level,
+      reason: reasonWords(failed.reason),
+      event: 'EXCEPTION_NMI',
+      explanation: `The shadow entry of level ${failed.level} (${hex(failed.entry)}) ${present ? 'lacks a right that the guest’s own tables give' : 'is not filled'}: the #PF exits, and KVM looks at the guest's tables.`,
+    },
+  };
+}

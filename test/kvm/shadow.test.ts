@@ -1,0 +1,188 @@
+/**
+ * Shadow paging, counted and checked. Each expected number is derived beside it: who traps what, and why.
+ *
+ * Every flat64 guest begins alike: the first fetch is a hidden fault (the code page).
+ */
+import * as assert from 'node:assert/strict';
+import { gpa, hpa } from '../../src/base/address';
+import { FRAME_MASK, PTE_RW, PTE_US, PTE_XD } from '../../src/isa/entries';
+import { listShadowTables } from '../../src/session/shadow-listing';
+import { Guest } from '../vmm/support/guest';
+
+const BASE = { mmu: 'shadow', hostBase: 0x4000_0000n, hostMemory: 256 << 20 } as const;
+const classic = { ...BASE, shadow: 'classic' } as const;
+const modern = { ...BASE, shadow: 'modern' } as const;
+
+/** pt: the prepared page table that maps 2 MiB from 0x200000; p: the page's entry in it. */
+const FIND_PTE = `
+  mov rax, cr3
+  mov rbx, 0x000ffffffffff000
+  mov rax, [rax]
+  and rax, rbx
+  mov rax, [rax]
+  and rax, rbx
+  mov rdi, [rax + 8]
+  and rdi, rbx
+`;
+
+function faults(source: string, options: typeof classic | typeof modern = classic): Readonly<Record<string, number>> {
+  const g = new Guest(source, 'flat64', options);
+  g.halt();
+  const { fault_guest, fault_mmio, fault_tracing, fault_dirty, fault_hidden } = g.stats;
+  return { guest: fault_guest, mmio: fault_mmio, tracing: fault_tracing, dirty: fault_dirty, hidden: fault_hidden };
+}
+const only = (n: Partial<Record<'guest' | 'mmio' | 'tracing' | 'dirty' | 'hidden', number>>): Record<string, number> => ({ guest: 0, mmio: 0, tracing: 0, dirty: 0, hidden: 0, ...n });
+
+describe('shadow paging', () => {
+  it('a read and a write of a fresh page: filled read-only while the guest entry is clean, then writable', () => {
+    // hidden: code, the read. dirty: the write, since the read left the guest's D clear
+    assert.deepEqual(faults('mov rbx, 0x200000\nmov al, [rbx]\nmov [rbx], al\nhlt'), only({ hidden: 2, dirty: 1 }));
+    // a write first sets A and D at once: one hidden fault
+    assert.deepEqual(faults('mov rbx, 0x200000\nmov [rbx], al\nmov al, [rbx]\nhlt'), only({ hidden: 2 }));
+  });
+
+  it('a write to a shadowed page table is traced and emulated, and the next access faults again', () => {
+    // hidden: code, PML4, PDPT and PD as data, the page of 0x200000, and that page again after its shadow entry was dropped. MOV from CR3 is CR_ACCESS.
+    // tracing: the one write, to a table that the access of 0x200000 had made a shadow of
+    const source = `${FIND_PTE}\nmov rcx, 0x200000\nmov al, [rcx]\nor qword [rdi], 0x200\nmov al, [rcx]\nhlt`;
+    // the table's own first mapping is by the read-modify-write itself, which is the tracing fault
+    assert.deepEqual(faults(source), only({ hidden: 6, tracing: 1 }));
+    assert.deepEqual(faults(source, modern), only({ hidden: 6, tracing: 1 }));
+  });
+
+  it('four writes in a row to one table: the last zaps its shadow, and the fifth needs no exit', () => {
+    const g = new Guest(`${FIND_PTE}\nmov rcx, 0x200000\nmov al, [rcx]\nxor edx, edx\nagain: or qword [rdi + rdx * 8 + 8], 0x200\ninc edx\ncmp edx, 8\njne again\nhlt`, 'flat64', classic);
+    g.halt();
+    // 2.6.20 counts repeats: the fourth write to the frame finds a count of three
+    assert.equal(g.stats.fault_tracing, 4);
+    const vm = g.machine.vm.stats.all();
+    assert.deepEqual([vm.mmu_pte_write, vm.mmu_flooded, vm.mmu_shadow_zapped], [4, 1, 1]);
+  });
+
+  it('a hole is MMIO: an exit at each access, whose mark is present only in the modern form', () => {
+    const source = 'mov rbx, 0x200000\nmov rdx, cr3\nmov al, [rbx]\nhlt';
+    const slots = [
+      { gpa: 0n, size: 0x20_0000n, readonly: false },
+      { gpa: 0x40_0000n, size: 0x40_0000n, readonly: false },
+    ];
+    for (const options of [classic, modern]) {
+      const g = new Guest(source, 'flat64', { ...options, slots });
+      g.halt();
+      assert.equal(g.stats.fault_mmio, 1);
+      const mark = listShadowTables(g.machine.vm.shadow ?? assert.fail('shadow paging')).find((e) => e.note === 'mmio');
+      assert.equal(mark?.entry, options === classic ? 0x20_0200n : 0x8_0000_0020_0001n | (BigInt(g.machine.vm.memslots.generation) << 3n));
+    }
+  });
+
+  it('GUEST_CR3 is the shadow root, and a load of CR3 finds the old root again', () => {
+    const g = new Guest('mov rax, cr3\nmov cr3, rax\nmov cr3, rax\nhlt', 'flat64', classic);
+    g.halt();
+    const { vm, vcpu } = g.machine;
+    assert.equal(g.exits['CR_ACCESS'], 3);
+    assert.equal(vcpu.context.vmcs.read('GUEST_CR3'), vm.shadow?.rootHpa);
+    assert.notEqual(vcpu.registers().get(66), vm.shadow?.rootHpa);
+    assert.equal(g.steps.filter((s) => s.fn === 'mmu_alloc_roots').length, 1);
+  });
+
+  it('counts shadow references: one per level, no second dimension', () => {
+    const g = new Guest('mov rbx, 0x200000\nmov [rbx], al\nhlt', 'flat64', { ...modern });
+    g.halt();
+    // completed walks: the code and the page, four shadow entries each
+    assert.deepEqual([g.machine.references.shadow, g.machine.references.nested], [8, 0]);
+  });
+
+  it('goes on from a snapshot as it would have gone', () => {
+    const source = `${FIND_PTE}\nmov rcx, 0x200000\nmov r8d, 300\nagain: mov al, [rcx]\nor qword [rdi], 0x200\ninvlpg [rcx]\ndec r8d\njnz again\nhlt`;
+    const g = new Guest(source, 'flat64', modern);
+    g.machine.run(200);
+    assert.ok(g.machine.atBoundary);
+    const saved = g.machine.save();
+    const finish = (): unknown => [g.halt(), g.stats, g.machine.vm.stats.all(), g.exits];
+    const first = finish();
+    g.machine.restore(saved);
+    assert.deepEqual(finish(), first);
+  });
+});
+
+/** A small generator with a fixed seed (mulberry32). */
+function random(seed: number): (n: number) => number {
+  let a = seed;
+  return (n) => {
+    a = (a + 0x6d2b79f5) | 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) % n;
+  };
+}
+
+/** A guest that edits its page table of 0x200000 and touches what it maps, at random. */
+function scramble(next: (n: number) => number, steps: number): string {
+  const lines = [FIND_PTE, 'mov rcx, 0x200000', 'mov rsi, cr3'];
+  for (let i = 0; i < steps; i++) {
+    const page = next(8);
+    const frame = 0x20_0000 + next(8) * 4096;
+    switch (next(5)) {
+      case 0:
+        lines.push(`mov qword [rdi + ${page * 8}], ${frame | 3 | (next(2) << 2)}`, `invlpg [rcx + ${page * 4096}]`);
+        break;
+      case 1:
+        lines.push(`mov [rcx + ${page * 4096}], al`);
+        break;
+      case 2:
+        lines.push(`and qword [rdi + ${page * 8}], ~0x60`, `invlpg [rcx + ${page * 4096}]`);
+        break;
+      case 3:
+        lines.push('mov cr3, rsi');
+        break;
+      default:
+        lines.push(`add al, [rcx + ${page * 4096}]`);
+    }
+  }
+  return [...lines, 'hlt'].join('\n');
+}
+
+/** The guest's translation, found without any of the walkers: four loads of eight bytes. */
+function guestEntry(g: Guest, linear: bigint): { readonly entry: bigint; readonly rights: bigint } | undefined {
+  let table = g.machine.vcpu.registers().get(66) & FRAME_MASK;
+  let rights = PTE_RW | PTE_US;
+  for (let level = 4; level >= 1; level--) {
+    const entry = g.qword(table + ((linear >> BigInt(12 + 9 * (level - 1))) & 0x1ffn) * 8n);
+    if ((entry & 1n) === 0n) return undefined;
+    rights &= entry;
+    if (level === 1) return { entry, rights };
+    table = entry & FRAME_MASK;
+  }
+  return undefined;
+}
+
+describe('each shadow leaf is what guest, memslot and host give', () => {
+  for (const options of [classic, modern]) {
+    it(options.shadow, () => {
+      let checked = 0;
+      for (let seed = 1; seed <= 12; seed++) {
+        const g = new Guest(scramble(random(seed), 60), 'flat64', options);
+        const { machine } = g;
+        for (let stop = machine.run(1, 1); stop.kind === 'budget'; stop = machine.run(1, 1)) {
+          for (const leaf of listShadowTables(machine.vm.shadow ?? assert.fail('shadow paging'))) {
+            if (!leaf.leaf || leaf.note === 'mmio') continue;
+            const guest = guestEntry(g, leaf.from);
+            assert.ok(guest, `seed ${seed}: ${leaf.from.toString(16)} is mapped by the guest too`);
+            const frame = guest.entry & FRAME_MASK;
+            assert.equal(leaf.target, machine.vm.lookup(gpa(frame))?.hpa, `seed ${seed}: the frame of ${leaf.from.toString(16)}`);
+            assert.equal(leaf.entry & ~guest.rights & PTE_US, 0n, 'no more than the guest gives to users');
+            assert.equal(leaf.entry & PTE_XD, guest.entry & PTE_XD);
+            if ((leaf.entry & PTE_RW) !== 0n) {
+              assert.ok((guest.rights & PTE_RW) !== 0n && (guest.entry & 0x40n) !== 0n, 'writable only where the guest may write and has dirtied');
+              assert.equal(machine.vm.shadow?.pages.isShadowed(Number(frame >> 12n)), false, 'no shadowed table is writable');
+              assert.ok(machine.host.lookup(machine.vm.lookup(gpa(frame))?.hva ?? assert.fail('a slot'))?.writable);
+            }
+            assert.ok(machine.memory.contains(hpa(leaf.target), 4096));
+            checked++;
+          }
+        }
+        assert.equal(machine.ended?.kind, 'halt');
+      }
+      assert.ok(checked > 5000, `${checked} leaves checked`);
+    }).timeout(60_000);
+  }
+});
