@@ -86,6 +86,13 @@ function symbolsOf(elf: ElfFile, fileName: string): AsmSymbol[] {
   });
 }
 
+/** What an ELF file says of its own source: symbols, and lines where it carries DWARF. For executables from any compiler. */
+export function elfSource(bytes: Uint8Array, fileName: string): Pick<Assembled, 'symbols' | 'lines' | 'origin' | 'image' | 'bss'> | undefined {
+  const elf = readElf(bytes);
+  if (elf === undefined) return undefined;
+  return { ...imageOf(elf), symbols: symbolsOf(elf, fileName), lines: linesOf(elf, bytes[4] === 2 ? 64 : 32) };
+}
+
 /** `file:line: Error: text`; as gives no column, and ld names no line. */
 function diagnosticsOf({ messages, ok }: GasOutput, fileName: string): Diagnostic[] {
   const out: Diagnostic[] = [];

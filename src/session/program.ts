@@ -2,7 +2,7 @@
  * From a file's bytes and the options around it to an image that a machine can be started with: which kind of file it is, how it
  * starts, and where its lines and labels lie (cli.md's "How a guest starts").
  */
-import { gasDirectives } from '../asm/gas-output';
+import { elfSource, gasDirectives } from '../asm/gas-output';
 import { assemble } from '../asm/index';
 import type { Assembled, AssembleOptions } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
@@ -96,6 +96,7 @@ function fromImage(request: ProgramRequest): Result<Program, readonly Diagnostic
   const files = readHanded(request, settings);
   if (!files.ok) return files;
   const origin = ORIGIN[start.value];
+  const source = isElf(bytes) ? elfSource(bytes, file) : undefined;
   return ok({
     file,
     settings,
@@ -105,7 +106,7 @@ function fromImage(request: ProgramRequest): Result<Program, readonly Diagnostic
     entry: origin,
     bss: 0,
     files: files.value,
-    symbols: new SymbolTable([], new Map(), [], 0n),
+    symbols: source ? symbolTable(source) : new SymbolTable([], new Map(), [], 0n),
     directives: NO_DIRECTIVES,
     diagnostics: [],
   });
@@ -220,7 +221,7 @@ function settleStart(
   }
 }
 
-function symbolTable(a: Assembled): SymbolTable {
+function symbolTable(a: Pick<Assembled, 'symbols' | 'lines' | 'origin' | 'image' | 'bss'>): SymbolTable {
   const labels = a.symbols.filter((s) => s.kind === 'label').map((s) => ({ name: s.name, address: s.value }));
   const constants = new Map(a.symbols.filter((s) => s.kind === 'constant').map((s) => [s.name, s.value]));
   const lines = a.lines.map((l) => ({
