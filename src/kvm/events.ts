@@ -13,6 +13,8 @@ import type { GuestRegisters } from './vmx/registers';
 /** Exceptions that make a second one a double fault (SDM vol. 3, table 6-5). */
 const CONTRIBUTORY: ReadonlySet<number> = new Set([VECTOR.DE, VECTOR.TS, VECTOR.NP, VECTOR.SS, VECTOR.GP, VECTOR.CP]);
 
+const DR7_GD = 1n << 13n;
+
 /** An exception KVM wants the guest to see. */
 export interface QueuedException {
   readonly vector: number;
@@ -76,7 +78,7 @@ export class PendingEvents {
     this.interrupt = vector;
   }
 
-  /** kvm_inject_nmi. */
+  /** kvm_inject_nmi; how many can wait is settled before the next entry. */
   queueNmi(): void {
     this.nmis = Math.min(2, this.nmis + 1);
   }
@@ -107,6 +109,8 @@ export class PendingEvents {
     const { vmcs } = regs;
     const exception = yield* this.injectException(regs);
     let injected: 'exception' | 'nmi' | 'interrupt' | undefined = exception ? 'exception' : undefined;
+    // process_nmi: while one is being handled, one more can be latched
+    if (this.nmis > 1 && (Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO')) & INTERRUPTIBILITY.NMI) !== 0) this.nmis = 1;
     if (this.nmis > 0) {
       if (!injected && nmiAllowed(regs)) {
         this.nmis--;
@@ -180,6 +184,9 @@ export class PendingEvents {
     if (e.vector === VECTOR.PF && e.payload !== undefined) regs.saved.set(SLOT.CR2, e.payload);
     if (e.vector === VECTOR.DB) {
       if (e.payload !== undefined) regs.saved.set(SLOT.DR6, (regs.saved.get(SLOT.DR6) & ~0xfn) | e.payload);
+      // an injected #DB does not end general detect, as a delivered one does (SDM vol. 3, 26.6.1.1)
+      const dr7 = regs.vmcs.read('GUEST_DR7');
+      if ((dr7 & DR7_GD) !== 0n) regs.vmcs.write('GUEST_DR7', dr7 & ~DR7_GD);
     } else if (e.vector !== VECTOR.DF) regs.rflags |= 1n << BigInt(RFLAGS.RF);
   }
 }

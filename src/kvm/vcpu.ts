@@ -40,6 +40,8 @@ const RSP = 4;
 /** A row of TLB words that no CPU has: for walks that cache nothing. */
 const NO_TLB_ROW = 8;
 
+/** L0 G0 … L3 G3. */
+const DR7_ENABLES = 0xffn;
 const PREEMPTION_TIMER = BigInt(PIN.PREEMPTION_TIMER);
 /** The preemption timer's value is 32 bits. */
 const MAX_TIMER = 0xffff_ffffn;
@@ -148,6 +150,8 @@ export class Vcpu {
     s.set(SLOT.CR2, guest.get(SLOT.CR2));
     s.set(SLOT.DR6, guest.get(SLOT.DR6));
     s.set(SLOT.CR8, guest.get(SLOT.CR8));
+    // KVM_DEBUGREG_BP_ENABLED: breakpoints that the guest has set must strike
+    if ((v.vmcs.read('GUEST_DR7') & DR7_ENABLES) !== 0n) for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
     for (const [, slot] of USER_RETURN_MSRS) s.set(slot, guest.get(slot));
     // kvm_load_guest_fpu and kvm_load_guest_xsave_state
     s.fp.set(guest.fp);

@@ -2,7 +2,7 @@ import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { CR0, RFLAGS } from '../../isa/flags';
 import { VECTOR, vectorName } from '../../isa/exceptions';
-import { INTR_INFO, INTR_TYPE, PROC } from '../../isa/vmcs-controls';
+import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PROC } from '../../isa/vmcs-controls';
 import { SLOT } from '../../hw/state/layout';
 import { cost } from '../../host/costs';
 import { KICK_VECTOR } from '../kick';
@@ -10,6 +10,10 @@ import { setControl } from '../events';
 import { REENTER, internalError, toUserspace } from '../userspace-exit';
 import type { ExitHandler } from './handler';
 import { handlePageFault } from './page-fault';
+
+const DR6_BS = 1n << 14n;
+const DR6_BD = 1n << 13n;
+const DR7_GD = 13;
 
 /** handle_exception_nmi: the exceptions that KVM's exception bitmap has. */
 export const handleExceptionNmi: ExitHandler = function* (vcpu) {
@@ -27,6 +31,10 @@ export const handleExceptionNmi: ExitHandler = function* (vcpu) {
     case VECTOR.DB: {
       const dr6 = vmcs.read('EXIT_QUALIFICATION');
       if (type === INTR_TYPE.PRIV_SW_EXCEPTION) v.skipEmulatedInstruction();
+      // a fault-like #DB under blocking by STI or MOV SS with TF set: VM entry wants the single step pending (SDM vol. 3, 26.3.1.5)
+      else if (bit(v.regs.rflags, RFLAGS.TF) && (Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO')) & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) !== 0) {
+        vmcs.write('GUEST_PENDING_DBG_EXCEPTIONS', vmcs.read('GUEST_PENDING_DBG_EXCEPTIONS') | DR6_BS);
+      }
       v.events.queueException({ vector, payload: dr6 });
       yield v.step('handle_exception_nmi', `#DB with ${hex(dr6)} for DR6 is the guest's`, cost('kvmHandler'));
       return REENTER;
@@ -64,6 +72,12 @@ export const handleInterruptWindow: ExitHandler = function* (vcpu) {
 /** handle_dr: the first access gives the guest the real debug registers until the next exit, and runs again. */
 export const handleDr: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
+  // the exit comes before general detect, which is then KVM's to raise
+  if (bit(v.vmcs.read('GUEST_DR7'), DR7_GD)) {
+    v.events.queueException({ vector: VECTOR.DB, payload: DR6_BD });
+    yield v.step('handle_dr', 'DR7.GD makes the access a #DB with DR6.BD', cost('kvmHandler'));
+    return REENTER;
+  }
   setControl(v.regs, PROC.MOV_DR_EXITING, false);
   v.debugRegistersLoaded = true;
   for (let i = 0; i < 4; i++) v.cpu.state.set(SLOT.DR0 + i, v.regs.saved.get(SLOT.DR0 + i));

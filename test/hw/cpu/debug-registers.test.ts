@@ -6,7 +6,6 @@ import { Cpu } from '../../../src/hw/cpu/cpu';
 import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
 import { setRealMode } from '../../../src/hw/cpu/system/reset';
 import { HostMemory } from '../../../src/hw/memory/host-memory';
-import { SLOT } from '../../../src/hw/state/layout';
 
 /** Where the handler writes 8 bytes a time: IP and DR6; DI points behind the last. */
 const LOG = 0x6000;

@@ -166,12 +166,12 @@ function systemBase(core: Core, selector: number, low: bigint, vector: number): 
 
 /**
  * After a return to an outer privilege level: data segments more privileged than the new CPL become null, so that the outer code cannot use what the
- * inner left behind (SDM vol. 3, 5.8.6).
+ * inner left behind (SDM vol. 3, 5.8.6). Their bases stay, as processors keep them: in 64-bit mode FS and GS are used with their bases whatever the selector is.
  */
 export function dropInnerSegments(s: CpuState): void {
   for (const index of [SEG.ES, SEG.DS, SEG.FS, SEG.GS]) {
     const rights = s.get32(SLOT.RIGHTS + index);
-    if ((rights & RIGHTS.UNUSABLE) === 0 && !isConforming(rights) && dplOf(rights) < s.cpl) s.setSegment(index, nullSegment(0));
+    if ((rights & RIGHTS.UNUSABLE) === 0 && !isConforming(rights) && dplOf(rights) < s.cpl) s.setSegment(index, { ...nullSegment(0), base: s.segmentBase(index) });
   }
 }
 
