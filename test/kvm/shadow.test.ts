@@ -4,7 +4,9 @@
  * Every flat64 guest begins alike: the first fetch is a hidden fault (the code page).
  */
 import * as assert from 'node:assert/strict';
-import { gpa, hpa } from '../../src/base/address';
+import fc from 'fast-check';
+import { gpa, hpa, hva } from '../../src/base/address';
+import { drain } from '../../src/host/step';
 import { FRAME_MASK, PTE_RW, PTE_US, PTE_XD } from '../../src/isa/entries';
 import { listShadowTables } from '../../src/session/shadow-listing';
 import { Guest } from '../vmm/support/guest';
@@ -185,4 +187,47 @@ describe('each shadow leaf is what guest, memslot and host give', () => {
       assert.ok(checked > 5000, `${checked} leaves checked`);
     }).timeout(60_000);
   }
+});
+
+describe('shadow tables over a living host', () => {
+  for (const options of [classic, modern]) {
+    it(`${options.shadow}: nothing maps a frame that the host took back, and the guest never notices`, () => {
+      const rounds = 100;
+      const g = new Guest(`mov ecx, ${rounds}\nagain: mov rbx, 0x200000\nmov edx, 6\np: inc byte [rbx]\nadd rbx, 4096\ndec edx\njne p\ndec ecx\njnz again\nhlt`, 'flat64', options);
+      const { machine } = g;
+      const pages = [0n, 1n, 2n, 3n, 4n, 5n].map((i) => hva(0x7f5a_0020_0000n + i * 4096n));
+      let stop = machine.run(37, 3);
+      for (let i = 0; stop.kind === 'budget'; i++) {
+        const page = pages[i % 6] ?? assert.fail('a page');
+        drain(i % 2 === 1 ? machine.host.swapOut(page) : machine.host.migrate(page));
+        for (const leaf of listShadowTables(machine.vm.shadow ?? assert.fail('shadow paging'))) {
+          if (leaf.leaf && leaf.note !== 'mmio') assert.equal(machine.vm.lookup(gpa(leaf.gfn << 12n))?.hpa, leaf.target);
+        }
+        stop = machine.run(37, 3);
+      }
+      assert.equal(machine.ended?.kind, 'halt');
+      assert.deepEqual(pages.map((page) => machine.host.peekPage(page)?.[0]), pages.map(() => rounds));
+    });
+  }
+
+  it('random accesses across RAM, a hole and read-only memory come out as under EPT', () => {
+    const slots = [
+      { gpa: 0n, size: 0x30_0000n, readonly: false },
+      { gpa: 0x34_0000n, size: 0x8_0000n, readonly: true },
+    ];
+    const op = fc.constantFrom('mov [rdi], rax', 'add [rdi], eax', 'xchg [rdi], al', 'mov ax, [rdi]', 'movsb', 'push qword [rdi]');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.integer({ min: 0x2f_fff0, max: 0x3c_0010 }), op), { minLength: 1, maxLength: 8 }), (ops) => {
+        const source = ['mov rsp, 0x200000', 'mov rax, 0x1122334455667788', 'mov rsi, 0x2ffff8', ...ops.flatMap(([at, text]) => [`mov edi, ${at}`, text]), 'mov rbx, [rsp]', 'hlt'].join('\n');
+        const run = (options: object): unknown => {
+          const g = new Guest(source, 'flat64', { slots, hostMemory: 32 << 20, ...options });
+          const stop = g.stop(20);
+          return [stop.kind === 'end' ? stop.end.kind : stop.kind, g.gprs(), g.qword(0x2f_fff8n), g.stats.mmio_exits];
+        };
+        const ept = run({});
+        for (const shadow of ['classic', 'modern']) assert.deepEqual(run({ ...BASE, hostMemory: 32 << 20, shadow }), ept);
+      }),
+      { seed: 23, numRuns: 10 },
+    );
+  });
 });
