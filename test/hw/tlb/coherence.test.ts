@@ -27,8 +27,7 @@ const PGE = 1n << 7n;
 const PCIDE = 1n << 17n;
 const CR4 = 0x20n | PGE | PCIDE;
 
-const LABELS = ['read', 'write', 'invlpg', 'invpcid', 'movcr3', 'movcr4', 'nothing'] as const;
-type Label = (typeof LABELS)[number];
+type Label = 'read' | 'write' | 'invlpg' | 'invpcid' | 'movcr3' | 'movcr4' | 'nothing';
 const program = assemble(
   `bits 64\norg ${CODE}\nread: mov rax, [rbx]\nwrite: mov [rbx + 8], rcx\ninvlpg: invlpg [rbx]\ninvpcid: invpcid rdx, [rsi]\nmovcr3: mov cr3, rax\nmovcr4: mov cr4, rax\nnothing: nop\nhlt\n`,
   { fileName: 'ops.asm' },
