@@ -33,6 +33,7 @@ const SUITE: readonly Expected[] = [
   { image: 'smap', tests: 18 },
   { image: 'eventinj', tests: 13 },
   { image: 'debug', tests: 25 },
+  { image: 'apic', tests: 47, long: true },
   { image: 'xsave', tests: 299 },
   { image: 'pcid', tests: 2 },
   { image: 'hypercall', tests: 4 },
