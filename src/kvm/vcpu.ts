@@ -151,7 +151,7 @@ export class Vcpu {
     s.set(SLOT.DR6, guest.get(SLOT.DR6));
     s.set(SLOT.CR8, guest.get(SLOT.CR8));
     // KVM_DEBUGREG_BP_ENABLED: breakpoints that the guest has set must strike
-    if ((v.vmcs.read('GUEST_DR7') & DR7_ENABLES) !== 0n) for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
+    if ((guest.get(SLOT.DR7) & DR7_ENABLES) !== 0n) for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
     for (const [, slot] of USER_RETURN_MSRS) s.set(slot, guest.get(slot));
     // kvm_load_guest_fpu and kvm_load_guest_xsave_state
     s.fp.set(guest.fp);
@@ -401,7 +401,9 @@ export class Vcpu {
     guest.fp.set(s.fp);
     s.set(SLOT.XCR0, HOST_XCR0);
     if (v.debugRegistersLoaded) {
+      // vmx_sync_dirty_debug_regs: the guest owned them since its MOV DR
       for (let i = 0; i < 4; i++) guest.set(SLOT.DR0 + i, s.get(SLOT.DR0 + i));
+      guest.set(SLOT.DR7, v.vmcs.read('GUEST_DR7'));
       v.debugRegistersLoaded = false;
       setControl(v.regs, PROC.MOV_DR_EXITING, true);
       v.vmcs.take();

@@ -54,7 +54,7 @@ describe('evaluate', () => {
     ['info mem', '0x0-0x4000000   64 MiB -rwx'],
     ['info memslots', '0x0000000000000000-0x0000000003ffffff slot 0 (ram) HVA 0x7f5a00000000'],
     ['info rgisters', 'PW324 there is no `info rgisters`; did you mean `registers`?'],
-    ['info', 'PW321 `info` needs what: registers, mem, tlb, mtree, memslots, kvm, stats'],
+    ['info', 'PW321 `info` needs what: registers, mem, tlb, mtree, memslots, pagemap, kvm, stats'],
   ];
   for (const [text, expected] of cases) {
     it(text, () => assert.equal(value(s, text), expected));

@@ -134,6 +134,7 @@ export class GuestRegisters {
     this.saved.set(SLOT.CR2, state.get(SLOT.CR2));
     this.saved.set(SLOT.DR6, state.get(SLOT.DR6));
     this.saved.set(SLOT.KERNEL_GS_BASE, state.get(SLOT.KERNEL_GS_BASE));
+    this.saved.set(SLOT.DR7, state.get(SLOT.DR7));
     this.vmcs.write('GUEST_DR7', state.get(SLOT.DR7));
     for (let i = 0; i < 4; i++) this.saved.set(SLOT.DR0 + i, state.get(SLOT.DR0 + i));
     this.saved.fp.set(state.fp);
