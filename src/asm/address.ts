@@ -36,7 +36,8 @@ interface Parts {
   sections: Extract<Term, { kind: 'section' }>[];
 }
 
-const isGeneral = (r: RegisterInfo): boolean => r.class === 'r8' || r.class === 'r16' || r.class === 'r32' || r.class === 'r64';
+const isGeneral = (r: RegisterInfo): boolean =>
+  r.class === 'r8' || r.class === 'r16' || r.class === 'r32' || r.class === 'r64';
 const isVector = (r: RegisterInfo): boolean => r.class === 'xmm' || r.class === 'ymm' || r.class === 'zmm';
 
 function bad(message: string, span: Span): never {
@@ -59,12 +60,18 @@ function split(value: Value, span: Span): Parts {
     }
   }
   const known = parts.sections.length === 0 || (parts.sections.length === 1 && parts.sections[0]?.times === 1n);
-  if (!known) bad('a sum or multiple of label addresses is no address; subtract labels of one section from each other', span);
+  if (!known)
+    bad('a sum or multiple of label addresses is no address; subtract labels of one section from each other', span);
   return parts;
 }
 
 /** The address size: from the registers, else from a size written for the displacement, else the mode's. */
-function addressSizeOf(parts: Parts, syntax: MemorySyntax, bits: Bits, prefix: 16 | 32 | 64 | 'other' | undefined): Bits {
+function addressSizeOf(
+  parts: Parts,
+  syntax: MemorySyntax,
+  bits: Bits,
+  prefix: 16 | 32 | 64 | 'other' | undefined,
+): Bits {
   const fits = new Set<Bits>(bits === 64 ? [64, 32] : [32, 16]);
   const keep = (size: number): void => {
     for (const s of fits) if (s !== size) fits.delete(s);
@@ -80,18 +87,30 @@ function addressSizeOf(parts: Parts, syntax: MemorySyntax, bits: Bits, prefix: 1
   for (const r of named) if (!isVector(r)) keep(r.width);
   if (fits.has(bits)) return bits;
   if (fits.has(other)) return other;
-  if (bits === 64 && named.some((r) => r.width === 16)) return bad('16-bit addressing does not exist in 64-bit mode; use 32- or 64-bit registers', syntax.span);
-  if (bits !== 64 && named.some((r) => r.width === 64)) return bad('64-bit registers exist in 64-bit mode only; put `bits 64` before this code, or use the 32-bit ones', syntax.span);
+  if (bits === 64 && named.some((r) => r.width === 16))
+    return bad('16-bit addressing does not exist in 64-bit mode; use 32- or 64-bit registers', syntax.span);
+  if (bits !== 64 && named.some((r) => r.width === 64))
+    return bad(
+      '64-bit registers exist in 64-bit mode only; put `bits 64` before this code, or use the 32-bit ones',
+      syntax.span,
+    );
   return bad('the registers of this address have different sizes; use one size for base and index', syntax.span);
 }
 
 /** NASM's choice of base and index among equals, and its splitting of ×2, ×3, ×5 and ×9 (NASM manual, 3.3). */
-function arrange(parts: Parts, value: Value, syntax: MemorySyntax): { base: RegisterInfo | undefined; index: RegisterInfo | undefined; scale: bigint } {
+function arrange(
+  parts: Parts,
+  value: Value,
+  syntax: MemorySyntax,
+): { base: RegisterInfo | undefined; index: RegisterInfo | undefined; scale: bigint } {
   let { base, index, scale } = parts;
   const hint = value.hint;
   const stack = (r: RegisterInfo | undefined): boolean => r !== undefined && r.number === 4 && isGeneral(r);
   if (
-    scale === 1n && base !== index && base !== undefined && index !== undefined &&
+    scale === 1n &&
+    base !== index &&
+    base !== undefined &&
+    index !== undefined &&
     ((hint?.kind === 'notBase' && hint.register === base) || (hint?.kind === 'base' && hint.register === index))
   ) {
     [base, index] = [index, base];
@@ -108,7 +127,14 @@ function arrange(parts: Parts, value: Value, syntax: MemorySyntax): { base: Regi
       scale -= 1n;
     }
   }
-  if (index === undefined && base !== undefined && !stack(base) && syntax.nosplit && hint?.kind === 'notBase' && hint.register === base) {
+  if (
+    index === undefined &&
+    base !== undefined &&
+    !stack(base) &&
+    syntax.nosplit &&
+    hint?.kind === 'notBase' &&
+    hint.register === base
+  ) {
     index = base;
     base = undefined;
     scale = 1n;
@@ -125,7 +151,9 @@ function arrange16(parts: Parts, span: Span): { base: RegisterInfo | undefined; 
   if (base !== undefined && index !== undefined && isIndex(base)) [base, index] = [index, base];
   const ok =
     base !== undefined &&
-    (index === undefined ? isIndex(base) || base.name === 'bx' || base.name === 'bp' : (base.name === 'bx' || base.name === 'bp') && isIndex(index));
+    (index === undefined
+      ? isIndex(base) || base.name === 'bx' || base.name === 'bp'
+      : (base.name === 'bx' || base.name === 'bp') && isIndex(index));
   if (!ok) bad('a 16-bit address is [bx] or [bp], [si] or [di], or one of the first plus one of the second', span);
   return { base, index };
 }
@@ -141,7 +169,12 @@ const fitsByte = (n: bigint, width: number): boolean => {
  * @throws EvaluationFault with what is wrong with the address
  */
 export function resolveAddress(
-  syntax: MemorySyntax, value: Value, bits: Bits, prefix: 16 | 32 | 64 | 'other' | undefined, relativeByDefault: boolean, index?: Value,
+  syntax: MemorySyntax,
+  value: Value,
+  bits: Bits,
+  prefix: 16 | 32 | 64 | 'other' | undefined,
+  relativeByDefault: boolean,
+  index?: Value,
 ): EffectiveAddress {
   const parts = split(value, syntax.span);
   if (index !== undefined) {
@@ -154,44 +187,89 @@ export function resolveAddress(
     if (r !== undefined && !isVector(r) && (!isGeneral(r) || r.width === 8 || isHighByte(r))) {
       bad(`${r.name} cannot be part of an address; use a general register of 16, 32 or 64 bits`, syntax.span);
     }
-    if (r !== undefined && bits !== 64 && r.number > 7) bad(`${r.name} exists in 64-bit mode only; put \`bits 64\` before this code`, syntax.span);
+    if (r !== undefined && bits !== 64 && r.number > 7)
+      bad(`${r.name} exists in 64-bit mode only; put \`bits 64\` before this code`, syntax.span);
   }
   const addressSize = addressSizeOf(parts, syntax, bits, prefix);
-  const common = { displacement: value.number, sections: parts.sections, addressSize, segment: syntax.segment, mayCompress: false };
+  const common = {
+    displacement: value.number,
+    sections: parts.sections,
+    addressSize,
+    segment: syntax.segment,
+    mayCompress: false,
+  };
   const full = addressSize === 16 ? 2 : 4;
   if (parts.base === undefined && parts.index === undefined) {
     const fsGs = syntax.segment === 'fs' || syntax.segment === 'gs';
-    const wantsRelative = bits === 64 && syntax.relative !== false && ((relativeByDefault && !fsGs) || syntax.relative === true);
+    const wantsRelative =
+      bits === 64 && syntax.relative !== false && ((relativeByDefault && !fsGs) || syntax.relative === true);
     // A plain number has no distance to the instruction that the assembler may rely on: NASM keeps it absolute, and so do we.
     const ripRelative = wantsRelative && parts.sections.length > 0;
     const direct = !wantsRelative && (syntax.displacementSize || (addressSize === 16 ? 16 : 32)) === addressSize;
-    return { ...common, base: undefined, index: undefined, scale: 1, displacementSize: full, ripRelative, direct, needsDirect: direct && addressSize === 64, vector: undefined };
+    return {
+      ...common,
+      base: undefined,
+      index: undefined,
+      scale: 1,
+      displacementSize: full,
+      ripRelative,
+      direct,
+      needsDirect: direct && addressSize === 64,
+      vector: undefined,
+    };
   }
   const zero = value.number === 0n && parts.sections.length === 0 && !value.unknown && syntax.displacementSize === 0;
   const byte =
     syntax.displacementSize === 8 ||
-    (fitsByte(value.number, addressSize === 16 ? 16 : 32) && parts.sections.length === 0 && !value.unknown && syntax.displacementSize === 0);
+    (fitsByte(value.number, addressSize === 16 ? 16 : 32) &&
+      parts.sections.length === 0 &&
+      !value.unknown &&
+      syntax.displacementSize === 0);
   const mayCompress = parts.sections.length === 0 && !value.unknown && syntax.displacementSize === 0;
-  const size = (noBase: boolean, needsByte: boolean): 0 | 1 | 2 | 4 => (noBase ? full : zero && !needsByte ? 0 : byte ? 1 : full);
+  const size = (noBase: boolean, needsByte: boolean): 0 | 1 | 2 | 4 =>
+    noBase ? full : zero && !needsByte ? 0 : byte ? 1 : full;
   const rest = { ...common, ripRelative: false, direct: false, needsDirect: false, mayCompress };
   if (parts.base !== undefined && isVector(parts.base)) [parts.base, parts.index] = [parts.index, parts.base];
   if (parts.index !== undefined && isVector(parts.index)) {
     const scale = checkScale(parts.scale, syntax.span);
     const needsByte = parts.base !== undefined && (parts.base.number & 7) === 5;
-    return { ...rest, base: parts.base, index: parts.index, scale, displacementSize: size(parts.base === undefined, needsByte), vector: vectorOf(parts.index) };
+    return {
+      ...rest,
+      base: parts.base,
+      index: parts.index,
+      scale,
+      displacementSize: size(parts.base === undefined, needsByte),
+      vector: vectorOf(parts.index),
+    };
   }
   if (addressSize === 16) {
     const { base, index: second } = arrange16(parts, syntax.span);
-    return { ...rest, base, index: second, scale: 1, displacementSize: size(false, base?.name === 'bp' && second === undefined), vector: undefined };
+    return {
+      ...rest,
+      base,
+      index: second,
+      scale: 1,
+      displacementSize: size(false, base?.name === 'bp' && second === undefined),
+      vector: undefined,
+    };
   }
   const { base, index: second, scale } = arrange(parts, value, syntax);
-  if (second !== undefined && second.number === 4) bad(`${second.name} cannot be an index; use it as the base, without a scale`, syntax.span);
+  if (second !== undefined && second.number === 4)
+    bad(`${second.name} cannot be an index; use it as the base, without a scale`, syntax.span);
   const checked = second === undefined ? 1 : checkScale(scale, syntax.span);
   const needsByte = base !== undefined && (base.number & 7) === 5;
-  return { ...rest, base, index: second, scale: checked, displacementSize: size(base === undefined, needsByte), vector: undefined };
+  return {
+    ...rest,
+    base,
+    index: second,
+    scale: checked,
+    displacementSize: size(base === undefined, needsByte),
+    vector: undefined,
+  };
 }
 
-const vectorOf = (r: RegisterInfo): 'xmm' | 'ymm' | 'zmm' => (r.class === 'zmm' ? 'zmm' : r.class === 'ymm' ? 'ymm' : 'xmm');
+const vectorOf = (r: RegisterInfo): 'xmm' | 'ymm' | 'zmm' =>
+  r.class === 'zmm' ? 'zmm' : r.class === 'ymm' ? 'ymm' : 'xmm';
 
 function checkScale(scale: bigint, span: Span): 1 | 2 | 4 | 8 {
   if (scale === 1n || scale === 2n || scale === 4n || scale === 8n) return Number(scale) as 1 | 2 | 4 | 8;

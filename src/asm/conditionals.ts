@@ -33,7 +33,8 @@ export class Conditionals {
 
   /** Reports those that the end leaves open. */
   finish(): void {
-    for (const c of this.stack) this.context.sink.error('preprocessor', `this ${c.opened.text} has no %endif`, tokenSpan(c.opened));
+    for (const c of this.stack)
+      this.context.sink.error('preprocessor', `this ${c.opened.text} has no %endif`, tokenSpan(c.opened));
   }
 
   /** @returns whether the line was a conditional */

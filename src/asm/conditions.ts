@@ -75,11 +75,20 @@ export class Conditions {
       case 'idn':
       case 'idni': {
         const comma = tokens.findIndex((t) => t.text === ',' && t.kind === 'punctuation');
-        if (comma < 0) this.host.sink.error('preprocessor', `${first.text} compares two texts with a comma between them`, tokenSpan(first));
+        if (comma < 0)
+          this.host.sink.error(
+            'preprocessor',
+            `${first.text} compares two texts with a comma between them`,
+            tokenSpan(first),
+          );
         return comma >= 0 && identical(tokens.slice(0, comma), tokens.slice(comma + 1), kind === 'idni');
       }
       default:
-        this.host.sink.error('preprocessor', `${first.text} is not known; there are %if, %ifdef, %ifmacro, %ifctx, %ifidn, %ifidni, %ifnum, %ifid, %ifstr, %iftoken, %ifempty and their %ifn forms`, tokenSpan(first));
+        this.host.sink.error(
+          'preprocessor',
+          `${first.text} is not known; there are %if, %ifdef, %ifmacro, %ifctx, %ifidn, %ifidni, %ifnum, %ifid, %ifstr, %iftoken, %ifempty and their %ifn forms`,
+          tokenSpan(first),
+        );
         return false;
     }
   }
@@ -90,5 +99,7 @@ function identical(a: readonly Token[], b: readonly Token[], ignoreCase: boolean
     const plain = t.kind === 'string' ? stringText(t) : t.text;
     return ignoreCase ? plain.toLowerCase() : plain;
   };
-  return a.length === b.length && a.every((t, i) => t.kind === b[i]?.kind && b[i] !== undefined && text(t) === text(b[i]));
+  return (
+    a.length === b.length && a.every((t, i) => t.kind === b[i]?.kind && b[i] !== undefined && text(t) === text(b[i]))
+  );
 }

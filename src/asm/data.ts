@@ -12,7 +12,13 @@ export interface DataSink {
 }
 
 /** Writes out db, dw, …: strings padded to the unit, numbers truncated with a warning. @throws EvaluationFault */
-export function emitData(items: readonly DataItem[], width: number, scope: Scope, sink: DataSink, budget = { left: MAX_ITEMS }): void {
+export function emitData(
+  items: readonly DataItem[],
+  width: number,
+  scope: Scope,
+  sink: DataSink,
+  budget = { left: MAX_ITEMS },
+): void {
   for (const item of items) {
     switch (item.kind) {
       case 'value':
@@ -26,7 +32,12 @@ export function emitData(items: readonly DataItem[], width: number, scope: Scope
       }
       case 'float': {
         const bytes = floatBytes(item.text, item.negative, width);
-        if (bytes === undefined) throw new EvaluationFault('notConstant', 'a floating-point number can stand in dw, dd, dq and dt only, written as 1.5 or 1.5e3', item.span);
+        if (bytes === undefined)
+          throw new EvaluationFault(
+            'notConstant',
+            'a floating-point number can stand in dw, dd, dq and dt only, written as 1.5 or 1.5e3',
+            item.span,
+          );
         sink.bytes(bytes);
         break;
       }
@@ -35,11 +46,18 @@ export function emitData(items: readonly DataItem[], width: number, scope: Scope
         break;
       case 'repeat': {
         const count = evaluate(item.count, scope);
-        if (count.terms.length > 0) throw new EvaluationFault('notConstant', 'the count before dup must be a plain number', item.count.span);
+        if (count.terms.length > 0)
+          throw new EvaluationFault('notConstant', 'the count before dup must be a plain number', item.count.span);
         const n = count.number < 0n ? 0n : count.number;
-        if (n > MAX_REPEAT) throw new EvaluationFault('notConstant', `dup repeats ${n} times; ${MAX_REPEAT} is the most`, item.count.span);
+        if (n > MAX_REPEAT)
+          throw new EvaluationFault(
+            'notConstant',
+            `dup repeats ${n} times; ${MAX_REPEAT} is the most`,
+            item.count.span,
+          );
         for (let i = 0n; i < n; i++) {
-          if (budget.left-- <= 0) throw new EvaluationFault('tooLarge', `dup repeats more than ${MAX_ITEMS} times here`, item.count.span);
+          if (budget.left-- <= 0)
+            throw new EvaluationFault('tooLarge', `dup repeats more than ${MAX_ITEMS} times here`, item.count.span);
           emitData(item.items, item.width, scope, sink, budget);
         }
         break;

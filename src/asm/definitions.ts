@@ -16,7 +16,10 @@ export interface DefinitionHost {
   readonly contexts: ContextStack;
   evaluate(tokens: readonly Token[], at: Token): bigint | undefined;
   /** Two values in a row, as `%substr` takes them: the first expression, and the tokens behind it. */
-  evaluateFirst(tokens: readonly Token[], at: Token): { readonly value: bigint; readonly rest: readonly Token[] } | undefined;
+  evaluateFirst(
+    tokens: readonly Token[],
+    at: Token,
+  ): { readonly value: bigint; readonly rest: readonly Token[] } | undefined;
 }
 
 /** The directives that give single-line macros their values, and the context stack (NASM manual, 4.1, 4.2, 4.7, 4.8). */
@@ -29,7 +32,10 @@ export class Definitions {
   handle(first: Token, line: LogicalLine): boolean {
     const { macros } = this.host;
     const rest = macros.takeName(line.tokens.slice(1));
-    const word = first.text.replace(/^%i(?=define|xdefine|assign|defstr|deftok|defalias|strlen|strcat|substr|pathsearch)/, '%');
+    const word = first.text.replace(
+      /^%i(?=define|xdefine|assign|defstr|deftok|defalias|strlen|strcat|substr|pathsearch)/,
+      '%',
+    );
     const ignoreCase = word !== first.text;
     switch (word) {
       case '%define':
@@ -51,7 +57,8 @@ export class Definitions {
         this.context(first, rest);
         return true;
       case '%stacksize':
-        if (!this.frames.setModel(rest[0]?.text ?? '')) this.error(first, '%stacksize takes flat, flat64, large or small');
+        if (!this.frames.setModel(rest[0]?.text ?? ''))
+          this.error(first, '%stacksize takes flat, flat64, large or small');
         return true;
       case '%arg':
       case '%local':
@@ -81,7 +88,8 @@ export class Definitions {
     if (t?.kind === 'word') return t.text;
     if (t?.kind !== 'parameter' || !t.text.startsWith('%$')) return undefined;
     const name = this.host.contexts.resolve(t.text);
-    if (name === undefined) this.error(t, `${t.text} belongs to a context, and there is no such one here; open it with %push`);
+    if (name === undefined)
+      this.error(t, `${t.text} belongs to a context, and there is no such one here; open it with %push`);
     return name;
   }
 
@@ -134,7 +142,10 @@ export class Definitions {
     if (word === '%pathsearch') return [quoted(text, at)];
     const start = this.host.evaluateFirst(rest.slice(rest[1]?.text === ',' ? 2 : 1), first);
     if (!start) return undefined;
-    const count = start.rest.length === 0 ? 1n : this.host.evaluate(start.rest[0]?.text === ',' ? start.rest.slice(1) : start.rest, first);
+    const count =
+      start.rest.length === 0
+        ? 1n
+        : this.host.evaluate(start.rest[0]?.text === ',' ? start.rest.slice(1) : start.rest, first);
     return count === undefined ? undefined : [quoted(substring(text, start.value, count), at)];
   }
 
@@ -149,11 +160,21 @@ export class Definitions {
     const parsed = hasParameters ? parseParameters(rest) : undefined;
     if (hasParameters && parsed === undefined) {
       const wrong = rest.findIndex((t, i) => i > 1 && t.text === ')') < 0;
-      this.error(written, wrong ? 'the list of parameters has no `)`' : 'the parameters of a macro are names with commas between them');
+      this.error(
+        written,
+        wrong ? 'the list of parameters has no `)`' : 'the parameters of a macro are names with commas between them',
+      );
       return;
     }
     const body = splitParameters(rest.slice(parsed?.end ?? 1));
-    this.host.macros.define({ name, parameters: parsed?.parameters, body: expandNow ? this.host.macros.expand(body, new Set(parsed?.parameters.map((p) => p.name))) : body }, ignoreCase);
+    this.host.macros.define(
+      {
+        name,
+        parameters: parsed?.parameters,
+        body: expandNow ? this.host.macros.expand(body, new Set(parsed?.parameters.map((p) => p.name))) : body,
+      },
+      ignoreCase,
+    );
   }
 
   private context(first: Token, rest: readonly Token[]): void {
@@ -166,7 +187,8 @@ export class Definitions {
     const top = contexts.top;
     if (!top) this.error(first, `${first.text}: no context is open; %push opens one`);
     else if (first.text === '%repl') contexts.rename(name);
-    else if (name !== undefined && top.name?.toLowerCase() !== name.toLowerCase()) this.error(first, `the context that is open is ${top.name ?? 'without a name'}, not ${name}`);
+    else if (name !== undefined && top.name?.toLowerCase() !== name.toLowerCase())
+      this.error(first, `the context that is open is ${top.name ?? 'without a name'}, not ${name}`);
     else {
       contexts.pop();
       macros.undefineWithPrefix(prefixOf(top));
@@ -176,7 +198,11 @@ export class Definitions {
   private frame(first: Token, rest: readonly Token[]): void {
     const { macros, contexts } = this.host;
     const locals = first.text === '%local' ? this.frames.locals(rest) : undefined;
-    const names: readonly StackName[] | undefined = locals ? locals.names : first.text === '%arg' ? this.frames.arguments(rest) : undefined;
+    const names: readonly StackName[] | undefined = locals
+      ? locals.names
+      : first.text === '%arg'
+        ? this.frames.arguments(rest)
+        : undefined;
     if (!names) {
       this.error(first, `${first.text} takes names with sizes: ${first.text} count:dword, flags:word`);
       return;
@@ -185,7 +211,10 @@ export class Definitions {
     const size = locals && contexts.resolve('%$localsize');
     if (!locals || size === undefined) return;
     const before = macros.has(size) ? this.host.evaluate([{ ...first, kind: 'word', text: size }], first) : 0n;
-    macros.define({ name: size, parameters: undefined, body: numberTokens((before ?? 0n) + BigInt(locals.bytes), first) }, false);
+    macros.define(
+      { name: size, parameters: undefined, body: numberTokens((before ?? 0n) + BigInt(locals.bytes), first) },
+      false,
+    );
   }
 }
 
@@ -198,14 +227,20 @@ function parseParameters(tokens: readonly Token[]): { parameters: readonly Macro
     const t = tokens[i];
     if (t?.kind === 'word') {
       if (open) return undefined;
-      parameters.push({ name: t.text, evaluated: flags.includes('='), quoted: flags.includes('&&') ? 'unlessString' : flags.includes('&') ? 'always' : 'never', greedy: false });
+      parameters.push({
+        name: t.text,
+        evaluated: flags.includes('='),
+        quoted: flags.includes('&&') ? 'unlessString' : flags.includes('&') ? 'always' : 'never',
+        greedy: false,
+      });
       open = true;
     } else if (t?.text === '+' && open) {
       const last = parameters.pop();
       if (last) parameters.push({ ...last, greedy: true });
     } else if (t?.text === ',' || t?.text === ')') {
       // A parameter without a name takes an argument that the body does not use.
-      if (!open && (t.text === ',' || parameters.length > 0)) parameters.push({ name: '', evaluated: false, quoted: 'never', greedy: false });
+      if (!open && (t.text === ',' || parameters.length > 0))
+        parameters.push({ name: '', evaluated: false, quoted: 'never', greedy: false });
       flags = '';
       open = false;
       if (t.text === ',') continue;

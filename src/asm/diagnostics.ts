@@ -61,7 +61,12 @@ export class DiagnosticSink {
       return (p?.line ?? 0) - (q?.line ?? 0) || (p?.column ?? 0) - (q?.column ?? 0);
     });
     if (this.dropped > 0) {
-      out.push({ severity: 'info', code: ASM_CODES.syntax, message: `${this.dropped} more messages are not shown; fix these first`, file });
+      out.push({
+        severity: 'info',
+        code: ASM_CODES.syntax,
+        message: `${this.dropped} more messages are not shown; fix these first`,
+        file,
+      });
     }
     return out;
   }

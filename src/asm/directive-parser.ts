@@ -7,17 +7,60 @@ import type { Bits, Body, SectionAttribute } from './statement';
 
 /** Words that begin a directive line. Those without effect on a flat binary are accepted as `nasm -f bin` accepts them. */
 export const DIRECTIVES: ReadonlySet<string> = new Set([
-  'bits', 'use16', 'use32', 'use64', 'org', 'section', 'segment', 'absolute', 'align', 'alignb', 'sectalign', 'default', 'cpu', 'global',
-  'extern', 'required', 'common', 'static', 'float', 'map', 'warning', 'alignmode', 'struc', 'endstruc', 'istruc', 'at', 'iend',
+  'bits',
+  'use16',
+  'use32',
+  'use64',
+  'org',
+  'section',
+  'segment',
+  'absolute',
+  'align',
+  'alignb',
+  'sectalign',
+  'default',
+  'cpu',
+  'global',
+  'extern',
+  'required',
+  'common',
+  'static',
+  'float',
+  'map',
+  'warning',
+  'alignmode',
+  'struc',
+  'endstruc',
+  'istruc',
+  'at',
+  'iend',
 ]);
-const PRIMITIVE_ONLY = new Set(['bits', 'org', 'section', 'segment', 'absolute', 'default', 'cpu', 'global', 'extern', 'required', 'common', 'static', 'float', 'map', 'warning', 'alignmode']);
+const PRIMITIVE_ONLY = new Set([
+  'bits',
+  'org',
+  'section',
+  'segment',
+  'absolute',
+  'default',
+  'cpu',
+  'global',
+  'extern',
+  'required',
+  'common',
+  'static',
+  'float',
+  'map',
+  'warning',
+  'alignmode',
+]);
 
 /** `[directive …]`: the primitive form, the same without the user-level additions. @throws SyntaxFault */
 export function parsePrimitive(cursor: TokenCursor, qualify: QualifyName): Body {
   const open = cursor.here();
   cursor.next();
   const word = cursor.word();
-  if (word === undefined || !PRIMITIVE_ONLY.has(word)) return cursor.fail('a directive such as `bits 16` is expected inside the brackets');
+  if (word === undefined || !PRIMITIVE_ONLY.has(word))
+    return cursor.fail('a directive such as `bits 16` is expected inside the brackets');
   const last = cursor.tokens[cursor.tokens.length - 1];
   if (last?.text !== ']') return cursor.fail('this `[` has no `]`', open);
   const inner = new TokenCursor(cursor.tokens.slice(0, -1), tokenSpan(last));
@@ -29,7 +72,11 @@ export function parsePrimitive(cursor: TokenCursor, qualify: QualifyName): Body 
 }
 
 /** Parses the directive at the cursor. @throws SyntaxFault */
-export function parseDirectiveLine(cursor: TokenCursor, qualify: QualifyName, parseBody: (c: TokenCursor) => Body): Body {
+export function parseDirectiveLine(
+  cursor: TokenCursor,
+  qualify: QualifyName,
+  parseBody: (c: TokenCursor) => Body,
+): Body {
   const word = cursor.word() ?? '';
   cursor.next();
   switch (word) {
@@ -68,9 +115,15 @@ export function parseDirectiveLine(cursor: TokenCursor, qualify: QualifyName, pa
     case 'alignmode': {
       const name = cursor.next();
       const mode = PADDING_MODES.find((m) => m === name?.text.toLowerCase());
-      if (mode === undefined) return cursor.fail(`alignmode takes ${PADDING_MODES.join(', ')}`, name ? tokenSpan(name) : cursor.lineEnd);
+      if (mode === undefined)
+        return cursor.fail(`alignmode takes ${PADDING_MODES.join(', ')}`, name ? tokenSpan(name) : cursor.lineEnd);
       const limit = cursor.accept(',') ? cursor.next() : undefined;
-      const threshold = limit === undefined ? JUMP_THRESHOLD[mode] : limit.text.toLowerCase() === 'nojmp' ? -1 : Number(parseNumber(limit.text) ?? JUMP_THRESHOLD[mode]);
+      const threshold =
+        limit === undefined
+          ? JUMP_THRESHOLD[mode]
+          : limit.text.toLowerCase() === 'nojmp'
+            ? -1
+            : Number(parseNumber(limit.text) ?? JUMP_THRESHOLD[mode]);
       return { kind: 'alignmode', mode, threshold };
     }
     case 'struc':
@@ -79,7 +132,12 @@ export function parseDirectiveLine(cursor: TokenCursor, qualify: QualifyName, pa
       if (t?.kind !== 'word') return cursor.fail(`${word} takes a name`);
       const name = qualify(t.text);
       if (word === 'istruc') return { kind: 'istruc', name, span: tokenSpan(t) };
-      return { kind: 'struc', name, offset: cursor.accept(',') ? parseExpression(cursor, qualify) : undefined, span: tokenSpan(t) };
+      return {
+        kind: 'struc',
+        name,
+        offset: cursor.accept(',') ? parseExpression(cursor, qualify) : undefined,
+        span: tokenSpan(t),
+      };
     }
     case 'endstruc':
       return { kind: 'endstruc' };
@@ -98,7 +156,8 @@ export function parseDirectiveLine(cursor: TokenCursor, qualify: QualifyName, pa
 
 function parseBits(cursor: TokenCursor): Body {
   const t = cursor.next();
-  if (t === undefined || !/^(16|32|64)$/.test(t.text)) return cursor.fail('bits takes 16, 32 or 64', t ? tokenSpan(t) : cursor.lineEnd);
+  if (t === undefined || !/^(16|32|64)$/.test(t.text))
+    return cursor.fail('bits takes 16, 32 or 64', t ? tokenSpan(t) : cursor.lineEnd);
   return { kind: 'bits', bits: Number(t.text) as Bits };
 }
 
@@ -124,11 +183,16 @@ function parseSection(cursor: TokenCursor, qualify: QualifyName): Body {
     else if (VALUE_ATTRIBUTES.has(word)) {
       cursor.expect('=', `after ${word}`);
       const name = cursor.peek();
-      const value =
-        word.endsWith('follows') ? (cursor.next()?.text ?? cursor.fail('a section name is expected here', name ? tokenSpan(name) : cursor.lineEnd)) : parseExpression(cursor, qualify);
+      const value = word.endsWith('follows')
+        ? (cursor.next()?.text ??
+          cursor.fail('a section name is expected here', name ? tokenSpan(name) : cursor.lineEnd))
+        : parseExpression(cursor, qualify);
       attributes.push({ name: word, value, span: cursor.since(from) });
     } else if (cursor.accept('=')) {
-      return cursor.fail(`\`${word}\` is no section attribute; there are align, start, vstart, follows, vfollows, progbits and nobits`, cursor.since(from));
+      return cursor.fail(
+        `\`${word}\` is no section attribute; there are align, start, vstart, follows, vfollows, progbits and nobits`,
+        cursor.since(from),
+      );
     } else attributes.push({ name: word, value: undefined, span: cursor.since(from) });
   }
   return { kind: 'section', name, attributes };

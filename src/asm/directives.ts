@@ -30,8 +30,14 @@ export function collectDirectives(lines: readonly LogicalLine[]): Directive[] {
       const textColumn = at + 1 + verb.length + (m[3] ?? '').length;
       const text = m[4] ?? '';
       out.push({
-        verb: verb.toLowerCase(), text, beforeCode,
-        span: { file: c.file, start: { line: c.line, column: at }, end: { line: c.line, column: textColumn + text.length } },
+        verb: verb.toLowerCase(),
+        text,
+        beforeCode,
+        span: {
+          file: c.file,
+          start: { line: c.line, column: at },
+          end: { line: c.line, column: textColumn + text.length },
+        },
         textStart: { line: c.line, column: textColumn },
       });
     }
@@ -39,7 +45,19 @@ export function collectDirectives(lines: readonly LogicalLine[]): Directive[] {
   return out;
 }
 
-const SETTINGS: ReadonlySet<string> = new Set(['bits', 'use16', 'use32', 'use64', 'org', 'section', 'segment', 'default', 'global', 'extern', 'cpu']);
+const SETTINGS: ReadonlySet<string> = new Set([
+  'bits',
+  'use16',
+  'use32',
+  'use64',
+  'org',
+  'section',
+  'segment',
+  'default',
+  'global',
+  'extern',
+  'cpu',
+]);
 
 /** Lines that may come before a program's first instruction or data: settings, constants, preprocessor lines, labels alone. */
 function isHarmless({ tokens }: LogicalLine): boolean {

@@ -14,7 +14,13 @@ export interface DisassembledInstruction {
  * Decodes up to `count` instructions. Bytes that decode to nothing are given one by one, so that the caller always moves on.
  * @param symbolOf names an address; its name is put beside branch targets
  */
-export function disassemble(bytes: Uint8Array, address: bigint, bits: Bits, count: number, symbolOf?: (a: bigint) => string | undefined): DisassembledInstruction[] {
+export function disassemble(
+  bytes: Uint8Array,
+  address: bigint,
+  bits: Bits,
+  count: number,
+  symbolOf?: (a: bigint) => string | undefined,
+): DisassembledInstruction[] {
   const out: DisassembledInstruction[] = [];
   const decoder = new Decoder(bits, bytes, DecoderOptions.None);
   const formatter = new Formatter(FormatterSyntax.Nasm);
@@ -33,15 +39,29 @@ export function disassemble(bytes: Uint8Array, address: bigint, bits: Bits, coun
       decoder.decodeOut(instruction);
       if (instruction.isInvalid) {
         const b = bytes[at] ?? 0;
-        out.push({ address: ip, length: 1, bytes: bytes.slice(at, at + 1), text: `db 0x${b.toString(16).padStart(2, '0')}`, valid: false });
+        out.push({
+          address: ip,
+          length: 1,
+          bytes: bytes.slice(at, at + 1),
+          text: `db 0x${b.toString(16).padStart(2, '0')}`,
+          valid: false,
+        });
         decoder.position = at + 1;
         decoder.ip = ip + 1n;
         continue;
       }
       const length = instruction.length;
-      const target = instruction.isJccShortOrNear || instruction.isJmpShortOrNear || instruction.isCallNear || instruction.isLoop || instruction.isLoopcc || instruction.isJcxShort
-        ? symbolOf?.(instruction.nearBranchTarget)
-        : instruction.isIpRelMemoryOperand ? symbolOf?.(instruction.ipRelMemoryAddress) : undefined;
+      const target =
+        instruction.isJccShortOrNear ||
+        instruction.isJmpShortOrNear ||
+        instruction.isCallNear ||
+        instruction.isLoop ||
+        instruction.isLoopcc ||
+        instruction.isJcxShort
+          ? symbolOf?.(instruction.nearBranchTarget)
+          : instruction.isIpRelMemoryOperand
+            ? symbolOf?.(instruction.ipRelMemoryAddress)
+            : undefined;
       const text = formatter.format(instruction) + (target === undefined ? '' : `  ; ${target}`);
       out.push({ address: ip, length, bytes: bytes.slice(at, at + length), text, valid: true });
     }

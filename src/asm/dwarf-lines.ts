@@ -20,7 +20,7 @@ export function dwarfLines(elf: ElfFile): readonly DwarfRow[] {
   if (!section) return [];
   const rows: DwarfRow[] = [];
   try {
-    for (let at = section.offset; at + 4 < section.offset + section.size; ) at = new LineProgram(elf, at).run(rows);
+    for (let at = section.offset; at + 4 < section.offset + section.size;) at = new LineProgram(elf, at).run(rows);
   } catch (e) {
     // Reading past the end of the file.
     if (!(e instanceof RangeError)) throw e;
@@ -36,7 +36,10 @@ class LineProgram {
   private file = 1;
   private line = 1;
 
-  constructor(private readonly elf: ElfFile, private readonly start: number) {
+  constructor(
+    private readonly elf: ElfFile,
+    private readonly start: number,
+  ) {
     const { buffer, byteOffset, byteLength } = elf.bytes;
     this.view = new DataView(buffer, byteOffset, byteLength);
     this.at = start;
@@ -65,7 +68,7 @@ class LineProgram {
     const advance = (by: number): void => {
       this.address += BigInt(by * minimum);
     };
-    for (this.at = program; this.at < unitEnd; ) {
+    for (this.at = program; this.at < unitEnd;) {
       const opcode = this.number(1);
       if (opcode >= opcodeBase) {
         advance(Math.floor((opcode - opcodeBase) / lineRange));
@@ -167,12 +170,16 @@ class LineProgram {
   private number(size: 1 | 2 | 4): number {
     const at = this.at;
     this.at += size;
-    return size === 1 ? this.view.getUint8(at) : size === 2 ? this.view.getUint16(at, true) : this.view.getUint32(at, true);
+    return size === 1
+      ? this.view.getUint8(at)
+      : size === 2
+        ? this.view.getUint16(at, true)
+        : this.view.getUint32(at, true);
   }
 
   private leb(signed: boolean): number {
     let value = 0;
-    for (let shift = 0; ; ) {
+    for (let shift = 0; ;) {
       const b = this.number(1);
       value += (b & 0x7f) * 2 ** shift;
       shift += 7;
@@ -181,4 +188,5 @@ class LineProgram {
   }
 }
 
-const joined = (folder: string | undefined, name: string): string => (folder === undefined || name.startsWith('/') ? name : `${folder}/${name}`);
+const joined = (folder: string | undefined, name: string): string =>
+  folder === undefined || name.startsWith('/') ? name : `${folder}/${name}`;

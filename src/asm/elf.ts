@@ -31,7 +31,13 @@ export const SHF_ALLOC = 2;
 
 /** Undefined where the bytes are no ELF file that can be read: tables that reach past its end are left out. */
 export function readElf(bytes: Uint8Array): ElfFile | undefined {
-  const isElf = bytes.length >= 52 && bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46 && bytes[5] === 1;
+  const isElf =
+    bytes.length >= 52 &&
+    bytes[0] === 0x7f &&
+    bytes[1] === 0x45 &&
+    bytes[2] === 0x4c &&
+    bytes[3] === 0x46 &&
+    bytes[5] === 1;
   if (!isElf) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const wide = bytes[4] === 2;
@@ -46,11 +52,30 @@ export function readElf(bytes: Uint8Array): ElfFile | undefined {
   const raw = Array.from({ length: count }, (_, i) => {
     const at = table + i * size;
     return wide
-      ? { name: view.getUint32(at, true), type: view.getUint32(at + 4, true), flags: word(at + 8), address: address(at + 0x10), offset: word(at + 0x18), size: word(at + 0x20), link: view.getUint32(at + 0x28, true) }
-      : { name: view.getUint32(at, true), type: view.getUint32(at + 4, true), flags: word(at + 8), address: address(at + 12), offset: word(at + 16), size: word(at + 20), link: view.getUint32(at + 24, true) };
+      ? {
+          name: view.getUint32(at, true),
+          type: view.getUint32(at + 4, true),
+          flags: word(at + 8),
+          address: address(at + 0x10),
+          offset: word(at + 0x18),
+          size: word(at + 0x20),
+          link: view.getUint32(at + 0x28, true),
+        }
+      : {
+          name: view.getUint32(at, true),
+          type: view.getUint32(at + 4, true),
+          flags: word(at + 8),
+          address: address(at + 12),
+          offset: word(at + 16),
+          size: word(at + 20),
+          link: view.getUint32(at + 24, true),
+        };
   });
   const inFile = raw.map((s) => (s.type === SHT_NOBITS || s.offset + s.size <= bytes.length ? s : { ...s, size: 0 }));
-  const sections = inFile.map((s): ElfSection => ({ ...s, name: textAt(bytes, (inFile[names]?.offset ?? bytes.length) + s.name) }));
+  const sections = inFile.map((s): ElfSection => ({
+    ...s,
+    name: textAt(bytes, (inFile[names]?.offset ?? bytes.length) + s.name),
+  }));
   return { bytes, sections, symbols: symbolsOf(bytes, view, wide, sections), entry: address(0x18) };
 }
 
@@ -71,7 +96,9 @@ function symbolsOf(bytes: Uint8Array, view: DataView, wide: boolean, sections: r
     const name = textAt(bytes, strings.offset + view.getUint32(at, true));
     const info = view.getUint8(at + (wide ? 4 : 12));
     return {
-      name, type: info & 15, section: view.getUint16(at + (wide ? 6 : 14), true),
+      name,
+      type: info & 15,
+      section: view.getUint16(at + (wide ? 6 : 14), true),
       value: wide ? view.getBigUint64(at + 8, true) : BigInt(view.getUint32(at + 4, true)),
     };
   });

@@ -25,15 +25,33 @@ function encoderFor(bits: Bits): Encoder {
   return e;
 }
 
-const ROUNDING = { rn: RoundingControl.RoundToNearest, rd: RoundingControl.RoundDown, ru: RoundingControl.RoundUp, rz: RoundingControl.RoundTowardZero };
+const ROUNDING = {
+  rn: RoundingControl.RoundToNearest,
+  rd: RoundingControl.RoundDown,
+  ru: RoundingControl.RoundUp,
+  rz: RoundingControl.RoundTowardZero,
+};
 /** Segment override prefixes (SDM vol. 2, 2.1.1). */
-export const SEGMENT_BYTE: Readonly<Record<string, number>> = { es: 0x26, cs: 0x2e, ss: 0x36, ds: 0x3e, fs: 0x64, gs: 0x65 };
+export const SEGMENT_BYTE: Readonly<Record<string, number>> = {
+  es: 0x26,
+  cs: 0x2e,
+  ss: 0x36,
+  ds: 0x3e,
+  fs: 0x64,
+  gs: 0x65,
+};
 
 /**
  * Encodes one form with its operands. Returns the bytes in NASM's order of prefixes, or iced's reason why it cannot be.
  * @param operands in the order of `form.operands`
  */
-export function encode(form: Form, operands: readonly Operand[], prefixes: Prefixes, bits: Bits, placement: Placement): Uint8Array | string {
+export function encode(
+  form: Form,
+  operands: readonly Operand[],
+  prefixes: Prefixes,
+  bits: Bits,
+  placement: Placement,
+): Uint8Array | string {
   const instruction = new Instruction();
   try {
     instruction.code = form.code;
@@ -60,9 +78,13 @@ export function encode(form: Form, operands: readonly Operand[], prefixes: Prefi
           setImmediate(instruction, slot, pattern, bits, operand.value, immediates++, placement);
           break;
         case 'far':
-          instruction.setOpKind(slot, pattern.kind === 'far' && pattern.width === 32 ? OpKind.FarBranch32 : OpKind.FarBranch16);
+          instruction.setOpKind(
+            slot,
+            pattern.kind === 'far' && pattern.width === 32 ? OpKind.FarBranch32 : OpKind.FarBranch16,
+          );
           instruction.farBranchSelector = Number(BigInt.asUintN(16, placement.absolute(operand.selector)));
-          if (pattern.kind === 'far' && pattern.width === 32) instruction.farBranch32 = Number(BigInt.asUintN(32, placement.absolute(operand.offset)));
+          if (pattern.kind === 'far' && pattern.width === 32)
+            instruction.farBranch32 = Number(BigInt.asUintN(32, placement.absolute(operand.offset)));
           else instruction.farBranch16 = Number(BigInt.asUintN(16, placement.absolute(operand.offset)));
           break;
       }
@@ -121,7 +143,14 @@ function setDecorators(instruction: Instruction, d: Decorators): void {
   else if (d.sae) instruction.suppressAllExceptions = true;
 }
 
-function setMemory(instruction: Instruction, slot: number, a: EffectiveAddress, pattern: OperandPattern, form: Form, placement: Placement): void {
+function setMemory(
+  instruction: Instruction,
+  slot: number,
+  a: EffectiveAddress,
+  pattern: OperandPattern,
+  form: Form,
+  placement: Placement,
+): void {
   instruction.setOpKind(slot, OpKind.Memory);
   const displacement = a.displacement + placement.sectionsSum(a);
   const target = a.addressSize / 8;
@@ -138,18 +167,29 @@ function setMemory(instruction: Instruction, slot: number, a: EffectiveAddress, 
   }
   const compress = form.encoding === 'evex' && a.mayCompress && a.displacementSize === 4;
   // The encoder takes the size of the address for "full" and 1 for one byte.
-  instruction.memoryDisplSize = compress ? 1 : a.displacementSize > 1 || pattern.kind === 'offset' ? target : a.displacementSize;
+  instruction.memoryDisplSize = compress
+    ? 1
+    : a.displacementSize > 1 || pattern.kind === 'offset'
+      ? target
+      : a.displacementSize;
   instruction.memoryDisplacement = fitDisplacement(displacement, a, pattern);
 }
 
 function fitDisplacement(displacement: bigint, a: EffectiveAddress, pattern: OperandPattern): bigint {
-  if (a.addressSize === 64 && pattern.kind !== 'offset') return BigInt.asUintN(64, BigInt.asIntN(a.displacementSize === 1 ? 8 : 32, displacement));
+  if (a.addressSize === 64 && pattern.kind !== 'offset')
+    return BigInt.asUintN(64, BigInt.asIntN(a.displacementSize === 1 ? 8 : 32, displacement));
   if (a.displacementSize === 1) return BigInt.asUintN(a.addressSize, BigInt.asIntN(8, displacement));
   return BigInt.asUintN(a.addressSize, displacement);
 }
 
 function setImmediate(
-  instruction: Instruction, slot: number, pattern: OperandPattern, bits: Bits, value: Value, nth: number, placement: Placement,
+  instruction: Instruction,
+  slot: number,
+  pattern: OperandPattern,
+  bits: Bits,
+  value: Value,
+  nth: number,
+  placement: Placement,
 ): void {
   if (pattern.kind === 'relative') {
     const target = placement.sizing ? placement.address : placement.absolute(value);
@@ -208,7 +248,13 @@ function setImmediate(
  *
  *   9B (wait) · F2/F3 (repeat) · F0 (lock) · segment · 66 (operand size) · 67 (address size) · the opcode's own 66/F2/F3 · REX …
  */
-function arrangePrefixes(bytes: Uint8Array, form: Form, prefixes: Prefixes, segment: string | undefined, bits: Bits): Uint8Array {
+function arrangePrefixes(
+  bytes: Uint8Array,
+  form: Form,
+  prefixes: Prefixes,
+  segment: string | undefined,
+  bits: Bits,
+): Uint8Array {
   let at = 0;
   let operandSize = false;
   let addressSize = false;
@@ -241,13 +287,16 @@ function arrangePrefixes(bytes: Uint8Array, form: Form, prefixes: Prefixes, segm
   const asked = prefixes.operandSize;
   const asks66 = asked === 'other' || (asked === 16 && bits !== 16) || (asked === 32 && bits === 16);
   // An operand-size prefix that is written out overrules the one that the operands call for.
-  const overruled = form.encoding === 'legacy' && (asked === 16 || asked === 32) && form.operandSize !== 64 && form.operandSize !== 0;
+  const overruled =
+    form.encoding === 'legacy' && (asked === 16 || asked === 32) && form.operandSize !== 64 && form.operandSize !== 0;
   if (overruled ? asks66 : operandSize || asks66) out.push(0x66);
-  const asksAddress = prefixes.addressSize === 'other' || (prefixes.addressSize !== undefined && prefixes.addressSize !== bits);
+  const asksAddress =
+    prefixes.addressSize === 'other' || (prefixes.addressSize !== undefined && prefixes.addressSize !== bits);
   if (addressSize || asksAddress) out.push(0x67);
   if (own !== 0) out.push(own);
   let tail = bytes.subarray(at);
-  if (bits === 64 && form.encoding === 'legacy') tail = withRex(tail, asked === 64 || form.redundantRexW ? 8 : 0, prefixes.encoding === 'rex');
+  if (bits === 64 && form.encoding === 'legacy')
+    tail = withRex(tail, asked === 64 || form.redundantRexW ? 8 : 0, prefixes.encoding === 'rex');
   const result = new Uint8Array(out.length + tail.length);
   result.set(out);
   result.set(tail, out.length);

@@ -24,12 +24,39 @@ export type Expr =
   | { readonly kind: 'register'; readonly register: RegisterInfo; readonly span: Span }
   | { readonly kind: 'unary'; readonly op: UnaryOp; readonly operand: Expr; readonly span: Span }
   | { readonly kind: 'binary'; readonly op: BinaryOp; readonly left: Expr; readonly right: Expr; readonly span: Span }
-  | { readonly kind: 'conditional'; readonly test: Expr; readonly then: Expr; readonly otherwise: Expr; readonly span: Span };
+  | {
+      readonly kind: 'conditional';
+      readonly test: Expr;
+      readonly then: Expr;
+      readonly otherwise: Expr;
+      readonly span: Span;
+    };
 
 export type UnaryOp = '-' | '+' | '~' | '!' | 'seg' | 'ilog2e' | 'ilog2w' | 'ilog2f' | 'ilog2c';
 export type BinaryOp =
-  | '||' | '^^' | '&&' | '==' | '!=' | '<' | '<=' | '>' | '>=' | '<=>' | '|' | '^' | '&' | '<<' | '>>' | '>>>'
-  | '+' | '-' | '*' | '/' | '//' | '%' | '%%';
+  | '||'
+  | '^^'
+  | '&&'
+  | '=='
+  | '!='
+  | '<'
+  | '<='
+  | '>'
+  | '>='
+  | '<=>'
+  | '|'
+  | '^'
+  | '&'
+  | '<<'
+  | '>>'
+  | '>>>'
+  | '+'
+  | '-'
+  | '*'
+  | '/'
+  | '//'
+  | '%'
+  | '%%';
 
 const LEVELS: readonly Readonly<Record<string, BinaryOp>>[] = [
   { '||': '||' },
@@ -115,7 +142,11 @@ export class TokenCursor {
     const first = this.tokens[from];
     const last = this.tokens[Math.max(from, this.index - 1)];
     if (!first || !last) return this.lineEnd;
-    return { file: first.file, start: { line: first.line, column: first.column }, end: { line: last.line, column: last.end } };
+    return {
+      file: first.file,
+      start: { line: first.line, column: first.column },
+      end: { line: last.line, column: last.end },
+    };
   }
 
   fail(message: string, span: Span = this.here()): never {
@@ -153,7 +184,8 @@ function parseBinary(cursor: TokenCursor, qualify: QualifyName, level: number, d
     const op = t?.kind === 'punctuation' ? operators[t.text] : undefined;
     if (op === undefined) return left;
     cursor.next();
-    if (++cursor.operators > MAX_OPERATORS) cursor.fail('this line has too many operators; split it with equ or over several lines');
+    if (++cursor.operators > MAX_OPERATORS)
+      cursor.fail('this line has too many operators; split it with equ or over several lines');
     const right = parseBinary(cursor, qualify, level + 1, depth);
     left = { kind: 'binary', op, left, right, span: cursor.since(from) };
   }
@@ -169,7 +201,8 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
     case 'number': {
       // NASM reads a prefix or suffix without digits as zero.
       const value = parseNumber(t.text) ?? (/^0[xhoqbydt]$/i.test(t.text) ? 0n : undefined);
-      if (value === undefined) return cursor.fail(`\`${t.text}\` is not a number; write hex as 0x1f or 1fh, binary as 0b101`, span);
+      if (value === undefined)
+        return cursor.fail(`\`${t.text}\` is not a number; write hex as 0x1f or 1fh, binary as 0b101`, span);
       return { kind: 'number', value: BigInt.asIntN(64, value), span };
     }
     case 'float':
@@ -178,7 +211,8 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
       return { kind: 'string', bytes: stringBytes(t.text), span };
     case 'word': {
       const lower = t.text.toLowerCase();
-      if (lower === 'seg') return { kind: 'unary', op: 'seg', operand: parseUnary(cursor, qualify, depth + 1), span: cursor.since(from) };
+      if (lower === 'seg')
+        return { kind: 'unary', op: 'seg', operand: parseUnary(cursor, qualify, depth + 1), span: cursor.since(from) };
       if (FLOAT_WORDS.has(lower)) return { kind: 'float', text: lower, span };
       const inner = parseFunction(cursor, qualify, lower, span, depth);
       if (inner) return inner;
@@ -202,7 +236,12 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
         case '+':
         case '~':
         case '!':
-          return { kind: 'unary', op: t.text, operand: parseUnary(cursor, qualify, depth + 1), span: cursor.since(from) };
+          return {
+            kind: 'unary',
+            op: t.text,
+            operand: parseUnary(cursor, qualify, depth + 1),
+            span: cursor.since(from),
+          };
         default:
           return cursor.fail(`\`${t.text}\` cannot begin a value`, span);
       }
@@ -210,14 +249,24 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
     case 'parameter':
       return cursor.fail(`\`${t.text}\` has a meaning inside a macro only`, span);
     case 'bad':
-      return cursor.fail(t.text.length > 1 ? 'a quote is opened here and not closed' : `\`${t.text}\` has no meaning here`, span);
+      return cursor.fail(
+        t.text.length > 1 ? 'a quote is opened here and not closed' : `\`${t.text}\` has no meaning here`,
+        span,
+      );
   }
 }
 
 /** `__?ilog2e?__(x)`, `__?float32?__(1.5)` and `__?utf16?__("ab")`, whose value is a number (NASM manual, 3.4.5, 3.4.6, 6.5). */
-function parseFunction(cursor: TokenCursor, qualify: QualifyName, word: string, span: Span, depth: number): Expr | undefined {
+function parseFunction(
+  cursor: TokenCursor,
+  qualify: QualifyName,
+  word: string,
+  span: Span,
+  depth: number,
+): Expr | undefined {
   const logarithm = /^__\??(ilog2[ewfc])\??__$/.exec(word)?.[1];
-  if (logarithm !== undefined) return { kind: 'unary', op: logarithm as UnaryOp, operand: parseUnary(cursor, qualify, depth + 1), span };
+  if (logarithm !== undefined)
+    return { kind: 'unary', op: logarithm as UnaryOp, operand: parseUnary(cursor, qualify, depth + 1), span };
   const wide = wideWord(word);
   const format = conversionWord(word);
   if (!wide && format === undefined) return undefined;
@@ -230,12 +279,22 @@ function parseFunction(cursor: TokenCursor, qualify: QualifyName, word: string, 
     return { kind: 'string', bytes: wideBytes(stringBytes(t.text), wide.unit, wide.bigEndian), span };
   }
   const value = t === undefined || format === undefined ? undefined : floatBits(format, t.text, sign === '-');
-  if (value === undefined) return cursor.fail('a floating-point constant such as 1.5 is expected here', t ? tokenSpan(t) : cursor.lineEnd);
+  if (value === undefined)
+    return cursor.fail('a floating-point constant such as 1.5 is expected here', t ? tokenSpan(t) : cursor.lineEnd);
   return { kind: 'number', value, span };
 }
 
 /** NASM's names for floating-point values that no digits write (NASM manual, 3.4.6). */
-const FLOAT_WORDS = new Set(['__infinity__', '__nan__', '__qnan__', '__snan__', '__?infinity?__', '__?nan?__', '__?qnan?__', '__?snan?__']);
+const FLOAT_WORDS = new Set([
+  '__infinity__',
+  '__nan__',
+  '__qnan__',
+  '__snan__',
+  '__?infinity?__',
+  '__?nan?__',
+  '__?qnan?__',
+  '__?snan?__',
+]);
 
 /** The value of a short string used as a number. */
 export const stringValue = (bytes: readonly number[]): bigint => BigInt.asIntN(64, characterConstant(bytes));

@@ -36,7 +36,8 @@ const bitLength = (n: bigint): number => n.toString(2).length;
 export function floatBytes(text: string, negative: boolean, width: number): Uint8Array | undefined {
   const format = FORMATS[width];
   if (format === undefined || text.length > 1000) return undefined;
-  const bits = width === 10 ? (packedDecimal(text) ?? encode(text.toLowerCase(), format)) : encode(text.toLowerCase(), format);
+  const bits =
+    width === 10 ? (packedDecimal(text) ?? encode(text.toLowerCase(), format)) : encode(text.toLowerCase(), format);
   if (bits === undefined) return undefined;
   const sign = negative ? 1n << BigInt(width * 8 - 1) : 0n;
   const out = new Uint8Array(width);
@@ -52,12 +53,18 @@ function packedDecimal(text: string): bigint | undefined {
 }
 
 /** The functions that give a constant's bits as a number (NASM manual, 3.4.6): width and which bits of it. */
-const CONVERSIONS: Readonly<Record<string, { readonly format: Format; readonly shift: number; readonly width: number }>> = {
-  float8: { format: FORMATS[1] ?? BFLOAT16, shift: 0, width: 8 }, float16: { format: FORMATS[2] ?? BFLOAT16, shift: 0, width: 16 },
-  bfloat16: { format: BFLOAT16, shift: 0, width: 16 }, float32: { format: FORMATS[4] ?? BFLOAT16, shift: 0, width: 32 },
+const CONVERSIONS: Readonly<
+  Record<string, { readonly format: Format; readonly shift: number; readonly width: number }>
+> = {
+  float8: { format: FORMATS[1] ?? BFLOAT16, shift: 0, width: 8 },
+  float16: { format: FORMATS[2] ?? BFLOAT16, shift: 0, width: 16 },
+  bfloat16: { format: BFLOAT16, shift: 0, width: 16 },
+  float32: { format: FORMATS[4] ?? BFLOAT16, shift: 0, width: 32 },
   float64: { format: FORMATS[8] ?? BFLOAT16, shift: 0, width: 64 },
-  float80m: { format: FORMATS[10] ?? BFLOAT16, shift: 0, width: 80 }, float80e: { format: FORMATS[10] ?? BFLOAT16, shift: 64, width: 80 },
-  float128l: { format: FORMATS[16] ?? BFLOAT16, shift: 0, width: 128 }, float128h: { format: FORMATS[16] ?? BFLOAT16, shift: 64, width: 128 },
+  float80m: { format: FORMATS[10] ?? BFLOAT16, shift: 0, width: 80 },
+  float80e: { format: FORMATS[10] ?? BFLOAT16, shift: 64, width: 80 },
+  float128l: { format: FORMATS[16] ?? BFLOAT16, shift: 0, width: 128 },
+  float128h: { format: FORMATS[16] ?? BFLOAT16, shift: 64, width: 128 },
 };
 
 /** `__?float32?__` and its kin: the name of the format, or undefined for other words. */
@@ -85,12 +92,14 @@ function encode(text: string, f: Format): bigint | undefined {
   if (name === 'nan' || name === 'qnan') return infinity | quiet;
   if (name === 'snan') return infinity | 1n;
   const fraction = ratio(text);
-  if (fraction === undefined || typeof fraction === 'string') return fraction === 'huge' ? infinity : fraction === 'zero' ? 0n : undefined;
+  if (fraction === undefined || typeof fraction === 'string')
+    return fraction === 'huge' ? infinity : fraction === 'zero' ? 0n : undefined;
   const { numerator, denominator } = fraction;
   const bias = (1 << (f.exponent - 1)) - 1;
   let exponent = bitLength(numerator) - bitLength(denominator);
   // 2^exponent <= value < 2^(exponent+1) after this correction.
-  const atLeast = exponent >= 0 ? numerator >= denominator << BigInt(exponent) : numerator << BigInt(-exponent) >= denominator;
+  const atLeast =
+    exponent >= 0 ? numerator >= denominator << BigInt(exponent) : numerator << BigInt(-exponent) >= denominator;
   if (!atLeast) exponent--;
   const minimum = 1 - bias;
   const scaled = Math.max(exponent, minimum);
@@ -113,15 +122,20 @@ function encode(text: string, f: Format): bigint | undefined {
 }
 
 /** The number as a fraction; outside all formats just in which direction. */
-function ratio(text: string): { readonly numerator: bigint; readonly denominator: bigint } | 'huge' | 'zero' | undefined {
+function ratio(
+  text: string,
+): { readonly numerator: bigint; readonly denominator: bigint } | 'huge' | 'zero' | undefined {
   const based = BASED.exec(text);
   const m = based ? null : NUMBER.exec(text);
   if (!m && !based) return undefined;
-  const [whole = '', part = '', power = '0'] = (based ? based.slice(2) : (m ?? []).slice(1)).map((x) => (x ?? '0').replace(/_/g, ''));
+  const [whole = '', part = '', power = '0'] = (based ? based.slice(2) : (m ?? []).slice(1)).map((x) =>
+    (x ?? '0').replace(/_/g, ''),
+  );
   const fraction = (based ? based[3] : m?.[2]) === undefined ? '' : part;
   const bits = based ? (BITS_PER_DIGIT[based[1] ?? 'x'] ?? 4) : 0;
   const prefix = bits === 4 ? '0x' : bits === 3 ? '0o' : bits === 1 ? '0b' : '';
-  if ((bits === 3 && /[^0-7]/.test(whole + fraction)) || (bits === 1 && /[^01]/.test(whole + fraction))) return undefined;
+  if ((bits === 3 && /[^0-7]/.test(whole + fraction)) || (bits === 1 && /[^01]/.test(whole + fraction)))
+    return undefined;
   const digits = BigInt(`${prefix}0${whole}${fraction}`);
   if (digits === 0n) return 'zero';
   const exponent = Number(power) - fraction.length * (based ? bits : 1);

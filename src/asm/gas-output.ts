@@ -28,7 +28,9 @@ export function assembledFromGas(source: string, fileName: string, output: GasOu
   const diagnostics = diagnosticsOf(output, fileName);
   return {
     ok: elf !== undefined,
-    image, origin, bss,
+    image,
+    origin,
+    bss,
     hasOrg: false,
     firstInstructionBits: gasBits(source),
     symbols: elf ? symbolsOf(elf, fileName) : [],
@@ -46,8 +48,17 @@ export function gasBits(source: string): Bits {
 
 /** Directives to the debugger stand in comments of `#`, `//` and `;` here. */
 export function gasDirectives(source: string, fileName: string): Directive[] {
-  const asNasm = source.split('\n').map((line) => line.replace(/^(.*?)(#|\/\/)(\s*@)/, (_, code: string, mark: string, at: string) => `${' '.repeat(code.length + mark.length - 1)};${at}`));
-  return collectDirectives(lexFile(asNasm.map((line) => (/^\s*;/.test(line) ? line : line.trim() === '' ? '' : 'db 0')).join('\n'), fileName));
+  const asNasm = source
+    .split('\n')
+    .map((line) =>
+      line.replace(
+        /^(.*?)(#|\/\/)(\s*@)/,
+        (_, code: string, mark: string, at: string) => `${' '.repeat(code.length + mark.length - 1)};${at}`,
+      ),
+    );
+  return collectDirectives(
+    lexFile(asNasm.map((line) => (/^\s*;/.test(line) ? line : line.trim() === '' ? '' : 'db 0')).join('\n'), fileName),
+  );
 }
 
 /** Everything that is loaded, from the lowest address to the highest that the file has bytes for. */
@@ -70,7 +81,15 @@ function linesOf(elf: ElfFile, bits: Bits): LineEntry[] {
   rows.forEach((row, i) => {
     const next = rows[i + 1];
     if (row.end || row.line === 0 || !next || next.address <= row.address) return;
-    out.push({ file: row.file, line: row.line, column: 1, address: row.address, length: Number(next.address - row.address), bits, kind: 'code' });
+    out.push({
+      file: row.file,
+      line: row.line,
+      column: 1,
+      address: row.address,
+      length: Number(next.address - row.address),
+      bits,
+      kind: 'code',
+    });
   });
   return out.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
 }
@@ -79,7 +98,8 @@ function symbolsOf(elf: ElfFile, fileName: string): AsmSymbol[] {
   const start = { line: 1, column: 1 };
   const span: Span = { file: fileName, start, end: start };
   return elf.symbols.flatMap((s): AsmSymbol[] => {
-    if (s.name === '' || s.section === 0 || s.type === 3 || s.type === 4 || /^(__bss_start|_edata|_end)$/.test(s.name)) return [];
+    if (s.name === '' || s.section === 0 || s.type === 3 || s.type === 4 || /^(__bss_start|_edata|_end)$/.test(s.name))
+      return [];
     if (s.section === ABSOLUTE) return [{ name: s.name, value: s.value, kind: 'constant', span }];
     const section = elf.sections[s.section]?.name;
     return [{ name: s.name, value: s.value, kind: 'label', span, ...(section === undefined ? {} : { section }) }];
@@ -87,7 +107,10 @@ function symbolsOf(elf: ElfFile, fileName: string): AsmSymbol[] {
 }
 
 /** What an ELF file says of its own source: symbols, and lines where it carries DWARF. For executables from any compiler. */
-export function elfSource(bytes: Uint8Array, fileName: string): Pick<Assembled, 'symbols' | 'lines' | 'origin' | 'image' | 'bss'> | undefined {
+export function elfSource(
+  bytes: Uint8Array,
+  fileName: string,
+): Pick<Assembled, 'symbols' | 'lines' | 'origin' | 'image' | 'bss'> | undefined {
   const elf = readElf(bytes);
   if (elf === undefined) return undefined;
   return { ...imageOf(elf), symbols: symbolsOf(elf, fileName), lines: linesOf(elf, bytes[4] === 2 ? 64 : 32) };
@@ -100,10 +123,21 @@ function diagnosticsOf({ messages, ok }: GasOutput, fileName: string): Diagnosti
     const [, file, line, severity, message] = /^(.+?):(\d+): (Error|Warning|Fatal error): (.*)$/.exec(text) ?? [];
     if (file === undefined || message === undefined) continue;
     const start = { line: Number(line), column: 1 };
-    out.push({ severity: severity === 'Warning' ? 'warning' : 'error', code: ASM_CODES.syntax, message: `as: ${message}`, file, span: { file, start, end: start } });
+    out.push({
+      severity: severity === 'Warning' ? 'warning' : 'error',
+      code: ASM_CODES.syntax,
+      message: `as: ${message}`,
+      file,
+      span: { file, start, end: start },
+    });
   }
   if (!ok && !out.some(({ severity }) => severity === 'error')) {
-    out.push({ severity: 'error', code: ASM_CODES.syntax, message: `GNU as failed: ${messages.trim().split('\n')[0] || 'it says nothing about why'}`, file: fileName });
+    out.push({
+      severity: 'error',
+      code: ASM_CODES.syntax,
+      message: `GNU as failed: ${messages.trim().split('\n')[0] || 'it says nothing about why'}`,
+      file: fileName,
+    });
   }
   return out;
 }

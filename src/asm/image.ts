@@ -46,6 +46,10 @@ export class ByteBuffer {
 /** @throws EvaluationFault */
 export function checkSize(size: number, limit: number, span: Span): void {
   if (size > limit) {
-    throw new EvaluationFault('tooLarge', `the image would grow past ${limit} bytes here; reserve large areas in guest memory instead of in the file`, span);
+    throw new EvaluationFault(
+      'tooLarge',
+      `the image would grow past ${limit} bytes here; reserve large areas in guest memory instead of in the file`,
+      span,
+    );
   }
 }

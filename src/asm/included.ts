@@ -5,7 +5,10 @@
  */
 export function fileBeside(path: string, from: string): string {
   if (/^([a-z]:)?[\\/]/i.test(path)) return path;
-  const parts = from.replace(/[^\\/]*$/, '').split(/(?<=[\\/])/).filter((part) => part !== '');
+  const parts = from
+    .replace(/[^\\/]*$/, '')
+    .split(/(?<=[\\/])/)
+    .filter((part) => part !== '');
   for (const step of path.split(/(?<=[\\/])/)) {
     const up = /^\.\.[\\/]$/.test(step) && parts.length > 0 && !/^(\.\.)?[\\/]$/.test(parts.at(-1) ?? '');
     if (up) parts.pop();
@@ -19,7 +22,9 @@ export function decodeUtf8(bytes: Uint8Array): string {
   let binary = '';
   for (let i = 0; i < bytes.length; i += 4096) binary += String.fromCharCode(...bytes.subarray(i, i + 4096));
   try {
-    return decodeURIComponent(binary.replace(/[%\u0080-\u00ff]/g, (c) => '%' + c.charCodeAt(0).toString(16).padStart(2, '0')));
+    return decodeURIComponent(
+      binary.replace(/[%\u0080-\u00ff]/g, (c) => '%' + c.charCodeAt(0).toString(16).padStart(2, '0')),
+    );
   } catch {
     return binary;
   }

@@ -123,7 +123,12 @@ function runOnce(source: string, options: AssembleOptions, earlier: EarlierLayou
   const sink = new DiagnosticSink();
   const readFile = options.readFile ?? ((): undefined => undefined);
   const parser = new Parser({ sink, readBinary: readFile });
-  const preprocessor = new Preprocessor({ defines: options.defines ?? {}, readFile, sink, ...(earlier ? { earlier } : {}) });
+  const preprocessor = new Preprocessor({
+    defines: options.defines ?? {},
+    readFile,
+    sink,
+    ...(earlier ? { earlier } : {}),
+  });
   const statements: Statement[] = [];
   for (const line of preprocessor.run(source, options.fileName)) {
     const s = parser.parse(line);
@@ -175,10 +180,14 @@ function bssAfter(layout: LayoutResult, imageLength: number): number {
 function symbolsOf(layout: LayoutResult): AsmSymbol[] {
   return layout.symbols.all().map((e) => {
     let value = e.value.number;
-    for (const t of e.value.terms) if (t.kind === 'section') value += (layout.output.sections.list[t.section]?.placedVstart ?? 0n) * t.times;
+    for (const t of e.value.terms)
+      if (t.kind === 'section') value += (layout.output.sections.list[t.section]?.placedVstart ?? 0n) * t.times;
     const section = e.section === undefined ? undefined : layout.output.sections.list[e.section]?.name;
     return {
-      name: e.name, value: BigInt.asUintN(64, value), kind: e.kind, span: e.span,
+      name: e.name,
+      value: BigInt.asUintN(64, value),
+      kind: e.kind,
+      span: e.span,
       ...(section === undefined ? {} : { section }),
       ...(e.followedBy === undefined ? {} : { followedBy: e.followedBy }),
     };
@@ -187,9 +196,13 @@ function symbolsOf(layout: LayoutResult): AsmSymbol[] {
 
 function linesOf(layout: LayoutResult): LineEntry[] {
   const lines = layout.lines.map((l): LineEntry => ({
-    file: l.statement.file, line: l.statement.line, column: l.statement.column,
+    file: l.statement.file,
+    line: l.statement.line,
+    column: l.statement.column,
     address: (layout.output.sections.list[l.section]?.placedVstart ?? 0n) + BigInt(l.offset),
-    length: l.length, bits: l.bits, kind: l.kind,
+    length: l.length,
+    bits: l.bits,
+    kind: l.kind,
     ...(l.statement.definition ? { definition: l.statement.definition } : {}),
   }));
   return lines.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));

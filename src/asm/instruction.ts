@@ -54,7 +54,14 @@ export class InstructionEncoder {
     }
     if (!output.emitting && this.rememberedSize(s, bits, relative)) return false;
     const operands = body.operands.map((o) => resolveOperand(o, scope, bits, body.prefixes, relative));
-    const found = candidates(body.mnemonic, operands, bits, body.prefixes, (v, length) => this.reachesShort(v, length), s.bodySpan);
+    const found = candidates(
+      body.mnemonic,
+      operands,
+      bits,
+      body.prefixes,
+      (v, length) => this.reachesShort(v, length),
+      s.bodySpan,
+    );
     if (!Array.isArray(found)) {
       const failure = found as Exclude<typeof found, readonly Candidate[]>;
       output.sink.error(failure.code, failure.message, body.operands[0]?.span ?? s.bodySpan);
@@ -78,8 +85,11 @@ export class InstructionEncoder {
     }
     let clean = true;
     for (const [i, o] of chosen.operands.entries()) clean = this.checkImmediate(chosen, i, o) && clean;
-    const movable = !chosen.form.operands.some((p) => p.kind === 'relative') && !operands.some((o) => o.kind === 'memory' && o.address.ripRelative);
-    if (movable && clean && body.operands.every((o) => isPlaceless(o))) this.fixed.set(s, { bits: bits, relative: relative, bytes: best });
+    const movable =
+      !chosen.form.operands.some((p) => p.kind === 'relative') &&
+      !operands.some((o) => o.kind === 'memory' && o.address.ripRelative);
+    if (movable && clean && body.operands.every((o) => isPlaceless(o)))
+      this.fixed.set(s, { bits: bits, relative: relative, bytes: best });
     else if (!output.emitting && clean) this.rememberSize(s, body, bits, relative, best.length, chosen);
     output.emit(best, s.span);
     return movable;
@@ -89,7 +99,14 @@ export class InstructionEncoder {
   private rememberedSize(s: Statement, bits: Bits, relative: boolean): boolean {
     const { output } = this;
     const memo = this.sizes.get(s);
-    if (!memo || memo.bits !== bits || memo.relative !== relative || output.absolute !== undefined || output.section.nobits) return false;
+    if (
+      !memo ||
+      memo.bits !== bits ||
+      memo.relative !== relative ||
+      output.absolute !== undefined ||
+      output.section.nobits
+    )
+      return false;
     for (let i = 0; i < memo.expressions.length; i++) {
       const e = memo.expressions[i];
       const old = memo.values[i];
@@ -102,8 +119,21 @@ export class InstructionEncoder {
     return true;
   }
 
-  private rememberSize(s: Statement, body: InstructionBody, bits: Bits, relative: boolean, length: number, chosen: Candidate): void {
-    const expressions = body.operands.flatMap((o) => (o.kind === 'far' ? [o.selector, o.offset] : o.kind === 'memory' && o.splitIndex ? [o.expr, o.splitIndex] : [o.expr]));
+  private rememberSize(
+    s: Statement,
+    body: InstructionBody,
+    bits: Bits,
+    relative: boolean,
+    length: number,
+    chosen: Candidate,
+  ): void {
+    const expressions = body.operands.flatMap((o) =>
+      o.kind === 'far'
+        ? [o.selector, o.offset]
+        : o.kind === 'memory' && o.splitIndex
+          ? [o.expr, o.splitIndex]
+          : [o.expr],
+    );
     const values = expressions.map((e) => evaluate(e, this.scope));
     const first = values[0];
     const jumps = chosen.form.hasNear && chosen.form.operands.some((p) => p.kind === 'relative');
@@ -115,7 +145,12 @@ export class InstructionEncoder {
   private checkImmediate(c: Candidate, i: number, o: Candidate['operands'][number]): boolean {
     const p = c.form.operands[i];
     if (o.kind !== 'immediate' || p?.kind !== 'immediate' || o.value.terms.length > 0 || p.width < 8) return true;
-    return checkRanges(o.value.number, p.width === 8 && p.extendsTo > 0 ? p.extendsTo : p.width, o.span, this.output.sink);
+    return checkRanges(
+      o.value.number,
+      p.width === 8 && p.extendsTo > 0 ? p.extendsTo : p.width,
+      o.span,
+      this.output.sink,
+    );
   }
 
   private placement(): Placement {
@@ -133,7 +168,14 @@ export class InstructionEncoder {
     const { output } = this;
     if (target.unknown) return true;
     const t = target.terms[0];
-    if (target.terms.length !== 1 || t?.kind !== 'section' || t.section !== output.section.id || t.times !== 1n || output.absolute !== undefined) return false;
+    if (
+      target.terms.length !== 1 ||
+      t?.kind !== 'section' ||
+      t.section !== output.section.id ||
+      t.times !== 1n ||
+      output.absolute !== undefined
+    )
+      return false;
     const delta = target.number - BigInt(output.section.offset + length);
     return delta >= -128n && delta <= 127n;
   }
@@ -146,7 +188,8 @@ export class InstructionEncoder {
     if (p.lock) bytes.push(0xf0);
     const segment = p.segment === undefined ? undefined : SEGMENT_BYTE[p.segment];
     if (segment !== undefined) bytes.push(segment);
-    if (p.operandSize === 'other' || (p.operandSize === 16 && bits !== 16) || (p.operandSize === 32 && bits === 16)) bytes.push(0x66);
+    if (p.operandSize === 'other' || (p.operandSize === 16 && bits !== 16) || (p.operandSize === 32 && bits === 16))
+      bytes.push(0x66);
     if (p.addressSize === 'other' || (p.addressSize !== undefined && p.addressSize !== bits)) bytes.push(0x67);
     this.output.emit(bytes, s.span);
   }
@@ -165,7 +208,10 @@ function sameForSize(a: Value, b: Value): boolean {
     if (t?.kind === 'section') {
       if (u?.kind !== 'section' || u.section !== t.section || u.times !== t.times) return false;
       placed = true;
-    } else if (t?.kind !== u?.kind || (t?.kind === 'register' && u?.kind === 'register' && (t.register !== u.register || t.times !== u.times))) {
+    } else if (
+      t?.kind !== u?.kind ||
+      (t?.kind === 'register' && u?.kind === 'register' && (t.register !== u.register || t.times !== u.times))
+    ) {
       return false;
     }
   }
@@ -181,8 +227,10 @@ function beats(a: Candidate, aBytes: Uint8Array, b: Candidate, bBytes: Uint8Arra
 }
 
 function explainEncoder(reason: string): string {
-  if (/[Bb]ranch/.test(reason)) return 'the target is too far for a short jump (127 bytes); drop `short`, or jump over a near jmp';
-  if (/[Dd]isp/.test(reason)) return 'the displacement does not fit; RIP-relative addresses reach 2 GiB, byte displacements 127';
+  if (/[Bb]ranch/.test(reason))
+    return 'the target is too far for a short jump (127 bytes); drop `short`, or jump over a near jmp';
+  if (/[Dd]isp/.test(reason))
+    return 'the displacement does not fit; RIP-relative addresses reach 2 GiB, byte displacements 127';
   return `this combination cannot be encoded (${reason || 'no form fits'})`;
 }
 

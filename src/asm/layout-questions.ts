@@ -20,7 +20,8 @@ export class LayoutQuestions {
   asked = 0;
   /** The label that local names belong to here. */
   scope = '';
-  private readonly qualify: QualifyName = (name) => (name.startsWith('.') && !name.startsWith('..') ? this.scope + name : name);
+  private readonly qualify: QualifyName = (name) =>
+    name.startsWith('.') && !name.startsWith('..') ? this.scope + name : name;
   private askedFor: 'nothing' | 'symbol' | 'place' = 'nothing';
 
   /** @param mark puts mark `id` into the output */
@@ -36,7 +37,11 @@ export class LayoutQuestions {
     const found = this.evaluateFirst(tokens, first);
     const extra = found?.rest[0];
     if (found === undefined || extra === undefined) return found?.value;
-    this.sink.error('preprocessor', `\`${extra.text}\` is not expected here`, { file: extra.file, start: { line: extra.line, column: extra.column }, end: { line: extra.line, column: extra.end } });
+    this.sink.error('preprocessor', `\`${extra.text}\` is not expected here`, {
+      file: extra.file,
+      start: { line: extra.line, column: extra.column },
+      end: { line: extra.line, column: extra.end },
+    });
     return undefined;
   }
 
@@ -52,7 +57,8 @@ export class LayoutQuestions {
       const e = parseExpression(cursor, this.qualify);
       const v = evaluate(e, this.scopeAt(id));
       this.leaveMark(last);
-      if (v.terms.length > 0 && !v.unknown) throw new EvaluationFault('notConstant', 'the preprocessor needs a plain number', e.span);
+      if (v.terms.length > 0 && !v.unknown)
+        throw new EvaluationFault('notConstant', 'the preprocessor needs a plain number', e.span);
       return { value: v.unknown ? 0n : v.number, rest: expanded.slice(cursor.index) };
     } catch (e) {
       if (e instanceof EvaluationFault) this.leaveMark(last);

@@ -92,14 +92,23 @@ export class Layout {
     const stable = !this.symbols.moved;
     this.output.sink = sink;
     if (!stable) {
-      sink.error('unstable', `sizes still change after ${MAX_PASSES} passes; write near or a size at the jumps or \`times\` that depend on each other`, this.options.fileSpan);
+      sink.error(
+        'unstable',
+        `sizes still change after ${MAX_PASSES} passes; write near or a size at the jumps or \`times\` that depend on each other`,
+        this.options.fileSpan,
+      );
     }
     const placed = placeSections(this.output.sections, this.origin ?? this.options.origin, sink, this.options.fileSpan);
     this.output.startEmitting();
     this.pass();
     return {
-      output: this.output, placed, lines: this.lines, symbols: this.symbols,
-      hasOrg: this.origin !== undefined, firstInstructionBits: this.firstBits, markers: this.markers,
+      output: this.output,
+      placed,
+      lines: this.lines,
+      symbols: this.symbols,
+      hasOrg: this.origin !== undefined,
+      firstInstructionBits: this.firstBits,
+      markers: this.markers,
     };
   }
 
@@ -138,7 +147,14 @@ export class Layout {
       if (kind !== undefined && this.output.absolute === undefined) {
         const length = this.output.section.offset - start;
         if (length > 0) {
-          this.lines.push({ statement: s, section: this.output.section.id, offset: start, length, bits: this.bits, kind });
+          this.lines.push({
+            statement: s,
+            section: this.output.section.id,
+            offset: start,
+            length,
+            bits: this.bits,
+            kind,
+          });
           for (const l of this.pendingLabels) l.followedBy = kind;
           this.pendingLabels = [];
         }
@@ -149,22 +165,37 @@ export class Layout {
   }
 
   private statementStart(): Value {
-    this.here ??= this.output.absolute === undefined ? this.output.inSection(this.output.section, this.statementOffset) : this.output.position();
+    this.here ??=
+      this.output.absolute === undefined
+        ? this.output.inSection(this.output.section, this.statementOffset)
+        : this.output.position();
     return this.here;
   }
 
   private label(name: string, span: Span): void {
     const { output } = this;
-    const known = output.absolute === undefined ? this.symbols.confirm(name, output.section.id, output.section.offset) : undefined;
+    const known =
+      output.absolute === undefined ? this.symbols.confirm(name, output.section.id, output.section.offset) : undefined;
     if (known) this.pendingLabels.push(known);
-    else this.define(name, 'label', output.position(), span, output.absolute === undefined ? output.section.id : undefined);
+    else
+      this.define(
+        name,
+        'label',
+        output.position(),
+        span,
+        output.absolute === undefined ? output.section.id : undefined,
+      );
   }
 
   define(name: string, kind: 'label' | 'constant', value: Value, span: Span, section: number | undefined): void {
     const entry = this.symbols.define(name, kind, value, span, section);
     if ('duplicate' in entry) {
       const at = entry.duplicate.span.start;
-      this.error('duplicateSymbol', `\`${name}\` is already defined at line ${at.line}; rename one, or begin a local label with a dot`, span);
+      this.error(
+        'duplicateSymbol',
+        `\`${name}\` is already defined at line ${at.line}; rename one, or begin a local label with a dot`,
+        span,
+      );
     } else if (kind === 'label') {
       this.pendingLabels.push(entry);
     }
@@ -173,9 +204,20 @@ export class Layout {
   private repeatCount(e: Expr): number {
     const v = evaluate(e, this.scope);
     if (v.unknown) return 1;
-    if (v.terms.length > 0) throw new EvaluationFault('notConstant', 'times takes a plain number; a label alone has no fixed value here, a difference such as 510-($-$$) has', e.span);
-    if (v.number < 0n) throw new EvaluationFault('notConstant', `times ${v.number} is negative: what comes before is ${-v.number} bytes too long`, e.span);
-    if (v.number > BigInt(this.options.maxImage)) throw new EvaluationFault('tooLarge', `times ${v.number} would make the image too large`, e.span);
+    if (v.terms.length > 0)
+      throw new EvaluationFault(
+        'notConstant',
+        'times takes a plain number; a label alone has no fixed value here, a difference such as 510-($-$$) has',
+        e.span,
+      );
+    if (v.number < 0n)
+      throw new EvaluationFault(
+        'notConstant',
+        `times ${v.number} is negative: what comes before is ${-v.number} bytes too long`,
+        e.span,
+      );
+    if (v.number > BigInt(this.options.maxImage))
+      throw new EvaluationFault('tooLarge', `times ${v.number} would make the image too large`, e.span);
     return Number(v.number);
   }
 
@@ -232,7 +274,10 @@ export class Layout {
       case 'incbin': {
         const skip = body.skip ? Number(this.number(body.skip)) : 0;
         const limit = body.limit ? Number(this.number(body.limit)) : undefined;
-        const bytes = body.bytes.subarray(Math.max(0, skip), limit === undefined ? undefined : Math.max(0, skip) + Math.max(0, limit));
+        const bytes = body.bytes.subarray(
+          Math.max(0, skip),
+          limit === undefined ? undefined : Math.max(0, skip) + Math.max(0, limit),
+        );
         this.repeat(s, times, () => {
           this.output.emit(bytes, s.span);
           return true;
@@ -268,13 +313,23 @@ export class Layout {
       this.output.repeat(size, times - 1, s.times?.span ?? s.span);
       return;
     }
-    if (times > MAX_ENCODED_REPEATS) throw new EvaluationFault('tooLarge', `times repeats this ${times} times, and each repetition is encoded by itself; ${MAX_ENCODED_REPEATS} is the most`, s.times?.span ?? s.span);
+    if (times > MAX_ENCODED_REPEATS)
+      throw new EvaluationFault(
+        'tooLarge',
+        `times repeats this ${times} times, and each repetition is encoded by itself; ${MAX_ENCODED_REPEATS} is the most`,
+        s.times?.span ?? s.span,
+      );
     for (let i = 1; i < times; i++) once();
   }
 
   number(e: Expr): bigint {
     const v = evaluate(e, this.scope);
-    if (v.terms.length > 0) throw new EvaluationFault('notConstant', 'a plain number is needed here; a difference of two labels would do', e.span);
+    if (v.terms.length > 0)
+      throw new EvaluationFault(
+        'notConstant',
+        'a plain number is needed here; a difference of two labels would do',
+        e.span,
+      );
     return v.number;
   }
 
@@ -282,14 +337,16 @@ export class Layout {
     if (!s.label) return;
     const v = evaluate(value, this.scope);
     const whole: Value = far === undefined ? v : evaluate(far, this.scope);
-    if (v.terms.some((t) => t.kind === 'register')) throw new EvaluationFault('notConstant', 'equ gives a name to a number; use %define for a register', value.span);
+    if (v.terms.some((t) => t.kind === 'register'))
+      throw new EvaluationFault('notConstant', 'equ gives a name to a number; use %define for a register', value.span);
     // Like NASM: a constant that depends on something further on counts as 0 in the first pass.
     this.define(s.label.name, 'constant', whole.unknown ? constant(0n) : whole, s.label.span, undefined);
   }
 
   private org(e: Expr): void {
     const n = this.number(e);
-    if (this.origin !== undefined) this.error('badDirective', 'a program has one org; sections with start= place parts elsewhere', e.span);
+    if (this.origin !== undefined)
+      this.error('badDirective', 'a program has one org; sections with start= place parts elsewhere', e.span);
     this.origin ??= BigInt.asUintN(64, n);
   }
 
@@ -305,10 +362,17 @@ export class Layout {
   private reserve(count: Expr, width: number, times: number): 'data' {
     const v = evaluate(count, this.scope);
     if (v.unknown) return 'data';
-    if (!isSimple(v)) throw new EvaluationFault('notConstant', 'the number of units to reserve must be a plain number', count.span);
-    if (v.number < 0n) throw new EvaluationFault('notConstant', 'the number of units to reserve is negative', count.span);
+    if (!isSimple(v))
+      throw new EvaluationFault('notConstant', 'the number of units to reserve must be a plain number', count.span);
+    if (v.number < 0n)
+      throw new EvaluationFault('notConstant', 'the number of units to reserve is negative', count.span);
     const total = v.number * BigInt(width) * BigInt(times);
-    if (total > 0x1_0000_0000n) throw new EvaluationFault('tooLarge', `this reserves ${total} bytes; declare guest memory with @guest memory= instead`, count.span);
+    if (total > 0x1_0000_0000n)
+      throw new EvaluationFault(
+        'tooLarge',
+        `this reserves ${total} bytes; declare guest memory with @guest memory= instead`,
+        count.span,
+      );
     this.output.zeros(Number(total), count.span);
     return 'data';
   }
@@ -316,7 +380,8 @@ export class Layout {
   private align(s: Statement, body: Extract<Body, { kind: 'align' }>, times: number): 'code' | 'data' {
     const boundary = this.number(body.boundary);
     const valid = boundary > 0n && (boundary & (boundary - 1n)) === 0n;
-    if (!valid) throw new EvaluationFault('notConstant', `align takes a power of two, not ${boundary}`, body.boundary.span);
+    if (!valid)
+      throw new EvaluationFault('notConstant', `align takes a power of two, not ${boundary}`, body.boundary.span);
     if (!this.output.emitting && this.output.absolute === undefined) this.output.section.raiseAlignment(boundary);
     const at = this.output.absolute ?? BigInt(this.output.section.offset);
     const count = Number((boundary - (at % boundary)) % boundary) * times;
@@ -330,7 +395,12 @@ export class Layout {
       return 'data';
     }
     checkSize(count, this.options.maxImage, s.span);
-    this.output.emit(this.padding ? padding(this.padding.mode, this.bits, count, this.padding.threshold) : new Uint8Array(count).fill(NOP), s.span);
+    this.output.emit(
+      this.padding
+        ? padding(this.padding.mode, this.bits, count, this.padding.threshold)
+        : new Uint8Array(count).fill(NOP),
+      s.span,
+    );
     return 'code';
   }
 
@@ -348,7 +418,8 @@ export class Layout {
   }
 
   private emitValue(v: Value, width: number, span: Span): void {
-    if (v.terms.some((t) => t.kind === 'register')) throw new EvaluationFault('notConstant', 'a register has no value when the program is assembled', span);
+    if (v.terms.some((t) => t.kind === 'register'))
+      throw new EvaluationFault('notConstant', 'a register has no value when the program is assembled', span);
     if (!this.output.emitting) {
       this.output.zeros(width, span);
       return;
@@ -363,7 +434,6 @@ export class Layout {
     }
     this.output.emit(out, span);
   }
-
 }
 
 const NOP = 0x90;

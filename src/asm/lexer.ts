@@ -43,7 +43,11 @@ export const tokenSpan = (t: Token): Span => ({
 
 /** From the first token's start to the last one's end. */
 export function tokensSpan(first: Token, last: Token): Span {
-  return { file: first.file, start: { line: first.line, column: first.column }, end: { line: last.line, column: last.end } };
+  return {
+    file: first.file,
+    start: { line: first.line, column: first.column },
+    end: { line: last.line, column: last.end },
+  };
 }
 
 /**
@@ -55,7 +59,7 @@ const TOKEN = new RegExp(
   [
     '(?<space>[ \\t\\r\\f\\v]+)',
     '(?<comment>;.*)',
-    "(?<string>'[^']*'|\"[^\"]*\"|`(?:\\\\.|[^`\\\\])*`)",
+    '(?<string>\'[^\']*\'|"[^"]*"|`(?:\\\\.|[^`\\\\])*`)',
     '(?<unclosed>[\'"`].*)',
     // Decimal with a point or an exponent; in another base with a point or a binary exponent (NASM manual, 3.4.6).
     '(?<float>(?:0[xhoqby]|\\$(?=[0-9]))[0-9a-fA-F_]*(?:\\.[0-9a-fA-F_]*(?:[pP][+-]?[0-9_]+)?|[pP][+-]?[0-9_]+)' +
@@ -96,13 +100,19 @@ function lexInto(text: string, file: string, line: number, tokens: Token[], comm
     else if (groups['comment'] !== undefined) comments.push({ text: s.slice(1), file, line, column: at + 2 });
     else {
       const kind: TokenKind =
-        groups['string'] !== undefined ? 'string'
-        : groups['float'] !== undefined ? 'float'
-        : groups['number'] !== undefined ? 'number'
-        : groups['word'] !== undefined ? 'word'
-        : groups['parameter'] !== undefined ? 'parameter'
-        : groups['punctuation'] !== undefined ? 'punctuation'
-        : 'bad';
+        groups['string'] !== undefined
+          ? 'string'
+          : groups['float'] !== undefined
+            ? 'float'
+            : groups['number'] !== undefined
+              ? 'number'
+              : groups['word'] !== undefined
+                ? 'word'
+                : groups['parameter'] !== undefined
+                  ? 'parameter'
+                  : groups['punctuation'] !== undefined
+                    ? 'punctuation'
+                    : 'bad';
       // `%{x}` is `%x` with an end of its own.
       const text = kind === 'parameter' ? s.replace(/^%\{(.*)\}$/, '%$1') : s;
       tokens.push({ kind, text, file, line, column: at + 1, end: at + s.length + 1, spaced });

@@ -25,7 +25,9 @@ export function formatListing(assembled: Assembled, source: string, fileName: st
         const size = Math.min(BYTES_PER_LINE, s.length - done);
         const at = Number(s.address + BigInt(done) - assembled.origin);
         const inImage = at >= 0 && at + size <= assembled.image.length;
-        const bytes = inImage ? hexUpper(assembled.image.subarray(at, at + size)) : `<res ${s.length.toString(16).toUpperCase()}h>`;
+        const bytes = inImage
+          ? hexUpper(assembled.image.subarray(at, at + size))
+          : `<res ${s.length.toString(16).toUpperCase()}h>`;
         const more = done + size < s.length ? '-' : '';
         const address = (s.address + BigInt(done)).toString(16).toUpperCase().padStart(8, '0');
         out.push(`${number} ${address} ${(bytes + more).padEnd(BYTES_PER_LINE * 2 + 3)}${first ? text : ''}`.trimEnd());
@@ -40,4 +42,5 @@ export function formatListing(assembled: Assembled, source: string, fileName: st
   return out.join('\n') + '\n';
 }
 
-const hexUpper = (bytes: Uint8Array): string => Array.from(bytes, (b) => b.toString(16).toUpperCase().padStart(2, '0')).join('');
+const hexUpper = (bytes: Uint8Array): string =>
+  Array.from(bytes, (b) => b.toString(16).toUpperCase().padStart(2, '0')).join('');

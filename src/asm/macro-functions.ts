@@ -14,9 +14,31 @@ export interface FunctionHost {
 
 const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ@_';
 /** The kinds of %if that have a function: `%isnum(x)`, `%isndef(x)`. */
-const TESTS = ['', 'ctx', 'def', 'defalias', 'empty', 'env', 'id', 'idn', 'idni', 'macro', 'num', 'str', 'token', 'usable', 'using'];
+const TESTS = [
+  '',
+  'ctx',
+  'def',
+  'defalias',
+  'empty',
+  'env',
+  'id',
+  'idn',
+  'idni',
+  'macro',
+  'num',
+  'str',
+  'token',
+  'usable',
+  'using',
+];
 
-const parameter = (flags: Partial<MacroParameter> = {}): MacroParameter => ({ name: '', evaluated: false, quoted: 'never', greedy: false, ...flags });
+const parameter = (flags: Partial<MacroParameter> = {}): MacroParameter => ({
+  name: '',
+  evaluated: false,
+  quoted: 'never',
+  greedy: false,
+  ...flags,
+});
 const number = parameter({ evaluated: true });
 const text = parameter({ quoted: 'unlessString' });
 
@@ -44,36 +66,66 @@ export function substring(of: string, start: bigint, count: bigint): string {
 /** The functions that NASM's preprocessor has (NASM manual, 4.4), as macros by the name they are called with. */
 export function macroFunctions(host: FunctionHost): SingleMacro[] {
   const commas = (args: readonly (readonly Token[])[], at: Token): Token[] =>
-    args.flatMap((a, i): Token[] => (i === 0 ? [...a] : [{ ...at, kind: 'punctuation', text: ',', spaced: false }, ...a]));
+    args.flatMap((a, i): Token[] =>
+      i === 0 ? [...a] : [{ ...at, kind: 'punctuation', text: ',', spaced: false }, ...a],
+    );
   const choose = (args: readonly (readonly Token[])[], which: bigint | undefined): readonly Token[] =>
     which === undefined || which < 1n || which >= BigInt(args.length) ? [] : (args[Number(which)] ?? []);
   return [
-    { name: '%abs', parameters: [number], body: ([n], at) => numberTokens(BigInt.asUintN(64, absolute(numberOf(n) ?? 0n)), at) },
-    { name: '%count', parameters: [parameter()], variadic: true, body: (args, at) => numberTokens(BigInt(args.length), at) },
+    {
+      name: '%abs',
+      parameters: [number],
+      body: ([n], at) => numberTokens(BigInt.asUintN(64, absolute(numberOf(n) ?? 0n)), at),
+    },
+    {
+      name: '%count',
+      parameters: [parameter()],
+      variadic: true,
+      body: (args, at) => numberTokens(BigInt(args.length), at),
+    },
     { name: '%eval', parameters: [number], variadic: true, body: commas },
     { name: '%str', parameters: [parameter({ quoted: 'always', greedy: true })], body: commas },
-    { name: '%strcat', parameters: [text], variadic: true, body: (args, at) => [quoted(args.map(textOf).join(''), at)] },
+    {
+      name: '%strcat',
+      parameters: [text],
+      variadic: true,
+      body: (args, at) => [quoted(args.map(textOf).join(''), at)],
+    },
     { name: '%strlen', parameters: [text], body: ([s], at) => numberTokens(BigInt(textOf(s).length), at) },
     { name: '%tok', parameters: [text], body: ([s], at) => lexed(textOf(s), at) },
-    { name: '%sel', parameters: [number, parameter()], variadic: true, body: (args) => choose(args, numberOf(args[0])) },
     {
-      name: '%cond', parameters: [number, parameter(), parameter()], optional: 1,
+      name: '%sel',
+      parameters: [number, parameter()],
+      variadic: true,
+      body: (args) => choose(args, numberOf(args[0])),
+    },
+    {
+      name: '%cond',
+      parameters: [number, parameter(), parameter()],
+      optional: 1,
       body: (args) => choose(args, numberOf(args[0]) === 0n ? 2n : 1n),
     },
     {
-      name: '%substr', parameters: [text, number, number], optional: 1,
-      body: ([s, start, count], at) => [quoted(substring(textOf(s), numberOf(start) ?? 1n, numberOf(count) ?? -1n), at)],
+      name: '%substr',
+      parameters: [text, number, number],
+      optional: 1,
+      body: ([s, start, count], at) => [
+        quoted(substring(textOf(s), numberOf(start) ?? 1n, numberOf(count) ?? -1n), at),
+      ],
     },
     {
-      name: '%num', parameters: [number, number, number], optional: 2,
-      body: ([n, digits, base], at) => [quoted(inBase(host.sink, at, numberOf(n) ?? 0n, numberOf(digits) ?? -1n, numberOf(base) ?? 10n), at)],
+      name: '%num',
+      parameters: [number, number, number],
+      optional: 2,
+      body: ([n, digits, base], at) => [
+        quoted(inBase(host.sink, at, numberOf(n) ?? 0n, numberOf(digits) ?? -1n, numberOf(base) ?? 10n), at),
+      ],
     },
-    ...TESTS.flatMap((kind) => [kind, `n${kind}`]).map(
-      (kind): SingleMacro => ({
-        name: `%is${kind}`, parameters: [parameter({ greedy: true })],
-        body: ([a], at) => numberTokens(host.test(kind, a ?? [], at) ? 1n : 0n, at),
-      }),
-    ),
+    ...TESTS.flatMap((kind) => [kind, `n${kind}`]).map((kind): SingleMacro => ({
+      name: `%is${kind}`,
+      parameters: [parameter({ greedy: true })],
+      body: ([a], at) => numberTokens(host.test(kind, a ?? [], at) ? 1n : 0n, at),
+    })),
   ];
 }
 
@@ -88,6 +140,7 @@ function inBase(sink: DiagnosticSink, at: Token, value: bigint, digits: bigint, 
   let count = absolute(digits) > 250n ? 1n : absolute(digits);
   const all = digits <= 0n;
   let out = '';
-  for (let rest = BigInt.asUintN(64, value); count > 0n || (all && rest > 0n); rest /= base, count--) out = (DIGITS[Number(rest % base)] ?? '') + out;
+  for (let rest = BigInt.asUintN(64, value); count > 0n || (all && rest > 0n); rest /= base, count--)
+    out = (DIGITS[Number(rest % base)] ?? '') + out;
   return out;
 }

@@ -58,7 +58,10 @@ export class MacroTable {
     const name = this.followed(macro.name);
     const table = ignoreCase ? this.folded : this.exact;
     const key = ignoreCase ? name.toLowerCase() : name;
-    const others = (table.get(key) ?? []).filter((m) => macro.parameters !== undefined && m.parameters !== undefined && m.parameters.length !== macro.parameters.length);
+    const others = (table.get(key) ?? []).filter(
+      (m) =>
+        macro.parameters !== undefined && m.parameters !== undefined && m.parameters.length !== macro.parameters.length,
+    );
     table.set(key, [...others, { ...macro, name }]);
   }
 
@@ -82,7 +85,8 @@ export class MacroTable {
 
   /** Forgets what is local to a context. */
   undefineWithPrefix(prefix: string): void {
-    for (const table of [this.exact, this.folded, this.aliases]) for (const key of table.keys()) if (key.startsWith(prefix.toLowerCase())) table.delete(key);
+    for (const table of [this.exact, this.folded, this.aliases])
+      for (const key of table.keys()) if (key.startsWith(prefix.toLowerCase())) table.delete(key);
   }
 
   has(name: string): boolean {
@@ -120,11 +124,17 @@ export class MacroTable {
    * @param except names that stay, as the parameters of the macro being defined
    */
   expand(tokens: readonly Token[], except: ReadonlySet<string> = NOTHING): readonly Token[] {
-    if (!tokens.some((t) => t.kind === 'parameter' || isPaste(t) || (t.kind === 'word' && this.has(t.text)))) return tokens;
+    if (!tokens.some((t) => t.kind === 'parameter' || isPaste(t) || (t.kind === 'word' && this.has(t.text))))
+      return tokens;
     this.budget = MAX_TOKENS;
     const out = this.expandFully(tokens, except, 0).map((t) => (isLocal(t) ? this.named(t) : t));
     const first = tokens[0];
-    if (this.budget <= 0 && first) this.host.sink.error('preprocessor', `the macros of this line expand to more than ${MAX_TOKENS} tokens`, tokenSpan(first));
+    if (this.budget <= 0 && first)
+      this.host.sink.error(
+        'preprocessor',
+        `the macros of this line expand to more than ${MAX_TOKENS} tokens`,
+        tokenSpan(first),
+      );
     return out;
   }
 
@@ -133,7 +143,10 @@ export class MacroTable {
     let n = 1;
     while (tokens[n]?.kind === 'parameter' && tokens[n]?.spaced === false) n++;
     if (n === 1) return tokens;
-    return [...glue([...tokens.slice(0, 1), ...this.expandInto(tokens.slice(1, n), new Set(), 0)], true), ...tokens.slice(n)];
+    return [
+      ...glue([...tokens.slice(0, 1), ...this.expandInto(tokens.slice(1, n), new Set(), 0)], true),
+      ...tokens.slice(n),
+    ];
   }
 
   private expandFully(tokens: readonly Token[], active: ReadonlySet<string>, depth: number): readonly Token[] {
@@ -183,12 +196,23 @@ export class MacroTable {
   /** A `%$x` that is no macro, as the label it stands for. */
   private named(t: Token): Token {
     const name = this.host.resolveLocal(t.text);
-    if (name === undefined) this.host.sink.error('preprocessor', `${t.text} belongs to a context, and there is no such one here; open it with %push`, tokenSpan(t));
+    if (name === undefined)
+      this.host.sink.error(
+        'preprocessor',
+        `${t.text} belongs to a context, and there is no such one here; open it with %push`,
+        tokenSpan(t),
+      );
     return { ...t, kind: 'word', text: name ?? t.text.replace(/^%\$+/, '..@0.') };
   }
 
   /** The expansion of the macro that token `i` names, and the index of the call's last token. */
-  private call(tokens: readonly Token[], i: number, t: Token, active: ReadonlySet<string>, depth: number): { tokens: readonly Token[]; end: number } | undefined {
+  private call(
+    tokens: readonly Token[],
+    i: number,
+    t: Token,
+    active: ReadonlySet<string>,
+    depth: number,
+  ): { tokens: readonly Token[]; end: number } | undefined {
     if ((t.kind !== 'word' && t.kind !== 'parameter') || depth >= MAX_DEPTH) return undefined;
     const isFunction = t.kind === 'parameter' && !isLocal(t);
     const written = isLocal(t) ? this.host.resolveLocal(t.text) : t.text;
@@ -199,15 +223,32 @@ export class MacroTable {
     if (!candidates) return undefined;
     const call = callArguments(tokens, i + 1);
     const macro =
-      candidates.find((m) => m.parameters !== undefined && call !== undefined && fits(m, call.raw)) ?? candidates.find((m) => m.parameters === undefined);
+      candidates.find((m) => m.parameters !== undefined && call !== undefined && fits(m, call.raw)) ??
+      candidates.find((m) => m.parameters === undefined);
     if (!macro) return undefined;
     const inner = isFunction ? active : new Set(active).add(real);
-    const args = macro.parameters === undefined || call === undefined ? [] : this.arguments(macro, macro.parameters, call, t, active, depth);
-    const body = typeof macro.body === 'function' ? macro.body(args, t) : substitute(macro.body, macro.parameters ?? [], args, t, macro.name);
-    return { tokens: this.expandInto(glue(relocate(body, t)), inner, depth + 1), end: macro.parameters === undefined || call === undefined ? i : call.end };
+    const args =
+      macro.parameters === undefined || call === undefined
+        ? []
+        : this.arguments(macro, macro.parameters, call, t, active, depth);
+    const body =
+      typeof macro.body === 'function'
+        ? macro.body(args, t)
+        : substitute(macro.body, macro.parameters ?? [], args, t, macro.name);
+    return {
+      tokens: this.expandInto(glue(relocate(body, t)), inner, depth + 1),
+      end: macro.parameters === undefined || call === undefined ? i : call.end,
+    };
   }
 
-  private arguments(macro: SingleMacro, parameters: readonly MacroParameter[], call: CallArguments, at: Token, active: ReadonlySet<string>, depth: number): (readonly Token[])[] {
+  private arguments(
+    macro: SingleMacro,
+    parameters: readonly MacroParameter[],
+    call: CallArguments,
+    at: Token,
+    active: ReadonlySet<string>,
+    depth: number,
+  ): (readonly Token[])[] {
     const raw = greedily(call.raw, parameters);
     const out: (readonly Token[])[] = [];
     for (let i = 0; i < Math.max(raw.length, parameters.length); i++) {
@@ -215,7 +256,8 @@ export class MacroTable {
       const arg = unbraced(raw[i] ?? []);
       const expanded = (): readonly Token[] => this.expandFully(arg, active, depth + 1);
       if (p?.evaluated) {
-        const value = arg.length === 0 && i >= parameters.length - (macro.optional ?? 0) ? undefined : this.host.evaluate(arg, at);
+        const value =
+          arg.length === 0 && i >= parameters.length - (macro.optional ?? 0) ? undefined : this.host.evaluate(arg, at);
         out.push(value === undefined ? [] : numberTokens(value, at));
       } else if (p && p.quoted !== 'never') {
         const text = expanded();
@@ -252,7 +294,10 @@ function fits(macro: SingleMacro, args: readonly (readonly Token[])[]): boolean 
 }
 
 /** The arguments with those that a greedy last parameter takes joined by their commas. */
-function greedily(raw: readonly (readonly Token[])[], parameters: readonly MacroParameter[]): readonly (readonly Token[])[] {
+function greedily(
+  raw: readonly (readonly Token[])[],
+  parameters: readonly MacroParameter[],
+): readonly (readonly Token[])[] {
   const n = parameters.length;
   if (!parameters[n - 1]?.greedy || raw.length <= n) return raw;
   const rest = raw.slice(n - 1).flatMap((a, i): readonly Token[] => {
@@ -264,9 +309,22 @@ function greedily(raw: readonly (readonly Token[])[], parameters: readonly Macro
 
 /** The same tokens at the place of a call. */
 export const relocate = (body: readonly Token[], at: Token): Token[] =>
-  body.map((t, i) => ({ ...t, file: at.file, line: at.line, column: at.column, end: at.end, spaced: i === 0 ? at.spaced : t.spaced }));
+  body.map((t, i) => ({
+    ...t,
+    file: at.file,
+    line: at.line,
+    column: at.column,
+    end: at.end,
+    spaced: i === 0 ? at.spaced : t.spaced,
+  }));
 
-function substitute(body: readonly Token[], parameters: readonly MacroParameter[], args: readonly (readonly Token[])[], at: Token, name: string): Token[] {
+function substitute(
+  body: readonly Token[],
+  parameters: readonly MacroParameter[],
+  args: readonly (readonly Token[])[],
+  at: Token,
+  name: string,
+): Token[] {
   const out: Token[] = [];
   let comma: Token | undefined;
   const put = (tokens: readonly Token[]): void => {
@@ -279,7 +337,8 @@ function substitute(body: readonly Token[], parameters: readonly MacroParameter[
     // `%,` is a comma where anything follows it.
     if (t.kind === 'punctuation' && t.text === '%,') comma = t;
     else if (index >= 0) put((args[index] ?? []).map((x, i) => (i === 0 ? { ...x, spaced: t.spaced } : x)));
-    else if (t.kind === 'parameter' && /^%\*?\?\??$/.test(t.text)) put([{ ...at, text: t.text.endsWith('??') ? name : at.text, spaced: t.spaced }]);
+    else if (t.kind === 'parameter' && /^%\*?\?\??$/.test(t.text))
+      put([{ ...at, text: t.text.endsWith('??') ? name : at.text, spaced: t.spaced }]);
     else put([t]);
   }
   return out;
@@ -338,7 +397,8 @@ export function paste(tokens: readonly Token[]): readonly Token[] {
 }
 
 const joinable = (t: Token | undefined): boolean =>
-  t !== undefined && (t.kind === 'word' || t.kind === 'number' || t.kind === 'float' || (t.kind === 'punctuation' && t.text === '$'));
+  t !== undefined &&
+  (t.kind === 'word' || t.kind === 'number' || t.kind === 'float' || (t.kind === 'punctuation' && t.text === '$'));
 
 /**
  * Words and digits that came together without a space between them are one token, as they are once NASM has written the line out.
@@ -348,7 +408,14 @@ export function glue(tokens: readonly Token[], withLocals = false): readonly Tok
   const touches = (i: number): boolean => {
     const t = tokens[i];
     const before = tokens[i - 1];
-    return t !== undefined && before !== undefined && !t.spaced && t.kind !== 'punctuation' && (joinable(t) || (withLocals && isLocal(t))) && (joinable(before) || (withLocals && isLocal(before)));
+    return (
+      t !== undefined &&
+      before !== undefined &&
+      !t.spaced &&
+      t.kind !== 'punctuation' &&
+      (joinable(t) || (withLocals && isLocal(t))) &&
+      (joinable(before) || (withLocals && isLocal(before)))
+    );
   };
   if (!tokens.some((_, i) => i > 0 && touches(i))) return tokens;
   const out: Token[] = [];
@@ -363,25 +430,45 @@ export function glue(tokens: readonly Token[], withLocals = false): readonly Tok
 
 /** The tokens of a text, all at the place of one that was there before. */
 export const lexed = (text: string, at: Token): Token[] =>
-  lexLine(` ${text}`, at.file, at.line).tokens.map((t, i) => ({ ...t, column: at.column, end: at.end, spaced: i === 0 ? at.spaced : t.spaced }));
+  lexLine(` ${text}`, at.file, at.line).tokens.map((t, i) => ({
+    ...t,
+    column: at.column,
+    end: at.end,
+    spaced: i === 0 ? at.spaced : t.spaced,
+  }));
 
 /** The text of tokens, with one space where there was any. */
-export const spell = (tokens: readonly Token[]): string => tokens.map((t, i) => (i > 0 && t.spaced ? ' ' : '') + t.text).join('');
+export const spell = (tokens: readonly Token[]): string =>
+  tokens.map((t, i) => (i > 0 && t.spaced ? ' ' : '') + t.text).join('');
 
 /** A number as the one or two tokens it is written with. */
 export function numberTokens(value: bigint, at: Token): Token[] {
-  const digits: Token = { ...at, kind: 'number', text: (value < 0n ? -value : value).toString(), spaced: value >= 0n && at.spaced };
+  const digits: Token = {
+    ...at,
+    kind: 'number',
+    text: (value < 0n ? -value : value).toString(),
+    spaced: value >= 0n && at.spaced,
+  };
   return value < 0n ? [{ ...at, kind: 'punctuation', text: '-' }, digits] : [digits];
 }
 
 /** A string token for a text as a person writes it. */
-export const quotedText = (text: string, at: Token): Token => quoted(String.fromCharCode(...stringBytes(`"${text}"`)), at);
+export const quotedText = (text: string, at: Token): Token =>
+  quoted(String.fromCharCode(...stringBytes(`"${text}"`)), at);
 
 /** A string token that holds these bytes (one per character), in quotes that it does not contain. */
 export function quoted(bytes: string, at: Token): Token {
   const quote = /^[\x20-\x7e]*$/.test(bytes) ? ["'", '"'].find((q) => !bytes.includes(q)) : undefined;
-  const escape = (c: string): string => (c === '`' || c === '\\' ? `\\${c}` : `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
-  return { ...at, kind: 'string', text: quote === undefined ? '`' + bytes.replace(/[^\x20-\x5b\x5d-\x5f\x61-\x7e]/g, escape) + '`' : quote + bytes + quote };
+  const escape = (c: string): string =>
+    c === '`' || c === '\\' ? `\\${c}` : `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  return {
+    ...at,
+    kind: 'string',
+    text:
+      quote === undefined
+        ? '`' + bytes.replace(/[^\x20-\x5b\x5d-\x5f\x61-\x7e]/g, escape) + '`'
+        : quote + bytes + quote,
+  };
 }
 
 /** Outside a macro body `%1` is the operator and a number, `%%x` the operator and a name. */

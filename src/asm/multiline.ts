@@ -12,7 +12,13 @@ export interface Block {
   readonly body: readonly LogicalLine[];
 }
 
-const BEGIN: Readonly<Record<string, Block['kind']>> = { '%macro': 'macro', '%imacro': 'macro', '%rmacro': 'macro', '%irmacro': 'macro', '%rep': 'rep' };
+const BEGIN: Readonly<Record<string, Block['kind']>> = {
+  '%macro': 'macro',
+  '%imacro': 'macro',
+  '%rmacro': 'macro',
+  '%irmacro': 'macro',
+  '%rep': 'rep',
+};
 const END: Readonly<Record<string, Block['kind']>> = { '%endmacro': 'macro', '%endm': 'macro', '%endrep': 'rep' };
 
 /** Collects the lines of a block; blocks of the same kind nest. */
@@ -50,7 +56,8 @@ export class BlockReader {
   /** Reports a block that the file's end leaves open. */
   finish(): void {
     const first = this.current?.header.tokens[0];
-    if (this.current && first) this.sink.error('preprocessor', `this ${first.text} has no %end${this.current.kind}`, tokenSpan(first));
+    if (this.current && first)
+      this.sink.error('preprocessor', `this ${first.text} has no %end${this.current.kind}`, tokenSpan(first));
     this.current = undefined;
   }
 }
@@ -119,7 +126,11 @@ export class MultiMacroTable {
     if (!name) return;
     const count = parseCount(rest.map((t) => t.text).join(''));
     for (const key of [name.text, name.text.toLowerCase()]) {
-      const left = (this.byName.get(key) ?? []).filter((m) => count !== undefined && (m.minimum !== count.minimum || m.maximum !== count.maximum || m.greedy !== count.greedy));
+      const left = (this.byName.get(key) ?? []).filter(
+        (m) =>
+          count !== undefined &&
+          (m.minimum !== count.minimum || m.maximum !== count.maximum || m.greedy !== count.greedy),
+      );
       if (left.length > 0) this.byName.set(key, left);
       else this.byName.delete(key);
     }
@@ -135,7 +146,10 @@ export class MultiMacroTable {
     const macros = name === undefined ? undefined : this.named(name.text);
     const count = parseCount(rest.map((t) => t.text).join(''));
     if (!macros) return false;
-    return count === undefined || macros.some((m) => (m.minimum <= count.maximum || count.greedy) && (m.maximum >= count.minimum || m.greedy));
+    return (
+      count === undefined ||
+      macros.some((m) => (m.minimum <= count.maximum || count.greedy) && (m.maximum >= count.minimum || m.greedy))
+    );
   }
 
   private named(name: string): readonly MultiMacro[] | undefined {
@@ -148,13 +162,21 @@ export class MultiMacroTable {
     const rest = expand(written);
     if (!first) return;
     if (name?.kind !== 'word') {
-      this.sink.error('preprocessor', `${first.text} takes a name and a number of parameters: %macro name 2`, tokenSpan(name ?? first));
+      this.sink.error(
+        'preprocessor',
+        `${first.text} takes a name and a number of parameters: %macro name 2`,
+        tokenSpan(name ?? first),
+      );
       return;
     }
     const text = rest.filter((t) => !t.spaced || t === rest[0]).map((t) => t.text);
     const count = parseCount(text.join(''));
     if (!count) {
-      this.sink.error('preprocessor', 'the number of parameters is missing: %macro name 2, or 1-3, or 1-*', tokenSpan(rest[0] ?? name));
+      this.sink.error(
+        'preprocessor',
+        'the number of parameters is missing: %macro name 2, or 1-3, or 1-*',
+        tokenSpan(rest[0] ?? name),
+      );
       return;
     }
     const { minimum, maximum, greedy } = count;
@@ -164,7 +186,16 @@ export class MultiMacroTable {
     const key = ignoreCase ? name.text.toLowerCase() : name.text;
     const takesLabel = block.body.some((l) => l.tokens.some((t) => t.kind === 'parameter' && t.text === '%00'));
     const macro: MultiMacro = {
-      name: name.text, minimum, maximum, greedy, defaults, body: block.body, ignoreCase, takesLabel, recursive: first.text.endsWith('rmacro'), inProgress: 0,
+      name: name.text,
+      minimum,
+      maximum,
+      greedy,
+      defaults,
+      body: block.body,
+      ignoreCase,
+      takesLabel,
+      recursive: first.text.endsWith('rmacro'),
+      inProgress: 0,
     };
     const others = (this.byName.get(key) ?? []).filter((o) => o.minimum !== minimum || o.maximum !== maximum);
     this.byName.set(key, [...others, macro]);
@@ -186,7 +217,11 @@ export class MultiMacroTable {
       if (!chosen) {
         // Like NASM: a macro may take over some uses of an instruction and leave the others alone.
         if (isMnemonic(name.text.toLowerCase())) return undefined;
-        this.sink.error('preprocessor', `${name.text} takes ${macros.map(arity).join(' or ')} arguments here`, tokenSpan(name));
+        this.sink.error(
+          'preprocessor',
+          `${name.text} takes ${macros.map(arity).join(' or ')} arguments here`,
+          tokenSpan(name),
+        );
         return { name, label: [], body: [], frame: new CallFrame([], 0, name, name.text, []), done: () => undefined };
       }
       const { macro, args } = chosen;
@@ -198,12 +233,16 @@ export class MultiMacroTable {
     return undefined;
   }
 
-  private choose(macros: readonly MultiMacro[], rest: readonly Token[]): { macro: MultiMacro; args: (readonly Token[])[] } | undefined {
+  private choose(
+    macros: readonly MultiMacro[],
+    rest: readonly Token[],
+  ): { macro: MultiMacro; args: (readonly Token[])[] } | undefined {
     for (const macro of macros) {
       const args = splitArguments(rest, macro.greedy ? Math.max(macro.maximum, 1) : Infinity);
       if (args.length < macro.minimum || args.length > macro.maximum) continue;
       const filled: (readonly Token[])[] = [...args];
-      for (let i = args.length; i < macro.maximum && i - macro.minimum < macro.defaults.length; i++) filled.push(macro.defaults[i - macro.minimum] ?? []);
+      for (let i = args.length; i < macro.maximum && i - macro.minimum < macro.defaults.length; i++)
+        filled.push(macro.defaults[i - macro.minimum] ?? []);
       return { macro, args: filled };
     }
     return undefined;
@@ -211,14 +250,17 @@ export class MultiMacroTable {
 
   /** A line of a macro's body with the arguments of a call in place. */
   fill(tokens: readonly Token[], frame: CallFrame): readonly Token[] {
-    const filled = tokens.flatMap((t) => this.parameter(t, frame).map((p, i) => (i === 0 ? { ...p, spaced: t.spaced } : p)));
+    const filled = tokens.flatMap((t) =>
+      this.parameter(t, frame).map((p, i) => (i === 0 ? { ...p, spaced: t.spaced } : p)),
+    );
     // `j%1` and `%1_end` make one word: a parameter grows together with what touches it.
     return glue(filled);
   }
 
   private parameter(t: Token, frame: CallFrame): readonly Token[] {
     const { args, unique, at, label } = frame;
-    const placed = (text: string, kind: Token['kind']): Token[] => relocate([{ ...t, text, kind }], at).map((x) => ({ ...x, spaced: t.spaced }));
+    const placed = (text: string, kind: Token['kind']): Token[] =>
+      relocate([{ ...t, text, kind }], at).map((x) => ({ ...x, spaced: t.spaced }));
     if (t.kind !== 'parameter') return placed(t.text, t.kind);
     const name = t.text;
     if (name.startsWith('%%')) return placed(`..@${unique}.${name.slice(2)}`, 'word');
@@ -234,7 +276,11 @@ export class MultiMacroTable {
     if (number[1] === '') return argument;
     const code = argument[0]?.text.toLowerCase() ?? '';
     if (argument.length !== 1 || !CONDITION_CODES.has(code)) {
-      this.sink.error('preprocessor', `${name} takes a condition code such as z or nz; the argument is none`, tokenSpan(at));
+      this.sink.error(
+        'preprocessor',
+        `${name} takes a condition code such as z or nz; the argument is none`,
+        tokenSpan(at),
+      );
       return [];
     }
     return argument.map((a) => ({ ...a, text: number[1] === '-' ? invertCondition(code) : code }));
@@ -258,7 +304,10 @@ export class MultiMacroTable {
 }
 
 const CONDITION_CODES: ReadonlySet<string> = new Set([
-  ...CONDITION_SYNONYMS.filter(([name]) => name.startsWith('j')).flatMap((pair) => pair.map((n) => n.slice(1))), 'cxz', 'ecxz', 'rcxz',
+  ...CONDITION_SYNONYMS.filter(([name]) => name.startsWith('j')).flatMap((pair) => pair.map((n) => n.slice(1))),
+  'cxz',
+  'ecxz',
+  'rcxz',
 ]);
 /** Deeper recursion of an %rmacro is left unexpanded, so that it ends. */
 const MAX_RECURSION = 100;
@@ -268,10 +317,19 @@ function parseCount(text: string): { minimum: number; maximum: number; greedy: b
   const m = /^(\d+)(?:-(\d+|\*))?(\+)?(?:\.nolist)?/.exec(text);
   if (!m) return undefined;
   const minimum = Number(m[1]);
-  return { minimum, maximum: m[2] === undefined ? minimum : m[2] === '*' ? Infinity : Number(m[2]), greedy: m[3] !== undefined };
+  return {
+    minimum,
+    maximum: m[2] === undefined ? minimum : m[2] === '*' ? Infinity : Number(m[2]),
+    greedy: m[3] !== undefined,
+  };
 }
 
-const arity = (m: MultiMacro): string => (m.minimum === m.maximum ? String(m.minimum) : m.maximum === Infinity ? `${m.minimum} or more` : `${m.minimum} to ${m.maximum}`);
+const arity = (m: MultiMacro): string =>
+  m.minimum === m.maximum
+    ? String(m.minimum)
+    : m.maximum === Infinity
+      ? `${m.minimum} or more`
+      : `${m.minimum} to ${m.maximum}`;
 
 /** `%-1` of a condition code is its opposite. */
 function invertCondition(code: string): string {

@@ -11,17 +11,30 @@ export interface Alias {
 export const ALIASES: Readonly<Record<string, Alias>> = {
   sal: { name: 'shl' },
   retn: { name: 'ret' },
-  retw: { name: 'ret', operandSize: 16 }, retd: { name: 'ret', operandSize: 32 }, retq: { name: 'ret', operandSize: 64 },
-  retnw: { name: 'ret', operandSize: 16 }, retnd: { name: 'ret', operandSize: 32 }, retnq: { name: 'ret', operandSize: 64 },
-  retfw: { name: 'retf', operandSize: 16 }, retfd: { name: 'retf', operandSize: 32 }, retfq: { name: 'retf', operandSize: 64 },
+  retw: { name: 'ret', operandSize: 16 },
+  retd: { name: 'ret', operandSize: 32 },
+  retq: { name: 'ret', operandSize: 64 },
+  retnw: { name: 'ret', operandSize: 16 },
+  retnd: { name: 'ret', operandSize: 32 },
+  retnq: { name: 'ret', operandSize: 64 },
+  retfw: { name: 'retf', operandSize: 16 },
+  retfd: { name: 'retf', operandSize: 32 },
+  retfq: { name: 'retf', operandSize: 64 },
   iretw: { name: 'iret' },
-  loopz: { name: 'loope' }, loopnz: { name: 'loopne' },
+  loopz: { name: 'loope' },
+  loopnz: { name: 'loopne' },
   xlat: { name: 'xlatb' },
-  icebp: { name: 'int1' }, int01: { name: 'int1' }, int03: { name: 'int3' },
-  pushfw: { name: 'pushf' }, popfw: { name: 'popf' }, pushaw: { name: 'pusha' }, popaw: { name: 'popa' },
+  icebp: { name: 'int1' },
+  int01: { name: 'int1' },
+  int03: { name: 'int3' },
+  pushfw: { name: 'pushf' },
+  popfw: { name: 'popf' },
+  pushaw: { name: 'pusha' },
+  popaw: { name: 'popa' },
   fwait: { name: 'wait' },
   fsetpm: { name: 'fnsetpm' },
-  ud2a: { name: 'ud2' }, ud2b: { name: 'ud1' },
+  ud2a: { name: 'ud2' },
+  ud2b: { name: 'ud1' },
 };
 
 /** Mnemonics whose plain name means the size of the mode (NASM's `odf`): name by mode. */
@@ -45,21 +58,65 @@ export const BY_OPERAND_SIZE: Readonly<Record<string, Readonly<Record<16 | 32 | 
 };
 
 const CONDITIONS: readonly (readonly string[])[] = [
-  ['o'], ['no'], ['b', 'c', 'nae'], ['ae', 'nb', 'nc'], ['e', 'z'], ['ne', 'nz'], ['be', 'na'], ['a', 'nbe'],
-  ['s'], ['ns'], ['p', 'pe'], ['np', 'po'], ['l', 'nge'], ['ge', 'nl'], ['le', 'ng'], ['g', 'nle'],
+  ['o'],
+  ['no'],
+  ['b', 'c', 'nae'],
+  ['ae', 'nb', 'nc'],
+  ['e', 'z'],
+  ['ne', 'nz'],
+  ['be', 'na'],
+  ['a', 'nbe'],
+  ['s'],
+  ['ns'],
+  ['p', 'pe'],
+  ['np', 'po'],
+  ['l', 'nge'],
+  ['ge', 'nl'],
+  ['le', 'ng'],
+  ['g', 'nle'],
 ];
 
 /** Synonyms of condition codes: [synonym, table name] for j, set and cmov. */
 export const CONDITION_SYNONYMS: readonly (readonly [string, string])[] = ['j', 'set', 'cmov'].flatMap((stem) =>
-  CONDITIONS.flatMap(([name, ...others]) => others.map((other): readonly [string, string] => [stem + other, stem + (name ?? '')])),
+  CONDITIONS.flatMap(([name, ...others]) =>
+    others.map((other): readonly [string, string] => [stem + other, stem + (name ?? '')]),
+  ),
 );
 
 /** Forms that iced can encode and NASM never chooses or names otherwise: obsolete opcodes, and names that programs use for labels. */
 export const EXCLUDED: ReadonlySet<string> = new Set([
-  'Cmpxchg486_rm8_r8', 'Cmpxchg486_rm16_r16', 'Cmpxchg486_rm32_r32', 'Popd_CS', 'Fsetpm', 'Frstpm', 'Ftstp', 'Frint2', 'Frichop', 'Frinear',
-  'Undoc', 'Altinst', 'Storeall', 'Loadall286', 'Loadallreset286', 'Cl1invmb', 'Rdudbg', 'Wrudbg', 'Ccs_hash_16', 'Ccs_hash_32', 'Ccs_hash_64',
-  'Ccs_encrypt_16', 'Ccs_encrypt_32', 'Ccs_encrypt_64', 'Xstore_alt_16', 'Xstore_alt_32', 'Xstore_alt_64', 'Xsha512_alt_16', 'Xsha512_alt_32',
-  'Xsha512_alt_64', 'Movzx_r16_rm16', 'Movsx_r16_rm16',
+  'Cmpxchg486_rm8_r8',
+  'Cmpxchg486_rm16_r16',
+  'Cmpxchg486_rm32_r32',
+  'Popd_CS',
+  'Fsetpm',
+  'Frstpm',
+  'Ftstp',
+  'Frint2',
+  'Frichop',
+  'Frinear',
+  'Undoc',
+  'Altinst',
+  'Storeall',
+  'Loadall286',
+  'Loadallreset286',
+  'Cl1invmb',
+  'Rdudbg',
+  'Wrudbg',
+  'Ccs_hash_16',
+  'Ccs_hash_32',
+  'Ccs_hash_64',
+  'Ccs_encrypt_16',
+  'Ccs_encrypt_32',
+  'Ccs_encrypt_64',
+  'Xstore_alt_16',
+  'Xstore_alt_32',
+  'Xstore_alt_64',
+  'Xsha512_alt_16',
+  'Xsha512_alt_32',
+  'Xsha512_alt_64',
+  'Movzx_r16_rm16',
+  'Movsx_r16_rm16',
 ]);
 
 /**
@@ -73,12 +130,36 @@ export const REDUNDANT_REX_W: ReadonlySet<string> = new Set(['invpcid', 'enqcmd'
 
 /** Where NASM takes a size for granted that the operands leave open, in bits. */
 export const ASSUMED_MEMORY_SIZE: Readonly<Record<string, number>> = {
-  cvtsi2ss: 32, cvtsi2sd: 32, vcvtsi2ss: 32, vcvtsi2sd: 32, vcvtusi2ss: 32, vcvtusi2sd: 32,
-  vcvtpd2ps: 128, vcvtpd2dq: 128, vcvttpd2dq: 128,
+  cvtsi2ss: 32,
+  cvtsi2sd: 32,
+  vcvtsi2ss: 32,
+  vcvtsi2sd: 32,
+  vcvtusi2ss: 32,
+  vcvtusi2sd: 32,
+  vcvtpd2ps: 128,
+  vcvtpd2dq: 128,
+  vcvttpd2dq: 128,
 };
 
 /** AVX instructions that came to VEX after EVEX had them: NASM takes EVEX unless `{vex}` is written. */
-export const LATE_VEX: ReadonlySet<string> = new Set(['vpdpbusd', 'vpdpbusds', 'vpdpwssd', 'vpdpwssds', 'vcvtneps2bf16', 'vpmadd52luq', 'vpmadd52huq']);
+export const LATE_VEX: ReadonlySet<string> = new Set([
+  'vpdpbusd',
+  'vpdpbusds',
+  'vpdpwssd',
+  'vpdpwssds',
+  'vcvtneps2bf16',
+  'vpmadd52luq',
+  'vpmadd52huq',
+]);
 
 /** A 64-bit general destination that NASM encodes without REX.W or VEX.W: the result never has more than 32 bits. */
-export const NARROW_DESTINATION: ReadonlySet<string> = new Set(['sldt', 'vextractps', 'vmovmskps', 'vmovmskpd', 'vpextrw', 'vpextrb', 'pextrb', 'vpmovmskb']);
+export const NARROW_DESTINATION: ReadonlySet<string> = new Set([
+  'sldt',
+  'vextractps',
+  'vmovmskps',
+  'vmovmskpd',
+  'vpextrw',
+  'vpextrb',
+  'pextrb',
+  'vpmovmskb',
+]);

@@ -44,7 +44,11 @@ function parseDecorators(cursor: TokenCursor): Decorators {
     else if (text === 'sae') out = { ...out, sae: true };
     else if (broadcast?.[1] !== undefined) out = { ...out, broadcast: Number(broadcast[1]) };
     else if (rounding) out = { ...out, sae: true, rounding: rounding[1] as 'rn' | 'rd' | 'ru' | 'rz' };
-    else cursor.fail(`{${text}} is no decorator; there are {k1}…{k7}, {z}, {1toN}, {sae} and {rn-sae} {rd-sae} {ru-sae} {rz-sae}`, cursor.since(from));
+    else
+      cursor.fail(
+        `{${text}} is no decorator; there are {k1}…{k7}, {z}, {1toN}, {sae} and {rn-sae} {rd-sae} {ru-sae} {rz-sae}`,
+        cursor.since(from),
+      );
   }
   return out;
 }
@@ -53,12 +57,18 @@ function parseDecorators(cursor: TokenCursor): Decorators {
  * Parses one operand. A decorator that stands alone (`, {rn-sae}`) belongs to the operand before it; then the last of `before`
  * is replaced and nothing is returned. @throws SyntaxFault
  */
-export function parseOperand(cursor: TokenCursor, qualify: QualifyName, farAllowed: boolean, before: OperandSyntax[]): OperandSyntax | undefined {
+export function parseOperand(
+  cursor: TokenCursor,
+  qualify: QualifyName,
+  farAllowed: boolean,
+  before: OperandSyntax[],
+): OperandSyntax | undefined {
   const from = cursor.index;
   if (cursor.is('{')) {
     const decorators = parseDecorators(cursor);
     const last = before.pop();
-    if (last?.kind !== 'expression') return cursor.fail('a rounding decorator follows a register operand', cursor.since(from));
+    if (last?.kind !== 'expression')
+      return cursor.fail('a rounding decorator follows a register operand', cursor.since(from));
     before.push({ ...last, decorators: { ...last.decorators, ...decorators } });
     return undefined;
   }
@@ -85,14 +95,30 @@ export function parseOperand(cursor: TokenCursor, qualify: QualifyName, farAllow
 
 function bareMemory(expr: Expr, cursor: TokenCursor, keywords: Keywords, segment: string, from: number): OperandSyntax {
   return {
-    kind: 'memory', expr, splitIndex: undefined, size: keywords.size, distance: keywords.distance, segment,
-    displacementSize: 0, addressSize: 0, relative: undefined, nosplit: false, decorators: {}, span: cursor.since(from),
+    kind: 'memory',
+    expr,
+    splitIndex: undefined,
+    size: keywords.size,
+    distance: keywords.distance,
+    segment,
+    displacementSize: 0,
+    addressSize: 0,
+    relative: undefined,
+    nosplit: false,
+    decorators: {},
+    span: cursor.since(from),
   };
 }
 
 const ADDRESS_WORDS: Readonly<Record<string, number>> = { a16: 16, a32: 32, a64: 64 };
 
-function parseMemory(cursor: TokenCursor, qualify: QualifyName, keywords: Keywords, outerSegment: string | undefined, from: number): OperandSyntax {
+function parseMemory(
+  cursor: TokenCursor,
+  qualify: QualifyName,
+  keywords: Keywords,
+  outerSegment: string | undefined,
+  from: number,
+): OperandSyntax {
   const open = cursor.here();
   cursor.next();
   let displacementSize = 0;
@@ -111,7 +137,8 @@ function parseMemory(cursor: TokenCursor, qualify: QualifyName, keywords: Keywor
     else if (word === 'rel' || word === 'abs') relative = word === 'rel';
     else if (word === 'nosplit') nosplit = true;
     else if (register?.class === 'segment' && cursor.peek(1)?.text === ':') {
-      if (segment !== undefined && segment !== register.name) cursor.fail('two segment overrides on one operand; keep one');
+      if (segment !== undefined && segment !== register.name)
+        cursor.fail('two segment overrides on one operand; keep one');
       segment = register.name;
       cursor.next();
     } else break;
@@ -122,7 +149,17 @@ function parseMemory(cursor: TokenCursor, qualify: QualifyName, keywords: Keywor
   if (!cursor.accept(']')) cursor.fail('this `[` has no `]`', open);
   const decorators = parseDecorators(cursor);
   return {
-    kind: 'memory', expr, splitIndex, size: keywords.size, distance: keywords.distance, segment,
-    displacementSize, addressSize, relative, nosplit, decorators, span: cursor.since(from),
+    kind: 'memory',
+    expr,
+    splitIndex,
+    size: keywords.size,
+    distance: keywords.distance,
+    segment,
+    displacementSize,
+    addressSize,
+    relative,
+    nosplit,
+    decorators,
+    span: cursor.since(from),
   };
 }

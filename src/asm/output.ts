@@ -98,7 +98,11 @@ export class Output {
     }
     checkSize(this.section.offset + bytes.length, this.maxImage, span);
     if (this.section.nobits && bytes.length > 0) {
-      this.sink.warning('sections', `${this.section.name} is nobits: its contents are not in the file; use resb here, or another section`, span);
+      this.sink.warning(
+        'sections',
+        `${this.section.name} is nobits: its contents are not in the file; use resb here, or another section`,
+        span,
+      );
       this.zeros(bytes.length, span);
       return;
     }

@@ -34,26 +34,58 @@ export interface ParserContext {
 
 const DATA_WIDTH: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8, dt: 10, do: 16, dy: 32, dz: 64 };
 const RESERVE_WIDTH: Readonly<Record<string, number>> = {
-  resb: 1, resw: 2, resd: 4, resq: 8, rest: 10, reso: 16, resy: 32, resz: 64,
+  resb: 1,
+  resw: 2,
+  resd: 4,
+  resq: 8,
+  rest: 10,
+  reso: 16,
+  resy: 32,
+  resz: 64,
 };
 
 const PREFIX_WORDS: Readonly<Record<string, Partial<Prefixes>>> = {
-  rep: { rep: 'rep' }, repe: { rep: 'repe' }, repz: { rep: 'repe' }, repne: { rep: 'repne' }, repnz: { rep: 'repne' },
-  xacquire: { rep: 'repne', elides: true }, xrelease: { rep: 'repe', elides: true }, bnd: { rep: 'repne' }, nobnd: {},
+  rep: { rep: 'rep' },
+  repe: { rep: 'repe' },
+  repz: { rep: 'repe' },
+  repne: { rep: 'repne' },
+  repnz: { rep: 'repne' },
+  xacquire: { rep: 'repne', elides: true },
+  xrelease: { rep: 'repe', elides: true },
+  bnd: { rep: 'repne' },
+  nobnd: {},
   lock: { lock: true },
-  o16: { operandSize: 16 }, o32: { operandSize: 32 }, o64: { operandSize: 64 }, osp: { operandSize: 'other' },
-  a16: { addressSize: 16 }, a32: { addressSize: 32 }, a64: { addressSize: 64 }, asp: { addressSize: 'other' },
-  wait: { wait: true }, fwait: { wait: true },
+  o16: { operandSize: 16 },
+  o32: { operandSize: 32 },
+  o64: { operandSize: 64 },
+  osp: { operandSize: 'other' },
+  a16: { addressSize: 16 },
+  a32: { addressSize: 32 },
+  a64: { addressSize: 64 },
+  asp: { addressSize: 'other' },
+  wait: { wait: true },
+  fwait: { wait: true },
 };
 const ENCODING_WORDS: Readonly<Record<string, NonNullable<Prefixes['encoding']>>> = {
-  rex: 'rex', vex: 'vex', vex2: 'vex2', vex3: 'vex3', evex: 'evex',
+  rex: 'rex',
+  vex: 'vex',
+  vex2: 'vex2',
+  vex3: 'vex3',
+  evex: 'evex',
 };
 
 /** Whether a word begins something other than a label. */
 export function isReservedWord(word: string): boolean {
   return (
-    isMnemonic(word) || word in DATA_WIDTH || word in RESERVE_WIDTH || word in PREFIX_WORDS || word === 'times' || word === 'equ' ||
-    word === 'incbin' || DIRECTIVES.has(word) || registerByName(word) !== undefined
+    isMnemonic(word) ||
+    word in DATA_WIDTH ||
+    word in RESERVE_WIDTH ||
+    word in PREFIX_WORDS ||
+    word === 'times' ||
+    word === 'equ' ||
+    word === 'incbin' ||
+    DIRECTIVES.has(word) ||
+    registerByName(word) !== undefined
   );
 }
 
@@ -85,7 +117,11 @@ export class Parser {
     const first = line.tokens[0];
     const last = line.tokens[line.tokens.length - 1];
     if (!first || !last) return undefined;
-    const lineEnd: Span = { file: last.file, start: { line: last.line, column: last.end }, end: { line: last.line, column: last.end } };
+    const lineEnd: Span = {
+      file: last.file,
+      start: { line: last.line, column: last.end },
+      end: { line: last.line, column: last.end },
+    };
     const cursor = new TokenCursor(line.tokens, lineEnd);
     try {
       return this.parseLine(cursor, line);
@@ -108,9 +144,16 @@ export class Parser {
     const first = cursor.peek();
     if (label && !label.colon && times === undefined) {
       if (!first) {
-        this.context.sink.warning('orphanLabel', `\`${label.name}\` stands alone and so is a label; put a colon behind it, or check the spelling of the instruction`, label.span);
+        this.context.sink.warning(
+          'orphanLabel',
+          `\`${label.name}\` stands alone and so is a label; put a colon behind it, or check the spelling of the instruction`,
+          label.span,
+        );
       } else if (!(first.kind === 'word' && beginsBody(first.text.toLowerCase()))) {
-        cursor.fail(`\`${cursor.tokens[0]?.text ?? ''}\` is no instruction or directive that this assembler knows; if it is a label, put a colon behind it`, label.span);
+        cursor.fail(
+          `\`${cursor.tokens[0]?.text ?? ''}\` is no instruction or directive that this assembler knows; if it is a label, put a colon behind it`,
+          label.span,
+        );
       }
     }
     if (label?.opensScope && cursor.word() !== 'equ') this.scope = label.name;
@@ -119,18 +162,31 @@ export class Parser {
     if (body.kind === 'struc' || body.kind === 'istruc') this.scope = body.name;
     if (!cursor.done) {
       const t = cursor.peek();
-      cursor.fail(`\`${t?.text ?? ''}\` is not expected here; a line holds one instruction, and a comment begins with a semicolon`);
+      cursor.fail(
+        `\`${t?.text ?? ''}\` is not expected here; a line holds one instruction, and a comment begins with a semicolon`,
+      );
     }
     return this.statement(cursor, line, label, times, body, from);
   }
 
-  private statement(cursor: TokenCursor, line: SourceLine, label: LabelDefinition | undefined, times: Expr | undefined, body: Body, from: number): Statement {
+  private statement(
+    cursor: TokenCursor,
+    line: SourceLine,
+    label: LabelDefinition | undefined,
+    times: Expr | undefined,
+    body: Body,
+    from: number,
+  ): Statement {
     const first = cursor.tokens[from] ?? cursor.tokens[0];
     return {
-      label, times, body,
+      label,
+      times,
+      body,
       span: cursor.since(0),
       bodySpan: first ? tokenSpan(first) : cursor.since(0),
-      file: line.file, line: line.line, column: line.column,
+      file: line.file,
+      line: line.line,
+      column: line.column,
       ...(line.definition ? { definition: line.definition } : {}),
     };
   }
@@ -145,7 +201,12 @@ export class Parser {
     if (!escaped && isReservedWord(word) && !(colon && registerByName(word) === undefined)) return undefined;
     cursor.next();
     if (colon) cursor.next();
-    return { name: this.qualify(escaped ? t.text.slice(1) : t.text), span: tokenSpan(t), colon, opensScope: !t.text.startsWith('.') };
+    return {
+      name: this.qualify(escaped ? t.text.slice(1) : t.text),
+      span: tokenSpan(t),
+      colon,
+      opensScope: !t.text.startsWith('.'),
+    };
   }
 
   private parseBody(cursor: TokenCursor, labelled: boolean): Body {
@@ -188,7 +249,11 @@ export class Parser {
     const limit = skip !== undefined && cursor.accept(',') ? parseExpression(cursor, this.qualify) : undefined;
     const bytes = this.context.readBinary(path, t.file);
     if (bytes === undefined) {
-      this.context.sink.error('fileNotFound', `the file ${t.text} is not there or may not be read; paths count from this file and stay inside the workspace`, tokenSpan(t));
+      this.context.sink.error(
+        'fileNotFound',
+        `the file ${t.text} is not there or may not be read; paths count from this file and stay inside the workspace`,
+        tokenSpan(t),
+      );
       return { kind: 'none' };
     }
     return { kind: 'incbin', bytes, skip, limit };
@@ -206,7 +271,8 @@ export class Parser {
       const register = registerByName(word);
       const alone = cursor.peek(1) === undefined;
       if (register?.class === 'segment') prefixes = this.withSegment(cursor, prefixes, register.name);
-      else if (word in PREFIX_WORDS && !(alone && (word === 'wait' || word === 'fwait'))) prefixes = { ...prefixes, ...PREFIX_WORDS[word] };
+      else if (word in PREFIX_WORDS && !(alone && (word === 'wait' || word === 'fwait')))
+        prefixes = { ...prefixes, ...PREFIX_WORDS[word] };
       else break;
       cursor.next();
     }
@@ -237,7 +303,8 @@ export class Parser {
   }
 
   private withSegment(cursor: TokenCursor, prefixes: Prefixes, segment: string): Prefixes {
-    if (prefixes.segment !== undefined && prefixes.segment !== segment) cursor.fail('two segment overrides on one instruction; keep one');
+    if (prefixes.segment !== undefined && prefixes.segment !== segment)
+      cursor.fail('two segment overrides on one instruction; keep one');
     return { ...prefixes, segment };
   }
 
@@ -255,5 +322,14 @@ export class Parser {
 function markerStatement(line: SourceLine, id: number): Statement {
   const at = { line: line.line, column: line.column };
   const span: Span = { file: line.file, start: at, end: at };
-  return { label: undefined, times: undefined, body: { kind: 'marker', id }, span, bodySpan: span, file: line.file, line: line.line, column: line.column };
+  return {
+    label: undefined,
+    times: undefined,
+    body: { kind: 'marker', id },
+    span,
+    bodySpan: span,
+    file: line.file,
+    line: line.line,
+    column: line.column,
+  };
 }

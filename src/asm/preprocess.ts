@@ -66,21 +66,38 @@ export class Preprocessor {
   /** The mode at this point, for `__?BITS?__`. */
   private bits = 16;
   /** What %line says of the lines that follow it: shown as `file`, counted from `line` in steps of `step`. */
-  private renumbered: { readonly file: string; readonly line: number; readonly step: number; readonly from: number } | undefined;
+  private renumbered:
+    { readonly file: string; readonly line: number; readonly step: number; readonly from: number } | undefined;
   /** The outermost call under way. */
   private site: Site | undefined;
 
   constructor(private readonly options: PreprocessOptions) {
     const { sink } = options;
-    this.questions = new LayoutQuestions(sink, options.earlier, (tokens) => this.macros.expand(splitParameters(tokens)), (id, at) => {
-      this.emit({ tokens: [], file: at.file, line: at.line, column: at.column, marker: id }, at);
-    });
+    this.questions = new LayoutQuestions(
+      sink,
+      options.earlier,
+      (tokens) => this.macros.expand(splitParameters(tokens)),
+      (id, at) => {
+        this.emit({ tokens: [], file: at.file, line: at.line, column: at.column, marker: id }, at);
+      },
+    );
     const evaluate = (tokens: readonly Token[], at: Token): bigint | undefined => this.questions.evaluate(tokens, at);
     this.macros = new MacroTable({ sink, evaluate, resolveLocal: (text) => this.contexts.resolve(text) });
     this.multi = new MultiMacroTable(sink);
-    this.conditions = new Conditions({ sink, macros: this.macros, multi: this.multi, contexts: this.contexts, used: this.used, evaluate });
+    this.conditions = new Conditions({
+      sink,
+      macros: this.macros,
+      multi: this.multi,
+      contexts: this.contexts,
+      used: this.used,
+      evaluate,
+    });
     this.definitions = new Definitions({
-      sink, macros: this.macros, contexts: this.contexts, evaluate, evaluateFirst: (tokens, at) => this.questions.evaluateFirst(tokens, at),
+      sink,
+      macros: this.macros,
+      contexts: this.contexts,
+      evaluate,
+      evaluateFirst: (tokens, at) => this.questions.evaluateFirst(tokens, at),
     });
     this.predefine();
   }
@@ -105,13 +122,22 @@ export class Preprocessor {
     });
     for (const macro of macros) this.macros.define(macro, false);
     for (const [name, target] of aliases) this.macros.defineAlias(name, target);
-    for (const macro of macroFunctions({ sink: this.options.sink, test: (kind, tokens, at) => this.conditions.holds(kind, tokens, at) })) this.macros.define(macro, true);
+    for (const macro of macroFunctions({
+      sink: this.options.sink,
+      test: (kind, tokens, at) => this.conditions.holds(kind, tokens, at),
+    }))
+      this.macros.define(macro, true);
     for (const [name, text] of Object.entries(this.options.defines)) {
       this.macros.define({ name, parameters: undefined, body: lexLine(text, '<command line>', 1).tokens }, false);
     }
   }
 
-  private lines(lines: readonly LogicalLine[], depth: number, site: Site | undefined, frame: CallFrame | undefined): Ending {
+  private lines(
+    lines: readonly LogicalLine[],
+    depth: number,
+    site: Site | undefined,
+    frame: CallFrame | undefined,
+  ): Ending {
     const { sink } = this.options;
     const conditionals = new Conditionals({ sink, conditions: this.conditions });
     const blocks = new BlockReader(sink);
@@ -119,7 +145,8 @@ export class Preprocessor {
       if (this.overflow) break;
       const rawFirst = raw.tokens[0];
       if (!rawFirst) continue;
-      if (++this.linesRead > MAX_LINES_READ) this.refuse(`the preprocessor read more than ${MAX_LINES_READ} lines`, rawFirst);
+      if (++this.linesRead > MAX_LINES_READ)
+        this.refuse(`the preprocessor read more than ${MAX_LINES_READ} lines`, rawFirst);
       this.site = site;
       if (blocks.open || (conditionals.taking && blocks.begins(rawFirst))) {
         const block = blocks.take(raw);
@@ -161,7 +188,8 @@ export class Preprocessor {
       this.emit({ tokens, ...where, ...definition }, first);
       return;
     }
-    if (depth >= MAX_DEPTH) this.refuse(`macros call each other more than ${MAX_DEPTH} deep at ${call.name.text}`, call.name);
+    if (depth >= MAX_DEPTH)
+      this.refuse(`macros call each other more than ${MAX_DEPTH} deep at ${call.name.text}`, call.name);
     else {
       if (call.label.length > 0) this.emit({ tokens: call.label, ...where, ...definition }, first);
       this.lines(call.body, depth + 1, where, call.frame);
@@ -187,7 +215,12 @@ export class Preprocessor {
   /** `__?BITS?__`, `__?SECT?__` and the label that local names belong to follow what passes through. */
   private noteSettings(tokens: readonly Token[]): void {
     const [label, after] = tokens;
-    if (label?.kind === 'word' && !label.text.startsWith('.') && after?.text !== 'equ' && (after?.text === ':' || !isReservedWord(label.text.toLowerCase()))) {
+    if (
+      label?.kind === 'word' &&
+      !label.text.startsWith('.') &&
+      after?.text !== 'equ' &&
+      (after?.text === ':' || !isReservedWord(label.text.toLowerCase()))
+    ) {
       this.questions.scope = label.text.replace(/^\$/, '');
     }
     const primitive = tokens[0]?.text === '[';
@@ -198,7 +231,10 @@ export class Preprocessor {
     const at = tokens[0];
     if (!at) return;
     const bracket = (text: string): Token => ({ ...at, kind: 'punctuation', text, spaced: false });
-    this.macros.define({ name: '__?SECT?__', parameters: undefined, body: [bracket('['), ...tokens, bracket(']')] }, false);
+    this.macros.define(
+      { name: '__?SECT?__', parameters: undefined, body: [bracket('['), ...tokens, bracket(']')] },
+      false,
+    );
   }
 
   private block(block: Block, depth: number, site: Site | undefined, frame: CallFrame | undefined): Ending {
@@ -208,10 +244,19 @@ export class Preprocessor {
     }
     const header = frame ? this.multi.fill(block.header.tokens, frame) : block.header.tokens;
     const first = header[0];
-    const count = first && this.questions.evaluate(header.slice(1).filter((t) => t.text !== '.nolist'), first);
+    const count =
+      first &&
+      this.questions.evaluate(
+        header.slice(1).filter((t) => t.text !== '.nolist'),
+        first,
+      );
     if (count === undefined || !first) return 'end';
     if (count > BigInt(MAX_LINES)) {
-      this.options.sink.error('preprocessor', `%rep ${count} repeats more than ${MAX_LINES} times`, this.spanOf(block.header));
+      this.options.sink.error(
+        'preprocessor',
+        `%rep ${count} repeats more than ${MAX_LINES} times`,
+        this.spanOf(block.header),
+      );
       return 'end';
     }
     if (depth >= MAX_DEPTH) {
@@ -234,9 +279,16 @@ export class Preprocessor {
     return { file: line.file, start: at, end: at };
   }
 
-  private directive(first: Token, line: LogicalLine, depth: number, site: Site | undefined, frame: CallFrame | undefined): void {
+  private directive(
+    first: Token,
+    line: LogicalLine,
+    depth: number,
+    site: Site | undefined,
+    frame: CallFrame | undefined,
+  ): void {
     const { sink } = this.options;
-    if (line.tokens.some((t) => t.text === '%[' && t.kind === 'parameter')) line = { ...line, tokens: this.macros.expandIndirect(line.tokens) };
+    if (line.tokens.some((t) => t.text === '%[' && t.kind === 'parameter'))
+      line = { ...line, tokens: this.macros.expandIndirect(line.tokens) };
     if (this.definitions.handle(first, line)) return;
     const rest = line.tokens.slice(1);
     switch (first.text) {
@@ -260,7 +312,12 @@ export class Preprocessor {
         return;
       case '%rotate': {
         const by = this.questions.evaluate(rest, first);
-        if (frame === undefined) sink.error('preprocessor', '%rotate turns the arguments of a macro call; there is none here', tokenSpan(first));
+        if (frame === undefined)
+          sink.error(
+            'preprocessor',
+            '%rotate turns the arguments of a macro call; there is none here',
+            tokenSpan(first),
+          );
         else if (by !== undefined) frame.rotate(Number(BigInt.asIntN(32, by)));
         return;
       }
@@ -298,11 +355,20 @@ export class Preprocessor {
   private renumber(rest: readonly Token[], line: LogicalLine): void {
     const m = /^(\d+)(?:\+(\d+))?(.*)$/.exec(spell(rest));
     if (!m) {
-      this.options.sink.error('preprocessor', '%line takes a line number, a step and a file: %line 10+1 other.asm', this.spanOf(line));
+      this.options.sink.error(
+        'preprocessor',
+        '%line takes a line number, a step and a file: %line 10+1 other.asm',
+        this.spanOf(line),
+      );
       return;
     }
     const file = (m[3] ?? '').trim().replace(/^(["'`])(.*)\1$/, '$2');
-    this.renumbered = { file: file || (this.renumbered?.file ?? line.file), line: Number(m[1]), step: Number(m[2] ?? 1), from: line.line };
+    this.renumbered = {
+      file: file || (this.renumbered?.file ?? line.file),
+      line: Number(m[1]),
+      step: Number(m[2] ?? 1),
+      from: line.line,
+    };
   }
 
   private use(first: Token, rest: readonly Token[], depth: number): void {
@@ -310,7 +376,11 @@ export class Preprocessor {
     const name = (t?.kind === 'string' ? t.text.slice(1, -1) : (t?.text ?? '')).toLowerCase();
     const source = packageSource(name);
     if (source === undefined) {
-      this.options.sink.error('preprocessor', `there is no package ${name}; there are ${packageNames().join(', ')}`, tokenSpan(t ?? first));
+      this.options.sink.error(
+        'preprocessor',
+        `there is no package ${name}; there are ${packageNames().join(', ')}`,
+        tokenSpan(t ?? first),
+      );
       return;
     }
     if (this.used.has(name)) return;
@@ -327,14 +397,22 @@ export class Preprocessor {
     }
     const span = tokenSpan(t);
     if (depth >= MAX_INCLUDE_DEPTH || ++this.includes > MAX_INCLUDES) {
-      this.options.sink.error('includeDepth', `${t.text} is included ${depth >= MAX_INCLUDE_DEPTH ? 'inside itself' : 'too often'}; guard it with %ifndef`, span);
+      this.options.sink.error(
+        'includeDepth',
+        `${t.text} is included ${depth >= MAX_INCLUDE_DEPTH ? 'inside itself' : 'too often'}; guard it with %ifndef`,
+        span,
+      );
       this.overflow = true;
       return;
     }
     const path = t.text.slice(1, -1);
     const bytes = this.options.readFile(path, first.file);
     if (!bytes) {
-      this.options.sink.error('fileNotFound', `the file ${t.text} is not there or may not be read; paths count from this file and stay inside the workspace`, span);
+      this.options.sink.error(
+        'fileNotFound',
+        `the file ${t.text} is not there or may not be read; paths count from this file and stay inside the workspace`,
+        span,
+      );
       return;
     }
     const lines = lexFile(decodeUtf8(bytes), fileBeside(path, first.file));

@@ -2,7 +2,22 @@ import { Register } from 'iced-x86';
 
 /** Register classes as the matcher sees them; a class and a number identify a register. */
 export type RegisterClass =
-  | 'r8' | 'r16' | 'r32' | 'r64' | 'segment' | 'control' | 'debug' | 'test' | 'st' | 'mm' | 'xmm' | 'ymm' | 'zmm' | 'mask' | 'bound' | 'tile';
+  | 'r8'
+  | 'r16'
+  | 'r32'
+  | 'r64'
+  | 'segment'
+  | 'control'
+  | 'debug'
+  | 'test'
+  | 'st'
+  | 'mm'
+  | 'xmm'
+  | 'ymm'
+  | 'zmm'
+  | 'mask'
+  | 'bound'
+  | 'tile';
 
 export interface RegisterInfo {
   readonly name: string;
@@ -39,7 +54,9 @@ add('r64', 64, Register.RAX, ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', '
 (['spl', 'bpl', 'sil', 'dil'] as const).forEach((name, i) =>
   registers.set(name, { name, class: 'r8', number: 4 + i, width: 8, iced: Register.SPL + i }),
 );
-extended('b').forEach((name, i) => registers.set(name, { name, class: 'r8', number: 8 + i, width: 8, iced: Register.R8L + i }));
+extended('b').forEach((name, i) =>
+  registers.set(name, { name, class: 'r8', number: 8 + i, width: 8, iced: Register.R8L + i }),
+);
 add('segment', 16, Register.ES, ['es', 'cs', 'ss', 'ds', 'fs', 'gs']);
 add('control', 0, Register.CR0, numbered('cr', 16));
 add('debug', 0, Register.DR0, numbered('dr', 16));
@@ -57,13 +74,16 @@ add('tile', 0, Register.TMM0, numbered('tmm', 8));
 export const registerByName = (name: string): RegisterInfo | undefined => registers.get(name);
 
 /** Register `number` of a class; for the byte registers use the name. */
-export const registerOf = (kind: RegisterClass, number: number): RegisterInfo | undefined => byClass.get(`${kind}${number}`);
+export const registerOf = (kind: RegisterClass, number: number): RegisterInfo | undefined =>
+  byClass.get(`${kind}${number}`);
 
 /** Every register name, for completion. */
 export const registerNames = (): string[] => [...registers.keys()];
 
 /** A byte register that exists only without REX (ah ch dh bh). */
-export const isHighByte = (r: RegisterInfo): boolean => r.class === 'r8' && r.iced >= Register.AH && r.iced <= Register.BH;
+export const isHighByte = (r: RegisterInfo): boolean =>
+  r.class === 'r8' && r.iced >= Register.AH && r.iced <= Register.BH;
 
 /** A byte register that exists only with REX (spl bpl sil dil). */
-export const needsRex = (r: RegisterInfo): boolean => r.class === 'r8' && r.iced >= Register.SPL && r.iced <= Register.DIL;
+export const needsRex = (r: RegisterInfo): boolean =>
+  r.class === 'r8' && r.iced >= Register.SPL && r.iced <= Register.DIL;

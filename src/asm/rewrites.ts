@@ -10,13 +10,35 @@ import { constant, isSimple } from './value';
 
 /** The stack registers that x87 arithmetic means when none is written. */
 const X87_DEFAULTS: Readonly<Record<string, readonly number[]>> = {
-  fld: [1], fst: [1], fstp: [1], ffree: [1], ffreep: [1],
-  faddp: [1, 0], fmulp: [1, 0], fsubp: [1, 0], fsubrp: [1, 0], fdivp: [1, 0], fdivrp: [1, 0],
-  fxch: [0, 1], fcom: [0, 1], fcomp: [0, 1], fucom: [0, 1], fucomp: [0, 1], fcomi: [0, 1], fcomip: [0, 1], fucomi: [0, 1], fucomip: [0, 1],
+  fld: [1],
+  fst: [1],
+  fstp: [1],
+  ffree: [1],
+  ffreep: [1],
+  faddp: [1, 0],
+  fmulp: [1, 0],
+  fsubp: [1, 0],
+  fsubrp: [1, 0],
+  fdivp: [1, 0],
+  fdivrp: [1, 0],
+  fxch: [0, 1],
+  fcom: [0, 1],
+  fcomp: [0, 1],
+  fucom: [0, 1],
+  fucomp: [0, 1],
+  fcomi: [0, 1],
+  fcomip: [0, 1],
+  fucomi: [0, 1],
+  fucomip: [0, 1],
 };
 
 /** Other ways to write the same operands, tried in turn where the written one has no form (NASM accepts all of these). */
-export function rewrites(mnemonic: string, operands: readonly Operand[], bits: Bits, span: Span): (readonly Operand[])[] {
+export function rewrites(
+  mnemonic: string,
+  operands: readonly Operand[],
+  bits: Bits,
+  span: Span,
+): (readonly Operand[])[] {
   const [a, b] = operands;
   const out: (readonly Operand[])[] = [];
   if (a && b && operands.length === 2) {
@@ -46,7 +68,13 @@ export function rewrites(mnemonic: string, operands: readonly Operand[], bits: B
 
 /** Instructions that use rAX (and rCX) as an address or counter whose size may be written by naming the registers. */
 const ADDRESS_REGISTERS: Readonly<Record<string, readonly string[]>> = {
-  clzero: ['ax'], invlpga: ['ax', 'cx'], vmrun: ['ax'], vmload: ['ax'], vmsave: ['ax'], monitor: ['ax', 'cx', 'dx'], monitorx: ['ax', 'cx', 'dx'],
+  clzero: ['ax'],
+  invlpga: ['ax', 'cx'],
+  vmrun: ['ax'],
+  vmload: ['ax'],
+  vmsave: ['ax'],
+  monitor: ['ax', 'cx', 'dx'],
+  monitorx: ['ax', 'cx', 'dx'],
 };
 
 /** `invlpga eax, ecx`: the width of the first register, which is the address size. */
@@ -93,23 +121,50 @@ export function substitute(mnemonic: string, operands: readonly Operand[], bits:
     return register ? { ...op, register } : op;
   };
   if (SIZE_INDIFFERENT.has(mnemonic)) {
-    return operands.map((o) => (o.kind === 'register' && o.register.class === 'r16' && bits !== 16 ? low(o, 'r32') : o));
+    return operands.map((o) =>
+      o.kind === 'register' && o.register.class === 'r16' && bits !== 16 ? low(o, 'r32') : o,
+    );
   }
   // The third operand is xmm0 whether written or not.
-  if (/^(?:blendvp[sd]|pblendvb|sha256rnds2)$/.test(mnemonic) && operands.length === 3 && operands[2]?.kind === 'register' && operands[2].register.name === 'xmm0') return operands.slice(0, 2);
-  if (/^v?pinsr[bw]$/.test(mnemonic)) return operands.map((o) => (o.kind === 'register' && (o.register.class === 'r8' || o.register.class === 'r16') ? low(o, 'r32') : o));
-  if (mnemonic === 'rdpid' && bits === 64 && a?.kind === 'register' && a.register.class === 'r32') return [{ ...a, register: registerOf('r64', a.register.number) ?? a.register }];
-  if ((mnemonic === 'lar' || mnemonic === 'lsl') && a?.kind === 'register' && b?.kind === 'register' && general(a.register) && general(b.register)) {
+  if (
+    /^(?:blendvp[sd]|pblendvb|sha256rnds2)$/.test(mnemonic) &&
+    operands.length === 3 &&
+    operands[2]?.kind === 'register' &&
+    operands[2].register.name === 'xmm0'
+  )
+    return operands.slice(0, 2);
+  if (/^v?pinsr[bw]$/.test(mnemonic))
+    return operands.map((o) =>
+      o.kind === 'register' && (o.register.class === 'r8' || o.register.class === 'r16') ? low(o, 'r32') : o,
+    );
+  if (mnemonic === 'rdpid' && bits === 64 && a?.kind === 'register' && a.register.class === 'r32')
+    return [{ ...a, register: registerOf('r64', a.register.number) ?? a.register }];
+  if (
+    (mnemonic === 'lar' || mnemonic === 'lsl') &&
+    a?.kind === 'register' &&
+    b?.kind === 'register' &&
+    general(a.register) &&
+    general(b.register)
+  ) {
     return [a, { ...b, register: registerOf(a.register.class, b.register.number) ?? b.register }];
   }
-  if (NARROW_DESTINATION.has(mnemonic) && a?.kind === 'register' && a.register.class === 'r64') return [low(a, 'r32'), ...operands.slice(1)];
+  if (NARROW_DESTINATION.has(mnemonic) && a?.kind === 'register' && a.register.class === 'r64')
+    return [low(a, 'r32'), ...operands.slice(1)];
   if (mnemonic !== 'mov' || !a || !b || operands.length !== 2) return operands;
-  if (a.kind === 'register' && a.register.class === 'r64' && b.kind === 'immediate' && !b.strict && (b.size === 0 || b.size === 64)) {
+  if (
+    a.kind === 'register' &&
+    a.register.class === 'r64' &&
+    b.kind === 'immediate' &&
+    !b.strict &&
+    (b.size === 0 || b.size === 64)
+  ) {
     const small = b.value.unknown || (isSimple(b.value) && b.value.number >= 0n && b.value.number <= 0xffff_ffffn);
     return small ? [low(a, 'r32'), { ...b, size: 0 }] : operands;
   }
   const natural = bits === 16 ? 'r16' : 'r32';
-  if (a.kind === 'register' && a.register.class === 'segment' && b.kind === 'register' && general(b.register)) return [a, low(b, natural)];
-  if (b.kind === 'register' && b.register.class === 'segment' && a.kind === 'register' && a.register.class === 'r64') return [low(a, 'r32'), b];
+  if (a.kind === 'register' && a.register.class === 'segment' && b.kind === 'register' && general(b.register))
+    return [a, low(b, natural)];
+  if (b.kind === 'register' && b.register.class === 'segment' && a.kind === 'register' && a.register.class === 'r64')
+    return [low(a, 'r32'), b];
   return operands;
 }

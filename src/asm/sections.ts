@@ -74,12 +74,18 @@ const isPowerOfTwo = (n: bigint): boolean => n > 0n && (n & (n - 1n)) === 0n;
 const IGNORED: ReadonlySet<string> = new Set(['exec', 'noexec', 'write', 'nowrite', 'alloc', 'noalloc']);
 
 /** Applies one attribute of a section directive; `number` is its evaluated value where it has one. */
-export function applyAttribute(s: Section, a: SectionAttribute, number: bigint | undefined, sink: DiagnosticSink): void {
+export function applyAttribute(
+  s: Section,
+  a: SectionAttribute,
+  number: bigint | undefined,
+  sink: DiagnosticSink,
+): void {
   const value = number ?? 0n;
   switch (a.name) {
     case 'nobits':
     case 'progbits':
-      if (s.nobits !== undefined && s.nobits !== (a.name === 'nobits')) sink.error('sections', `${s.name} is already ${s.nobits ? 'nobits' : 'progbits'}`, a.span);
+      if (s.nobits !== undefined && s.nobits !== (a.name === 'nobits'))
+        sink.error('sections', `${s.name} is already ${s.nobits ? 'nobits' : 'progbits'}`, a.span);
       else s.nobits = a.name === 'nobits';
       return;
     case 'align':
@@ -89,12 +95,14 @@ export function applyAttribute(s: Section, a: SectionAttribute, number: bigint |
       else if (value > (s.valign ?? 0n)) s.valign = value;
       return;
     case 'start':
-      if (s.start !== undefined && s.start !== value) sink.error('sections', `${s.name} already has another start`, a.span);
+      if (s.start !== undefined && s.start !== value)
+        sink.error('sections', `${s.name} already has another start`, a.span);
       s.start = value;
       s.align = undefined;
       return;
     case 'vstart':
-      if (s.vstart !== undefined && s.vstart !== value) sink.error('sections', `${s.name} already has another vstart`, a.span);
+      if (s.vstart !== undefined && s.vstart !== value)
+        sink.error('sections', `${s.name} already has another vstart`, a.span);
       s.vstart = value;
       s.valign = undefined;
       return;
@@ -105,7 +113,8 @@ export function applyAttribute(s: Section, a: SectionAttribute, number: bigint |
       s.vfollows = String(a.value);
       return;
     default:
-      if (!IGNORED.has(a.name)) sink.warning('sections', `\`${a.name}\` means nothing to a flat binary and is passed over`, a.span);
+      if (!IGNORED.has(a.name))
+        sink.warning('sections', `\`${a.name}\` means nothing to a flat binary and is passed over`, a.span);
       // exec, write, alloc and their opposites mean nothing to a flat binary.
       return;
   }
@@ -120,9 +129,19 @@ export interface Placed {
 }
 
 /** Gives every section its start and vstart. Problems go to the sink; the result is then still usable for listing. */
-export function placeSections(table: SectionTable, origin: bigint | undefined, sink: DiagnosticSink, span: Span): Placed {
+export function placeSections(
+  table: SectionTable,
+  origin: bigint | undefined,
+  sink: DiagnosticSink,
+  span: Span,
+): Placed {
   for (const s of table.list) s.nobits ??= false;
-  const progbits = orderProgbits(table.list.filter((s) => !s.nobits), table, sink, span);
+  const progbits = orderProgbits(
+    table.list.filter((s) => !s.nobits),
+    table,
+    sink,
+    span,
+  );
   const nobits = table.list.filter((s) => s.nobits);
   for (const s of nobits) {
     s.vstart ??= s.start;
@@ -133,10 +152,12 @@ export function placeSections(table: SectionTable, origin: bigint | undefined, s
   if (first === undefined) return { file: [], origin: origin ?? 0n };
   let base = origin;
   if (origin !== undefined) {
-    if (first.start === undefined) first.placedStart = first.align === undefined ? origin : alignUp(origin, first.align);
+    if (first.start === undefined)
+      first.placedStart = first.align === undefined ? origin : alignUp(origin, first.align);
     else {
       first.placedStart = first.start;
-      if (first.start < origin) sink.error('sections', `${first.name} starts before the origin; raise its start or lower org`, span);
+      if (first.start < origin)
+        sink.error('sections', `${first.name} starts before the origin; raise its start or lower org`, span);
     }
   } else {
     first.placedStart = first.start ?? 0n;
@@ -145,8 +166,14 @@ export function placeSections(table: SectionTable, origin: bigint | undefined, s
   let end = first.placedStart;
   progbits.forEach((s, i) => {
     if (i > 0) s.placedStart = s.start ?? alignUp(end, s.align ?? 4n);
-    if (s.vstart === undefined && s.vfollows === undefined) s.vstart = s.valign === undefined ? s.placedStart : alignUp(end, s.valign);
-    if (s.offset > 0 && s.placedStart < end) sink.error('sections', `${s.name} overlaps the section before it; move its start past 0x${end.toString(16)}`, span);
+    if (s.vstart === undefined && s.vfollows === undefined)
+      s.vstart = s.valign === undefined ? s.placedStart : alignUp(end, s.valign);
+    if (s.offset > 0 && s.placedStart < end)
+      sink.error(
+        'sections',
+        `${s.name} overlaps the section before it; move its start past 0x${end.toString(16)}`,
+        span,
+      );
     const stop = s.placedStart + BigInt(s.offset);
     if (stop > end) end = stop;
   });
@@ -154,14 +181,21 @@ export function placeSections(table: SectionTable, origin: bigint | undefined, s
   return { file: progbits, origin: base ?? 0n };
 }
 
-function placeVirtual(all: readonly Section[], lastProgbits: Section, table: SectionTable, sink: DiagnosticSink, span: Span): void {
+function placeVirtual(
+  all: readonly Section[],
+  lastProgbits: Section,
+  table: SectionTable,
+  sink: DiagnosticSink,
+  span: Span,
+): void {
   const settled = new Set(all.filter((s) => s.vstart !== undefined));
   for (const s of settled) s.placedVstart = s.vstart ?? 0n;
-  for (let progress = true; progress; ) {
+  for (let progress = true; progress;) {
     progress = false;
     for (const s of all) {
       if (settled.has(s)) continue;
-      const before = s.vfollows !== undefined ? table.find(s.vfollows) : s.followsLast ? lastProgbits : table.list[s.id - 1];
+      const before =
+        s.vfollows !== undefined ? table.find(s.vfollows) : s.followsLast ? lastProgbits : table.list[s.id - 1];
       if (before === undefined) {
         sink.error('sections', `${s.name} follows ${s.vfollows ?? ''}, which does not exist`, span);
         s.vfollows = undefined;
@@ -176,7 +210,8 @@ function placeVirtual(all: readonly Section[], lastProgbits: Section, table: Sec
     }
   }
   const stuck = all.find((s) => !settled.has(s));
-  if (stuck) sink.error('sections', `${stuck.name} follows itself in a circle; give one section of the circle a vstart`, span);
+  if (stuck)
+    sink.error('sections', `${stuck.name} follows itself in a circle; give one section of the circle a vstart`, span);
 }
 
 /** Groups led by `follows` go behind the section they name; groups led by `start` are sorted by it. */
@@ -186,12 +221,22 @@ function orderProgbits(list: readonly Section[], table: SectionTable, sink: Diag
     if (leader.follows === undefined) continue;
     const target = order.find((s) => s.name === leader.follows);
     if (target === undefined || target === leader) {
-      sink.error('sections', `${leader.name} follows ${leader.follows}, which is ${target ? 'itself' : table.find(leader.follows) ? 'nobits' : 'not there'}`, span);
+      sink.error(
+        'sections',
+        `${leader.name} follows ${leader.follows}, which is ${target ? 'itself' : table.find(leader.follows) ? 'nobits' : 'not there'}`,
+        span,
+      );
       continue;
     }
     const at = order.indexOf(leader);
     let stop = at + 1;
-    while (stop < order.length && order[stop] !== target && order[stop]?.start === undefined && order[stop]?.follows === undefined) stop++;
+    while (
+      stop < order.length &&
+      order[stop] !== target &&
+      order[stop]?.start === undefined &&
+      order[stop]?.follows === undefined
+    )
+      stop++;
     const group = order.slice(at, stop);
     if (group.includes(target)) continue;
     order = order.filter((s) => !group.includes(s));
@@ -205,7 +250,8 @@ function orderProgbits(list: readonly Section[], table: SectionTable, sink: Diag
   const sorted: Section[][] = [];
   for (const g of groups) {
     const start = g[0]?.start;
-    const at = start === undefined ? -1 : sorted.findIndex((other) => other[0]?.start !== undefined && start < other[0].start);
+    const at =
+      start === undefined ? -1 : sorted.findIndex((other) => other[0]?.start !== undefined && start < other[0].start);
     if (at < 0) sorted.push(g);
     else sorted.splice(at, 0, g);
   }

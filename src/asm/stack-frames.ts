@@ -14,7 +14,15 @@ const MODELS: Readonly<Record<string, StackModel>> = {
   large: { slot: 2, frame: 'bp', firstArgument: 4 },
   small: { slot: 2, frame: 'bp', firstArgument: 6 },
 };
-const SIZES: Readonly<Record<string, number>> = { byte: 1, word: 2, dword: 4, qword: 8, tword: 10, oword: 16, yword: 32 };
+const SIZES: Readonly<Record<string, number>> = {
+  byte: 1,
+  word: 2,
+  dword: 4,
+  qword: 8,
+  tword: 10,
+  oword: 16,
+  yword: 32,
+};
 
 /** A name for a place in the frame: what `[name]` addresses. */
 export interface StackName {
@@ -75,6 +83,12 @@ export class StackFrames {
   private place(at: Token, offset: bigint): Token[] {
     const mark = (text: string): Token => ({ ...at, kind: 'punctuation', text, spaced: false });
     const number = numberTokens(offset, { ...at, spaced: false });
-    return [mark('('), { ...at, kind: 'word', text: this.model.frame, spaced: false }, ...(offset < 0n ? [] : [mark('+')]), ...number, mark(')')];
+    return [
+      mark('('),
+      { ...at, kind: 'word', text: this.model.frame, spaced: false },
+      ...(offset < 0n ? [] : [mark('+')]),
+      ...number,
+      mark(')'),
+    ];
   }
 }

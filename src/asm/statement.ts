@@ -7,7 +7,15 @@ export type Bits = 16 | 32 | 64;
 
 /** Width in bits of a size keyword. */
 export const SIZE_WORDS: Readonly<Record<string, number>> = {
-  byte: 8, word: 16, dword: 32, long: 32, qword: 64, tword: 80, oword: 128, yword: 256, zword: 512,
+  byte: 8,
+  word: 16,
+  dword: 32,
+  long: 32,
+  qword: 64,
+  tword: 80,
+  oword: 128,
+  yword: 256,
+  zword: 512,
 };
 
 /** Decorations in braces: `{k1}`, `{z}`, `{1to8}`, `{rn-sae}`. */
@@ -68,7 +76,14 @@ export interface Prefixes {
   readonly encoding: 'rex' | 'vex' | 'vex2' | 'vex3' | 'evex' | undefined;
 }
 export const NO_PREFIXES: Prefixes = {
-  rep: undefined, lock: false, segment: undefined, operandSize: undefined, addressSize: undefined, wait: false, elides: false, encoding: undefined,
+  rep: undefined,
+  lock: false,
+  segment: undefined,
+  operandSize: undefined,
+  addressSize: undefined,
+  wait: false,
+  elides: false,
+  encoding: undefined,
 };
 
 /** One item of `db` and its kin. */
@@ -88,11 +103,21 @@ export type Body =
   | { readonly kind: 'none' }
   /** Notes where it stands, for a preprocessor expression with `$` in it. */
   | { readonly kind: 'marker'; readonly id: number }
-  | { readonly kind: 'instruction'; readonly mnemonic: string; readonly prefixes: Prefixes; readonly operands: readonly OperandSyntax[] }
+  | {
+      readonly kind: 'instruction';
+      readonly mnemonic: string;
+      readonly prefixes: Prefixes;
+      readonly operands: readonly OperandSyntax[];
+    }
   | { readonly kind: 'data'; readonly width: number; readonly items: readonly DataItem[] }
   | { readonly kind: 'reserve'; readonly width: number; readonly count: Expr }
   | { readonly kind: 'equ'; readonly value: Expr; readonly far: Expr | undefined }
-  | { readonly kind: 'incbin'; readonly bytes: Uint8Array; readonly skip: Expr | undefined; readonly limit: Expr | undefined }
+  | {
+      readonly kind: 'incbin';
+      readonly bytes: Uint8Array;
+      readonly skip: Expr | undefined;
+      readonly limit: Expr | undefined;
+    }
   | { readonly kind: 'align'; readonly boundary: Expr; readonly reserve: boolean; readonly fill: Body | undefined }
   | { readonly kind: 'org'; readonly origin: Expr }
   | { readonly kind: 'bits'; readonly bits: Bits }

@@ -28,7 +28,12 @@ export class Structures {
   }
 
   open(body: Extract<Body, { kind: 'struc' }>): void {
-    if (this.struc) this.host.output.sink.error('badDirective', `struc ${this.struc.name} is still open; close it with endstruc`, body.span);
+    if (this.struc)
+      this.host.output.sink.error(
+        'badDirective',
+        `struc ${this.struc.name} is still open; close it with endstruc`,
+        body.span,
+      );
     this.struc = { name: body.name, absolute: this.host.output.absolute };
     this.host.output.setAbsolute(constant(body.offset === undefined ? 0n : this.host.number(body.offset)));
     this.host.define(body.name, 'label', constant(this.host.output.absolute ?? 0n), body.span, undefined);
@@ -41,7 +46,13 @@ export class Structures {
       return;
     }
     const start = this.host.symbols.lookup(this.struc.name)?.number ?? 0n;
-    this.host.define(`${this.struc.name}_size`, 'constant', constant(this.host.output.absolute - start), s.span, undefined);
+    this.host.define(
+      `${this.struc.name}_size`,
+      'constant',
+      constant(this.host.output.absolute - start),
+      s.span,
+      undefined,
+    );
     this.host.output.absolute = this.struc.absolute;
     this.struc = undefined;
   }
@@ -64,14 +75,20 @@ export class Structures {
   private fillTo(offset: bigint, s: Statement): void {
     if (!this.instance) throw new EvaluationFault('notConstant', 'at and iend belong behind istruc', s.span);
     const here = BigInt(this.host.output.section.offset - this.instance.start);
-    if (offset < here) throw new EvaluationFault('notConstant', `this field begins ${here - offset} bytes before the end of what is already there`, s.span);
+    if (offset < here)
+      throw new EvaluationFault(
+        'notConstant',
+        `this field begins ${here - offset} bytes before the end of what is already there`,
+        s.span,
+      );
     this.host.output.zeros(Number(offset - here), s.span);
   }
 
   closeInstance(s: Statement): void {
     const name = this.instance?.name;
     const size = name === undefined ? undefined : this.host.symbols.lookup(`${name}_size`);
-    if (name !== undefined && size === undefined) throw new EvaluationFault('undefinedSymbol', `there is no struc ${name}`, this.instance?.span ?? s.span);
+    if (name !== undefined && size === undefined)
+      throw new EvaluationFault('undefinedSymbol', `there is no struc ${name}`, this.instance?.span ?? s.span);
     if (!size?.unknown) this.fillTo(size?.number ?? 0n, s);
     this.instance = undefined;
   }

@@ -35,16 +35,32 @@ export class SymbolTable {
   }
 
   /** @returns the earlier definition where the name is defined twice in one pass */
-  define(name: string, kind: 'label' | 'constant', value: Value, span: Span, section: number | undefined): SymbolEntry | { duplicate: SymbolEntry } {
+  define(
+    name: string,
+    kind: 'label' | 'constant',
+    value: Value,
+    span: Span,
+    section: number | undefined,
+  ): SymbolEntry | { duplicate: SymbolEntry } {
     const old = this.entries.get(name);
     if (!old) {
-      const e: SymbolEntry = { name, span, kind, value, pass: this.pass, section, offset: Number(value.number), followedBy: undefined };
+      const e: SymbolEntry = {
+        name,
+        span,
+        kind,
+        value,
+        pass: this.pass,
+        section,
+        offset: Number(value.number),
+        followedBy: undefined,
+      };
       this.entries.set(name, e);
       this.moved = true;
       return e;
     }
     // Like NASM: a constant may be given the same value again.
-    if (old.pass === this.pass && kind === 'constant' && old.kind === 'constant' && sameValue(old.value, value)) return old;
+    if (old.pass === this.pass && kind === 'constant' && old.kind === 'constant' && sameValue(old.value, value))
+      return old;
     if (old.pass === this.pass) return { duplicate: old };
     if (!sameValue(old.value, value)) this.moved = true;
     old.value = value;
@@ -71,6 +87,8 @@ function sameValue(a: Value, b: Value): boolean {
   if (a.number !== b.number || a.unknown !== b.unknown || a.terms.length !== b.terms.length) return false;
   return a.terms.every((t, i) => {
     const u = b.terms[i];
-    return u !== undefined && t.kind === 'section' && u.kind === 'section' && t.section === u.section && t.times === u.times;
+    return (
+      u !== undefined && t.kind === 'section' && u.kind === 'section' && t.section === u.section && t.times === u.times
+    );
   });
 }

@@ -54,7 +54,9 @@ export class EvaluationFault extends Error {
 }
 
 const sameTerm = (a: Term, b: Term): boolean =>
-  a.kind === 'section' ? b.kind === 'section' && a.section === b.section : b.kind === 'register' && a.register === b.register;
+  a.kind === 'section'
+    ? b.kind === 'section' && a.section === b.section
+    : b.kind === 'register' && a.register === b.register;
 
 function addTerms(a: readonly Term[], b: readonly Term[], sign: bigint): Term[] {
   const out = [...a];
@@ -81,14 +83,21 @@ function add(a: Value, b: Value, sign: bigint): Value {
   const hint = sumHint(a, b);
   const number = BigInt.asIntN(64, a.number + b.number * sign);
   if (a.terms.length === 0 && b.terms.length === 0) return { number, terms: [], unknown: a.unknown || b.unknown };
-  return { number, terms: addTerms(a.terms, b.terms, sign), unknown: a.unknown || b.unknown, ...(hint ? { hint } : {}) };
+  return {
+    number,
+    terms: addTerms(a.terms, b.terms, sign),
+    unknown: a.unknown || b.unknown,
+    ...(hint ? { hint } : {}),
+  };
 }
 
 function scale(v: Value, by: bigint, written: boolean): Value {
   const terms = by === 0n ? [] : v.terms.map((t): Term => ({ ...t, times: t.times * by }));
   const register = v.terms.find((t) => t.kind === 'register');
   const hint: AddressHint | undefined =
-    written && register?.kind === 'register' && v.hint?.kind !== 'summed' ? { register: register.register, kind: 'notBase' } : v.hint;
+    written && register?.kind === 'register' && v.hint?.kind !== 'summed'
+      ? { register: register.register, kind: 'notBase' }
+      : v.hint;
   return { number: BigInt.asIntN(64, v.number * by), terms, unknown: v.unknown, ...(hint ? { hint } : {}) };
 }
 
@@ -104,7 +113,11 @@ export function evaluate(e: Expr, scope: Scope): Value {
     case 'symbol': {
       const v = scope.symbol(e.name);
       if (v === undefined) {
-        throw new EvaluationFault('undefinedSymbol', `\`${e.name}\` is not defined; define a label or an equ of this name, or check its spelling`, e.span);
+        throw new EvaluationFault(
+          'undefinedSymbol',
+          `\`${e.name}\` is not defined; define a label or an equ of this name, or check its spelling`,
+          e.span,
+        );
       }
       return v;
     }
@@ -122,7 +135,8 @@ export function evaluate(e: Expr, scope: Scope): Value {
     case 'conditional': {
       const test = evaluate(e.test, scope);
       if (test.unknown) return UNKNOWN;
-      if (test.terms.length > 0) throw new EvaluationFault('notConstant', 'the left side of `?` must be a plain number', e.test.span);
+      if (test.terms.length > 0)
+        throw new EvaluationFault('notConstant', 'the left side of `?` must be a plain number', e.test.span);
       return evaluate(test.number !== 0n ? e.then : e.otherwise, scope);
     }
     case 'unary': {
@@ -142,7 +156,11 @@ export function evaluate(e: Expr, scope: Scope): Value {
         case 'ilog2c':
           return v.unknown ? UNKNOWN : constant(logarithm(e.op, scalar(v, e.op, e.operand.span), e.operand.span));
         case 'seg':
-          throw new EvaluationFault('notConstant', 'a flat binary has no segments to take with `seg`; write the selector as a number', e.span);
+          throw new EvaluationFault(
+            'notConstant',
+            'a flat binary has no segments to take with `seg`; write the selector as a number',
+            e.span,
+          );
       }
     }
     // fallthrough: every unary operator returned
@@ -156,14 +174,19 @@ function logarithm(op: 'ilog2e' | 'ilog2w' | 'ilog2f' | 'ilog2c', value: bigint,
   const n = BigInt.asUintN(64, value);
   const floor = n === 0n ? (op === 'ilog2w' ? -1n : 0n) : BigInt(n.toString(2).length - 1);
   const isPower = n !== 0n && (n & (n - 1n)) === 0n;
-  if (op === 'ilog2e' && !isPower) throw new EvaluationFault('notConstant', `ilog2e takes a power of two, not ${n}`, span);
+  if (op === 'ilog2e' && !isPower)
+    throw new EvaluationFault('notConstant', `ilog2e takes a power of two, not ${n}`, span);
   return op === 'ilog2c' && !isPower && n !== 0n ? floor + 1n : floor;
 }
 
 function scalar(v: Value, op: string, span: Span): bigint {
   if (v.terms.length === 0) return v.number;
   const what = v.terms.some((t) => t.kind === 'register') ? 'a register' : 'an address';
-  throw new EvaluationFault('notConstant', `\`${op}\` takes plain numbers, and this is ${what}; a difference of two labels would do`, span);
+  throw new EvaluationFault(
+    'notConstant',
+    `\`${op}\` takes plain numbers, and this is ${what}; a difference of two labels would do`,
+    span,
+  );
 }
 
 const unsigned = (x: bigint): bigint => BigInt.asUintN(64, x);

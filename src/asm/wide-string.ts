@@ -1,7 +1,7 @@
 /** The code points of UTF-8 bytes; what is no UTF-8 stands for itself. */
 function codePoints(bytes: readonly number[]): number[] {
   const out: number[] = [];
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = 0; i < bytes.length;) {
     const lead = bytes[i] ?? 0;
     const length = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     const rest = bytes.slice(i + 1, i + length);
@@ -19,7 +19,9 @@ function codePoints(bytes: readonly number[]): number[] {
 
 /** A string's UTF-8 bytes as UTF-16 (`unit` 2) or UTF-32 (`unit` 4), in either byte order (NASM manual, 3.4.5). */
 export function wideBytes(bytes: readonly number[], unit: number, bigEndian: boolean): number[] {
-  const units = codePoints(bytes).flatMap((c) => (unit === 4 || c < 0x1_0000 ? [c] : [0xd800 + ((c - 0x1_0000) >> 10), 0xdc00 + ((c - 0x1_0000) & 0x3ff)]));
+  const units = codePoints(bytes).flatMap((c) =>
+    unit === 4 || c < 0x1_0000 ? [c] : [0xd800 + ((c - 0x1_0000) >> 10), 0xdc00 + ((c - 0x1_0000) & 0x3ff)],
+  );
   return units.flatMap((u) => {
     const little = Array.from({ length: unit }, (_, i) => (u >>> (8 * i)) & 255);
     return bigEndian ? little.reverse() : little;

@@ -24,7 +24,11 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
   if (!there.ok) return refuse(there.error);
   const entries = opened.value.tables(of);
   if (args.own.has('json')) host.stdout(JSON.stringify({ of, entries: encode(entries) }, undefined, 2) + '\n');
-  else host.stdout(entries.map(line).join('') || (of === 'guest' ? 'no present entry: paging is off\n' : `no present entry: this run has no ${of} tables\n`));
+  else
+    host.stdout(
+      entries.map(line).join('') ||
+        (of === 'guest' ? 'no present entry: paging is off\n' : `no present entry: this run has no ${of} tables\n`),
+    );
   return EXIT.ok;
 }
 

@@ -30,7 +30,7 @@ export interface MemoryExpr {
 export type LoadSize = 1 | 2 | 4 | 8;
 export type UnaryOp = '-' | '+' | '~' | '!';
 export type BinaryOp =
-  | '||' | '&&' | '|' | '^' | '&' | '==' | '!=' | '<' | '<=' | '>' | '>=' | '<<' | '>>' | '+' | '-' | '*' | '/' | '%';
+  '||' | '&&' | '|' | '^' | '&' | '==' | '!=' | '<' | '<=' | '>' | '>=' | '<<' | '>>' | '+' | '-' | '*' | '/' | '%';
 
 /** A breakpoint's condition with an optional message: `write && gpa >= 0x5000, log "w {gpa}"`. */
 export interface Condition {

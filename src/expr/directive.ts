@@ -20,9 +20,24 @@ export interface DirectiveWord {
  *   @assert expression              must hold when this line is reached
  */
 export type ParsedDirective =
-  | { readonly kind: 'guest'; readonly pairs: readonly { readonly key: DirectiveWord; readonly value: DirectiveWord }[]; readonly span: Span }
-  | { readonly kind: 'host'; readonly verb: DirectiveWord; readonly args: readonly DirectiveWord[]; readonly span: Span }
-  | { readonly kind: 'break'; readonly what: DirectiveWord; readonly args: readonly DirectiveWord[]; readonly condition: Condition; readonly span: Span }
+  | {
+      readonly kind: 'guest';
+      readonly pairs: readonly { readonly key: DirectiveWord; readonly value: DirectiveWord }[];
+      readonly span: Span;
+    }
+  | {
+      readonly kind: 'host';
+      readonly verb: DirectiveWord;
+      readonly args: readonly DirectiveWord[];
+      readonly span: Span;
+    }
+  | {
+      readonly kind: 'break';
+      readonly what: DirectiveWord;
+      readonly args: readonly DirectiveWord[];
+      readonly condition: Condition;
+      readonly span: Span;
+    }
   | { readonly kind: 'assert'; readonly expr: Expr; readonly span: Span };
 
 /** A directive as the assembler collects it: the word after `@`, and the text after that word. */
@@ -43,7 +58,8 @@ export function parseDirective(d: DirectiveText): Result<ParsedDirective, Diagno
       return parseGuest(d, words);
     case 'host': {
       const [verb, ...args] = words;
-      if (!verb) return bad(d.span, '@host takes a verb and its arguments, such as `@host place 0x7f5a00000000 0x100000000`');
+      if (!verb)
+        return bad(d.span, '@host takes a verb and its arguments, such as `@host place 0x7f5a00000000 0x100000000`');
       return ok({ kind: 'host', verb, args, span: d.span });
     }
     case 'break':
@@ -63,7 +79,10 @@ const bad = (span: Span, message: string): Result<never, Diagnostic[]> =>
 function splitWords(text: string, file: string, start: Position): DirectiveWord[] {
   return [...text.matchAll(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g)].map((m) => {
     const column = start.column + (m.index ?? 0);
-    return { text: m[0], span: { file, start: { line: start.line, column }, end: { line: start.line, column: column + m[0].length } } };
+    return {
+      text: m[0],
+      span: { file, start: { line: start.line, column }, end: { line: start.line, column: column + m[0].length } },
+    };
   });
 }
 

@@ -62,7 +62,11 @@ export function formatLog(message: LogMessage, env: Env): string {
       const v = evaluate(p.expr, env);
       if (!v.ok) return `<${v.error.message}>`;
       if (typeof v.value === 'boolean') return String(v.value);
-      return p.format === 'd' ? v.value.toString() : p.format === 'b' ? `0b${v.value.toString(2)}` : `0x${v.value.toString(16)}`;
+      return p.format === 'd'
+        ? v.value.toString()
+        : p.format === 'b'
+          ? `0b${v.value.toString(2)}`
+          : `0x${v.value.toString(16)}`;
     })
     .join('');
 }
@@ -86,7 +90,8 @@ function valueOf(e: Expr, env: Env): ExprValue {
       return e.value;
     case 'name': {
       const v = env.lookup(e.name);
-      if (v === undefined) throw new ExprFault('unknownName', `\`${e.name}\` is no register, flag, label or value known here`, e.span);
+      if (v === undefined)
+        throw new ExprFault('unknownName', `\`${e.name}\` is no register, flag, label or value known here`, e.span);
       return typeof v === 'bigint' ? BigInt.asUintN(64, v) : v;
     }
     case 'address':
@@ -94,11 +99,19 @@ function valueOf(e: Expr, env: Env): ExprValue {
     case 'memory': {
       const request = requestOf(e, env);
       const v = env.readMemory?.(request);
-      if (v === undefined) throw new ExprFault('unreadable', `nothing can be read at 0x${request.offset.toString(16)} (${request.space})`, e.span);
+      if (v === undefined)
+        throw new ExprFault(
+          'unreadable',
+          `nothing can be read at 0x${request.offset.toString(16)} (${request.space})`,
+          e.span,
+        );
       return BigInt.asUintN(request.size * 8, v);
     }
     case 'call': {
-      const v = env.call?.(e.name, e.args.map((a) => valueOf(a, env)));
+      const v = env.call?.(
+        e.name,
+        e.args.map((a) => valueOf(a, env)),
+      );
       if (v === undefined) throw new ExprFault('unsupported', `\`${e.name}\` is no function known here`, e.span);
       return v;
     }

@@ -40,7 +40,19 @@ export function parseNumber(literal: string): bigint | undefined {
 }
 
 const ESCAPES: Readonly<Record<string, number>> = {
-  a: 7, b: 8, t: 9, n: 10, v: 11, f: 12, r: 13, e: 27, "'": 39, '"': 34, '`': 96, '\\': 92, '?': 63,
+  a: 7,
+  b: 8,
+  t: 9,
+  n: 10,
+  v: 11,
+  f: 12,
+  r: 13,
+  e: 27,
+  "'": 39,
+  '"': 34,
+  '`': 96,
+  '\\': 92,
+  '?': 63,
 };
 
 /** The UTF-8 bytes of `text`. Written out because the core has no TextEncoder. Lone surrogates become U+FFFD. */

@@ -9,12 +9,44 @@ export interface OperandAt {
   readonly end: number;
 }
 
-const SIZE_BEFORE = /(?:^|[\s,])((?:byte|word|dword|qword|tword|oword|yword|zword)\s+(?:ptr\s+)?|(?:[c-gs]s)\s*:\s*)+$/i;
+const SIZE_BEFORE =
+  /(?:^|[\s,])((?:byte|word|dword|qword|tword|oword|yword|zword)\s+(?:ptr\s+)?|(?:[c-gs]s)\s*:\s*)+$/i;
 const WORD = /\$?[\p{L}\p{N}_.@?$][\p{L}\p{N}_$#@~.?]*/gu;
 const NOT_OPERANDS: ReadonlySet<string> = new Set([
-  'byte', 'word', 'dword', 'qword', 'tword', 'oword', 'yword', 'zword', 'ptr', 'rel', 'abs', 'near', 'far', 'short', 'strict', 'nosplit',
+  'byte',
+  'word',
+  'dword',
+  'qword',
+  'tword',
+  'oword',
+  'yword',
+  'zword',
+  'ptr',
+  'rel',
+  'abs',
+  'near',
+  'far',
+  'short',
+  'strict',
+  'nosplit',
 ]);
-const PREFIXES: ReadonlySet<string> = new Set(['rep', 'repe', 'repz', 'repne', 'repnz', 'lock', 'o16', 'o32', 'o64', 'a16', 'a32', 'a64', 'times', 'bnd', ...SEGMENTS]);
+const PREFIXES: ReadonlySet<string> = new Set([
+  'rep',
+  'repe',
+  'repz',
+  'repne',
+  'repnz',
+  'lock',
+  'o16',
+  'o32',
+  'o64',
+  'a16',
+  'a32',
+  'a64',
+  'times',
+  'bnd',
+  ...SEGMENTS,
+]);
 const SPECIAL_REGISTER = /^(?:cr\d+|dr\d+|[er]?ip|[er]?flags|[xyz]mm\d+|mm\d|st\d|k[0-7]|efer|[c-gs]s)$/i;
 
 /** Where comments begin and strings stand: neither holds operands. */

@@ -49,7 +49,11 @@ const ORIGIN: Position = { line: 1, column: 1 };
  * Parses a whole expression. Positions in spans count from `start`.
  * Errors: PW150 syntax, PW155 nested too deeply.
  */
-export function parseExpression(text: string, file = 'expression', start: Position = ORIGIN): Result<Expr, Diagnostic[]> {
+export function parseExpression(
+  text: string,
+  file = 'expression',
+  start: Position = ORIGIN,
+): Result<Expr, Diagnostic[]> {
   return attempt(() => {
     const s = new Scanner(text, { file, start });
     const e = parseOr(s, 0);
@@ -59,7 +63,11 @@ export function parseExpression(text: string, file = 'expression', start: Positi
 }
 
 /** Parses a condition with its log clause. An empty text is the condition that always holds. */
-export function parseCondition(text: string, file = 'condition', start: Position = ORIGIN): Result<Condition, Diagnostic[]> {
+export function parseCondition(
+  text: string,
+  file = 'condition',
+  start: Position = ORIGIN,
+): Result<Condition, Diagnostic[]> {
   return attempt(() => {
     const s = new Scanner(text, { file, start });
     if (s.done) return { test: undefined, log: undefined };
@@ -71,13 +79,20 @@ export function parseCondition(text: string, file = 'condition', start: Position
       s.next();
       log = parseLog(s, file);
     }
-    if (!s.done) s.fail(`\`${s.peek().text}\` is not expected here; a condition is an expression, then perhaps \`, log "message {value}"\``);
+    if (!s.done)
+      s.fail(
+        `\`${s.peek().text}\` is not expected here; a condition is an expression, then perhaps \`, log "message {value}"\``,
+      );
     return { test, log };
   });
 }
 
 /** Parses the text of a log message without its quotes, as a log point gives it. */
-export function parseLogMessage(text: string, file = 'log', start: Position = ORIGIN): Result<LogMessage, Diagnostic[]> {
+export function parseLogMessage(
+  text: string,
+  file = 'log',
+  start: Position = ORIGIN,
+): Result<LogMessage, Diagnostic[]> {
   const span = { file, start, end: { line: start.line, column: start.column + text.length } };
   return attempt(() => ({ parts: logParts(text, file, start), span }));
 }
@@ -92,7 +107,8 @@ function attempt<T>(parse: () => T): Result<T, Diagnostic[]> {
 }
 
 function deeper(s: Scanner, depth: number): number {
-  if (depth >= MAX_DEPTH) throw new ExprFault('tooDeep', 'the expression nests too deeply', s.span(s.peek().from, s.peek().to));
+  if (depth >= MAX_DEPTH)
+    throw new ExprFault('tooDeep', 'the expression nests too deeply', s.span(s.peek().from, s.peek().to));
   return depth + 1;
 }
 
@@ -172,7 +188,10 @@ function parsePrimary(s: Scanner, depth: number): Expr {
     case 'string':
       return s.fail('a text can stand only in a log clause: `, log "…"`', t);
     case 'bad':
-      return s.fail(t.text === '"' || t.text === "'" ? 'this quote is not closed' : `\`${t.text}\` has no meaning here`, t);
+      return s.fail(
+        t.text === '"' || t.text === "'" ? 'this quote is not closed' : `\`${t.text}\` has no meaning here`,
+        t,
+      );
     case 'end':
       return s.fail('a value is missing at the end', t);
   }
@@ -203,7 +222,8 @@ function parseWord(s: Scanner, depth: number): Expr {
     if (!s.accept(')')) s.fail('expected `)` after the arguments');
     return { kind: 'call', name: t.text, args, span: s.spanFrom(t.from) };
   }
-  if (word === 'true' || word === 'false') return { kind: 'number', value: word === 'true' ? 1n : 0n, span: s.spanFrom(t.from) };
+  if (word === 'true' || word === 'false')
+    return { kind: 'number', value: word === 'true' ? 1n : 0n, span: s.spanFrom(t.from) };
   return { kind: 'name', name: t.text, span: s.spanFrom(t.from) };
 }
 
@@ -215,7 +235,13 @@ function outerSegment(s: Scanner): SegmentName | undefined {
   return word;
 }
 
-function parseMemory(s: Scanner, size: LoadSize | undefined, segment: SegmentName | undefined, from: number, depth: number): Expr {
+function parseMemory(
+  s: Scanner,
+  size: LoadSize | undefined,
+  segment: SegmentName | undefined,
+  from: number,
+  depth: number,
+): Expr {
   if (!s.accept('[')) s.fail('expected `[` of a memory operand');
   let word = s.word();
   while ((word === 'rel' || word === 'abs' || (word !== undefined && word in SIZES)) && s.peek(1).text !== ']') {
@@ -259,7 +285,12 @@ function logParts(text: string, file: string, start: Position): LogPart[] {
     } else if (c === '{') {
       const close = text.indexOf('}', i);
       const at = { line: start.line, column: start.column + i };
-      if (close < 0) throw new ExprFault('syntax', 'this `{` has no `}`; write {{ for a brace', { file, start: at, end: { line: at.line, column: at.column + 1 } });
+      if (close < 0)
+        throw new ExprFault('syntax', 'this `{` has no `}`; write {{ for a brace', {
+          file,
+          start: at,
+          end: { line: at.line, column: at.column + 1 },
+        });
       if (literal !== '') parts.push({ kind: 'text', text: literal });
       literal = '';
       parts.push(logValue(text.slice(i + 1, close), file, { line: at.line, column: at.column + 1 }));

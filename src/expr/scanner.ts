@@ -31,7 +31,13 @@ export class ExprFault extends Error {
   }
 
   toDiagnostic(): Diagnostic {
-    return { severity: 'error', code: EXPR_CODES[this.code], message: this.message, file: this.span.file, span: this.span };
+    return {
+      severity: 'error',
+      code: EXPR_CODES[this.code],
+      message: this.message,
+      file: this.span.file,
+      span: this.span,
+    };
   }
 }
 
@@ -47,11 +53,19 @@ export class Scanner {
     private readonly origin: Origin,
   ) {
     this.tokens = text.length > MAX_LENGTH ? [] : scan(text);
-    if (text.length > MAX_LENGTH) throw new ExprFault('syntax', `an expression has at most ${MAX_LENGTH} characters`, this.span(0, 1));
+    if (text.length > MAX_LENGTH)
+      throw new ExprFault('syntax', `an expression has at most ${MAX_LENGTH} characters`, this.span(0, 1));
   }
 
   peek(ahead = 0): ExprToken {
-    return this.tokens[Math.min(this.index + ahead, this.tokens.length - 1)] ?? { kind: 'end', text: '', from: this.text.length, to: this.text.length };
+    return (
+      this.tokens[Math.min(this.index + ahead, this.tokens.length - 1)] ?? {
+        kind: 'end',
+        text: '',
+        from: this.text.length,
+        to: this.text.length,
+      }
+    );
   }
 
   next(): ExprToken {
@@ -111,7 +125,17 @@ function scan(text: string): ExprToken[] {
     if (!m) break;
     const to = at + m[0].length;
     const kind =
-      m[1] !== undefined ? 'number' : m[2] !== undefined ? 'word' : m[3] !== undefined ? 'string' : m[4] !== undefined ? 'operator' : m[5] !== undefined ? 'bad' : undefined;
+      m[1] !== undefined
+        ? 'number'
+        : m[2] !== undefined
+          ? 'word'
+          : m[3] !== undefined
+            ? 'string'
+            : m[4] !== undefined
+              ? 'operator'
+              : m[5] !== undefined
+                ? 'bad'
+                : undefined;
     if (kind !== undefined) tokens.push({ kind, text: m[0], from: at, to });
     at = to;
   }

@@ -53,14 +53,19 @@ export class AddressSpace {
    * A new process. `placements` (page HVA → frame HPA) are reserved before anything else takes a frame; each page gets its frame when it is first touched.
    * Fails where a frame lies outside host memory or is asked for twice.
    */
-  static create(kernel: HostKernel, placements: readonly { readonly hva: Hva; readonly hpa: Hpa }[] = []): Result<AddressSpace, string> {
+  static create(
+    kernel: HostKernel,
+    placements: readonly { readonly hva: Hva; readonly hpa: Hpa }[] = [],
+  ): Result<AddressSpace, string> {
     const places = new Map<Hva, Hpa>();
     for (const p of placements) {
       const page = alignDown(p.hva, 4096n);
       const frame = alignDown(p.hpa, 4096n);
-      if ((p.hva ^ p.hpa) & 0xfffn) return err(`place ${hex(p.hva)} ${hex(p.hpa)}: the two addresses differ within a page`);
+      if ((p.hva ^ p.hpa) & 0xfffn)
+        return err(`place ${hex(p.hva)} ${hex(p.hpa)}: the two addresses differ within a page`);
       if (places.has(page)) return err(`place ${hex(p.hva)} ${hex(p.hpa)}: the page at ${hex(page)} is placed twice`);
-      if (!kernel.memory.contains(frame, 4096)) return err(`place ${hex(p.hva)} ${hex(p.hpa)}: no host memory at ${hex(frame)}`);
+      if (!kernel.memory.contains(frame, 4096))
+        return err(`place ${hex(p.hva)} ${hex(p.hpa)}: no host memory at ${hex(frame)}`);
       if (!kernel.frames.reserve(frame)) return err(`place ${hex(p.hva)} ${hex(p.hpa)}: the frame is already in use`);
       places.set(page, frame);
     }
@@ -96,13 +101,21 @@ export class AddressSpace {
   mmap(length: bigint, request: MmapRequest): Result<Vma, string> {
     const backing = request.backing ?? '4k';
     const size = BACKING_SIZE[backing];
-    if (length <= 0n || length % size !== 0n) return err(`${request.name}: ${hex(length)} bytes are no whole number of ${backing} pages`);
-    const start = request.at ?? this.mm.areas.gap(request.hint ?? hva(0x1_0000n), length, size > 0x20_0000n ? size : 0x20_0000n);
+    if (length <= 0n || length % size !== 0n)
+      return err(`${request.name}: ${hex(length)} bytes are no whole number of ${backing} pages`);
+    const start =
+      request.at ?? this.mm.areas.gap(request.hint ?? hva(0x1_0000n), length, size > 0x20_0000n ? size : 0x20_0000n);
     const end = hva(start + length);
     if (start % size !== 0n) return err(`${request.name}: ${hex(start)} is not aligned to ${backing} pages`);
-    if (end <= start || end > USER_END) return err(`${request.name}: ${hex(start)} and ${hex(length)} bytes leave user space, which ends at ${hex(USER_END)}`);
+    if (end <= start || end > USER_END)
+      return err(
+        `${request.name}: ${hex(start)} and ${hex(length)} bytes leave user space, which ends at ${hex(USER_END)}`,
+      );
     const clash = this.mm.areas.overlapping(start, end)[0];
-    if (clash) return err(`${request.name}: ${hex(start)}-${hex(end)} overlaps ${clash.name} at ${hex(clash.start)}-${hex(clash.end)}`);
+    if (clash)
+      return err(
+        `${request.name}: ${hex(start)}-${hex(end)} overlaps ${clash.name} at ${hex(clash.start)}-${hex(clash.end)}`,
+      );
     const vma: Vma = { start, end, protection: request.protection ?? READ_WRITE, backing, name: request.name };
     this.mm.areas.insert(vma);
     return ok(vma);
@@ -128,12 +141,18 @@ export class AddressSpace {
   /** Changes the protection; a right taken away is taken from the page tables too, one given is left to the next fault. */
   mprotect(start: Hva, end: Hva, protection: Protection): Work<Result<void, string>> {
     const { tables, areas } = this.mm;
-    return this.change(start, end, 'change_protection', `HVA ${hex(start)}-${hex(end)} becomes ${protection.write ? 'writable' : 'read-only'}`, () => {
-      areas.replace(start, end, (piece) => ({ ...piece, protection }));
-      tables.each(start, end, (at, leaf) => {
-        if (!protection.write && (leaf.entry & PTE_P) !== 0n) tables.update(at, leaf, leaf.entry & ~PTE_RW);
-      });
-    });
+    return this.change(
+      start,
+      end,
+      'change_protection',
+      `HVA ${hex(start)}-${hex(end)} becomes ${protection.write ? 'writable' : 'read-only'}`,
+      () => {
+        areas.replace(start, end, (piece) => ({ ...piece, protection }));
+        tables.each(start, end, (at, leaf) => {
+          if (!protection.write && (leaf.entry & PTE_P) !== 0n) tables.update(at, leaf, leaf.entry & ~PTE_RW);
+        });
+      },
+    );
   }
 
   // ---- what a living host does to pages (page-events.ts). Each goes through the notifiers.
@@ -226,7 +245,7 @@ export class AddressSpace {
 
   /** The process stores bytes, faulting pages in as a store would. */
   *write(address: Hva, bytes: Uint8Array): Work<Result<void, HostFaultError>> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const at = hva(address + BigInt(done));
       const found = yield* this.resolve(at, true);
       if (!found.ok) return found;
@@ -240,7 +259,7 @@ export class AddressSpace {
   /** The process loads bytes, faulting pages in as a load would. */
   *read(address: Hva, length: number): Work<Result<Uint8Array, HostFaultError>> {
     const out = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const at = hva(address + BigInt(done));
       const found = yield* this.resolve(at, false);
       if (!found.ok) return found;

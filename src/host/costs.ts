@@ -10,10 +10,21 @@ export interface Cost {
 
 export const COSTS = {
   instruction: { cycles: 1, source: 'model: one retired instruction, no pipeline' },
-  tableReference: { cycles: 4, source: 'model: a paging-structure entry that hits the L1 data cache; Intel optimization manual, L1 load-to-use 4-5 cycles' },
-  vmExit: { cycles: 700, source: 'model: half of a null exit round trip; published null-exit figures of 1000-1500 cycles since Haswell (e.g. kvm-unit-tests vmexit, cpuid)' },
+  tableReference: {
+    cycles: 4,
+    source:
+      'model: a paging-structure entry that hits the L1 data cache; Intel optimization manual, L1 load-to-use 4-5 cycles',
+  },
+  vmExit: {
+    cycles: 700,
+    source:
+      'model: half of a null exit round trip; published null-exit figures of 1000-1500 cycles since Haswell (e.g. kvm-unit-tests vmexit, cpuid)',
+  },
   vmEntry: { cycles: 700, source: 'model: the other half of the null exit round trip' },
-  vmread: { cycles: 20, source: 'model: VMREAD/VMWRITE hit the on-chip VMCS cache; tens of cycles in published instruction tables' },
+  vmread: {
+    cycles: 20,
+    source: 'model: VMREAD/VMWRITE hit the on-chip VMCS cache; tens of cycles in published instruction tables',
+  },
   kvmDispatch: { cycles: 150, source: 'model: vmx_handle_exit and the vcpu_run loop around one handler' },
   kvmHandler: { cycles: 100, source: 'model: one short function of KVM, a few dozen instructions' },
   memslotLookup: { cycles: 40, source: 'model: binary tree search over few slots, last-used cache' },
@@ -23,15 +34,31 @@ export const COSTS = {
   zeroPage2m: { cycles: 250_000, source: 'model: clear_huge_page, 512 times 4 KiB' },
   zeroPage1g: { cycles: 128_000_000, source: 'model: clear_huge_page, 262144 times 4 KiB' },
   copyPage: { cycles: 1000, source: 'model: copy_page of 4 KiB at about 4 bytes a cycle' },
-  swapOut: { cycles: 60_000, source: 'model: a 4 KiB write to a solid-state disk, 20 microseconds at 3 GHz, seen by whoever waits' },
-  swapIn: { cycles: 240_000, source: 'model: a 4 KiB read from a solid-state disk, 80 microseconds at 3 GHz; published NVMe read latencies of 70-100' },
-  pageReclaim: { cycles: 400, source: 'model: rmap walk and bookkeeping of one page in try_to_unmap or try_to_migrate' },
+  swapOut: {
+    cycles: 60_000,
+    source: 'model: a 4 KiB write to a solid-state disk, 20 microseconds at 3 GHz, seen by whoever waits',
+  },
+  swapIn: {
+    cycles: 240_000,
+    source:
+      'model: a 4 KiB read from a solid-state disk, 80 microseconds at 3 GHz; published NVMe read latencies of 70-100',
+  },
+  pageReclaim: {
+    cycles: 400,
+    source: 'model: rmap walk and bookkeeping of one page in try_to_unmap or try_to_migrate',
+  },
   ipi: { cycles: 1500, source: 'model: an inter-processor interrupt; 1000-2000 cycles in published measurements' },
   eptTable: { cycles: 600, source: 'model: allocating and clearing a table page' },
   eptEntry: { cycles: 30, source: 'model: one compare-and-exchange of a table entry' },
   invept: { cycles: 300, source: 'model: INVEPT of one EPTP; hundreds of cycles in published instruction tables' },
-  emulateInstruction: { cycles: 1200, source: 'model: KVM fetching, decoding and executing one instruction in software' },
-  userspaceSwitch: { cycles: 1500, source: 'model: return from ioctl(KVM_RUN) and the next call, with register and FPU state kept' },
+  emulateInstruction: {
+    cycles: 1200,
+    source: 'model: KVM fetching, decoding and executing one instruction in software',
+  },
+  userspaceSwitch: {
+    cycles: 1500,
+    source: 'model: return from ioctl(KVM_RUN) and the next call, with register and FPU state kept',
+  },
   deviceModel: { cycles: 1000, source: 'model: a VMM finding the device and running its handler' },
   syscall: { cycles: 150, source: 'model: SYSCALL/SYSRET round trip without mitigations' },
 } as const satisfies Readonly<Record<string, Cost>>;

@@ -30,7 +30,11 @@ export function describeHostFault(e: HostFaultError): string {
   }
 }
 
-const FN: Readonly<Record<number, string>> = { 1: 'do_anonymous_page', 2: 'do_huge_pmd_anonymous_page', 3: 'hugetlb_no_page' };
+const FN: Readonly<Record<number, string>> = {
+  1: 'do_anonymous_page',
+  2: 'do_huge_pmd_anonymous_page',
+  3: 'hugetlb_no_page',
+};
 const ZERO_COST: Readonly<Record<number, CostName>> = { 1: 'zeroPage4k', 2: 'zeroPage2m', 3: 'zeroPage1g' };
 const NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };
 
@@ -46,7 +50,9 @@ export class HostFaults {
     const vma = areas.find(address);
     yield hostStep(
       'handle_mm_fault',
-      vma ? `finds the VMA ${vma.name} (${hex(vma.start)}-${hex(vma.end)}) for HVA ${hex(address)}` : `finds no VMA for HVA ${hex(address)}`,
+      vma
+        ? `finds the VMA ${vma.name} (${hex(vma.start)}-${hex(vma.end)}) for HVA ${hex(address)}`
+        : `finds no VMA for HVA ${hex(address)}`,
       cost('hostFault'),
       { addresses: { hva: address } },
     );
@@ -62,7 +68,8 @@ export class HostFaults {
     const frame = this.allocate(alignDown(address, levelSize(level)), level);
     if (frame === undefined) {
       // khugepaged's fallback; hugetlb has none
-      if (vma.backing === 'thp' && level === 2) return yield* this.install(vma, address, 1, this.allocate(alignDown(address, 4096n), 1));
+      if (vma.backing === 'thp' && level === 2)
+        return yield* this.install(vma, address, 1, this.allocate(alignDown(address, 4096n), 1));
       return err({ kind: 'no-memory', address });
     }
     return yield* this.install(vma, address, level, frame);
@@ -75,22 +82,35 @@ export class HostFaults {
     const frame = hpa(leaf.entry & FRAME_MASK);
     if (kernel.mergedCount(frame) === 0) {
       const change = tables.update(address, leaf, leaf.entry | PTE_RW | PTE_D);
-      yield hostStep('do_wp_page', `makes the entry for HVA ${hex(address)} writable`, cost('eptEntry'), { addresses: { hva: address }, writes: [change] });
+      yield hostStep('do_wp_page', `makes the entry for HVA ${hex(address)} writable`, cost('eptEntry'), {
+        addresses: { hva: address },
+        writes: [change],
+      });
       return ok(undefined);
     }
     const copy = kernel.frames.allocate();
     if (copy === undefined) return err({ kind: 'no-memory', address });
     kernel.memory.write(copy, kernel.memory.read(frame, 4096));
-    yield hostStep('wp_page_copy', `the page at HVA ${hex(page)} is shared by same-page merging: copies HPA ${hex(frame)} to HPA ${hex(copy)}`, cost('copyPage'), {
-      addresses: { hva: page, hpa: copy },
-    });
+    yield hostStep(
+      'wp_page_copy',
+      `the page at HVA ${hex(page)} is shared by same-page merging: copies HPA ${hex(frame)} to HPA ${hex(copy)}`,
+      cost('copyPage'),
+      {
+        addresses: { hva: page, hpa: copy },
+      },
+    );
     yield* this.mm.invalidate(page, hva(page + 4096n), function* () {
       const change = tables.update(address, leaf, (leaf.entry & ~FRAME_MASK) | copy | PTE_RW | PTE_D | PTE_A);
       kernel.putFrames(frame);
-      yield hostStep('set_pte_at_notify', `maps HVA ${hex(page)} to its own copy at HPA ${hex(copy)}, writable`, cost('eptEntry'), {
-        addresses: { hva: page, hpa: copy },
-        writes: [change],
-      });
+      yield hostStep(
+        'set_pte_at_notify',
+        `maps HVA ${hex(page)} to its own copy at HPA ${hex(copy)}, writable`,
+        cost('eptEntry'),
+        {
+          addresses: { hva: page, hpa: copy },
+          writes: [change],
+        },
+      );
     });
     return ok(undefined);
   }
@@ -106,10 +126,15 @@ export class HostFaults {
     const mapped = tables.map(page, 1, frame | pageFlags(vma, 1));
     // the table that held the swap entry is there
     if (!mapped.ok) return err({ kind: 'no-memory', address });
-    yield hostStep('do_swap_page', `reads HVA ${hex(page)} from swap slot ${slot} into HPA ${hex(frame)}`, cost('swapIn') + cost('eptEntry'), {
-      addresses: { hva: page, hpa: frame },
-      writes: mapped.value,
-    });
+    yield hostStep(
+      'do_swap_page',
+      `reads HVA ${hex(page)} from swap slot ${slot} into HPA ${hex(frame)}`,
+      cost('swapIn') + cost('eptEntry'),
+      {
+        addresses: { hva: page, hpa: frame },
+        writes: mapped.value,
+      },
+    );
     return ok(undefined);
   }
 
@@ -124,7 +149,8 @@ export class HostFaults {
     const tables = mapped.value.length - 1;
     yield hostStep(
       FN[level] ?? 'do_anonymous_page',
-      `gives HVA ${hex(page)} a zeroed ${NAME[level]} page at HPA ${hex(frame)}` + (tables > 0 ? `, with ${tables} new page table${tables > 1 ? 's' : ''}` : ''),
+      `gives HVA ${hex(page)} a zeroed ${NAME[level]} page at HPA ${hex(frame)}` +
+        (tables > 0 ? `, with ${tables} new page table${tables > 1 ? 's' : ''}` : ''),
       cost(ZERO_COST[level] ?? 'zeroPage4k') + cost('zeroPage4k', tables) + cost('eptEntry', tables + 1),
       { addresses: { hva: page, hpa: frame }, writes: mapped.value },
     );
@@ -172,5 +198,12 @@ export class HostFaults {
 
 /** vm_page_prot, with accessed and, for a writable page, dirty set ahead. */
 export function pageFlags(vma: Vma, level: number): bigint {
-  return PTE_P | PTE_US | PTE_A | (vma.protection.write ? PTE_RW | PTE_D : 0n) | (vma.protection.exec ? 0n : PTE_XD) | (level > 1 ? PTE_PS : 0n);
+  return (
+    PTE_P |
+    PTE_US |
+    PTE_A |
+    (vma.protection.write ? PTE_RW | PTE_D : 0n) |
+    (vma.protection.exec ? 0n : PTE_XD) |
+    (level > 1 ? PTE_PS : 0n)
+  );
 }

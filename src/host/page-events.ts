@@ -25,7 +25,11 @@ function* smallPage(mm: Mm, address: Hva): Work<Result<Leaf, string>> {
   const { leaf } = mm.tables.descend(address);
   if (!leaf) {
     const pte = mm.tables.pte(address);
-    return err(pte && swapSlotOf(pte.entry) !== undefined ? `the page at HVA ${hex(address)} is in swap` : `no page is mapped at HVA ${hex(address)} yet`);
+    return err(
+      pte && swapSlotOf(pte.entry) !== undefined
+        ? `the page at HVA ${hex(address)} is in swap`
+        : `no page is mapped at HVA ${hex(address)} yet`,
+    );
   }
   if (leaf.level === 1) return ok(leaf);
   const split = yield* splitHuge(mm, address);
@@ -42,20 +46,33 @@ export function* swapOut(mm: Mm, address: Hva): Outcome {
   const leaf = found.value;
   const page = alignDown(address, PAGE);
   const frame = frameOf(leaf);
-  if (kernel.mergedCount(frame) > 0) return err(`the page at HVA ${hex(page)} is merged with others (KSM); a write gives it a copy of its own, which can be swapped`);
+  if (kernel.mergedCount(frame) > 0)
+    return err(
+      `the page at HVA ${hex(page)} is merged with others (KSM); a write gives it a copy of its own, which can be swapped`,
+    );
   if (kernel.swap.used >= kernel.swap.capacity) return err('the swap area is full');
   const slot = yield* mm.invalidate(page, hva(page + PAGE), function* () {
     // the page is read after every secondary entry is gone: nobody can write to it any more
     const slot = kernel.swap.write(kernel.memory.read(frame, 4096)) ?? 0;
     const change = tables.update(page, leaf, swapEntry(SWP_TYPE.SWAP, BigInt(slot)));
-    yield hostStep('try_to_unmap_one', `takes the page at HVA ${hex(page)} out of the host page tables: the entry now names swap slot ${slot}`, cost('pageReclaim') + cost('eptEntry'), {
-      addresses: { hva: page, hpa: frame },
-      writes: [change],
-    });
+    yield hostStep(
+      'try_to_unmap_one',
+      `takes the page at HVA ${hex(page)} out of the host page tables: the entry now names swap slot ${slot}`,
+      cost('pageReclaim') + cost('eptEntry'),
+      {
+        addresses: { hva: page, hpa: frame },
+        writes: [change],
+      },
+    );
     return slot;
   });
   kernel.putFrames(frame);
-  yield hostStep('swap_writepage', `writes HPA ${hex(frame)} to swap slot ${slot} and frees the frame`, cost('swapOut'), { addresses: { hva: page, hpa: frame } });
+  yield hostStep(
+    'swap_writepage',
+    `writes HPA ${hex(frame)} to swap slot ${slot} and frees the frame`,
+    cost('swapOut'),
+    { addresses: { hva: page, hpa: frame } },
+  );
   return ok(`HVA ${hex(page)} is in swap slot ${slot}; HPA ${hex(frame)} is free`);
 }
 
@@ -68,7 +85,10 @@ export function* migrate(mm: Mm, address: Hva, to?: Hpa): Outcome {
   const frames = Number(size / PAGE);
   const page = alignDown(address, size);
   const old = frameOf(leaf);
-  if (kernel.mergedCount(old) > 0) return err(`the page at HVA ${hex(page)} is merged with others (KSM); a write gives it a copy of its own, which can be migrated`);
+  if (kernel.mergedCount(old) > 0)
+    return err(
+      `the page at HVA ${hex(page)} is merged with others (KSM); a write gives it a copy of its own, which can be migrated`,
+    );
   if (leaf.level === 3) return err(`the page at HVA ${hex(page)} is a 1 GiB page, which the host does not migrate`);
   const target = newFrame(mm, frames, to);
   if (!target.ok) return target;
@@ -77,18 +97,32 @@ export function* migrate(mm: Mm, address: Hva, to?: Hpa): Outcome {
   yield* mm.invalidate(page, hva(page + size), function* () {
     const marker = swapEntry(writable ? SWP_TYPE.MIGRATION_WRITE : SWP_TYPE.MIGRATION_READ, old >> 12n);
     const unmapped = tables.update(page, leaf, marker);
-    yield hostStep('try_to_migrate_one', `puts a migration entry where HVA ${hex(page)} was mapped to HPA ${hex(old)}: whoever faults now waits`, cost('pageReclaim') + cost('eptEntry'), {
-      addresses: { hva: page, hpa: old },
-      writes: [unmapped],
-    });
+    yield hostStep(
+      'try_to_migrate_one',
+      `puts a migration entry where HVA ${hex(page)} was mapped to HPA ${hex(old)}: whoever faults now waits`,
+      cost('pageReclaim') + cost('eptEntry'),
+      {
+        addresses: { hva: page, hpa: old },
+        writes: [unmapped],
+      },
+    );
   });
   kernel.memory.write(fresh, kernel.memory.read(old, frames * 4096));
-  const mapped = tables.update(page, { ...leaf, entry: 0n }, (leaf.entry & ~(FRAME_MASK & ~(size - 1n) & ~(PAGE - 1n))) | fresh);
+  const mapped = tables.update(
+    page,
+    { ...leaf, entry: 0n },
+    (leaf.entry & ~(FRAME_MASK & ~(size - 1n) & ~(PAGE - 1n))) | fresh,
+  );
   kernel.putFrames(old, frames);
-  yield hostStep('remove_migration_pte', `the page is copied; HVA ${hex(page)} is mapped to HPA ${hex(fresh)}, and HPA ${hex(old)} is free`, cost('copyPage', frames) + cost('eptEntry'), {
-    addresses: { hva: page, hpa: fresh },
-    writes: [mapped],
-  });
+  yield hostStep(
+    'remove_migration_pte',
+    `the page is copied; HVA ${hex(page)} is mapped to HPA ${hex(fresh)}, and HPA ${hex(old)} is free`,
+    cost('copyPage', frames) + cost('eptEntry'),
+    {
+      addresses: { hva: page, hpa: fresh },
+      writes: [mapped],
+    },
+  );
   return ok(`HVA ${hex(page)} moved from HPA ${hex(old)} to HPA ${hex(fresh)}`);
 }
 
@@ -120,17 +154,34 @@ export function* merge(mm: Mm, one: Hva, other: Hva): Outcome {
   const frame = frameOf(kept.value);
   const spare = frameOf(given.value);
   if (frame === spare) return err(`HVA ${hex(a)} and HVA ${hex(b)} share HPA ${hex(frame)} already`);
-  if (!same(kernel.memory.read(frame, 4096), kernel.memory.read(spare, 4096))) return err(`the pages at HVA ${hex(a)} and HVA ${hex(b)} differ; only pages of the same content are merged`);
+  if (!same(kernel.memory.read(frame, 4096), kernel.memory.read(spare, 4096)))
+    return err(`the pages at HVA ${hex(a)} and HVA ${hex(b)} differ; only pages of the same content are merged`);
   // a merged page is read-only: KSM write-protects, compares once more, and only then lets both entries point to one frame
   if (kernel.mergedCount(frame) === 0) {
-    yield* setEntry(mm, a, kept.value, kept.value.entry & ~(PTE_RW | PTE_D), 'write_protect_page', `makes the page at HVA ${hex(a)} read-only, so that the first write copies it`);
+    yield* setEntry(
+      mm,
+      a,
+      kept.value,
+      kept.value.entry & ~(PTE_RW | PTE_D),
+      'write_protect_page',
+      `makes the page at HVA ${hex(a)} read-only, so that the first write copies it`,
+    );
     kernel.shareFrame(frame);
   }
   const entry = (given.value.entry & ~(FRAME_MASK | PTE_RW | PTE_D)) | frame;
-  yield* setEntry(mm, b, given.value, entry, 'replace_page', `HVA ${hex(b)} has the same content: maps it to HPA ${hex(frame)} too, read-only`);
+  yield* setEntry(
+    mm,
+    b,
+    given.value,
+    entry,
+    'replace_page',
+    `HVA ${hex(b)} has the same content: maps it to HPA ${hex(frame)} too, read-only`,
+  );
   kernel.shareFrame(frame);
   kernel.putFrames(spare);
-  return ok(`HVA ${hex(a)} and HVA ${hex(b)} share HPA ${hex(frame)} read-only; HPA ${hex(spare)} is ${kernel.frames.isUsed(spare) ? 'still shared by others' : 'free'}`);
+  return ok(
+    `HVA ${hex(a)} and HVA ${hex(b)} share HPA ${hex(frame)} read-only; HPA ${hex(spare)} is ${kernel.frames.isUsed(spare) ? 'still shared by others' : 'free'}`,
+  );
 }
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, i) => byte === b[i]);
@@ -148,15 +199,21 @@ export function* splitHuge(mm: Mm, address: Hva): Outcome {
   const vma = mm.areas.find(address);
   const { leaf } = mm.tables.descend(address);
   if (!leaf || leaf.level === 1) return err(`HVA ${hex(address)} is mapped by no huge page`);
-  if (leaf.level !== 2 || vma?.backing !== 'thp') return err(`the page at HVA ${hex(page)} is hugetlbfs's: it is never split, swapped or merged in parts`);
+  if (leaf.level !== 2 || vma?.backing !== 'thp')
+    return err(`the page at HVA ${hex(page)} is hugetlbfs's: it is never split, swapped or merged in parts`);
   if (mm.kernel.frames.framesFree === 0) return err('host memory is exhausted: there is no frame for a page table');
   yield* mm.invalidate(page, hva(page + HUGE), function* () {
     const change = mm.tables.split(page, leaf);
     if (change.ok)
-      yield hostStep('__split_huge_pmd', `maps the 2 MiB at HVA ${hex(page)} by 512 entries of 4 KiB instead of one`, cost('eptTable') + cost('eptEntry', 512), {
-        addresses: { hva: page },
-        writes: [change.value],
-      });
+      yield hostStep(
+        '__split_huge_pmd',
+        `maps the 2 MiB at HVA ${hex(page)} by 512 entries of 4 KiB instead of one`,
+        cost('eptTable') + cost('eptEntry', 512),
+        {
+          addresses: { hva: page },
+          writes: [change.value],
+        },
+      );
   });
   return ok(`the 2 MiB at HVA ${hex(page)} are 512 pages now`);
 }
@@ -167,7 +224,8 @@ export function* collapse(mm: Mm, address: Hva): Outcome {
   const start = alignDown(address, HUGE);
   const end = hva(start + HUGE);
   const vma = areas.find(address);
-  if (vma?.backing !== 'thp') return err(`HVA ${hex(address)} is in no mapping with transparent huge pages; give the guest host-pages=thp`);
+  if (vma?.backing !== 'thp')
+    return err(`HVA ${hex(address)} is in no mapping with transparent huge pages; give the guest host-pages=thp`);
   if (start < vma.start || end > vma.end) return err(`the 2 MiB around HVA ${hex(address)} do not lie in one mapping`);
   const { leaf: now } = tables.descend(start);
   if (now && now.level > 1) return err(`HVA ${hex(start)} is mapped by a huge page already`);
@@ -175,7 +233,8 @@ export function* collapse(mm: Mm, address: Hva): Outcome {
   tables.each(start, end, (at, leaf) => leaves.push({ at, leaf }));
   const blocked = leaves.find(({ leaf }) => present(leaf) && kernel.mergedCount(frameOf(leaf)) > 0);
   if (leaves.length === 0) return err(`no page of the 2 MiB at HVA ${hex(start)} is there yet`);
-  if (blocked) return err(`the page at HVA ${hex(blocked.at)} is merged with others (KSM), which khugepaged leaves alone`);
+  if (blocked)
+    return err(`the page at HVA ${hex(blocked.at)} is merged with others (KSM), which khugepaged leaves alone`);
   const run = kernel.frames.allocateAligned(FRAMES_PER_2M);
   if (run === undefined) return err('host memory has no free, aligned 2 MiB');
   yield* mm.invalidate(start, end, function* () {
@@ -187,10 +246,15 @@ export function* collapse(mm: Mm, address: Hva): Outcome {
       else kernel.swap.free(slot);
     }
     const change = tables.collapse(start, run | pageFlags(vma, 2));
-    yield hostStep('collapse_huge_page', `copies ${leaves.length} pages into the 2 MiB at HPA ${hex(run)} and maps HVA ${hex(start)} to them by one entry`, cost('copyPage', leaves.length) + cost('zeroPage4k', 512 - leaves.length), {
-      addresses: { hva: start, hpa: run },
-      writes: [change],
-    });
+    yield hostStep(
+      'collapse_huge_page',
+      `copies ${leaves.length} pages into the 2 MiB at HPA ${hex(run)} and maps HVA ${hex(start)} to them by one entry`,
+      cost('copyPage', leaves.length) + cost('zeroPage4k', 512 - leaves.length),
+      {
+        addresses: { hva: start, hpa: run },
+        writes: [change],
+      },
+    );
   });
   return ok(`HVA ${hex(start)} is one 2 MiB page at HPA ${hex(run)}`);
 }
@@ -201,7 +265,10 @@ export function* collapse(mm: Mm, address: Hva): Outcome {
 export function* discard(mm: Mm, start: Hva, end: Hva): Outcome {
   const { tables } = mm;
   const hugetlb = mm.areas.overlapping(start, end).find((v) => v.backing === '2m' || v.backing === '1g');
-  if (hugetlb) return err(`${hugetlb.name} at HVA ${hex(hugetlb.start)} is hugetlbfs's, of which only whole huge pages can be given back`);
+  if (hugetlb)
+    return err(
+      `${hugetlb.name} at HVA ${hex(hugetlb.start)} is hugetlbfs's, of which only whole huge pages can be given back`,
+    );
   for (const edge of [start, hva(end - 1n)]) {
     const { leaf } = tables.descend(edge);
     const whole = leaf && alignDown(edge, HUGE) >= start && alignDown(edge, HUGE) + HUGE <= end;
@@ -217,10 +284,15 @@ export function* discard(mm: Mm, start: Hva, end: Hva): Outcome {
       writes.push(tables.update(at, leaf, 0n));
       gone += release(mm, leaf);
     });
-    yield hostStep('zap_page_range_single', `MADV_DONTNEED of HVA ${hex(start)}-${hex(end)}: ${gone} pages go back to the host`, cost('pageReclaim', writes.length), {
-      addresses: { hva: start },
-      writes: writes.slice(0, MOST_WRITES),
-    });
+    yield hostStep(
+      'zap_page_range_single',
+      `MADV_DONTNEED of HVA ${hex(start)}-${hex(end)}: ${gone} pages go back to the host`,
+      cost('pageReclaim', writes.length),
+      {
+        addresses: { hva: start },
+        writes: writes.slice(0, MOST_WRITES),
+      },
+    );
   });
   return ok(`${gone} pages of HVA ${hex(start)}-${hex(end)} went back to the host; a later touch finds zeros`);
 }

@@ -18,7 +18,8 @@ export const levelShift = (level: number): number => 12 + 9 * (level - 1);
 /** Bytes that one entry at `level` spans. */
 export const levelSize = (level: number): bigint => 1n << BigInt(levelShift(level));
 /** Index into the table of `level` for `address` (nine bits). */
-export const levelIndex = (address: bigint, level: number): number => Number((address >> BigInt(levelShift(level))) & 0x1ffn);
+export const levelIndex = (address: bigint, level: number): number =>
+  Number((address >> BigInt(levelShift(level))) & 0x1ffn);
 
 /** Flags of the entries above the leaf, as Linux's _PAGE_TABLE: P, R/W, U/S, A (and D, which means nothing there and is left out). */
 const TABLE_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A;
@@ -100,7 +101,7 @@ export class HostPageTables {
 
   /** Visits each leaf that maps a part of the range, and each entry of a page that is not in memory, with the first HVA it is about. */
   each(start: Hva, end: Hva, visit: (at: Hva, leaf: Leaf) => void): void {
-    for (let at: bigint = start; at < end; ) {
+    for (let at: bigint = start; at < end;) {
       const last = must(this.descend(asHva(at)).reads.at(-1), 'a descent reads the root');
       // an absent entry at a high level spans its whole range: skip it in one step
       const size = levelSize(last.level);
@@ -122,7 +123,10 @@ export class HostPageTables {
 
   /** collapse_huge_page's last part: a 2 MiB leaf takes the place of the last-level table, which goes back to the allocator. */
   collapse(hva: Hva, entry: bigint): TableAccess {
-    const read = must(this.descend(hva).reads.find((r) => r.level === 2), 'a last-level table hangs below an entry of level 2');
+    const read = must(
+      this.descend(hva).reads.find((r) => r.level === 2),
+      'a last-level table hangs below an entry of level 2',
+    );
     const write = this.update(hva, { address: read.address, entry: read.value, level: 2 }, entry);
     this.frames.free(hpa(read.value & FRAME_MASK));
     return write;

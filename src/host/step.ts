@@ -70,7 +70,14 @@ export interface StepParts {
 }
 
 /** A step of host software or hardware; the entries read are its references. */
-export function step(actor: Actor, mode: ActorMode, fn: string, what: string, cycles: number, parts: StepParts = {}): Step {
+export function step(
+  actor: Actor,
+  mode: ActorMode,
+  fn: string,
+  what: string,
+  cycles: number,
+  parts: StepParts = {},
+): Step {
   const reads = parts.reads ?? NONE;
   return {
     actor,

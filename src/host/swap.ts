@@ -15,7 +15,8 @@ const OFFSET_MASK = (1n << 50n) - 1n;
 /** Types of such entries: the first swap area, and pages under migration (include/linux/swap.h; the numbers are those of a kernel with device-private memory). */
 export const SWP_TYPE = { SWAP: 0, MIGRATION_READ: 25, MIGRATION_WRITE: 27 } as const;
 
-export const swapEntry = (type: number, offset: bigint): bigint => (BigInt(type) << TYPE_SHIFT) | ((~offset & OFFSET_MASK) << OFFSET_SHIFT);
+export const swapEntry = (type: number, offset: bigint): bigint =>
+  (BigInt(type) << TYPE_SHIFT) | ((~offset & OFFSET_MASK) << OFFSET_SHIFT);
 /** The slot that an entry of the swap area names; undefined: the entry is no such entry. */
 export function swapSlotOf(entry: bigint): number | undefined {
   if (entry === 0n || (entry & 1n) !== 0n || entry >> TYPE_SHIFT !== BigInt(SWP_TYPE.SWAP)) return undefined;

@@ -60,7 +60,10 @@ export function readTable(memory: HostMemory, ref: TableRef): readonly TableEntr
       leaf,
       mmio,
       target,
-      child: present && !leaf && target !== undefined ? { kind: ref.kind, level: ref.level - 1, table: target, start } : undefined,
+      child:
+        present && !leaf && target !== undefined
+          ? { kind: ref.kind, level: ref.level - 1, table: target, start }
+          : undefined,
     });
   }
   return out;

@@ -14,7 +14,12 @@ export const READ_WRITE: Protection = { read: true, write: true, exec: false };
 export type Backing = '4k' | 'thp' | '2m' | '1g';
 
 /** Bytes of the pages that a backing demands of a mapping's bounds. */
-export const BACKING_SIZE: Readonly<Record<Backing, bigint>> = { '4k': 1n << 12n, thp: 1n << 12n, '2m': 1n << 21n, '1g': 1n << 30n };
+export const BACKING_SIZE: Readonly<Record<Backing, bigint>> = {
+  '4k': 1n << 12n,
+  thp: 1n << 12n,
+  '2m': 1n << 21n,
+  '1g': 1n << 30n,
+};
 
 /** One virtual memory area: a half-open range of a process's address space with one protection and one backing. */
 export interface Vma {

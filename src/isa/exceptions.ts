@@ -1,6 +1,25 @@
 /** Exceptions and interrupts (SDM vol. 3, table 6-1). */
 export const VECTOR = {
-  DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, MC: 18, XM: 19, VE: 20, CP: 21,
+  DE: 0,
+  DB: 1,
+  NMI: 2,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  DF: 8,
+  TS: 10,
+  NP: 11,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  MC: 18,
+  XM: 19,
+  VE: 20,
+  CP: 21,
 } as const;
 export type ExceptionName = keyof typeof VECTOR;
 
@@ -20,5 +39,7 @@ export const PF_ERROR = { P: 0, W: 1, U: 2, RSVD: 3, I: 4, PK: 5, SS: 6 } as con
 
 /** `P W U` for 7: the set bits in words a kernel engineer reads. */
 export function pfErrorNames(code: number): string[] {
-  return Object.entries(PF_ERROR).filter(([, n]) => (code >> n) & 1).map(([n]) => n);
+  return Object.entries(PF_ERROR)
+    .filter(([, n]) => (code >> n) & 1)
+    .map(([n]) => n);
 }

@@ -9,9 +9,20 @@ import { GPR64 } from './registers';
 const REGISTERS: Readonly<Record<number, string>> = Object.fromEntries(GPR64.map((name, i) => [i, name]));
 
 /** Table 27-1: #DB; B3–B0, BD, BS, and RTM of the DR6 that delivery would have written. */
-const DEBUG: BitLayout = [flag(0, 'B0'), flag(1, 'B1'), flag(2, 'B2'), flag(3, 'B3'), flag(13, 'BD'), flag(14, 'BS'), flag(16, 'RTM')];
+const DEBUG: BitLayout = [
+  flag(0, 'B0'),
+  flag(1, 'B1'),
+  flag(2, 'B2'),
+  flag(3, 'B3'),
+  flag(13, 'BD'),
+  flag(14, 'BS'),
+  flag(16, 'RTM'),
+];
 /** Table 27-2. */
-const TASK_SWITCH: BitLayout = [range(15, 0, 'TSS selector'), range(31, 30, 'Source', { 0: 'CALL', 1: 'IRET', 2: 'JMP', 3: 'task gate in the IDT' })];
+const TASK_SWITCH: BitLayout = [
+  range(15, 0, 'TSS selector'),
+  range(31, 30, 'Source', { 0: 'CALL', 1: 'IRET', 2: 'JMP', 3: 'task gate in the IDT' }),
+];
 /** Table 27-3. */
 const CR: BitLayout = [
   range(3, 0, 'Control register', { 0: 'CR0', 3: 'CR3', 4: 'CR4', 8: 'CR8' }),
@@ -52,7 +63,14 @@ const EPT: BitLayout = [
   flag(12, 'NMI unblocking due to IRET'),
 ];
 /** Failed VM entry (26.8). */
-const ENTRY_FAILURE: BitLayout = [range(31, 0, 'Failure', { 0: 'guest state', 2: 'PDPTE loading', 3: 'NMI injection under blocking', 4: 'VMCS link pointer' })];
+const ENTRY_FAILURE: BitLayout = [
+  range(31, 0, 'Failure', {
+    0: 'guest state',
+    2: 'PDPTE loading',
+    3: 'NMI injection under blocking',
+    4: 'VMCS link pointer',
+  }),
+];
 
 const LAYOUTS: Readonly<Record<number, BitLayout>> = {
   [VMX_EXIT.TASK_SWITCH]: TASK_SWITCH,
@@ -65,8 +83,17 @@ const LAYOUTS: Readonly<Record<number, BitLayout>> = {
 
 const LINEAR: ReadonlySet<number> = new Set([VMX_EXIT.INVLPG]);
 const DISPLACEMENT: ReadonlySet<number> = new Set([
-  VMX_EXIT.GDTR_IDTR, VMX_EXIT.LDTR_TR, VMX_EXIT.VMCLEAR, VMX_EXIT.VMPTRLD, VMX_EXIT.VMPTRST, VMX_EXIT.VMREAD, VMX_EXIT.VMWRITE, VMX_EXIT.VMON,
-  VMX_EXIT.INVEPT, VMX_EXIT.INVVPID, VMX_EXIT.INVPCID,
+  VMX_EXIT.GDTR_IDTR,
+  VMX_EXIT.LDTR_TR,
+  VMX_EXIT.VMCLEAR,
+  VMX_EXIT.VMPTRLD,
+  VMX_EXIT.VMPTRST,
+  VMX_EXIT.VMREAD,
+  VMX_EXIT.VMWRITE,
+  VMX_EXIT.VMON,
+  VMX_EXIT.INVEPT,
+  VMX_EXIT.INVVPID,
+  VMX_EXIT.INVPCID,
 ]);
 
 export type QualificationKind = 'bits' | 'linear-address' | 'displacement' | 'entry-number' | 'none';
@@ -92,6 +119,7 @@ export function decodeQualification(reason: number, qualification: bigint, vecto
     return parts.filter((p) => p.lo < 6 || (type === 3 ? p.lo !== 8 : type < 2 && p.lo === 8));
   }
   // the access bit of an EPT violation means something only with a linear address
-  if (basic === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) === 0n) return parts.filter((p) => p.lo < 8 || p.lo > 11);
+  if (basic === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) === 0n)
+    return parts.filter((p) => p.lo < 8 || p.lo > 11);
   return parts;
 }

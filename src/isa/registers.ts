@@ -2,10 +2,78 @@
  * General and segment registers by their encodings (SDM vol. 2, tables 2-1 to 2-3 and 3-1).
  * The index of a name in its table is the number that ModRM, SIB, REX and opcodes use.
  */
-export const GPR64 = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
-export const GPR32 = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi', 'r8d', 'r9d', 'r10d', 'r11d', 'r12d', 'r13d', 'r14d', 'r15d'] as const;
-export const GPR16 = ['ax', 'cx', 'dx', 'bx', 'sp', 'bp', 'si', 'di', 'r8w', 'r9w', 'r10w', 'r11w', 'r12w', 'r13w', 'r14w', 'r15w'] as const;
-export const GPR8 = ['al', 'cl', 'dl', 'bl', 'spl', 'bpl', 'sil', 'dil', 'r8b', 'r9b', 'r10b', 'r11b', 'r12b', 'r13b', 'r14b', 'r15b'] as const;
+export const GPR64 = [
+  'rax',
+  'rcx',
+  'rdx',
+  'rbx',
+  'rsp',
+  'rbp',
+  'rsi',
+  'rdi',
+  'r8',
+  'r9',
+  'r10',
+  'r11',
+  'r12',
+  'r13',
+  'r14',
+  'r15',
+] as const;
+export const GPR32 = [
+  'eax',
+  'ecx',
+  'edx',
+  'ebx',
+  'esp',
+  'ebp',
+  'esi',
+  'edi',
+  'r8d',
+  'r9d',
+  'r10d',
+  'r11d',
+  'r12d',
+  'r13d',
+  'r14d',
+  'r15d',
+] as const;
+export const GPR16 = [
+  'ax',
+  'cx',
+  'dx',
+  'bx',
+  'sp',
+  'bp',
+  'si',
+  'di',
+  'r8w',
+  'r9w',
+  'r10w',
+  'r11w',
+  'r12w',
+  'r13w',
+  'r14w',
+  'r15w',
+] as const;
+export const GPR8 = [
+  'al',
+  'cl',
+  'dl',
+  'bl',
+  'spl',
+  'bpl',
+  'sil',
+  'dil',
+  'r8b',
+  'r9b',
+  'r10b',
+  'r11b',
+  'r12b',
+  'r13b',
+  'r14b',
+  'r15b',
+] as const;
 /** Bits 15:8 of the first four registers; encodings 4–7 without REX. */
 export const GPR8_HIGH = ['ah', 'ch', 'dh', 'bh'] as const;
 

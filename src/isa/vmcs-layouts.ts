@@ -6,7 +6,8 @@ import { CR0, CR4, EFER, RFLAGS } from './flags';
 import type { VmcsField, VmcsFieldName } from './vmcs-fields';
 
 /** The VMCS's fields bit by bit, by the manual's names (SDM vol. 3, 24.4 to 24.9). */
-const flags = (table: Readonly<Record<string, number>>): BitLayout => Object.entries(table).map(([name, n]) => flag(n, name));
+const flags = (table: Readonly<Record<string, number>>): BitLayout =>
+  Object.entries(table).map(([name, n]) => flag(n, name));
 
 // ---- controls (tables 24-5 to 24-15)
 
@@ -103,9 +104,22 @@ const EPT_POINTER: BitLayout = [
 
 // ---- events (tables 24-16 to 24-18)
 
-const EVENT_TYPES = { 0: 'external interrupt', 2: 'NMI', 3: 'hardware exception', 4: 'software interrupt', 5: 'privileged software exception', 6: 'software exception', 7: 'other event' };
+const EVENT_TYPES = {
+  0: 'external interrupt',
+  2: 'NMI',
+  3: 'hardware exception',
+  4: 'software interrupt',
+  5: 'privileged software exception',
+  6: 'software exception',
+  7: 'other event',
+};
 const VECTOR_NAMES = Object.fromEntries(Array.from({ length: 32 }, (_, v) => [v, vectorName(v)]));
-const EVENT: BitLayout = [range(7, 0, 'Vector', VECTOR_NAMES), range(10, 8, 'Type', EVENT_TYPES), flag(11, 'Error code valid'), flag(31, 'Valid')];
+const EVENT: BitLayout = [
+  range(7, 0, 'Vector', VECTOR_NAMES),
+  range(10, 8, 'Type', EVENT_TYPES),
+  flag(11, 'Error code valid'),
+  flag(31, 'Valid'),
+];
 const EXIT_EVENT: BitLayout = [...EVENT.slice(0, 3), flag(12, 'NMI unblocking due to IRET'), flag(31, 'Valid')];
 
 // ---- guest state (table 24-2 and 24.4.2)
@@ -129,7 +143,15 @@ const INTERRUPTIBILITY: BitLayout = [
   flag(4, 'Enclave interruption'),
 ];
 const ACTIVITY: BitLayout = [range(31, 0, 'State', { 0: 'active', 1: 'HLT', 2: 'shutdown', 3: 'wait-for-SIPI' })];
-const PENDING_DEBUG: BitLayout = [flag(0, 'B0'), flag(1, 'B1'), flag(2, 'B2'), flag(3, 'B3'), flag(12, 'Enabled breakpoint'), flag(14, 'BS (single step)'), flag(16, 'RTM')];
+const PENDING_DEBUG: BitLayout = [
+  flag(0, 'B0'),
+  flag(1, 'B1'),
+  flag(2, 'B2'),
+  flag(3, 'B3'),
+  flag(12, 'Enabled breakpoint'),
+  flag(14, 'BS (single step)'),
+  flag(16, 'RTM'),
+];
 const CR0_BITS = flags(CR0);
 const CR4_BITS = flags(CR4);
 const CR3_BITS: BitLayout = [range(11, 0, 'PCID, or PWT and PCD'), range(51, 12, 'Frame of the root table')];
@@ -183,7 +205,8 @@ const LAYOUTS: Partial<Record<VmcsFieldName, BitLayout>> = {
   GUEST_IA32_PAT: PAT_BITS,
   HOST_IA32_PAT: PAT_BITS,
 };
-for (const r of ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const) LAYOUTS[`GUEST_${r}_AR_BYTES`] = ACCESS_RIGHTS;
+for (const r of ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const)
+  LAYOUTS[`GUEST_${r}_AR_BYTES`] = ACCESS_RIGHTS;
 
 /** The bit layout of a field, or undefined for a plain number or address. The exit qualification's depends on the reason: see exit-qualification. */
 export const fieldLayout = (name: VmcsFieldName): BitLayout | undefined => LAYOUTS[name];

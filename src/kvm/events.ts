@@ -58,7 +58,8 @@ export class PendingEvents {
 
   /** kvm_multiple_exception: a second exception on top of a first one becomes #DF or a triple fault, or takes its place. */
   queueException(e: QueuedException): void {
-    const first = this.exception?.vector ?? (this.reinject?.type === INTR_TYPE.HARD_EXCEPTION ? this.reinject.vector : undefined);
+    const first =
+      this.exception?.vector ?? (this.reinject?.type === INTR_TYPE.HARD_EXCEPTION ? this.reinject.vector : undefined);
     if (first === undefined) {
       this.exception = e;
       return;
@@ -67,7 +68,10 @@ export class PendingEvents {
     if (first === VECTOR.DF) {
       this.exception = undefined;
       this.triple = true;
-    } else if ((CONTRIBUTORY.has(first) && CONTRIBUTORY.has(e.vector)) || (first === VECTOR.PF && (e.vector === VECTOR.PF || CONTRIBUTORY.has(e.vector)))) {
+    } else if (
+      (CONTRIBUTORY.has(first) && CONTRIBUTORY.has(e.vector)) ||
+      (first === VECTOR.PF && (e.vector === VECTOR.PF || CONTRIBUTORY.has(e.vector)))
+    ) {
       this.exception = { vector: VECTOR.DF, errorCode: 0 };
     } else {
       this.exception = e;
@@ -85,7 +89,12 @@ export class PendingEvents {
   /** kvm_vcpu_has_events: something would wake a halted VCPU. */
   runnable(regs: GuestRegisters, lapic: Lapic): boolean {
     const interrupt = this.interrupt !== undefined || lapic.pending >= 0;
-    return this.reinject !== undefined || this.exception !== undefined || (this.nmis > 0 && nmiAllowed(regs)) || (interrupt && interruptAllowed(regs));
+    return (
+      this.reinject !== undefined ||
+      this.exception !== undefined ||
+      (this.nmis > 0 && nmiAllowed(regs)) ||
+      (interrupt && interruptAllowed(regs))
+    );
   }
 
   /** vmx_complete_interrupts: an event whose delivery the exit cut short is put back (SDM vol. 3, 27.2.4). */
@@ -99,7 +108,9 @@ export class PendingEvents {
     this.reinject = {
       type,
       vector: info & INTR_INFO.VECTOR_MASK,
-      ...((info & INTR_INFO.DELIVER_CODE) !== 0 ? { errorCode: Number(regs.vmcs.read('IDT_VECTORING_ERROR_CODE')) } : {}),
+      ...((info & INTR_INFO.DELIVER_CODE) !== 0
+        ? { errorCode: Number(regs.vmcs.read('IDT_VECTORING_ERROR_CODE')) }
+        : {}),
       ...(isSoftware(type) ? { instructionLength: Number(regs.vmcs.read('VM_EXIT_INSTRUCTION_LEN')) } : {}),
     };
   }
@@ -120,7 +131,12 @@ export class PendingEvents {
       }
       if (this.nmis > 0) {
         setControl(regs, PROC.NMI_WINDOW_EXITING, true);
-        yield kvmStep('vmx_enable_nmi_window', 'asks for an exit as soon as the guest can take an NMI', cost('vmread', 2), { vmcs: vmcs.take() });
+        yield kvmStep(
+          'vmx_enable_nmi_window',
+          'asks for an exit as soon as the guest can take an NMI',
+          cost('vmread', 2),
+          { vmcs: vmcs.take() },
+        );
       }
     }
     if (this.waitingVector(lapic) >= 0 && !injected && interruptAllowed(regs)) {
@@ -132,7 +148,12 @@ export class PendingEvents {
     }
     if (this.waitingVector(lapic) >= 0) {
       setControl(regs, PROC.INTR_WINDOW_EXITING, true);
-      yield kvmStep('vmx_enable_irq_window', 'asks for an exit as soon as the guest can take an interrupt', cost('vmread', 2), { vmcs: vmcs.take() });
+      yield kvmStep(
+        'vmx_enable_irq_window',
+        'asks for an exit as soon as the guest can take an interrupt',
+        cost('vmread', 2),
+        { vmcs: vmcs.take() },
+      );
     }
     return injected;
   }
@@ -147,7 +168,12 @@ export class PendingEvents {
       const e = this.reinject;
       this.reinject = undefined;
       this.write(regs, e);
-      yield kvmStep('vmx_complete_interrupts', `injects ${vectorName(e.vector)} again, whose delivery the exit interrupted`, cost('vmread', 3), { vmcs: vmcs.take() });
+      yield kvmStep(
+        'vmx_complete_interrupts',
+        `injects ${vectorName(e.vector)} again, whose delivery the exit interrupted`,
+        cost('vmread', 3),
+        { vmcs: vmcs.take() },
+      );
       return true;
     }
     if (!this.exception) return false;
@@ -155,14 +181,29 @@ export class PendingEvents {
     this.exception = undefined;
     this.deliverPayload(regs, e);
     const withCode = e.errorCode !== undefined && ERROR_CODE_VECTORS.has(e.vector) && bit(regs.cr0, CR0.PE);
-    this.write(regs, { type: INTR_TYPE.HARD_EXCEPTION, vector: e.vector, ...(withCode && e.errorCode !== undefined ? { errorCode: e.errorCode } : {}) });
+    this.write(regs, {
+      type: INTR_TYPE.HARD_EXCEPTION,
+      vector: e.vector,
+      ...(withCode && e.errorCode !== undefined ? { errorCode: e.errorCode } : {}),
+    });
     const code = e.errorCode === undefined ? '' : ` with error code ${hex(e.errorCode)}`;
-    yield kvmStep('vmx_inject_exception', `injects ${vectorName(e.vector)}${code} through the VM-entry interruption information`, cost('vmread', 3), { vmcs: vmcs.take() });
+    yield kvmStep(
+      'vmx_inject_exception',
+      `injects ${vectorName(e.vector)}${code} through the VM-entry interruption information`,
+      cost('vmread', 3),
+      { vmcs: vmcs.take() },
+    );
     return true;
   }
 
   save(): PendingEventsState {
-    return { reinject: this.reinject, exception: this.exception, interrupt: this.interrupt, nmis: this.nmis, triple: this.triple };
+    return {
+      reinject: this.reinject,
+      exception: this.exception,
+      interrupt: this.interrupt,
+      nmis: this.nmis,
+      triple: this.triple,
+    };
   }
   restore(s: PendingEventsState): void {
     this.reinject = s.reinject;

@@ -43,7 +43,8 @@ export class LapicTimer {
   setDivide(value: number): void {
     const left = this.currentCount;
     this.divideConfig = value & 0xb;
-    if (this.due !== undefined && this.mode !== TIMER_MODE.TSC_DEADLINE) this.due = this.clock.now() + BigInt(left) * this.divisor;
+    if (this.due !== undefined && this.mode !== TIMER_MODE.TSC_DEADLINE)
+      this.due = this.clock.now() + BigInt(left) * this.divisor;
   }
   private get divisor(): bigint {
     const n = (this.divideConfig & 3) | ((this.divideConfig & 8) >> 1);
@@ -96,7 +97,13 @@ export class LapicTimer {
   }
 
   save(): LapicTimerState {
-    return { mode: this.mode, divideConfig: this.divideConfig, initial: this.initial, tscDeadline: this.tscDeadline, due: this.due };
+    return {
+      mode: this.mode,
+      divideConfig: this.divideConfig,
+      initial: this.initial,
+      tscDeadline: this.tscDeadline,
+      due: this.due,
+    };
   }
   restore(s: LapicTimerState): void {
     this.mode = s.mode;

@@ -1,4 +1,15 @@
-import { APIC, APIC_BASE_BSP, APIC_BASE_ENABLE, APIC_BASE_EXTD, APIC_BASE_RESET, DELIVERY, ESR, LVT_MASKED, LVT_WRITABLE, SVR_ENABLED } from './lapic-registers';
+import {
+  APIC,
+  APIC_BASE_BSP,
+  APIC_BASE_ENABLE,
+  APIC_BASE_EXTD,
+  APIC_BASE_RESET,
+  DELIVERY,
+  ESR,
+  LVT_MASKED,
+  LVT_WRITABLE,
+  SVR_ENABLED,
+} from './lapic-registers';
 import { LapicTimer, type LapicTimerState, type TimerClock } from './lapic-timer';
 import { VectorSet } from './lapic-vectors';
 
@@ -75,7 +86,8 @@ export class Lapic {
   setBase(value: bigint, physicalBits: number, offersX2apic: boolean): boolean {
     const extd = (value & APIC_BASE_EXTD) !== 0n;
     const on = (value & APIC_BASE_ENABLE) !== 0n;
-    if (value >> BigInt(physicalBits) !== 0n || (value & BASE_RESERVED_LOW) !== 0n || (extd && !offersX2apic)) return false;
+    if (value >> BigInt(physicalBits) !== 0n || (value & BASE_RESERVED_LOW) !== 0n || (extd && !offersX2apic))
+      return false;
     if (extd && !on) return false;
     if (this.x2apic && on && !extd) return false;
     if (!this.enabled && extd) return false;
@@ -305,7 +317,14 @@ export class Lapic {
     const level = (icr & (1 << 15)) !== 0;
     for (const to of this.port.all()) {
       const self = to === this;
-      const meant = shorthand === 1 ? self : shorthand === 2 ? true : shorthand === 3 ? !self : to.matches(destination, logical, this.x2apic);
+      const meant =
+        shorthand === 1
+          ? self
+          : shorthand === 2
+            ? true
+            : shorthand === 3
+              ? !self
+              : to.matches(destination, logical, this.x2apic);
       if (meant) to.accept(delivery, vector, level);
     }
   }
@@ -321,8 +340,19 @@ export class Lapic {
 
   save(): LapicState {
     return {
-      base: this.base, tpr: this.tpr, ldr: this.ldr, dfr: this.dfr, svr: this.svr, esr: this.esr, icr: this.icr, icr2: this.icr2,
-      lvt: [...this.lvt], irr: this.irr.save(), isr: this.isr.save(), tmr: this.tmr.save(), timer: this.timer.save(),
+      base: this.base,
+      tpr: this.tpr,
+      ldr: this.ldr,
+      dfr: this.dfr,
+      svr: this.svr,
+      esr: this.esr,
+      icr: this.icr,
+      icr2: this.icr2,
+      lvt: [...this.lvt],
+      irr: this.irr.save(),
+      isr: this.isr.save(),
+      tmr: this.tmr.save(),
+      timer: this.timer.save(),
     };
   }
   restore(s: LapicState): void {

@@ -67,7 +67,9 @@ export class Memslots {
       const slotEnd = slot.hva + (slot.end - slot.start);
       const from = start > slot.hva ? start : slot.hva;
       const to = end < slotEnd ? end : slotEnd;
-      return from < to ? [{ slot, start: gpa(slot.start + (from - slot.hva)), end: gpa(slot.start + (to - slot.hva)) }] : [];
+      return from < to
+        ? [{ slot, start: gpa(slot.start + (from - slot.hva)), end: gpa(slot.start + (to - slot.hva)) }]
+        : [];
     });
   }
   /** GPAs that lead to an HVA: several, where slots alias. */
@@ -79,8 +81,10 @@ export class Memslots {
   set(region: UserMemoryRegion): Result<SlotChange, string> {
     const { slot: id, memorySize, guestPhysAddr, userspaceAddr } = region;
     const name = `memory slot ${id}`;
-    if (!Number.isInteger(id) || id < 0 || id >= USER_MEM_SLOTS) return err(`${name}: numbers are 0 to ${USER_MEM_SLOTS - 1} (EINVAL)`);
-    if (memorySize < 0n || memorySize % 4096n !== 0n) return err(`${name}: ${hex(memorySize)} bytes are no whole number of pages (EINVAL)`);
+    if (!Number.isInteger(id) || id < 0 || id >= USER_MEM_SLOTS)
+      return err(`${name}: numbers are 0 to ${USER_MEM_SLOTS - 1} (EINVAL)`);
+    if (memorySize < 0n || memorySize % 4096n !== 0n)
+      return err(`${name}: ${hex(memorySize)} bytes are no whole number of pages (EINVAL)`);
     if (guestPhysAddr % 4096n !== 0n) return err(`${name}: GPA ${hex(guestPhysAddr)} is not page aligned (EINVAL)`);
     if (userspaceAddr % 4096n !== 0n) return err(`${name}: HVA ${hex(userspaceAddr)} is not page aligned (EINVAL)`);
     const old = this.byId(id);
@@ -89,15 +93,26 @@ export class Memslots {
       this.swap(this.slots.filter((s) => s !== old));
       return ok({ kind: 'delete', old });
     }
-    const slot: Memslot = { id, start: guestPhysAddr, end: gpa(guestPhysAddr + memorySize), hva: userspaceAddr, readonly: region.readonly, logDirty: region.logDirty ?? false };
-    if (slot.end > 1n << 52n) return err(`${name}: ${hex(slot.start)}-${hex(slot.end)} ends beyond 52-bit physical addresses (EINVAL)`);
+    const slot: Memslot = {
+      id,
+      start: guestPhysAddr,
+      end: gpa(guestPhysAddr + memorySize),
+      hva: userspaceAddr,
+      readonly: region.readonly,
+      logDirty: region.logDirty ?? false,
+    };
+    if (slot.end > 1n << 52n)
+      return err(`${name}: ${hex(slot.start)}-${hex(slot.end)} ends beyond 52-bit physical addresses (EINVAL)`);
     if (old) {
       if (old.end - old.start !== memorySize || old.readonly !== slot.readonly || old.hva !== slot.hva)
         return err(`${name}: size, HVA and read-only flag of an existing slot cannot change; delete it first (EINVAL)`);
       if (old.start === slot.start && old.logDirty === slot.logDirty) return ok({ kind: 'none' });
     }
     const clash = this.slots.find((s) => s !== old && s.start < slot.end && s.end > slot.start);
-    if (clash) return err(`${name} (${hex(slot.start)}-${hex(slot.end)}) overlaps slot ${clash.id} (${hex(clash.start)}-${hex(clash.end)}) (EEXIST)`);
+    if (clash)
+      return err(
+        `${name} (${hex(slot.start)}-${hex(slot.end)}) overlaps slot ${clash.id} (${hex(clash.start)}-${hex(clash.end)}) (EEXIST)`,
+      );
     this.swap([...this.slots.filter((s) => s !== old), slot].sort((a, b) => (a.start < b.start ? -1 : 1)));
     if (!old) return ok({ kind: 'create', slot });
     return ok({ kind: old.start === slot.start ? 'flags' : 'move', old, slot });

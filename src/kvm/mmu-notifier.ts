@@ -45,12 +45,20 @@ export class KvmMmuNotifier implements MmuNotifier {
     let flush = false;
     for (const r of ranges) flush = secondary.zapRange(r.start, r.end, writes) || flush;
     const where = ranges.map((r) => `GPA ${hex(r.start)}-${hex(r.end)} of slot ${r.slot.id}`).join(', ');
-    const done = writes.length === 0 ? 'nothing is mapped there' : `takes ${writes.length} ${writes.length === 1 ? 'entry' : 'entries'} away`;
+    const done =
+      writes.length === 0
+        ? 'nothing is mapped there'
+        : `takes ${writes.length} ${writes.length === 1 ? 'entry' : 'entries'} away`;
     yield kvmStep(
       'kvm_mmu_notifier_invalidate_range_start',
-      where === '' ? `HVA ${hex(start)}-${hex(end)} is in no memslot` : `HVA ${hex(start)}-${hex(end)} is ${where}: ${done}`,
+      where === ''
+        ? `HVA ${hex(start)}-${hex(end)} is in no memslot`
+        : `HVA ${hex(start)}-${hex(end)} is ${where}: ${done}`,
       cost('kvmHandler') + cost('memslotLookup') + cost('eptEntry', writes.length),
-      { addresses: { hva: start, ...(ranges[0] ? { gpa: ranges[0].start } : {}) }, writes: writes.slice(0, MOST_WRITES) },
+      {
+        addresses: { hva: start, ...(ranges[0] ? { gpa: ranges[0].start } : {}) },
+        writes: writes.slice(0, MOST_WRITES),
+      },
     );
     if (flush) yield* this.vm.flushRemoteTlbs();
   }
@@ -58,9 +66,14 @@ export class KvmMmuNotifier implements MmuNotifier {
   *invalidateRangeEnd(start: Hva, end: Hva): Work<void> {
     this.sequence++;
     this.inProgress--;
-    yield kvmStep('kvm_mmu_notifier_invalidate_range_end', `HVA ${hex(start)}-${hex(end)} may be mapped again; the sequence count is ${this.sequence}`, cost('kvmHandler'), {
-      addresses: { hva: start },
-    });
+    yield kvmStep(
+      'kvm_mmu_notifier_invalidate_range_end',
+      `HVA ${hex(start)}-${hex(end)} may be mapped again; the sequence count is ${this.sequence}`,
+      cost('kvmHandler'),
+      {
+        addresses: { hva: start },
+      },
+    );
   }
 
   clearFlushYoung(start: Hva, end: Hva): boolean {

@@ -22,13 +22,26 @@ export const VCPU_STATS = [
   'hypercalls',
 ] as const;
 /** What only shadow paging counts: INVLPG exits, and #PF exits by why they happened (mmu/shadow/fault.ts). */
-export const SHADOW_VCPU_STATS = ['invlpg', 'fault_guest', 'fault_mmio', 'fault_tracing', 'fault_dirty', 'fault_hidden'] as const;
+export const SHADOW_VCPU_STATS = [
+  'invlpg',
+  'fault_guest',
+  'fault_mmio',
+  'fault_tracing',
+  'fault_dirty',
+  'fault_hidden',
+] as const;
 export type VcpuStat = (typeof VCPU_STATS)[number] | (typeof SHADOW_VCPU_STATS)[number];
 
 /** Counters of one VM (struct kvm_vm_stat): gauges of what is mapped, and flushes asked of all VCPUs. */
 export const VM_STATS = ['remote_tlb_flush', 'pages_4k', 'pages_2m', 'pages_1g'] as const;
 /** … and of the shadow pages themselves. */
-export const SHADOW_VM_STATS = ['mmu_shadow_zapped', 'mmu_pte_write', 'mmu_flooded', 'mmu_recycled', 'mmu_unsync'] as const;
+export const SHADOW_VM_STATS = [
+  'mmu_shadow_zapped',
+  'mmu_pte_write',
+  'mmu_flooded',
+  'mmu_recycled',
+  'mmu_unsync',
+] as const;
 export type VmStat = (typeof VM_STATS)[number] | (typeof SHADOW_VM_STATS)[number];
 
 export type StatValues<N extends string> = { readonly [name in N]: number };

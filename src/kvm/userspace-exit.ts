@@ -27,7 +27,12 @@ export type UserspaceExit =
   | { readonly reason: 'KVM_EXIT_HLT' }
   | { readonly reason: 'KVM_EXIT_SHUTDOWN' }
   | { readonly reason: 'KVM_EXIT_IRQ_WINDOW_OPEN' }
-  | { readonly reason: 'KVM_EXIT_FAIL_ENTRY'; readonly hardwareReason: number; readonly why: string; readonly unmet: readonly UnmetCheck[] }
+  | {
+      readonly reason: 'KVM_EXIT_FAIL_ENTRY';
+      readonly hardwareReason: number;
+      readonly why: string;
+      readonly unmet: readonly UnmetCheck[];
+    }
   /** Not an exit but ioctl's own error: the VMM's memory behind `gpa` cannot be had. */
   | { readonly reason: 'EFAULT'; readonly gpa: Gpa; readonly why: string }
   | { readonly reason: 'KVM_EXIT_INTERNAL_ERROR'; readonly suberror: InternalError; readonly why: string };
@@ -49,4 +54,5 @@ export type Handled = { readonly kind: 'reenter' } | { readonly kind: 'userspace
 
 export const REENTER: Handled = { kind: 'reenter' };
 export const toUserspace = (exit: UserspaceExit): Handled => ({ kind: 'userspace', exit });
-export const internalError = (suberror: InternalError, why: string): Handled => toUserspace({ reason: 'KVM_EXIT_INTERNAL_ERROR', suberror, why });
+export const internalError = (suberror: InternalError, why: string): Handled =>
+  toUserspace({ reason: 'KVM_EXIT_INTERNAL_ERROR', suberror, why });

@@ -21,7 +21,17 @@ import { SHADOW_VCPU_STATS, Stats, VCPU_STATS, type VcpuStat } from './stats';
 import type { Vm } from './vm';
 import { guestCpuModel } from './x86/cpuid';
 import { GuestRegisters } from './vmx/registers';
-import { HOST_CR0, HOST_CR4, HOST_EFER, HOST_PAT, HOST_XCR0, PASSTHROUGH, PASSTHROUGH_READ, initVmcs, msrBitmapPosition } from './vmx/setup';
+import {
+  HOST_CR0,
+  HOST_CR4,
+  HOST_EFER,
+  HOST_PAT,
+  HOST_XCR0,
+  PASSTHROUGH,
+  PASSTHROUGH_READ,
+  initVmcs,
+  msrBitmapPosition,
+} from './vmx/setup';
 import { VmcsPort } from './vmx/vmcs-port';
 
 export interface VcpuOptions {
@@ -117,7 +127,9 @@ export class VcpuContext {
   /** kvm_skip_emulated_instruction: RIP behind the instruction that exited, its interrupt shadow gone, and the single-step trap it owes. */
   skipEmulatedInstruction(): void {
     const { vmcs, regs } = this;
-    const length = this.emulatedExit ? BigInt(this.emulatedExit.instructionLength ?? 0) : vmcs.read('VM_EXIT_INSTRUCTION_LEN');
+    const length = this.emulatedExit
+      ? BigInt(this.emulatedExit.instructionLength ?? 0)
+      : vmcs.read('VM_EXIT_INSTRUCTION_LEN');
     const rip = regs.rip + length;
     regs.rip = regs.mode64 ? BigInt.asUintN(64, rip) : rip & M32;
     this.completeInstruction();
@@ -127,7 +139,8 @@ export class VcpuContext {
     const { vmcs, regs } = this;
     const blocking = Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
     const shadow = INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS;
-    if ((blocking & shadow) !== 0 && !castsShadow) vmcs.write('GUEST_INTERRUPTIBILITY_INFO', BigInt(blocking & ~shadow));
+    if ((blocking & shadow) !== 0 && !castsShadow)
+      vmcs.write('GUEST_INTERRUPTIBILITY_INFO', BigInt(blocking & ~shadow));
     const rflags = regs.rflags;
     if (bit(rflags, RFLAGS.RF)) regs.rflags = rflags & ~(1n << BigInt(RFLAGS.RF));
     if (bit(rflags, RFLAGS.TF)) this.events.queueException({ vector: VECTOR.DB, payload: DR6_BS });
@@ -155,7 +168,7 @@ export class VcpuContext {
   /** kvm_read_guest: bytes of guest RAM by GPA, through the VMM's mapping; undefined where no slot is. */
   readGuest(address: Gpa, length: number): Uint8Array | undefined {
     const out = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       const at = gpa(address + BigInt(done));
       const slot = this.vm.memslots.find(at);
       if (!slot) return undefined;

@@ -47,7 +47,16 @@ const PREEMPTION_TIMER = BigInt(PIN.PREEMPTION_TIMER);
 const MAX_TIMER = 0xffff_ffffn;
 
 /** Registers that under shadow paging differ between the hardware and what the guest believes. */
-const HARDWARE_SLOTS: readonly number[] = [SLOT.CR0, SLOT.CR3, SLOT.CR4, SLOT.EFER, SLOT.PDPTE0, SLOT.PDPTE0 + 1, SLOT.PDPTE0 + 2, SLOT.PDPTE0 + 3];
+const HARDWARE_SLOTS: readonly number[] = [
+  SLOT.CR0,
+  SLOT.CR3,
+  SLOT.CR4,
+  SLOT.EFER,
+  SLOT.PDPTE0,
+  SLOT.PDPTE0 + 1,
+  SLOT.PDPTE0 + 2,
+  SLOT.PDPTE0 + 3,
+];
 
 /** Where a run of the VCPU ended. 'emulated': no hardware can run the guest as it is; the work runs some instructions of it. */
 export type VcpuStop = CpuStop | { readonly kind: 'emulated'; readonly work: Work<Handled> };
@@ -69,7 +78,8 @@ export interface ExitInfo {
 }
 
 /** What user space's answer goes to. */
-export type Waiting = { readonly kind: 'fast-pio'; readonly input: boolean; readonly size: number } | { readonly kind: 'emulation' };
+export type Waiting =
+  { readonly kind: 'fast-pio'; readonly input: boolean; readonly size: number } | { readonly kind: 'emulation' };
 
 /** One virtual CPU: KVM_RUN in its parts, so that whoever drives it can stop between any two of them. */
 export class Vcpu {
@@ -151,7 +161,8 @@ export class Vcpu {
     s.set(SLOT.DR6, guest.get(SLOT.DR6));
     s.set(SLOT.CR8, guest.get(SLOT.CR8));
     // KVM_DEBUGREG_BP_ENABLED: breakpoints that the guest has set must strike
-    if ((guest.get(SLOT.DR7) & DR7_ENABLES) !== 0n) for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
+    if ((guest.get(SLOT.DR7) & DR7_ENABLES) !== 0n)
+      for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
     for (const [, slot] of USER_RETURN_MSRS) s.set(slot, guest.get(slot));
     // kvm_load_guest_fpu and kvm_load_guest_xsave_state
     s.fp.set(guest.fp);
@@ -160,15 +171,31 @@ export class Vcpu {
     const result = first ? cpu.vmlaunch() : cpu.vmresume();
     if (!result.ok) {
       const unmet = result.unmet.map((u) => ({ fields: u.fields, section: u.section, what: u.message }));
-      const how = result.kind === 'vmfail' ? (result.status.kind === 'fail-valid' ? result.status.message : 'no current VMCS') : 'guest state is invalid (exit reason 33)';
-      const why = unmet.length > 0 ? `${how}: ${unmet.map((u) => `${u.fields.join(', ')}: ${u.what} (SDM vol. 3, ${u.section})`).join('; ')}` : how;
+      const how =
+        result.kind === 'vmfail'
+          ? result.status.kind === 'fail-valid'
+            ? result.status.message
+            : 'no current VMCS'
+          : 'guest state is invalid (exit reason 33)';
+      const why =
+        unmet.length > 0
+          ? `${how}: ${unmet.map((u) => `${u.fields.join(', ')}: ${u.what} (SDM vol. 3, ${u.section})`).join('; ')}`
+          : how;
       yield v.step('vmx_vcpu_enter_exit', `the VM entry fails: ${why}`, cost('vmEntry'));
-      const hardwareReason = result.kind === 'vmfail' ? Number(v.vmcs.read('VM_INSTRUCTION_ERROR')) : 0x8000_0000 + VMX_EXIT.INVALID_STATE;
+      const hardwareReason =
+        result.kind === 'vmfail' ? Number(v.vmcs.read('VM_INSTRUCTION_ERROR')) : 0x8000_0000 + VMX_EXIT.INVALID_STATE;
       return toUserspace({ reason: 'KVM_EXIT_FAIL_ENTRY', hardwareReason, why, unmet });
     }
     v.launched = true;
     this.inGuest = true;
-    yield step('cpu', 'non-root', first ? 'VMLAUNCH' : 'VMRESUME', `enters the guest at RIP ${hex(s.rip)}`, cost('vmEntry'), { vmcs: v.vmcs.take() });
+    yield step(
+      'cpu',
+      'non-root',
+      first ? 'VMLAUNCH' : 'VMRESUME',
+      `enters the guest at RIP ${hex(s.rip)}`,
+      cost('vmEntry'),
+      { vmcs: v.vmcs.take() },
+    );
     return REENTER;
   }
 
@@ -197,7 +224,10 @@ export class Vcpu {
       name: vmxExitName(reason),
       qualification,
       gpa: ept ? gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS')) : undefined,
-      gva: reason === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) !== 0n ? gva(vmcs.read('GUEST_LINEAR_ADDRESS')) : undefined,
+      gva:
+        reason === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) !== 0n
+          ? gva(vmcs.read('GUEST_LINEAR_ADDRESS'))
+          : undefined,
       rip: vmcs.read('GUEST_RIP'),
       instructionLength: Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')),
       interruptionInfo: Number(vmcs.read('VM_EXIT_INTR_INFO')),
@@ -213,11 +243,21 @@ export class Vcpu {
     const { vmcs } = v;
     const info = this.exitInfo();
     v.stats.add('exits');
-    yield step('cpu', 'root', 'VM exit', `${info.name}: saves the guest's state in the VMCS and loads the host's`, cost('vmExit'));
+    yield step(
+      'cpu',
+      'root',
+      'VM exit',
+      `${info.name}: saves the guest's state in the VMCS and loads the host's`,
+      cost('vmExit'),
+    );
     yield* this.log.atExit();
     v.events.complete(v.regs);
     vmcs.read('VM_EXIT_REASON');
-    yield v.step('vmx_handle_exit', `exit reason ${info.reason}, ${info.name}, at RIP ${hex(info.rip)}`, cost('kvmDispatch'));
+    yield v.step(
+      'vmx_handle_exit',
+      `exit reason ${info.reason}, ${info.name}, at RIP ${hex(info.rip)}`,
+      cost('kvmDispatch'),
+    );
     const vectoring = v.events.vectoring;
     if (vectoring && !MAY_INTERRUPT_DELIVERY.has(info.reason)) {
       return internalError('DELIVERY_EV', `${info.name} while ${vectorName(vectoring.vector)} was being delivered`);
@@ -316,7 +356,14 @@ export class Vcpu {
   }
 
   save(): VcpuState {
-    return { context: this.context.save(), emulator: this.emulator.save(), log: this.log.save(), waiting: this.waiting, inGuest: this.inGuest, emulating: this.emulating };
+    return {
+      context: this.context.save(),
+      emulator: this.emulator.save(),
+      log: this.log.save(),
+      waiting: this.waiting,
+      inGuest: this.inGuest,
+      emulating: this.emulating,
+    };
   }
   /** The CPU and memory, which hold VMCS and registers, are restored by their owners before this. */
   restore(s: VcpuState): void {
@@ -337,20 +384,32 @@ export class Vcpu {
     if (!vm.shadow || emulationRequired(v)) return undefined;
     const paging = guestPaging(v.regs, v.model.physicalBits);
     const steps = vm.shadow.load(paging);
-    if (steps === 'no-memory') return toUserspace({ reason: 'EFAULT', gpa: gpa(paging.cr3), why: 'host memory is exhausted: no frame for a shadow root' });
+    if (steps === 'no-memory')
+      return toUserspace({
+        reason: 'EFAULT',
+        gpa: gpa(paging.cr3),
+        why: 'host memory is exhausted: no frame for a shadow root',
+      });
     if (steps.length === 0) return undefined;
     yield* steps;
     const root = must(vm.shadow.rootHpa, 'a loaded MMU has a root');
     v.vmcs.write('GUEST_CR3', root);
     v.flushGuest = true;
-    yield v.step('vmx_load_mmu_pgd', `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`, cost('vmread'), { addresses: { hpa: root } });
+    yield v.step(
+      'vmx_load_mmu_pgd',
+      `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`,
+      cost('vmread'),
+      { addresses: { hpa: root } },
+    );
     return undefined;
   }
 
   private *emulatedDelivery(event: Interruption): Work<Handled> {
     const handled = yield* deliverByHand(this, event);
     // what came up instead is due now
-    return handled.kind === 'reenter' && this.context.events.runnable(this.context.regs, this.context.lapic) ? yield* this.enter() : handled;
+    return handled.kind === 'reenter' && this.context.events.runnable(this.context.regs, this.context.lapic)
+      ? yield* this.enter()
+      : handled;
   }
 
   /** KVM_REQ_TLB_FLUSH and KVM_REQ_TLB_FLUSH_GUEST. */
@@ -361,10 +420,18 @@ export class Vcpu {
       v.stats.add('tlb_flush');
       if (vm.shadow) {
         if (v.vpid !== 0) cpu.vmx.invvpid(1, BigInt(v.vpid), 0n);
-        yield v.step('vmx_flush_tlb_current', `${v.vpid === 0 ? 'the VM entry flushes' : `INVVPID of VPID ${v.vpid}`}: shadow entries were taken away`, cost('invept'));
+        yield v.step(
+          'vmx_flush_tlb_current',
+          `${v.vpid === 0 ? 'the VM entry flushes' : `INVVPID of VPID ${v.vpid}`}: shadow entries were taken away`,
+          cost('invept'),
+        );
       } else {
         cpu.vmx.invept(1, vm.mmu.eptp);
-      yield v.step('vmx_flush_tlb_current', `INVEPT of EPTP ${hex(vm.mmu.eptp)}: entries of the EPT were taken away`, cost('invept'));
+        yield v.step(
+          'vmx_flush_tlb_current',
+          `INVEPT of EPTP ${hex(vm.mmu.eptp)}: entries of the EPT were taken away`,
+          cost('invept'),
+        );
       }
     }
     if (v.flushGuest) {
@@ -372,7 +439,11 @@ export class Vcpu {
       // without a VPID the entry itself flushes
       if (v.vpid !== 0) cpu.vmx.invvpid(1, BigInt(v.vpid), 0n);
       v.stats.add('tlb_flush');
-      yield v.step('vmx_flush_tlb_guest', v.vpid !== 0 ? `INVVPID of VPID ${v.vpid}: the guest's own flush` : 'the VM entry flushes: there is no VPID', cost('invept'));
+      yield v.step(
+        'vmx_flush_tlb_guest',
+        v.vpid !== 0 ? `INVVPID of VPID ${v.vpid}: the guest's own flush` : 'the VM entry flushes: there is no VPID',
+        cost('invept'),
+      );
     }
   }
 

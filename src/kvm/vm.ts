@@ -55,7 +55,15 @@ export class Vm {
   ) {
     this.stats = new Stats<VmStat>(options.shadow ? [...VM_STATS, ...SHADOW_VM_STATS] : VM_STATS);
     this.mmu = new TdpMmu(kernel, this.stats, options.eptAd, () => this.requestFlush());
-    this.shadow = options.shadow && new ShadowMmu(kernel, this.stats, options.shadow, () => this.memslots.all.reduce((n, s) => n + (s.end - s.start), 0n), () => this.requestFlush());
+    this.shadow =
+      options.shadow &&
+      new ShadowMmu(
+        kernel,
+        this.stats,
+        options.shadow,
+        () => this.memslots.all.reduce((n, s) => n + (s.end - s.start), 0n),
+        () => this.requestFlush(),
+      );
     space.register(this.notifier);
   }
 
@@ -82,7 +90,10 @@ export class Vm {
   /** kvm_flush_remote_tlbs: the request, and an interrupt to every CPU that runs the guest now, so that it exits and sees it. */
   *flushRemoteTlbs(): Work<void> {
     const kicked = this.flushRemoteTlbsQuietly();
-    const how = kicked === 0 ? 'no VCPU is in the guest: each flushes before it enters' : 'an IPI makes the VCPU in the guest exit, and flush before it enters again';
+    const how =
+      kicked === 0
+        ? 'no VCPU is in the guest: each flushes before it enters'
+        : 'an IPI makes the VCPU in the guest exit, and flush before it enters again';
     yield kvmStep('kvm_flush_remote_tlbs', how, cost('kvmHandler') + cost('ipi', kicked));
   }
 
@@ -97,14 +108,20 @@ export class Vm {
     const changed = this.memslots.set(region);
     if (!changed.ok) return changed;
     const change = changed.value;
-    yield kvmStep('kvm_set_memory_region', `${describeChange(change)}; the memslot generation is ${this.memslots.generation}`, cost('kvmHandler'));
+    yield kvmStep(
+      'kvm_set_memory_region',
+      `${describeChange(change)}; the memslot generation is ${this.memslots.generation}`,
+      cost('kvmHandler'),
+    );
     switch (change.kind) {
       case 'delete':
       case 'move': {
         this.dirtyLog.stop(change.old);
         if (change.kind === 'move' && change.slot.logDirty) this.dirtyLog.start(change.slot);
         const { start, end, id } = change.old;
-        yield* this.edit('kvm_arch_flush_shadow_memslot', `nothing of the old slot ${id} may stay mapped`, (writes) => this.secondary.zapRange(start, end, writes));
+        yield* this.edit('kvm_arch_flush_shadow_memslot', `nothing of the old slot ${id} may stay mapped`, (writes) =>
+          this.secondary.zapRange(start, end, writes),
+        );
         break;
       }
       case 'flags':
@@ -125,15 +142,25 @@ export class Vm {
     const { start, end, logDirty } = slot;
     if (!logDirty) {
       this.dirtyLog.stop(slot);
-      yield* this.edit('kvm_mmu_recover_huge_pages', 'logging is off: small entries go, so that large ones can come back', (writes) => this.secondary.zapRange(start, end, writes));
+      yield* this.edit(
+        'kvm_mmu_recover_huge_pages',
+        'logging is off: small entries go, so that large ones can come back',
+        (writes) => this.secondary.zapRange(start, end, writes),
+      );
       return;
     }
     this.dirtyLog.start(slot);
     if (this.pageModificationLogging) {
-      yield* this.edit('kvm_mmu_slot_leaf_clear_dirty', 'clears the dirty flags: the hardware logs the next write to each page (PML)', (writes) => this.secondary.clearDirtyRange(start, end, writes));
+      yield* this.edit(
+        'kvm_mmu_slot_leaf_clear_dirty',
+        'clears the dirty flags: the hardware logs the next write to each page (PML)',
+        (writes) => this.secondary.clearDirtyRange(start, end, writes),
+      );
     } else {
-      yield* this.edit('kvm_mmu_slot_remove_write_access', 'takes write access away: the next write to each page is a violation that is seen', (writes) =>
-        this.secondary.writeProtectRange(start, end, writes),
+      yield* this.edit(
+        'kvm_mmu_slot_remove_write_access',
+        'takes write access away: the next write to each page is a violation that is seen',
+        (writes) => this.secondary.writeProtectRange(start, end, writes),
       );
     }
   }
@@ -150,11 +177,18 @@ export class Vm {
       let flush = false;
       for (const p of pages) {
         const end = gpa(p + 4096n);
-        flush = (this.pageModificationLogging ? this.secondary.clearDirtyRange(p, end, writes) : this.secondary.writeProtectRange(p, end, writes)) || flush;
+        flush =
+          (this.pageModificationLogging
+            ? this.secondary.clearDirtyRange(p, end, writes)
+            : this.secondary.writeProtectRange(p, end, writes)) || flush;
       }
       return flush;
     };
-    yield* this.edit('kvm_get_dirty_log_protect', `${pages.length} pages of slot ${id} were written; they are watched again`, clear);
+    yield* this.edit(
+      'kvm_get_dirty_log_protect',
+      `${pages.length} pages of slot ${id} were written; they are watched again`,
+      clear,
+    );
     return ok(pages);
   }
 
@@ -169,7 +203,12 @@ export class Vm {
   private *edit(fn: string, what: string, change: (writes: TableAccess[]) => boolean): Work<void> {
     const writes: TableAccess[] = [];
     const flush = change(writes);
-    yield kvmStep(fn, `${what} (${writes.length} ${writes.length === 1 ? 'entry' : 'entries'})`, cost('kvmHandler') + cost('eptEntry', writes.length), { writes: writes.slice(0, MOST_WRITES) });
+    yield kvmStep(
+      fn,
+      `${what} (${writes.length} ${writes.length === 1 ? 'entry' : 'entries'})`,
+      cost('kvmHandler') + cost('eptEntry', writes.length),
+      { writes: writes.slice(0, MOST_WRITES) },
+    );
     if (flush) yield* this.flushRemoteTlbs();
   }
 
@@ -183,7 +222,14 @@ export class Vm {
   }
 
   save(): VmState {
-    return { memslots: this.memslots.save(), stats: this.stats.save(), flushes: this.flushes, notified: this.notifier.save(), dirtyLog: this.dirtyLog.save(), ...(this.shadow ? { shadow: this.shadow.save() } : {}) };
+    return {
+      memslots: this.memslots.save(),
+      stats: this.stats.save(),
+      flushes: this.flushes,
+      notified: this.notifier.save(),
+      dirtyLog: this.dirtyLog.save(),
+      ...(this.shadow ? { shadow: this.shadow.save() } : {}),
+    };
   }
   /** Host memory, which holds the EPT, is restored by its owner. */
   restore(s: VmState): void {

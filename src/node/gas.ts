@@ -23,8 +23,16 @@ export function runGas(file: string, origin: bigint, bits: 16 | 32 | 64, program
   const at = (name: string): string => join(scratch, name);
   let messages = '';
   const step = (command: string, args: readonly string[]): boolean => {
-    const done = spawnSync(command, args, { cwd: dirname(file), encoding: 'utf8', maxBuffer: MAX_MESSAGES, stdio: ['ignore', 'ignore', 'pipe'], timeout: TIMEOUT_MS });
-    messages += done.error ? `${command} cannot be run (${done.error.message}); install GNU binutils, or use the built-in assembler\n` : (done.stderr ?? '');
+    const done = spawnSync(command, args, {
+      cwd: dirname(file),
+      encoding: 'utf8',
+      maxBuffer: MAX_MESSAGES,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: TIMEOUT_MS,
+    });
+    messages += done.error
+      ? `${command} cannot be run (${done.error.message}); install GNU binutils, or use the built-in assembler\n`
+      : (done.stderr ?? '');
     return done.status === 0;
   };
   try {
@@ -33,7 +41,21 @@ export function runGas(file: string, origin: bigint, bits: 16 | 32 | 64, program
     const ok =
       (source === file || step('cpp', ['-x', 'assembler-with-cpp', '-o', source, file])) &&
       step(program, [width, '-g', '--gdwarf-4', '-I', dirname(file), '-o', at('a.o'), source]) &&
-      step('ld', ['-m', target, '-nostdlib', '-static', '--no-warn-rwx-segments', '-N', '-Ttext', `0x${origin.toString(16)}`, '-e', `0x${origin.toString(16)}`, '-o', at('a.elf'), at('a.o')]);
+      step('ld', [
+        '-m',
+        target,
+        '-nostdlib',
+        '-static',
+        '--no-warn-rwx-segments',
+        '-N',
+        '-Ttext',
+        `0x${origin.toString(16)}`,
+        '-e',
+        `0x${origin.toString(16)}`,
+        '-o',
+        at('a.elf'),
+        at('a.o'),
+      ]);
     return { ok, elf: ok && existsSync(at('a.elf')) ? readFileSync(at('a.elf')) : new Uint8Array(0), messages };
   } finally {
     rmSync(scratch, { recursive: true, force: true });

@@ -136,8 +136,10 @@ export function exitFacts(g: GuestView, vmcs: Vmcs, count: number): ReadonlyMap<
 const FAULT_WORDS: Readonly<Record<ShadowFaultKind, string>> = {
   guest: "The guest's own tables refuse the access: KVM injects the #PF into the guest.",
   mmio: 'No memslot gives RAM for it: KVM emulates the instruction and hands the access to the VMM.',
-  tracing: 'It writes to a page table of the guest, which is write-protected so that KVM sees it: KVM emulates the instruction and drops the shadow entry.',
-  dirty: "The guest's entry was clean, so the shadow entry was read-only: KVM sets the guest's D flag and allows writes.",
+  tracing:
+    'It writes to a page table of the guest, which is write-protected so that KVM sees it: KVM emulates the instruction and drops the shadow entry.',
+  dirty:
+    "The guest's entry was clean, so the shadow entry was read-only: KVM sets the guest's D flag and allows writes.",
   hidden: "The guest's tables allow the access: KVM fills the shadow entry, and the guest never learns of the fault.",
 };
 

@@ -36,7 +36,19 @@ export function listShadowTables(mmu: ShadowMmu): readonly ShadowListing[] {
     if ((entry & PTE_P) === 0n || !page) continue;
     const from = BigInt(i) << 30n;
     const to = from + (1n << 30n) - 1n;
-    out.push({ level: 3, name: entryName('shadow', 3), index: i, from, to, entryAddress, entry, flags: pteFlags(entry, false, 3), target: entry & FRAME_MASK, leaf: false, gfn: BigInt(page.gfn) });
+    out.push({
+      level: 3,
+      name: entryName('shadow', 3),
+      index: i,
+      from,
+      to,
+      entryAddress,
+      entry,
+      flags: pteFlags(entry, false, 3),
+      target: entry & FRAME_MASK,
+      leaf: false,
+      gfn: BigInt(page.gfn),
+    });
     visit(mmu, page, from, width, out);
   }
   return out;
@@ -54,7 +66,11 @@ function visit(mmu: ShadowMmu, page: ShadowPage, start: bigint, width: number, o
     const from = width > 32 && !isCanonical(at, width) ? BigInt.asUintN(64, BigInt.asIntN(width, at)) : at;
     const child = leaf ? undefined : mmu.pages.ofTable(shadowFrame(entry));
     const gfn = BigInt((leaf ? page.gfns[index] : child?.gfn) ?? 0);
-    const note: ShadowNote | undefined = mmio ? 'mmio' : leaf && !isShadowWritable(entry) && mmu.pages.isShadowed(Number(gfn)) ? 'write-protected' : undefined;
+    const note: ShadowNote | undefined = mmio
+      ? 'mmio'
+      : leaf && !isShadowWritable(entry) && mmu.pages.isShadowed(Number(gfn))
+        ? 'write-protected'
+        : undefined;
     out.push({
       level,
       name: entryName('shadow', level),

@@ -29,7 +29,17 @@ export function translateByShadow(
 ): Chain {
   const out = new WalkOut();
   const sink = new WalkSink();
-  const guestOk = walkOrdinary(new SoftwareEntryPort(t.physical), t.cr3, t.controls, linear, access, ac, out, sink, t.pdptes);
+  const guestOk = walkOrdinary(
+    new SoftwareEntryPort(t.physical),
+    t.cr3,
+    t.controls,
+    linear,
+    access,
+    ac,
+    out,
+    sink,
+    t.pdptes,
+  );
   const guestFailure = guestOk ? undefined : out.failure();
   const guestRights: Rights | undefined = guestOk ? rightsOf(out, t.controls.nxe) : undefined;
   const gpa = guestOk ? out.address : undefined;
@@ -57,17 +67,34 @@ export function translateByShadow(
       references: hardware.stage.references ?? 0,
       tlb: tlb(gpa, at),
       stages: [hardware.stage, guest, ...(software?.stages ?? [])],
-      failure: at !== undefined ? undefined : guestFailure ? guestFault(describeFailure(guestFailure, access, t.controls, t.physical)) : hardware.failure,
+      failure:
+        at !== undefined
+          ? undefined
+          : guestFailure
+            ? guestFault(describeFailure(guestFailure, access, t.controls, t.physical))
+            : hardware.failure,
     },
   );
 }
 
-const rightsOf = (out: WalkOut, nxe: boolean): Rights => ({ r: true, w: out.writable, x: !(out.executeDisable && nxe), user: out.user });
+const rightsOf = (out: WalkOut, nxe: boolean): Rights => ({
+  r: true,
+  w: out.writable,
+  x: !(out.executeDisable && nxe),
+  user: out.user,
+});
 
 /** The guest's own fault comes to it through KVM. */
 const guestFault = (f: ChainFailure): ChainFailure => ({
   ...f,
-  ...(f.explanation === undefined ? {} : { explanation: f.explanation.replace("it goes through the guest's IDT and does not exit.", 'the #PF exits, KVM walks these tables, and injects it into the guest.') }),
+  ...(f.explanation === undefined
+    ? {}
+    : {
+        explanation: f.explanation.replace(
+          "it goes through the guest's IDT and does not exit.",
+          'the #PF exits, KVM walks these tables, and injects it into the guest.',
+        ),
+      }),
 });
 
 function walkShadow(
@@ -81,15 +108,36 @@ function walkShadow(
   const root = shadow.rootHpa;
   const format = shadow.loaded?.paging.controls.format;
   if (root === undefined || format === undefined) {
-    const failure = { stage: 'shadow', reason: 'no root', explanation: 'No shadow root is loaded: the guest has not been entered, or the instruction emulator runs it.' } as const;
+    const failure = {
+      stage: 'shadow',
+      reason: 'no root',
+      explanation: 'No shadow root is loaded: the guest has not been entered, or the instruction emulator runs it.',
+    } as const;
     return { stage: { ...base, references: 0, steps: [] }, output: undefined, failure };
   }
   const level = rootLevel(format);
-  const controls: PagingControls = { ...t.controls, format: level === 2 ? 'pae' : level === 4 ? '4level' : '5level', wp: true, nxe: true, pcide: false, pke: false };
+  const controls: PagingControls = {
+    ...t.controls,
+    format: level === 2 ? 'pae' : level === 4 ? '4level' : '5level',
+    wp: true,
+    nxe: true,
+    pcide: false,
+    pke: false,
+  };
   const pdptes = level === 2 ? [0n, 8n, 16n, 24n].map((n) => t.physical.memory.read64(hpa(root + n))) : undefined;
   const out = new WalkOut();
   const sink = new WalkSink();
-  const ok = walkOrdinary(new DirectPort(t.physical.memory, 'shadow'), root, controls, linear, access, ac, out, sink, pdptes);
+  const ok = walkOrdinary(
+    new DirectPort(t.physical.memory, 'shadow'),
+    root,
+    controls,
+    linear,
+    access,
+    ac,
+    out,
+    sink,
+    pdptes,
+  );
   const failed = ok ? undefined : out.failure();
   const stage: WalkStage = {
     ...base,

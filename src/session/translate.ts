@@ -203,7 +203,14 @@ function tlbAnswer(
   return {
     hit: serves,
     stale: moved
-      ? { hpa: e.hpa + within, missing: guestMoved ? 'INVLPG of the address, or a load of CR3' : t.shadow ? 'the flush before the next VM entry' : 'INVEPT of this EPTP' }
+      ? {
+          hpa: e.hpa + within,
+          missing: guestMoved
+            ? 'INVLPG of the address, or a load of CR3'
+            : t.shadow
+              ? 'the flush before the next VM entry'
+              : 'INVEPT of this EPTP',
+        }
       : null,
   };
 }

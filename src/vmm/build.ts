@@ -50,27 +50,48 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
   const made = AddressSpace.create(kernel, placements);
   if (!made.ok) return err([machineError('placement', made.error)]);
   const space = made.value;
-  const vm = createVm(kernel, space, { eptAd: options.eptAd, ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}) });
+  const vm = createVm(kernel, space, {
+    eptAd: options.eptAd,
+    ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}),
+  });
   const model = must(CPU_MODELS.get(options.cpu), 'the CPU model was checked');
-  const firmware = image.start === 'reset' ? [{ gpa: firmwareBase(image.firmware.length), size: BigInt(image.firmware.length), readonly: true }] : [];
+  const firmware =
+    image.start === 'reset'
+      ? [{ gpa: firmwareBase(image.firmware.length), size: BigInt(image.firmware.length), readonly: true }]
+      : [];
   const slots = setSlots(options, firmware, space, vm);
   if (!slots.ok) return slots;
 
   const tables = image.start === 'flat64' ? slotsOf(options).reduce((n, s) => n + s.size, 0n) / 512n : 0n;
   if (tables > BigInt(options.hostMemory) / MOST_TABLES)
-    return err([machineError('badMemory', `start=flat64 maps all guest RAM in prepared page tables, which for so much would take ${tables >> 20n} MiB of the host's ${options.hostMemory >> 20}: make memory smaller or host-memory larger, or use start=flat16`)]);
+    return err([
+      machineError(
+        'badMemory',
+        `start=flat64 maps all guest RAM in prepared page tables, which for so much would take ${tables >> 20n} MiB of the host's ${options.hostMemory >> 20}: make memory smaller or host-memory larger, or use start=flat16`,
+      ),
+    ]);
   const plan = startOf(image, slotsOf(options), model);
   if (!plan.ok) return err([machineError('noRoomForTables', `start=${image.start}: ${plan.error}`)]);
   for (const s of image.segments) {
     const outside = checkInside(vm, s);
     if (outside !== undefined) return err([machineError('imageOutsideMemory', outside, image.file)]);
   }
-  const clash = image.start === 'flat32' || image.start === 'flat64' ? overlap(plan.value.writes, image.segments) : undefined;
+  const clash =
+    image.start === 'flat32' || image.start === 'flat64' ? overlap(plan.value.writes, image.segments) : undefined;
   if (clash !== undefined)
-    return err([machineError('noRoomForTables', `start=${image.start}: the image reaches ${hex(clash)}, where the prepared page tables and descriptors lie at the top of RAM: make memory larger`, image.file)]);
+    return err([
+      machineError(
+        'noRoomForTables',
+        `start=${image.start}: the image reaches ${hex(clash)}, where the prepared page tables and descriptors lie at the top of RAM: make memory larger`,
+        image.file,
+      ),
+    ]);
   for (const w of plan.value.writes) {
     const written = load(vm, gpa(w.gpa), w.bytes);
-    if (!written.ok) return err([machineError('badMemory', `start=${image.start} needs guest RAM at ${hex(w.gpa)}: ${written.error}`)]);
+    if (!written.ok)
+      return err([
+        machineError('badMemory', `start=${image.start} needs guest RAM at ${hex(w.gpa)}: ${written.error}`),
+      ]);
   }
   for (const s of image.segments) {
     const loaded = load(vm, gpa(s.gpa), s.bytes);
@@ -78,8 +99,16 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
   }
 
   if (kernel.frames.framesFree < VCPU_FRAMES)
-    return err([machineError('hostMemory', `host-memory=${hex(options.hostMemory)} is full once the guest is loaded: make it larger`)]);
-  const tlb = options.tlb === 'off' ? { tlbEntries: 0, tlbWays: 0 } : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
+    return err([
+      machineError(
+        'hostMemory',
+        `host-memory=${hex(options.hostMemory)} is full once the guest is loaded: make it larger`,
+      ),
+    ]);
+  const tlb =
+    options.tlb === 'off'
+      ? { tlbEntries: 0, tlbWays: 0 }
+      : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
   const cpu = new Cpu(kernel.memory, 0, model, { ...tlb, walkCaches: options.walkCaches });
   const vcpu = createVcpu(vm, cpu, 0, { vpid: options.vpid });
   vcpu.setRegisters(plan.value.state);
@@ -93,7 +122,10 @@ function startOf(image: GuestImage, ram: readonly SlotOption[], model: CpuidMode
       return multibootStart(image.entry, image.boot, ram);
     case 'reset': {
       const plan = resetStart(image.firmware, model.leaf(1, 0)[0]);
-      return ok({ ...plan, writes: [...plan.writes, { gpa: firmwareBase(image.firmware.length), bytes: image.firmware }] });
+      return ok({
+        ...plan,
+        writes: [...plan.writes, { gpa: firmwareBase(image.firmware.length), bytes: image.firmware }],
+      });
     }
     default:
       return planStart(image.start, image.entry, ram);
@@ -101,7 +133,12 @@ function startOf(image: GuestImage, ram: readonly SlotOption[], model: CpuidMode
 }
 
 /** One mapping and one memslot per slot of the options and for firmware: the first at hva-base, each next one behind it, aligned as large pages want. */
-function setSlots(options: MachineOptions, firmware: readonly SlotOption[], space: AddressSpace, vm: Vm): Result<void, readonly Diagnostic[]> {
+function setSlots(
+  options: MachineOptions,
+  firmware: readonly SlotOption[],
+  space: AddressSpace,
+  vm: Vm,
+): Result<void, readonly Diagnostic[]> {
   const pageSize = options.hostPages === '1g' ? 1n << 30n : 1n << 21n;
   const ram = slotsOf(options);
   let next = options.hvaBase;
@@ -109,9 +146,21 @@ function setSlots(options: MachineOptions, firmware: readonly SlotOption[], spac
     const backing = i < ram.length ? options.hostPages : '4k';
     // hugetlb pages come whole: the mapping may be longer than the slot
     const length = backing === '2m' || backing === '1g' ? (s.size + pageSize - 1n) & ~(pageSize - 1n) : s.size;
-    const vma = space.mmap(length, { at: hva(next), backing, name: i === 0 ? 'pc.ram' : i < ram.length ? `ram${i}` : 'pc.bios' });
+    const vma = space.mmap(length, {
+      at: hva(next),
+      backing,
+      name: i === 0 ? 'pc.ram' : i < ram.length ? `ram${i}` : 'pc.bios',
+    });
     if (!vma.ok) return err([machineError(options.slots.length === 0 ? 'badMemory' : 'badSlot', vma.error)]);
-    const set = drain(vm.setUserMemoryRegion({ slot: i, readonly: s.readonly, guestPhysAddr: gpa(s.gpa), memorySize: s.size, userspaceAddr: vma.value.start }));
+    const set = drain(
+      vm.setUserMemoryRegion({
+        slot: i,
+        readonly: s.readonly,
+        guestPhysAddr: gpa(s.gpa),
+        memorySize: s.size,
+        userspaceAddr: vma.value.start,
+      }),
+    );
     if (!set.ok) return err([machineError('badSlot', set.error)]);
     next = (vma.value.end + GUARD + pageSize - 1n) & ~(pageSize - 1n);
   }
@@ -141,7 +190,7 @@ function checkInside(vm: Vm, s: ImageSegment): string | undefined {
 
 /** The first address of the range that no slot holds. */
 function firstOutside(vm: Vm, start: bigint, end: bigint): bigint | undefined {
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const slot = vm.memslots.find(gpa(at));
     if (!slot) return at;
     at = slot.end;
@@ -151,7 +200,7 @@ function firstOutside(vm: Vm, start: bigint, end: bigint): bigint | undefined {
 
 /** The VMM writes guest RAM through its own mapping, faulting pages in on the host. Read-only slots are read-only for the guest alone. */
 export function load(vm: Vm, address: Gpa, bytes: Uint8Array): Result<void, string> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const at = gpa(address + BigInt(done));
     const slot = vm.memslots.find(at);
     if (!slot) return err(`there is no guest RAM at ${hex(at)}`);

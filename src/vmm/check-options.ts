@@ -13,26 +13,57 @@ const LEAST_HOST_MEMORY = 1 << 20;
 /** What is wrong with the options by themselves; what only turns out on building (overlaps, exhausted memory) is reported there. */
 export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
   const out: Diagnostic[] = [];
-  if (o.slots.length === 0 && (o.memory <= 0n || o.memory % PAGE !== 0n)) out.push(machineError('badMemory', `memory=${hex(o.memory)}: guest RAM is a positive number of whole 4 KiB pages`));
+  if (o.slots.length === 0 && (o.memory <= 0n || o.memory % PAGE !== 0n))
+    out.push(machineError('badMemory', `memory=${hex(o.memory)}: guest RAM is a positive number of whole 4 KiB pages`));
   slotsOf(o).forEach((s, i) => {
     if (o.slots.length === 0) return;
     const name = `slot ${i} (${hex(s.gpa)}+${hex(s.size)})`;
-    if (s.size <= 0n || s.size % PAGE !== 0n) out.push(machineError('badSlot', `${name}: the size is a positive number of whole 4 KiB pages`));
+    if (s.size <= 0n || s.size % PAGE !== 0n)
+      out.push(machineError('badSlot', `${name}: the size is a positive number of whole 4 KiB pages`));
     else if (s.gpa % PAGE !== 0n) out.push(machineError('badSlot', `${name}: the address is a multiple of 4 KiB`));
   });
-  if (!Number.isInteger(o.hostMemory) || o.hostMemory < LEAST_HOST_MEMORY || o.hostMemory > MAX_HOST_MEMORY || o.hostMemory % 4096 !== 0)
-    out.push(machineError('hostMemory', `host-memory=${hex(o.hostMemory)}: between 1 MiB and 3 GiB, in whole 4 KiB frames`));
-  if (o.hostBase % PAGE !== 0n || o.hostBase < 0n || o.hostBase >= 1n << 45n) out.push(machineError('hostMemory', `host-base=${hex(o.hostBase)}: a multiple of 4 KiB below 2^45`));
+  if (
+    !Number.isInteger(o.hostMemory) ||
+    o.hostMemory < LEAST_HOST_MEMORY ||
+    o.hostMemory > MAX_HOST_MEMORY ||
+    o.hostMemory % 4096 !== 0
+  )
+    out.push(
+      machineError('hostMemory', `host-memory=${hex(o.hostMemory)}: between 1 MiB and 3 GiB, in whole 4 KiB frames`),
+    );
+  if (o.hostBase % PAGE !== 0n || o.hostBase < 0n || o.hostBase >= 1n << 45n)
+    out.push(machineError('hostMemory', `host-base=${hex(o.hostBase)}: a multiple of 4 KiB below 2^45`));
   if (o.mmu === 'shadow' && o.hostBase + BigInt(o.hostMemory) > 1n << 32n)
-    out.push(machineError('hostMemory', `mmu=shadow: host memory ${hex(o.hostBase)}+${hex(o.hostMemory)} reaches beyond 4 GiB, where the top table of a 32-bit guest cannot lie: make host-base smaller`));
+    out.push(
+      machineError(
+        'hostMemory',
+        `mmu=shadow: host memory ${hex(o.hostBase)}+${hex(o.hostMemory)} reaches beyond 4 GiB, where the top table of a 32-bit guest cannot lie: make host-base smaller`,
+      ),
+    );
   if (o.hvaBase % PAGE !== 0n) out.push(machineError('badMemory', `hva-base=${hex(o.hvaBase)}: a multiple of 4 KiB`));
-  if (!CPU_MODELS.has(o.cpu)) out.push(machineError('badCpu', `cpu=${o.cpu}: there is no such model; these are: ${[...CPU_MODELS.keys()].join(', ')}`));
+  if (!CPU_MODELS.has(o.cpu))
+    out.push(
+      machineError('badCpu', `cpu=${o.cpu}: there is no such model; these are: ${[...CPU_MODELS.keys()].join(', ')}`),
+    );
   if (o.cpus !== 1) out.push(machineError('notBuilt', `cpus=${o.cpus}: more than one VCPU is not built yet`));
   if (o.tlb !== 'off') {
     const { entries, ways } = o.tlb;
     const sets = entries / ways;
-    if (!Number.isInteger(entries) || !Number.isInteger(ways) || ways < 1 || entries < 1 || entries > MAX_TLB_ENTRIES || !Number.isInteger(sets) || (sets & (sets - 1)) !== 0)
-      out.push(machineError('badTlb', `tlb=${entries},${ways}: at most ${MAX_TLB_ENTRIES} entries, in a power of two of sets of that many ways`));
+    if (
+      !Number.isInteger(entries) ||
+      !Number.isInteger(ways) ||
+      ways < 1 ||
+      entries < 1 ||
+      entries > MAX_TLB_ENTRIES ||
+      !Number.isInteger(sets) ||
+      (sets & (sets - 1)) !== 0
+    )
+      out.push(
+        machineError(
+          'badTlb',
+          `tlb=${entries},${ways}: at most ${MAX_TLB_ENTRIES} entries, in a power of two of sets of that many ways`,
+        ),
+      );
   }
   if (o.maxInstructions !== undefined && (!Number.isSafeInteger(o.maxInstructions) || o.maxInstructions < 1))
     out.push(machineError('badMemory', `max-instructions=${o.maxInstructions}: a positive whole number`));

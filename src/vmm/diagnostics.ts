@@ -21,4 +21,9 @@ export const MACHINE_CODES = {
 export type MachineCode = keyof typeof MACHINE_CODES;
 
 /** An error about the configuration or the guest image; `file`: the image's name where one is meant. */
-export const machineError = (code: MachineCode, message: string, file = 'machine'): Diagnostic => ({ severity: 'error', code: MACHINE_CODES[code], message, file });
+export const machineError = (code: MachineCode, message: string, file = 'machine'): Diagnostic => ({
+  severity: 'error',
+  code: MACHINE_CODES[code],
+  message,
+  file,
+});

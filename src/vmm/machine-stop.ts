@@ -15,7 +15,14 @@ export interface MachineEnd {
 }
 
 /** Exit codes of the ends that are not the guest's own word. */
-export const END_CODES = { halt: 0, idle: 0, 'triple-fault': 4, limit: 6, 'entry-failure': 8, 'internal-error': 8 } as const;
+export const END_CODES = {
+  halt: 0,
+  idle: 0,
+  'triple-fault': 4,
+  limit: 6,
+  'entry-failure': 8,
+  'internal-error': 8,
+} as const;
 
 /** Why `Machine.run` returned. */
 export type MachineStop =

@@ -83,7 +83,11 @@ export class Machine {
   }
 
   /** Builds and loads a machine. The guest is not entered yet: the first `run` or `stepActivity` does that. */
-  static create(options: MachineOptions, image: GuestImage, sinks: MachineSinks): Result<Machine, readonly Diagnostic[]> {
+  static create(
+    options: MachineOptions,
+    image: GuestImage,
+    sinks: MachineSinks,
+  ): Result<Machine, readonly Diagnostic[]> {
     const parts = buildMachine(options, image);
     return parts.ok ? ok(new Machine(parts.value, options, sinks)) : parts;
   }
@@ -106,7 +110,11 @@ export class Machine {
   /** Cycles by the cost model (host/costs.ts). */
   get cycles(): number {
     const { guestReferences, nestedReferences } = this.cpu.counters;
-    return Number(this.instructions) * cost('instruction') + cost('tableReference', guestReferences + nestedReferences) + this.stepCycles;
+    return (
+      Number(this.instructions) * cost('instruction') +
+      cost('tableReference', guestReferences + nestedReferences) +
+      this.stepCycles
+    );
   }
   get references(): References {
     const { guestReferences, nestedReferences } = this.cpu.counters;
@@ -133,11 +141,16 @@ export class Machine {
     this.drainActivity();
     const { vcpu } = this;
     let exits = 0;
-    for (let left = budget; left > 0 && exits < mostExits; ) {
+    for (let left = budget; left > 0 && exits < mostExits;) {
       if (this.over) return { kind: 'end', end: this.over };
       const slice = this.slice(left);
       if (slice <= 0) {
-        this.end({ kind: 'limit', code: END_CODES.limit, why: `the limit of ${this.options.maxInstructions} instructions is reached`, unmet: [] });
+        this.end({
+          kind: 'limit',
+          code: END_CODES.limit,
+          why: `the limit of ${this.options.maxInstructions} instructions is reached`,
+          unmet: [],
+        });
         continue;
       }
       const before = vcpu.instructions;
@@ -205,7 +218,12 @@ export class Machine {
       case 'halt':
       case 'shutdown':
         // in VMX non-root operation under KVM each of these exits, unless a table of ours points outside host memory
-        this.end({ kind: 'internal-error', code: END_CODES['internal-error'], why: `the CPU stopped without a VM exit (${stop.kind})`, unmet: [] });
+        this.end({
+          kind: 'internal-error',
+          code: END_CODES['internal-error'],
+          why: `the CPU stopped without a VM exit (${stop.kind})`,
+          unmet: [],
+        });
         return undefined;
     }
   }

@@ -28,16 +28,36 @@ export class MemoryRegions {
     const hint = this.space.vmas().reduce((end: bigint, v) => (v.end > end ? v.end : end), 0n);
     const vma = this.space.mmap(size, { hint: hva(hint + 0x1000n), name: `ram${id}` });
     if (!vma.ok) return vma;
-    yield vmmStep('qemu_ram_mmap', `maps ${hex(size)} bytes of memory at HVA ${hex(vma.value.start)}`, cost('syscall') + cost('hostFault'), { addresses: { hva: vma.value.start } });
-    const made = yield* this.set({ slot: id, readonly, guestPhysAddr: start, memorySize: size, userspaceAddr: vma.value.start });
-    if (made.ok) return ok(`slot ${id}: GPA ${hex(start)}-${hex(start + size)} is HVA ${hex(vma.value.start)}${readonly ? ', read-only' : ''}`);
+    yield vmmStep(
+      'qemu_ram_mmap',
+      `maps ${hex(size)} bytes of memory at HVA ${hex(vma.value.start)}`,
+      cost('syscall') + cost('hostFault'),
+      { addresses: { hva: vma.value.start } },
+    );
+    const made = yield* this.set({
+      slot: id,
+      readonly,
+      guestPhysAddr: start,
+      memorySize: size,
+      userspaceAddr: vma.value.start,
+    });
+    if (made.ok)
+      return ok(
+        `slot ${id}: GPA ${hex(start)}-${hex(start + size)} is HVA ${hex(vma.value.start)}${readonly ? ', read-only' : ''}`,
+      );
     yield* this.space.munmap(vma.value.start, vma.value.end);
     return made;
   }
 
   *remove(id: number): Outcome {
     const slot = this.vm.memslots.byId(id);
-    const gone = yield* this.set({ slot: id, readonly: false, guestPhysAddr: gpa(0n), memorySize: 0n, userspaceAddr: hva(0n) });
+    const gone = yield* this.set({
+      slot: id,
+      readonly: false,
+      guestPhysAddr: gpa(0n),
+      memorySize: 0n,
+      userspaceAddr: hva(0n),
+    });
     return gone.ok && slot ? ok(`GPA ${hex(slot.start)}-${hex(slot.end)} is a hole now`) : gone;
   }
 
@@ -60,12 +80,19 @@ export class MemoryRegions {
     if (there.length === 0) {
       const vma = this.space.mmap(size, { at: to, name: `ram${id}` });
       if (!vma.ok) return vma;
-      yield vmmStep('qemu_ram_mmap', `maps ${hex(size)} bytes of memory at HVA ${hex(to)}`, cost('syscall') + cost('hostFault'), { addresses: { hva: to } });
+      yield vmmStep(
+        'qemu_ram_mmap',
+        `maps ${hex(size)} bytes of memory at HVA ${hex(to)}`,
+        cost('syscall') + cost('hostFault'),
+        { addresses: { hva: to } },
+      );
     } else if (there.length > 1 || there.some((v) => v.start > to || v.end < end)) {
       return err(`HVA ${hex(to)}-${hex(end)} is mapped in part: give an address where all of it is mapped, or nothing`);
     }
     const again = yield* this.replace(slot, { ...regionOf(slot), userspaceAddr: to });
-    return again.ok ? ok(`slot ${id}: GPA ${hex(slot.start)} is HVA ${hex(to)} now; it was HVA ${hex(slot.hva)}`) : again;
+    return again.ok
+      ? ok(`slot ${id}: GPA ${hex(slot.start)} is HVA ${hex(to)} now; it was HVA ${hex(slot.hva)}`)
+      : again;
   }
 
   *setReadonly(id: number, readonly: boolean): Outcome {
@@ -95,7 +122,10 @@ export class MemoryRegions {
 
   private *set(region: UserMemoryRegion): Outcome {
     const { slot, memorySize, guestPhysAddr, userspaceAddr } = region;
-    const what = memorySize === 0n ? `deletes slot ${slot}` : `slot ${slot}, GPA ${hex(guestPhysAddr)}, ${hex(memorySize)} bytes, HVA ${hex(userspaceAddr)}`;
+    const what =
+      memorySize === 0n
+        ? `deletes slot ${slot}`
+        : `slot ${slot}, GPA ${hex(guestPhysAddr)}, ${hex(memorySize)} bytes, HVA ${hex(userspaceAddr)}`;
     yield vmmStep('KVM_SET_USER_MEMORY_REGION', what, cost('syscall'));
     const changed = yield* this.vm.setUserMemoryRegion(region);
     return changed.ok ? ok(what) : changed;

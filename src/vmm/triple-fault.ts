@@ -23,5 +23,7 @@ function describe(e: Delivery): string {
     return `#PF (${access} of ${hex(e.cr2 ?? 0n)}, error code ${hex(code)}: ${pfErrorNames(code).join(' ') || 'not present, supervisor'})`;
   }
   if (e.errorCode === undefined) return name;
-  return (e.errorCode & ERROR_IDT) !== 0 ? `${name}(${hex(e.errorCode)}: no usable gate for vector ${(e.errorCode >> 3) & 0xff})` : `${name}(${hex(e.errorCode)})`;
+  return (e.errorCode & ERROR_IDT) !== 0
+    ? `${name}(${hex(e.errorCode)}: no usable gate for vector ${(e.errorCode >> 3) & 0xff})`
+    : `${name}(${hex(e.errorCode)})`;
 }

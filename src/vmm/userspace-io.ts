@@ -15,7 +15,8 @@ import { stubVector } from './start/real';
 import { explainTripleFault } from './triple-fault';
 
 /** What the VMM makes of an exit: KVM_RUN again with this answer, or the end. */
-export type Answer = { readonly kind: 'run'; readonly value: bigint } | { readonly kind: 'end'; readonly end: Omit<MachineEnd, 'rip'> };
+export type Answer =
+  { readonly kind: 'run'; readonly value: bigint } | { readonly kind: 'end'; readonly end: Omit<MachineEnd, 'rip'> };
 
 /** QEMU's functions behind each device, for the steps. */
 const DEVICE_FUNCTIONS: Readonly<Record<string, readonly [read: string, write: string]>> = {
@@ -26,11 +27,20 @@ const DEVICE_FUNCTIONS: Readonly<Record<string, readonly [read: string, write: s
 };
 const UNASSIGNED = ['unassigned_io_read', 'unassigned_io_write'] as const;
 
-const end = (kind: keyof typeof END_CODES, why: string, unmet: readonly UnmetCheck[] = []): Answer => ({ kind: 'end', end: { kind, code: END_CODES[kind], why, unmet } });
+const end = (kind: keyof typeof END_CODES, why: string, unmet: readonly UnmetCheck[] = []): Answer => ({
+  kind: 'end',
+  end: { kind, code: END_CODES[kind], why, unmet },
+});
 const go = (value = 0n): Answer => ({ kind: 'run', value });
 
 /** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`: the exceptions behind a triple fault. */
-export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort | undefined, guest: CpuState, undelivered: readonly Delivery[]): Work<Answer> {
+export function* userspace(
+  exit: UserspaceExit,
+  bus: PortBus,
+  exitPort: ExitPort | undefined,
+  guest: CpuState,
+  undelivered: readonly Delivery[],
+): Work<Answer> {
   yield vmmStep('kvm_cpu_exec', `ioctl(KVM_RUN) returns ${exit.reason}`, cost('userspaceSwitch'));
   switch (exit.reason) {
     case 'KVM_EXIT_IO': {
@@ -44,9 +54,21 @@ export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort
         return go(BigInt(value));
       }
       bus.write(exit.port, exit.size, exit.value);
-      yield vmmStep(write, `a write of ${hex(exit.value)} to ${where}${device ? '' : ', is swallowed'}`, cost('deviceModel'));
+      yield vmmStep(
+        write,
+        `a write of ${hex(exit.value)} to ${where}${device ? '' : ', is swallowed'}`,
+        cost('deviceModel'),
+      );
       if (exitPort?.code !== undefined && exitPort.value !== undefined) {
-        return { kind: 'end', end: { kind: 'exit-port', code: exitPort.code, why: `the guest wrote ${hex(exitPort.value)} to the exit port: exit code ${exitPort.code}`, unmet: [] } };
+        return {
+          kind: 'end',
+          end: {
+            kind: 'exit-port',
+            code: exitPort.code,
+            why: `the guest wrote ${hex(exitPort.value)} to the exit port: exit code ${exitPort.code}`,
+            unmet: [],
+          },
+        };
       }
       return go();
     }
@@ -54,7 +76,9 @@ export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort
       const ones = (1n << BigInt(exit.size * 8)) - 1n;
       yield vmmStep(
         exit.isWrite ? 'unassigned_mem_write' : 'unassigned_mem_read',
-        exit.isWrite ? `a write of ${hex(exit.value)} to GPA ${hex(exit.gpa)}, where no device is, is swallowed` : `a read of GPA ${hex(exit.gpa)}, where no device is, answers ones`,
+        exit.isWrite
+          ? `a write of ${hex(exit.value)} to GPA ${hex(exit.gpa)}, where no device is, is swallowed`
+          : `a read of GPA ${hex(exit.gpa)}, where no device is, answers ones`,
         cost('deviceModel'),
         { addresses: { gpa: exit.gpa } },
       );
@@ -72,7 +96,11 @@ export function* userspace(exit: UserspaceExit, bus: PortBus, exitPort: ExitPort
     case 'KVM_EXIT_IRQ_WINDOW_OPEN':
       return go();
     case 'KVM_EXIT_FAIL_ENTRY':
-      return end('entry-failure', `the VM entry failed (hardware reason ${hex(exit.hardwareReason)}): ${exit.why}`, exit.unmet);
+      return end(
+        'entry-failure',
+        `the VM entry failed (hardware reason ${hex(exit.hardwareReason)}): ${exit.why}`,
+        exit.unmet,
+      );
     case 'EFAULT':
       return end('internal-error', `ioctl(KVM_RUN) fails with EFAULT for GPA ${hex(exit.gpa)}: ${exit.why}`);
     case 'KVM_EXIT_INTERNAL_ERROR':

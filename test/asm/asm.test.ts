@@ -22,7 +22,11 @@ function check(source: string, expected: string, files: Readonly<Record<string, 
 function checkErrors(source: string, ...expected: string[]): void {
   const a = build(source);
   const actual = a.diagnostics.map((d) => `${d.span?.start.line}:${d.span?.start.column} ${d.severity} ${d.code}`);
-  assert.deepStrictEqual(actual, expected, `${source.slice(0, 500)}\n${a.diagnostics.map(formatDiagnostic).join('\n')}`);
+  assert.deepStrictEqual(
+    actual,
+    expected,
+    `${source.slice(0, 500)}\n${a.diagnostics.map(formatDiagnostic).join('\n')}`,
+  );
   assert.strictEqual(a.ok, !expected.some((e) => e.includes('error')));
 }
 
@@ -35,7 +39,7 @@ describe('asm: results beside the image', () => {
     assert.strictEqual(a.bss, 103);
     assert.strictEqual(build('db 1').firstInstructionBits, undefined);
   });
-  it('takes the caller\'s origin where there is no org', () => {
+  it("takes the caller's origin where there is no org", () => {
     const a = build('bits 64\nstart: mov rax, start\n', {}, 0x100000n);
     assert.strictEqual(a.origin, 0x100000n);
     assert.strictEqual(a.hasOrg, false);
@@ -46,47 +50,75 @@ describe('asm: results beside the image', () => {
     const a = build('org 0x100\n\nstart: mov ax, 1\n  db 1, 2\ntimes 3 nop\n bits 32\n.x: ret\n');
     assert.deepStrictEqual(
       a.lines.map((l) => [l.line, l.column, l.address, l.length, l.bits, l.kind]),
-      [[3, 1, 0x100n, 3, 16, 'code'], [4, 3, 0x103n, 2, 16, 'data'], [5, 1, 0x105n, 3, 16, 'code'], [7, 1, 0x108n, 1, 32, 'code']],
+      [
+        [3, 1, 0x100n, 3, 16, 'code'],
+        [4, 3, 0x103n, 2, 16, 'data'],
+        [5, 1, 0x105n, 3, 16, 'code'],
+        [7, 1, 0x108n, 1, 32, 'code'],
+      ],
     );
   });
-  it('gives a macro\'s bytes to the line that calls it, and an included file its own', () => {
+  it("gives a macro's bytes to the line that calls it, and an included file its own", () => {
     const a = build('%macro two 0\nnop\nret\n%endmacro\n two\n%include "i.inc"\n', { 'i.inc': '\nhlt\n' });
-    assert.deepStrictEqual(a.lines.map((l) => [l.file, l.line, l.address]), [['a.asm', 5, 0n], ['a.asm', 5, 1n], ['i.inc', 2, 2n]]);
+    assert.deepStrictEqual(
+      a.lines.map((l) => [l.file, l.line, l.address]),
+      [
+        ['a.asm', 5, 0n],
+        ['a.asm', 5, 1n],
+        ['i.inc', 2, 2n],
+      ],
+    );
   });
   it('lists symbols with what follows them', () => {
     const a = build('org 0x10\nsize equ 4\nstart: nop\n.loop: jmp .loop\nmsg:\n  db 1\nsection .bss\nbuf: resb 4\n');
-    assert.deepStrictEqual(a.symbols.map((s) => [s.name, s.value, s.kind, s.section, s.followedBy]), [
-      ['size', 4n, 'constant', undefined, undefined],
-      ['start', 0x10n, 'label', '.text', 'code'],
-      ['start.loop', 0x11n, 'label', '.text', 'code'],
-      ['msg', 0x13n, 'label', '.text', 'data'],
-      ['buf', 0x14n, 'label', '.bss', 'data'],
-    ]);
+    assert.deepStrictEqual(
+      a.symbols.map((s) => [s.name, s.value, s.kind, s.section, s.followedBy]),
+      [
+        ['size', 4n, 'constant', undefined, undefined],
+        ['start', 0x10n, 'label', '.text', 'code'],
+        ['start.loop', 0x11n, 'label', '.text', 'code'],
+        ['msg', 0x13n, 'label', '.text', 'data'],
+        ['buf', 0x14n, 'label', '.bss', 'data'],
+      ],
+    );
     assert.deepStrictEqual(a.symbols[2]?.span.start, { line: 4, column: 1 });
   });
   it('collects comment directives with their places', () => {
     const a = build('; @guest memory=64M\nnop ; @break exit HLT\n;; no @directive here\n  ; @assert rax == 1  \n');
-    assert.deepStrictEqual(a.directives.map((d) => [d.verb, d.text, d.span.start, d.textStart.column, d.beforeCode]), [
-      ['guest', 'memory=64M', { line: 1, column: 3 }, 10, true],
-      ['break', 'exit HLT', { line: 2, column: 7 }, 14, false],
-      ['assert', 'rax == 1', { line: 4, column: 5 }, 13, false],
-    ]);
+    assert.deepStrictEqual(
+      a.directives.map((d) => [d.verb, d.text, d.span.start, d.textStart.column, d.beforeCode]),
+      [
+        ['guest', 'memory=64M', { line: 1, column: 3 }, 10, true],
+        ['break', 'exit HLT', { line: 2, column: 7 }, 14, false],
+        ['assert', 'rax == 1', { line: 4, column: 5 }, 13, false],
+      ],
+    );
   });
   it('tells directives before the first instruction from later ones', () => {
     const before = (source: string): boolean[] => build(source).directives.map((d) => d.beforeCode);
-    assert.deepStrictEqual(before('bits 64\norg 5\n[section .text]\nN equ 4\n%define x 1\nstart:\n; @guest cpus=1\n nop\n; @guest cpus=2'), [true, false]);
+    assert.deepStrictEqual(
+      before('bits 64\norg 5\n[section .text]\nN equ 4\n%define x 1\nstart:\n; @guest cpus=1\n nop\n; @guest cpus=2'),
+      [true, false],
+    );
   });
   it('writes a listing', () => {
     const source = 'org 0x7c00\nmov ax, 1 ; one\nresb 2\n';
     assert.strictEqual(
       formatListing(build(source), source, 'a.asm'),
-      ['     1                             org 0x7c00', '     2 00007C00 B80100             mov ax, 1 ; one', '     3 00007C03 0000               resb 2', '     4', ''].join('\n'),
+      [
+        '     1                             org 0x7c00',
+        '     2 00007C00 B80100             mov ax, 1 ; one',
+        '     3 00007C03 0000               resb 2',
+        '     4',
+        '',
+      ].join('\n'),
     );
   });
 });
 
 describe('asm: language', () => {
-  it('accepts names that look like other things', () => check('$eax: dw $eax\nfoo.bar: db 1\n..@x: db 2\n dw ..@x', '0000 01 02 0300'));
+  it('accepts names that look like other things', () =>
+    check('$eax: dw $eax\nfoo.bar: db 1\n..@x: db 2\n dw ..@x', '0000 01 02 0300'));
   it('joins lines at a backslash', () => check('db 1, \\\n 2\ndb 3', '01 02 03'));
   it('ignores carriage returns', () => check('db 1\r\ndb 2\r\n', '01 02'));
   it('reads quotes and comments', () => check('db ";", \'"\', `\\x41\\n` ; "x', '3b 22 41 0a'));
@@ -105,7 +137,13 @@ describe('asm: language', () => {
 
 describe('asm: mistakes are located, all at once', () => {
   it('reports every line', () => {
-    checkErrors('mov ax, nosuch\nfoo bar\n mov [ax], bx\nnop\n mov eax\n', '1:9 error PW101', '2:1 error PW100', '3:6 error PW110', '5:6 error PW104');
+    checkErrors(
+      'mov ax, nosuch\nfoo bar\n mov [ax], bx\nnop\n mov eax\n',
+      '1:9 error PW101',
+      '2:1 error PW100',
+      '3:6 error PW110',
+      '5:6 error PW104',
+    );
   });
   it('of instructions', () => {
     checkErrors('mov rax, 1', '1:5 error PW119');
@@ -165,8 +203,14 @@ describe('asm: mistakes are located, all at once', () => {
     checkErrors('%macro m 0\n  bad bad\n%endmacro\n m', '4:2 error PW100');
   });
   it('stays bounded', () => {
-    const self = assemble('%include "a.asm"', { fileName: 'a.asm', readFile: () => new TextEncoder().encode('%include "a.asm"') });
-    assert.deepStrictEqual(self.diagnostics.map((d) => d.code), ['PW113']);
+    const self = assemble('%include "a.asm"', {
+      fileName: 'a.asm',
+      readFile: () => new TextEncoder().encode('%include "a.asm"'),
+    });
+    assert.deepStrictEqual(
+      self.diagnostics.map((d) => d.code),
+      ['PW113'],
+    );
     checkErrors('%rep 100000000\nnop\n%endrep', '1:1 error PW114');
     checkErrors('%macro m 0\nm\n%endmacro\nm', '4:1 warning PW121');
     checkErrors('%rmacro m 0\nm\n%endmacro\nm', '4:1 warning PW121');
@@ -176,7 +220,10 @@ describe('asm: mistakes are located, all at once', () => {
     checkErrors(`dw ${'1+'.repeat(5000)}1`, '1:4006 error PW100');
     checkErrors('x: times (x - y) & 1 nop\n times 1 - ((y - x) & 1) nop\ny:');
     const small = assemble('times 100 db 1', { fileName: 'a.asm', maxImage: 50 });
-    assert.deepStrictEqual(small.diagnostics.map((d) => d.code), ['PW111']);
+    assert.deepStrictEqual(
+      small.diagnostics.map((d) => d.code),
+      ['PW111'],
+    );
   });
 });
 
@@ -184,14 +231,17 @@ describe('asm: disassembly', () => {
   it('is nasm syntax, names targets, and passes over what is no instruction', () => {
     const bytes = Uint8Array.from(Buffer.from('eb0206068b04256000000006c3', 'hex'));
     const d = disassemble(bytes, 0x1000n, 64, 10, (a) => (a === 0x1004n ? 'here' : undefined));
-    assert.deepStrictEqual(d.map((i) => [i.address, i.length, i.text, i.valid]), [
-      [0x1000n, 2, 'jmp short 0x1004  ; here', true],
-      [0x1002n, 1, 'db 0x06', false],
-      [0x1003n, 1, 'db 0x06', false],
-      [0x1004n, 7, 'mov eax, [0x60]', true],
-      [0x100bn, 1, 'db 0x06', false],
-      [0x100cn, 1, 'ret', true],
-    ]);
+    assert.deepStrictEqual(
+      d.map((i) => [i.address, i.length, i.text, i.valid]),
+      [
+        [0x1000n, 2, 'jmp short 0x1004  ; here', true],
+        [0x1002n, 1, 'db 0x06', false],
+        [0x1003n, 1, 'db 0x06', false],
+        [0x1004n, 7, 'mov eax, [0x60]', true],
+        [0x100bn, 1, 'db 0x06', false],
+        [0x100cn, 1, 'ret', true],
+      ],
+    );
     assert.deepStrictEqual(disassemble(bytes, 0n, 64, 1).length, 1);
   });
 });

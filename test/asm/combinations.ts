@@ -3,14 +3,40 @@ import { formsOf, mnemonics } from '../../src/asm/forms';
 
 /** Operand combinations made from the instruction table itself, the same in every run. */
 
-const SIZE: Readonly<Record<number, string>> = { 8: 'byte', 16: 'word', 32: 'dword', 64: 'qword', 80: 'tword', 128: 'oword', 256: 'yword', 512: 'zword' };
+const SIZE: Readonly<Record<number, string>> = {
+  8: 'byte',
+  16: 'word',
+  32: 'dword',
+  64: 'qword',
+  80: 'tword',
+  128: 'oword',
+  256: 'yword',
+  512: 'zword',
+};
 const REGISTERS: Readonly<Record<string, readonly string[]>> = {
-  r8: ['al', 'cl', 'bh', 'dl'], r16: ['ax', 'cx', 'si'], r32: ['eax', 'ecx', 'edi'], r64: ['rax', 'rcx', 'r9'], segment: ['ds', 'fs', 'es'],
-  control: ['cr0', 'cr3', 'cr4'], debug: ['dr0', 'dr7'], test: ['tr6'], st: ['st0', 'st1', 'st3'], mm: ['mm0', 'mm5'], xmm: ['xmm0', 'xmm3', 'xmm7'],
-  ymm: ['ymm0', 'ymm3', 'ymm6'], zmm: ['zmm1', 'zmm5'], mask: ['k1', 'k3', 'k5'], tile: ['tmm1', 'tmm4', 'tmm2'], bound: ['bnd0', 'bnd1'],
+  r8: ['al', 'cl', 'bh', 'dl'],
+  r16: ['ax', 'cx', 'si'],
+  r32: ['eax', 'ecx', 'edi'],
+  r64: ['rax', 'rcx', 'r9'],
+  segment: ['ds', 'fs', 'es'],
+  control: ['cr0', 'cr3', 'cr4'],
+  debug: ['dr0', 'dr7'],
+  test: ['tr6'],
+  st: ['st0', 'st1', 'st3'],
+  mm: ['mm0', 'mm5'],
+  xmm: ['xmm0', 'xmm3', 'xmm7'],
+  ymm: ['ymm0', 'ymm3', 'ymm6'],
+  zmm: ['zmm1', 'zmm5'],
+  mask: ['k1', 'k3', 'k5'],
+  tile: ['tmm1', 'tmm4', 'tmm2'],
+  bound: ['bnd0', 'bnd1'],
 };
 const REGISTERS64: Readonly<Record<string, readonly string[]>> = {
-  r8: ['al', 'cl', 'sil', 'r9b'], xmm: ['xmm1', 'xmm9'], ymm: ['ymm2', 'ymm11'], zmm: ['zmm3', 'zmm28'], control: ['cr0', 'cr3', 'cr8'],
+  r8: ['al', 'cl', 'sil', 'r9b'],
+  xmm: ['xmm1', 'xmm9'],
+  ymm: ['ymm2', 'ymm11'],
+  zmm: ['zmm3', 'zmm28'],
+  control: ['cr0', 'cr3', 'cr8'],
 };
 const MEMORY: Readonly<Record<number, readonly string[]>> = {
   16: ['[bx+si]', '[0x1234]', '[bp]', '[eax+ecx*4]', '[di-2]'],
@@ -27,9 +53,16 @@ function sequence(seed: number): (n: number) => number {
   };
 }
 
-function operand(p: OperandPattern, form: Form, bits: number, round: number, pick: (n: number) => number): string | undefined {
+function operand(
+  p: OperandPattern,
+  form: Form,
+  bits: number,
+  round: number,
+  pick: (n: number) => number,
+): string | undefined {
   const choose = (list: readonly string[]): string => list[pick(list.length)] ?? '';
-  const sized = (text: string): string => (SIZE[form.memoryBits] !== undefined && round % 3 !== 2 ? `${SIZE[form.memoryBits]} ${text}` : text);
+  const sized = (text: string): string =>
+    SIZE[form.memoryBits] !== undefined && round % 3 !== 2 ? `${SIZE[form.memoryBits]} ${text}` : text;
   switch (p.kind) {
     case 'register': {
       if (p.memory && round % 2 === 1) return sized(choose(MEMORY[bits] ?? []));
@@ -37,14 +70,23 @@ function operand(p: OperandPattern, form: Form, bits: number, round: number, pic
       return names && choose(names);
     }
     case 'memory':
-      if (p.vector) return bits === 16 ? undefined : `[${bits === 64 ? 'rbx' : 'ebx'}+${p.vector}${choose(['1', '4', '6'])}*${choose(['1', '4'])}+0x40]`;
-      return sized(p.sib ? choose(bits === 64 ? ['[rax+rcx*2]', '[r9+rbx]'] : ['[eax+ecx*2]']) : choose(MEMORY[bits] ?? []));
+      if (p.vector)
+        return bits === 16
+          ? undefined
+          : `[${bits === 64 ? 'rbx' : 'ebx'}+${p.vector}${choose(['1', '4', '6'])}*${choose(['1', '4'])}+0x40]`;
+      return sized(
+        p.sib ? choose(bits === 64 ? ['[rax+rcx*2]', '[r9+rbx]'] : ['[eax+ecx*2]']) : choose(MEMORY[bits] ?? []),
+      );
     case 'offset':
       return bits === 64 ? '[qword 0x1122334455667788]' : '[0x1234]';
     case 'fixed':
       return p.name;
     case 'immediate':
-      return p.one ? '1' : p.width <= 8 && p.extendsTo === 0 ? IMMEDIATES[pick(p.width === 8 ? 4 : 2)] : choose(IMMEDIATES);
+      return p.one
+        ? '1'
+        : p.width <= 8 && p.extendsTo === 0
+          ? IMMEDIATES[pick(p.width === 8 ? 4 : 2)]
+          : choose(IMMEDIATES);
     case 'relative':
       return ['$', '$+2', 'short $', 'near $', '$+0x300'][round % 5];
     case 'far':
@@ -62,7 +104,11 @@ export interface FormCombinations {
 }
 
 /** For every form of a mode that `wanted` takes, up to `rounds` instructions. */
-export function combinations(bits: 16 | 32 | 64, wanted: (mnemonic: string, form: Form) => boolean, rounds = 4): FormCombinations[] {
+export function combinations(
+  bits: 16 | 32 | 64,
+  wanted: (mnemonic: string, form: Form) => boolean,
+  rounds = 4,
+): FormCombinations[] {
   const pick = sequence(bits);
   const out: FormCombinations[] = [];
   for (const mnemonic of new Set(mnemonics())) {
@@ -75,7 +121,8 @@ export function combinations(bits: 16 | 32 | 64, wanted: (mnemonic: string, form
         // Gathers and scatters under EVEX exist with a mask only.
         const needsMask = form.encoding === 'evex' && form.operands.some((p) => p.kind === 'memory' && p.vector);
         if (needsMask && operands[0] !== undefined) operands[0] += '{k2}';
-        if (operands.every((o) => o !== undefined)) texts.add(`${round % 2 === 0 ? prefix : ''}${mnemonic} ${operands.join(', ')}`.trim());
+        if (operands.every((o) => o !== undefined))
+          texts.add(`${round % 2 === 0 ? prefix : ''}${mnemonic} ${operands.join(', ')}`.trim());
       }
       out.push({ mnemonic, form, texts: [...texts] });
     }

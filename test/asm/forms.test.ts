@@ -10,7 +10,10 @@ import { HAS_NASM, nasmSlots, slotHex, slotOfLine, slotted } from './native';
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^ptwrite\b/, 'nasm leaves out F3, which makes it another instruction'],
   [/^vmgexit\b/, 'nasm encodes it as F2 0F 01 C1'],
-  [/^(rdsspd|incsspd|wrssd|wrussd|rdshr|wrshr)\b/, 'nasm adds an operand-size prefix in 16-bit mode, which changes nothing'],
+  [
+    /^(rdsspd|incsspd|wrssd|wrussd|rdshr|wrshr)\b/,
+    'nasm adds an operand-size prefix in 16-bit mode, which changes nothing',
+  ],
   [/^(enqcmds?|movdir64b)\b/, 'nasm sizes the address by the destination register'],
   [/^vcvtneps2bf16\b/, 'nasm puts a register into vvvv, which makes it undefined'],
   [/^vfm(add|sub)(132|213|231)ph\b/, 'nasm gives it the opcode of vfnmadd or vfnmsub'],
@@ -22,7 +25,8 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^vpextrw\b/, 'there are two encodings; nasm takes the longer under {evex}'],
   [/^ret(n?[wd])\b/, 'nasm leaves out the prefix that makes it the size its name says'],
 ];
-const reasonFor = (text: string): string | undefined => REASONS.find(([names]) => names.test(text.replace(/^\{\w+\} /, '')))?.[1];
+const reasonFor = (text: string): string | undefined =>
+  REASONS.find(([names]) => names.test(text.replace(/^\{\w+\} /, '')))?.[1];
 
 describe('asm: every instruction form', () => {
   for (const bits of [16, 32, 64] as const) {
@@ -51,10 +55,16 @@ describe('asm: every instruction form', () => {
           `${writable.length - compared.length} nasm does not take, ${forms.length - writable.length} have operands that cannot be written`,
       );
       const byReason = new Map<string, number>();
-      for (const text of differ) byReason.set(reasonFor(text) ?? 'no reason known', (byReason.get(reasonFor(text) ?? 'no reason known') ?? 0) + 1);
+      for (const text of differ)
+        byReason.set(
+          reasonFor(text) ?? 'no reason known',
+          (byReason.get(reasonFor(text) ?? 'no reason known') ?? 0) + 1,
+        );
       for (const [reason, count] of byReason) console.log(`      ${count}: ${reason}`);
       assert.deepStrictEqual(
-        differ.filter((text) => reasonFor(text) === undefined).map((text) => `${text}: nasm ${theirs.get(text) ?? ''}, ours ${ours.get(text) ?? 'rejects'}`),
+        differ
+          .filter((text) => reasonFor(text) === undefined)
+          .map((text) => `${text}: nasm ${theirs.get(text) ?? ''}, ours ${ours.get(text) ?? 'rejects'}`),
         [],
       );
     });

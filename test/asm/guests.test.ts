@@ -36,7 +36,11 @@ function foldersUpTo(project: string, file: string): string[] {
 function native(file: string, folder: string, into: string): Uint8Array | undefined {
   const output = join(into, 'a.bin');
   rmSync(output, { force: true });
-  const done = spawnSync('nasm', ['-w-all', '-f', 'bin', '-o', output, relative(folder, file)], { cwd: folder, timeout: 20_000, stdio: 'ignore' });
+  const done = spawnSync('nasm', ['-w-all', '-f', 'bin', '-o', output, relative(folder, file)], {
+    cwd: folder,
+    timeout: 20_000,
+    stdio: 'ignore',
+  });
   return done.status === 0 && existsSync(output) ? readFileSync(output) : undefined;
 }
 
@@ -51,7 +55,8 @@ function difference(file: string, folder: string, expected: Uint8Array): string 
     },
   });
   const error = ours.diagnostics.find((d) => d.severity === 'error');
-  if (error) return `${formatDiagnostic(error)} (${ours.diagnostics.filter((d) => d.severity === 'error').length} errors)`;
+  if (error)
+    return `${formatDiagnostic(error)} (${ours.diagnostics.filter((d) => d.severity === 'error').length} errors)`;
   const at = expected.findIndex((byte, i) => ours.image[i] !== byte);
   if (at < 0 && ours.image.length === expected.length) return undefined;
   const line = [...ours.lines].reverse().find((l) => Number(l.address - ours.origin) <= at);
@@ -84,7 +89,9 @@ describe('asm: guests of other people', () => {
       } finally {
         rmSync(scratch, { recursive: true, force: true });
       }
-      console.log(`    ${name}: ${compared} sources compared, ${differ.length} differ, ${parts} are no program by themselves`);
+      console.log(
+        `    ${name}: ${compared} sources compared, ${differ.length} differ, ${parts} are no program by themselves`,
+      );
       assert.deepStrictEqual(differ, []);
     });
   }

@@ -45,4 +45,5 @@ describe('asm: line table', () => {
   }
 });
 
-const byAddress = ([a]: readonly [bigint, number], [b]: readonly [bigint, number]): number => (a < b ? -1 : a > b ? 1 : 0);
+const byAddress = ([a]: readonly [bigint, number], [b]: readonly [bigint, number]): number =>
+  a < b ? -1 : a > b ? 1 : 0;

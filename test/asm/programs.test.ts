@@ -7,7 +7,9 @@ import { assemble, formatListing } from '../../src/asm/index';
 import { HAS_NASM, nasm } from './native';
 
 const folder = join(__dirname, 'programs');
-const programs = readdirSync(folder).filter((f) => f.endsWith('.asm')).sort();
+const programs = readdirSync(folder)
+  .filter((f) => f.endsWith('.asm'))
+  .sort();
 
 function build(name: string): { source: string; assembled: Assembled } {
   const source = readFileSync(join(folder, name), 'utf8');

@@ -103,6 +103,9 @@ describe('examples on the command line', () => {
     const r = await report('slot-and-frame');
     assert.deepEqual(r.exits, { EPT_VIOLATION: 4, EXTERNAL_INTERRUPT: 2, HLT: 1 });
     assert.deepEqual([r.references.guest, r.references.nested], [0, 4 * 6]);
-    assert.deepEqual(['rax', 'rbx', 'rcx'].map((name) => r.registers[name]), ['0xcafe', '0xcafe', '0x0']);
+    assert.deepEqual(
+      ['rax', 'rbx', 'rcx'].map((name) => r.registers[name]),
+      ['0xcafe', '0xcafe', '0x0'],
+    );
   });
 });

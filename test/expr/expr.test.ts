@@ -2,10 +2,31 @@ import assert from 'node:assert';
 import fc from 'fast-check';
 import { formatDiagnostic } from '../../src/base/diagnostic';
 import type { Env, ExprValue, MemoryRequest } from '../../src/expr/index';
-import { evaluate, findOperandAt, formatLog, holds, locate, parseCondition, parseDirective, parseExpression } from '../../src/expr/index';
+import {
+  evaluate,
+  findOperandAt,
+  formatLog,
+  holds,
+  locate,
+  parseCondition,
+  parseDirective,
+  parseExpression,
+} from '../../src/expr/index';
 
 const NAMES: Readonly<Record<string, ExprValue>> = {
-  rax: 5n, rbx: 0x1000n, bp: 0xfff8n, si: 0x10n, CF: true, ZF: false, gpa: 0x5008n, write: true, reason: 48n, EPT_VIOLATION: 48n, slot: 1n, count: 7n, msg: 0x7c40n,
+  rax: 5n,
+  rbx: 0x1000n,
+  bp: 0xfff8n,
+  si: 0x10n,
+  CF: true,
+  ZF: false,
+  gpa: 0x5008n,
+  write: true,
+  reason: 48n,
+  EPT_VIOLATION: 48n,
+  slot: 1n,
+  count: 7n,
+  msg: 0x7c40n,
 };
 const env: Env = {
   lookup: (name) => NAMES[name],
@@ -32,7 +53,8 @@ function checkError(text: string, expected: string): void {
 
 describe('expr: values', () => {
   it('reads numbers as NASM and C write them', () => {
-    for (const n of ['0x1f', '1fh', '31', '0b11111', '11111b', '37o', '0o37', '0d31', '$1f', '0h1f', '3_1']) check(n, 31n);
+    for (const n of ['0x1f', '1fh', '31', '0b11111', '11111b', '37o', '0o37', '0d31', '$1f', '0h1f', '3_1'])
+      check(n, 31n);
   });
   it('has C precedence, with words', () => {
     check('1 + 2 * 3', 7n);
@@ -65,9 +87,27 @@ describe('expr: values', () => {
       assert(r.ok);
       return r.value;
     };
-    assert.deepStrictEqual(at('byte [es:rbx+4]'), { space: 'gva', segment: 'es', segmentWritten: true, offset: 0x1004n, size: 1 });
-    assert.deepStrictEqual(at('word [bp+si]'), { space: 'gva', segment: 'ss', segmentWritten: false, offset: 0x8n, size: 2 });
-    assert.deepStrictEqual(at('[gpa:rbx]'), { space: 'gpa', segment: 'ds', segmentWritten: false, offset: 0x1000n, size: 8 });
+    assert.deepStrictEqual(at('byte [es:rbx+4]'), {
+      space: 'gva',
+      segment: 'es',
+      segmentWritten: true,
+      offset: 0x1004n,
+      size: 1,
+    });
+    assert.deepStrictEqual(at('word [bp+si]'), {
+      space: 'gva',
+      segment: 'ss',
+      segmentWritten: false,
+      offset: 0x8n,
+      size: 2,
+    });
+    assert.deepStrictEqual(at('[gpa:rbx]'), {
+      space: 'gpa',
+      segment: 'ds',
+      segmentWritten: false,
+      offset: 0x1000n,
+      size: 8,
+    });
     assert.deepStrictEqual(at('es:[rbx]').segment, 'es');
   });
   it('locates its errors', () => {
@@ -113,15 +153,22 @@ describe('expr: conditions', () => {
 describe('expr: comment directives', () => {
   const directive = (verb: string, text: string) =>
     parseDirective({
-      verb, text, textStart: { line: 4, column: 10 },
+      verb,
+      text,
+      textStart: { line: 4, column: 10 },
       span: { file: 'a.asm', start: { line: 4, column: 3 }, end: { line: 4, column: 10 + text.length } },
     });
   it('reads guest pairs', () => {
     const d = directive('guest', 'memory=512M start=flat64 slot="0x0+1M,ro"');
     assert(d.ok && d.value.kind === 'guest');
-    assert.deepStrictEqual(d.value.pairs.map((p) => [p.key.text, p.value.text, p.key.span.start.column, p.value.span.start.column]), [
-      ['memory', '512M', 10, 17], ['start', 'flat64', 22, 28], ['slot', '0x0+1M,ro', 35, 40],
-    ]);
+    assert.deepStrictEqual(
+      d.value.pairs.map((p) => [p.key.text, p.value.text, p.key.span.start.column, p.value.span.start.column]),
+      [
+        ['memory', '512M', 10, 17],
+        ['start', 'flat64', 22, 28],
+        ['slot', '0x0+1M,ro', 35, 40],
+      ],
+    );
     const bad = directive('guest', 'memory = 5');
     assert(!bad.ok);
     assert.strictEqual(bad.error.length, 3);
@@ -129,7 +176,10 @@ describe('expr: comment directives', () => {
   it('reads host, break and assert', () => {
     const h = directive('host', 'place 0x7f5a00000000 0x1a2b3000');
     assert(h.ok && h.value.kind === 'host');
-    assert.deepStrictEqual([h.value.verb.text, h.value.args.map((a) => a.text)], ['place', ['0x7f5a00000000', '0x1a2b3000']]);
+    assert.deepStrictEqual(
+      [h.value.verb.text, h.value.args.map((a) => a.text)],
+      ['place', ['0x7f5a00000000', '0x1a2b3000']],
+    );
     const b = directive('break', 'exit EPT_VIOLATION if write && gpa >= 0x5000');
     assert(b.ok && b.value.kind === 'break');
     assert.deepStrictEqual([b.value.what.text, b.value.args.map((a) => a.text)], ['exit', ['EPT_VIOLATION']]);
@@ -174,7 +224,43 @@ describe('expr: the operand under the cursor', () => {
 
 describe('expr: any text', () => {
   it('never throws and never hangs', () => {
-    const piece = fc.constantFrom('rax', '[', ']', '(', ')', '+', '-', '*', '/', '%', '&&', '||', '!', '~', 'not', 'log', '"', "'", '{', '}', ',', ':', 'gpa', 'es', 'qword', '0x1', '1h', '\\', '\n', ' ', '<<', '==', '@', '\u{1f600}', '$');
+    const piece = fc.constantFrom(
+      'rax',
+      '[',
+      ']',
+      '(',
+      ')',
+      '+',
+      '-',
+      '*',
+      '/',
+      '%',
+      '&&',
+      '||',
+      '!',
+      '~',
+      'not',
+      'log',
+      '"',
+      "'",
+      '{',
+      '}',
+      ',',
+      ':',
+      'gpa',
+      'es',
+      'qword',
+      '0x1',
+      '1h',
+      '\\',
+      '\n',
+      ' ',
+      '<<',
+      '==',
+      '@',
+      '\u{1f600}',
+      '$',
+    );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 40 }), (parts) => {
         const text = parts.join('');

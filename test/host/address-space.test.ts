@@ -23,7 +23,10 @@ function host(mib = 16): HostKernel {
   return new HostKernel(new HostMemory(0x1_0000_0000n, mib << 20));
 }
 function space(kernel = host(), placements: { hva: bigint; hpa: bigint }[] = []): AddressSpace {
-  const made = AddressSpace.create(kernel, placements.map((p) => ({ hva: hva(p.hva), hpa: hpa(p.hpa) })));
+  const made = AddressSpace.create(
+    kernel,
+    placements.map((p) => ({ hva: hva(p.hva), hpa: hpa(p.hpa) })),
+  );
   assert.ok(made.ok, made.ok ? '' : made.error);
   return made.value;
 }
@@ -39,7 +42,8 @@ function independentWalk(memory: HostMemory, cr3: bigint, linear: bigint): bigin
     const entry = memory.read64(hpa(table + 8n * ((linear >> shift) & 511n)));
     if (!(entry & 1n)) return undefined;
     const frame = entry & 0xf_ffff_ffff_f000n;
-    if (shift === 12n || (shift < 39n && entry & 0x80n)) return (frame & ~((1n << shift) - 1n)) + (linear & ((1n << shift) - 1n));
+    if (shift === 12n || (shift < 39n && entry & 0x80n))
+      return (frame & ~((1n << shift) - 1n)) + (linear & ((1n << shift) - 1n));
     table = frame;
   }
   return undefined;
@@ -48,20 +52,24 @@ function independentWalk(memory: HostMemory, cr3: bigint, linear: bigint): bigin
 describe('a host process', () => {
   it('gives a page on first touch, zeroed, and finds it where the hardware would', () => {
     fc.assert(
-      fc.property(fc.array(fc.bigInt(0n, 4n * MIB - 1n), { minLength: 1, maxLength: 40 }), fc.constantFrom<Backing>('4k', 'thp', '2m'), (offsets, backing) => {
-        const kernel = host();
-        const s = space(kernel);
-        map(s, 4n * MIB, backing);
-        for (const o of offsets) {
-          const at = hva(BASE + o);
-          const r = drain(s.resolve(at, true));
-          assert.ok(r.ok);
-          assert.equal(independentWalk(kernel.memory, s.cr3, at), r.value);
-          assert.equal(s.lookup(at)?.hpa, r.value);
-        }
-        const frames = new Set(offsets.map((o) => (s.lookup(hva(BASE + o))?.hpa ?? 0n) >> 12n));
-        assert.equal(frames.size, new Set(offsets.map((o) => o >> 12n)).size, 'no two pages share a frame');
-      }),
+      fc.property(
+        fc.array(fc.bigInt(0n, 4n * MIB - 1n), { minLength: 1, maxLength: 40 }),
+        fc.constantFrom<Backing>('4k', 'thp', '2m'),
+        (offsets, backing) => {
+          const kernel = host();
+          const s = space(kernel);
+          map(s, 4n * MIB, backing);
+          for (const o of offsets) {
+            const at = hva(BASE + o);
+            const r = drain(s.resolve(at, true));
+            assert.ok(r.ok);
+            assert.equal(independentWalk(kernel.memory, s.cr3, at), r.value);
+            assert.equal(s.lookup(at)?.hpa, r.value);
+          }
+          const frames = new Set(offsets.map((o) => (s.lookup(hva(BASE + o))?.hpa ?? 0n) >> 12n));
+          assert.equal(frames.size, new Set(offsets.map((o) => o >> 12n)).size, 'no two pages share a frame');
+        },
+      ),
       { seed: 7, numRuns: 60 },
     );
   });
@@ -81,10 +89,16 @@ describe('a host process', () => {
     map(s, MIB);
     const steps: Step[] = [];
     const at = hva(BASE + 0x5123n);
-    assert.equal(drain(s.getUserPageFast(at, true), (x) => steps.push(x)), undefined);
+    assert.equal(
+      drain(s.getUserPageFast(at, true), (x) => steps.push(x)),
+      undefined,
+    );
     const page = drain(s.getUserPage(at, true), (x) => steps.push(x));
     assert.ok(page.ok);
-    assert.deepEqual(steps.map((x) => x.fn), ['gup_fast', 'handle_mm_fault', 'do_anonymous_page', 'gup_fast']);
+    assert.deepEqual(
+      steps.map((x) => x.fn),
+      ['gup_fast', 'handle_mm_fault', 'do_anonymous_page', 'gup_fast'],
+    );
     assert.equal(steps[0]?.references, 1, 'the root has no entry yet');
     assert.equal(steps[2]?.writes.length, 4, 'three tables and the leaf');
     assert.equal(steps[3]?.references, 4);
@@ -218,22 +232,28 @@ describe('a host process', () => {
 describe('host page tables', () => {
   it('lead where the hardware walker of the host goes', () => {
     fc.assert(
-      fc.property(fc.bigInt(0n, 4n * MIB - 1n), fc.constantFrom<Backing>('4k', 'thp', '2m'), fc.boolean(), (offset, backing, write) => {
-        const kernel = host();
-        const s = space(kernel);
-        map(s, 4n * MIB, backing);
-        const at = hva(BASE + offset);
-        assert.ok(drain(s.resolve(at, write)).ok);
-        const out = new WalkOut();
-        const controls = decodeControls(HOST_CR0, HOST_CR4, HOST_EFER, 0, 46);
-        const sink = new WalkSink();
-        const walk = (access: Access, ac = false): boolean => walkOrdinary(new DirectPort(kernel.memory, 'host'), s.cr3, controls, at, access, ac, out, sink);
-        assert.equal(walk({ op: 'write', user: true, implicit: false }), true);
-        assert.equal(out.address, s.lookup(at)?.hpa);
-        assert.equal(sink.steps.length, backing === '4k' ? 4 : 3);
-        assert.equal(walk({ op: 'fetch', user: true, implicit: false }), false);
-        assert.equal(out.reason, 'no-execute');
-      }),
+      fc.property(
+        fc.bigInt(0n, 4n * MIB - 1n),
+        fc.constantFrom<Backing>('4k', 'thp', '2m'),
+        fc.boolean(),
+        (offset, backing, write) => {
+          const kernel = host();
+          const s = space(kernel);
+          map(s, 4n * MIB, backing);
+          const at = hva(BASE + offset);
+          assert.ok(drain(s.resolve(at, write)).ok);
+          const out = new WalkOut();
+          const controls = decodeControls(HOST_CR0, HOST_CR4, HOST_EFER, 0, 46);
+          const sink = new WalkSink();
+          const walk = (access: Access, ac = false): boolean =>
+            walkOrdinary(new DirectPort(kernel.memory, 'host'), s.cr3, controls, at, access, ac, out, sink);
+          assert.equal(walk({ op: 'write', user: true, implicit: false }), true);
+          assert.equal(out.address, s.lookup(at)?.hpa);
+          assert.equal(sink.steps.length, backing === '4k' ? 4 : 3);
+          assert.equal(walk({ op: 'fetch', user: true, implicit: false }), false);
+          assert.equal(out.reason, 'no-execute');
+        },
+      ),
       { seed: 13, numRuns: 40 },
     );
   });

@@ -15,7 +15,12 @@ const M32 = 0xffff_ffffn;
 /** Violations of a flat64 guest of one page before its first instruction: four guest tables, and the code. */
 const START = 5;
 const HOLE = 0x15_0000n;
-const WITH_HOLE = { slots: [{ gpa: 0n, size: 0x14_0000n, readonly: false }, { gpa: 0x16_0000n, size: 0x20_0000n, readonly: false }] } as const;
+const WITH_HOLE = {
+  slots: [
+    { gpa: 0n, size: 0x14_0000n, readonly: false },
+    { gpa: 0x16_0000n, size: 0x20_0000n, readonly: false },
+  ],
+} as const;
 
 describe('EPT violations', () => {
   it('fill the EPT page by page: a cold 4×4 walk is 24 references in the end', () => {
@@ -25,8 +30,19 @@ describe('EPT violations', () => {
     const { guest, nested } = g.machine.references;
     assert.equal(guest + nested, 24);
     assert.deepEqual(g.stepsOfExit('EPT_VIOLATION'), [
-      'vmx_handle_exit', 'handle_ept_violation', 'kvm_mmu_page_fault', 'kvm_tdp_page_fault', 'gfn_to_memslot', 'gup_fast', 'host_pfn_mapping_level',
-      'kvm_tdp_mmu_map', 'tdp_mmu_link_sp', 'tdp_mmu_link_sp', 'tdp_mmu_link_sp', 'make_spte', 'VMRESUME',
+      'vmx_handle_exit',
+      'handle_ept_violation',
+      'kvm_mmu_page_fault',
+      'kvm_tdp_page_fault',
+      'gfn_to_memslot',
+      'gup_fast',
+      'host_pfn_mapping_level',
+      'kvm_tdp_mmu_map',
+      'tdp_mmu_link_sp',
+      'tdp_mmu_link_sp',
+      'tdp_mmu_link_sp',
+      'make_spte',
+      'VMRESUME',
     ]);
   });
 
@@ -35,8 +51,18 @@ describe('EPT violations', () => {
     const r = g.halt();
     // the page table of the second 2 MiB, and the page
     assert.deepEqual([r[RAX], g.exits['EPT_VIOLATION']], [0n, START + 2]);
-    assert.deepEqual(g.stepsOfExit('EPT_VIOLATION', START + 1).slice(4, 9), ['gfn_to_memslot', 'gup_fast', 'hva_to_pfn_slow', 'handle_mm_fault', 'do_anonymous_page']);
-    assert.equal(g.epte(0x20_0000n) & 0xfffn, 0xb77n, 'readable, writable, executable, write-back: rights come from slot and host, not from the access');
+    assert.deepEqual(g.stepsOfExit('EPT_VIOLATION', START + 1).slice(4, 9), [
+      'gfn_to_memslot',
+      'gup_fast',
+      'hva_to_pfn_slow',
+      'handle_mm_fault',
+      'do_anonymous_page',
+    ]);
+    assert.equal(
+      g.epte(0x20_0000n) & 0xfffn,
+      0xb77n,
+      'readable, writable, executable, write-back: rights come from slot and host, not from the access',
+    );
     assert.equal(g.stats.pf_fixed, START + 2);
   });
 
@@ -74,12 +100,21 @@ describe('EPT violations', () => {
     assert.equal(end.kind, 'halt', end.why);
     assert.equal(end.rip, 0x40_0001n);
     assert.ok(g.stepsOfExit('EXCEPTION_NMI').includes('vmx_inject_exception'));
-    assert.ok(g.steps.some((s) => s.fn === 'vmx_complete_interrupts'), 'the violation on the new stack interrupted the delivery');
-    assert.equal(g.qword(0x50_0000n - 40n), g.machine.vcpu.registers().rip - 1n === 0x40_0000n ? (g.symbols.get('idtr') ?? 0n) - 2n : -1n, 'the frame holds the RIP of UD2');
+    assert.ok(
+      g.steps.some((s) => s.fn === 'vmx_complete_interrupts'),
+      'the violation on the new stack interrupted the delivery',
+    );
+    assert.equal(
+      g.qword(0x50_0000n - 40n),
+      g.machine.vcpu.registers().rip - 1n === 0x40_0000n ? (g.symbols.get('idtr') ?? 0n) - 2n : -1n,
+      'the frame holds the RIP of UD2',
+    );
   });
 
   it('of exhausted host memory end the run and say so', () => {
-    const g = new Guest('mov rdi, 0x200000\nl: mov [rdi], rdi\n add rdi, 4096\n jmp l', 'flat64', { hostMemory: 2 << 20 });
+    const g = new Guest('mov rdi, 0x200000\nl: mov [rdi], rdi\n add rdi, 4096\n jmp l', 'flat64', {
+      hostMemory: 2 << 20,
+    });
     const end = g.end();
     assert.equal(end.kind, 'internal-error');
     assert.match(end.why, /KVM_RUN\) fails with EFAULT for GPA 0x[0-9a-f]+: host memory is exhausted/);
@@ -88,15 +123,30 @@ describe('EPT violations', () => {
 
 describe('MMIO', () => {
   it('in a hole: the first access marks the entry, later ones misconfigure, and each goes out to user space', () => {
-    const g = new Guest(`mov rbx, ${HOLE}\n mov eax, [rbx]\n movzx ecx, byte [rbx+5]\n mov dword [rbx], 7\n hlt`, 'flat64', WITH_HOLE);
+    const g = new Guest(
+      `mov rbx, ${HOLE}\n mov eax, [rbx]\n movzx ecx, byte [rbx+5]\n mov dword [rbx], 7\n hlt`,
+      'flat64',
+      WITH_HOLE,
+    );
     const r = g.halt();
     assert.deepEqual([r[RAX], r[RCX]], [M32, 0xffn]);
     assert.deepEqual(g.exits, { EPT_VIOLATION: START + 1, EPT_MISCONFIG: 2, HLT: 1 });
     const { mmio_exits, pf_emulate, pf_mmio_spte_created, insn_emulation } = g.stats;
     assert.deepEqual([mmio_exits, pf_emulate, pf_mmio_spte_created, insn_emulation], [3, 3, 1, 3]);
     assert.deepEqual(g.stepsOfExit('EPT_MISCONFIG'), [
-      'vmx_handle_exit', 'handle_ept_misconfig', 'kvm_mmu_page_fault', 'handle_mmio_page_fault', 'walk_addr', 'x86_decode_emulated_instruction', 'walk_addr',
-      'emulator_read_write_onepage', 'kvm_cpu_exec', 'unassigned_mem_read', 'complete_emulated_mmio', 'writeback_registers', 'VMRESUME',
+      'vmx_handle_exit',
+      'handle_ept_misconfig',
+      'kvm_mmu_page_fault',
+      'handle_mmio_page_fault',
+      'walk_addr',
+      'x86_decode_emulated_instruction',
+      'walk_addr',
+      'emulator_read_write_onepage',
+      'kvm_cpu_exec',
+      'unassigned_mem_read',
+      'complete_emulated_mmio',
+      'writeback_registers',
+      'VMRESUME',
     ]);
   });
 
@@ -104,11 +154,18 @@ describe('MMIO', () => {
     const g = new Guest(`mov rbx, ${HOLE}\n add dword [rbx], 1\n setc cl\n setz dl\n hlt`, 'flat64', WITH_HOLE);
     const r = g.halt();
     assert.deepEqual([(r[RCX] ?? 0n) & 0xffn, (r[RDX] ?? 0n) & 0xffn], [1n, 1n], '0xffffffff + 1');
-    assert.deepEqual(g.steps.filter((s) => s.fn.startsWith('unassigned_mem')).map((s) => s.fn), ['unassigned_mem_read', 'unassigned_mem_write']);
+    assert.deepEqual(
+      g.steps.filter((s) => s.fn.startsWith('unassigned_mem')).map((s) => s.fn),
+      ['unassigned_mem_read', 'unassigned_mem_write'],
+    );
   });
 
   it('string instructions move between device and RAM, element by element', () => {
-    const g = new Guest(`mov rsi, ${HOLE}\n mov rdi, 0x110000\n mov ecx, 3\n rep movsd\n mov rax, [0x110000]\n mov edx, [0x110008]\n mov r8, [0x11000c]\n hlt`, 'flat64', WITH_HOLE);
+    const g = new Guest(
+      `mov rsi, ${HOLE}\n mov rdi, 0x110000\n mov ecx, 3\n rep movsd\n mov rax, [0x110000]\n mov edx, [0x110008]\n mov r8, [0x11000c]\n hlt`,
+      'flat64',
+      WITH_HOLE,
+    );
     const r = g.halt();
     assert.deepEqual([r[RAX], r[RDX], r[R8], r[RCX]], [0xffff_ffff_ffff_ffffn, M32, 0n, 0n]);
     assert.equal(g.stats.mmio_exits, 3);
@@ -116,14 +173,25 @@ describe('MMIO', () => {
   });
 
   it('an access across the end of RAM is half RAM, half device', () => {
-    const g = new Guest('mov dword [0x13fffe], 0x11223344\n mov eax, [0x13fffe]\n movzx ecx, word [0x13fffe]\n hlt', 'flat64', WITH_HOLE);
+    const g = new Guest(
+      'mov dword [0x13fffe], 0x11223344\n mov eax, [0x13fffe]\n movzx ecx, word [0x13fffe]\n hlt',
+      'flat64',
+      WITH_HOLE,
+    );
     const r = g.halt();
     assert.deepEqual([r[RAX], r[RCX]], [0xffff_3344n, 0x3344n]);
   });
 
   it('a write to a read-only slot goes out, reads stay mapped', () => {
-    const slots = [{ gpa: 0n, size: 0x20_0000n, readonly: false }, { gpa: 0x20_0000n, size: 0x1000n, readonly: true }];
-    const g = new Guest('mov rbx, 0x200000\n mov rax, [rbx]\n mov dword [rbx], 7\n mov rcx, [rbx]\n mov dword [rbx], 8\n hlt', 'flat64', { slots });
+    const slots = [
+      { gpa: 0n, size: 0x20_0000n, readonly: false },
+      { gpa: 0x20_0000n, size: 0x1000n, readonly: true },
+    ];
+    const g = new Guest(
+      'mov rbx, 0x200000\n mov rax, [rbx]\n mov dword [rbx], 7\n mov rcx, [rbx]\n mov dword [rbx], 8\n hlt',
+      'flat64',
+      { slots },
+    );
     const r = g.halt();
     assert.deepEqual([r[RAX], r[RCX]], [0n, 0n]);
     // a page table, the read, and two writes
@@ -139,7 +207,15 @@ describe('MMIO', () => {
     const { vm, host } = g.machine;
     const vma = host.mmap(0x1_0000n, { hint: hva(0x7f5b_0000_0000n), name: 'late' });
     assert.ok(vma.ok);
-    const set = drain(vm.setUserMemoryRegion({ slot: 2, readonly: false, guestPhysAddr: gpa(HOLE), memorySize: 0x1_0000n, userspaceAddr: vma.value.start }));
+    const set = drain(
+      vm.setUserMemoryRegion({
+        slot: 2,
+        readonly: false,
+        guestPhysAddr: gpa(HOLE),
+        memorySize: 0x1_0000n,
+        userspaceAddr: vma.value.start,
+      }),
+    );
     assert.ok(set.ok);
     const r = g.halt();
     assert.deepEqual([r[RAX], r[RCX]], [M32, 0n]);
@@ -178,7 +254,8 @@ describe('MMIO', () => {
 
 describe('other exits', () => {
   it('port input and output, every size, with and without a device', () => {
-    const g = new Guest(`mov dx, 0x3fd\n in al, dx\n mov r8, rax\n mov rax, -1\n in eax, 0x80\n mov r9, rax\n mov rax, 0x1122334455667788\n in ax, 0x80\n mov r10, rax\n
+    const g =
+      new Guest(`mov dx, 0x3fd\n in al, dx\n mov r8, rax\n mov rax, -1\n in eax, 0x80\n mov r9, rax\n mov rax, 0x1122334455667788\n in ax, 0x80\n mov r10, rax\n
       mov al, 'x'\n out 0xe9, al\n in al, 0xe9\n mov rbx, rax\n mov dx, 0x3f8\n mov al, 'y'\n out dx, al\n hlt`);
     const r = g.halt();
     assert.deepEqual([r[R8], r[R9], r[R10]], [0x60n, M32, 0x1122_3344_5566_ffffn]);
@@ -188,7 +265,9 @@ describe('other exits', () => {
   });
 
   it('REP OUTSB and INSB use the emulator', () => {
-    const g = new Guest('mov rsi, msg\n mov ecx, 5\n mov dx, 0xe9\n rep outsb\n mov rdi, 0x110000\n mov ecx, 2\n rep insb\n mov rax, [0x110000]\n hlt\n msg: db "hello"');
+    const g = new Guest(
+      'mov rsi, msg\n mov ecx, 5\n mov dx, 0xe9\n rep outsb\n mov rdi, 0x110000\n mov ecx, 2\n rep insb\n mov rax, [0x110000]\n hlt\n msg: db "hello"',
+    );
     assert.equal(g.halt()[RAX], 0xe9e9n);
     assert.equal(g.debugcon, 'hello');
     assert.deepEqual(g.exits, { EPT_VIOLATION: START + 1, IO_INSTRUCTION: 2, HLT: 1 });
@@ -198,7 +277,9 @@ describe('other exits', () => {
     const g = new Guest('mov eax, 1\n cpuid\n mov r8, rcx\n mov eax, 0x40000000\n cpuid\n hlt');
     const r = g.halt();
     assert.deepEqual([((r[R8] ?? 0n) >> 31n) & 1n, ((r[R8] ?? 0n) >> 5n) & 1n], [1n, 0n]);
-    const text = [r[RBX], r[RCX], r[RDX]].map((x) => String.fromCharCode(...[0n, 8n, 16n, 24n].map((s) => Number(((x ?? 0n) >> s) & 0xffn)))).join('');
+    const text = [r[RBX], r[RCX], r[RDX]]
+      .map((x) => String.fromCharCode(...[0n, 8n, 16n, 24n].map((s) => Number(((x ?? 0n) >> s) & 0xffn))))
+      .join('');
     assert.equal(text, 'KVMKVMKVM\0\0\0');
     assert.equal(g.exits['CPUID'], 2);
   });
@@ -214,13 +295,18 @@ describe('other exits', () => {
   });
 
   it('control registers: guest-owned bits and CR3 do not exit, PAE, SMEP and CR8 do', () => {
-    const g = new Guest(`mov rax, cr0\n or eax, 0x10000\n mov cr0, rax\n mov rbx, cr0\n mov rax, cr3\n mov cr3, rax\n mov rax, cr4\n or eax, 0x80\n mov cr4, rax\n
+    const g =
+      new Guest(`mov rax, cr0\n or eax, 0x10000\n mov cr0, rax\n mov rbx, cr0\n mov rax, cr3\n mov cr3, rax\n mov rax, cr4\n or eax, 0x80\n mov cr4, rax\n
       bts rax, 20\n mov cr4, rax\n mov rcx, cr4\n mov eax, 5\n mov cr8, rax\n mov rdx, cr8\n invlpg [0x200000]\n hlt`);
     const r = g.halt();
     assert.deepEqual([r[RBX], r[RCX], r[RDX]], [0x8001_0031n, 0x10_00a0n, 5n]);
     assert.equal(g.exits['CR_ACCESS'], 3);
     assert.equal(g.exits['INVLPG'], undefined);
-    assert.equal(new Guest('mov rax, cr4\n bts rax, 13\n mov cr4, rax\n hlt').end().kind, 'triple-fault', 'VMXE is not the guest\'s: #GP');
+    assert.equal(
+      new Guest('mov rax, cr4\n bts rax, 13\n mov cr4, rax\n hlt').end().kind,
+      'triple-fault',
+      "VMXE is not the guest's: #GP",
+    );
   });
 
   it('real mode to protected mode to long mode', () => {
@@ -286,7 +372,9 @@ describe('other exits', () => {
   });
 
   it('hypercalls answer that there are none, debug registers are lent, VMX is #UD', () => {
-    const g = new Guest('mov eax, 5\n vmcall\n mov r8, rax\n mov eax, 0x1000\n mov dr0, rax\n mov rbx, dr0\n cpuid\n mov rcx, dr0\n hlt');
+    const g = new Guest(
+      'mov eax, 5\n vmcall\n mov r8, rax\n mov eax, 0x1000\n mov dr0, rax\n mov rbx, dr0\n cpuid\n mov rcx, dr0\n hlt',
+    );
     const r = g.halt();
     assert.deepEqual([BigInt.asIntN(64, r[R8] ?? 0n), r[RCX]], [-1000n, 0x1000n]);
     assert.equal(g.exits['DR_ACCESS'], 2, 'once, and once more after the CPUID took them back');
@@ -356,23 +444,30 @@ const IDTR = 'idtr: dw 0xfff\n dq 0x300000';
 describe('exceptions that KVM makes or hands back', () => {
   it('an emulated instruction that faults on RAM gives the guest its #PF', () => {
     // MOVSD from the device to an address that the guest has not mapped
-    const g = new Guest(`${gate(14, 'fault')}\n mov rsi, ${HOLE}\n mov rdi, 0x40000000\n movsd\n hlt\n fault: pop rbx\n mov rcx, cr2\n mov rdx, [rsp]\n hlt\n ${IDTR}`, 'flat64', {
-      slots: [...WITH_HOLE.slots],
-    });
+    const g = new Guest(
+      `${gate(14, 'fault')}\n mov rsi, ${HOLE}\n mov rdi, 0x40000000\n movsd\n hlt\n fault: pop rbx\n mov rcx, cr2\n mov rdx, [rsp]\n hlt\n ${IDTR}`,
+      'flat64',
+      {
+        slots: [...WITH_HOLE.slots],
+      },
+    );
     const r = g.halt();
     assert.deepEqual([r[RBX], r[RCX]], [2n, 0x4000_0000n], 'a write of a page that is not present');
     assert.equal(g.stats.pf_guest, 1);
     assert.equal(g.stats.mmio_exits, 1);
   });
 
-  it('the emulator sets the accessed and dirty bits of the guest\'s tables', () => {
+  it("the emulator sets the accessed and dirty bits of the guest's tables", () => {
     const g = new Guest(`mov rsi, ${HOLE}\n mov rdi, 0x110000\n movsd\n hlt`, 'flat64', WITH_HOLE);
     g.halt();
     const walks = g.steps.filter((s) => s.fn === 'walk_addr');
     const data = walks.find((s) => s.addresses.gva === 0x11_0000n);
     assert.ok(data);
     assert.equal(data.reads.length, 4);
-    assert.deepEqual(data.writes.map((w) => [w.level, w.value & 0x60n]), [[1, 0x60n]]);
+    assert.deepEqual(
+      data.writes.map((w) => [w.level, w.value & 0x60n]),
+      [[1, 0x60n]],
+    );
   });
 
   it('#UD and a single-step trap come back to the guest; RF keeps a fault from repeating its trap', () => {

@@ -11,7 +11,13 @@ function bus(): { readonly a: Lapic; readonly b: Lapic; readonly nmis: number[];
   const nmis = [0, 0];
   const all: Lapic[] = [];
   const make = (id: number): Lapic => {
-    const apic = new Lapic(id, { now: () => now, tscOffset: () => 1000n, all: () => all, nmi: () => void nmis[id]!++, taskPriority: () => undefined });
+    const apic = new Lapic(id, {
+      now: () => now,
+      tscOffset: () => 1000n,
+      all: () => all,
+      nmi: () => void nmis[id]!++,
+      taskPriority: () => undefined,
+    });
     all.push(apic);
     apic.writeMmio(APIC.SVR, 4, 0x1ff);
     return apic;

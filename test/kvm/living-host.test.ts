@@ -40,14 +40,24 @@ describe('a living host', () => {
     const used = g.machine.kernel.frames.framesUsed;
     const from = g.steps.length;
     done(g, g.machine.host.swapOut(at(g, PAGE)));
-    assert.deepEqual(tail(g, from), ['kvm_mmu_notifier_invalidate_range_start', 'kvm_flush_remote_tlbs', 'try_to_unmap_one', 'kvm_mmu_notifier_invalidate_range_end', 'swap_writepage']);
+    assert.deepEqual(tail(g, from), [
+      'kvm_mmu_notifier_invalidate_range_start',
+      'kvm_flush_remote_tlbs',
+      'try_to_unmap_one',
+      'kvm_mmu_notifier_invalidate_range_end',
+      'swap_writepage',
+    ]);
     assert.equal(g.epte(PAGE), 0n);
     assert.equal(g.machine.kernel.frames.framesUsed, used - 1);
     assert.equal(hpaOf(g, PAGE), undefined);
     assert.equal(g.machine.host.peekPage(at(g, PAGE))?.[0], 7, 'its content is where the page is');
     assert.equal(g.halt()[RAX], 7n);
     assert.equal(g.exits['EXTERNAL_INTERRUPT'], 1, 'the kick');
-    assert.deepEqual(g.stepsOfExit('EXTERNAL_INTERRUPT').slice(0, 3), ['vmx_handle_exit', 'handle_external_interrupt', 'vmx_flush_tlb_current']);
+    assert.deepEqual(g.stepsOfExit('EXTERNAL_INTERRUPT').slice(0, 3), [
+      'vmx_handle_exit',
+      'handle_external_interrupt',
+      'vmx_flush_tlb_current',
+    ]);
     assert.ok(g.steps.some((s) => s.fn === 'do_swap_page'));
     assert.equal(g.machine.kernel.swap.used, 0);
   });
@@ -67,7 +77,10 @@ describe('a living host', () => {
   });
 
   it('same-page merging: one read-only frame for two pages, and a copy for the one that is written', () => {
-    const g = guest(`mov qword [${PAGE}], 7\n mov qword [${NEXT}], 7`, `mov rax, [${PAGE}]\n mov qword [${NEXT}], 9\n mov rbx, [${PAGE}]`);
+    const g = guest(
+      `mov qword [${PAGE}], 7\n mov qword [${NEXT}], 7`,
+      `mov rax, [${PAGE}]\n mov qword [${NEXT}], 9\n mov rbx, [${PAGE}]`,
+    );
     assert.match(refused(g, g.machine.host.merge(at(g, PAGE), at(g, 0x8000n))), /no page is mapped/);
     assert.match(refused(g, g.machine.host.merge(at(g, PAGE), at(g, 0x10_0000n))), /differ/);
     done(g, g.machine.host.merge(at(g, PAGE), at(g, NEXT)));
@@ -82,7 +95,11 @@ describe('a living host', () => {
   });
 
   it('khugepaged: 2 MiB of small pages become one, in the EPT at the next fault; a split takes it back', () => {
-    const g = guest(`mov qword [${PAGE}], 7\n mov qword [${NEXT}], 8`, `mov rax, [${PAGE}]\n out 0x80, al\nagain: nop\n mov rbx, [${NEXT}]`, { hostPages: 'thp' });
+    const g = guest(
+      `mov qword [${PAGE}], 7\n mov qword [${NEXT}], 8`,
+      `mov rax, [${PAGE}]\n out 0x80, al\nagain: nop\n mov rbx, [${NEXT}]`,
+      { hostPages: 'thp' },
+    );
     assert.equal(g.machine.host.lookup(at(g, PAGE))?.pageShift, 21);
     done(g, g.machine.host.splitHuge(at(g, PAGE)));
     assert.equal(g.machine.host.lookup(at(g, PAGE))?.pageShift, 12);
@@ -124,7 +141,10 @@ describe('a living host', () => {
   });
 
   it('goes back and forth with snapshots, swap and merged pages included', () => {
-    const g = guest(`mov qword [${PAGE}], 7\n mov qword [${NEXT}], 7`, `mov rax, [${PAGE}]\n mov qword [${NEXT}], 9\n mov rbx, [${PAGE}]`);
+    const g = guest(
+      `mov qword [${PAGE}], 7\n mov qword [${NEXT}], 7`,
+      `mov rax, [${PAGE}]\n mov qword [${NEXT}], 9\n mov rbx, [${PAGE}]`,
+    );
     done(g, g.machine.host.merge(at(g, PAGE), at(g, NEXT)));
     done(g, g.machine.host.swapOut(at(g, 0x10_0000n)));
     const saved = g.machine.save();
@@ -139,15 +159,27 @@ describe('dirty logging', () => {
   const region = (g: Guest, logDirty: boolean): Parameters<typeof g.machine.vm.setUserMemoryRegion>[0] => {
     const slot = g.machine.vm.memslots.byId(0);
     assert.ok(slot);
-    return { slot: 0, readonly: false, logDirty, guestPhysAddr: slot.start, memorySize: slot.end - slot.start, userspaceAddr: slot.hva };
+    return {
+      slot: 0,
+      readonly: false,
+      logDirty,
+      guestPhysAddr: slot.start,
+      memorySize: slot.end - slot.start,
+      userspaceAddr: slot.hva,
+    };
   };
   /** The pages at or above PAGE that the log has: below lie code and tables, whose flags the walks set. */
-  const logged = (g: Guest): readonly bigint[] => done(g, g.machine.vm.getDirtyLog(0)).filter((a) => a >= PAGE && a < 0x80_0000n);
+  const logged = (g: Guest): readonly bigint[] =>
+    done(g, g.machine.vm.getDirtyLog(0)).filter((a) => a >= PAGE && a < 0x80_0000n);
   const STORES = `mov byte [${PAGE}], 1\n mov al, [${NEXT}]\n mov byte [${PAGE + 0x5000n}], 1`;
 
   for (const eptAd of [true, false]) {
     it(`finds written pages ${eptAd ? 'by page-modification logging' : 'by write protection'}, and again after they were read out`, () => {
-      const g = guest(`${STORES}\n mov byte [${NEXT}], 1`, `${STORES}\n out 0x80, al\nmore: nop\n mov byte [${PAGE}], 2`, { eptAd });
+      const g = guest(
+        `${STORES}\n mov byte [${NEXT}], 1`,
+        `${STORES}\n out 0x80, al\nmore: nop\n mov byte [${PAGE}], 2`,
+        { eptAd },
+      );
       assert.match(refused(g, g.machine.vm.getDirtyLog(0)), /not logged/);
       done(g, g.machine.vm.setUserMemoryRegion(region(g, true)));
       g.machine.cpu.breakpoints.add(g.symbols.get('more') ?? 0n);
@@ -165,13 +197,18 @@ describe('dirty logging', () => {
   }
 
   it('exits when the log of 512 entries is full, and loses nothing', () => {
-    const touch = (label: string): string => `mov rcx, 1100\n mov rdi, ${PAGE}\n${label}: mov [rdi], cl\n add rdi, 4096\n dec rcx\n jnz ${label}`;
+    const touch = (label: string): string =>
+      `mov rcx, 1100\n mov rdi, ${PAGE}\n${label}: mov [rdi], cl\n add rdi, 4096\n dec rcx\n jnz ${label}`;
     const g = guest(touch('a'), touch('b'));
     done(g, g.machine.vm.setUserMemoryRegion(region(g, true)));
     g.halt();
     assert.equal(g.exits['PML_FULL'], 2);
     assert.equal(logged(g).length, 1100);
-    assert.deepEqual(g.stepsOfExit('PML_FULL').slice(0, 3), ['vmx_flush_pml_buffer', 'vmx_handle_exit', 'handle_pml_full']);
+    assert.deepEqual(g.stepsOfExit('PML_FULL').slice(0, 3), [
+      'vmx_flush_pml_buffer',
+      'vmx_handle_exit',
+      'handle_pml_full',
+    ]);
   });
 
   it('splits large entries: pages are logged one by one', () => {

@@ -3,7 +3,13 @@ import { gpa, hva } from '../../src/base/address';
 import { Memslots, slotMaxLevel, type UserMemoryRegion } from '../../src/kvm/memslots';
 
 const MIB = 1n << 20n;
-const region = (slot: number, start: bigint, size: bigint, at = 0x7f5a_0000_0000n, readonly = false): UserMemoryRegion => ({
+const region = (
+  slot: number,
+  start: bigint,
+  size: bigint,
+  at = 0x7f5a_0000_0000n,
+  readonly = false,
+): UserMemoryRegion => ({
   slot,
   readonly,
   guestPhysAddr: gpa(start),
@@ -31,10 +37,13 @@ describe('memslots', () => {
     assert.equal(m.find(gpa(MIB)), undefined);
     assert.equal(m.find(gpa(2n * MIB))?.id, 1);
     assert.deepEqual(m.gpasOf(hva(0x7f5a_4000_1234n)), [2n * MIB + 0x1234n]);
-    assert.deepEqual(m.byHva(hva(0x7f5a_0000_0000n), hva(0x7f5a_4000_1000n)).map((r) => [r.start, r.end]), [
-      [0n, MIB],
-      [2n * MIB, 2n * MIB + 0x1000n],
-    ]);
+    assert.deepEqual(
+      m.byHva(hva(0x7f5a_0000_0000n), hva(0x7f5a_4000_1000n)).map((r) => [r.start, r.end]),
+      [
+        [0n, MIB],
+        [2n * MIB, 2n * MIB + 0x1000n],
+      ],
+    );
   });
 
   it('two slots may map the same HVA', () => {

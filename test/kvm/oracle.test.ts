@@ -104,7 +104,9 @@ class Bytes {
     return this.view.getUint32(this.origin + at, true);
   }
   frame(at: number): number {
-    return (this.view.getUint32(this.origin + at + 4, true) & 0xfffff) * 0x1_0000_0000 + ((this.low(at) & 0xffff_f000) >>> 0);
+    return (
+      (this.view.getUint32(this.origin + at + 4, true) & 0xfffff) * 0x1_0000_0000 + ((this.low(at) & 0xffff_f000) >>> 0)
+    );
   }
 }
 
@@ -126,7 +128,8 @@ class Oracle {
       const low = this.bytes.low(entry);
       if ((low & 1) === 0) return undefined;
       const frame = this.bytes.frame(entry);
-      if (span === PAGE || (low & 0x80) !== 0) return { hpa: frame - (frame % span) + (at % span), writable: (low & 2) !== 0 };
+      if (span === PAGE || (low & 0x80) !== 0)
+        return { hpa: frame - (frame % span) + (at % span), writable: (low & 2) !== 0 };
       table = frame;
     }
     return undefined;
@@ -143,7 +146,8 @@ class Oracle {
       const low = this.bytes.low(entry);
       if ((low & 7) === 0 || (low & 3) === 2) return undefined;
       const frame = this.bytes.frame(entry);
-      if (span === PAGE || (low & 0x80) !== 0) return { hpa: frame - (frame % span) + (address % span), rights: low & 7 };
+      if (span === PAGE || (low & 0x80) !== 0)
+        return { hpa: frame - (frame % span) + (address % span), rights: low & 7 };
       table = frame;
     }
     return undefined;
@@ -169,7 +173,9 @@ class Oracle {
       }
       const frame = this.bytes.frame(table + 8 * i);
       if (span > PAGE && (low & 0x80) === 0) this.checkTable(frame, span / 512, at);
-      else for (let piece = 0; piece < span; piece += Math.max(PAGE, span / 8)) this.checkLeaf(at + piece, frame - (frame % span) + piece, low);
+      else
+        for (let piece = 0; piece < span; piece += Math.max(PAGE, span / 8))
+          this.checkLeaf(at + piece, frame - (frame % span) + piece, low);
     }
   }
   private checkLeaf(at: number, frame: number, low: number): void {
@@ -178,12 +184,15 @@ class Oracle {
     if (!slot) return assert.fail(`${name} is mapped and lies in no slot`);
     const found = this.host(slot.hva + (at - slot.gpa));
     if (!found) return assert.fail(`${name} is mapped to 0x${frame.toString(16)}, and the host maps nothing there`);
-    if (found.hpa !== frame) assert.fail(`${name} is mapped to 0x${frame.toString(16)}; the host has 0x${found.hpa.toString(16)}`);
-    if ((low & 2) !== 0 && (slot.readonly || !found.writable)) assert.fail(`${name} is writable; slot and host do not both allow it`);
+    if (found.hpa !== frame)
+      assert.fail(`${name} is mapped to 0x${frame.toString(16)}; the host has 0x${found.hpa.toString(16)}`);
+    if ((low & 2) !== 0 && (slot.readonly || !found.writable))
+      assert.fail(`${name} is writable; slot and host do not both allow it`);
     const from = slot.hva + (at - slot.gpa);
     const owner = this.owners.get(frame);
     const writable = (low & 2) !== 0;
-    if (owner && owner.hva !== from && (writable || owner.writable)) assert.fail(`${name} shares a frame with HVA 0x${owner.hva.toString(16)}, and one of them is writable`);
+    if (owner && owner.hva !== from && (writable || owner.writable))
+      assert.fail(`${name} shares a frame with HVA 0x${owner.hva.toString(16)}, and one of them is writable`);
     this.owners.set(frame, { hva: from, writable: writable || owner?.writable === true });
     if (!this.g.machine.kernel.frames.isUsed(hpa(BigInt(frame)))) assert.fail(`${name} is mapped to a free frame`);
   }
@@ -195,8 +204,10 @@ class Oracle {
     for (const e of machine.cpu.tlb.entries()) {
       if (e.eptp === 0n) continue;
       const now = this.ept(Number(e.gpa));
-      if (now?.hpa !== Number(e.hpa)) assert.fail(`the TLB has GPA 0x${e.gpa.toString(16)} at 0x${e.hpa.toString(16)}, the EPT does not`);
-      if (e.eptRights.w && (now.rights & 2) === 0) assert.fail(`the TLB lets GPA 0x${e.gpa.toString(16)} be written, the EPT does not`);
+      if (now?.hpa !== Number(e.hpa))
+        assert.fail(`the TLB has GPA 0x${e.gpa.toString(16)} at 0x${e.hpa.toString(16)}, the EPT does not`);
+      if (e.eptRights.w && (now.rights & 2) === 0)
+        assert.fail(`the TLB lets GPA 0x${e.gpa.toString(16)} be written, the EPT does not`);
     }
   }
 }
@@ -212,7 +223,11 @@ function random(seed: number): (below: number) => number {
   };
 }
 
-function campaign(events: number, seed: number, options: Partial<MachineOptions>): { readonly done: number; readonly exits: Record<string, number> } {
+function campaign(
+  events: number,
+  seed: number,
+  options: Partial<MachineOptions>,
+): { readonly done: number; readonly exits: Record<string, number> } {
   const g = new Guest(GUEST.replace('SEED', String(seed)), 'flat64', {
     slots: [
       { gpa: 0n, size: BigInt(DATA), readonly: false },
@@ -226,7 +241,14 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
   const { machine } = g;
   const { host, vm } = machine;
   const regions = new MemoryRegions(vm, host);
-  const slots = vm.memslots.all.map((s): OracleSlot => ({ id: s.id, gpa: Number(s.start), size: Number(s.end - s.start), hva: Number(s.hva), readonly: false, there: true }));
+  const slots = vm.memslots.all.map((s): OracleSlot => ({
+    id: s.id,
+    gpa: Number(s.start),
+    size: Number(s.end - s.start),
+    hva: Number(s.hva),
+    readonly: false,
+    there: true,
+  }));
   const oracle = new Oracle(g, slots);
   const data = slots[1];
   assert.ok(data);
@@ -238,7 +260,8 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
     const s = slot ?? data;
     return hva(BigInt(s.hva + rnd(Math.min(s.size, SIZE) / PAGE) * PAGE));
   };
-  const snapshot = (pages: readonly Hva[]): Buffer => Buffer.concat(pages.map((p) => host.peekPage(p) ?? new Uint8Array()));
+  const snapshot = (pages: readonly Hva[]): Buffer =>
+    Buffer.concat(pages.map((p) => host.peekPage(p) ?? new Uint8Array()));
   const all = (): Hva[] => Array.from({ length: PAGES }, (_, i) => hva(BigInt(data.hva + i * PAGE)));
   let done = 0;
   const did = (work: Work<{ readonly ok: boolean }>): boolean => machine.perform(work).ok;
@@ -249,16 +272,37 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
     const before = snapshot(watched);
     const kind = rnd(20);
     const happened =
-      kind < 7 ? did(host.swapOut(one)) : kind < 13 ? did(host.migrate(one)) : kind < 16 ? did(host.merge(one, other)) : kind < 17 ? did(host.collapse(one)) : kind < 18 ? did(host.splitHuge(one)) : balloon(other);
+      kind < 7
+        ? did(host.swapOut(one))
+        : kind < 13
+          ? did(host.migrate(one))
+          : kind < 16
+            ? did(host.merge(one, other))
+            : kind < 17
+              ? did(host.collapse(one))
+              : kind < 18
+                ? did(host.splitHuge(one))
+                : balloon(other);
     if (happened) done++;
     if (kind < 18) assert.ok(before.equals(snapshot(watched)), 'a host event changes no content');
   };
-  const balloon = (at: Hva): boolean => Number(at) >= data.hva && Number(at) < data.hva + SIZE && did(host.discard(at, hva(at + 4096n)));
+  const balloon = (at: Hva): boolean =>
+    Number(at) >= data.hva && Number(at) < data.hva + SIZE && did(host.discard(at, hva(at + 4096n)));
 
   const slotEvent = (): void => {
     const kind = rnd(9);
     if (!data.there) {
-      assert.ok(did(vm.setUserMemoryRegion({ slot: 1, readonly: data.readonly, guestPhysAddr: gpa(BigInt(data.gpa)), memorySize: BigInt(SIZE), userspaceAddr: hva(BigInt(data.hva)) })));
+      assert.ok(
+        did(
+          vm.setUserMemoryRegion({
+            slot: 1,
+            readonly: data.readonly,
+            guestPhysAddr: gpa(BigInt(data.gpa)),
+            memorySize: BigInt(SIZE),
+            userspaceAddr: hva(BigInt(data.hva)),
+          }),
+        ),
+      );
       data.there = true;
     } else if (kind === 0) {
       assert.ok(did(regions.remove(1)));
@@ -287,7 +331,10 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
       oracle.checkEpt();
     }
     const stop = machine.run(1 + rnd(60), 1);
-    assert.ok(stop.kind === 'budget', JSON.stringify(stop, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)));
+    assert.ok(
+      stop.kind === 'budget',
+      JSON.stringify(stop, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)),
+    );
     oracle.checkEpt();
     oracle.checkTlb();
   }
@@ -309,7 +356,8 @@ describe('EPT under a living host, judged by an oracle', () => {
       this.timeout(300_000);
       const { done, exits } = campaign(EVENTS / variants.length, 0x9e37_79b9 ^ (i * 0x1234_5678), options);
       assert.ok(done >= EVENTS / variants.length);
-      for (const reason of ['EPT_VIOLATION', 'EPT_MISCONFIG', 'EXTERNAL_INTERRUPT']) assert.ok((exits[reason] ?? 0) > 0, reason);
+      for (const reason of ['EPT_VIOLATION', 'EPT_MISCONFIG', 'EXTERNAL_INTERRUPT'])
+        assert.ok((exits[reason] ?? 0) > 0, reason);
     });
   });
 });

@@ -29,7 +29,10 @@ function run(program: Program, method: (typeof METHODS)[number]): { readonly sho
   const hostBase = program.settings.hostBase >= 1n << 32n ? 0x4000_0000n : program.settings.hostBase;
   const made = createMachine(
     { ...program, settings: { ...program.settings, ...method, hostBase } },
-    { debugcon: (b) => (out.debugcon += String.fromCharCode(b)), serial: (b) => (out.serial += String.fromCharCode(b)) },
+    {
+      debugcon: (b) => (out.debugcon += String.fromCharCode(b)),
+      serial: (b) => (out.serial += String.fromCharCode(b)),
+    },
   );
   assert.ok(made.ok, made.ok ? '' : JSON.stringify(made.error));
   const machine = made.value;
@@ -40,7 +43,11 @@ function run(program: Program, method: (typeof METHODS)[number]): { readonly sho
   return { shown: { ...out, end, registers: SLOTS.map((n) => s.get(n).toString(16)) }, machine };
 }
 
-function compare(file: string, source: string, options: ReadonlyMap<never, never> | ReadonlyMap<'start', readonly string[]>): readonly Machine[] {
+function compare(
+  file: string,
+  source: string,
+  options: ReadonlyMap<never, never> | ReadonlyMap<'start', readonly string[]>,
+): readonly Machine[] {
   const program = prepareProgram({ file, bytes: new TextEncoder().encode(source), options });
   assert.ok(program.ok, program.ok ? '' : JSON.stringify(program.error));
   const runs = METHODS.map((m) => run(program.value, m));
@@ -53,6 +60,14 @@ describe('the guest sees no difference under shadow paging', () => {
     it(name, () => void compare(name, readFileSync(new URL(name, EXAMPLES), 'utf8'), new Map()));
   }
   for (const g of GUESTS) {
-    it(g.name, () => void compare('guest.asm', `org ${defaultOrigin(g.start)}\n${g.source.replace(/^\s*org .*$/m, '')}`, new Map([['start', [g.start]]])));
+    it(
+      g.name,
+      () =>
+        void compare(
+          'guest.asm',
+          `org ${defaultOrigin(g.start)}\n${g.source.replace(/^\s*org .*$/m, '')}`,
+          new Map([['start', [g.start]]]),
+        ),
+    );
   }
 });

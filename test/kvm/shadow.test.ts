@@ -33,7 +33,9 @@ function faults(source: string, options: typeof classic | typeof modern = classi
   const { fault_guest, fault_mmio, fault_tracing, fault_dirty, fault_hidden } = g.stats;
   return { guest: fault_guest, mmio: fault_mmio, tracing: fault_tracing, dirty: fault_dirty, hidden: fault_hidden };
 }
-const only = (n: Partial<Record<'guest' | 'mmio' | 'tracing' | 'dirty' | 'hidden', number>>): Record<string, number> => ({ guest: 0, mmio: 0, tracing: 0, dirty: 0, hidden: 0, ...n });
+const only = (
+  n: Partial<Record<'guest' | 'mmio' | 'tracing' | 'dirty' | 'hidden', number>>,
+): Record<string, number> => ({ guest: 0, mmio: 0, tracing: 0, dirty: 0, hidden: 0, ...n });
 
 describe('shadow paging', () => {
   it('a read and a write of a fresh page: filled read-only while the guest entry is clean, then writable', () => {
@@ -53,7 +55,11 @@ describe('shadow paging', () => {
   });
 
   it('four writes in a row to one table: the last zaps its shadow, and the fifth needs no exit', () => {
-    const g = new Guest(`${FIND_PTE}\nmov rcx, 0x200000\nmov al, [rcx]\nxor edx, edx\nagain: or qword [rdi + rdx * 8 + 8], 0x200\ninc edx\ncmp edx, 8\njne again\nhlt`, 'flat64', classic);
+    const g = new Guest(
+      `${FIND_PTE}\nmov rcx, 0x200000\nmov al, [rcx]\nxor edx, edx\nagain: or qword [rdi + rdx * 8 + 8], 0x200\ninc edx\ncmp edx, 8\njne again\nhlt`,
+      'flat64',
+      classic,
+    );
     g.halt();
     // 2.6.20 counts repeats: the fourth write to the frame finds a count of three
     assert.equal(g.stats.fault_tracing, 4);
@@ -72,7 +78,10 @@ describe('shadow paging', () => {
       g.halt();
       assert.equal(g.stats.fault_mmio, 1);
       const mark = listShadowTables(g.machine.vm.shadow ?? assert.fail('shadow paging')).find((e) => e.note === 'mmio');
-      assert.equal(mark?.entry, options === classic ? 0x20_0200n : 0x8_0000_0020_0001n | (BigInt(g.machine.vm.memslots.generation) << 3n));
+      assert.equal(
+        mark?.entry,
+        options === classic ? 0x20_0200n : 0x8_0000_0020_0001n | (BigInt(g.machine.vm.memslots.generation) << 3n),
+      );
     }
   });
 
@@ -170,12 +179,23 @@ describe('each shadow leaf is what guest, memslot and host give', () => {
             const guest = guestEntry(g, leaf.from);
             assert.ok(guest, `seed ${seed}: ${leaf.from.toString(16)} is mapped by the guest too`);
             const frame = guest.entry & FRAME_MASK;
-            assert.equal(leaf.target, machine.vm.lookup(gpa(frame))?.hpa, `seed ${seed}: the frame of ${leaf.from.toString(16)}`);
+            assert.equal(
+              leaf.target,
+              machine.vm.lookup(gpa(frame))?.hpa,
+              `seed ${seed}: the frame of ${leaf.from.toString(16)}`,
+            );
             assert.equal(leaf.entry & ~guest.rights & PTE_US, 0n, 'no more than the guest gives to users');
             assert.equal(leaf.entry & PTE_XD, guest.entry & PTE_XD);
             if ((leaf.entry & PTE_RW) !== 0n) {
-              assert.ok((guest.rights & PTE_RW) !== 0n && (guest.entry & 0x40n) !== 0n, 'writable only where the guest may write and has dirtied');
-              assert.equal(machine.vm.shadow?.pages.isShadowed(Number(frame >> 12n)), false, 'no shadowed table is writable');
+              assert.ok(
+                (guest.rights & PTE_RW) !== 0n && (guest.entry & 0x40n) !== 0n,
+                'writable only where the guest may write and has dirtied',
+              );
+              assert.equal(
+                machine.vm.shadow?.pages.isShadowed(Number(frame >> 12n)),
+                false,
+                'no shadowed table is writable',
+              );
               assert.ok(machine.host.lookup(machine.vm.lookup(gpa(frame))?.hva ?? assert.fail('a slot'))?.writable);
             }
             assert.ok(machine.memory.contains(hpa(leaf.target), 4096));
@@ -193,7 +213,11 @@ describe('shadow tables over a living host', () => {
   for (const options of [classic, modern]) {
     it(`${options.shadow}: nothing maps a frame that the host took back, and the guest never notices`, () => {
       const rounds = 100;
-      const g = new Guest(`mov ecx, ${rounds}\nagain: mov rbx, 0x200000\nmov edx, 6\np: inc byte [rbx]\nadd rbx, 4096\ndec edx\njne p\ndec ecx\njnz again\nhlt`, 'flat64', options);
+      const g = new Guest(
+        `mov ecx, ${rounds}\nagain: mov rbx, 0x200000\nmov edx, 6\np: inc byte [rbx]\nadd rbx, 4096\ndec edx\njne p\ndec ecx\njnz again\nhlt`,
+        'flat64',
+        options,
+      );
       const { machine } = g;
       const pages = [0n, 1n, 2n, 3n, 4n, 5n].map((i) => hva(0x7f5a_0020_0000n + i * 4096n));
       let stop = machine.run(37, 3);
@@ -201,12 +225,16 @@ describe('shadow tables over a living host', () => {
         const page = pages[i % 6] ?? assert.fail('a page');
         drain(i % 2 === 1 ? machine.host.swapOut(page) : machine.host.migrate(page));
         for (const leaf of listShadowTables(machine.vm.shadow ?? assert.fail('shadow paging'))) {
-          if (leaf.leaf && leaf.note !== 'mmio') assert.equal(machine.vm.lookup(gpa(leaf.gfn << 12n))?.hpa, leaf.target);
+          if (leaf.leaf && leaf.note !== 'mmio')
+            assert.equal(machine.vm.lookup(gpa(leaf.gfn << 12n))?.hpa, leaf.target);
         }
         stop = machine.run(37, 3);
       }
       assert.equal(machine.ended?.kind, 'halt');
-      assert.deepEqual(pages.map((page) => machine.host.peekPage(page)?.[0]), pages.map(() => rounds));
+      assert.deepEqual(
+        pages.map((page) => machine.host.peekPage(page)?.[0]),
+        pages.map(() => rounds),
+      );
     });
   }
 
@@ -215,18 +243,36 @@ describe('shadow tables over a living host', () => {
       { gpa: 0n, size: 0x30_0000n, readonly: false },
       { gpa: 0x34_0000n, size: 0x8_0000n, readonly: true },
     ];
-    const op = fc.constantFrom('mov [rdi], rax', 'add [rdi], eax', 'xchg [rdi], al', 'mov ax, [rdi]', 'movsb', 'push qword [rdi]');
+    const op = fc.constantFrom(
+      'mov [rdi], rax',
+      'add [rdi], eax',
+      'xchg [rdi], al',
+      'mov ax, [rdi]',
+      'movsb',
+      'push qword [rdi]',
+    );
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.integer({ min: 0x2f_fff0, max: 0x3c_0010 }), op), { minLength: 1, maxLength: 8 }), (ops) => {
-        const source = ['mov rsp, 0x200000', 'mov rax, 0x1122334455667788', 'mov rsi, 0x2ffff8', ...ops.flatMap(([at, text]) => [`mov edi, ${at}`, text]), 'mov rbx, [rsp]', 'hlt'].join('\n');
-        const run = (options: object): unknown => {
-          const g = new Guest(source, 'flat64', { slots, hostMemory: 32 << 20, ...options });
-          const stop = g.stop(20);
-          return [stop.kind === 'end' ? stop.end.kind : stop.kind, g.gprs(), g.qword(0x2f_fff8n), g.stats.mmio_exits];
-        };
-        const ept = run({});
-        for (const shadow of ['classic', 'modern']) assert.deepEqual(run({ ...BASE, hostMemory: 32 << 20, shadow }), ept);
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0x2f_fff0, max: 0x3c_0010 }), op), { minLength: 1, maxLength: 8 }),
+        (ops) => {
+          const source = [
+            'mov rsp, 0x200000',
+            'mov rax, 0x1122334455667788',
+            'mov rsi, 0x2ffff8',
+            ...ops.flatMap(([at, text]) => [`mov edi, ${at}`, text]),
+            'mov rbx, [rsp]',
+            'hlt',
+          ].join('\n');
+          const run = (options: object): unknown => {
+            const g = new Guest(source, 'flat64', { slots, hostMemory: 32 << 20, ...options });
+            const stop = g.stop(20);
+            return [stop.kind === 'end' ? stop.end.kind : stop.kind, g.gprs(), g.qword(0x2f_fff8n), g.stats.mmio_exits];
+          };
+          const ept = run({});
+          for (const shadow of ['classic', 'modern'])
+            assert.deepEqual(run({ ...BASE, hostMemory: 32 << 20, shadow }), ept);
+        },
+      ),
       { seed: 23, numRuns: 10 },
     );
   });

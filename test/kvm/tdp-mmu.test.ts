@@ -45,7 +45,10 @@ describe('the EPT that KVM builds', () => {
     assert.equal(f.walk(0x5000n), 'not-present');
     assert.equal(map(f, 0x5000n, 0x1_0020_0000n), 'fixed');
     assert.deepEqual(found(f.walk(0x5678n)), { address: 0x1_0020_0678n, shift: 12 });
-    assert.deepEqual(f.steps.map((s) => s.fn), ['kvm_tdp_mmu_map', 'tdp_mmu_link_sp', 'tdp_mmu_link_sp', 'tdp_mmu_link_sp', 'make_spte']);
+    assert.deepEqual(
+      f.steps.map((s) => s.fn),
+      ['kvm_tdp_mmu_map', 'tdp_mmu_link_sp', 'tdp_mmu_link_sp', 'tdp_mmu_link_sp', 'make_spte'],
+    );
     assert.equal(f.steps[0]?.references, 1);
     assert.equal(f.flushes(), 0, 'filling what was not present needs no INVEPT');
   });
@@ -126,7 +129,10 @@ describe('the EPT that KVM builds', () => {
       const [entry] = f.mmu.readTable(ref);
       assert.ok(entry);
       if (!entry.child) {
-        assert.deepEqual([entry.level, entry.start, entry.size, entry.leaf, entry.target], [2, 0x20_0000n, 0x20_0000n, true, 0x1_0040_0000n]);
+        assert.deepEqual(
+          [entry.level, entry.start, entry.size, entry.leaf, entry.target],
+          [2, 0x20_0000n, 0x20_0000n, true, 0x1_0040_0000n],
+        );
         assert.deepEqual(entry.flags, ['R', 'W', 'X', 'IPAT', 'PS', 'A', 'D', 'WB']);
         break;
       }

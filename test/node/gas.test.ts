@@ -25,22 +25,55 @@ describe('node: GNU as', () => {
     if (!HAS_GAS) this.skip();
   });
   it('gives image, lines and symbols of AT&T syntax', () => {
-    const a = build('# @guest memory=2M\n.globl _start\n.set size, 5\n_start:\n mov $size, %eax\nagain: dec %eax\n jnz again\n hlt\n', 'a.s', 0x100000n);
+    const a = build(
+      '# @guest memory=2M\n.globl _start\n.set size, 5\n_start:\n mov $size, %eax\nagain: dec %eax\n jnz again\n hlt\n',
+      'a.s',
+      0x100000n,
+    );
     assert.deepStrictEqual(a.diagnostics, []);
     assert.strictEqual(hex(a), 'b805000000ffc875fcf4');
     assert.strictEqual(a.origin, 0x100000n);
-    assert.deepStrictEqual(a.lines.map((l) => [l.line, l.address, l.length]), [[5, 0x100000n, 5], [6, 0x100005n, 2], [7, 0x100007n, 2], [8, 0x100009n, 1]]);
-    assert.deepStrictEqual(a.symbols.map((s) => [s.name, s.value, s.kind]).sort(), [['_start', 0x100000n, 'label'], ['again', 0x100005n, 'label'], ['size', 5n, 'constant']]);
-    assert.deepStrictEqual(a.directives.map((d) => [d.verb, d.text, d.beforeCode]), [['guest', 'memory=2M', true]]);
+    assert.deepStrictEqual(
+      a.lines.map((l) => [l.line, l.address, l.length]),
+      [
+        [5, 0x100000n, 5],
+        [6, 0x100005n, 2],
+        [7, 0x100007n, 2],
+        [8, 0x100009n, 1],
+      ],
+    );
+    assert.deepStrictEqual(a.symbols.map((s) => [s.name, s.value, s.kind]).sort(), [
+      ['_start', 0x100000n, 'label'],
+      ['again', 0x100005n, 'label'],
+      ['size', 5n, 'constant'],
+    ]);
+    assert.deepStrictEqual(
+      a.directives.map((d) => [d.verb, d.text, d.beforeCode]),
+      [['guest', 'memory=2M', true]],
+    );
   });
   it('takes Intel syntax, 16-bit code and the C preprocessor', () => {
-    const a = build('#define PORT 0xe9\n.intel_syntax noprefix\n.code16\n mov dx, PORT\n out dx, al\n hlt\n', 'a.S', 0x7c00n);
+    const a = build(
+      '#define PORT 0xe9\n.intel_syntax noprefix\n.code16\n mov dx, PORT\n out dx, al\n hlt\n',
+      'a.S',
+      0x7c00n,
+    );
     assert.deepStrictEqual([hex(a), a.firstInstructionBits, a.origin], ['bae900eef4', 16, 0x7c00n]);
-    assert.deepStrictEqual(a.lines.map((l) => [l.file.endsWith('a.S'), l.line]), [[true, 4], [true, 5], [true, 6]]);
+    assert.deepStrictEqual(
+      a.lines.map((l) => [l.file.endsWith('a.S'), l.line]),
+      [
+        [true, 4],
+        [true, 5],
+        [true, 6],
+      ],
+    );
   });
   it('locates what as refuses', () => {
     const a = build(' nop\n bogus %eax\n', 'a.s', 0n);
     assert.strictEqual(a.ok, false);
-    assert.deepStrictEqual(a.diagnostics.map((d) => [d.severity, d.span?.start.line]), [['error', 2]]);
+    assert.deepStrictEqual(
+      a.diagnostics.map((d) => [d.severity, d.span?.start.line]),
+      [['error', 2]],
+    );
   });
 });

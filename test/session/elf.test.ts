@@ -18,7 +18,18 @@ void _start(void) {
   __asm__ volatile("hlt");
 }
 `;
-const OPTIONS = ['-g', '-O0', '-static', '-nostdlib', '-ffreestanding', '-fno-pie', '-no-pie', '-fcf-protection=none', '-Wl,-Ttext=0x200000', '-Wl,-N'];
+const OPTIONS = [
+  '-g',
+  '-O0',
+  '-static',
+  '-nostdlib',
+  '-ffreestanding',
+  '-fno-pie',
+  '-no-pie',
+  '-fcf-protection=none',
+  '-Wl,-Ttext=0x200000',
+  '-Wl,-N',
+];
 
 describe('an ELF guest from C', () => {
   it('stops at a line of its source, and names its functions', function () {
@@ -45,7 +56,13 @@ describe('an ELF guest from C', () => {
       session.continue_();
       while (session.run(1_000_000).kind === 'running') continue;
       assert.equal(session.ended?.kind, 'halt');
-      assert.match(session.takeOutput().map((o) => o.text).join(''), /5/);
+      assert.match(
+        session
+          .takeOutput()
+          .map((o) => o.text)
+          .join(''),
+        /5/,
+      );
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }

@@ -9,10 +9,17 @@ const SLOT_AND_FRAME = readFileSync('examples/slot-and-frame.asm', 'utf8');
 
 /** GPA 0xa000's HVA and HPA by software, and the HPA that the EPT entry has, if there is one. */
 function chain(s: Session): readonly (bigint | string | undefined)[] {
-  const { chain: c } = s.translate({ address: 0xa000n, space: 'gpa' }) as { chain: { ok: boolean; hva?: bigint; hpa?: bigint; failure?: { event?: string } } };
+  const { chain: c } = s.translate({ address: 0xa000n, space: 'gpa' }) as {
+    chain: { ok: boolean; hva?: bigint; hpa?: bigint; failure?: { event?: string } };
+  };
   return [c.hva, c.hpa, c.ok ? 'mapped' : c.failure?.event];
 }
-const logs = (s: Session): string => s.takeOutput().filter((o) => o.channel === 'log').map((o) => `${o.location?.line ?? 0}: ${o.text}`).join('');
+const logs = (s: Session): string =>
+  s
+    .takeOutput()
+    .filter((o) => o.channel === 'log')
+    .map((o) => `${o.location?.line ?? 0}: ${o.text}`)
+    .join('');
 
 describe('GPA 0xa000, HVA 0xb000, HPA 0xc000', () => {
   it('moves on the host, then gets other memory: translate shows each step and the violations between', () => {
@@ -26,18 +33,33 @@ describe('GPA 0xa000, HVA 0xb000, HPA 0xc000', () => {
     assert.equal(stop(), 'function-breakpoint first');
     assert.deepEqual(chain(s), [0xb000n, 0xc000n, 'mapped']);
     assert.equal(stop(), 'function-breakpoint moved');
-    assert.deepEqual(chain(s), [0xb000n, 0xd000n, 'EPT_VIOLATION'], 'the host has moved the page, and KVM has dropped the entry');
+    assert.deepEqual(
+      chain(s),
+      [0xb000n, 0xd000n, 'EPT_VIOLATION'],
+      'the host has moved the page, and KVM has dropped the entry',
+    );
     assert.match(logs(s), /^\d+: @host migrate 0xa000 0xd000: HVA 0xb000 moved from HPA 0xc000 to HPA 0xd000\n$/);
     assert.equal(stop(), 'function-breakpoint again');
     assert.deepEqual(chain(s), [0xb000n, 0xd000n, 'mapped']);
     assert.equal(stop(), 'function-breakpoint remapped');
-    assert.deepEqual(chain(s), [0xe000n, undefined, 'EPT_VIOLATION'], 'the slot leads to memory that nobody has touched');
+    assert.deepEqual(
+      chain(s),
+      [0xe000n, undefined, 'EPT_VIOLATION'],
+      'the slot leads to memory that nobody has touched',
+    );
     assert.match(logs(s), /@host memslot remap 0 0xe000: slot 0: GPA 0xa000 is HVA 0xe000 now; it was HVA 0xb000/);
     assert.equal(stop(), 'function-breakpoint done');
     assert.deepEqual(chain(s), [0xe000n, 0xf000n, 'mapped']);
-    assert.deepEqual(['eax', 'ebx', 'ecx'].map((r) => value(s, r)), ['0xcafe = 51966', '0xcafe = 51966', '0x0']);
+    assert.deepEqual(
+      ['eax', 'ebx', 'ecx'].map((r) => value(s, r)),
+      ['0xcafe = 51966', '0xcafe = 51966', '0x0'],
+    );
     assert.equal(value(s, 'xp/1xw gpa:0xa000'), '0xa000: 0x00000000');
-    assert.deepEqual([...s.readMemory({ space: 'hva', value: 0xb000n }, 2).bytes], [0xfe, 0xca], 'the old memory is the VMM’s still');
+    assert.deepEqual(
+      [...s.readMemory({ space: 'hva', value: 0xb000n }, 2).bytes],
+      [0xfe, 0xca],
+      'the old memory is the VMM’s still',
+    );
     assert.equal(stop(), 'ended halt 0');
   });
 
@@ -68,11 +90,16 @@ describe('host commands in the Debug Console', () => {
   it('tell their steps and the outcome, and what they change is seen everywhere', () => {
     const s = atMark();
     const text = value(s, 'host swap-out data');
-    assert.match(text, /kvm {2}kvm_mmu_notifier_invalidate_range_start: HVA 0x7f5a00101000-0x7f5a00102000 is GPA 0x101000-0x102000 of slot 0: takes 1 entry away/);
+    assert.match(
+      text,
+      /kvm {2}kvm_mmu_notifier_invalidate_range_start: HVA 0x7f5a00101000-0x7f5a00102000 is GPA 0x101000-0x102000 of slot 0: takes 1 entry away/,
+    );
     assert.match(text, /HVA 0x7f5a00101000 is in swap slot 0; HPA 0x\w+ is free$/);
     assert.equal(value(s, 'qword [data]'), '0x7', 'memory reads as what it holds');
     assert.equal(value(s, 'gpa2hpa 0x101000'), 'no host page yet, or no memslot');
-    const { chain: c } = s.translate({ address: 0x101000n, space: 'gpa' }) as { chain: { failure?: { event?: string } } };
+    const { chain: c } = s.translate({ address: 0x101000n, space: 'gpa' }) as {
+      chain: { failure?: { event?: string } };
+    };
     assert.equal(c.failure?.event, 'EPT_VIOLATION');
     s.continue_();
     assert.equal(next(s), 'ended halt 0');
@@ -108,7 +135,10 @@ describe('host commands in the Debug Console', () => {
 
   it('show in the pagemap: GPA, HVA, and a frame or a place in swap', () => {
     const s = atMark();
-    const row = (): string | undefined => value(s, 'info pagemap').split('\n').find((l) => l.startsWith('GPA 0x101000 '));
+    const row = (): string | undefined =>
+      value(s, 'info pagemap')
+        .split('\n')
+        .find((l) => l.startsWith('GPA 0x101000 '));
     assert.match(row() ?? '', /^GPA 0x101000 HVA 0x7f5a00101000 HPA 0x1\w{8} 4 KiB slot 0$/);
     value(s, 'host swap-out data');
     assert.equal(row(), 'GPA 0x101000 HVA 0x7f5a00101000 swap slot 0 4 KiB slot 0');
@@ -134,7 +164,9 @@ describe('`; @host` in a guest file', () => {
   });
 
   it('happens each time that the guest gets there, and says in the log what cannot be done', () => {
-    const s = open('bits 64\nmov ecx, 3\nagain: mov byte [0x200000], 1\n; @host swap-out 0x200000\nnop\n; @host collapse 0x200000\ndec ecx\njnz again\nhlt\n');
+    const s = open(
+      'bits 64\nmov ecx, 3\nagain: mov byte [0x200000], 1\n; @host swap-out 0x200000\nnop\n; @host collapse 0x200000\ndec ecx\njnz again\nhlt\n',
+    );
     s.continue_();
     assert.equal(next(s), 'ended halt 0');
     const text = logs(s);

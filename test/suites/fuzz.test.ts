@@ -50,7 +50,7 @@ const TABLE_PAGES = 16;
 function entry(r: Random): bigint {
   if (r.chance(5)) return r.wide();
   const target = r.chance(60) ? ROOT + BigInt(r.below(TABLE_PAGES) * 4096) : BigInt(r.below(SIZE >> 12) * 4096);
-  let e = target | BigInt(r.below(0x1000)) & 0xe7fn;
+  let e = target | (BigInt(r.below(0x1000)) & 0xe7fn);
   if (r.chance(92)) e |= 3n;
   if (r.chance(20)) e |= 0x80n;
   if (r.chance(5)) e |= 1n << 63n;
@@ -59,13 +59,46 @@ function entry(r: Random): bigint {
 
 /** Opcodes that random bytes seldom form, so that system code gets its share. */
 const PIECES: readonly (readonly number[])[] = [
-  [0x0f, 0x22, 0xc0], [0x0f, 0x22, 0xd8], [0x0f, 0x22, 0xe0], [0x0f, 0x20, 0xc0], [0x0f, 0x01, 0x38], [0x0f, 0x01, 0xf8], [0x0f, 0x30], [0x0f, 0x32], [0x0f, 0xa2], [0xcf], [0x48, 0xcf], [0xcd, 0x10],
-  [0x0f, 0x05], [0x48, 0x0f, 0x07], [0x0f, 0x34], [0x0f, 0x35], [0x9d], [0xf3, 0xa4], [0xf3, 0x48, 0xab], [0x0f, 0x00, 0xd8], [0x0f, 0x01, 0x10], [0x0f, 0x01, 0x18], [0xca, 0, 0], [0xcb], [0x66, 0x0f, 0x38, 0x82, 0x10],
-  [0x0f, 0xc7, 0x08], [0x0f, 0xae, 0x00], [0x0f, 0xae, 0x08], [0xd9, 0xe8], [0x0f, 0x23, 0xf8], [0x8e, 0xd0], [0xfb], [0xf0, 0x0f, 0xb1, 0x08], [0x0f, 0xc7, 0x30], [0xf3, 0x0f, 0xc7, 0x30],
+  [0x0f, 0x22, 0xc0],
+  [0x0f, 0x22, 0xd8],
+  [0x0f, 0x22, 0xe0],
+  [0x0f, 0x20, 0xc0],
+  [0x0f, 0x01, 0x38],
+  [0x0f, 0x01, 0xf8],
+  [0x0f, 0x30],
+  [0x0f, 0x32],
+  [0x0f, 0xa2],
+  [0xcf],
+  [0x48, 0xcf],
+  [0xcd, 0x10],
+  [0x0f, 0x05],
+  [0x48, 0x0f, 0x07],
+  [0x0f, 0x34],
+  [0x0f, 0x35],
+  [0x9d],
+  [0xf3, 0xa4],
+  [0xf3, 0x48, 0xab],
+  [0x0f, 0x00, 0xd8],
+  [0x0f, 0x01, 0x10],
+  [0x0f, 0x01, 0x18],
+  [0xca, 0, 0],
+  [0xcb],
+  [0x66, 0x0f, 0x38, 0x82, 0x10],
+  [0x0f, 0xc7, 0x08],
+  [0x0f, 0xae, 0x00],
+  [0x0f, 0xae, 0x08],
+  [0xd9, 0xe8],
+  [0x0f, 0x23, 0xf8],
+  [0x8e, 0xd0],
+  [0xfb],
+  [0xf0, 0x0f, 0xb1, 0x08],
+  [0x0f, 0xc7, 0x30],
+  [0xf3, 0x0f, 0xc7, 0x30],
 ];
 function code(r: Random, length: number): Uint8Array {
   const out = r.bytes(length);
-  for (let at = 0; at < length - 8; at += 1 + r.below(24)) out.set(PIECES[r.below(PIECES.length)] as readonly number[], at);
+  for (let at = 0; at < length - 8; at += 1 + r.below(24))
+    out.set(PIECES[r.below(PIECES.length)] as readonly number[], at);
   return out;
 }
 
@@ -89,7 +122,13 @@ function scatter(cpu: Cpu, r: Random): void {
       break;
     default:
       setLong64(s, BigInt(rip), ROOT);
-      s.set(SLOT.CR4, 0x20n | (r.chance(50) && cpu.model === PAGEWALK_X64_LA57 ? 0x1000n : 0n) | (BigInt(r.below(8)) << 20n) & (cpu.model === PAGEWALK_X64_LA57 ? 0x70_0000n : 0x30_0000n) | (r.chance(50) ? 0x80n : 0n));
+      s.set(
+        SLOT.CR4,
+        0x20n |
+          (r.chance(50) && cpu.model === PAGEWALK_X64_LA57 ? 0x1000n : 0n) |
+          ((BigInt(r.below(8)) << 20n) & (cpu.model === PAGEWALK_X64_LA57 ? 0x70_0000n : 0x30_0000n)) |
+          (r.chance(50) ? 0x80n : 0n),
+      );
   }
   if (r.chance(30)) s.cpl = 3;
   for (let i = 0; i < 16; i++) s.set(i, r.chance(75) ? BigInt(r.below(SIZE)) : r.wide());
@@ -113,7 +152,8 @@ describe('fuzz', function () {
       let work = 0;
       for (let round = 0; work < WANTED; round++) {
         if (round % 400 === 0) memory.write(hpa(0n), code(r, SIZE));
-        if (round % 20 === 0) for (let i = 0; i < TABLE_PAGES * 512; i++) memory.write64(hpa(ROOT + BigInt(i * 8)), entry(r));
+        if (round % 20 === 0)
+          for (let i = 0; i < TABLE_PAGES * 512; i++) memory.write64(hpa(ROOT + BigInt(i * 8)), entry(r));
         scatter(cpu, r);
         // most random code soon ends in a triple fault; a port or missing RAM is answered by going on behind the instruction
         for (let left = 20; left > 0; left--) {
@@ -136,7 +176,16 @@ describe('fuzz', function () {
       const start = starts[r.below(3)] as StartKind;
       const image = flatImage(code(r, 4096), start, { file: 'random' });
       assert.ok(image.ok);
-      const made = Machine.create({ ...DEFAULT_OPTIONS, memory: BigInt(SIZE), hostMemory: 16 << 20, cpu: r.chance(50) ? PAGEWALK_X64.name : PAGEWALK_X64_LA57.name }, image.value, { serial: () => undefined, debugcon: () => undefined });
+      const made = Machine.create(
+        {
+          ...DEFAULT_OPTIONS,
+          memory: BigInt(SIZE),
+          hostMemory: 16 << 20,
+          cpu: r.chance(50) ? PAGEWALK_X64.name : PAGEWALK_X64_LA57.name,
+        },
+        image.value,
+        { serial: () => undefined, debugcon: () => undefined },
+      );
       assert.ok(made.ok);
       const m = made.value;
       for (let slices = 30; slices > 0 && m.run(500).kind !== 'end'; slices--);
@@ -146,7 +195,10 @@ describe('fuzz', function () {
         const at = hpa(memory.base + f * 4096n);
         if (frames.isUsed(at)) continue;
         const offset = memory.offsetOf(at);
-        assert.ok(new Float64Array(memory.buffer, offset, 512).every((v) => Object.is(v, 0)), `frame ${at.toString(16)} was written`);
+        assert.ok(
+          new Float64Array(memory.buffer, offset, 512).every((v) => Object.is(v, 0)),
+          `frame ${at.toString(16)} was written`,
+        );
       }
     }
   });

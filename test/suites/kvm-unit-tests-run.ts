@@ -19,15 +19,23 @@ export interface Outcome {
 }
 
 /** Runs an image of the suite as a Multiboot kernel under EPT. `args`: what follows its name on the command line. */
-export function runImage(name: string, bytes: Uint8Array, options: { readonly cpu?: string; readonly args?: string; readonly limit: bigint }): Outcome {
+export function runImage(
+  name: string,
+  bytes: Uint8Array,
+  options: { readonly cpu?: string; readonly args?: string; readonly limit: bigint },
+): Outcome {
   const modules = [{ bytes: new TextEncoder().encode(ENVIRONMENT), commandLine: 'environment' }];
   const image = multibootImage(bytes, name, [name, options.args ?? ''].join(' ').trim(), modules);
   if (!image.ok) throw new Error(image.error.map(formatDiagnostic).join('\n'));
   let serial = '';
-  const machine = Machine.create({ ...DEFAULT_OPTIONS, memory: 512n << 20n, ...(options.cpu === undefined ? {} : { cpu: options.cpu }) }, image.value, {
-    serial: (b) => (serial += String.fromCharCode(b)),
-    debugcon: () => undefined,
-  });
+  const machine = Machine.create(
+    { ...DEFAULT_OPTIONS, memory: 512n << 20n, ...(options.cpu === undefined ? {} : { cpu: options.cpu }) },
+    image.value,
+    {
+      serial: (b) => (serial += String.fromCharCode(b)),
+      debugcon: () => undefined,
+    },
+  );
   if (!machine.ok) throw new Error(machine.error.map(formatDiagnostic).join('\n'));
   const m = machine.value;
   let end: MachineEnd | undefined;
@@ -35,5 +43,11 @@ export function runImage(name: string, bytes: Uint8Array, options: { readonly cp
     const stop = m.run(SLICE);
     if (stop.kind === 'end') end = stop.end;
   }
-  return { serial: serial.replaceAll('\r', ''), end, instructions: m.instructions, exits: m.exits.byReason, rip: m.vcpu.registers().rip };
+  return {
+    serial: serial.replaceAll('\r', ''),
+    end,
+    instructions: m.instructions,
+    exits: m.exits.byReason,
+    rip: m.vcpu.registers().rip,
+  };
 }

@@ -40,7 +40,15 @@ const SUITE: readonly Expected[] = [
   { image: 'tsc', tests: 3 },
   { image: 'rmap_chain', tests: undefined },
   { image: 'memory', tests: 7, skipped: { lines: [/[slm]fence|pcommit/], because: 'features by CPUID' } },
-  { image: 'la57', cpu: LA57, tests: 56, skipped: { lines: [/SYSENTER_ESP/, /PEBS/, /Intel PT/, NO_FEP], because: 'a known erratum of KVM that the test leaves out itself, and features that are not offered' } },
+  {
+    image: 'la57',
+    cpu: LA57,
+    tests: 56,
+    skipped: {
+      lines: [/SYSENTER_ESP/, /PEBS/, /Intel PT/, NO_FEP],
+      because: 'a known erratum of KVM that the test leaves out itself, and features that are not offered',
+    },
+  },
   { image: 'pku', cpu: LA57, tests: 7 },
   { image: 'access_test', tests: 1, long: true },
   { image: 'access_test', cpu: LA57, tests: 2, long: true },
@@ -57,15 +65,29 @@ describe('kvm-unit-tests', function () {
   for (const expected of SUITE) {
     it(`${expected.image}${expected.cpu === undefined ? '' : ` on ${expected.cpu}`}`, function () {
       const path = join(FOLDER ?? '', `${expected.image}.flat`);
-      if (FOLDER === undefined || !existsSync(path)) skipBecause(this, `PAGEWALK_KVM_UNIT_TESTS names no folder with ${expected.image}.flat`);
+      if (FOLDER === undefined || !existsSync(path))
+        skipBecause(this, `PAGEWALK_KVM_UNIT_TESTS names no folder with ${expected.image}.flat`);
       if (expected.long && !LONG) skipBecause(this, 'takes minutes: PAGEWALK_LONG=1 runs it');
-      const outcome = runImage(expected.image, readFileSync(path), { limit: expected.long ? LONG_LIMIT : LIMIT, ...(expected.cpu === undefined ? {} : { cpu: expected.cpu }) });
+      const outcome = runImage(expected.image, readFileSync(path), {
+        limit: expected.long ? LONG_LIMIT : LIMIT,
+        ...(expected.cpu === undefined ? {} : { cpu: expected.cpu }),
+      });
       const lines = outcome.serial.split('\n');
-      assert.deepEqual(lines.filter((l) => l.startsWith('FAIL')), []);
+      assert.deepEqual(
+        lines.filter((l) => l.startsWith('FAIL')),
+        [],
+      );
       for (const line of lines.filter((l) => l.startsWith('SKIP'))) {
-        assert.ok(expected.skipped?.lines.some((known) => known.test(line)), `skipped without a reason: ${line}`);
+        assert.ok(
+          expected.skipped?.lines.some((known) => known.test(line)),
+          `skipped without a reason: ${line}`,
+        );
       }
-      assert.equal(outcome.end?.kind, 'exit-port', `${outcome.end?.why ?? 'it does not end'}\n${lines.slice(-5).join('\n')}`);
+      assert.equal(
+        outcome.end?.kind,
+        'exit-port',
+        `${outcome.end?.why ?? 'it does not end'}\n${lines.slice(-5).join('\n')}`,
+      );
       assert.equal(outcome.end.code, 1, lines.slice(-5).join('\n'));
       const summary = /^SUMMARY: (\d+) tests/m.exec(outcome.serial)?.[1];
       assert.equal(summary === undefined ? undefined : Number(summary), expected.tests);

@@ -44,11 +44,17 @@ describe('lock-step with QEMU', function () {
     });
   }
   it('says where two machines part', async () => {
-    const out = assemble('bits 64\nmov eax, 0x40000000\ncpuid\nnop\nhlt\n', { fileName: 'guest.asm', origin: 0x10_0000n });
+    const out = assemble('bits 64\nmov eax, 0x40000000\ncpuid\nnop\nhlt\n', {
+      fileName: 'guest.asm',
+      origin: 0x10_0000n,
+    });
     const result = await lockstep(qemu, { start: 'flat64', image: out.image, entry: 0x10_0000n }, LIMIT);
     // each names its own hypervisor
     assert.ok(result.kind === 'differs');
     assert.equal(result.instructions, 2);
-    assert.ok(result.registers.some((r) => r.startsWith('rbx: 0x4b4d564b here, ')), result.registers.join('\n'));
+    assert.ok(
+      result.registers.some((r) => r.startsWith('rbx: 0x4b4d564b here, ')),
+      result.registers.join('\n'),
+    );
   });
 });

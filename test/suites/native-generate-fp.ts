@@ -5,18 +5,48 @@ import type { Decoded } from '../../src/hw/cpu/decoded';
 import { lifterOf } from '../../src/hw/cpu/lift/index';
 import { packDouble, packExtended, packSingle, type Float, DOUBLE, EXTENDED, SINGLE } from '../../src/hw/fpu/float';
 import { DEFAULT_CONTROL, exact, round } from '../../src/hw/fpu/round';
-import { CODE_MAX, type CodeBits, generate, Random, SCRATCH_BASE, SCRATCH_SIZE, type Sequence } from './native-generate';
+import {
+  CODE_MAX,
+  type CodeBits,
+  generate,
+  Random,
+  SCRATCH_BASE,
+  SCRATCH_SIZE,
+  type Sequence,
+} from './native-generate';
 
 const decoder = new InstructionDecoder();
-const names = new Map(Object.entries(Mnemonic).flatMap(([name, n]): [number, string][] => (typeof n === 'number' ? [[n, name.toLowerCase()]] : [])));
+const names = new Map(
+  Object.entries(Mnemonic).flatMap(([name, n]): [number, string][] =>
+    typeof n === 'number' ? [[n, name.toLowerCase()]] : [],
+  ),
+);
 
 /** Instructions whose result is an approximation of the processor's choice, or that store addresses; they have tests of their own. */
 const EXCLUDED = new Set<number>([
-  Mnemonic.Rcpps, Mnemonic.Rcpss, Mnemonic.Rsqrtps, Mnemonic.Rsqrtss,
-  Mnemonic.Fsin, Mnemonic.Fcos, Mnemonic.Fsincos, Mnemonic.Fptan, Mnemonic.Fpatan, Mnemonic.F2xm1, Mnemonic.Fyl2x, Mnemonic.Fyl2xp1,
+  Mnemonic.Rcpps,
+  Mnemonic.Rcpss,
+  Mnemonic.Rsqrtps,
+  Mnemonic.Rsqrtss,
+  Mnemonic.Fsin,
+  Mnemonic.Fcos,
+  Mnemonic.Fsincos,
+  Mnemonic.Fptan,
+  Mnemonic.Fpatan,
+  Mnemonic.F2xm1,
+  Mnemonic.Fyl2x,
+  Mnemonic.Fyl2xp1,
   // AMD's MXCSR has a bit more than Intel's; with an empty mask processors differ in whether the address matters (SDM vol. 2, MASKMOVDQU)
-  Mnemonic.Ldmxcsr, Mnemonic.Maskmovdqu,
-  Mnemonic.Fnstenv, Mnemonic.Fnsave, Mnemonic.Fldenv, Mnemonic.Frstor, Mnemonic.Fxsave, Mnemonic.Fxsave64, Mnemonic.Fxrstor, Mnemonic.Fxrstor64,
+  Mnemonic.Ldmxcsr,
+  Mnemonic.Maskmovdqu,
+  Mnemonic.Fnstenv,
+  Mnemonic.Fnsave,
+  Mnemonic.Fldenv,
+  Mnemonic.Frstor,
+  Mnemonic.Fxsave,
+  Mnemonic.Fxsave64,
+  Mnemonic.Fxrstor,
+  Mnemonic.Fxrstor64,
 ]);
 
 /**
@@ -26,7 +56,15 @@ const EXCLUDED = new Set<number>([
 const FLAG_COMPARISONS = new Set<number>([Mnemonic.Fcomi, Mnemonic.Fcomip, Mnemonic.Fucomi, Mnemonic.Fucomip]);
 /** An unmasked exception leaves C0, C2 and C3 alone by Intel's manual (SDM vol. 2, FCOM: "the condition code flags are not set"); AMD's processors set them. */
 const COMPARISONS = new Set<number>([
-  Mnemonic.Fcom, Mnemonic.Fcomp, Mnemonic.Fcompp, Mnemonic.Ficom, Mnemonic.Ficomp, Mnemonic.Fucom, Mnemonic.Fucomp, Mnemonic.Fucompp, Mnemonic.Ftst,
+  Mnemonic.Fcom,
+  Mnemonic.Fcomp,
+  Mnemonic.Fcompp,
+  Mnemonic.Ficom,
+  Mnemonic.Ficomp,
+  Mnemonic.Fucom,
+  Mnemonic.Fucomp,
+  Mnemonic.Fucompp,
+  Mnemonic.Ftst,
 ]);
 /** What would carry such a difference on. */
 const STATUS_READERS = new Set<number>([Mnemonic.Fnstsw, Mnemonic.Fnclex, Mnemonic.Fninit, Mnemonic.Fldcw]);
@@ -48,7 +86,11 @@ function usable(bytes: readonly number[]): Decoded | undefined {
   if (insn === undefined || EXCLUDED.has(insn.mnemonic) || lifterOf(insn) === undefined) return undefined;
   const name = names.get(insn.mnemonic) ?? '';
   const control = name.endsWith('mxcsr') || name === 'movnti';
-  return insn.operands.some((o) => o.kind === 'xmm' || o.kind === 'st') || control || (name.startsWith('f') && bytes.some((b) => b >= 0xd8 && b <= 0xdf)) ? insn : undefined;
+  return insn.operands.some((o) => o.kind === 'xmm' || o.kind === 'st') ||
+    control ||
+    (name.startsWith('f') && bytes.some((b) => b >= 0xd8 && b <= 0xdf))
+    ? insn
+    : undefined;
 }
 
 /** Every SSE and SSE2 opcode that the decoder and the lifters know. */
@@ -64,19 +106,30 @@ function vectorForms(): Form[] {
         const one = register ?? memory;
         if (one === undefined) continue;
         const immediate = one.length === head.length + 2;
-        out.push({ prefix, opcode: [0x0f, op], extension: grouped ? extension : undefined, memory: memory !== undefined, register: register !== undefined, immediate });
+        out.push({
+          prefix,
+          opcode: [0x0f, op],
+          extension: grouped ? extension : undefined,
+          memory: memory !== undefined,
+          register: register !== undefined,
+          immediate,
+        });
       }
     }
   }
   return out;
 }
 /** x87's register forms, each ModRM byte by itself, and its memory forms. */
-function x87Forms(): { readonly register: readonly (readonly number[])[]; readonly memory: readonly (readonly [number, number])[] } {
+function x87Forms(): {
+  readonly register: readonly (readonly number[])[];
+  readonly memory: readonly (readonly [number, number])[];
+} {
   const register: number[][] = [];
   const memory: [number, number][] = [];
   for (let op = 0xd8; op <= 0xdf; op++) {
     for (let modrm = 0xc0; modrm < 0x100; modrm++) if (usable([op, modrm])) register.push([op, modrm]);
-    for (let extension = 0; extension < 8; extension++) if (usable([op, 0x03 | (extension << 3)])) memory.push([op, extension]);
+    for (let extension = 0; extension < 8; extension++)
+      if (usable([op, 0x03 | (extension << 3)])) memory.push([op, extension]);
   }
   return { register, memory };
 }
@@ -102,7 +155,13 @@ function vectorInstruction(r: Random, bits: CodeBits): number[] {
   const rm = r.below(bits / 4);
   const m = memory ? memoryOperand(r, bits, reg) : { bytes: [0xc0 | ((reg & 7) << 3) | (rm & 7)], rex: rm >> 3 };
   const rex = (bits === 64 && r.chance(15) ? 8 : 0) | ((reg >> 3) << 2) | m.rex;
-  return [...(f.prefix ? [f.prefix] : []), ...(rex ? [0x40 | rex] : []), ...f.opcode, ...m.bytes, ...(f.immediate ? [r.below(256)] : [])];
+  return [
+    ...(f.prefix ? [f.prefix] : []),
+    ...(rex ? [0x40 | rex] : []),
+    ...f.opcode,
+    ...m.bytes,
+    ...(f.immediate ? [r.below(256)] : []),
+  ];
 }
 function x87Instruction(r: Random, bits: CodeBits): number[] {
   if (r.chance(60)) return [...r.one(X87_FORMS.register)];
@@ -113,11 +172,19 @@ function x87Instruction(r: Random, bits: CodeBits): number[] {
 
 // ---- values
 
-const SPECIAL_SINGLES = [0, 0x8000_0000, 0x3f80_0000, 0xbf80_0000, 0x7f80_0000, 0xff80_0000, 0x7fc0_0000, 0xffc1_2345, 0x7f80_0001, 0xffa0_0000, 1, 0x8000_0001, 0x7f_ffff, 0x80_0000, 0x7f7f_ffff, 0x4f00_0000, 0xcf00_0000, 0x4b80_0001];
+const SPECIAL_SINGLES = [
+  0, 0x8000_0000, 0x3f80_0000, 0xbf80_0000, 0x7f80_0000, 0xff80_0000, 0x7fc0_0000, 0xffc1_2345, 0x7f80_0001,
+  0xffa0_0000, 1, 0x8000_0001, 0x7f_ffff, 0x80_0000, 0x7f7f_ffff, 0x4f00_0000, 0xcf00_0000, 0x4b80_0001,
+];
 
 function anyFloat(r: Random): Float {
   // magnitudes near the limits of the formats, and around one
-  const exponent = r.one([0, 0, 0, 10, 31, 32, 63, 64, -20, -126, -149, 127, 128, -1022, -1074, 1023, 1024, -16382, 16383, 16000, -16400]) + r.below(7) - 3;
+  const exponent =
+    r.one([
+      0, 0, 0, 10, 31, 32, 63, 64, -20, -126, -149, 127, 128, -1022, -1074, 1023, 1024, -16382, 16383, 16000, -16400,
+    ]) +
+    r.below(7) -
+    3;
   const width = r.one([1, 3, 10, 24, 25, 53, 54, 64]);
   const significand = (BigInt.asUintN(width, r.big()) | 1n) << BigInt(r.below(3));
   return { kind: 'finite', sign: r.below(2) === 0 ? 0 : 1, exponent: exponent - width, significand, denormal: false };
@@ -129,7 +196,23 @@ export function anySingle(r: Random): number {
   return packSingle(round(exact(f.sign, f.significand, f.exponent), SINGLE, DEFAULT_CONTROL).value);
 }
 export function anyDouble(r: Random): bigint {
-  if (r.chance(20)) return r.one([0n, 1n << 63n, 0x3ff0n << 48n, 0x7ff0n << 48n, 0xfff0n << 48n, 0x7ff8n << 48n, (0x7ff0n << 48n) + 5n, 1n, (1n << 52n) - 1n, 1n << 52n, (0x7ffn << 52n) - 1n, 0x41e0n << 48n, 0xc1e0_0000_0000_0000n, 0x43e0n << 48n]);
+  if (r.chance(20))
+    return r.one([
+      0n,
+      1n << 63n,
+      0x3ff0n << 48n,
+      0x7ff0n << 48n,
+      0xfff0n << 48n,
+      0x7ff8n << 48n,
+      (0x7ff0n << 48n) + 5n,
+      1n,
+      (1n << 52n) - 1n,
+      1n << 52n,
+      (0x7ffn << 52n) - 1n,
+      0x41e0n << 48n,
+      0xc1e0_0000_0000_0000n,
+      0x43e0n << 48n,
+    ]);
   if (r.chance(10)) return r.big();
   const f = anyFloat(r);
   return packDouble(round(exact(f.sign, f.significand, f.exponent), DOUBLE, DEFAULT_CONTROL).value);
@@ -139,9 +222,14 @@ export function anyExtended(r: Random): { readonly signExponent: number; readonl
     const sign = r.below(2) << 15;
     const integer = 1n << 63n;
     return r.one([
-      { signExponent: sign, significand: 0n }, { signExponent: sign | 0x7fff, significand: integer }, { signExponent: sign | 0x7fff, significand: integer | (1n << 62n) | BigInt(r.below(100)) },
-      { signExponent: sign | 0x7fff, significand: integer | 1n }, { signExponent: sign, significand: r.big() >> BigInt(r.below(64)) }, { signExponent: sign | 0x3fff, significand: integer },
-      { signExponent: sign | (1 + r.below(0x7ffe)), significand: r.big() >> 1n }, { signExponent: sign | 0x7fff, significand: BigInt(r.below(5)) },
+      { signExponent: sign, significand: 0n },
+      { signExponent: sign | 0x7fff, significand: integer },
+      { signExponent: sign | 0x7fff, significand: integer | (1n << 62n) | BigInt(r.below(100)) },
+      { signExponent: sign | 0x7fff, significand: integer | 1n },
+      { signExponent: sign, significand: r.big() >> BigInt(r.below(64)) },
+      { signExponent: sign | 0x3fff, significand: integer },
+      { signExponent: sign | (1 + r.below(0x7ffe)), significand: r.big() >> 1n },
+      { signExponent: sign | 0x7fff, significand: BigInt(r.below(5)) },
     ]);
   }
   if (r.chance(10)) return { signExponent: r.below(0x10000), significand: r.big() };
@@ -187,7 +275,15 @@ function anyImage(r: Random): Uint8Array {
   v.setUint16(2, (r.below(8) << 11) | sticky | (r.next() & 0x4700), true);
   v.setUint8(4, r.chance(20) ? 0xff : r.chance(20) ? r.below(256) : 0x1e | (r.next() & 0xff));
   const masks = r.chance(85) ? 0x3f : r.below(64);
-  v.setUint32(24, (masks << 7) | (r.chance(50) ? r.below(64) & masks : 0x20 & masks) | (r.chance(70) ? 0 : r.below(4) << 13) | (r.chance(15) ? 0x8000 : 0) | (r.chance(15) ? 0x40 : 0), true);
+  v.setUint32(
+    24,
+    (masks << 7) |
+      (r.chance(50) ? r.below(64) & masks : 0x20 & masks) |
+      (r.chance(70) ? 0 : r.below(4) << 13) |
+      (r.chance(15) ? 0x8000 : 0) |
+      (r.chance(15) ? 0x40 : 0),
+    true,
+  );
   for (let i = 0; i < 8; i++) {
     const f = anyExtended(r);
     v.setBigUint64(32 + 16 * i, f.significand, true);
@@ -209,7 +305,14 @@ export function generateFloat(r: Random, bits: CodeBits): Sequence {
   while (text.length < count) {
     const bytes = r.chance(90) === x87 ? x87Instruction(r, bits) : vectorInstruction(r, bits);
     const insn = decoder.decode(Uint8Array.from(bytes), bits, 0);
-    if (insn === undefined || insn.length !== bytes.length || EXCLUDED.has(insn.mnemonic) || lifterOf(insn) === undefined || code.length + bytes.length > CODE_MAX - 1) continue;
+    if (
+      insn === undefined ||
+      insn.length !== bytes.length ||
+      EXCLUDED.has(insn.mnemonic) ||
+      lifterOf(insn) === undefined ||
+      code.length + bytes.length > CODE_MAX - 1
+    )
+      continue;
     if ((undefinedStatus | undefinedIfPending) !== 0 && STATUS_READERS.has(insn.mnemonic)) continue;
     if (FLAG_COMPARISONS.has(insn.mnemonic)) {
       undefinedStatus = C1;
@@ -221,12 +324,25 @@ export function generateFloat(r: Random, bits: CodeBits): Sequence {
   }
   const { regs, rflags } = generate(r, bits);
   const placed = [...regs];
-  for (const p of POINTERS[bits]) placed[p] = SCRATCH_BASE + BigInt(1024 + r.below(128) * 16) + (r.chance(85) ? 0n : BigInt(r.below(16)));
-  return { code: Uint8Array.from([...code, 0xcc]), text, regs: placed, rflags, undefinedFlags: 0, image: anyImage(r), undefinedStatus, undefinedIfPending, undefinedFlagsIfPending };
+  for (const p of POINTERS[bits])
+    placed[p] = SCRATCH_BASE + BigInt(1024 + r.below(128) * 16) + (r.chance(85) ? 0n : BigInt(r.below(16)));
+  return {
+    code: Uint8Array.from([...code, 0xcc]),
+    text,
+    regs: placed,
+    rflags,
+    undefinedFlags: 0,
+    image: anyImage(r),
+    undefinedStatus,
+    undefinedIfPending,
+    undefinedFlagsIfPending,
+  };
 }
 
 /** Transcendental instructions by their second opcode byte (the first is D9), and what their operands are best like. */
-export const TRANSCENDENTAL: Readonly<Record<string, { readonly code: number; readonly exponents: readonly [number, number] }>> = {
+export const TRANSCENDENTAL: Readonly<
+  Record<string, { readonly code: number; readonly exponents: readonly [number, number] }>
+> = {
   f2xm1: { code: 0xf0, exponents: [-80, -2] },
   fyl2x: { code: 0xf1, exponents: [-200, 200] },
   fptan: { code: 0xf2, exponents: [-80, 3] },
@@ -252,7 +368,14 @@ export function generateTranscendental(r: Random, name: string): Sequence {
     v.setBigUint64(32 + 16 * i, r.big() | (1n << 63n), true);
     v.setUint16(40 + 16 * i, (near + 16383) | (name === 'fyl2x' && i === 0 ? 0 : r.below(2) << 15), true);
   }
-  return { code: Uint8Array.from([0xd9, code, 0xcc]), text: [name], regs: Array.from({ length: 16 }, () => SCRATCH_BASE), rflags: 0x202n, undefinedFlags: 0, image };
+  return {
+    code: Uint8Array.from([0xd9, code, 0xcc]),
+    text: [name],
+    regs: Array.from({ length: 16 }, () => SCRATCH_BASE),
+    rflags: 0x202n,
+    undefinedFlags: 0,
+    image,
+  };
 }
 
 /** RCPSS and RSQRTSS of one value. */
@@ -262,5 +385,12 @@ export function generateApproximation(r: Random, root: boolean): Sequence {
   v.setUint16(0, 0x37f, true);
   v.setUint32(24, 0x1f80, true);
   for (let i = 0; i < 4; i++) v.setInt32(176 + 4 * i, root ? anySingle(r) & 0x7fff_ffff : anySingle(r), true);
-  return { code: Uint8Array.from([0x0f, root ? 0x52 : 0x53, 0xc1, 0xcc]), text: [root ? 'rsqrtps' : 'rcpps'], regs: Array.from({ length: 16 }, () => SCRATCH_BASE), rflags: 0x202n, undefinedFlags: 0, image };
+  return {
+    code: Uint8Array.from([0x0f, root ? 0x52 : 0x53, 0xc1, 0xcc]),
+    text: [root ? 'rsqrtps' : 'rcpps'],
+    regs: Array.from({ length: 16 }, () => SCRATCH_BASE),
+    rflags: 0x202n,
+    undefinedFlags: 0,
+    image,
+  };
 }

@@ -73,14 +73,24 @@ interface Form {
 
 function forms(bits: CodeBits): Form[] {
   const out: Form[] = [];
-  const add = (opcode: number | readonly number[], modrm: boolean, immediate: Immediate = 'none', extra: Partial<Form> = {}): void => {
+  const add = (
+    opcode: number | readonly number[],
+    modrm: boolean,
+    immediate: Immediate = 'none',
+    extra: Partial<Form> = {},
+  ): void => {
     out.push({ opcode: typeof opcode === 'number' ? [opcode] : opcode, modrm, immediate, ...extra });
   };
   for (let op = 0; op < 0x40; op += 8) {
     for (let i = 0; i < 4; i++) add(op + i, true);
     add(op + 4, false, 'byte');
     add(op + 5, false, 'operand');
-    for (const [group, immediate] of [[0x80, 'byte'], [0x81, 'operand'], [0x83, 'byte']] as const) add(group, true, immediate, { extension: op >> 3 });
+    for (const [group, immediate] of [
+      [0x80, 'byte'],
+      [0x81, 'operand'],
+      [0x83, 'byte'],
+    ] as const)
+      add(group, true, immediate, { extension: op >> 3 });
   }
   for (const op of [0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8b, 0x8d, 0x63]) add(op, true);
   add(0xa8, false, 'byte');
@@ -119,7 +129,10 @@ function forms(bits: CodeBits): Form[] {
     add([0x0f, 0x40 + cc], true);
     add([0x0f, 0x90 + cc], true);
   }
-  for (const op of [0xa3, 0xab, 0xb3, 0xbb, 0xbc, 0xbd, 0xa5, 0xad, 0xaf, 0xb0, 0xb1, 0xb6, 0xb7, 0xbe, 0xbf, 0xc0, 0xc1, 0x1f]) add([0x0f, op], true);
+  for (const op of [
+    0xa3, 0xab, 0xb3, 0xbb, 0xbc, 0xbd, 0xa5, 0xad, 0xaf, 0xb0, 0xb1, 0xb6, 0xb7, 0xbe, 0xbf, 0xc0, 0xc1, 0x1f,
+  ])
+    add([0x0f, op], true);
   for (const op of [0xa4, 0xac]) add([0x0f, op], true, 'byte');
   for (let i = 4; i < 8; i++) add([0x0f, 0xba], true, 'byte', { extension: i });
   add([0x0f, 0xc7], true, 'none', { extension: 1 });
@@ -129,7 +142,17 @@ function forms(bits: CodeBits): Form[] {
     add([0x0f, 0x38, op], true, 'none', { prefixes: [0xf2] });
   }
   for (const prefixes of [[0x66], [0xf3]]) add([0x0f, 0x38, 0xf6], true, 'none', { prefixes });
-  for (const [map, pp, op] of [[2, 0, 0xf2], [2, 0, 0xf5], [2, 2, 0xf5], [2, 3, 0xf5], [2, 3, 0xf6], [2, 0, 0xf7], [2, 1, 0xf7], [2, 2, 0xf7], [2, 3, 0xf7]] as const) {
+  for (const [map, pp, op] of [
+    [2, 0, 0xf2],
+    [2, 0, 0xf5],
+    [2, 2, 0xf5],
+    [2, 3, 0xf5],
+    [2, 3, 0xf6],
+    [2, 0, 0xf7],
+    [2, 1, 0xf7],
+    [2, 2, 0xf7],
+    [2, 3, 0xf7],
+  ] as const) {
     add(op, true, 'none', { vex: { map, pp } });
   }
   for (const extension of [1, 2, 3]) add(0xf3, true, 'none', { extension, vex: { map: 2, pp: 0 } });
@@ -225,7 +248,9 @@ function encode(r: Random, bits: CodeBits, f: Form, at: number): number[] {
       immediate.push(...bytesOf(interesting(r), operand / 8));
       break;
     case 'moffs':
-      immediate.push(...bytesOf(SCRATCH_BASE + BigInt(r.below(SCRATCH_SIZE - 8)), legacy.includes(0x67) || bits === 32 ? 4 : 8));
+      immediate.push(
+        ...bytesOf(SCRATCH_BASE + BigInt(r.below(SCRATCH_SIZE - 8)), legacy.includes(0x67) || bits === 32 ? 4 : 8),
+      );
       break;
     case 'enter':
       immediate.push(r.below(64), 0, r.below(6));
@@ -234,14 +259,20 @@ function encode(r: Random, bits: CodeBits, f: Form, at: number): number[] {
   const bytes = [...head, ...m.bytes, ...immediate];
   const { direct } = m;
   if (direct !== undefined) {
-    const target = SCRATCH_BASE + BigInt(r.below(SCRATCH_SIZE)) - (bits === 64 ? CODE_BASE + BigInt(at + bytes.length) : 0n);
+    const target =
+      SCRATCH_BASE + BigInt(r.below(SCRATCH_SIZE)) - (bits === 64 ? CODE_BASE + BigInt(at + bytes.length) : 0n);
     bytesOf(BigInt.asUintN(32, target), 4).forEach((b, i) => (bytes[head.length + direct + i] = b));
   }
   return bytes;
 }
 
 const RFLAGS_OF_ICED: readonly (readonly [number, number])[] = [
-  [RflagsBits.OF, 0x800], [RflagsBits.SF, 0x80], [RflagsBits.ZF, 0x40], [RflagsBits.AF, 0x10], [RflagsBits.CF, 0x1], [RflagsBits.PF, 0x4],
+  [RflagsBits.OF, 0x800],
+  [RflagsBits.SF, 0x80],
+  [RflagsBits.ZF, 0x40],
+  [RflagsBits.AF, 0x10],
+  [RflagsBits.CF, 0x1],
+  [RflagsBits.PF, 0x4],
 ];
 const rflags = (iced: number): number => RFLAGS_OF_ICED.reduce((m, [from, to]) => (iced & from ? m | to : m), 0);
 
@@ -252,23 +283,44 @@ const scratch = new Instruction();
 function hasUndefinedResult(mnemonic: number, bits: number, bytes: readonly number[]): boolean {
   if (mnemonic === Mnemonic.Bswap) return bits === 16;
   // counts above 16 with 16-bit operands
-  if (mnemonic === Mnemonic.Shld || mnemonic === Mnemonic.Shrd) return bits === 16 && ((bytes[bytes.length - 1] as number) & 31) > 16;
+  if (mnemonic === Mnemonic.Shld || mnemonic === Mnemonic.Shrd)
+    return bits === 16 && ((bytes[bytes.length - 1] as number) & 31) > 16;
   return false;
 }
 /** A count or repetition that may be zero at run time leaves the flags as they were. */
 const MAYBE_NO_FLAGS = new Set<number>([
-  Mnemonic.Shl, Mnemonic.Sal, Mnemonic.Shr, Mnemonic.Sar, Mnemonic.Rol, Mnemonic.Ror, Mnemonic.Rcl, Mnemonic.Rcr, Mnemonic.Shld, Mnemonic.Shrd,
-  Mnemonic.Cmpsb, Mnemonic.Cmpsw, Mnemonic.Cmpsd, Mnemonic.Cmpsq, Mnemonic.Scasb, Mnemonic.Scasw, Mnemonic.Scasd, Mnemonic.Scasq,
+  Mnemonic.Shl,
+  Mnemonic.Sal,
+  Mnemonic.Shr,
+  Mnemonic.Sar,
+  Mnemonic.Rol,
+  Mnemonic.Ror,
+  Mnemonic.Rcl,
+  Mnemonic.Rcr,
+  Mnemonic.Shld,
+  Mnemonic.Shrd,
+  Mnemonic.Cmpsb,
+  Mnemonic.Cmpsw,
+  Mnemonic.Cmpsd,
+  Mnemonic.Cmpsq,
+  Mnemonic.Scasb,
+  Mnemonic.Scasw,
+  Mnemonic.Scasd,
+  Mnemonic.Scasq,
 ]);
 
 /** Flags that `bytes` reads, surely writes, and leaves undefined; undefined for an instruction that is not to be used. */
-function flagUse(bytes: readonly number[], bits: CodeBits): { reads: number; writes: number; undefined: number; text: string } | undefined {
+function flagUse(
+  bytes: readonly number[],
+  bits: CodeBits,
+): { reads: number; writes: number; undefined: number; text: string } | undefined {
   const insn = decoder.decode(Uint8Array.from(bytes), bits, 0);
   if (insn === undefined || insn.length !== bytes.length || !LIFTERS.has(insn.mnemonic)) return undefined;
   if (insn.operands.some((o) => o.kind === 'other' || o.kind === 'segment')) return undefined;
   if (hasUndefinedResult(insn.mnemonic, insn.operandBits, bytes)) return undefined;
   const cl = [0xd2, 0xd3, 0xa5, 0xad].some((op) => bytes.includes(op));
-  if ((insn.mnemonic === Mnemonic.Shld || insn.mnemonic === Mnemonic.Shrd) && insn.operandBits === 16 && cl) return undefined;
+  if ((insn.mnemonic === Mnemonic.Shld || insn.mnemonic === Mnemonic.Shrd) && insn.operandBits === 16 && cl)
+    return undefined;
   const d = new Decoder(bits, Uint8Array.from(bytes), DecoderOptions.None);
   d.decodeOut(scratch);
   d.free();
@@ -298,7 +350,13 @@ export function generate(r: Random, bits: CodeBits): Sequence {
   const regs = Array.from({ length: 16 }, () => BigInt.asUintN(bits, interesting(r)));
   for (const p of POINTERS[bits]) regs[p] = SCRATCH_BASE + BigInt(1024 + r.below(2048)) - (r.chance(70) ? 0n : 1n);
   for (const i of INDICES[bits]) regs[i] = BigInt(r.below(24));
-  return { code: Uint8Array.from([...code, 0xcc]), text, regs, rflags: BigInt(0x202 | (r.next() & 0x8d5) | (r.chance(20) ? 0x400 : 0)), undefinedFlags: tainted };
+  return {
+    code: Uint8Array.from([...code, 0xcc]),
+    text,
+    regs,
+    rflags: BigInt(0x202 | (r.next() & 0x8d5) | (r.chance(20) ? 0x400 : 0)),
+    undefinedFlags: tainted,
+  };
 }
 
 /** A forward branch over one INT3, call and return included. */

@@ -10,12 +10,37 @@ import type { CpuState } from '../../src/hw/state/cpu-state';
 import type { FaultEvent } from '../../src/hw/state/event';
 import { SLOT } from '../../src/hw/state/layout';
 import { FlatCore } from '../hw/support/flat-core';
-import { type CodeBits, CODE_BASE, CODE_MAX, Random, SCRATCH_BASE, SCRATCH_SIZE, type Sequence } from './native-generate';
+import {
+  type CodeBits,
+  CODE_BASE,
+  CODE_MAX,
+  Random,
+  SCRATCH_BASE,
+  SCRATCH_SIZE,
+  type Sequence,
+} from './native-generate';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const FXSAVE_SIZE = 512;
 const INPUT_SIZE = 4 + CODE_MAX + 17 * 8 + FXSAVE_SIZE;
-const REGISTERS = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'] as const;
+const REGISTERS = [
+  'rax',
+  'rcx',
+  'rdx',
+  'rbx',
+  'rsp',
+  'rbp',
+  'rsi',
+  'rdi',
+  'r8',
+  'r9',
+  'r10',
+  'r11',
+  'r12',
+  'r13',
+  'r14',
+  'r15',
+] as const;
 const INT3 = 3;
 /** One page holds the code, filled up with INT3. */
 const CODE_SIZE = 4096;
@@ -36,7 +61,10 @@ export interface Outcome {
 
 /** FXSAVE's image (SDM vol. 1, table 10-2) without the exception pointers, which AMD's processors save only with an exception pending. */
 const FIELDS: readonly (readonly [name: string, at: number, size: number])[] = [
-  ['fcw', 0, 2], ['fsw', 2, 2], ['ftw', 4, 1], ['mxcsr', 24, 4],
+  ['fcw', 0, 2],
+  ['fsw', 2, 2],
+  ['ftw', 4, 1],
+  ['mxcsr', 24, 4],
   ...Array.from({ length: 8 }, (_, i) => [`st${i}`, 32 + 16 * i, 10] as const),
   ...Array.from({ length: 16 }, (_, i) => [`xmm${i}`, 160 + 16 * i, 16] as const),
 ];
@@ -45,7 +73,8 @@ function littleEndian(b: Uint8Array, at: number, size: number): bigint {
   for (let i = size - 1; i >= 0; i--) v = (v << 8n) | BigInt(b[at + i] as number);
   return v;
 }
-const vectorsOf = (image: Uint8Array): ReadonlyMap<string, bigint> => new Map(FIELDS.map(([name, at, size]) => [name, littleEndian(image, at, size)]));
+const vectorsOf = (image: Uint8Array): ReadonlyMap<string, bigint> =>
+  new Map(FIELDS.map(([name, at, size]) => [name, littleEndian(image, at, size)]));
 
 /** x87 after FNINIT and MXCSR as Linux starts programs, registers zero. */
 export function plainImage(): Uint8Array {
@@ -120,7 +149,8 @@ function decodeOutput(b: Buffer, count: number): Outcome[] {
     const image = b.subarray(at + 152, at + 152 + FXSAVE_SIZE);
     const changed = b.readUInt32LE(at + CHANGES_AT - 4);
     const memory = new Map<number, number>();
-    for (let n = 0; n < changed; n++) memory.set(b.readUInt16LE(at + CHANGES_AT + n * 3), b[at + CHANGES_AT + 2 + n * 3] as number);
+    for (let n = 0; n < changed; n++)
+      memory.set(b.readUInt16LE(at + CHANGES_AT + n * 3), b[at + CHANGES_AT + 2 + n * 3] as number);
     out.push({
       regs,
       rip: b.readBigUInt64LE(at + 128),
@@ -140,7 +170,8 @@ function guard(linear: bigint, size: number, write: boolean): FaultEvent | undef
   const last = linear + BigInt(size - 1);
   if (linear >= SCRATCH_BASE && last < SCRATCH_BASE + BigInt(SCRATCH_SIZE)) return undefined;
   if (!write && linear >= CODE_BASE && last < CODE_BASE + BigInt(CODE_SIZE)) return undefined;
-  if (BigInt.asIntN(48, linear) !== BigInt.asIntN(64, linear) || BigInt.asIntN(48, last) !== BigInt.asIntN(64, last)) return { kind: 'fault', vector: 13, errorCode: 0 };
+  if (BigInt.asIntN(48, linear) !== BigInt.asIntN(64, linear) || BigInt.asIntN(48, last) !== BigInt.asIntN(64, last))
+    return { kind: 'fault', vector: 13, errorCode: 0 };
   return { kind: 'fault', vector: 14, errorCode: write ? 6 : 4, cr2: linear };
 }
 
@@ -151,7 +182,10 @@ export class Emulated {
   private readonly code = Number(CODE_BASE & 0xff_ffffn);
   private readonly scratch = Number(SCRATCH_BASE & 0xff_ffffn);
 
-  constructor(bits: CodeBits, private readonly pattern: Uint8Array) {
+  constructor(
+    bits: CodeBits,
+    private readonly pattern: Uint8Array,
+  ) {
     const s = this.m.state;
     setFlatSegments(s, bits === 64);
     s.set(SLOT.CR0, 0x8000_0031n);
@@ -184,7 +218,14 @@ export class Emulated {
     }
     const regs = REGISTERS.map((_, i) => s.get(i));
     // INT3 is a trap: the native RIP is behind it
-    return { regs, rip: e.vector === INT3 ? s.rip + 1n : s.rip, rflags: s.rflags, vector: e.vector, memory, vectors: vectorsOf(saveImage(s)) };
+    return {
+      regs,
+      rip: e.vector === INT3 ? s.rip + 1n : s.rip,
+      rflags: s.rflags,
+      vector: e.vector,
+      memory,
+      vectors: vectorsOf(saveImage(s)),
+    };
   }
 }
 
@@ -196,10 +237,12 @@ function sameVector(a: Outcome, b: Outcome): boolean {
 
 /** What differs first, or undefined.  */
 export function difference(q: Sequence, native: Outcome, ours: Outcome): string | undefined {
-  if (!sameVector(native, ours)) return `vector ${ours.vector}, natively ${native.vector} at ${native.rip.toString(16)}, here ${ours.rip.toString(16)}`;
+  if (!sameVector(native, ours))
+    return `vector ${ours.vector}, natively ${native.vector} at ${native.rip.toString(16)}, here ${ours.rip.toString(16)}`;
   if (native.rip !== ours.rip) return `rip ${ours.rip.toString(16)}, natively ${native.rip.toString(16)}`;
   for (const [i, name] of REGISTERS.entries()) {
-    if (native.regs[i] !== ours.regs[i]) return `${name} ${(ours.regs[i] as bigint).toString(16)}, natively ${(native.regs[i] as bigint).toString(16)}`;
+    if (native.regs[i] !== ours.regs[i])
+      return `${name} ${(ours.regs[i] as bigint).toString(16)}, natively ${(native.regs[i] as bigint).toString(16)}`;
   }
   const pending = ((native.vectors.get('fsw') ?? 0n) & 0x80n) !== 0n;
   if (native.vector === INT3) {
@@ -219,7 +262,8 @@ export function difference(q: Sequence, native: Outcome, ours: Outcome): string 
   for (const at of new Set([...native.memory.keys(), ...ours.memory.keys()])) {
     const a = ours.memory.get(at);
     const b = native.memory.get(at);
-    if (a !== b) return `scratch[${at.toString(16)}] ${a?.toString(16) ?? 'unchanged'}, natively ${b?.toString(16) ?? 'unchanged'}`;
+    if (a !== b)
+      return `scratch[${at.toString(16)}] ${a?.toString(16) ?? 'unchanged'}, natively ${b?.toString(16) ?? 'unchanged'}`;
   }
   return undefined;
 }
@@ -231,7 +275,12 @@ export function buildHarness(gcc: string, folder: string): string {
   return harness;
 }
 /** Native outcomes of sequences of one kind of code. */
-export function runNatively(harness: string, bits: CodeBits, sequences: readonly Sequence[], pattern: Uint8Array): Outcome[] {
+export function runNatively(
+  harness: string,
+  bits: CodeBits,
+  sequences: readonly Sequence[],
+  pattern: Uint8Array,
+): Outcome[] {
   const run = spawnSync(harness, [String(bits)], { input: encodeInput(sequences, pattern), maxBuffer: 1 << 30 });
   assert.equal(run.status, 0, `the harness ended with ${run.status ?? run.signal ?? 'an error'}`);
   return decodeOutput(run.stdout, sequences.length);

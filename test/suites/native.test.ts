@@ -7,7 +7,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { needs, skipBecause } from '../support/needs';
-import { floatPattern, generateApproximation, generateFloat, generateTranscendental, TRANSCENDENTAL } from './native-generate-fp';
+import {
+  floatPattern,
+  generateApproximation,
+  generateFloat,
+  generateTranscendental,
+  TRANSCENDENTAL,
+} from './native-generate-fp';
 import { type CodeBits, generate, Random, type Sequence } from './native-generate';
 import { buildHarness, difference, Emulated, type Outcome, runNatively, scratchPattern } from './native-oracle';
 
@@ -49,7 +55,11 @@ describe('the native processor', function () {
   const ulps = (a: bigint, b: bigint): bigint => {
     // sign and exponent over 64 bits of significand with its leading one: drop that one
     const order = (v: bigint): bigint => ((v >> 64n) & 0x7fffn) * (1n << 63n) + (v & ((1n << 63n) - 1n));
-    return a >> 79n !== b >> 79n && order(a) + order(b) !== 0n ? 1n << 80n : order(a) > order(b) ? order(a) - order(b) : order(b) - order(a);
+    return a >> 79n !== b >> 79n && order(a) + order(b) !== 0n
+      ? 1n << 80n
+      : order(a) > order(b)
+        ? order(a) - order(b)
+        : order(b) - order(a);
   };
 
   it('agrees on transcendental instructions to one unit of the last place', () => {
@@ -66,7 +76,8 @@ describe('the native processor', function () {
         const apart = ['st0', 'st1'].map((r) => ulps(native.get(r) ?? 0n, ours.get(r) ?? 0n));
         // C1 is the direction of a rounding that may differ
         const status = ((native.get('fsw') ?? 0n) ^ (ours.get('fsw') ?? 0n)) & ~0x200n;
-        if (apart.some((n) => n > 1n) || status !== 0n) wrong.push(`${name}: ${apart.join(' and ')} apart, status ${status.toString(16)}`);
+        if (apart.some((n) => n > 1n) || status !== 0n)
+          wrong.push(`${name}: ${apart.join(' and ')} apart, status ${status.toString(16)}`);
       });
     }
     assert.deepEqual(wrong, []);
@@ -83,17 +94,19 @@ describe('the native processor', function () {
       const sequences = Array.from({ length: 500 }, () => generateApproximation(random, root));
       const natives = runNatively(harness, 64, sequences, pattern);
       sequences.forEach((q, i) => {
-        const lanes = (o: Outcome): number[] => [0n, 32n, 64n, 96n].map((at) => {
-          words[0] = Number(BigInt.asIntN(32, (o.vectors.get('xmm0') ?? 0n) >> at));
-          return float[0] as number;
-        });
+        const lanes = (o: Outcome): number[] =>
+          [0n, 32n, 64n, 96n].map((at) => {
+            words[0] = Number(BigInt.asIntN(32, (o.vectors.get('xmm0') ?? 0n) >> at));
+            return float[0] as number;
+          });
         const ours = emulated.run(q);
         const [a, b] = [lanes(natives[i] as Outcome), lanes(ours)];
         a.forEach((x, n) => {
           const y = b[n] as number;
           // where the result would be denormal or nearly so, a processor may answer either way
           if (Math.abs(x) < 2 ** -125 && Math.abs(y) < 2 ** -125) return;
-          if (!(Object.is(x, y) || Math.abs(x - y) <= Math.abs(x) * 3 * 2 ** -12)) wrong.push(`${q.text[0] ?? ''}: ${y}, natively ${x}`);
+          if (!(Object.is(x, y) || Math.abs(x - y) <= Math.abs(x) * 3 * 2 ** -12))
+            wrong.push(`${q.text[0] ?? ''}: ${y}, natively ${x}`);
         });
       });
     }
@@ -101,7 +114,9 @@ describe('the native processor', function () {
   });
 
   for (const bits of [64, 32] as const) {
-    it(`agrees on ${COUNT} random sequences of ${bits}-bit integer code`, () => compare(bits, scratchPattern(), generate));
-    it(`agrees on ${COUNT} random sequences of ${bits}-bit x87, SSE and SSE2 code`, () => compare(bits, floatPattern(), generateFloat));
+    it(`agrees on ${COUNT} random sequences of ${bits}-bit integer code`, () =>
+      compare(bits, scratchPattern(), generate));
+    it(`agrees on ${COUNT} random sequences of ${bits}-bit x87, SSE and SSE2 code`, () =>
+      compare(bits, floatPattern(), generateFloat));
   }
 });

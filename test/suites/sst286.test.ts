@@ -42,14 +42,23 @@ const MEMORY = 1 << 24;
 
 /** Where later CPUs, whose instruction set this is, differ from the 80286: the test is left out, counted under its reason. */
 const DIFFERENCES: readonly { readonly why: string; readonly applies: (form: string, c: Case) => boolean }[] = [
-  { why: 'LOCK before an instruction or operand that does not take it is ignored by the 286, #UD since the 386', applies: (_form, c) => /\block /.test(c.name) },
+  {
+    why: 'LOCK before an instruction or operand that does not take it is ignored by the 286, #UD since the 386',
+    applies: (_form, c) => /\block /.test(c.name),
+  },
   { why: 'FS and GS came with the 386', applies: (form, c) => form === '8C' && /\b[fg]s$/.test(c.name) },
-  { why: 'a 286 instruction is at most 10 bytes long, later ones 15', applies: (_form, c) => c.exception?.number === 13 && c.bytes.length - 1 > 10 },
+  {
+    why: 'a 286 instruction is at most 10 bytes long, later ones 15',
+    applies: (_form, c) => c.exception?.number === 13 && c.bytes.length - 1 > 10,
+  },
   {
     why: 'a word string element across the segment end leaves SI, DI and CX stepped on the 286; later CPUs restart the element',
     applies: (form, c) => c.exception?.number === 13 && ['6D', '6F', 'A5', 'A7', 'AD', 'AF'].includes(form),
   },
-  { why: 'a stack word across the segment end is #GP on the 286, #SS later', applies: (form, c) => c.exception?.number === 13 && ['17', 'C9'].includes(form) },
+  {
+    why: 'a stack word across the segment end is #GP on the 286, #SS later',
+    applies: (form, c) => c.exception?.number === 13 && ['17', 'C9'].includes(form),
+  },
   { why: 'no x87 in this CPU model', applies: (form) => form === 'D8' },
 ];
 
@@ -69,7 +78,12 @@ function setUp(m: FlatCore, c: Case): void {
   GPRS.forEach((name, i) => m.state.set(i, BigInt(r[name] ?? 0)));
   for (const [name, index] of Object.entries(SEGMENTS)) {
     const selector = r[name] ?? 0;
-    m.state.setSegment(index, { selector, base: BigInt(selector) << 4n, limit: 0xffff, rights: index === SEG.CS ? 0x9b : 0x93 });
+    m.state.setSegment(index, {
+      selector,
+      base: BigInt(selector) << 4n,
+      limit: 0xffff,
+      rights: index === SEG.CS ? 0x9b : 0x93,
+    });
   }
   m.state.rip = BigInt(r['ip'] ?? 0);
   m.state.rflags = BigInt((r['flags'] ?? 0) & FLAGS);
@@ -105,7 +119,8 @@ function difference(m: FlatCore, c: Case, mask: number): string | undefined {
     if (value !== want[name]) return `${name} ${value.toString(16)}, hardware ${(want[name] ?? 0).toString(16)}`;
   }
   const flags = Number(m.state.rflags) & mask;
-  if (flags !== ((want['flags'] ?? 0) & mask)) return `flags ${flags.toString(16)}, hardware ${((want['flags'] ?? 0) & mask).toString(16)} (mask ${mask.toString(16)})`;
+  if (flags !== ((want['flags'] ?? 0) & mask))
+    return `flags ${flags.toString(16)}, hardware ${((want['flags'] ?? 0) & mask).toString(16)} (mask ${mask.toString(16)})`;
   // the data's own flag_address is wrong for odd stack pointers
   const flagAddress = c.exception && ((want['ss'] ?? 0) << 4) + (((want['sp'] ?? 0) + 4) & 0xffff);
   // after a division that faulted the pushed arithmetic flags are undefined
@@ -115,7 +130,8 @@ function difference(m: FlatCore, c: Case, mask: number): string | undefined {
     if (flagAddress !== undefined && at === flagAddress) care = pushed & 0xff;
     else if (flagAddress !== undefined && at === flagAddress + 1) care = pushed >> 8;
     const value = m.port.bytes[at] as number;
-    if ((value & care) !== (byte & care)) return `[${at.toString(16)}] ${value.toString(16)}, hardware ${byte.toString(16)}`;
+    if ((value & care) !== (byte & care))
+      return `[${at.toString(16)}] ${value.toString(16)}, hardware ${byte.toString(16)}`;
   }
   return undefined;
 }
@@ -131,14 +147,21 @@ describe('SingleStepTests 80286', function () {
 
   it('real-mode instructions as hardware captured them', function () {
     if (!existsSync(join(DATA, 'metadata.json'))) skipBecause(this, `no data in ${DATA} (PAGEWALK_SST286)`);
-    const { opcodes } = JSON.parse(readFileSync(join(DATA, 'metadata.json'), 'utf8')) as { opcodes: Record<string, OpcodeInfo> };
+    const { opcodes } = JSON.parse(readFileSync(join(DATA, 'metadata.json'), 'utf8')) as {
+      opcodes: Record<string, OpcodeInfo>;
+    };
     // nothing drives the data bus of an absent device
-    const m = new FlatCore(MEMORY, { in: (core, _port, size, dst) => (core.state.set(dst, (1n << BigInt(size * 8)) - 1n), true), out: () => true });
+    const m = new FlatCore(MEMORY, {
+      in: (core, _port, size, dst) => (core.state.set(dst, (1n << BigInt(size * 8)) - 1n), true),
+      out: () => true,
+    });
     m.state.set32(SLOT.IDTR_LIMIT, 0x3ff);
     const wrong: string[] = [];
     const left = new Map<string, number>();
     let ran = 0;
-    for (const file of readdirSync(DATA).filter((f) => f.endsWith('.json.gz')).sort()) {
+    for (const file of readdirSync(DATA)
+      .filter((f) => f.endsWith('.json.gz'))
+      .sort()) {
       const form = file.replace('.json.gz', '');
       for (const c of load(file)) {
         const different = DIFFERENCES.find((x) => x.applies(form, c));
@@ -154,6 +177,9 @@ describe('SingleStepTests 80286', function () {
       }
     }
     assert.deepEqual(wrong, [], `${wrong.length} of ${ran}`);
-    assert.ok(ran > [...left.values()].reduce((a, b) => a + b, 0), `only ${ran} tests ran: ${JSON.stringify([...left])}`);
+    assert.ok(
+      ran > [...left.values()].reduce((a, b) => a + b, 0),
+      `only ${ran} tests ran: ${JSON.stringify([...left])}`,
+    );
   });
 });

@@ -49,7 +49,10 @@ function runUnderKvm(rom: Uint8Array): { readonly posts: readonly number[]; read
   const image = firmwareImage(rom, 'test386.bin');
   assert.ok(image.ok);
   const text: string[] = [];
-  const made = Machine.create({ ...DEFAULT_OPTIONS, memory: 4n << 20n }, image.value, { serial: () => undefined, debugcon: (b) => text.push(String.fromCharCode(b)) });
+  const made = Machine.create({ ...DEFAULT_OPTIONS, memory: 4n << 20n }, image.value, {
+    serial: () => undefined,
+    debugcon: (b) => text.push(String.fromCharCode(b)),
+  });
   assert.ok(made.ok);
   const machine = made.value;
   while (machine.instructions < BUDGET && machine.run(SLICE).kind === 'budget');
@@ -59,15 +62,18 @@ function runUnderKvm(rom: Uint8Array): { readonly posts: readonly number[]; read
 describe('test386.asm', function () {
   this.timeout(3_600_000);
   it('the same under EPT, from the reset vector', function () {
-    if (FOLDER === undefined || !existsSync(join(FOLDER, 'test386.bin'))) skipBecause(this, 'PAGEWALK_TEST386 names no folder with test386.bin');
+    if (FOLDER === undefined || !existsSync(join(FOLDER, 'test386.bin')))
+      skipBecause(this, 'PAGEWALK_TEST386 names no folder with test386.bin');
     if (process.env['PAGEWALK_LONG'] === undefined) skipBecause(this, 'takes minutes: PAGEWALK_LONG=1 runs it');
     const { posts, text } = runUnderKvm(readFileSync(join(FOLDER, 'test386.bin')));
     assert.equal(posts.at(-1), 0xff, `POST codes: ${posts.map((p) => p.toString(16)).join(' ')}`);
     const reference = join(FOLDER, 'test386-EE-reference.txt');
-    if (existsSync(reference) && text !== '') assert.equal(text.replaceAll('\r', ''), readFileSync(reference, 'latin1').replaceAll('\r', ''));
+    if (existsSync(reference) && text !== '')
+      assert.equal(text.replaceAll('\r', ''), readFileSync(reference, 'latin1').replaceAll('\r', ''));
   });
   it('ends in POST FF and computes what the reference lists', function () {
-    if (FOLDER === undefined || !existsSync(join(FOLDER, 'test386.bin'))) skipBecause(this, 'PAGEWALK_TEST386 names no folder with test386.bin');
+    if (FOLDER === undefined || !existsSync(join(FOLDER, 'test386.bin')))
+      skipBecause(this, 'PAGEWALK_TEST386 names no folder with test386.bin');
     const { posts, text } = run(readFileSync(join(FOLDER, 'test386.bin')));
     assert.equal(posts.at(-1), 0xff, `POST codes: ${posts.map((p) => p.toString(16)).join(' ')}`);
     const reference = join(FOLDER, 'test386-EE-reference.txt');

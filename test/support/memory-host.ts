@@ -9,8 +9,10 @@ export interface MemoryHost extends CliHost {
 
 export function memoryHost(files: Readonly<Record<string, string | Uint8Array>>): MemoryHost {
   const written = new Map<string, Uint8Array>();
-  const bytesOf = (content: string | Uint8Array): Uint8Array => (typeof content === 'string' ? new TextEncoder().encode(content) : content);
-  const text = (content: string | Uint8Array): string => (typeof content === 'string' ? content : Buffer.from(content).toString('latin1'));
+  const bytesOf = (content: string | Uint8Array): Uint8Array =>
+    typeof content === 'string' ? new TextEncoder().encode(content) : content;
+  const text = (content: string | Uint8Array): string =>
+    typeof content === 'string' ? content : Buffer.from(content).toString('latin1');
   const host = {
     out: '',
     err: '',
@@ -19,7 +21,9 @@ export function memoryHost(files: Readonly<Record<string, string | Uint8Array>>)
     interrupted: false,
     readFile(path: string) {
       const content = files[path];
-      return content === undefined ? { ok: false as const, why: 'no such file' } : { ok: true as const, bytes: bytesOf(content) };
+      return content === undefined
+        ? { ok: false as const, why: 'no such file' }
+        : { ok: true as const, bytes: bytesOf(content) };
     },
     writeFile(path: string, content: Uint8Array | string) {
       written.set(path, bytesOf(content));

@@ -20,7 +20,11 @@ function refused(options: Partial<MachineOptions>, guest = image()): string {
   assert.ok(!made.ok, 'the machine is refused');
   return made.error.map((d) => `${d.file} ${d.code} ${d.message}`).join('\n');
 }
-const slot = (at: bigint, size: bigint, readonly = false): MachineOptions['slots'][number] => ({ gpa: at, size, readonly });
+const slot = (at: bigint, size: bigint, readonly = false): MachineOptions['slots'][number] => ({
+  gpa: at,
+  size,
+  readonly,
+});
 
 /** A guest that touches pages, uses ports, CPUID and MMIO, and computes something from all of it. */
 const BUSY = `
@@ -91,7 +95,10 @@ describe('a machine', () => {
     g.machine.pauseAtExits = (e) => e.gpa === 0x20_0000n;
     const stop = g.stop();
     assert.ok(stop.kind === 'exit-pending');
-    assert.deepEqual([stop.exit.name, stop.exit.gva, stop.exit.number, stop.exit.ofReason], ['EPT_VIOLATION', 0x20_0000n, 6, 7]);
+    assert.deepEqual(
+      [stop.exit.name, stop.exit.gva, stop.exit.number, stop.exit.ofReason],
+      ['EPT_VIOLATION', 0x20_0000n, 6, 7],
+    );
     assert.equal(g.epte(0x20_0000n), 0n);
     assert.equal(g.machine.vcpu.registers().rip, 0x10_0000n, 'the guest stands at the instruction');
     const fns: string[] = [];
@@ -143,9 +150,17 @@ describe('a machine', () => {
       placements: [{ hva: 0x7f5a_1234_5000n, hpa: 0x1a2b_3000n }],
     });
     g.halt();
-    assert.deepEqual(g.machine.vm.lookup(gpa(0x1234_5100n)), { slot: 0, readonly: false, hva: 0x7f5a_1234_5100n, hpa: 0x1a2b_3100n });
+    assert.deepEqual(g.machine.vm.lookup(gpa(0x1234_5100n)), {
+      slot: 0,
+      readonly: false,
+      hva: 0x7f5a_1234_5100n,
+      hpa: 0x1a2b_3100n,
+    });
     const walk = g.machine.vm.mmu.read(gpa(0x1234_5100n));
-    assert.deepEqual(walk.map((e) => e.index), [0, 0, 145, 325]);
+    assert.deepEqual(
+      walk.map((e) => e.index),
+      [0, 0, 145, 325],
+    );
     assert.equal((walk[3]?.value ?? 0n) & 0xf_ffff_ffff_f000n, 0x1a2b_3000n);
     const probe = g.machine.vcpu.probe(0x1234_5100n, { op: 'read', user: false, implicit: false });
     assert.deepEqual([probe.ok, probe.gpa, probe.hpa, probe.references], [true, 0x1234_5100n, 0x1a2b_3100n, 24]);
@@ -186,7 +201,10 @@ describe('a machine is refused', () => {
     assert.match(refused({ memory: 0n }), /PW400 memory=0x0/);
     assert.match(refused({ memory: 1n << 38n }), /PW400 start=flat64 .* 512 MiB of the host's 1024/);
     assert.match(refused({ memory: 4095n }), /PW400 memory=0xfff/);
-    assert.match(refused({ slots: [slot(0n, MIB), slot(0x8_0000n, MIB)] }), /PW401 memory slot 1 \(0x80000-0x180000\) overlaps slot 0 \(0x0-0x100000\)/);
+    assert.match(
+      refused({ slots: [slot(0n, MIB), slot(0x8_0000n, MIB)] }),
+      /PW401 memory slot 1 \(0x80000-0x180000\) overlaps slot 0 \(0x0-0x100000\)/,
+    );
     assert.match(refused({ slots: [slot(0x123n, MIB)] }), /PW401 slot 0 .* multiple of 4 KiB/);
     assert.match(refused({ memory: 0x4000n }, image(HLT, 0n)), /PW415 start=flat64: guest RAM is too small/);
     assert.match(refused({ memory: 0x10_1000n }), /guest.bin PW415 start=flat64: the image reaches 0x100000/);
@@ -195,23 +213,40 @@ describe('a machine is refused', () => {
   it('for wrong host memory, placements, TLB shapes and what is not built', () => {
     assert.match(refused({ hostMemory: 4096 }), /PW402 host-memory=0x1000/);
     assert.match(refused({ hostBase: 0x123n }), /PW402 host-base/);
-    assert.match(refused({ placements: [{ hva: 0x7f5a_0000_0000n, hpa: 0x1000n }] }), /PW403 .*no host memory at 0x1000/);
-    assert.match(refused({ placements: [{ hva: 0x7f5a_0000_0010n, hpa: 0x1_0000_1000n }] }), /PW403 .*differ within a page/);
+    assert.match(
+      refused({ placements: [{ hva: 0x7f5a_0000_0000n, hpa: 0x1000n }] }),
+      /PW403 .*no host memory at 0x1000/,
+    );
+    assert.match(
+      refused({ placements: [{ hva: 0x7f5a_0000_0010n, hpa: 0x1_0000_1000n }] }),
+      /PW403 .*differ within a page/,
+    );
     assert.match(refused({ tlb: { entries: 100, ways: 3 } }), /PW404 tlb=100,3/);
     assert.match(refused({ cpus: 2 }), /PW405 cpus=2/);
-    assert.match(refused({ hostPages: '2m', hvaBase: 0x7f5a_0000_1000n }), /PW400 pc.ram: 0x7f5a00001000 is not aligned to 2m pages/);
+    assert.match(
+      refused({ hostPages: '2m', hvaBase: 0x7f5a_0000_1000n }),
+      /PW400 pc.ram: 0x7f5a00001000 is not aligned to 2m pages/,
+    );
   });
 
   it('for host memory that the guest fills before it runs', () => {
     // 1 MiB is 256 frames: from "just fits" to "does not fit at all", never an exception of ours
     for (let kib = 900; kib < 1040; kib += 4) {
-      const made = Machine.create({ ...DEFAULT_OPTIONS, memory: 2n * MIB, hostMemory: 1 << 20 }, image(new Uint8Array(kib << 10), 0x1000n), NO_SINKS);
-      if (!made.ok) assert.match(made.error[0]?.message ?? '', /host memory is exhausted|is full once the guest is loaded/);
+      const made = Machine.create(
+        { ...DEFAULT_OPTIONS, memory: 2n * MIB, hostMemory: 1 << 20 },
+        image(new Uint8Array(kib << 10), 0x1000n),
+        NO_SINKS,
+      );
+      if (!made.ok)
+        assert.match(made.error[0]?.message ?? '', /host memory is exhausted|is full once the guest is loaded/);
     }
   });
 
   it('for an image that does not fit, with what to do', () => {
-    assert.match(refused({ memory: 4n * MIB }, image(new Uint8Array(4 << 20))), /guest.bin PW411 4194304 bytes loaded at 0x100000 end at 0x500000, and there is no guest RAM at 0x400000 .*make memory larger/);
+    assert.match(
+      refused({ memory: 4n * MIB }, image(new Uint8Array(4 << 20))),
+      /guest.bin PW411 4194304 bytes loaded at 0x100000 end at 0x500000, and there is no guest RAM at 0x400000 .*make memory larger/,
+    );
     assert.match(refused({ slots: [slot(0n, MIB), slot(2n * MIB, MIB)] }), /PW411 .* no guest RAM at 0x100000/);
   });
 

@@ -12,16 +12,23 @@ function bytesOf(source: string): Uint8Array {
 }
 
 /** Runs to the end: what the debug console got, and the machine. */
-function run(image: GuestImage, options: Partial<MachineOptions> = {}): { readonly text: string; readonly machine: Machine } {
+function run(
+  image: GuestImage,
+  options: Partial<MachineOptions> = {},
+): { readonly text: string; readonly machine: Machine } {
   let text = '';
-  const made = Machine.create({ ...DEFAULT_OPTIONS, ...options }, image, { serial: () => undefined, debugcon: (b) => (text += String.fromCharCode(b)) });
+  const made = Machine.create({ ...DEFAULT_OPTIONS, ...options }, image, {
+    serial: () => undefined,
+    debugcon: (b) => (text += String.fromCharCode(b)),
+  });
   assert.ok(made.ok, made.ok ? '' : JSON.stringify(made.error));
   assert.equal(made.value.run(100_000).kind, 'end');
   return { text, machine: made.value };
 }
 
 /** A kernel at 2 MiB by its header's address fields; `code` runs behind the header. */
-const kernel = (code: string, flags = 0x1_0000): Uint8Array => bytesOf(`
+const kernel = (code: string, flags = 0x1_0000): Uint8Array =>
+  bytesOf(`
 bits 32
 org 0x200000
 header:
@@ -84,7 +91,8 @@ bad:`),
 });
 
 describe('reset', () => {
-  const firmware = (top: string): Uint8Array => bytesOf(`
+  const firmware = (top: string): Uint8Array =>
+    bytesOf(`
 bits 16
 org 0xf0000
   times 0x100 db 0xf4
@@ -108,7 +116,13 @@ start:
     const { text, machine } = run(image.value, { memory: 2n << 20n });
     assert.equal(text, 'R');
     assert.deepEqual(machine.post.codes, [0x55]);
-    assert.deepEqual(machine.vm.memslots.all.map((m) => [m.start, m.readonly]), [[0n, false], [0xffff_0000n, true]]);
+    assert.deepEqual(
+      machine.vm.memslots.all.map((m) => [m.start, m.readonly]),
+      [
+        [0n, false],
+        [0xffff_0000n, true],
+      ],
+    );
   });
   it('refuses images that are no whole pages', () => {
     assert.equal(firmwareImage(new Uint8Array(100), 'bios').ok, false);

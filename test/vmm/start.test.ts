@@ -21,7 +21,8 @@ describe('prepared starts', () => {
     assert.equal(state.cs.rights, 0xa09b);
     const tables = writes.find((w) => w.gpa === state.cr3)?.bytes as Uint8Array;
     const view = new DataView(tables.buffer);
-    const entry = (table: bigint, index: bigint): bigint => view.getBigUint64(Number(table - state.cr3 + index * 8n), true);
+    const entry = (table: bigint, index: bigint): bigint =>
+      view.getBigUint64(Number(table - state.cr3 + index * 8n), true);
     for (const a of [0n, 0x1000n, 0x20_0000n, 0x3ff_f000n]) {
       let table = state.cr3;
       for (const shift of [39n, 30n, 21n]) table = entry(table, (a >> shift) & 511n) & ~0xfffn;
@@ -52,7 +53,10 @@ describe('prepared starts', () => {
     const plan = planStart('boot', 0x7c00n, ram(MiB));
     assert.ok(plan.ok);
     const ivt = new DataView((plan.value.writes[0]?.bytes as Uint8Array).buffer);
-    assert.equal(stubVector(BigInt(ivt.getUint16(0x13 * 4 + 2, true) * 16), BigInt(ivt.getUint16(0x13 * 4, true)) + 1n), 0x13);
+    assert.equal(
+      stubVector(BigInt(ivt.getUint16(0x13 * 4 + 2, true) * 16), BigInt(ivt.getUint16(0x13 * 4, true)) + 1n),
+      0x13,
+    );
     assert.equal(stubVector(0n, 0x7c02n), undefined);
   });
 });
@@ -104,6 +108,9 @@ describe('port devices', () => {
     s.write(0x3ff, 0xa5);
     s.write(0x3fc, 0x1e);
     s.write(0x3f8, 0x42);
-    assert.deepEqual([s.read(0x3ff), s.read(0x3fd) & 1, s.read(0x3f8), s.read(0x3fd) & 1, out.length], [0xa5, 1, 0x42, 0, 0]);
+    assert.deepEqual(
+      [s.read(0x3ff), s.read(0x3fd) & 1, s.read(0x3f8), s.read(0x3fd) & 1, out.length],
+      [0xa5, 1, 0x42, 0, 0],
+    );
   });
 });

@@ -54,7 +54,9 @@ export class BlockCache {
     else {
       this.byFrame.set(frame, [block]);
       this.memory.codeFrames[frame] = 1;
-      const page = (block.secondPage >= 0 && this.memory.frameOf(block.secondPage) === frame ? block.secondPage : block.offset) & ~0xfff;
+      const page =
+        (block.secondPage >= 0 && this.memory.frameOf(block.secondPage) === frame ? block.secondPage : block.offset) &
+        ~0xfff;
       for (const l of this.pageListeners) l(page >>> 0, true);
     }
   }

@@ -77,7 +77,9 @@ export class Core {
 
   /** Reads through the port into SLOT.VALUE as an implicit supervisor access (descriptor tables, TSS); undefined: event set. */
   readSystem(linear: bigint, size: number): bigint | undefined {
-    return this.port.load(this, linear, size, IMPLICIT_READ, SLOT.VALUE, false) ? this.state.get(SLOT.VALUE) : undefined;
+    return this.port.load(this, linear, size, IMPLICIT_READ, SLOT.VALUE, false)
+      ? this.state.get(SLOT.VALUE)
+      : undefined;
   }
   /** Writes as an implicit supervisor access. */
   writeSystem(linear: bigint, size: number, value: bigint): boolean {

@@ -116,7 +116,13 @@ export class Cpu extends Core {
     private readonly blocks: BlockCache = new BlockCache(memory),
   ) {
     const state = new CpuState(memory, index);
-    const tlb = new Tlb(memory, index, options.tlbEntries, options.tlbWays, options.walkCaches === true ? new WalkCache() : undefined);
+    const tlb = new Tlb(
+      memory,
+      index,
+      options.tlbEntries,
+      options.tlbWays,
+      options.walkCaches === true ? new WalkCache() : undefined,
+    );
     const mmu = new Mmu(state, memory, tlb, model.physicalBits);
     super(state, mmu, BUS_IO, model);
     this.mmu = mmu;
@@ -183,7 +189,14 @@ export class Cpu extends Core {
       const trap = s.systemFlag(RFLAGS.TF);
       // RF lasts for one instruction; a fault of that instruction sets it again in what is saved
       const resume = s.systemFlag(RFLAGS.RF);
-      const single = shadow !== 0 || trap || this.debugging || resume || left < MAX_BLOCK_INSTRUCTIONS || this.breakpoints.size > 0 || (this.nonRoot && this.vmx.watchesBoundaries);
+      const single =
+        shadow !== 0 ||
+        trap ||
+        this.debugging ||
+        resume ||
+        left < MAX_BLOCK_INSTRUCTIONS ||
+        this.breakpoints.size > 0 ||
+        (this.nonRoot && this.vmx.watchesBoundaries);
       if (this.breakpoints.size > 0 && this.atBreakpoint()) return { kind: 'breakpoint', linear: this.linearRip };
       if (this.debugging && !resume && (shadow & MOV_SS) === 0) {
         const why = this.debugUnit.instruction(this.linearRip);
@@ -240,13 +253,19 @@ export class Cpu extends Core {
     } else {
       if (s.get32(SLOT.PENDING_NMI) !== 0 && (s.get32(SLOT.INTERRUPTIBILITY) & NMI_BLOCKING) === 0) {
         s.set32(SLOT.PENDING_NMI, 0);
-        return this.deliverEvent({ kind: 'interrupt', vector: VECTOR.NMI, source: 'nmi' }, { type: INTR_TYPE.NMI_INTR, vector: VECTOR.NMI });
+        return this.deliverEvent(
+          { kind: 'interrupt', vector: VECTOR.NMI, source: 'nmi' },
+          { type: INTR_TYPE.NMI_INTR, vector: VECTOR.NMI },
+        );
       }
       const pending = s.get32(SLOT.PENDING_INTR);
       if (pending !== 0 && s.systemFlag(RFLAGS.IF) && (s.get32(SLOT.INTERRUPTIBILITY) & SHADOW) === 0) {
         s.set32(SLOT.PENDING_INTR, 0);
         const vector = pending & 0xff;
-        return this.deliverEvent({ kind: 'interrupt', vector, source: 'external' }, { type: INTR_TYPE.EXT_INTR, vector });
+        return this.deliverEvent(
+          { kind: 'interrupt', vector, source: 'external' },
+          { type: INTR_TYPE.EXT_INTR, vector },
+        );
       }
     }
     const activity = s.get32(SLOT.ACTIVITY);
@@ -256,7 +275,8 @@ export class Cpu extends Core {
   private atBreakpoint(): boolean {
     const linear = this.linearRip;
     if (!this.breakpoints.has(linear)) return false;
-    if (this.passedAt !== undefined && this.passedAt.linear === linear && this.passedAt.retired === this.retired) return false;
+    if (this.passedAt !== undefined && this.passedAt.linear === linear && this.passedAt.retired === this.retired)
+      return false;
     this.passedAt = { retired: this.retired, linear };
     return true;
   }
@@ -344,7 +364,9 @@ export class Cpu extends Core {
       case INTR_TYPE.PRIV_SW_EXCEPTION:
         return { kind: 'fault', vector: i.vector, software: 'icebp' };
       default:
-        return i.errorCode === undefined ? { kind: 'fault', vector: i.vector } : { kind: 'fault', vector: i.vector, errorCode: i.errorCode };
+        return i.errorCode === undefined
+          ? { kind: 'fault', vector: i.vector }
+          : { kind: 'fault', vector: i.vector, errorCode: i.errorCode };
     }
   }
 
@@ -372,7 +394,12 @@ export class Cpu extends Core {
       if (nested.kind === 'bus') return { kind: 'bus', event: nested };
       if (nested.kind !== 'fault') throw new InvariantError('delivery meets faults, exits and the bus only');
       this.undelivered = [...this.undelivered, nested];
-      const how = combine(current.kind === 'fault' && current.software !== 'int' ? { kind: 'exception', vector: current.vector } : { kind: 'benign' }, nested);
+      const how = combine(
+        current.kind === 'fault' && current.software !== 'int'
+          ? { kind: 'exception', vector: current.vector }
+          : { kind: 'benign' },
+        nested,
+      );
       if (how === 'triple') {
         if (this.nonRoot) return this.vmExit({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n }, undefined);
         this.state.set32(SLOT.ACTIVITY, 2);
@@ -408,7 +435,11 @@ export class Cpu extends Core {
     this.injection = result.inject;
     // an event that is injected comes first, and what was pending is not kept for later
     this.debugTraps = result.inject === undefined ? result.pendingDebug & DR6_TRAPS : 0n;
-    this.mmu.setSecondLevel((c.secondary & SECONDARY.ENABLE_EPT) !== 0 ? decodeEptp(c.eptPointer) : undefined, (c.secondary & SECONDARY.ENABLE_VPID) !== 0 ? c.vpid : 0, this.vmx.log);
+    this.mmu.setSecondLevel(
+      (c.secondary & SECONDARY.ENABLE_EPT) !== 0 ? decodeEptp(c.eptPointer) : undefined,
+      (c.secondary & SECONDARY.ENABLE_VPID) !== 0 ? c.vpid : 0,
+      this.vmx.log,
+    );
     return result;
   }
   private vmExit(exit: VmExit, vectoring: Interruption | undefined): CpuStop {
@@ -439,7 +470,11 @@ export class Cpu extends Core {
     this.tlb.restore(s.tlb);
     this.vmx.restore(s.vmx);
     this.intercepts = this.vmx.inNonRoot ? this.vmx.intercepts : null;
-    this.mmu.restore(s.mmu, s.mmu.eptp === undefined ? undefined : decodeEptp(s.mmu.eptp), this.vmx.inNonRoot ? this.vmx.log : undefined);
+    this.mmu.restore(
+      s.mmu,
+      s.mmu.eptp === undefined ? undefined : decodeEptp(s.mmu.eptp),
+      this.vmx.inNonRoot ? this.vmx.log : undefined,
+    );
     this.injection = s.injection;
     this.debugTraps = s.debugTraps;
     this.debugUnit.forget();

@@ -73,11 +73,33 @@ export type CpuFeature = keyof typeof FEATURES;
 
 /** CR4 bits and the feature that makes each writable; bits not listed are reserved. */
 const CR4_FEATURES: readonly (readonly [keyof typeof CR4, CpuFeature])[] = [
-  ['VME', 'VME'], ['PVI', 'VME'], ['TSD', 'TSC'], ['DE', 'DE'], ['PSE', 'PSE'], ['PAE', 'PAE'], ['MCE', 'MCE'], ['PGE', 'PGE'],
-  ['OSFXSR', 'FXSR'], ['OSXMMEXCPT', 'SSE'], ['UMIP', 'UMIP'], ['LA57', 'LA57'], ['VMXE', 'VMX'], ['FSGSBASE', 'FSGSBASE'], ['PCIDE', 'PCID'],
-  ['OSXSAVE', 'XSAVE'], ['SMEP', 'SMEP'], ['SMAP', 'SMAP'], ['PKE', 'PKU'],
+  ['VME', 'VME'],
+  ['PVI', 'VME'],
+  ['TSD', 'TSC'],
+  ['DE', 'DE'],
+  ['PSE', 'PSE'],
+  ['PAE', 'PAE'],
+  ['MCE', 'MCE'],
+  ['PGE', 'PGE'],
+  ['OSFXSR', 'FXSR'],
+  ['OSXMMEXCPT', 'SSE'],
+  ['UMIP', 'UMIP'],
+  ['LA57', 'LA57'],
+  ['VMXE', 'VMX'],
+  ['FSGSBASE', 'FSGSBASE'],
+  ['PCIDE', 'PCID'],
+  ['OSXSAVE', 'XSAVE'],
+  ['SMEP', 'SMEP'],
+  ['SMAP', 'SMAP'],
+  ['PKE', 'PKU'],
 ];
-const EFER_FEATURES: readonly (readonly [keyof typeof EFER, CpuFeature])[] = [['SCE', 'SYSCALL'], ['LME', 'LM'], ['LMA', 'LM'], ['NXE', 'NX'], ['SVME', 'SVM']];
+const EFER_FEATURES: readonly (readonly [keyof typeof EFER, CpuFeature])[] = [
+  ['SCE', 'SYSCALL'],
+  ['LME', 'LM'],
+  ['LMA', 'LM'],
+  ['NXE', 'NX'],
+  ['SVME', 'SVM'],
+];
 
 /** What a CPU model says it is and how wide its addresses are. */
 export interface CpuidModel {
@@ -114,7 +136,11 @@ const VENDOR_STRING = { intel: 'GenuineIntel', amd: 'AuthenticAMD' } as const;
 
 /** Four ASCII characters as a little-endian register. */
 const chars = (text: string, at: number): number =>
-  (text.charCodeAt(at) | (text.charCodeAt(at + 1) << 8) | (text.charCodeAt(at + 2) << 16) | (text.charCodeAt(at + 3) << 24)) >>> 0;
+  (text.charCodeAt(at) |
+    (text.charCodeAt(at + 1) << 8) |
+    (text.charCodeAt(at + 2) << 16) |
+    (text.charCodeAt(at + 3) << 24)) >>>
+  0;
 
 /**
  * Leaf 1 EAX (SDM vol. 2, figure 3-6):
@@ -130,7 +156,10 @@ function signature(d: CpuDefinition): number {
 
 export function defineCpu(d: CpuDefinition): CpuidModel {
   const features = new Set<CpuFeature>(d.features);
-  const mask = (table: readonly (readonly [string, CpuFeature])[], positions: Readonly<Record<string, number>>): bigint =>
+  const mask = (
+    table: readonly (readonly [string, CpuFeature])[],
+    positions: Readonly<Record<string, number>>,
+  ): bigint =>
     table.reduce((m, [name, feature]) => (features.has(feature) ? m | (1n << BigInt(positions[name] ?? 0)) : m), 0n);
   const brand = d.brand.padEnd(48, '\0');
   const maxBasic = features.has('XSAVE') ? 0xd : 7;
@@ -177,7 +206,8 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
       const out = own(asked, subleaf);
       for (const f of features) {
         const [l, sub, register, bit] = FEATURES[f];
-        if (l === asked && (l !== 7 || sub === subleaf)) out[REG[register]] = ((out[REG[register]] as number) | (1 << bit)) >>> 0;
+        if (l === asked && (l !== 7 || sub === subleaf))
+          out[REG[register]] = ((out[REG[register]] as number) | (1 << bit)) >>> 0;
       }
       return out;
     },
@@ -186,8 +216,50 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
 
 /** Integer work, x87 and SSE2, address translation, and nothing that is not there: no MMX, AVX, APIC or MTRRs. */
 const FEATURES_X64: readonly CpuFeature[] = [
-  'VMX', 'CX16', 'PCID', 'MOVBE', 'POPCNT', 'DE', 'PSE', 'TSC', 'MSR', 'PAE', 'CX8', 'SEP', 'PGE', 'CMOV', 'PAT', 'PSE36', 'CLFSH', 'FSGSBASE', 'BMI1', 'SMEP', 'BMI2',
-  'INVPCID', 'ADX', 'SMAP', 'CLFLUSHOPT', 'CLWB', 'UMIP', 'FPU', 'FXSR', 'SSE', 'SSE2', 'XSAVE', 'RDRAND', 'RDSEED', 'FDP_EXCPTN_ONLY', 'ZERO_FCS_FDS', 'LAHF64', 'LZCNT', 'PREFETCHW', 'SYSCALL', 'NX', 'PAGE1GB', 'RDTSCP', 'LM',
+  'VMX',
+  'CX16',
+  'PCID',
+  'MOVBE',
+  'POPCNT',
+  'DE',
+  'PSE',
+  'TSC',
+  'MSR',
+  'PAE',
+  'CX8',
+  'SEP',
+  'PGE',
+  'CMOV',
+  'PAT',
+  'PSE36',
+  'CLFSH',
+  'FSGSBASE',
+  'BMI1',
+  'SMEP',
+  'BMI2',
+  'INVPCID',
+  'ADX',
+  'SMAP',
+  'CLFLUSHOPT',
+  'CLWB',
+  'UMIP',
+  'FPU',
+  'FXSR',
+  'SSE',
+  'SSE2',
+  'XSAVE',
+  'RDRAND',
+  'RDSEED',
+  'FDP_EXCPTN_ONLY',
+  'ZERO_FCS_FDS',
+  'LAHF64',
+  'LZCNT',
+  'PREFETCHW',
+  'SYSCALL',
+  'NX',
+  'PAGE1GB',
+  'RDTSCP',
+  'LM',
 ];
 
 /** The default processor. Family 6 model 0x5e is a Skylake client, whose paging features these are. */
@@ -217,4 +289,6 @@ export const PAGEWALK_X64_LA57: CpuidModel = defineCpu({
 });
 
 /** Models by name. */
-export const CPU_MODELS: ReadonlyMap<string, CpuidModel> = new Map([PAGEWALK_X64, PAGEWALK_X64_LA57].map((m) => [m.name, m]));
+export const CPU_MODELS: ReadonlyMap<string, CpuidModel> = new Map(
+  [PAGEWALK_X64, PAGEWALK_X64_LA57].map((m) => [m.name, m]),
+);

@@ -3,9 +3,40 @@ import { UOP, UOP_WORDS } from './uop';
 /** Micro-ops between two settings of the flags that neither read flags nor can fault, branch or leave the block: plain moves and arithmetic. */
 const QUIET = new Uint8Array(256);
 for (const op of [
-  UOP.MOV, UOP.CONST, UOP.ZX8, UOP.ZX8H, UOP.ZX16, UOP.ZX32, UOP.SX8, UOP.SX16, UOP.SX32, UOP.PUT8, UOP.PUT8H, UOP.PUT16, UOP.ADD64, UOP.SUB64, UOP.AND64, UOP.OR64,
-  UOP.XOR64, UOP.MUL64, UOP.ADD32, UOP.SUB32, UOP.AND32, UOP.OR32, UOP.XOR32, UOP.MUL32, UOP.ADDI64, UOP.ADDI32, UOP.SHLI64, UOP.SHLI32, UOP.SHRI64, UOP.SHRI32, UOP.SARI64, UOP.SARI32,
-]) QUIET[op] = 1;
+  UOP.MOV,
+  UOP.CONST,
+  UOP.ZX8,
+  UOP.ZX8H,
+  UOP.ZX16,
+  UOP.ZX32,
+  UOP.SX8,
+  UOP.SX16,
+  UOP.SX32,
+  UOP.PUT8,
+  UOP.PUT8H,
+  UOP.PUT16,
+  UOP.ADD64,
+  UOP.SUB64,
+  UOP.AND64,
+  UOP.OR64,
+  UOP.XOR64,
+  UOP.MUL64,
+  UOP.ADD32,
+  UOP.SUB32,
+  UOP.AND32,
+  UOP.OR32,
+  UOP.XOR32,
+  UOP.MUL32,
+  UOP.ADDI64,
+  UOP.ADDI32,
+  UOP.SHLI64,
+  UOP.SHLI32,
+  UOP.SHRI64,
+  UOP.SHRI32,
+  UOP.SARI64,
+  UOP.SARI32,
+])
+  QUIET[op] = 1;
 
 const isSet = (op: number): boolean => op === UOP.FLAGS || op === UOP.FLAGS_RESULT || op === UOP.PUTFLAGS;
 const hasTarget = (op: number): boolean => op === UOP.BR || op === UOP.BRZ || op === UOP.BRNZ || op === UOP.BRCC;
@@ -17,7 +48,8 @@ const hasTarget = (op: number): boolean => op === UOP.BR || op === UOP.BRZ || op
 export function removeDeadFlags(words: number[], starts: number[]): void {
   const count = words.length / UOP_WORDS;
   const landing = new Uint8Array(count + 1);
-  for (let i = 0; i < count; i++) if (hasTarget((words[i * UOP_WORDS] as number) & 0xff)) landing[words[i * UOP_WORDS + 3] as number] = 1;
+  for (let i = 0; i < count; i++)
+    if (hasTarget((words[i * UOP_WORDS] as number) & 0xff)) landing[words[i * UOP_WORDS + 3] as number] = 1;
   const dead = new Uint8Array(count);
   let pending = -1;
   let any = false;
@@ -42,6 +74,8 @@ export function removeDeadFlags(words: number[], starts: number[]): void {
     to++;
   }
   words.length = to * UOP_WORDS;
-  for (let i = 0; i < to; i++) if (hasTarget((words[i * UOP_WORDS] as number) & 0xff)) words[i * UOP_WORDS + 3] = moved[words[i * UOP_WORDS + 3] as number] as number;
+  for (let i = 0; i < to; i++)
+    if (hasTarget((words[i * UOP_WORDS] as number) & 0xff))
+      words[i * UOP_WORDS + 3] = moved[words[i * UOP_WORDS + 3] as number] as number;
   for (let i = 0; i < starts.length; i++) starts[i] = moved[starts[i] as number] as number;
 }

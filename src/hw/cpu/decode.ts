@@ -1,4 +1,15 @@
-import { Code, Decoder, DecoderError, DecoderOptions, Instruction, MemorySize, MemorySizeExt, Mnemonic, OpKind, Register } from 'iced-x86';
+import {
+  Code,
+  Decoder,
+  DecoderError,
+  DecoderOptions,
+  Instruction,
+  MemorySize,
+  MemorySizeExt,
+  Mnemonic,
+  OpKind,
+  Register,
+} from 'iced-x86';
 import type { OpCodeInfo } from 'iced-x86';
 import { invariant } from '../../base/assert';
 import { SEGMENTS, type RegisterWidth } from '../../isa/registers';
@@ -53,7 +64,10 @@ function gprIndex(register: Register): number {
 }
 
 /** Implicit memory operands of the string instructions: register, address width, and whether a segment override applies. */
-const STRING_OPERANDS: ReadonlyMap<OpKind, { readonly base: number; readonly bits: Bits; readonly overridable: boolean }> = new Map([
+const STRING_OPERANDS: ReadonlyMap<
+  OpKind,
+  { readonly base: number; readonly bits: Bits; readonly overridable: boolean }
+> = new Map([
   [OpKind.MemorySegSI, { base: GPR_RSI, bits: 16, overridable: true }],
   [OpKind.MemorySegESI, { base: GPR_RSI, bits: 32, overridable: true }],
   [OpKind.MemorySegRSI, { base: GPR_RSI, bits: 64, overridable: true }],
@@ -119,7 +133,8 @@ export class InstructionDecoder {
     const length = overlong ? MAX_INSTRUCTION_BYTES + 1 : insn.length;
     const operands: Operand[] = [];
     if (code !== Code.INVALID) {
-      for (let i = 0, n = insn.opCount; i < n; i++) operands.push(this.operand(insn, i, prefixes.addressBits, prefixes.segment));
+      for (let i = 0, n = insn.opCount; i < n; i++)
+        operands.push(this.operand(insn, i, prefixes.addressBits, prefixes.segment));
     }
     return {
       mnemonic: insn.mnemonic,
@@ -170,13 +185,22 @@ export class InstructionDecoder {
     const near = NEAR_WIDTH.get(kind);
     // iced decodes at IP 0, so that the target is relative to the instruction; narrow ones come truncated
     if (near !== undefined) return { kind: 'near', offset: Number(BigInt.asIntN(near, insn.nearBranchTarget)) };
-    if (kind === OpKind.FarBranch16) return { kind: 'far', selector: insn.farBranchSelector, offset: BigInt(insn.farBranch16) };
-    if (kind === OpKind.FarBranch32) return { kind: 'far', selector: insn.farBranchSelector, offset: BigInt(insn.farBranch32) };
+    if (kind === OpKind.FarBranch16)
+      return { kind: 'far', selector: insn.farBranchSelector, offset: BigInt(insn.farBranch16) };
+    if (kind === OpKind.FarBranch32)
+      return { kind: 'far', selector: insn.farBranchSelector, offset: BigInt(insn.farBranch32) };
     const string = STRING_OPERANDS.get(kind);
     invariant(string !== undefined, `iced-x86 operand kind ${OpKind[kind]} is known`);
     const segment = !string.overridable ? SEG.ES : prefix >= 0 ? prefix : SEG.DS;
     const memory: MemoryOperand = {
-      base: string.base, index: -1, scale: 1, displacement: 0n, ripRelative: false, addressBits: string.bits, segment, size: this.memorySize(insn),
+      base: string.base,
+      index: -1,
+      scale: 1,
+      displacement: 0n,
+      ripRelative: false,
+      addressBits: string.bits,
+      segment,
+      size: this.memorySize(insn),
     };
     return { kind: 'memory', memory };
   }

@@ -102,12 +102,26 @@ export class Fetcher {
     return this.translate(next, next === 0 && mode.bits === 64 ? (hi + 1) | 0 : hi);
   }
 
-  private build(mode: CodeMode, id: number, offset: number, single: boolean, lo: number, hi: number): Block | undefined {
+  private build(
+    mode: CodeMode,
+    id: number,
+    offset: number,
+    single: boolean,
+    lo: number,
+    hi: number,
+  ): Block | undefined {
     const u8 = this.core.state.memory.u8;
     const here = 4096 - (lo & 0xfff);
     const key = this.blocks.key(offset, id, single);
     const maxInstructions = single ? 1 : MAX_BLOCK_INSTRUCTIONS;
-    let block = buildBlock({ bytes: u8.subarray(offset, offset + here), mode, maxInstructions, offset, secondPage: -1, key });
+    let block = buildBlock({
+      bytes: u8.subarray(offset, offset + here),
+      mode,
+      maxInstructions,
+      offset,
+      secondPage: -1,
+      key,
+    });
     if (block === undefined) {
       // the first instruction goes on in the next page
       const second = this.secondPage(lo, hi, mode);

@@ -5,7 +5,17 @@ import { VECTOR } from '../../isa/exceptions';
 import { FRAME_MASK, PTE_RW, PTE_US, PTE_XD } from '../../isa/entries';
 import { CR4, RFLAGS } from '../../isa/flags';
 import type { HostMemory } from '../memory/host-memory';
-import { ACCESS_OF_CLASS, CLASSES, CLASS_FETCH, CLASS_READ, CLASS_WRITE, WHO_SUPERVISOR, WHO_SUPERVISOR_AC, WHO_USER, type Access } from '../paging/access';
+import {
+  ACCESS_OF_CLASS,
+  CLASSES,
+  CLASS_FETCH,
+  CLASS_READ,
+  CLASS_WRITE,
+  WHO_SUPERVISOR,
+  WHO_SUPERVISOR_AC,
+  WHO_USER,
+  type Access,
+} from '../paging/access';
 import { FORMATS, decodeControls, levelShift, type PagingControls } from '../paging/controls';
 import { type Eptp, eptFlagsMissing, updateEptAccessedDirty, walkEpt } from '../paging/ept';
 import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../paging/ordinary';
@@ -178,13 +188,20 @@ export class Mmu implements MemoryPort, EntryPort {
     return fast;
   };
   private computeFast(rights: number, protectionKey: number): number {
-    const ordinary = { writable: (rights & RIGHT.W) !== 0, user: (rights & RIGHT.U) !== 0, executeDisable: (rights & RIGHT.XD) !== 0, protectionKey };
+    const ordinary = {
+      writable: (rights & RIGHT.W) !== 0,
+      user: (rights & RIGHT.U) !== 0,
+      executeDisable: (rights & RIGHT.XD) !== 0,
+      protectionKey,
+    };
     let fast = 0;
     for (let c = 0; c < CLASSES; c++) {
       const access = ACCESS_OF_CLASS[c] as Access;
-      const second = access.op === 'read' ? RIGHT.EPT_R : access.op === 'write' ? RIGHT.EPT_W | RIGHT.EPT_D | RIGHT.D : RIGHT.EPT_X;
+      const second =
+        access.op === 'read' ? RIGHT.EPT_R : access.op === 'write' ? RIGHT.EPT_W | RIGHT.EPT_D | RIGHT.D : RIGHT.EPT_X;
       if ((rights & second) !== second) continue;
-      if ((rights & RIGHT.PAGED) !== 0 && denied(ordinary, access, c % 3 === WHO_SUPERVISOR_AC, this.controls)) continue;
+      if ((rights & RIGHT.PAGED) !== 0 && denied(ordinary, access, c % 3 === WHO_SUPERVISOR_AC, this.controls))
+        continue;
       fast |= 1 << c;
     }
     // stores into decoded code go the slow way
@@ -209,7 +226,11 @@ export class Mmu implements MemoryPort, EntryPort {
   // ---- translation
 
   private classOf(access: Access): number {
-    const who = access.user ? WHO_USER : access.implicit || !this.state.systemFlag(RFLAGS.AC) ? WHO_SUPERVISOR : WHO_SUPERVISOR_AC;
+    const who = access.user
+      ? WHO_USER
+      : access.implicit || !this.state.systemFlag(RFLAGS.AC)
+        ? WHO_SUPERVISOR
+        : WHO_SUPERVISOR_AC;
     return OP_OF[access.op] + who;
   }
 
@@ -252,7 +273,8 @@ export class Mmu implements MemoryPort, EntryPort {
       guestOk = walkOrdinary(this, this.state.get(SLOT.CR3), c, linear, access, ac, out, undefined, pdptes);
     }
     if (!guestOk) return this.walkFailed(core, linear, access);
-    if (paged && !updateAccessedDirty(this, c, write, out, this.noteAccessedDirty)) return this.walkFailed(core, linear, access);
+    if (paged && !updateAccessedDirty(this, c, write, out, this.noteAccessedDirty))
+      return this.walkFailed(core, linear, access);
     if (paged && this.tlb.walkCache) this.fillWalkCache(linear, began);
     const gpa = out.address;
     let hpa = gpa;
@@ -265,18 +287,33 @@ export class Mmu implements MemoryPort, EntryPort {
       }
       if (!this.setEptFlags(gpa, write)) return this.walkFailed(core, linear, access);
       hpa = second.address;
-      rights = (second.readable ? RIGHT.EPT_R : 0) | (second.writable ? RIGHT.EPT_W : 0) | (second.executable ? RIGHT.EPT_X : 0) | (second.dirty ? RIGHT.EPT_D : 0);
+      rights =
+        (second.readable ? RIGHT.EPT_R : 0) |
+        (second.writable ? RIGHT.EPT_W : 0) |
+        (second.executable ? RIGHT.EPT_X : 0) |
+        (second.dirty ? RIGHT.EPT_D : 0);
     }
     this.counters.walks++;
     this.counters.guestReferences += this.guestLoads;
     this.counters.nestedReferences += this.nestedLoads;
     const at = this.memory.offsetOf(hpa);
     if (at < 0) {
-      core.event = { kind: 'bus', space: 'memory', op: access.op === 'write' ? 'write' : 'read', address: hpa, size: 1 };
+      core.event = {
+        kind: 'bus',
+        space: 'memory',
+        op: access.op === 'write' ? 'write' : 'read',
+        address: hpa,
+        size: 1,
+      };
       return -1;
     }
     rights |= paged
-      ? RIGHT.PAGED | (out.writable ? RIGHT.W : 0) | (out.user ? RIGHT.U : 0) | (out.executeDisable ? RIGHT.XD : 0) | (out.global ? RIGHT.G : 0) | (out.dirty ? RIGHT.D : 0)
+      ? RIGHT.PAGED |
+        (out.writable ? RIGHT.W : 0) |
+        (out.user ? RIGHT.U : 0) |
+        (out.executeDisable ? RIGHT.XD : 0) |
+        (out.global ? RIGHT.G : 0) |
+        (out.dirty ? RIGHT.D : 0)
       : RIGHT.W | RIGHT.U | RIGHT.D;
     const page = at & 0xfff;
     const offset = at - page;
@@ -313,7 +350,11 @@ export class Mmu implements MemoryPort, EntryPort {
     if (!walkCache || format === 'none') return;
     // PAE's third level is in registers and not among the entries
     let level = start?.level ?? (format === 'pae' ? 2 : FORMATS[format].levels);
-    let [writable, user, executeDisable] = [start?.writable ?? true, start?.user ?? true, start?.executeDisable ?? false];
+    let [writable, user, executeDisable] = [
+      start?.writable ?? true,
+      start?.user ?? true,
+      start?.executeDisable ?? false,
+    ];
     for (let i = 0; i < out.depth - 1; i++, level--) {
       const entry = out.entries[i] as bigint;
       writable &&= (entry & PTE_RW) !== 0n;
@@ -321,7 +362,13 @@ export class Mmu implements MemoryPort, EntryPort {
       executeDisable ||= format !== '32bit' && (entry & PTE_XD) !== 0n;
       const table = format === '32bit' ? entry & 0xffff_f000n : entry & FRAME_MASK;
       const next = out.offsets[i + 1] as number;
-      walkCache.fill(level, levelShift(format, level), linear, context, { table, offset: next - (next % 4096), writable, user, executeDisable });
+      walkCache.fill(level, levelShift(format, level), linear, context, {
+        table,
+        offset: next - (next % 4096),
+        writable,
+        user,
+        executeDisable,
+      });
     }
   }
 
@@ -362,8 +409,15 @@ export class Mmu implements MemoryPort, EntryPort {
       return -1;
     }
     if (out.reason === 'non-canonical') core.raise(VECTOR.GP, 0);
-    else if (out.reason === 'no-memory') core.event = { kind: 'bus', space: 'memory', op: 'read', address: out.failedAddress, size: 8 };
-    else core.event = { kind: 'fault', vector: VECTOR.PF, errorCode: pageFaultErrorCode(out.reason, access, this.controls, out), cr2: linear };
+    else if (out.reason === 'no-memory')
+      core.event = { kind: 'bus', space: 'memory', op: 'read', address: out.failedAddress, size: 8 };
+    else
+      core.event = {
+        kind: 'fault',
+        vector: VECTOR.PF,
+        errorCode: pageFaultErrorCode(out.reason, access, this.controls, out),
+        cr2: linear,
+      };
     return -1;
   }
 
@@ -380,7 +434,18 @@ export class Mmu implements MemoryPort, EntryPort {
     const second = this.eptOut;
     // with accessed and dirty flags enabled, accesses to guest paging structures are treated as writes (SDM vol. 3, 29.3.3.2)
     const asWrite = write || this.eptp.accessedDirty;
-    if (!walkEpt(this.memory, this.eptp, address, asWrite ? 'write' : 'read', this.physicalBits, second, sink ? (s) => sink.nested(s) : undefined, this.probing || write ? undefined : this.countNested)) {
+    if (
+      !walkEpt(
+        this.memory,
+        this.eptp,
+        address,
+        asWrite ? 'write' : 'read',
+        this.physicalBits,
+        second,
+        sink ? (s) => sink.nested(s) : undefined,
+        this.probing || write ? undefined : this.countNested,
+      )
+    ) {
       this.tableWrite = asWrite;
       this.copyFailure(second, true);
       return -1;
@@ -413,18 +478,46 @@ export class Mmu implements MemoryPort, EntryPort {
     const out = this.out;
     const guestLoads = this.guestLoads;
     this.probing = true;
-    const ok = walkOrdinary(this, this.state.get(SLOT.CR3), c, linear, access, this.classOf(access) % 3 === WHO_SUPERVISOR_AC, out, sink, c.format === 'pae' ? this.pdptes() : undefined);
+    const ok = walkOrdinary(
+      this,
+      this.state.get(SLOT.CR3),
+      c,
+      linear,
+      access,
+      this.classOf(access) % 3 === WHO_SUPERVISOR_AC,
+      out,
+      sink,
+      c.format === 'pae' ? this.pdptes() : undefined,
+    );
     this.probing = false;
     this.guestLoads = guestLoads;
     const base = { steps: sink.steps, guestPageShift: ok ? out.pageShift : 12, eptPageShift: 12, eptRights: undefined };
     if (!ok) {
       // a denied access still has a translation: software can say where it would have gone
-      return { ...base, ok: false, gpa: undefined, hpa: undefined, guestRights: undefined, finalSteps: sink.takeFinal(), references: WalkSink.references(sink.steps), failure: out.failure() };
+      return {
+        ...base,
+        ok: false,
+        gpa: undefined,
+        hpa: undefined,
+        guestRights: undefined,
+        finalSteps: sink.takeFinal(),
+        references: WalkSink.references(sink.steps),
+        failure: out.failure(),
+      };
     }
     const guestRights: Rights = { r: true, w: out.writable, x: !(out.executeDisable && c.nxe), user: out.user };
     const gpa = out.address;
     if (!this.eptp) {
-      return { ...base, ok: true, gpa: asGpa(gpa), hpa: asHpa(gpa), guestRights, finalSteps: [], references: WalkSink.references(sink.steps), failure: undefined };
+      return {
+        ...base,
+        ok: true,
+        gpa: asGpa(gpa),
+        hpa: asHpa(gpa),
+        guestRights,
+        finalSteps: [],
+        references: WalkSink.references(sink.steps),
+        failure: undefined,
+      };
     }
     const second = this.eptOut;
     const good = walkEpt(this.memory, this.eptp, gpa, access.op, this.physicalBits, second, (s) => sink.nested(s));
@@ -456,7 +549,9 @@ export class Mmu implements MemoryPort, EntryPort {
   }
   private nextPage(linear: bigint): bigint {
     const next = (linear & ~0xfffn) + 4096n;
-    return this.controls.format === '4level' || this.controls.format === '5level' ? BigInt.asUintN(64, next) : next & 0xffff_ffffn;
+    return this.controls.format === '4level' || this.controls.format === '5level'
+      ? BigInt.asUintN(64, next)
+      : next & 0xffff_ffffn;
   }
 
   load(core: Core, linear: bigint, size: number, access: Access, dst: number, intent: boolean): boolean {
@@ -470,14 +565,16 @@ export class Mmu implements MemoryPort, EntryPort {
     const r32 = this.state.r32;
     const here = 4096 - Number(linear & 0xfffn);
     if (size <= here) {
-      r32[dst * 2] = size === 1 ? view.getUint8(first) : size === 2 ? view.getUint16(first, true) : view.getInt32(first, true);
+      r32[dst * 2] =
+        size === 1 ? view.getUint8(first) : size === 2 ? view.getUint16(first, true) : view.getInt32(first, true);
       r32[dst * 2 + 1] = size === 8 ? view.getInt32(first + 4, true) : 0;
       return true;
     }
     const second = this.translate(core, this.nextPage(linear), cls);
     if (second < 0) return false;
     let value = 0n;
-    for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(view.getUint8(i < here ? first + i : second + i - here));
+    for (let i = size - 1; i >= 0; i--)
+      value = (value << 8n) | BigInt(view.getUint8(i < here ? first + i : second + i - here));
     this.state.set(dst, value);
     return true;
   }
@@ -505,7 +602,8 @@ export class Mmu implements MemoryPort, EntryPort {
     this.memory.noteWrite(first, here);
     this.memory.noteWrite(second, size - here);
     let value = this.state.get(src);
-    for (let i = 0; i < size; i++, value >>= 8n) view.setUint8(i < here ? first + i : second + i - here, Number(value & 0xffn));
+    for (let i = 0; i < size; i++, value >>= 8n)
+      view.setUint8(i < here ? first + i : second + i - here, Number(value & 0xffn));
     return true;
   }
 

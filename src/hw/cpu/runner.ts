@@ -4,7 +4,14 @@ import { RFLAGS } from '../../isa/flags';
 import { ERROR_CODE_VECTORS, VECTOR } from '../../isa/exceptions';
 import { InvariantError } from '../../base/assert';
 import { isCanonical, joinHalves } from '../../base/bits';
-import { ACCESS_OF_CLASS, CLASS_READ, CLASS_WRITE, WHO_SUPERVISOR, WHO_SUPERVISOR_AC, WHO_USER } from '../paging/access';
+import {
+  ACCESS_OF_CLASS,
+  CLASS_READ,
+  CLASS_WRITE,
+  WHO_SUPERVISOR,
+  WHO_SUPERVISOR_AC,
+  WHO_USER,
+} from '../paging/access';
 import type { Tlb } from '../tlb/tlb';
 import type { Block } from './block';
 import { type Core, SYS_JUMPED, SYS_NEXT } from './core';
@@ -97,19 +104,22 @@ export class Runner {
           r32[d * 2] = r32[a * 2] as number;
           r32[d * 2 + 1] = 0;
           break;
-        case 6: { // SX8
+        case 6: {
+          // SX8
           const v = ((r32[a * 2] as number) << 24) >> 24;
           r32[d * 2] = v;
           r32[d * 2 + 1] = v >> 31;
           break;
         }
-        case 7: { // SX16
+        case 7: {
+          // SX16
           const v = ((r32[a * 2] as number) << 16) >> 16;
           r32[d * 2] = v;
           r32[d * 2 + 1] = v >> 31;
           break;
         }
-        case 8: { // SX32
+        case 8: {
+          // SX32
           const v = r32[a * 2] as number;
           r32[d * 2] = v;
           r32[d * 2 + 1] = v >> 31;
@@ -167,7 +177,8 @@ export class Runner {
           r32[d * 2] = Math.imul(r32[a * 2] as number, r32[b * 2] as number);
           r32[d * 2 + 1] = 0;
           break;
-        case 24: { // ADDI64
+        case 24: {
+          // ADDI64
           const x = r32[a * 2] as number;
           const lo = (x + b) | 0;
           r32[d * 2 + 1] = (r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0);
@@ -178,7 +189,8 @@ export class Runner {
           r32[d * 2] = (r32[a * 2] as number) + b;
           r32[d * 2 + 1] = 0;
           break;
-        case 26: { // SHLI64
+        case 26: {
+          // SHLI64
           const lo = r32[a * 2] as number;
           const hi = r32[a * 2 + 1] as number;
           if (b === 0) r[d] = r[a] as bigint;
@@ -195,7 +207,8 @@ export class Runner {
           r32[d * 2] = (r32[a * 2] as number) << b;
           r32[d * 2 + 1] = 0;
           break;
-        case 28: { // SHRI64
+        case 28: {
+          // SHRI64
           const lo = r32[a * 2] as number;
           const hi = r32[a * 2 + 1] as number;
           if (b === 0) r[d] = r[a] as bigint;
@@ -212,7 +225,8 @@ export class Runner {
           r32[d * 2] = (r32[a * 2] as number) >>> b;
           r32[d * 2 + 1] = 0;
           break;
-        case 30: { // SARI64
+        case 30: {
+          // SARI64
           const lo = r32[a * 2] as number;
           const hi = r32[a * 2 + 1] as number;
           if (b === 0) r[d] = r[a] as bigint;
@@ -240,7 +254,8 @@ export class Runner {
           r32[CC_OP] = word >>> 8;
           r[CC_RES] = r[d] as bigint;
           break;
-        case 33: { // FLAGS_INCDEC
+        case 33: {
+          // FLAGS_INCDEC
           const cf = carryFlag(r32);
           r32[CC_OP] = word >>> 8;
           r[CC_RES] = r[d] as bigint;
@@ -279,7 +294,8 @@ export class Runner {
           if (condition(r32, word >>> 8)) pc = b * 4;
           break;
 
-        case 43: { // LIN
+        case 43: {
+          // LIN
           const modifier = word >>> 8;
           const segment = modifier & 0xf;
           let offset = ((r32[a * 2] as number) + b) | 0;
@@ -288,7 +304,8 @@ export class Runner {
           const rights = r32[(RIGHTS + segment) * 2] as number;
           // the usual case: a present, writable, expand-up data segment and an offset within its limit
           if ((rights & 0x1009e) !== 0x92 || (offset >>> 0) + size - 1 > (r32[(LIMIT + segment) * 2] as number) >>> 0) {
-            if (!checkSegment(core, segment, offset >>> 0, size, ((modifier >> 8) & 1) === 1)) return this.failed(block, pc);
+            if (!checkSegment(core, segment, offset >>> 0, size, ((modifier >> 8) & 1) === 1))
+              return this.failed(block, pc);
           }
           r32[d * 2] = (r32[(SEG_BASE + segment) * 2] as number) + offset;
           r32[d * 2 + 1] = 0;
@@ -298,7 +315,8 @@ export class Runner {
         case 44: // LD8
         case 45: // LD16
         case 46: // LD32
-        case 47: { // LD64
+        case 47: {
+          // LD64
           const x = r32[a * 2] as number;
           const lo = (x + b) | 0;
           const hi = ((r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0)) | 0;
@@ -314,7 +332,8 @@ export class Runner {
                 r32[d * 2] = view.getInt32(at, true);
                 r32[d * 2 + 1] = view.getInt32(at + 4, true);
               } else {
-                r32[d * 2] = size === 4 ? view.getInt32(at, true) : size === 1 ? view.getUint8(at) : view.getUint16(at, true);
+                r32[d * 2] =
+                  size === 4 ? view.getInt32(at, true) : size === 1 ? view.getUint8(at) : view.getUint16(at, true);
                 r32[d * 2 + 1] = 0;
               }
               break;
@@ -322,14 +341,16 @@ export class Runner {
           }
           const linear = joinHalves(lo, hi);
           const access = ACCESS_OF_CLASS[CLASS_READ + who];
-          if (access === undefined || !core.port.load(core, linear, size, access, d, intent)) return this.failedAccess(block, pc, word);
+          if (access === undefined || !core.port.load(core, linear, size, access, d, intent))
+            return this.failedAccess(block, pc, word);
           break;
         }
 
         case 48: // ST8
         case 49: // ST16
         case 50: // ST32
-        case 51: { // ST64
+        case 51: {
+          // ST64
           const x = r32[a * 2] as number;
           const lo = (x + b) | 0;
           const hi = ((r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0)) | 0;
@@ -351,17 +372,20 @@ export class Runner {
           }
           const linear = joinHalves(lo, hi);
           const access = ACCESS_OF_CLASS[CLASS_WRITE + who];
-          if (access === undefined || !core.port.store(core, linear, size, access, d)) return this.failedAccess(block, pc, word);
+          if (access === undefined || !core.port.store(core, linear, size, access, d))
+            return this.failedAccess(block, pc, word);
           // the store may have hit this very block: finish the instruction, then decode afresh
           if (!block.valid && end === w.length) end = this.instructionEnd(block, pc);
           break;
         }
-        case 52: { // PROBE
+        case 52: {
+          // PROBE
           const x = r32[a * 2] as number;
           const lo = (x + b) | 0;
           const hi = ((r32[a * 2 + 1] as number) + (b >> 31) + (lo >>> 0 < x >>> 0 ? 1 : 0)) | 0;
           const access = ACCESS_OF_CLASS[((word & 0x100) !== 0 ? CLASS_WRITE : CLASS_READ) + who];
-          if (access === undefined || !core.port.probe(core, joinHalves(lo, hi), d, access)) return this.failedAccess(block, pc, word);
+          if (access === undefined || !core.port.probe(core, joinHalves(lo, hi), d, access))
+            return this.failedAccess(block, pc, word);
           break;
         }
 
@@ -369,13 +393,19 @@ export class Runner {
           if (!this.targetAllowed(block, a, word >>> 8)) return this.badTarget(block, pc);
           break;
         case 53: // JCC
-          return condition(r32, (word >>> 8) & 0xf) ? this.branch(block, pc, d, a, word >>> 12) : this.fallThrough(block, a);
+          return condition(r32, (word >>> 8) & 0xf)
+            ? this.branch(block, pc, d, a, word >>> 12)
+            : this.fallThrough(block, a);
         case 54: // JMP
           return this.branch(block, pc, d, a, word >>> 12);
         case 57: // JNZ
-          return ((r32[b * 2] as number) | (r32[b * 2 + 1] as number)) !== 0 ? this.branch(block, pc, d, a, word >>> 12) : this.fallThrough(block, a);
+          return ((r32[b * 2] as number) | (r32[b * 2 + 1] as number)) !== 0
+            ? this.branch(block, pc, d, a, word >>> 12)
+            : this.fallThrough(block, a);
         case 58: // JZ
-          return ((r32[b * 2] as number) | (r32[b * 2 + 1] as number)) === 0 ? this.branch(block, pc, d, a, word >>> 12) : this.fallThrough(block, a);
+          return ((r32[b * 2] as number) | (r32[b * 2 + 1] as number)) === 0
+            ? this.branch(block, pc, d, a, word >>> 12)
+            : this.fallThrough(block, a);
         case 55: // JMPR
           r[SLOT_RIP] = r[a] as bigint;
           this.retired = block.insns.length;
@@ -383,7 +413,8 @@ export class Runner {
         case 56: // END
           return this.fallThrough(block, a);
 
-        case 59: { // HELP
+        case 59: {
+          // HELP
           const helper = HELPERS[word >>> 8];
           const fault = helper === undefined ? VECTOR.UD + 1 : helper(state, d, a, b);
           if (fault !== 0) {
@@ -392,10 +423,12 @@ export class Runner {
           }
           break;
         }
-        case 60: { // SYS
+        case 60: {
+          // SYS
           const insn = block.insns[d];
           const system = SYSTEM[word >>> 8];
-          if (insn === undefined || system === undefined) throw new InvariantError('a SYS micro-op names its instruction and function');
+          if (insn === undefined || system === undefined)
+            throw new InvariantError('a SYS micro-op names its instruction and function');
           const start = state.rip;
           const mask = block.mode.bits === 64 ? 0xffff_ffff_ffff_ffffn : 0xffff_ffffn;
           state.rip = (start + BigInt(insn.offset)) & mask;

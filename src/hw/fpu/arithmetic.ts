@@ -29,7 +29,8 @@ function signedSum(a: Float, b: Float): { readonly sum: bigint; readonly exponen
 function add(a: Float, b: Float, rounding: Rounding): Outcome {
   if (a.kind === 'infinity') return b.kind === 'infinity' && a.sign !== b.sign ? INVALID : plain(a);
   if (b.kind === 'infinity') return plain(b);
-  if (a.kind === 'zero' && b.kind === 'zero') return plain(a.sign === b.sign ? zero(a.sign) : zero(rounding === DOWN ? 1 : 0));
+  if (a.kind === 'zero' && b.kind === 'zero')
+    return plain(a.sign === b.sign ? zero(a.sign) : zero(rounding === DOWN ? 1 : 0));
   if (b.kind === 'zero') return unrounded(exact(a.sign, a.significand, a.exponent));
   if (a.kind === 'zero') return unrounded(exact(b.sign, b.significand, b.exponent));
   const { sum, exponent } = signedSum(a, b);
@@ -39,7 +40,8 @@ function add(a: Float, b: Float, rounding: Rounding): Outcome {
 
 function mul(a: Float, b: Float): Outcome {
   const sign = xor(a.sign, b.sign);
-  if (a.kind === 'infinity' || b.kind === 'infinity') return a.kind === 'zero' || b.kind === 'zero' ? INVALID : plain(infinity(sign));
+  if (a.kind === 'infinity' || b.kind === 'infinity')
+    return a.kind === 'zero' || b.kind === 'zero' ? INVALID : plain(infinity(sign));
   if (a.kind === 'zero' || b.kind === 'zero') return plain(zero(sign));
   return unrounded(exact(sign, a.significand * b.significand, a.exponent + b.exponent));
 }
@@ -117,7 +119,8 @@ function order(f: Float): number {
 }
 
 /** A finite or zero value times 2^n. */
-export const scaled = (f: Float, n: number): Float => (f.kind === 'finite' ? finite(f.sign, f.significand, f.exponent + n) : f);
+export const scaled = (f: Float, n: number): Float =>
+  f.kind === 'finite' ? finite(f.sign, f.significand, f.exponent + n) : f;
 
 /** The exponent of the leading bit of a finite value: floor(log2 |f|). */
 export const magnitudeExponent = (f: Float): number => f.exponent + bitLength(f.significand) - 1;
@@ -151,5 +154,9 @@ export function remainder(a: Float, b: Float, nearest: boolean): Remainder {
     rest -= y;
   }
   const sign: Sign = rest < 0n ? (a.sign === 0 ? 1 : 0) : a.sign;
-  return { value: rest === 0n ? zero(a.sign) : finite(sign, rest < 0n ? -rest : rest, exponent), quotient, complete: true };
+  return {
+    value: rest === 0n ? zero(a.sign) : finite(sign, rest < 0n ? -rest : rest, exponent),
+    quotient,
+    complete: true,
+  };
 }

@@ -39,10 +39,26 @@ const INTEGER_BIT = 1n << 63n;
 const QUIET_BIT = 1n << 62n;
 
 export const zero = (sign: Sign): Float => ({ kind: 'zero', sign, exponent: 0, significand: 0n, denormal: false });
-export const infinity = (sign: Sign): Float => ({ kind: 'infinity', sign, exponent: 0, significand: 0n, denormal: false });
-export const finite = (sign: Sign, significand: bigint, exponent: number, denormal = false): Float => ({ kind: 'finite', sign, exponent, significand, denormal });
+export const infinity = (sign: Sign): Float => ({
+  kind: 'infinity',
+  sign,
+  exponent: 0,
+  significand: 0n,
+  denormal: false,
+});
+export const finite = (sign: Sign, significand: bigint, exponent: number, denormal = false): Float => ({
+  kind: 'finite',
+  sign,
+  exponent,
+  significand,
+  denormal,
+});
 const nan = (sign: Sign, significand: bigint): Float => ({
-  kind: (significand & QUIET_BIT) !== 0n ? 'quiet' : 'signaling', sign, exponent: 0, significand: significand | INTEGER_BIT, denormal: false,
+  kind: (significand & QUIET_BIT) !== 0n ? 'quiet' : 'signaling',
+  sign,
+  exponent: 0,
+  significand: significand | INTEGER_BIT,
+  denormal: false,
 });
 
 /** The default NaN, "real indefinite": negative, quiet, no payload (SDM vol. 1, 4.8.3.7). */
@@ -52,7 +68,8 @@ export const ONE: Float = finite(0, 1n, 0);
 export const isNaN = (f: Float): boolean => f.kind === 'quiet' || f.kind === 'signaling';
 export const negate = (f: Float): Float => ({ ...f, sign: f.sign === 0 ? 1 : 0 });
 /** The quiet NaN that a NaN becomes as a result. */
-export const quieted = (f: Float): Float => (f.kind === 'signaling' ? { ...f, kind: 'quiet', significand: f.significand | QUIET_BIT } : f);
+export const quieted = (f: Float): Float =>
+  f.kind === 'signaling' ? { ...f, kind: 'quiet', significand: f.significand | QUIET_BIT } : f;
 /** A signed integer. */
 export const fromInteger = (n: bigint): Float => (n === 0n ? zero(0) : finite(n < 0n ? 1 : 0, n < 0n ? -n : n, 0));
 

@@ -1,4 +1,18 @@
-import { DOWN, EXTENDED, FP, NEAREST, UP, bitLength, finite, infinity, zero, type Float, type Format, type Rounding, type Sign } from './float';
+import {
+  DOWN,
+  EXTENDED,
+  FP,
+  NEAREST,
+  UP,
+  bitLength,
+  finite,
+  infinity,
+  zero,
+  type Float,
+  type Format,
+  type Rounding,
+  type Sign,
+} from './float';
 
 /**
  * A magnitude before rounding: significand × 2^exponent, and, if `sticky`, a little more than that: less than one unit of the lowest bit. A sticky
@@ -10,7 +24,12 @@ export interface Exact {
   readonly exponent: number;
   readonly sticky: boolean;
 }
-export const exact = (sign: Sign, significand: bigint, exponent: number, sticky = false): Exact => ({ sign, significand, exponent, sticky });
+export const exact = (sign: Sign, significand: bigint, exponent: number, sticky = false): Exact => ({
+  sign,
+  significand,
+  exponent,
+  sticky,
+});
 
 /** How results are rounded: by FCW or MXCSR. */
 export interface RoundingControl {
@@ -64,7 +83,12 @@ export function roundToInteger(x: Exact, rounding: Rounding): Cut {
  * Rounds to `precision` bits (at most the format's own: x87's precision control) within the format's exponents, with overflow, underflow and precision
  * exceptions as the SDM has them (vol. 1, 4.9.1.4–4.9.1.6). A result is tiny if it would be after rounding with unbounded exponent.
  */
-export function round(x: Exact, format: Format, control: RoundingControl, precision: number = format.precision): Rounded {
+export function round(
+  x: Exact,
+  format: Format,
+  control: RoundingControl,
+  precision: number = format.precision,
+): Rounded {
   const length = bitLength(x.significand);
   const first = cut(x, length - precision, control.rounding);
   // 1.11…1 rounded up is 10.0…0
@@ -74,15 +98,26 @@ export function round(x: Exact, format: Format, control: RoundingControl, precis
   const inexact = first.inexact ? FP.PRECISION : 0;
   if (top > format.maxExponent) {
     if ((control.masked & FP.OVERFLOW) === 0) {
-      return { value: finite(x.sign, first.significand, lowest - control.wrap), flags: FP.OVERFLOW | inexact, up: first.up };
+      return {
+        value: finite(x.sign, first.significand, lowest - control.wrap),
+        flags: FP.OVERFLOW | inexact,
+        up: first.up,
+      };
     }
     const toInfinity = control.rounding === NEAREST || control.rounding === (x.sign === 1 ? DOWN : UP);
-    const value = toInfinity ? infinity(x.sign) : finite(x.sign, (1n << BigInt(precision)) - 1n, format.maxExponent - precision + 1);
+    const value = toInfinity
+      ? infinity(x.sign)
+      : finite(x.sign, (1n << BigInt(precision)) - 1n, format.maxExponent - precision + 1);
     return { value, flags: FP.OVERFLOW | FP.PRECISION, up: toInfinity };
   }
-  if (top >= format.minExponent) return { value: finite(x.sign, first.significand, lowest), flags: inexact, up: first.up };
+  if (top >= format.minExponent)
+    return { value: finite(x.sign, first.significand, lowest), flags: inexact, up: first.up };
   if ((control.masked & FP.UNDERFLOW) === 0) {
-    return { value: finite(x.sign, first.significand, lowest + control.wrap), flags: FP.UNDERFLOW | inexact, up: first.up };
+    return {
+      value: finite(x.sign, first.significand, lowest + control.wrap),
+      flags: FP.UNDERFLOW | inexact,
+      up: first.up,
+    };
   }
   if (control.flushToZero) return { value: zero(x.sign), flags: FP.UNDERFLOW | FP.PRECISION, up: false };
   // denormal: the lowest bit is fixed (narrower under precision control)

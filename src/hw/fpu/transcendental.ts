@@ -143,7 +143,10 @@ function limits(y: Float, log: 'zero' | 'infinite' | 'finite', sign: Sign): Tran
 
 /** FYL2X: y · log2 x. */
 export function logarithm(y: Float, x: Float): Transcendental {
-  if (x.kind === 'zero') return y.kind === 'finite' ? plain(infinity(flip(y.sign)), FP.ZERO_DIVIDE) : (limits(y, 'infinite', 1) as Transcendental);
+  if (x.kind === 'zero')
+    return y.kind === 'finite'
+      ? plain(infinity(flip(y.sign)), FP.ZERO_DIVIDE)
+      : (limits(y, 'infinite', 1) as Transcendental);
   if (x.sign === 1) return INVALID;
   if (x.kind === 'infinity') return limits(y, 'infinite', 0) as Transcendental;
   const order = compare(x, ONE);
@@ -169,7 +172,8 @@ export function logarithmPlusOne(y: Float, x: Float): Transcendental {
     const product = (x.significand << BigInt(WORK)) * y.significand;
     return unrounded(exact(xor(x.sign, y.sign), (product << 80n) / ln2(WORK), x.exponent + y.exponent - 80, true));
   }
-  if (x.sign === 1 && compare(x, { ...ONE, sign: 1 }) <= 0) return compare(x, { ...ONE, sign: 1 }) < 0 ? INVALID : plain(infinity(flip(y.sign)), FP.ZERO_DIVIDE);
+  if (x.sign === 1 && compare(x, { ...ONE, sign: 1 }) <= 0)
+    return compare(x, { ...ONE, sign: 1 }) < 0 ? INVALID : plain(infinity(flip(y.sign)), FP.ZERO_DIVIDE);
   if (e < -1) return timesLog(y, 0, toFixed(x, WORK));
   // larger than the instruction is for: the ordinary logarithm of the sum
   const sum = toFixed(x, WORK) + (1n << BigInt(WORK));

@@ -35,7 +35,10 @@ export class HostMemory {
     readonly base: bigint,
     readonly size: number,
   ) {
-    invariant(size > 0 && size % 4096 === 0 && size <= MAX_HOST_MEMORY, 'host memory is 4 KiB to 3 GiB, in whole frames');
+    invariant(
+      size > 0 && size % 4096 === 0 && size <= MAX_HOST_MEMORY,
+      'host memory is 4 KiB to 3 GiB, in whole frames',
+    );
     invariant(base % 4096n === 0n, 'host memory base is frame aligned');
     this.memory = new WebAssembly.Memory({ initial: Math.ceil((CPU_AREA_SIZE + size) / WASM_PAGE) });
     this.buffer = this.memory.buffer;

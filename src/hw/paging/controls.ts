@@ -23,10 +23,24 @@ export interface PagingControls {
   readonly pages1g: boolean;
 }
 
-export function decodeControls(cr0: bigint, cr4: bigint, efer: bigint, pkru: number, physicalBits: number): PagingControls {
+export function decodeControls(
+  cr0: bigint,
+  cr4: bigint,
+  efer: bigint,
+  pkru: number,
+  physicalBits: number,
+): PagingControls {
   const paging = bit(cr0, CR0.PG);
   const long = bit(efer, EFER.LMA);
-  const format: PagingFormat = !paging ? 'none' : !bit(cr4, CR4.PAE) ? '32bit' : !long ? 'pae' : bit(cr4, CR4.LA57) ? '5level' : '4level';
+  const format: PagingFormat = !paging
+    ? 'none'
+    : !bit(cr4, CR4.PAE)
+      ? '32bit'
+      : !long
+        ? 'pae'
+        : bit(cr4, CR4.LA57)
+          ? '5level'
+          : '4level';
   return {
     format,
     wp: bit(cr0, CR0.WP),
@@ -44,7 +58,12 @@ export function decodeControls(cr0: bigint, cr4: bigint, efer: bigint, pkru: num
 }
 
 /** Shape of each format: entry size, index width, and the level of the root table (PAE's level 3 is the four PDPTE registers). */
-export const FORMATS: Readonly<Record<Exclude<PagingFormat, 'none'>, { readonly levels: number; readonly entryBytes: 4 | 8; readonly indexBits: number; readonly linearBits: number }>> = {
+export const FORMATS: Readonly<
+  Record<
+    Exclude<PagingFormat, 'none'>,
+    { readonly levels: number; readonly entryBytes: 4 | 8; readonly indexBits: number; readonly linearBits: number }
+  >
+> = {
   '32bit': { levels: 2, entryBytes: 4, indexBits: 10, linearBits: 32 },
   pae: { levels: 3, entryBytes: 8, indexBits: 9, linearBits: 32 },
   '4level': { levels: 4, entryBytes: 8, indexBits: 9, linearBits: 48 },
@@ -52,4 +71,5 @@ export const FORMATS: Readonly<Record<Exclude<PagingFormat, 'none'>, { readonly 
 };
 
 /** log2 of what an entry at `level` spans. */
-export const levelShift = (format: Exclude<PagingFormat, 'none'>, level: number): number => 12 + (level - 1) * FORMATS[format].indexBits;
+export const levelShift = (format: Exclude<PagingFormat, 'none'>, level: number): number =>
+  12 + (level - 1) * FORMATS[format].indexBits;

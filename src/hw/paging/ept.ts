@@ -1,4 +1,15 @@
-import { EPTE_A, EPTE_D, EPTE_MT_SHIFT, EPTE_PS, EPTE_R, EPTE_RWX, EPTE_W, EPTE_X, FRAME_MASK, epteFlags } from '../../isa/entries';
+import {
+  EPTE_A,
+  EPTE_D,
+  EPTE_MT_SHIFT,
+  EPTE_PS,
+  EPTE_R,
+  EPTE_RWX,
+  EPTE_W,
+  EPTE_X,
+  FRAME_MASK,
+  epteFlags,
+} from '../../isa/entries';
 import type { HostMemory } from '../memory/host-memory';
 import type { WalkFailure, WalkSink } from './trace';
 import { outcomeOf, type WalkOut } from './walk-out';
@@ -26,7 +37,16 @@ export const decodeEptp = (value: bigint): Eptp => ({
  *    47..39  38..30  29..21  20..12  11..0
  *   | PML4  | PDPT  |  PD   |  PT   | offset |
  */
-export function walkEpt(memory: HostMemory, eptp: Eptp, gpa: bigint, op: 'read' | 'write' | 'fetch', physicalBits: number, out: WalkOut, sink: ((step: Parameters<WalkSink['nested']>[0]) => void) | undefined, loaded?: () => void): boolean {
+export function walkEpt(
+  memory: HostMemory,
+  eptp: Eptp,
+  gpa: bigint,
+  op: 'read' | 'write' | 'fetch',
+  physicalBits: number,
+  out: WalkOut,
+  sink: ((step: Parameters<WalkSink['nested']>[0]) => void) | undefined,
+  loaded?: () => void,
+): boolean {
   let base = eptp.root;
   let rights = EPTE_RWX;
   out.depth = 0;

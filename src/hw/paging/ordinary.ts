@@ -1,5 +1,17 @@
 import { isCanonical } from '../../base/bits';
-import { FRAME_MASK, PTE_A, PTE_D, PTE_G, PTE_P, PTE_PKEY_SHIFT, PTE_PS, PTE_RW, PTE_US, PTE_XD, pteFlags } from '../../isa/entries';
+import {
+  FRAME_MASK,
+  PTE_A,
+  PTE_D,
+  PTE_G,
+  PTE_P,
+  PTE_PKEY_SHIFT,
+  PTE_PS,
+  PTE_RW,
+  PTE_US,
+  PTE_XD,
+  pteFlags,
+} from '../../isa/entries';
 import type { Hpa } from '../../base/address';
 import type { HostMemory } from '../memory/host-memory';
 import type { Access } from './access';
@@ -72,7 +84,8 @@ export function walkOrdinary(
     return true;
   }
   const { levels, entryBytes, indexBits, linearBits } = FORMATS[format];
-  if (linearBits > 32 ? !isCanonical(linear, linearBits) : false) return out.fail(port.table, 'non-canonical', 0, 0n, linear);
+  if (linearBits > 32 ? !isCanonical(linear, linearBits) : false)
+    return out.fail(port.table, 'non-canonical', 0, 0n, linear);
   const va = linearBits === 32 ? linear & 0xffff_ffffn : linear;
   let writable = start?.writable ?? true;
   let user = start?.user ?? true;
@@ -95,7 +108,17 @@ export function walkOrdinary(
     // a cached entry knows where its table is
     const at = start && level === top ? start.offset + index * entryBytes : port.locate(address, false, out, sink);
     if (at < 0) {
-      sink?.step({ table: port.table, level, index, entryAddress: address, space: port.space, entryHpa: undefined, entry: 0n, flags: [], outcome: outcomeOf(out.reason) });
+      sink?.step({
+        table: port.table,
+        level,
+        index,
+        entryAddress: address,
+        space: port.space,
+        entryHpa: undefined,
+        entry: 0n,
+        flags: [],
+        outcome: outcomeOf(out.reason),
+      });
       return false;
     }
     entry = entryBytes === 8 ? port.memory.view.getBigUint64(at, true) : BigInt(port.memory.view.getUint32(at, true));
@@ -105,10 +128,23 @@ export function walkOrdinary(
     out.addresses[out.depth] = address;
     out.depth++;
 
-    const large = level > 1 && (entry & PTE_PS) !== 0n && (format === '32bit' ? controls.pse : level === 2 || (level === 3 && format !== 'pae' && controls.pages1g));
+    const large =
+      level > 1 &&
+      (entry & PTE_PS) !== 0n &&
+      (format === '32bit' ? controls.pse : level === 2 || (level === 3 && format !== 'pae' && controls.pages1g));
     const leaf = level === 1 || large;
     const record = (outcome: 'next' | 'leaf' | 'not-present' | 'reserved' | 'denied'): void =>
-      sink?.step({ table: port.table, level, index, entryAddress: address, space: port.space, entryHpa: port.memory.hpaOf(at) as Hpa, entry, flags: pteFlags(entry, leaf, level), outcome });
+      sink?.step({
+        table: port.table,
+        level,
+        index,
+        entryAddress: address,
+        space: port.space,
+        entryHpa: port.memory.hpaOf(at) as Hpa,
+        entry,
+        flags: pteFlags(entry, leaf, level),
+        outcome,
+      });
 
     if ((entry & PTE_P) === 0n) {
       if (sink) record('not-present');
@@ -128,7 +164,10 @@ export function walkOrdinary(
     }
     const pageMask = (1n << shift) - 1n;
     // PSE-36: bits 20:13 of a 4 MiB PDE are address bits 39:32
-    const frame = format === '32bit' && large ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n) : entry & FRAME_MASK & ~pageMask;
+    const frame =
+      format === '32bit' && large
+        ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n)
+        : entry & FRAME_MASK & ~pageMask;
     out.address = frame | (va & pageMask);
     out.pageShift = Number(shift);
     out.writable = writable;
@@ -164,7 +203,14 @@ function reservedBits(c: PagingControls, level: number, large: boolean, ps: bool
  * Sets A in every entry of the walk in `out`, and D in the leaf for a write, where they are clear (SDM vol. 3, 4.8). False: an entry may not be written
  * (a second-level failure, now in `out`). Returns the number of entries written through `written`.
  */
-export function updateAccessedDirty(port: EntryPort, controls: PagingControls, write: boolean, out: WalkOut, written: (hpa: Hpa, value: bigint) => void, sink?: WalkSink): boolean {
+export function updateAccessedDirty(
+  port: EntryPort,
+  controls: PagingControls,
+  write: boolean,
+  out: WalkOut,
+  written: (hpa: Hpa, value: bigint) => void,
+  sink?: WalkSink,
+): boolean {
   const bytes = controls.format === '32bit' ? 4 : 8;
   const depth = out.depth;
   for (let i = 0; i < depth; i++) {

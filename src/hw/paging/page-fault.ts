@@ -13,13 +13,19 @@ import type { WalkFailure } from './trace';
  * I/D is reported only where fetches are distinguished (EFER.NXE in a 64-bit entry format, or SMEP). PK says that the key forbids the access, whether or not SMAP does too.
  * `rights`: of the walk that failed, for reasons that are about a whole translation.
  */
-export function pageFaultErrorCode(reason: WalkFailure['reason'], access: Access, c: PagingControls, rights?: OrdinaryRights): number {
+export function pageFaultErrorCode(
+  reason: WalkFailure['reason'],
+  access: Access,
+  c: PagingControls,
+  rights?: OrdinaryRights,
+): number {
   let code = 0;
   if (reason !== 'not-present') code |= 1 << PF_ERROR.P;
   if (access.op === 'write') code |= 1 << PF_ERROR.W;
   if (access.user) code |= 1 << PF_ERROR.U;
   if (reason === 'reserved-bit') code |= 1 << PF_ERROR.RSVD;
   if (access.op === 'fetch' && ((c.nxe && c.format !== '32bit') || c.smep)) code |= 1 << PF_ERROR.I;
-  if (reason === 'protection-key' || (reason === 'smap' && rights !== undefined && keyDenies(rights, access, c))) code |= 1 << PF_ERROR.PK;
+  if (reason === 'protection-key' || (reason === 'smap' && rights !== undefined && keyDenies(rights, access, c)))
+    code |= 1 << PF_ERROR.PK;
   return code;
 }

@@ -14,7 +14,12 @@ export interface OrdinaryRights {
  * Whether an access is permitted by paging (SDM vol. 3, 4.6.1), as undefined, or the reason it is not. `ac`: RFLAGS.AC, which lifts SMAP for explicit supervisor accesses.
  * This is the one place where these rules stand; the TLB's fast words and the walk both come from it.
  */
-export function denied(rights: OrdinaryRights, access: Access, ac: boolean, c: PagingControls): WalkFailure['reason'] | undefined {
+export function denied(
+  rights: OrdinaryRights,
+  access: Access,
+  ac: boolean,
+  c: PagingControls,
+): WalkFailure['reason'] | undefined {
   if (access.user) {
     if (!rights.user) return 'supervisor-only';
     if (access.op === 'fetch') return rights.executeDisable && c.nxe ? 'no-execute' : undefined;

@@ -38,7 +38,19 @@ export interface Rights {
 export interface WalkFailure {
   readonly table: TableKind;
   readonly level: number;
-  readonly reason: 'not-present' | 'reserved-bit' | 'misconfiguration' | 'write-protected' | 'supervisor-only' | 'no-execute' | 'not-readable' | 'smep' | 'smap' | 'protection-key' | 'no-memory' | 'non-canonical';
+  readonly reason:
+    | 'not-present'
+    | 'reserved-bit'
+    | 'misconfiguration'
+    | 'write-protected'
+    | 'supervisor-only'
+    | 'no-execute'
+    | 'not-readable'
+    | 'smep'
+    | 'smap'
+    | 'protection-key'
+    | 'no-memory'
+    | 'non-canonical';
   /** The address being translated by the table that failed: linear for guest tables, GPA for EPT. */
   readonly address: bigint;
   readonly entry: bigint;

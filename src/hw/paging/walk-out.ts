@@ -44,7 +44,13 @@ export class WalkOut {
   failedAddress = 0n;
   onTableWalk = false;
 
-  fail(table: WalkFailure['table'], reason: WalkFailure['reason'], level: number, entry: bigint, address: bigint): false {
+  fail(
+    table: WalkFailure['table'],
+    reason: WalkFailure['reason'],
+    level: number,
+    entry: bigint,
+    address: bigint,
+  ): false {
     this.failedTable = table;
     this.reason = reason;
     this.failedLevel = level;

@@ -68,7 +68,9 @@ export class CpuState {
 
   /** The whole RFLAGS, bit 1 set. */
   get rflags(): bigint {
-    return BigInt((((this.r32[SLOT.RFLAGS * 2] as number) & ~ARITHMETIC_FLAGS) | arithmeticFlags(this.r32) | RFLAGS_FIXED1) >>> 0);
+    return BigInt(
+      (((this.r32[SLOT.RFLAGS * 2] as number) & ~ARITHMETIC_FLAGS) | arithmeticFlags(this.r32) | RFLAGS_FIXED1) >>> 0,
+    );
   }
   set rflags(v: bigint) {
     const n = Number(v & 0x3f_ffffn);

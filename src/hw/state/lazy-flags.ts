@@ -42,12 +42,16 @@ export function carryFlag(r: Int32Array): number {
       return (r[RES] as number) & 1;
     case CC.ADD: {
       const h = w === 3 ? 1 : 0;
-      const a = r[A + h] as number, b = r[B + h] as number, x = r[RES + h] as number;
+      const a = r[A + h] as number,
+        b = r[B + h] as number,
+        x = r[RES + h] as number;
       return (((a & b) | ((a | b) & ~x)) << (SHIFT[w] as number)) >>> 31;
     }
     case CC.SUB: {
       const h = w === 3 ? 1 : 0;
-      const a = r[A + h] as number, b = r[B + h] as number, x = r[RES + h] as number;
+      const a = r[A + h] as number,
+        b = r[B + h] as number,
+        x = r[RES + h] as number;
       return (((~a & b) | ((~a | b) & x)) << (SHIFT[w] as number)) >>> 31;
     }
     case CC.LOGIC:

@@ -26,7 +26,19 @@ const TLB_AREA_SIZE = 0x1_0000;
 export const MAX_TLB_ENTRIES = TLB_AREA_SIZE / (TLB_ENTRY_WORDS * 4);
 
 /** Bits of word 8: the guest translation's rights (ANDed over levels), then the second level's. */
-export const RIGHT = { W: 1, U: 2, XD: 4, G: 8, D: 0x10, EPT_R: 0x20, EPT_W: 0x40, EPT_X: 0x80, EPT_D: 0x100, CODE: 0x200, PAGED: 0x400 } as const;
+export const RIGHT = {
+  W: 1,
+  U: 2,
+  XD: 4,
+  G: 8,
+  D: 0x10,
+  EPT_R: 0x20,
+  EPT_W: 0x40,
+  EPT_X: 0x80,
+  EPT_D: 0x100,
+  CODE: 0x200,
+  PAGED: 0x400,
+} as const;
 
 /** One entry as a person reads it. */
 export interface TlbEntryView extends TlbContext {
@@ -91,7 +103,11 @@ export class Tlb {
     invariant(Number.isInteger(sets) && (sets & (sets - 1)) === 0, 'the number of TLB sets is a power of two');
     invariant(entryCount <= MAX_TLB_ENTRIES, `at most ${MAX_TLB_ENTRIES} TLB entries`);
     this.setMask = sets - 1;
-    this.words = new Int32Array(memory.buffer, TLB_AREA_OFFSET + cpu * TLB_AREA_SIZE, Math.max(1, entryCount) * TLB_ENTRY_WORDS);
+    this.words = new Int32Array(
+      memory.buffer,
+      TLB_AREA_OFFSET + cpu * TLB_AREA_SIZE,
+      Math.max(1, entryCount) * TLB_ENTRY_WORDS,
+    );
     this.victims = new Uint8Array(sets);
   }
 
@@ -156,11 +172,12 @@ export class Tlb {
     const words = this.words;
     const lo = Number(f.linear & 0xffff_ffffn);
     const hi = Number((f.linear >> 32n) & 0xffff_ffffn);
-    const vpn = ((lo >>> 12) | (hi << 20)) | 0;
+    const vpn = (lo >>> 12) | (hi << 20) | 0;
     const set = vpn & this.setMask;
     const first = set * this.ways * TLB_ENTRY_WORDS;
     let e = this.find(lo, hi);
-    for (let way = 0; e < 0 && way < this.ways; way++) if (words[first + way * TLB_ENTRY_WORDS + 2] === 0) e = first + way * TLB_ENTRY_WORDS;
+    for (let way = 0; e < 0 && way < this.ways; way++)
+      if (words[first + way * TLB_ENTRY_WORDS + 2] === 0) e = first + way * TLB_ENTRY_WORDS;
     if (e < 0) {
       const way = this.victims[set] as number;
       this.victims[set] = (way + 1) % this.ways;
@@ -183,7 +200,8 @@ export class Tlb {
   /** Recomputes the fast words of all entries: CR0.WP, CR4.SMEP/SMAP, EFER.NXE or PKRU changed, which bear on rights without dropping entries. */
   refreshFast(fastOf: (rights: number, protectionKey: number) => number): void {
     for (let e = 0; e < this.words.length; e += TLB_ENTRY_WORDS) {
-      if (this.words[e + 2] !== 0) this.words[e + 2] = fastOf(this.words[e + 8] as number, (this.words[e + 9] as number) >>> 16) | VALID;
+      if (this.words[e + 2] !== 0)
+        this.words[e + 2] = fastOf(this.words[e + 8] as number, (this.words[e + 9] as number) >>> 16) | VALID;
     }
   }
 
@@ -248,7 +266,8 @@ export class Tlb {
   /** All valid entries, by set and way. */
   entries(): TlbEntryView[] {
     const out: TlbEntryView[] = [];
-    for (let e = 0; e < this.words.length && this.ways > 0; e += TLB_ENTRY_WORDS) if (this.words[e + 2] !== 0) out.push(this.view(e));
+    for (let e = 0; e < this.words.length && this.ways > 0; e += TLB_ENTRY_WORDS)
+      if (this.words[e + 2] !== 0) out.push(this.view(e));
     return out;
   }
   /** The entry that a look-up of `linear` in the current context would use, if any. Changes nothing. */

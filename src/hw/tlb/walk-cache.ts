@@ -52,10 +52,11 @@ export class WalkCache {
     let cache = this.levels.get(level);
     if (!cache) this.levels.set(level, (cache = new Map<string, Cached>()));
     const key = WalkCache.key(shift, linear, context);
-    if (!cache.has(key) && cache.size >= (SIZES[level] ?? 0)) for (const oldest of cache.keys()) {
-      cache.delete(oldest);
-      break;
-    }
+    if (!cache.has(key) && cache.size >= (SIZES[level] ?? 0))
+      for (const oldest of cache.keys()) {
+        cache.delete(oldest);
+        break;
+      }
     cache.set(key, { ...to, level: level - 1, context });
   }
 
@@ -69,7 +70,15 @@ export class WalkCache {
     for (let level = 2; level <= TOP; level++) {
       for (const [key, e] of this.levels.get(level) ?? []) {
         const { table, writable, user, executeDisable, context } = e;
-        out.push({ ...context, level, linear: BigInt.asUintN(64, BigInt(key.slice(0, key.indexOf('/'))) << BigInt(shiftOf(level))), table, writable, user, executeDisable });
+        out.push({
+          ...context,
+          level,
+          linear: BigInt.asUintN(64, BigInt(key.slice(0, key.indexOf('/'))) << BigInt(shiftOf(level))),
+          table,
+          writable,
+          user,
+          executeDisable,
+        });
       }
     }
     return out;

@@ -22,7 +22,12 @@ export const watchesBoundaries = (c: VmxControls): boolean =>
  * @param trapPending a monitor-trap-flag exit is pending
  * @param timerExpired the VMX-preemption timer has counted down to zero
  */
-export function boundaryExit(state: CpuState, c: VmxControls, trapPending: boolean, timerExpired: boolean): VmExit | undefined {
+export function boundaryExit(
+  state: CpuState,
+  c: VmxControls,
+  trapPending: boolean,
+  timerExpired: boolean,
+): VmExit | undefined {
   const activity = state.get32(SLOT.ACTIVITY);
   const blocking = state.get32(SLOT.INTERRUPTIBILITY);
   const waits = activity === ACTIVITY_STATE.WAIT_SIPI;
@@ -42,7 +47,8 @@ export function boundaryExit(state: CpuState, c: VmxControls, trapPending: boole
   if (activity === ACTIVITY_STATE.SHUTDOWN) return undefined;
 
   const shadow = (blocking & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) !== 0;
-  if ((c.proc & PROC.INTR_WINDOW_EXITING) !== 0 && state.systemFlag(RFLAGS.IF) && !shadow) return plain(VMX_EXIT.INTERRUPT_WINDOW);
+  if ((c.proc & PROC.INTR_WINDOW_EXITING) !== 0 && state.systemFlag(RFLAGS.IF) && !shadow)
+    return plain(VMX_EXIT.INTERRUPT_WINDOW);
   const pending = state.get32(SLOT.PENDING_INTR);
   if ((c.pin & PIN.EXT_INTR) !== 0 && (pending & PENDING) !== 0 && !movSs) {
     const acknowledge = (c.exit & EXIT_CTL.ACK_INTR_ON_EXIT) !== 0;

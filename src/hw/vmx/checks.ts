@@ -64,7 +64,13 @@ function unmetIn(areas: typeof RULES, view: EntryView): UnmetCheck[] {
   for (const [area, rules] of areas) {
     for (const rule of rules) {
       if (rule.holds(view)) continue;
-      unmet.push({ area, fields: rule.fields, section: rule.section, message: rule.message, qualification: rule.qualification ?? 0 });
+      unmet.push({
+        area,
+        fields: rule.fields,
+        section: rule.section,
+        message: rule.message,
+        qualification: rule.qualification ?? 0,
+      });
     }
   }
   return unmet;

@@ -32,7 +32,8 @@ export class VmxControls {
   decode(vmcs: Vmcs): void {
     this.pin = vmcs.read32(FIELD.PIN_BASED_VM_EXEC_CONTROL);
     this.proc = vmcs.read32(FIELD.CPU_BASED_VM_EXEC_CONTROL);
-    this.secondary = (this.proc & PROC.ACTIVATE_SECONDARY_CONTROLS) !== 0 ? vmcs.read32(FIELD.SECONDARY_VM_EXEC_CONTROL) : 0;
+    this.secondary =
+      (this.proc & PROC.ACTIVATE_SECONDARY_CONTROLS) !== 0 ? vmcs.read32(FIELD.SECONDARY_VM_EXEC_CONTROL) : 0;
     this.exit = vmcs.read32(FIELD.VM_EXIT_CONTROLS);
     this.entry = vmcs.read32(FIELD.VM_ENTRY_CONTROLS);
     this.exceptionBitmap = vmcs.read32(FIELD.EXCEPTION_BITMAP);

@@ -1,7 +1,17 @@
 import { EFER, RFLAGS } from '../../isa/flags';
 import { VMX_EXIT } from '../../isa/exits';
 import { VECTOR } from '../../isa/exceptions';
-import { ACTIVITY_STATE, ENTRY_CTL, EXIT_CTL, INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PIN, PROC, SECONDARY } from '../../isa/vmcs-controls';
+import {
+  ACTIVITY_STATE,
+  ENTRY_CTL,
+  EXIT_CTL,
+  INTERRUPTIBILITY,
+  INTR_INFO,
+  INTR_TYPE,
+  PIN,
+  PROC,
+  SECONDARY,
+} from '../../isa/vmcs-controls';
 import { FIELD } from '../../isa/vmcs-fields';
 import type { VmExit } from '../state/event';
 import { SLOT } from '../state/layout';
@@ -30,7 +40,13 @@ export type EntryResult =
   /** Nothing was entered: VMfailInvalid or VMfailValid, control passes to the next instruction. */
   | { readonly ok: false; readonly kind: 'vmfail'; readonly status: VmxFailure; readonly unmet: readonly UnmetCheck[] }
   /** Failed while checking or loading guest state (26.8): recorded as a VM exit, host state loaded. `abort`: see Vmx.exit. */
-  | { readonly ok: false; readonly kind: 'entry-failure'; readonly exit: VmExit; readonly unmet: readonly UnmetCheck[]; readonly abort: number };
+  | {
+      readonly ok: false;
+      readonly kind: 'entry-failure';
+      readonly exit: VmExit;
+      readonly unmet: readonly UnmetCheck[];
+      readonly abort: number;
+    };
 
 /** VMX-abort indicators (27.7). */
 export const VMX_ABORT = { SAVE_GUEST_MSR: 1, HOST_PDPTE: 2, LOAD_HOST_MSR: 4 } as const;
@@ -40,7 +56,12 @@ const RF = 1n << BigInt(RFLAGS.RF);
 export function enterGuest(vmx: Vmx, launch: boolean): EntryResult {
   const { state, memory, controls, capabilities } = vmx;
   const vmcs = vmx.current;
-  const vmfail = (status: VmxFailure, unmet: readonly UnmetCheck[] = []): EntryResult => ({ ok: false, kind: 'vmfail', status, unmet });
+  const vmfail = (status: VmxFailure, unmet: readonly UnmetCheck[] = []): EntryResult => ({
+    ok: false,
+    kind: 'vmfail',
+    status,
+    unmet,
+  });
   if (!vmcs) return vmfail(FAIL_INVALID);
   if ((state.get32(SLOT.INTERRUPTIBILITY) & INTERRUPTIBILITY.MOV_SS) !== 0) return vmfail(vmx.fail(26));
   if (launch && vmcs.launched) return vmfail(vmx.fail(4));
@@ -49,7 +70,8 @@ export function enterGuest(vmx: Vmx, launch: boolean): EntryResult {
   const rootLongMode = (state.get(SLOT.EFER) & (1n << BigInt(EFER.LMA))) !== 0n;
   const context = { capabilities, memory, rootLongMode };
   // controls and host state rarely change between entries, and the CPU's mode in root operation is the one a VM exit gave it
-  const unmet = vmcs.controlsAndHostChecked && vmcs.launched ? unmetGuestChecks(vmcs, context) : unmetChecks(vmcs, context);
+  const unmet =
+    vmcs.controlsAndHostChecked && vmcs.launched ? unmetGuestChecks(vmcs, context) : unmetChecks(vmcs, context);
   if (unmet.some((u) => u.area === 'control')) return vmfail(vmx.fail(7), unmet);
   if (unmet.some((u) => u.area === 'host')) return vmfail(vmx.fail(8), unmet);
   controls.decode(vmcs);
@@ -62,7 +84,13 @@ export function enterGuest(vmx: Vmx, launch: boolean): EntryResult {
   loadGuestState(state, vmcs, controls, pdptes);
 
   const count = vmcs.read32(FIELD.VM_ENTRY_MSR_LOAD_COUNT);
-  const bad = loadMsrArea(memory, vmx.ports.msr, vmcs.read(FIELD.VM_ENTRY_MSR_LOAD_ADDR), count, capabilities.maxMsrListEntries);
+  const bad = loadMsrArea(
+    memory,
+    vmx.ports.msr,
+    vmcs.read(FIELD.VM_ENTRY_MSR_LOAD_ADDR),
+    count,
+    capabilities.maxMsrListEntries,
+  );
   if (bad !== 0) return failEntry(vmx, vmcs, VMX_EXIT.MSR_LOAD_FAIL, BigInt(bad), []);
 
   vmcs.noteChecked();
@@ -120,7 +148,13 @@ export function leaveGuest(vmx: Vmx, exit: VmExit, vectoring: Interruption | und
   const blocked = (state.get32(SLOT.INTERRUPTIBILITY) & INTERRUPTIBILITY.NMI) !== 0;
   const nmi = isNmiExit(exit) || (virtualNmis ? vmx.nmiBlockedInRoot : blocked);
   const count = vmcs.read32(FIELD.VM_EXIT_MSR_STORE_COUNT);
-  const bad = storeMsrArea(memory, vmx.ports.msr, vmcs.read(FIELD.VM_EXIT_MSR_STORE_ADDR), count, capabilities.maxMsrListEntries);
+  const bad = storeMsrArea(
+    memory,
+    vmx.ports.msr,
+    vmcs.read(FIELD.VM_EXIT_MSR_STORE_ADDR),
+    count,
+    capabilities.maxMsrListEntries,
+  );
   if (bad !== 0) return abort(vmx, vmcs, VMX_ABORT.SAVE_GUEST_MSR);
   return enterRoot(vmx, vmcs, nmi);
 }
@@ -131,11 +165,14 @@ export function leaveGuest(vmx: Vmx, exit: VmExit, vectoring: Interruption | und
  */
 function rflagsImage(vmx: Vmx, exit: VmExit, vectoring: Interruption | undefined): bigint {
   const rflags = vmx.state.rflags;
-  const fault = (type: number, vector: number): boolean => type === INTR_TYPE.HARD_EXCEPTION && vector !== VECTOR.DB && vector !== VECTOR.DF;
+  const fault = (type: number, vector: number): boolean =>
+    type === INTR_TYPE.HARD_EXCEPTION && vector !== VECTOR.DB && vector !== VECTOR.DF;
   if (vectoring) return fault(vectoring.type, vectoring.vector) ? rflags | RF : rflags;
   const info = exit.interruptionInfo ?? 0;
   if (exit.reason !== VMX_EXIT.EXCEPTION_NMI || (info & INTR_INFO.VALID) === 0) return rflags;
-  return fault((info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK, info & INTR_INFO.VECTOR_MASK) ? rflags | RF : rflags;
+  return fault((info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK, info & INTR_INFO.VECTOR_MASK)
+    ? rflags | RF
+    : rflags;
 }
 
 /** The second half of a VM exit (27.5, 27.6): host state, then the host's MSRs. */
@@ -148,11 +185,18 @@ function enterRoot(vmx: Vmx, vmcs: Vmcs, nmiBlocked: boolean): number {
   state.set32(SLOT.INTERRUPTIBILITY, nmiBlocked ? INTERRUPTIBILITY.NMI : 0);
   if (usesPdptes(state.get(SLOT.CR0), state.get(SLOT.CR4), state.get(SLOT.EFER))) {
     const pdptes = readPdptes(memory, state.get(SLOT.CR3));
-    if (!pdptes || !pdptesAreValid(pdptes, capabilities.processor.physicalBits)) return abort(vmx, vmcs, VMX_ABORT.HOST_PDPTE);
+    if (!pdptes || !pdptesAreValid(pdptes, capabilities.processor.physicalBits))
+      return abort(vmx, vmcs, VMX_ABORT.HOST_PDPTE);
     pdptes.forEach((p, i) => state.set(SLOT.PDPTE0 + i, p));
   }
   const count = vmcs.read32(FIELD.VM_EXIT_MSR_LOAD_COUNT);
-  const bad = loadMsrArea(memory, vmx.ports.msr, vmcs.read(FIELD.VM_EXIT_MSR_LOAD_ADDR), count, capabilities.maxMsrListEntries);
+  const bad = loadMsrArea(
+    memory,
+    vmx.ports.msr,
+    vmcs.read(FIELD.VM_EXIT_MSR_LOAD_ADDR),
+    count,
+    capabilities.maxMsrListEntries,
+  );
   return bad === 0 ? 0 : abort(vmx, vmcs, VMX_ABORT.LOAD_HOST_MSR);
 }
 

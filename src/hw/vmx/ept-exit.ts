@@ -24,7 +24,15 @@ export interface EptFault {
 
 /** Bits of the exit qualification for EPT violations. */
 export const EPT_QUALIFICATION = {
-  READ: 1 << 0, WRITE: 1 << 1, FETCH: 1 << 2, READABLE: 1 << 3, WRITABLE: 1 << 4, EXECUTABLE: 1 << 5, GLA_VALID: 1 << 7, GLA_TRANSLATED: 1 << 8, NMI_UNBLOCKED: 1 << 12,
+  READ: 1 << 0,
+  WRITE: 1 << 1,
+  FETCH: 1 << 2,
+  READABLE: 1 << 3,
+  WRITABLE: 1 << 4,
+  EXECUTABLE: 1 << 5,
+  GLA_VALID: 1 << 7,
+  GLA_TRANSLATED: 1 << 8,
+  NMI_UNBLOCKED: 1 << 12,
 } as const;
 
 /**
@@ -52,6 +60,10 @@ export function eptViolationQualification(f: EptFault): bigint {
 /** EPT violation (48) or EPT misconfiguration (49). The latter's qualification is undefined (27.2.1) and 0 here. */
 export function eptFaultExit(f: EptFault): VmExit {
   if (f.misconfiguration) return { reason: VMX_EXIT.EPT_MISCONFIG, qualification: 0n, guestPhysicalAddress: f.gpa };
-  const exit = { reason: VMX_EXIT.EPT_VIOLATION, qualification: eptViolationQualification(f), guestPhysicalAddress: f.gpa };
+  const exit = {
+    reason: VMX_EXIT.EPT_VIOLATION,
+    qualification: eptViolationQualification(f),
+    guestPhysicalAddress: f.gpa,
+  };
   return f.linear === undefined ? exit : { ...exit, guestLinearAddress: f.linear };
 }

@@ -20,14 +20,21 @@ export function recordExit(vmcs: Vmcs, exit: VmExit, vectoring?: Interruption): 
   vmcs.write32(FIELD.VM_EXIT_INTR_ERROR_CODE, exit.interruptionErrorCode ?? 0);
   vmcs.write32(FIELD.IDT_VECTORING_INFO_FIELD, vectoring ? interruptionInfo(vectoring) : 0);
   vmcs.write32(FIELD.IDT_VECTORING_ERROR_CODE, vectoring?.errorCode ?? 0);
-  vmcs.write32(FIELD.VM_EXIT_INSTRUCTION_LEN, exit.instructionLength ?? (vectoring && isSoftware(vectoring.type) ? (vectoring.instructionLength ?? 0) : 0));
+  vmcs.write32(
+    FIELD.VM_EXIT_INSTRUCTION_LEN,
+    exit.instructionLength ?? (vectoring && isSoftware(vectoring.type) ? (vectoring.instructionLength ?? 0) : 0),
+  );
   vmcs.write32(FIELD.VMX_INSTRUCTION_INFO, exit.instructionInfo ?? 0);
   const entryInfo = vmcs.read32(FIELD.VM_ENTRY_INTR_INFO_FIELD);
   if ((entryInfo & INTR_INFO.VALID) !== 0) vmcs.write32(FIELD.VM_ENTRY_INTR_INFO_FIELD, entryInfo & ~INTR_INFO.VALID);
 }
 
 /** A VM-entry failure during or after loading guest state: reason with bit 31 and the qualification; the other exit fields stay (26.8). */
-export function recordEntryFailure(vmcs: Vmcs, reason: typeof VMX_EXIT.INVALID_STATE | typeof VMX_EXIT.MSR_LOAD_FAIL, qualification: bigint): VmExit {
+export function recordEntryFailure(
+  vmcs: Vmcs,
+  reason: typeof VMX_EXIT.INVALID_STATE | typeof VMX_EXIT.MSR_LOAD_FAIL,
+  qualification: bigint,
+): VmExit {
   vmcs.write32(FIELD.VM_EXIT_REASON, (reason | EXIT_REASON_ENTRY_FAILURE) >>> 0);
   vmcs.write(FIELD.EXIT_QUALIFICATION, qualification);
   return { reason, qualification };
@@ -36,7 +43,8 @@ export function recordEntryFailure(vmcs: Vmcs, reason: typeof VMX_EXIT.INVALID_S
 /** Since "unrestricted guest" exists, every VM exit stores IA32_EFER.LMA in the "IA-32e mode guest" control (27.2; VMX_MISC bit 5). */
 export function recordLongMode(vmcs: Vmcs, lma: boolean): void {
   const entry = vmcs.read32(FIELD.VM_ENTRY_CONTROLS);
-  if (((entry & ENTRY_CTL.IA32E_MODE) !== 0) !== lma) vmcs.write32(FIELD.VM_ENTRY_CONTROLS, entry ^ ENTRY_CTL.IA32E_MODE);
+  if (((entry & ENTRY_CTL.IA32E_MODE) !== 0) !== lma)
+    vmcs.write32(FIELD.VM_ENTRY_CONTROLS, entry ^ ENTRY_CTL.IA32E_MODE);
 }
 
 /** The event that VM entry injects (24.8.3, 26.6.1), or undefined when the valid bit of the VM-entry interruption information is 0. */

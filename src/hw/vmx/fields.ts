@@ -60,9 +60,12 @@ function exists(field: VmcsField, capabilities: VmxCapabilities): boolean {
 }
 
 /** The fields a processor with these capabilities has, in the order of their encodings. */
-export const supportedFields = (capabilities: VmxCapabilities): VmcsField[] => VMCS_FIELDS.filter((f) => exists(f, capabilities));
+export const supportedFields = (capabilities: VmxCapabilities): VmcsField[] =>
+  VMCS_FIELDS.filter((f) => exists(f, capabilities));
 
 /** The encodings that VMREAD and VMWRITE take, high halves included; others end as VM-instruction error 12. */
 export function supportedEncodings(capabilities: VmxCapabilities): ReadonlySet<number> {
-  return new Set(supportedFields(capabilities).flatMap((f) => (f.width === 64 ? [f.encoding, f.encoding + 1] : [f.encoding])));
+  return new Set(
+    supportedFields(capabilities).flatMap((f) => (f.width === 64 ? [f.encoding, f.encoding + 1] : [f.encoding])),
+  );
 }

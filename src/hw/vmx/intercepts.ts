@@ -9,7 +9,13 @@ import type { VmExit } from '../state/event';
 import type { InterceptContext, Intercepts } from '../state/intercepts';
 import { SLOT } from '../state/layout';
 import type { VmxControls } from './controls';
-import { crQualification, drQualification, exceptionExit, ioQualification, taskSwitchQualification } from './qualification';
+import {
+  crQualification,
+  drQualification,
+  exceptionExit,
+  ioQualification,
+  taskSwitchQualification,
+} from './qualification';
 
 type ControlAccess = Parameters<Intercepts['controlRegister']>[1];
 type IoRequest = Parameters<Intercepts['io']>[1];
@@ -65,7 +71,13 @@ export class VmxIntercepts implements Intercepts {
     // CLTS and LMSW name no register; the source operand of LMSW is data (table 27-3)
     const gpr = access.type === 'write' || access.type === 'read' ? access.gpr : 0;
     const memory = lmsw && access.memory === true;
-    const qualification = crQualification(access.cr, access.type, gpr, lmsw ? Number(access.value & 0xffffn) : 0, memory);
+    const qualification = crQualification(
+      access.cr,
+      access.type,
+      gpr,
+      lmsw ? Number(access.value & 0xffffn) : 0,
+      memory,
+    );
     const exit = exitOf(context, VMX_EXIT.CR_ACCESS, qualification);
     return memory && access.linear !== undefined ? { ...exit, guestLinearAddress: access.linear } : exit;
   }
@@ -80,7 +92,9 @@ export class VmxIntercepts implements Intercepts {
         return ((value ^ c.cr0Shadow) & c.cr0Mask & LMSW_BITS) !== 0n;
       }
       case 'read':
-        return (cr === 3 && (c.proc & PROC.CR3_STORE_EXITING) !== 0) || (cr === 8 && (c.proc & PROC.CR8_STORE_EXITING) !== 0);
+        return (
+          (cr === 3 && (c.proc & PROC.CR3_STORE_EXITING) !== 0) || (cr === 8 && (c.proc & PROC.CR8_STORE_EXITING) !== 0)
+        );
       case 'write':
         if (cr === 0) return ((value ^ c.cr0Shadow) & c.cr0Mask) !== 0n;
         if (cr === 4) return ((value ^ c.cr4Shadow) & c.cr4Mask) !== 0n;
@@ -101,14 +115,20 @@ export class VmxIntercepts implements Intercepts {
     return (value & ~c.cr4Mask) | (context.state.get(SLOT.CR4) & c.cr4Mask);
   }
 
-  debugRegister(context: InterceptContext, access: { readonly write: boolean; readonly dr: number; readonly gpr: number }): VmExit | undefined {
+  debugRegister(
+    context: InterceptContext,
+    access: { readonly write: boolean; readonly dr: number; readonly gpr: number },
+  ): VmExit | undefined {
     if ((this.controls.proc & PROC.MOV_DR_EXITING) === 0) return undefined;
     return exitOf(context, VMX_EXIT.DR_ACCESS, drQualification(access.dr, access.write, access.gpr));
   }
 
   io(context: InterceptContext, access: IoRequest): VmExit | undefined {
     const { proc } = this.controls;
-    const exits = (proc & PROC.USE_IO_BITMAPS) !== 0 ? this.portExits(access.port, access.size) : (proc & PROC.UNCOND_IO_EXITING) !== 0;
+    const exits =
+      (proc & PROC.USE_IO_BITMAPS) !== 0
+        ? this.portExits(access.port, access.size)
+        : (proc & PROC.UNCOND_IO_EXITING) !== 0;
     if (!exits) return undefined;
     const exit = exitOf(context, VMX_EXIT.IO_INSTRUCTION, ioQualification(access), access.info);
     return access.linear === undefined ? exit : { ...exit, guestLinearAddress: access.linear };
@@ -147,11 +167,19 @@ export class VmxIntercepts implements Intercepts {
 
   taskSwitch(context: InterceptContext, selector: number, source: 'call' | 'iret' | 'jmp' | 'idt'): VmExit | undefined {
     const qualification = taskSwitchQualification(selector, source);
-    return source === 'idt' ? { reason: VMX_EXIT.TASK_SWITCH, qualification } : exitOf(context, VMX_EXIT.TASK_SWITCH, qualification);
+    return source === 'idt'
+      ? { reason: VMX_EXIT.TASK_SWITCH, qualification }
+      : exitOf(context, VMX_EXIT.TASK_SWITCH, qualification);
   }
 
   /** Not to be asked for INT n (25.2); `software`: INT3, INTO, or INT1 with vector 1. */
-  exception(context: InterceptContext, vector: number, errorCode: number | undefined, software: boolean, qualification: bigint): VmExit | undefined {
+  exception(
+    context: InterceptContext,
+    vector: number,
+    errorCode: number | undefined,
+    software: boolean,
+    qualification: bigint,
+  ): VmExit | undefined {
     const c = this.controls;
     let exits = ((c.exceptionBitmap >>> vector) & 1) === 1;
     // a #PF whose error code does not match turns bit 14 round
@@ -164,5 +192,7 @@ export class VmxIntercepts implements Intercepts {
 
 function exitOf(context: InterceptContext, reason: number, qualification: bigint, instructionInfo?: number): VmExit {
   const instructionLength = context.insn.length;
-  return instructionInfo === undefined ? { reason, qualification, instructionLength } : { reason, qualification, instructionLength, instructionInfo };
+  return instructionInfo === undefined
+    ? { reason, qualification, instructionLength }
+    : { reason, qualification, instructionLength, instructionInfo };
 }

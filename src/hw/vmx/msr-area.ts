@@ -27,14 +27,24 @@ export function loadMsrArea(memory: HostMemory, msr: MsrAccess, address: bigint,
     if (i >= limit || !memory.contains(at, ENTRY)) return i + 1;
     const head = memory.read64(hpa(at));
     const index = Number(head & 0xffff_ffffn);
-    const refused = index === MSR.FS_BASE || index === MSR.GS_BASE || (index >= X2APIC_FIRST && index <= X2APIC_LAST) || index === SMM_MONITOR_CTL;
+    const refused =
+      index === MSR.FS_BASE ||
+      index === MSR.GS_BASE ||
+      (index >= X2APIC_FIRST && index <= X2APIC_LAST) ||
+      index === SMM_MONITOR_CTL;
     if (head >> 32n !== 0n || refused || !msr.write(index, memory.read64(hpa(at + 8n)))) return i + 1;
   }
   return 0;
 }
 
 /** Stores the MSRs that the area names into it (27.4). Returns the 1-based number of the entry that could not be stored, or 0. */
-export function storeMsrArea(memory: HostMemory, msr: MsrAccess, address: bigint, count: number, limit: number): number {
+export function storeMsrArea(
+  memory: HostMemory,
+  msr: MsrAccess,
+  address: bigint,
+  count: number,
+  limit: number,
+): number {
   for (let i = 0; i < count; i++) {
     const at = address + BigInt(i * ENTRY);
     if (i >= limit || !memory.contains(at, ENTRY)) return i + 1;

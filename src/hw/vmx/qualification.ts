@@ -13,11 +13,18 @@ export const CR_ACCESS = { write: 0, read: 1, clts: 2, lmsw: 3 } as const;
  *   31..16       11..8   6           5..4   3..0
  *  |LMSW source| gpr  |LMSW memory | type |number|
  */
-export const crQualification = (cr: number, type: keyof typeof CR_ACCESS, gpr: number, lmswSource: number, lmswMemory: boolean): bigint =>
+export const crQualification = (
+  cr: number,
+  type: keyof typeof CR_ACCESS,
+  gpr: number,
+  lmswSource: number,
+  lmswMemory: boolean,
+): bigint =>
   BigInt((cr | (CR_ACCESS[type] << 4) | (lmswMemory ? 1 << 6 : 0) | (gpr << 8) | ((lmswSource & 0xffff) << 16)) >>> 0);
 
 /** MOV DR (table 27-4): number 2:0, direction 4 (1 = MOV from DR), general register 11:8. */
-export const drQualification = (dr: number, write: boolean, gpr: number): bigint => BigInt(dr | (write ? 0 : 1 << 4) | (gpr << 8));
+export const drQualification = (dr: number, write: boolean, gpr: number): bigint =>
+  BigInt(dr | (write ? 0 : 1 << 4) | (gpr << 8));
 
 export interface IoAccess {
   readonly write: boolean;
@@ -35,7 +42,15 @@ export interface IoAccess {
  *  | port |immediate| REP |string |IN = 1 |size − 1|
  */
 export const ioQualification = (a: IoAccess): bigint =>
-  BigInt(((a.size - 1) | (a.write ? 0 : 8) | (a.string ? 16 : 0) | (a.rep ? 32 : 0) | (a.immediate ? 64 : 0) | (a.port << 16)) >>> 0);
+  BigInt(
+    ((a.size - 1) |
+      (a.write ? 0 : 8) |
+      (a.string ? 16 : 0) |
+      (a.rep ? 32 : 0) |
+      (a.immediate ? 64 : 0) |
+      (a.port << 16)) >>>
+      0,
+  );
 
 /** Task switch (table 27-2): TSS selector 15:0, what began it 31:30. */
 export const TASK_SWITCH_SOURCE = { call: 0, iret: 1, jmp: 2, idt: 3 } as const;
@@ -48,8 +63,18 @@ export const tripleFaultExit = (): VmExit => ({ reason: VMX_EXIT.TRIPLE_FAULT, q
  * An exception that the exception bitmap intercepts (27.2.2). `softwareLength`: bytes of the INT3, INTO or INT1 that raised it, undefined for the processor's own.
  * `qualification`: the linear address of #PF, the bits DR6 would gain of #DB, else 0.
  */
-export function exceptionExit(vector: number, errorCode: number | undefined, softwareLength: number | undefined, qualification: bigint): VmExit {
-  const type = softwareLength === undefined ? INTR_TYPE.HARD_EXCEPTION : vector === VECTOR.DB ? INTR_TYPE.PRIV_SW_EXCEPTION : INTR_TYPE.SOFT_EXCEPTION;
+export function exceptionExit(
+  vector: number,
+  errorCode: number | undefined,
+  softwareLength: number | undefined,
+  qualification: bigint,
+): VmExit {
+  const type =
+    softwareLength === undefined
+      ? INTR_TYPE.HARD_EXCEPTION
+      : vector === VECTOR.DB
+        ? INTR_TYPE.PRIV_SW_EXCEPTION
+        : INTR_TYPE.SOFT_EXCEPTION;
   return {
     reason: VMX_EXIT.EXCEPTION_NMI,
     qualification,
@@ -75,4 +100,5 @@ export const externalInterruptExit = (vector: number | undefined): VmExit => ({
 
 /** Whether the exit is by an NMI itself: it blocks further NMIs in root operation (27.5.5). */
 export const isNmiExit = (exit: VmExit): boolean =>
-  exit.reason === VMX_EXIT.EXCEPTION_NMI && (((exit.interruptionInfo ?? 0) >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) === INTR_TYPE.NMI_INTR;
+  exit.reason === VMX_EXIT.EXCEPTION_NMI &&
+  (((exit.interruptionInfo ?? 0) >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) === INTR_TYPE.NMI_INTR;

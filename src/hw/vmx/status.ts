@@ -44,11 +44,16 @@ export type VmxFailure =
 
 export const SUCCEED: VmSucceed = { kind: 'succeed' };
 export const FAIL_INVALID: VmxFailure = { kind: 'fail-invalid' };
-export const failValid = (error: VmInstructionError): VmxFailure => ({ kind: 'fail-valid', error, message: VM_INSTRUCTION_ERRORS[error] });
+export const failValid = (error: VmInstructionError): VmxFailure => ({
+  kind: 'fail-valid',
+  error,
+  message: VM_INSTRUCTION_ERRORS[error],
+});
 
 /** CF, PF, AF, ZF, SF, OF as the status says: VMsucceed clears all, VMfailInvalid sets CF, VMfailValid sets ZF. */
 export function applyStatus(state: CpuState, status: VmxStatus): void {
   const cleared = state.rflags & ~0x8d5n;
-  const set = status.kind === 'succeed' ? 0n : status.kind === 'fail-invalid' ? 1n << BigInt(RFLAGS.CF) : 1n << BigInt(RFLAGS.ZF);
+  const set =
+    status.kind === 'succeed' ? 0n : status.kind === 'fail-invalid' ? 1n << BigInt(RFLAGS.CF) : 1n << BigInt(RFLAGS.ZF);
   state.rflags = cleared | set;
 }

@@ -18,7 +18,8 @@ const DR7_INITIAL = 0x400n;
 const RSP = 4;
 /** Field of segment index i: the fields of a kind lie in the order of SEG. */
 const seg = (first: number, i: number): number => first + 2 * i;
-const baseSlot = (i: number): number => (i === SEG.LDTR ? SLOT.LDTR_BASE : i === SEG.TR ? SLOT.TR_BASE : SLOT.SEG_BASE + i);
+const baseSlot = (i: number): number =>
+  i === SEG.LDTR ? SLOT.LDTR_BASE : i === SEG.TR ? SLOT.TR_BASE : SLOT.SEG_BASE + i;
 
 /** What moves between register slots and guest-state fields with no rule of its own. */
 const PLAIN: readonly (readonly [slot: number, encoding: number])[] = [
@@ -44,10 +45,16 @@ const PLAIN: readonly (readonly [slot: number, encoding: number])[] = [
 ];
 
 /** Whether the PDPTE registers mean something: paging on, PAE, not IA-32e mode. */
-export const usesPdptes = (cr0: bigint, cr4: bigint, efer: bigint): boolean => bit(cr0, CR0.PG) && bit(cr4, CR4.PAE) && (efer & EFER_LMA) === 0n;
+export const usesPdptes = (cr0: bigint, cr4: bigint, efer: bigint): boolean =>
+  bit(cr0, CR0.PG) && bit(cr4, CR4.PAE) && (efer & EFER_LMA) === 0n;
 
 /** VM entry: guest state from the VMCS into the registers (26.3.2). `pdptes`: read from memory by the checks where EPT does not supply them. */
-export function loadGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControls, pdptes: readonly bigint[] | undefined): void {
+export function loadGuestState(
+  state: CpuState,
+  vmcs: Vmcs,
+  controls: VmxControls,
+  pdptes: readonly bigint[] | undefined,
+): void {
   const cr0 = (vmcs.read(FIELD.GUEST_CR0) & ~CR0_KEPT) | (state.get(SLOT.CR0) & CR0_KEPT);
   state.set(SLOT.CR0, cr0);
   for (const [slot, encoding] of PLAIN) vmcs.copyOut(encoding, state.r32, slot * 2);
@@ -69,7 +76,13 @@ export function loadGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControl
 }
 
 /** VM exit: the registers into the guest-state area (27.3). `rflags`: the image to save, where the exit sets RF in it. */
-export function saveGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControls, rflags: bigint, pendingDebug: bigint): void {
+export function saveGuestState(
+  state: CpuState,
+  vmcs: Vmcs,
+  controls: VmxControls,
+  rflags: bigint,
+  pendingDebug: bigint,
+): void {
   vmcs.write(FIELD.GUEST_CR0, state.get(SLOT.CR0));
   for (const [slot, encoding] of PLAIN) vmcs.copyIn(encoding, state.r32, slot * 2);
   vmcs.write(FIELD.GUEST_RFLAGS, rflags);
@@ -80,7 +93,10 @@ export function saveGuestState(state: CpuState, vmcs: Vmcs, controls: VmxControl
   }
   if ((controls.exit & EXIT_CTL.SAVE_IA32_EFER) !== 0) vmcs.write(FIELD.GUEST_IA32_EFER, state.get(SLOT.EFER));
   if ((controls.exit & EXIT_CTL.SAVE_IA32_PAT) !== 0) vmcs.write(FIELD.GUEST_IA32_PAT, state.get(SLOT.PAT));
-  if ((controls.secondary & SECONDARY.ENABLE_EPT) !== 0 && usesPdptes(state.get(SLOT.CR0), state.get(SLOT.CR4), state.get(SLOT.EFER))) {
+  if (
+    (controls.secondary & SECONDARY.ENABLE_EPT) !== 0 &&
+    usesPdptes(state.get(SLOT.CR0), state.get(SLOT.CR4), state.get(SLOT.EFER))
+  ) {
     for (let i = 0; i < 4; i++) vmcs.write(FIELD.GUEST_PDPTR0 + 2 * i, state.get(SLOT.PDPTE0 + i));
   }
 }
@@ -109,10 +125,16 @@ export function loadHostState(state: CpuState, vmcs: Vmcs, controls: VmxControls
   for (let i: number = SEG.ES; i <= SEG.GS; i++) {
     const selector = vmcs.read32(seg(FIELD.HOST_ES_SELECTOR, i));
     const base = i === SEG.FS ? vmcs.read(FIELD.HOST_FS_BASE) : i === SEG.GS ? vmcs.read(FIELD.HOST_GS_BASE) : 0n;
-    const rights = i === SEG.CS ? CODE_RIGHTS | (long ? RIGHTS.L : RIGHTS.DB) : selector === 0 ? RIGHTS.UNUSABLE : DATA_RIGHTS;
+    const rights =
+      i === SEG.CS ? CODE_RIGHTS | (long ? RIGHTS.L : RIGHTS.DB) : selector === 0 ? RIGHTS.UNUSABLE : DATA_RIGHTS;
     state.setSegment(i, { selector, base, limit: FLAT_LIMIT, rights });
   }
-  state.setSegment(SEG.TR, { selector: vmcs.read32(FIELD.HOST_TR_SELECTOR), base: vmcs.read(FIELD.HOST_TR_BASE), limit: 0x67, rights: TSS_RIGHTS });
+  state.setSegment(SEG.TR, {
+    selector: vmcs.read32(FIELD.HOST_TR_SELECTOR),
+    base: vmcs.read(FIELD.HOST_TR_BASE),
+    limit: 0x67,
+    rights: TSS_RIGHTS,
+  });
   state.setSegment(SEG.LDTR, { selector: 0, base: 0n, limit: 0, rights: RIGHTS.UNUSABLE });
   state.set(SLOT.GDTR_BASE, vmcs.read(FIELD.HOST_GDTR_BASE));
   state.set(SLOT.IDTR_BASE, vmcs.read(FIELD.HOST_IDTR_BASE));

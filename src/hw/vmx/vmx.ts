@@ -88,7 +88,9 @@ export class Vmx {
   }
   /** The page-modification log, where the controls in force turn it on. */
   get log(): PmlLog | undefined {
-    return this.currentVmcs && (this.controls.secondary & SECONDARY.ENABLE_PML) !== 0 ? new PmlLog(this.memory, this.currentVmcs) : undefined;
+    return this.currentVmcs && (this.controls.secondary & SECONDARY.ENABLE_PML) !== 0
+      ? new PmlLog(this.memory, this.currentVmcs)
+      : undefined;
   }
   get inNonRoot(): boolean {
     return this.operation === 'non-root';
@@ -205,7 +207,9 @@ export class Vmx {
    */
   boundaryExit(delivered: boolean): VmExit | undefined {
     const retired = this.state.get(SLOT.RETIRED);
-    const trap = this.trapPending || ((this.controls.proc & PROC.MONITOR_TRAP_FLAG) !== 0 && (delivered || retired !== this.enteredAt));
+    const trap =
+      this.trapPending ||
+      ((this.controls.proc & PROC.MONITOR_TRAP_FLAG) !== 0 && (delivered || retired !== this.enteredAt));
     const timer = this.timerDeadline !== undefined && retired >= this.timerDeadline;
     const exit = boundaryExit(this.state, this.controls, trap, timer);
     if (exit?.reason === VMX_EXIT.MONITOR_TRAP_FLAG) this.trapPending = false;
@@ -246,6 +250,10 @@ export class Vmx {
 
   /** Frame aligned, within the physical-address width, and answered by memory. */
   private isRegion(address: bigint): boolean {
-    return (address & 0xfffn) === 0n && address >> BigInt(this.capabilities.processor.physicalBits) === 0n && this.memory.contains(address, VMCS_SIZE);
+    return (
+      (address & 0xfffn) === 0n &&
+      address >> BigInt(this.capabilities.processor.physicalBits) === 0n &&
+      this.memory.contains(address, VMCS_SIZE)
+    );
   }
 }

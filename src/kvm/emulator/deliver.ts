@@ -13,14 +13,30 @@ export function* deliverByHand(vcpu: Vcpu, event: Interruption): Work<Handled> {
   const r = yield* vcpu.emulator.deliver(event);
   switch (r.kind) {
     case 'done':
-      yield v.step('emulate_int', `takes ${vectorName(event.vector)} to the guest's handler at RIP ${hex(v.regs.rip)}`, cost('emulateInstruction'));
+      yield v.step(
+        'emulate_int',
+        `takes ${vectorName(event.vector)} to the guest's handler at RIP ${hex(v.regs.rip)}`,
+        cost('emulateInstruction'),
+      );
       return REENTER;
     case 'fault': {
       // both are queued, and make a double fault or a shutdown where they do on a processor
-      if (event.type === INTR_TYPE.HARD_EXCEPTION) v.events.queueException({ vector: event.vector, ...(event.errorCode === undefined ? {} : { errorCode: event.errorCode }) });
+      if (event.type === INTR_TYPE.HARD_EXCEPTION)
+        v.events.queueException({
+          vector: event.vector,
+          ...(event.errorCode === undefined ? {} : { errorCode: event.errorCode }),
+        });
       const { vector, errorCode, cr2 } = r.event;
-      v.events.queueException({ vector, ...(errorCode === undefined ? {} : { errorCode }), ...(cr2 === undefined ? {} : { payload: cr2 }) });
-      yield v.step('emulate_int', `${vectorName(event.vector)} cannot be delivered: ${vectorName(vector)}`, cost('emulateInstruction'));
+      v.events.queueException({
+        vector,
+        ...(errorCode === undefined ? {} : { errorCode }),
+        ...(cr2 === undefined ? {} : { payload: cr2 }),
+      });
+      yield v.step(
+        'emulate_int',
+        `${vectorName(event.vector)} cannot be delivered: ${vectorName(vector)}`,
+        cost('emulateInstruction'),
+      );
       return REENTER;
     }
     case 'failed':

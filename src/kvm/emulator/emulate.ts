@@ -15,7 +15,10 @@ export function* kvmEmulateInstruction(vcpu: Vcpu): Work<Handled> {
   const vectoring = v.events.vectoring;
   if (vectoring) {
     // kvm_prepare_event_vectoring_exit: the event would be lost
-    return internalError('DELIVERY_EV', `delivering ${vectorName(vectoring.vector)} to the guest needs an instruction emulator: a stack, table or handler lies in MMIO or in read-only memory`);
+    return internalError(
+      'DELIVERY_EV',
+      `delivering ${vectorName(vectoring.vector)} to the guest needs an instruction emulator: a stack, table or handler lies in MMIO or in read-only memory`,
+    );
   }
   vcpu.emulator.begin();
   return yield* emulate(vcpu);
@@ -24,7 +27,11 @@ export function* kvmEmulateInstruction(vcpu: Vcpu): Work<Handled> {
 /** complete_emulated_mmio, complete_emulated_pio: the instruction goes on with user space's answer. */
 export function* completeEmulation(vcpu: Vcpu, value: bigint): Work<Handled> {
   const { context: v } = vcpu;
-  yield v.step('complete_emulated_mmio', 'goes on with the instruction that waited for user space', cost('kvmDispatch'));
+  yield v.step(
+    'complete_emulated_mmio',
+    'goes on with the instruction that waited for user space',
+    cost('kvmDispatch'),
+  );
   vcpu.emulator.answer(value);
   return yield* emulate(vcpu);
 }
@@ -35,7 +42,11 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
   while (r.kind === 'suspend') {
     const value = kernelDevice(v, r.request);
     if (value === undefined) break;
-    yield v.step(r.request.write ? 'apic_mmio_write' : 'apic_mmio_read', `the local APIC in the kernel answers: ${r.request.write ? `${hex(r.request.value)} is written` : hex(value)}`, cost('kvmHandler'));
+    yield v.step(
+      r.request.write ? 'apic_mmio_write' : 'apic_mmio_read',
+      `the local APIC in the kernel answers: ${r.request.write ? `${hex(r.request.value)} is written` : hex(value)}`,
+      cost('kvmHandler'),
+    );
     vcpu.emulator.answer(value);
     r = yield* vcpu.emulator.run();
   }
@@ -66,7 +77,11 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
         ...(event.errorCode === undefined ? {} : { errorCode: event.errorCode }),
         ...(event.cr2 === undefined ? {} : { payload: event.cr2 }),
       });
-      yield v.step('inject_emulated_exception', `the instruction faults: ${vectorName(event.vector)} for the guest`, cost('kvmHandler'));
+      yield v.step(
+        'inject_emulated_exception',
+        `the instruction faults: ${vectorName(event.vector)} for the guest`,
+        cost('kvmHandler'),
+      );
       return REENTER;
     }
     case 'intercepted':
@@ -90,8 +105,13 @@ export function* emulationFailure(vcpu: Vcpu, why: string): Work<Handled> {
   const { context: v } = vcpu;
   v.stats.add('insn_emulation_fail');
   const cpl = v.regs.cpl;
-  yield v.step('handle_emulation_failure', `cannot emulate the instruction at RIP ${hex(v.regs.rip)}: ${why}`, cost('kvmHandler'));
-  if (cpl === 0) return internalError('EMULATION', `KVM cannot emulate the instruction at RIP ${hex(v.regs.rip)}: ${why}`);
+  yield v.step(
+    'handle_emulation_failure',
+    `cannot emulate the instruction at RIP ${hex(v.regs.rip)}: ${why}`,
+    cost('kvmHandler'),
+  );
+  if (cpl === 0)
+    return internalError('EMULATION', `KVM cannot emulate the instruction at RIP ${hex(v.regs.rip)}: ${why}`);
   v.injectUd();
   return REENTER;
 }

@@ -81,14 +81,23 @@ export class Emulator {
       const insn = block?.insns[0];
       if (!block || !insn) return yield* this.stopped('it goes on in a page that cannot be fetched');
       yield* this.memory.takeSteps();
-      if (!told) yield v.step('x86_decode_emulated_instruction', `decodes the instruction at RIP ${hex(start)}: ${hexBytes(bytes.subarray(0, insn.length))}`, cost('emulateInstruction'));
+      if (!told)
+        yield v.step(
+          'x86_decode_emulated_instruction',
+          `decodes the instruction at RIP ${hex(start)}: ${hexBytes(bytes.subarray(0, insn.length))}`,
+          cost('emulateInstruction'),
+        );
       told = true;
       if (this.runner.run(block) === RAN_EVENT) return yield* this.stopped();
       yield* this.memory.takeSteps();
       v.regs.storeFrom(v.scratch);
       if (v.scratch.rip !== start || !(insn.rep || insn.repne)) {
         v.completeInstruction((v.scratch.get32(SLOT.INTERRUPTIBILITY) & SHADOW) !== 0);
-        yield v.step('writeback_registers', `the instruction is complete: RIP ${hex(v.scratch.rip)}`, cost('kvmHandler'));
+        yield v.step(
+          'writeback_registers',
+          `the instruction is complete: RIP ${hex(v.scratch.rip)}`,
+          cost('kvmHandler'),
+        );
         return { kind: 'done' };
       }
       // one element of a repeated instruction is done, and its progress is in the registers
@@ -107,7 +116,13 @@ export class Emulator {
   }
 
   /** emulate_int: an event through the guest's IVT or IDT. */
-  *deliver(i: Interruption): Work<{ readonly kind: 'done' } | { readonly kind: 'fault'; readonly event: FaultEvent } | { readonly kind: 'failed'; readonly why: string }> {
+  *deliver(
+    i: Interruption,
+  ): Work<
+    | { readonly kind: 'done' }
+    | { readonly kind: 'fault'; readonly event: FaultEvent }
+    | { readonly kind: 'failed'; readonly why: string }
+  > {
     const { v, core, memory } = this;
     this.load();
     this.begin();
@@ -119,7 +134,8 @@ export class Emulator {
       v.regs.storeFrom(v.scratch);
       return { kind: 'done' };
     }
-    if (memory.failure === undefined && delivered.event.kind === 'fault') return { kind: 'fault', event: delivered.event };
+    if (memory.failure === undefined && delivered.event.kind === 'fault')
+      return { kind: 'fault', event: delivered.event };
     return { kind: 'failed', why: memory.failure ?? 'a stack, table or handler lies in MMIO' };
   }
 
@@ -137,7 +153,8 @@ export class Emulator {
     core.event = undefined;
     if (memory.failure !== undefined) return { kind: 'failed', why: memory.failure };
     if (event?.kind === 'suspend' && this.log.pending) return { kind: 'suspend', request: this.log.pending };
-    if (event?.kind === 'fault' && event.software !== undefined) return { kind: 'interrupt', event: interruptionOfFault(event, core.insn.length) };
+    if (event?.kind === 'fault' && event.software !== undefined)
+      return { kind: 'interrupt', event: interruptionOfFault(event, core.insn.length) };
     if (event?.kind === 'fault') return { kind: 'fault', event };
     if (event?.kind === 'exit') return { kind: 'intercepted', exit: event.exit };
     return { kind: 'failed', why: why ?? 'the emulator does not know it' };

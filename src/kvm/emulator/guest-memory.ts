@@ -102,7 +102,10 @@ export class GuestMemory implements MemoryPort, EntryPort {
     let value = 0n;
     let shift = 0n;
     for (const p of pieces) {
-      const part = p.at < 0 ? this.log.ask({ space: 'mmio', write: false, address: p.gpa, size: p.size, value: 0n }) : this.readRam(p);
+      const part =
+        p.at < 0
+          ? this.log.ask({ space: 'mmio', write: false, address: p.gpa, size: p.size, value: 0n })
+          : this.readRam(p);
       if (part === undefined) return suspend(core);
       value |= BigInt.asUintN(p.size * 8, part) << shift;
       shift += BigInt(p.size * 8);
@@ -121,7 +124,11 @@ export class GuestMemory implements MemoryPort, EntryPort {
     });
     // device accesses first: an instruction that waits for one must not have stored anything
     for (const { piece: p, value: part } of parts) {
-      if (p.at < 0 && this.log.ask({ space: 'mmio', write: true, address: p.gpa, size: p.size, value: part }) === undefined) return suspend(core);
+      if (
+        p.at < 0 &&
+        this.log.ask({ space: 'mmio', write: true, address: p.gpa, size: p.size, value: part }) === undefined
+      )
+        return suspend(core);
     }
     for (const { piece, value: part } of parts) if (piece.at >= 0) this.writeRam(piece, part);
     return true;
@@ -170,9 +177,15 @@ export class GuestMemory implements MemoryPort, EntryPort {
    * Cuts an access at page boundaries and translates every piece before anything is read or written. `write`: the data itself is written; a read-modify-write
    * loads with a write's rights, but reads.
    */
-  private pieces(core: Core, linear: bigint, size: number, access: Access, write: boolean): readonly Piece[] | undefined {
+  private pieces(
+    core: Core,
+    linear: bigint,
+    size: number,
+    access: Access,
+    write: boolean,
+  ): readonly Piece[] | undefined {
     const out: Piece[] = [];
-    for (let done = 0; done < size; ) {
+    for (let done = 0; done < size;) {
       const at = done === 0 ? linear : this.nextPage(linear);
       const here = Math.min(size - done, 4096 - Number(at & 0xfffn), FRAGMENT);
       const address = this.translate(core, at, access);
@@ -199,22 +212,40 @@ export class GuestMemory implements MemoryPort, EntryPort {
       (controls.format === 'none' ||
         updateAccessedDirty(this, controls, access.op === 'write', out, (address, value) => {
           const read = sink.steps.find((s) => s.entryHpa === address);
-          writes.push({ table: 'guest', level: read?.level ?? 1, index: read?.index ?? 0, address, value, ...(read ? { previous: read.entry } : {}) });
+          writes.push({
+            table: 'guest',
+            level: read?.level ?? 1,
+            index: read?.index ?? 0,
+            address,
+            value,
+            ...(read ? { previous: read.entry } : {}),
+          });
         }));
     if (this.log.replayed && sink.steps.length > 0) {
       const end = walked ? `GPA ${hex(out.address)}` : `it fails, ${out.reason}`;
       const reads = sink.steps.flatMap(accessOf);
       this.told.push(
-        kvmStep('walk_addr', `walks the guest's tables in software for GVA ${hex(linear)}: ${end}`, cost('kvmHandler') + cost('tableReference', reads.length), {
-          addresses: walked ? { gva: gva(linear), gpa: gpa(out.address) } : { gva: gva(linear) },
-          reads,
-          writes,
-        }),
+        kvmStep(
+          'walk_addr',
+          `walks the guest's tables in software for GVA ${hex(linear)}: ${end}`,
+          cost('kvmHandler') + cost('tableReference', reads.length),
+          {
+            addresses: walked ? { gva: gva(linear), gpa: gpa(out.address) } : { gva: gva(linear) },
+            reads,
+            writes,
+          },
+        ),
       );
     }
     if (walked) return gpa(out.address);
-    if (out.reason === 'no-memory') this.failure = `a guest page-table entry at GPA ${hex(out.failedAddress)} is in no memslot that the walk can use`;
-    core.event = { kind: 'fault', vector: VECTOR.PF, errorCode: pageFaultErrorCode(out.reason, access, controls, out), cr2: linear };
+    if (out.reason === 'no-memory')
+      this.failure = `a guest page-table entry at GPA ${hex(out.failedAddress)} is in no memslot that the walk can use`;
+    core.event = {
+      kind: 'fault',
+      vector: VECTOR.PF,
+      errorCode: pageFaultErrorCode(out.reason, access, controls, out),
+      cr2: linear,
+    };
     return undefined;
   }
 
@@ -252,5 +283,15 @@ function suspend(core: Core): false {
 }
 
 function accessOf(s: WalkStep): TableAccess[] {
-  return s.entryHpa === undefined ? [] : [{ table: 'guest', level: s.level, index: s.index, address: s.entryHpa as TableAccess['address'], value: s.entry }];
+  return s.entryHpa === undefined
+    ? []
+    : [
+        {
+          table: 'guest',
+          level: s.level,
+          index: s.index,
+          address: s.entryHpa as TableAccess['address'],
+          value: s.entry,
+        },
+      ];
 }

@@ -5,7 +5,13 @@ import { SLOT } from '../../hw/state/layout';
 import { crQualification, taskSwitchQualification } from '../../hw/vmx/qualification';
 
 /** Instructions that change and tell nothing but the emulator's own registers. */
-const UNWATCHED: ReadonlySet<number> = new Set([VMX_EXIT.RDTSC, VMX_EXIT.RDTSCP, VMX_EXIT.PAUSE_INSTRUCTION, VMX_EXIT.RDRAND, VMX_EXIT.RDSEED]);
+const UNWATCHED: ReadonlySet<number> = new Set([
+  VMX_EXIT.RDTSC,
+  VMX_EXIT.RDTSCP,
+  VMX_EXIT.PAUSE_INSTRUCTION,
+  VMX_EXIT.RDRAND,
+  VMX_EXIT.RDSEED,
+]);
 
 /**
  * Sensitive instructions met by the instruction emulator: each is answered with the exit that it would be in the guest, so that the one handler of that exit does
@@ -21,7 +27,11 @@ export class EmulatorIntercepts implements Intercepts {
   controlRegister(context: InterceptContext, a: Parameters<Intercepts['controlRegister']>[1]): VmExit | undefined {
     // reads come from the copy of the registers, which shows the guest its own values; CR2 is nobody's concern
     if (a.type === 'read' || a.cr === 2) return undefined;
-    return exitOf(context, VMX_EXIT.CR_ACCESS, crQualification(a.cr, a.type, a.gpr, a.type === 'lmsw' ? Number(a.value & 0xffffn) : 0, a.memory === true));
+    return exitOf(
+      context,
+      VMX_EXIT.CR_ACCESS,
+      crQualification(a.cr, a.type, a.gpr, a.type === 'lmsw' ? Number(a.value & 0xffffn) : 0, a.memory === true),
+    );
   }
   readControl(context: InterceptContext, cr: 0 | 4): bigint {
     return context.state.get(cr === 0 ? SLOT.CR0 : SLOT.CR4);
@@ -49,7 +59,12 @@ export class EmulatorIntercepts implements Intercepts {
   }
 }
 
-const exitOf = (context: InterceptContext, reason: number, qualification: bigint, instructionInfo?: number): VmExit => ({
+const exitOf = (
+  context: InterceptContext,
+  reason: number,
+  qualification: bigint,
+  instructionInfo?: number,
+): VmExit => ({
   reason,
   qualification,
   instructionLength: context.insn.length,

@@ -35,9 +35,18 @@ export function guestStateValid(regs: GuestRegisters): boolean {
   const cs = regs.segment(SEG.CS);
   const ss = regs.segment(SEG.SS);
   if (bit(regs.rflags, RFLAGS.VM)) {
-    return [cs, ss, ...data].every((s) => s.base === BigInt(s.selector << 4) && s.limit === 0xffff && s.rights === V86_RIGHTS);
+    return [cs, ss, ...data].every(
+      (s) => s.base === BigInt(s.selector << 4) && s.limit === 0xffff && s.rights === V86_RIGHTS,
+    );
   }
-  return rpl(cs) === rpl(ss) && codeValid(cs) && stackValid(ss) && data.every(dataValid) && taskValid(regs.segment(SEG.TR)) && localValid(regs.segment(SEG.LDTR));
+  return (
+    rpl(cs) === rpl(ss) &&
+    codeValid(cs) &&
+    stackValid(ss) &&
+    data.every(dataValid) &&
+    taskValid(regs.segment(SEG.TR)) &&
+    localValid(regs.segment(SEG.LDTR))
+  );
 }
 function codeValid(s: SegmentCache): boolean {
   if (unusable(s) || (type(s) & CODE_ACCESSED) !== CODE_ACCESSED || !has(s, RIGHTS.S | RIGHTS.P)) return false;
@@ -51,8 +60,10 @@ function dataValid(s: SegmentCache): boolean {
   if (!has(s, RIGHTS.S | RIGHTS.P) || (type(s) & 1) === 0) return false;
   return (type(s) & CODE) !== 0 || dpl(s) >= rpl(s);
 }
-const taskValid = (s: SegmentCache): boolean => !unusable(s) && (s.selector & 4) === 0 && (type(s) === 3 || type(s) === 11) && has(s, RIGHTS.P);
-const localValid = (s: SegmentCache): boolean => unusable(s) || ((s.selector & 4) === 0 && type(s) === 2 && has(s, RIGHTS.P));
+const taskValid = (s: SegmentCache): boolean =>
+  !unusable(s) && (s.selector & 4) === 0 && (type(s) === 3 || type(s) === 11) && has(s, RIGHTS.P);
+const localValid = (s: SegmentCache): boolean =>
+  unusable(s) || ((s.selector & 4) === 0 && type(s) === 2 && has(s, RIGHTS.P));
 
 /** vmx->emulation_required: EPT has the unrestricted guest, shadow paging has not. */
 export const emulationRequired = (v: VcpuContext): boolean => v.vm.shadow !== undefined && !guestStateValid(v.regs);
@@ -80,7 +91,9 @@ export function takeEntryEvent(v: VcpuContext): Interruption | undefined {
   return {
     type: kind,
     vector: info & INTR_INFO.VECTOR_MASK,
-    ...((info & INTR_INFO.DELIVER_CODE) !== 0 ? { errorCode: Number(v.vmcs.read('VM_ENTRY_EXCEPTION_ERROR_CODE')) } : {}),
+    ...((info & INTR_INFO.DELIVER_CODE) !== 0
+      ? { errorCode: Number(v.vmcs.read('VM_ENTRY_EXCEPTION_ERROR_CODE')) }
+      : {}),
     ...(isSoftware(kind) ? { instructionLength: Number(v.vmcs.read('VM_ENTRY_INSTRUCTION_LEN')) } : {}),
   };
 }

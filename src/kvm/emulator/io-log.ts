@@ -4,8 +4,20 @@ import type { UserspaceExit } from '../userspace-exit';
 
 /** One access that only user space can answer, in the order the instruction makes them. */
 export type IoRequest =
-  | { readonly space: 'mmio'; readonly write: boolean; readonly address: Gpa; readonly size: number; readonly value: bigint }
-  | { readonly space: 'pio'; readonly write: boolean; readonly port: number; readonly size: number; readonly value: bigint };
+  | {
+      readonly space: 'mmio';
+      readonly write: boolean;
+      readonly address: Gpa;
+      readonly size: number;
+      readonly value: bigint;
+    }
+  | {
+      readonly space: 'pio';
+      readonly write: boolean;
+      readonly port: number;
+      readonly size: number;
+      readonly value: bigint;
+    };
 
 /**
  * The device accesses of the instruction being emulated. Instructions are restartable, so an access without an answer suspends the instruction, and once user

@@ -32,7 +32,11 @@ export const handleCr: ExitHandler = function* (vcpu) {
       const accepted = set(v, value);
       if (accepted) v.skipEmulatedInstruction();
       else v.injectGp();
-      yield v.step('handle_cr', `MOV to CR${cr}: ${hex(value)}${accepted ? '' : ' is refused: #GP(0)'}`, cost('kvmHandler'));
+      yield v.step(
+        'handle_cr',
+        `MOV to CR${cr}: ${hex(value)}${accepted ? '' : ' is refused: #GP(0)'}`,
+        cost('kvmHandler'),
+      );
       return REENTER;
     }
     case READ: {
@@ -55,14 +59,24 @@ export const handleCr: ExitHandler = function* (vcpu) {
       const accepted = kvmSetCr0(v, value);
       if (accepted) v.skipEmulatedInstruction();
       else v.injectGp();
-      yield v.step('handle_cr', `LMSW makes CR0 ${hex(value)}${accepted ? '' : ', refused: #GP(0)'}`, cost('kvmHandler'));
+      yield v.step(
+        'handle_cr',
+        `LMSW makes CR0 ${hex(value)}${accepted ? '' : ', refused: #GP(0)'}`,
+        cost('kvmHandler'),
+      );
       return REENTER;
     }
   }
   return internalError('UNEXPECTED_EXIT_REASON', `CR_ACCESS with qualification ${hex(q)}`);
 };
 
-const SETTERS: Readonly<Record<number, (v: VcpuContext, value: bigint) => boolean>> = { 0: kvmSetCr0, 3: kvmSetCr3, 4: kvmSetCr4, 8: kvmSetCr8 };
+const SETTERS: Readonly<Record<number, (v: VcpuContext, value: bigint) => boolean>> = {
+  0: kvmSetCr0,
+  3: kvmSetCr3,
+  4: kvmSetCr4,
+  8: kvmSetCr8,
+};
 
 /** A general register as MOV to CR takes it: 32 bits outside 64-bit mode. */
-const operand = (v: VcpuContext, gpr: number): bigint => (v.regs.mode64 ? v.regs.gpr(gpr) : BigInt.asUintN(32, v.regs.gpr(gpr)));
+const operand = (v: VcpuContext, gpr: number): bigint =>
+  v.regs.mode64 ? v.regs.gpr(gpr) : BigInt.asUintN(32, v.regs.gpr(gpr));

@@ -27,10 +27,20 @@ export const handleEptViolation: ExitHandler = function* (vcpu) {
     rsvd: false,
   };
   const access = fault.exec ? 'fetch' : fault.write ? ((q & Q.READ) !== 0 ? 'read and write' : 'write') : 'read';
-  const of = linear === undefined ? '' : (q & Q.GLA_TRANSLATED) !== 0 ? `, for GVA ${hex(linear)}` : `, a guest table entry on the way to GVA ${hex(linear)}`;
-  yield v.step('handle_ept_violation', `reads the exit qualification: ${access} of GPA ${hex(address)}${of}`, cost('vmread', 3), {
-    addresses: linear === undefined ? { gpa: address } : { gva: linear, gpa: address },
-  });
+  const of =
+    linear === undefined
+      ? ''
+      : (q & Q.GLA_TRANSLATED) !== 0
+        ? `, for GVA ${hex(linear)}`
+        : `, a guest table entry on the way to GVA ${hex(linear)}`;
+  yield v.step(
+    'handle_ept_violation',
+    `reads the exit qualification: ${access} of GPA ${hex(address)}${of}`,
+    cost('vmread', 3),
+    {
+      addresses: linear === undefined ? { gpa: address } : { gva: linear, gpa: address },
+    },
+  );
   return yield* kvmMmuPageFault(vcpu, fault);
 };
 
@@ -38,7 +48,9 @@ export const handleEptViolation: ExitHandler = function* (vcpu) {
 export const handleEptMisconfig: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const address = gpa(v.vmcs.read('GUEST_PHYSICAL_ADDRESS'));
-  yield v.step('handle_ept_misconfig', `GPA ${hex(address)} met an entry that misconfigures`, cost('vmread'), { addresses: { gpa: address } });
+  yield v.step('handle_ept_misconfig', `GPA ${hex(address)} met an entry that misconfigures`, cost('vmread'), {
+    addresses: { gpa: address },
+  });
   return yield* kvmMmuPageFault(vcpu, { gpa: address, write: false, exec: false, present: true, rsvd: true });
 };
 
@@ -46,14 +58,23 @@ export const handleEptMisconfig: ExitHandler = function* (vcpu) {
 function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
   const { context: v } = vcpu;
   v.stats.add('pf_taken');
-  yield v.step('kvm_mmu_page_fault', `a page fault of the MMU at GPA ${hex(fault.gpa)}, error code ${errorCodeName(fault)}`, cost('kvmHandler'), { addresses: { gpa: fault.gpa } });
+  yield v.step(
+    'kvm_mmu_page_fault',
+    `a page fault of the MMU at GPA ${hex(fault.gpa)}, error code ${errorCodeName(fault)}`,
+    cost('kvmHandler'),
+    { addresses: { gpa: fault.gpa } },
+  );
   if (fault.rsvd) {
     const verdict = yield* handleMmioPageFault(v.vm, fault.gpa);
     if (verdict === 'emulate') {
       v.stats.add('pf_emulate');
       return yield* kvmEmulateInstruction(vcpu);
     }
-    if (verdict === 'bug') return internalError('UNEXPECTED_EXIT_REASON', `an EPT misconfiguration at GPA ${hex(fault.gpa)} that is not KVM's own mark`);
+    if (verdict === 'bug')
+      return internalError(
+        'UNEXPECTED_EXIT_REASON',
+        `an EPT misconfiguration at GPA ${hex(fault.gpa)} that is not KVM's own mark`,
+      );
   }
   const r = yield* kvmTdpPageFault(v.vm, fault);
   switch (r.kind) {
@@ -76,6 +97,8 @@ function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
 
 /** PFERR_* bits by name, as KVM's tracepoint kvm_page_fault shows them. */
 function errorCodeName(f: PageFault): string {
-  const names = [f.present && 'PRESENT', f.write && 'WRITE', f.exec && 'FETCH', f.rsvd && 'RSVD'].filter((n) => n !== false);
+  const names = [f.present && 'PRESENT', f.write && 'WRITE', f.exec && 'FETCH', f.rsvd && 'RSVD'].filter(
+    (n) => n !== false,
+  );
   return names.length > 0 ? names.join(' ') : '0';
 }

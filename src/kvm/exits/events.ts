@@ -26,13 +26,16 @@ export const handleExceptionNmi: ExitHandler = function* (vcpu) {
     case VECTOR.UD:
       // handle_ud: the emulator knows nothing that this CPU lacks, so the exception is the guest's
       v.injectUd();
-      yield v.step('handle_ud', 'an invalid opcode: #UD is the guest\'s', cost('kvmHandler'));
+      yield v.step('handle_ud', "an invalid opcode: #UD is the guest's", cost('kvmHandler'));
       return REENTER;
     case VECTOR.DB: {
       const dr6 = vmcs.read('EXIT_QUALIFICATION');
       if (type === INTR_TYPE.PRIV_SW_EXCEPTION) v.skipEmulatedInstruction();
       // a fault-like #DB under blocking by STI or MOV SS with TF set: VM entry wants the single step pending (SDM vol. 3, 26.3.1.5)
-      else if (bit(v.regs.rflags, RFLAGS.TF) && (Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO')) & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) !== 0) {
+      else if (
+        bit(v.regs.rflags, RFLAGS.TF) &&
+        (Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO')) & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) !== 0
+      ) {
         vmcs.write('GUEST_PENDING_DBG_EXCEPTIONS', vmcs.read('GUEST_PENDING_DBG_EXCEPTIONS') | DR6_BS);
       }
       v.events.queueException({ vector, payload: dr6 });
@@ -43,7 +46,11 @@ export const handleExceptionNmi: ExitHandler = function* (vcpu) {
       const guests = bit(v.regs.cr0, CR0.AM) && bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl === 3;
       const errorCode = Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE'));
       v.events.queueException({ vector, errorCode });
-      yield v.step('vmx_guest_inject_ac', `#AC is the guest's${guests ? '' : ' although it has alignment checks off'}`, cost('kvmHandler'));
+      yield v.step(
+        'vmx_guest_inject_ac',
+        `#AC is the guest's${guests ? '' : ' although it has alignment checks off'}`,
+        cost('kvmHandler'),
+      );
       return REENTER;
     }
     case VECTOR.PF:
@@ -98,7 +105,11 @@ export const handleNmiWindow: ExitHandler = function* (vcpu) {
 export const handlePreemptionTimer: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const fired = v.lapic.checkTimer();
-  yield v.step('handle_preemption_timer', fired ? "the local APIC's timer fires" : 'the deadline is further away than the hardware counts', cost('kvmHandler'));
+  yield v.step(
+    'handle_preemption_timer',
+    fired ? "the local APIC's timer fires" : 'the deadline is further away than the hardware counts',
+    cost('kvmHandler'),
+  );
   return REENTER;
 };
 
@@ -107,6 +118,10 @@ export const handleExternalInterrupt: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const vector = Number(v.vmcs.read('VM_EXIT_INTR_INFO')) & INTR_INFO.VECTOR_MASK;
   v.stats.add('irq_exits');
-  yield v.step('handle_external_interrupt', `the host's interrupt ${hex(vector)} arrived in the guest${vector === KICK_VECTOR ? ': a kick, which asks nothing but this exit' : ''}`, cost('kvmHandler'));
+  yield v.step(
+    'handle_external_interrupt',
+    `the host's interrupt ${hex(vector)} arrived in the guest${vector === KICK_VECTOR ? ': a kick, which asks nothing but this exit' : ''}`,
+    cost('kvmHandler'),
+  );
   return REENTER;
 };

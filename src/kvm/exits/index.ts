@@ -2,9 +2,27 @@ import { VMX_EXIT, vmxExitName } from '../../isa/exits';
 import { internalError } from '../userspace-exit';
 import { handleCr } from './cr';
 import { handleEptMisconfig, handleEptViolation } from './ept';
-import { handleDr, handleExceptionNmi, handleExternalInterrupt, handleInterruptWindow, handleNmiWindow, handlePreemptionTimer, handleTripleFault } from './events';
+import {
+  handleDr,
+  handleExceptionNmi,
+  handleExternalInterrupt,
+  handleInterruptWindow,
+  handleNmiWindow,
+  handlePreemptionTimer,
+  handleTripleFault,
+} from './events';
 import type { ExitHandler } from './handler';
-import { handleCpuid, handleGp, handleHlt, handleNop, handleRdmsr, handleVmcall, handleVmxInstruction, handleWrmsr, handleXsetbv } from './instructions';
+import {
+  handleCpuid,
+  handleGp,
+  handleHlt,
+  handleNop,
+  handleRdmsr,
+  handleVmcall,
+  handleVmxInstruction,
+  handleWrmsr,
+  handleXsetbv,
+} from './instructions';
 import { handleIo } from './io';
 import { handleInvlpg } from './page-fault';
 import { handlePmlFull } from './pml';
@@ -58,4 +76,12 @@ export const handleUnexpected = (reason: number): ExitHandler =>
   };
 
 /** Exits that may interrupt the delivery of an event without losing it (vmx_handle_exit). */
-export const MAY_INTERRUPT_DELIVERY: ReadonlySet<number> = new Set([VMX_EXIT.EXCEPTION_NMI, VMX_EXIT.EPT_VIOLATION, VMX_EXIT.EPT_MISCONFIG, VMX_EXIT.PML_FULL, VMX_EXIT.APIC_ACCESS, VMX_EXIT.TASK_SWITCH, VMX_EXIT.TRIPLE_FAULT]);
+export const MAY_INTERRUPT_DELIVERY: ReadonlySet<number> = new Set([
+  VMX_EXIT.EXCEPTION_NMI,
+  VMX_EXIT.EPT_VIOLATION,
+  VMX_EXIT.EPT_MISCONFIG,
+  VMX_EXIT.PML_FULL,
+  VMX_EXIT.APIC_ACCESS,
+  VMX_EXIT.TASK_SWITCH,
+  VMX_EXIT.TRIPLE_FAULT,
+]);

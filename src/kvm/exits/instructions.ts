@@ -20,13 +20,22 @@ export const handleCpuid: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const leaf = v.regs.gpr32(RAX);
   const subleaf = v.regs.gpr32(RCX);
-  const [eax, ebx, ecx, edx] = runtimeCpuid(leaf, v.model.leaf(leaf, subleaf), v.lapic.enabled, bit(v.regs.cr4, CR4.OSXSAVE));
+  const [eax, ebx, ecx, edx] = runtimeCpuid(
+    leaf,
+    v.model.leaf(leaf, subleaf),
+    v.lapic.enabled,
+    bit(v.regs.cr4, CR4.OSXSAVE),
+  );
   v.regs.setGpr32(RAX, eax);
   v.regs.setGpr32(RBX, ebx);
   v.regs.setGpr32(RCX, ecx);
   v.regs.setGpr32(RDX, edx);
   v.skipEmulatedInstruction();
-  yield v.step('kvm_emulate_cpuid', `CPUID leaf ${hex(leaf)}, subleaf ${hex(subleaf)}: ${hex(eax)} ${hex(ebx)} ${hex(ecx)} ${hex(edx)}`, cost('kvmHandler'));
+  yield v.step(
+    'kvm_emulate_cpuid',
+    `CPUID leaf ${hex(leaf)}, subleaf ${hex(subleaf)}: ${hex(eax)} ${hex(ebx)} ${hex(ecx)} ${hex(edx)}`,
+    cost('kvmHandler'),
+  );
   return REENTER;
 };
 
@@ -55,7 +64,11 @@ export const handleWrmsr: ExitHandler = function* (vcpu) {
   const accepted = kvmSetMsr(v, msr, value);
   if (accepted) v.skipEmulatedInstruction();
   else v.injectGp();
-  yield v.step('kvm_emulate_wrmsr', `WRMSR ${nameOf(msr)}: ${hex(value)}${accepted ? '' : ' is refused, #GP(0)'}`, cost('kvmHandler'));
+  yield v.step(
+    'kvm_emulate_wrmsr',
+    `WRMSR ${nameOf(msr)}: ${hex(value)}${accepted ? '' : ' is refused, #GP(0)'}`,
+    cost('kvmHandler'),
+  );
   return REENTER;
 };
 
@@ -115,7 +128,11 @@ export const handleXsetbv: ExitHandler = function* (vcpu) {
     v.regs.saved.set(SLOT.XCR0, value);
     v.skipEmulatedInstruction();
   } else v.injectGp();
-  yield v.step('kvm_emulate_xsetbv', `XSETBV: XCR0 ${hex(value)}${accepted ? '' : ' is refused, #GP(0)'}`, cost('kvmHandler'));
+  yield v.step(
+    'kvm_emulate_xsetbv',
+    `XSETBV: XCR0 ${hex(value)}${accepted ? '' : ' is refused, #GP(0)'}`,
+    cost('kvmHandler'),
+  );
   return REENTER;
 };
 

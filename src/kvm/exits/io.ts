@@ -25,12 +25,22 @@ export const handleIo: ExitHandler = function* (vcpu) {
   const input = bits(q, 3, 3) === 1n;
   const string = bits(q, 4, 4) === 1n;
   const name = string ? (input ? 'INS' : 'OUTS') : input ? 'IN' : 'OUT';
-  yield v.step('handle_io', `reads the exit qualification: ${name} of ${size} byte${size > 1 ? 's' : ''} at port ${hex(port)}`, cost('vmread'));
+  yield v.step(
+    'handle_io',
+    `reads the exit qualification: ${name} of ${size} byte${size > 1 ? 's' : ''} at port ${hex(port)}`,
+    cost('vmread'),
+  );
   if (string) return yield* kvmEmulateInstruction(vcpu);
   v.stats.add('io_exits');
   const value = input ? 0 : Number(BigInt.asUintN(size * 8, v.regs.gpr(RAX)));
   vcpu.waiting = { kind: 'fast-pio', input, size };
-  yield v.step('kvm_fast_pio', input ? `no device in the kernel: user space reads port ${hex(port)}` : `no device in the kernel: user space writes ${hex(value)} to port ${hex(port)}`, cost('kvmHandler'));
+  yield v.step(
+    'kvm_fast_pio',
+    input
+      ? `no device in the kernel: user space reads port ${hex(port)}`
+      : `no device in the kernel: user space writes ${hex(value)} to port ${hex(port)}`,
+    cost('kvmHandler'),
+  );
   return toUserspace({ reason: 'KVM_EXIT_IO', direction: input ? 'in' : 'out', port, size, value });
 };
 
@@ -44,6 +54,10 @@ export function* completeFastPio(vcpu: Vcpu, input: boolean, size: number, value
     v.regs.setGpr(RAX, size === 4 ? data : (old & ~((1n << BigInt(size * 8)) - 1n)) | data);
   }
   v.skipEmulatedInstruction();
-  yield v.step(input ? 'complete_fast_pio_in' : 'complete_fast_pio_out', input ? `the guest gets ${hex(BigInt.asUintN(size * 8, value))}; RIP moves on` : 'RIP moves on', cost('vmread', 3));
+  yield v.step(
+    input ? 'complete_fast_pio_in' : 'complete_fast_pio_out',
+    input ? `the guest gets ${hex(BigInt.asUintN(size * 8, value))}; RIP moves on` : 'RIP moves on',
+    cost('vmread', 3),
+  );
   return REENTER;
 }

@@ -29,9 +29,14 @@ export function* handlePageFault(vcpu: Vcpu): Work<Handled> {
   v.stats.add('pf_taken');
   const { kind, gpa } = classifyShadowFault(v, mmu, linear, code);
   v.stats.add(`fault_${kind}`);
-  yield v.step('kvm_handle_page_fault', `#PF at GVA ${hex(linear)}, error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}): ${KIND_TEXT[kind]}`, cost('vmread', 2), {
-    addresses: gpa === undefined ? { gva: linear } : { gva: linear, gpa },
-  });
+  yield v.step(
+    'kvm_handle_page_fault',
+    `#PF at GVA ${hex(linear)}, error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}): ${KIND_TEXT[kind]}`,
+    cost('vmread', 2),
+    {
+      addresses: gpa === undefined ? { gva: linear } : { gva: linear, gpa },
+    },
+  );
   const r = yield* shadowPageFault(v, mmu, linear, code);
   switch (r.kind) {
     case 'fixed':
@@ -47,7 +52,12 @@ export function* handlePageFault(vcpu: Vcpu): Work<Handled> {
     case 'guest':
       v.stats.add('pf_guest');
       v.events.queueException({ vector: VECTOR.PF, errorCode: r.errorCode, payload: linear });
-      yield v.step('kvm_inject_page_fault', `#PF at GVA ${hex(linear)} with error code ${hex(r.errorCode)} is the guest's`, cost('kvmHandler'), { addresses: { gva: linear } });
+      yield v.step(
+        'kvm_inject_page_fault',
+        `#PF at GVA ${hex(linear)} with error code ${hex(r.errorCode)} is the guest's`,
+        cost('kvmHandler'),
+        { addresses: { gva: linear } },
+      );
       return REENTER;
     case 'emulate':
       v.stats.add('pf_emulate');
@@ -64,9 +74,14 @@ export function* handlePageFault(vcpu: Vcpu): Work<Handled> {
 function* writeDuringDelivery(vcpu: Vcpu, mmu: ShadowMmu, gpa: Gpa): Work<Handled> {
   const { context: v } = vcpu;
   const freed = mmu.unprotect(Number(gpa >> 12n));
-  yield v.step('kvm_mmu_unprotect_page', `the delivery of an event writes to the page table at GPA ${hex(gpa)}: ${freed ? 'it is no longer shadowed' : 'it is a root, so KVM delivers the event itself'}`, cost('kvmHandler'), {
-    addresses: { gpa },
-  });
+  yield v.step(
+    'kvm_mmu_unprotect_page',
+    `the delivery of an event writes to the page table at GPA ${hex(gpa)}: ${freed ? 'it is no longer shadowed' : 'it is a root, so KVM delivers the event itself'}`,
+    cost('kvmHandler'),
+    {
+      addresses: { gpa },
+    },
+  );
   const event = freed ? undefined : v.events.takeVectoring();
   return event ? yield* deliverByHand(vcpu, event) : REENTER;
 }
@@ -78,7 +93,12 @@ export const handleInvlpg: ExitHandler = function* (vcpu) {
   v.stats.add('invlpg');
   if (v.vpid !== 0) v.cpu.vmx.invvpid(0, BigInt(v.vpid), linear);
   v.skipEmulatedInstruction();
-  yield v.step('kvm_mmu_invlpg', `INVLPG of GVA ${hex(linear)}${v.vpid === 0 ? ': the VM entry flushes' : ''}`, cost('invept'), { addresses: { gva: gva(linear) } });
+  yield v.step(
+    'kvm_mmu_invlpg',
+    `INVLPG of GVA ${hex(linear)}${v.vpid === 0 ? ': the VM entry flushes' : ''}`,
+    cost('invept'),
+    { addresses: { gva: gva(linear) } },
+  );
   return REENTER;
 };
 

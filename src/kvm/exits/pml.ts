@@ -9,7 +9,8 @@ import type { ExitHandler } from './handler';
 export const handlePmlFull: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const q = Number(v.vmcs.read('EXIT_QUALIFICATION'));
-  if ((q & EPT_QUALIFICATION.NMI_UNBLOCKED) !== 0 && !v.events.vectoring) setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
+  if ((q & EPT_QUALIFICATION.NMI_UNBLOCKED) !== 0 && !v.events.vectoring)
+    setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
   yield v.step('handle_pml_full', 'the page-modification log was full; the exit has drained it', cost('kvmHandler'));
   return REENTER;
 };

@@ -22,13 +22,20 @@ export interface PageFault {
 }
 
 /** RET_PF_*; 'error' ends KVM_RUN. */
-export type FaultResult = { readonly kind: 'fixed' | 'spurious' | 'emulate' | 'retry' } | { readonly kind: 'error'; readonly why: string };
+export type FaultResult =
+  { readonly kind: 'fixed' | 'spurious' | 'emulate' | 'retry' } | { readonly kind: 'error'; readonly why: string };
 
 const result = (kind: 'fixed' | 'spurious' | 'emulate' | 'retry'): FaultResult => ({ kind });
 
 /** A guest frame found on the host. */
 export type Pfn =
-  | { readonly kind: 'page'; readonly slot: Memslot; readonly hva: Hva; readonly page: UserPage; readonly writable: boolean }
+  | {
+      readonly kind: 'page';
+      readonly slot: Memslot;
+      readonly hva: Hva;
+      readonly page: UserPage;
+      readonly writable: boolean;
+    }
   | { readonly kind: 'noslot' }
   /** A write to a read-only slot: MMIO, but the entry stays as it is for reads. */
   | { readonly kind: 'readonly-slot' }
@@ -38,9 +45,14 @@ const accessName = (f: PageFault): string => (f.exec ? 'fetch' : f.write ? 'writ
 
 /** kvm_mmu_do_page_fault for a VCPU whose root is EPT: kvm_tdp_page_fault. */
 export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
-  yield kvmStep('kvm_tdp_page_fault', `a ${accessName(fault)} of GPA ${hex(fault.gpa)} found ${fault.present ? 'an entry without that right' : 'no entry'} in the EPT`, cost('kvmHandler'), {
-    addresses: { gpa: fault.gpa },
-  });
+  yield kvmStep(
+    'kvm_tdp_page_fault',
+    `a ${accessName(fault)} of GPA ${hex(fault.gpa)} found ${fault.present ? 'an entry without that right' : 'no entry'} in the EPT`,
+    cost('kvmHandler'),
+    {
+      addresses: { gpa: fault.gpa },
+    },
+  );
   // what the host answers from here on holds only while the count stays the same
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;
@@ -68,7 +80,10 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
   }
 }
 
-const noTable = (address: Gpa): FaultResult => ({ kind: 'error', why: `host memory is exhausted: no frame for an EPT table for GPA ${hex(address)}` });
+const noTable = (address: Gpa): FaultResult => ({
+  kind: 'error',
+  why: `host memory is exhausted: no frame for an EPT table for GPA ${hex(address)}`,
+});
 
 /** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent. */
 export function* kvmFaultinPfn(vm: Vm, fault: PageFault): Work<Pfn> {
@@ -76,7 +91,12 @@ export function* kvmFaultinPfn(vm: Vm, fault: PageFault): Work<Pfn> {
   if (!slot) return { kind: 'noslot' };
   const at = slotHva(slot, fault.gpa);
   if (slot.readonly && fault.write) {
-    yield kvmStep('kvm_handle_error_pfn', `slot ${slot.id} is read-only: the write is MMIO, and the entry stays as it is for reads`, cost('kvmHandler'), { addresses: { gpa: fault.gpa, hva: at } });
+    yield kvmStep(
+      'kvm_handle_error_pfn',
+      `slot ${slot.id} is read-only: the write is MMIO, and the entry stays as it is for reads`,
+      cost('kvmHandler'),
+      { addresses: { gpa: fault.gpa, hva: at } },
+    );
     return { kind: 'readonly-slot' };
   }
   return yield* hvaToPfn(vm, slot, at, fault.write);
@@ -101,7 +121,9 @@ function* hvaToPfn(vm: Vm, slot: Memslot, at: Hva, write: boolean): Work<Pfn> {
   const fast = yield* vm.space.getUserPageFast(at, write);
   let page = fast;
   if (!page) {
-    yield kvmStep('hva_to_pfn_slow', `asks the host kernel to fault HVA ${hex(at)} in`, cost('gup'), { addresses: { hva: at } });
+    yield kvmStep('hva_to_pfn_slow', `asks the host kernel to fault HVA ${hex(at)} in`, cost('gup'), {
+      addresses: { hva: at },
+    });
     const slow = yield* vm.space.getUserPage(at, write);
     if (!slow.ok) return { kind: 'error', error: slow.error };
     page = slow.value;
@@ -134,7 +156,8 @@ const NAME = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' } as const;
 export function* handleMmioPageFault(vm: Vm, address: Gpa): Work<'emulate' | 'stale' | 'bug'> {
   const found = vm.mmu.mmioSpte(address);
   const generation = vm.memslots.generation;
-  const verdict = !found || !isMmioSpte(found.value) ? 'bug' : mmioSpteCurrent(found.value, generation) ? 'emulate' : 'stale';
+  const verdict =
+    !found || !isMmioSpte(found.value) ? 'bug' : mmioSpteCurrent(found.value, generation) ? 'emulate' : 'stale';
   yield kvmStep(
     'handle_mmio_page_fault',
     verdict === 'emulate'

@@ -1,6 +1,17 @@
 import type { Gpa, Hpa } from '../../base/address';
 import { bits } from '../../base/bits';
-import { EPTE_A, EPTE_D, EPTE_IPAT, EPTE_MT_SHIFT, EPTE_PS, EPTE_R, EPTE_RWX, EPTE_W, EPTE_X, FRAME_MASK } from '../../isa/entries';
+import {
+  EPTE_A,
+  EPTE_D,
+  EPTE_IPAT,
+  EPTE_MT_SHIFT,
+  EPTE_PS,
+  EPTE_R,
+  EPTE_RWX,
+  EPTE_W,
+  EPTE_X,
+  FRAME_MASK,
+} from '../../isa/entries';
 
 /**
  * EPT entries as KVM writes them (arch/x86/kvm/mmu/spte.h), on top of the hardware's format (isa/entries). Bits that hardware ignores carry KVM's own marks:
@@ -32,7 +43,8 @@ export function makeSpte(frame: Hpa, level: number, rights: SpteRights, ad: bool
 }
 
 /** make_nonleaf_spte: all rights, so that the leaf decides. */
-export const makeNonleafSpte = (table: Hpa, ad: boolean): bigint => table | SPTE_MMU_PRESENT | EPTE_RWX | (ad ? EPTE_A : SPTE_AD_DISABLED);
+export const makeNonleafSpte = (table: Hpa, ad: boolean): bigint =>
+  table | SPTE_MMU_PRESENT | EPTE_RWX | (ad ? EPTE_A : SPTE_AD_DISABLED);
 
 /**
  * make_mmio_spte: write and execute without read, which hardware reports as a misconfiguration, so that the next access is known for MMIO at once.
@@ -50,7 +62,8 @@ const GENERATION_MASK = 0x7_ffff;
 export const isMmioSpte = (spte: bigint): boolean => (spte & EPTE_RWX) === (EPTE_W | EPTE_X);
 export const mmioSpteGeneration = (spte: bigint): number => Number(bits(spte, 10, 3) | (bits(spte, 62, 52) << 8n));
 /** check_mmio_spte: made under the present memslots. */
-export const mmioSpteCurrent = (spte: bigint, generation: number): boolean => mmioSpteGeneration(spte) === (generation & GENERATION_MASK);
+export const mmioSpteCurrent = (spte: bigint, generation: number): boolean =>
+  mmioSpteGeneration(spte) === (generation & GENERATION_MASK);
 
 export const isPresentSpte = (spte: bigint): boolean => (spte & SPTE_MMU_PRESENT) !== 0n;
 export const isLastSpte = (spte: bigint, level: number): boolean => level === 1 || (spte & EPTE_PS) !== 0n;

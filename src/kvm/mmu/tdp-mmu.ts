@@ -10,14 +10,30 @@ import { readTable, type TableEntryView, type TableRef } from '../../host/table-
 import { EPTE_A, EPTE_D, EPTE_PS, EPTE_W } from '../../isa/entries';
 import type { Stats, VmStat } from '../stats';
 import type { SecondaryMmu } from './secondary-mmu';
-import { isLastSpte, isMmioSpte, isPresentSpte, makeMmioSpte, makeNonleafSpte, makeSpte, spteFrame, type SpteRights } from './spte';
+import {
+  isLastSpte,
+  isMmioSpte,
+  isPresentSpte,
+  makeMmioSpte,
+  makeNonleafSpte,
+  makeSpte,
+  spteFrame,
+  type SpteRights,
+} from './spte';
 
 /**
  * What a fault wants mapped: a page frame, or nothing where no slot is. `valid` is asked right before the leaf is set: whether what was looked up still holds.
  * The kernel asks once under mmu_lock, which keeps notifiers out until the leaf is set; here a person may cause a host event between any two steps.
  */
 export type MapRequest =
-  | { readonly kind: 'page'; readonly gpa: Gpa; readonly frame: Hpa; readonly level: number; readonly rights: SpteRights; readonly valid?: () => boolean }
+  | {
+      readonly kind: 'page';
+      readonly gpa: Gpa;
+      readonly frame: Hpa;
+      readonly level: number;
+      readonly rights: SpteRights;
+      readonly valid?: () => boolean;
+    }
   | { readonly kind: 'mmio'; readonly gpa: Gpa; readonly generation: number };
 
 /** 'retry': the host took the page back meanwhile (RET_PF_RETRY). */
@@ -99,7 +115,9 @@ export class TdpMmu implements SecondaryMmu {
       }
       const child = this.kernel.frames.allocate();
       if (child === undefined) return 'no-memory';
-      yield isPresentSpte(old) ? this.split(request.gpa, child, at, old, level) : this.link(request.gpa, child, at, level);
+      yield isPresentSpte(old)
+        ? this.split(request.gpa, child, at, old, level)
+        : this.link(request.gpa, child, at, level);
       table = child;
     }
   }
@@ -107,10 +125,15 @@ export class TdpMmu implements SecondaryMmu {
   /** tdp_mmu_link_sp: an empty table where there was none. */
   private link(address: Gpa, child: Hpa, at: EntryPlace, level: number): Step {
     const write = this.set(at.address, level, at.index, makeNonleafSpte(child, this.ad));
-    return kvmStep('tdp_mmu_link_sp', `links a new EPT table of level ${level - 1} at HPA ${hex(child)} for GPA ${hex(address)}`, cost('eptTable') + cost('eptEntry'), {
-      addresses: { gpa: address, hpa: child },
-      writes: [write],
-    });
+    return kvmStep(
+      'tdp_mmu_link_sp',
+      `links a new EPT table of level ${level - 1} at HPA ${hex(child)} for GPA ${hex(address)}`,
+      cost('eptTable') + cost('eptEntry'),
+      {
+        addresses: { gpa: address, hpa: child },
+        writes: [write],
+      },
+    );
   }
 
   /** tdp_mmu_split_huge_page: a table of 512 smaller entries takes the large one's place. */
@@ -120,10 +143,15 @@ export class TdpMmu implements SecondaryMmu {
     this.stats.add(must(PAGE_STAT[level - 1], 'a leaf level'), TABLE_ENTRIES);
     const write = this.set(at.address, level, at.index, makeNonleafSpte(child, this.ad));
     this.flush();
-    return kvmStep('tdp_mmu_split_huge_page', `splits the ${PAGE_NAME[level]} entry for GPA ${hex(address)} into a table of level ${level - 1}`, cost('eptTable') + cost('eptEntry', TABLE_ENTRIES), {
-      addresses: { gpa: address, hpa: child },
-      writes: [write],
-    });
+    return kvmStep(
+      'tdp_mmu_split_huge_page',
+      `splits the ${PAGE_NAME[level]} entry for GPA ${hex(address)} into a table of level ${level - 1}`,
+      cost('eptTable') + cost('eptEntry', TABLE_ENTRIES),
+      {
+        addresses: { gpa: address, hpa: child },
+        writes: [write],
+      },
+    );
   }
 
   /** tdp_mmu_map_handle_target_level. */
@@ -131,14 +159,24 @@ export class TdpMmu implements SecondaryMmu {
     const index = levelIndex(request.gpa, level);
     if (request.kind === 'mmio') {
       const write = this.set(address, level, index, makeMmioSpte(request.gpa, request.generation));
-      yield kvmStep('make_mmio_spte', `marks GPA ${hex(request.gpa)} as MMIO: an entry that hardware misconfigures on, of memslot generation ${request.generation}`, cost('eptEntry'), {
-        addresses: { gpa: request.gpa },
-        writes: [write],
-      });
+      yield kvmStep(
+        'make_mmio_spte',
+        `marks GPA ${hex(request.gpa)} as MMIO: an entry that hardware misconfigures on, of memslot generation ${request.generation}`,
+        cost('eptEntry'),
+        {
+          addresses: { gpa: request.gpa },
+          writes: [write],
+        },
+      );
       return 'emulate';
     }
     if (request.valid?.() === false) {
-      yield kvmStep('is_page_fault_stale', `the host changed its mapping for GPA ${hex(request.gpa)} meanwhile: the fault is taken again`, cost('kvmHandler'), { addresses: { gpa: request.gpa } });
+      yield kvmStep(
+        'is_page_fault_stale',
+        `the host changed its mapping for GPA ${hex(request.gpa)} meanwhile: the fault is taken again`,
+        cost('kvmHandler'),
+        { addresses: { gpa: request.gpa } },
+      );
       return 'retry';
     }
     const spte = makeSpte(request.frame, level, request.rights, this.ad);
@@ -152,10 +190,15 @@ export class TdpMmu implements SecondaryMmu {
     }
     this.stats.add(must(PAGE_STAT[level], 'a leaf level'));
     const rights = request.rights.writable ? 'read, write and execute' : 'read and execute';
-    yield kvmStep('make_spte', `maps GPA ${hex(request.gpa & ~(levelSize(level) - 1n))} to HPA ${hex(request.frame)}, ${PAGE_NAME[level]}, ${rights}`, cost('eptEntry'), {
-      addresses: { gpa: request.gpa, hpa: request.frame },
-      writes: [change],
-    });
+    yield kvmStep(
+      'make_spte',
+      `maps GPA ${hex(request.gpa & ~(levelSize(level) - 1n))} to HPA ${hex(request.frame)}, ${PAGE_NAME[level]}, ${rights}`,
+      cost('eptEntry'),
+      {
+        addresses: { gpa: request.gpa, hpa: request.frame },
+        writes: [change],
+      },
+    );
     return 'fixed';
   }
 
@@ -218,7 +261,14 @@ export class TdpMmu implements SecondaryMmu {
   }
 
   /** Visits every leaf and every MMIO entry that is about a part of the range. */
-  private eachEntry(start: bigint, end: bigint, visit: (e: LeafPlace) => void, table = this.root, level = ROOT_LEVEL, base = 0n): void {
+  private eachEntry(
+    start: bigint,
+    end: bigint,
+    visit: (e: LeafPlace) => void,
+    table = this.root,
+    level = ROOT_LEVEL,
+    base = 0n,
+  ): void {
     const size = levelSize(level);
     const first = start > base ? Number((start - base) / size) : 0;
     for (let index = first; index < TABLE_ENTRIES; index++) {
@@ -227,7 +277,8 @@ export class TdpMmu implements SecondaryMmu {
       const address = hpa(table + BigInt(index * 8));
       const entry = this.kernel.memory.read64(address);
       if (entry === 0n) continue;
-      if (isPresentSpte(entry) && !isLastSpte(entry, level)) this.eachEntry(start, end, visit, hpa(spteFrame(entry)), level - 1, from);
+      if (isPresentSpte(entry) && !isLastSpte(entry, level))
+        this.eachEntry(start, end, visit, hpa(spteFrame(entry)), level - 1, from);
       else visit({ address, index, level, entry });
     }
   }

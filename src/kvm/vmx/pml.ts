@@ -34,14 +34,25 @@ export class PageModificationLog {
       v.vmcs.write('GUEST_PML_INDEX', BigInt(LAST));
     }
     v.vmcs.write('SECONDARY_VM_EXEC_CONTROL', wanted ? now | flag : now & ~flag);
-    yield v.step('vmx_update_cpu_dirty_logging', wanted ? 'page-modification logging on: the CPU writes down each page whose dirty flag it sets' : 'page-modification logging off', cost('vmread', 4));
+    yield v.step(
+      'vmx_update_cpu_dirty_logging',
+      wanted
+        ? 'page-modification logging on: the CPU writes down each page whose dirty flag it sets'
+        : 'page-modification logging off',
+      cost('vmread', 4),
+    );
   }
 
   /** vmx_flush_pml_buffer. */
   *atExit(): Work<void> {
     if (!this.on) return;
     const n = this.drain(this.v.vmcs);
-    if (n > 0) yield this.v.step('vmx_flush_pml_buffer', `${n} logged ${n === 1 ? 'page goes' : 'pages go'} into the dirty bitmap`, cost('kvmHandler') + cost('tableReference', n));
+    if (n > 0)
+      yield this.v.step(
+        'vmx_flush_pml_buffer',
+        `${n} logged ${n === 1 ? 'page goes' : 'pages go'} into the dirty bitmap`,
+        cost('kvmHandler') + cost('tableReference', n),
+      );
   }
 
   /** Entries from the index + 1 to the end are logged; the index counts down and wraps below zero when the log is full. */
@@ -50,7 +61,8 @@ export class PageModificationLog {
     const { vm } = this.v;
     const index = Number(vmcs.read('GUEST_PML_INDEX'));
     const first = index > LAST ? 0 : index + 1;
-    for (let i = first; i <= LAST; i++) vm.markPageDirty(gpa(vm.kernel.memory.read64(hpa(this.buffer + BigInt(i * 8)))));
+    for (let i = first; i <= LAST; i++)
+      vm.markPageDirty(gpa(vm.kernel.memory.read64(hpa(this.buffer + BigInt(i * 8)))));
     if (index !== LAST) vmcs.write('GUEST_PML_INDEX', BigInt(LAST));
     return PML_ENTRIES - first;
   }

@@ -34,11 +34,29 @@ function adjust(wanted: number, capability: bigint): bigint {
 const PIN_WANTED = PIN.EXT_INTR | PIN.NMI_EXITING | PIN.VIRTUAL_NMIS;
 /** With EPT neither INVLPG nor CR3 accesses exit; without an in-kernel APIC there is no TPR shadow, so CR8 accesses do. */
 const PROC_WANTED =
-  PROC.HLT_EXITING | PROC.CR8_LOAD_EXITING | PROC.CR8_STORE_EXITING | PROC.UNCOND_IO_EXITING | PROC.MOV_DR_EXITING | PROC.USE_TSC_OFFSETTING |
-  PROC.MWAIT_EXITING | PROC.MONITOR_EXITING | PROC.RDPMC_EXITING | PROC.USE_MSR_BITMAPS | PROC.ACTIVATE_SECONDARY_CONTROLS;
+  PROC.HLT_EXITING |
+  PROC.CR8_LOAD_EXITING |
+  PROC.CR8_STORE_EXITING |
+  PROC.UNCOND_IO_EXITING |
+  PROC.MOV_DR_EXITING |
+  PROC.USE_TSC_OFFSETTING |
+  PROC.MWAIT_EXITING |
+  PROC.MONITOR_EXITING |
+  PROC.RDPMC_EXITING |
+  PROC.USE_MSR_BITMAPS |
+  PROC.ACTIVATE_SECONDARY_CONTROLS;
 const SECONDARY_WANTED =
-  SECONDARY.ENABLE_EPT | SECONDARY.UNRESTRICTED_GUEST | SECONDARY.WBINVD_EXITING | SECONDARY.ENABLE_RDTSCP | SECONDARY.ENABLE_INVPCID;
-const EXIT_WANTED = EXIT_CTL.SAVE_DEBUG_CONTROLS | EXIT_CTL.HOST_ADDR_SPACE_SIZE | EXIT_CTL.LOAD_IA32_PAT | EXIT_CTL.LOAD_IA32_EFER | EXIT_CTL.ACK_INTR_ON_EXIT;
+  SECONDARY.ENABLE_EPT |
+  SECONDARY.UNRESTRICTED_GUEST |
+  SECONDARY.WBINVD_EXITING |
+  SECONDARY.ENABLE_RDTSCP |
+  SECONDARY.ENABLE_INVPCID;
+const EXIT_WANTED =
+  EXIT_CTL.SAVE_DEBUG_CONTROLS |
+  EXIT_CTL.HOST_ADDR_SPACE_SIZE |
+  EXIT_CTL.LOAD_IA32_PAT |
+  EXIT_CTL.LOAD_IA32_EFER |
+  EXIT_CTL.ACK_INTR_ON_EXIT;
 const ENTRY_WANTED = ENTRY_CTL.LOAD_DEBUG_CONTROLS | ENTRY_CTL.LOAD_IA32_PAT | ENTRY_CTL.LOAD_IA32_EFER;
 
 /**
@@ -92,10 +110,17 @@ export const HOST_PLACES = {
 export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
   vmcs.write('PIN_BASED_VM_EXEC_CONTROL', adjust(PIN_WANTED, s.capability(MSR.VMX_TRUE_PINBASED_CTLS)));
   const ept = s.eptp !== undefined;
-  const proc = PROC_WANTED | (ept ? 0 : PROC.CR3_LOAD_EXITING | PROC.CR3_STORE_EXITING | (s.interceptInvlpg ? PROC.INVLPG_EXITING : 0));
-  const secondary = ept ? SECONDARY_WANTED : SECONDARY_WANTED & ~(SECONDARY.ENABLE_EPT | SECONDARY.UNRESTRICTED_GUEST | SECONDARY.ENABLE_INVPCID);
+  const proc =
+    PROC_WANTED |
+    (ept ? 0 : PROC.CR3_LOAD_EXITING | PROC.CR3_STORE_EXITING | (s.interceptInvlpg ? PROC.INVLPG_EXITING : 0));
+  const secondary = ept
+    ? SECONDARY_WANTED
+    : SECONDARY_WANTED & ~(SECONDARY.ENABLE_EPT | SECONDARY.UNRESTRICTED_GUEST | SECONDARY.ENABLE_INVPCID);
   vmcs.write('CPU_BASED_VM_EXEC_CONTROL', adjust(proc, s.capability(MSR.VMX_TRUE_PROCBASED_CTLS)));
-  vmcs.write('SECONDARY_VM_EXEC_CONTROL', adjust(secondary | (s.vpid ? SECONDARY.ENABLE_VPID : 0), s.capability(MSR.VMX_PROCBASED_CTLS2)));
+  vmcs.write(
+    'SECONDARY_VM_EXEC_CONTROL',
+    adjust(secondary | (s.vpid ? SECONDARY.ENABLE_VPID : 0), s.capability(MSR.VMX_PROCBASED_CTLS2)),
+  );
   vmcs.write('VM_EXIT_CONTROLS', adjust(EXIT_WANTED, s.capability(MSR.VMX_TRUE_EXIT_CTLS)));
   vmcs.write('VM_ENTRY_CONTROLS', adjust(ENTRY_WANTED, s.capability(MSR.VMX_TRUE_ENTRY_CTLS)));
 
@@ -110,7 +135,8 @@ export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
   vmcs.write('CR0_GUEST_HOST_MASK', BigInt.asUintN(64, ~(ept ? CR0_GUEST_OWNED : CR0_GUEST_OWNED_SHADOW)));
   vmcs.write('CR4_GUEST_HOST_MASK', BigInt.asUintN(64, ~(ept ? CR4_GUEST_OWNED : CR4_GUEST_OWNED_SHADOW)));
   vmcs.write('VMCS_LINK_POINTER', 0xffff_ffff_ffff_ffffn);
-  for (const count of ['VM_EXIT_MSR_STORE_COUNT', 'VM_EXIT_MSR_LOAD_COUNT', 'VM_ENTRY_MSR_LOAD_COUNT'] as const) vmcs.write(count, 0n);
+  for (const count of ['VM_EXIT_MSR_STORE_COUNT', 'VM_EXIT_MSR_LOAD_COUNT', 'VM_ENTRY_MSR_LOAD_COUNT'] as const)
+    vmcs.write(count, 0n);
   vmcs.write('VM_ENTRY_INTR_INFO_FIELD', 0n);
 
   vmcs.write('GUEST_IA32_DEBUGCTL', 0n);
@@ -126,7 +152,14 @@ export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
   vmcs.write('HOST_CS_SELECTOR', BigInt(HOST_SELECTORS.cs));
   vmcs.write('HOST_SS_SELECTOR', BigInt(HOST_SELECTORS.ss));
   vmcs.write('HOST_TR_SELECTOR', BigInt(HOST_SELECTORS.tr));
-  for (const null0 of ['HOST_DS_SELECTOR', 'HOST_ES_SELECTOR', 'HOST_FS_SELECTOR', 'HOST_GS_SELECTOR', 'HOST_FS_BASE'] as const) vmcs.write(null0, 0n);
+  for (const null0 of [
+    'HOST_DS_SELECTOR',
+    'HOST_ES_SELECTOR',
+    'HOST_FS_SELECTOR',
+    'HOST_GS_SELECTOR',
+    'HOST_FS_BASE',
+  ] as const)
+    vmcs.write(null0, 0n);
   vmcs.write('HOST_GS_BASE', HOST_PLACES.gsBase);
   vmcs.write('HOST_TR_BASE', HOST_PLACES.tss);
   vmcs.write('HOST_GDTR_BASE', HOST_PLACES.gdt);
@@ -143,7 +176,10 @@ export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
  *
  *   0x000 reads of 0–1fff   0x400 reads of c0000000–c0001fff   0x800 writes of 0–1fff   0xc00 writes of c0000000–c0001fff
  */
-export function msrBitmapPosition(msr: number, write: boolean): { readonly byte: number; readonly bit: number } | undefined {
+export function msrBitmapPosition(
+  msr: number,
+  write: boolean,
+): { readonly byte: number; readonly bit: number } | undefined {
   const low = msr >>> 0 < 0x2000;
   const high = msr >>> 0 >= 0xc000_0000 && msr >>> 0 < 0xc000_2000;
   if (!low && !high) return undefined;
@@ -153,4 +189,11 @@ export function msrBitmapPosition(msr: number, write: boolean): { readonly byte:
 
 /** MSRs that KVM gives a guest without exits: read-only, and for both directions (vmx_vcpu_create). */
 export const PASSTHROUGH_READ = [MSR.TSC] as const;
-export const PASSTHROUGH = [MSR.FS_BASE, MSR.GS_BASE, MSR.KERNEL_GS_BASE, MSR.SYSENTER_CS, MSR.SYSENTER_ESP, MSR.SYSENTER_EIP] as const;
+export const PASSTHROUGH = [
+  MSR.FS_BASE,
+  MSR.GS_BASE,
+  MSR.KERNEL_GS_BASE,
+  MSR.SYSENTER_CS,
+  MSR.SYSENTER_ESP,
+  MSR.SYSENTER_EIP,
+] as const;

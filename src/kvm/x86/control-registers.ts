@@ -4,7 +4,14 @@ import { FIELD } from '../../isa/vmcs-fields';
 import { CR0, CR4, EFER } from '../../isa/flags';
 import { RIGHTS, SEG, SLOT } from '../../hw/state/layout';
 import type { VcpuContext } from '../vcpu-context';
-import { CR0_ALWAYS_OFF, CR0_ALWAYS_ON, CR0_ALWAYS_ON_SHADOW, CR4_ALWAYS_ON, CR4_ALWAYS_ON_SHADOW, CR4_PAGING_ONLY } from '../vmx/setup';
+import {
+  CR0_ALWAYS_OFF,
+  CR0_ALWAYS_ON,
+  CR0_ALWAYS_ON_SHADOW,
+  CR4_ALWAYS_ON,
+  CR4_ALWAYS_ON_SHADOW,
+  CR4_PAGING_ONLY,
+} from '../vmx/setup';
 
 const on = (n: number): bigint => 1n << BigInt(n);
 const BUSY_64_TSS = 0xb;
@@ -29,7 +36,10 @@ export function vmxSetCr0(v: VcpuContext, cr0: bigint): void {
 export function vmxSetCr4(v: VcpuContext, cr4: bigint): void {
   v.vmcs.write('CR4_READ_SHADOW', cr4);
   const paging = bit(v.regs.cr0, CR0.PG);
-  v.vmcs.write('GUEST_CR4', v.vm.shadow ? (paging ? cr4 : cr4 & ~CR4_PAGING_ONLY) | CR4_ALWAYS_ON_SHADOW : cr4 | CR4_ALWAYS_ON);
+  v.vmcs.write(
+    'GUEST_CR4',
+    v.vm.shadow ? (paging ? cr4 : cr4 & ~CR4_PAGING_ONLY) | CR4_ALWAYS_ON_SHADOW : cr4 | CR4_ALWAYS_ON,
+  );
 }
 
 export function vmxSetEfer(v: VcpuContext, efer: bigint): void {
@@ -44,7 +54,8 @@ const shadowEfer = (efer: bigint): bigint => (bit(efer, EFER.LMA) ? efer : efer 
 /** enter_lmode: VM entry wants a busy 64-bit TSS, which a guest that never loaded TR has not. */
 function enterLongMode(v: VcpuContext): void {
   const tr = v.regs.segment(SEG.TR);
-  if ((tr.rights & RIGHTS.TYPE_MASK) !== BUSY_64_TSS) v.regs.setSegment(SEG.TR, { ...tr, rights: (tr.rights & ~RIGHTS.TYPE_MASK) | BUSY_64_TSS });
+  if ((tr.rights & RIGHTS.TYPE_MASK) !== BUSY_64_TSS)
+    v.regs.setSegment(SEG.TR, { ...tr, rights: (tr.rights & ~RIGHTS.TYPE_MASK) | BUSY_64_TSS });
   vmxSetEfer(v, v.regs.efer | on(EFER.LMA));
 }
 
@@ -61,7 +72,12 @@ export function kvmSetCr0(v: VcpuContext, value: bigint): Accepted {
   if (bit(regs.efer, EFER.LME) && turningOn) {
     if (!bit(regs.cr4, CR4.PAE)) return false;
     if ((regs.segment(SEG.CS).rights & RIGHTS.L) !== 0) return false;
-  } else if (!bit(regs.efer, EFER.LME) && bit(cr0, CR0.PG) && bit(regs.cr4, CR4.PAE) && (turningOn || (cr0 ^ old) & PDPTR_BITS)) {
+  } else if (
+    !bit(regs.efer, EFER.LME) &&
+    bit(cr0, CR0.PG) &&
+    bit(regs.cr4, CR4.PAE) &&
+    (turningOn || (cr0 ^ old) & PDPTR_BITS)
+  ) {
     if (!loadPdptrs(v, regs.cr3)) return false;
   }
   if (!bit(cr0, CR0.PG) && (regs.mode64 || bit(regs.cr4, CR4.PCIDE))) return false;
@@ -71,7 +87,10 @@ export function kvmSetCr0(v: VcpuContext, value: bigint): Accepted {
   return true;
 }
 const PDPTR_BITS = on(CR0.CD) | on(CR0.NW) | on(CR0.PG);
-const CR0_DEFINED = [CR0.PE, CR0.MP, CR0.EM, CR0.TS, CR0.ET, CR0.NE, CR0.WP, CR0.AM, CR0.NW, CR0.CD, CR0.PG].reduce((m, n) => m | on(n), 0n);
+const CR0_DEFINED = [CR0.PE, CR0.MP, CR0.EM, CR0.TS, CR0.ET, CR0.NE, CR0.WP, CR0.AM, CR0.NW, CR0.CD, CR0.PG].reduce(
+  (m, n) => m | on(n),
+  0n,
+);
 
 export function kvmSetCr4(v: VcpuContext, value: bigint): Accepted {
   const { regs } = v;
@@ -80,7 +99,11 @@ export function kvmSetCr4(v: VcpuContext, value: bigint): Accepted {
   if (regs.longMode) {
     if (!bit(value, CR4.PAE)) return false;
     if ((value ^ old) & on(CR4.LA57)) return false;
-  } else if (bit(regs.cr0, CR0.PG) && bit(value, CR4.PAE) && (value ^ old) & (on(CR4.PAE) | on(CR4.PGE) | on(CR4.PSE) | on(CR4.SMEP))) {
+  } else if (
+    bit(regs.cr0, CR0.PG) &&
+    bit(value, CR4.PAE) &&
+    (value ^ old) & (on(CR4.PAE) | on(CR4.PGE) | on(CR4.PSE) | on(CR4.SMEP))
+  ) {
     if (!loadPdptrs(v, regs.cr3)) return false;
   }
   if (bit(value, CR4.PCIDE) && !bit(old, CR4.PCIDE)) {

@@ -22,7 +22,8 @@ export function guestCpuModel(full: CpuidModel, shadow = false): CpuidModel {
     vendor: host.vendor,
     physicalBits: host.physicalBits,
     linearBits: host.linearBits,
-    has: (feature) => (feature === 'VMX' ? false : feature === 'HYPERVISOR' || LAPIC_FEATURES.has(feature) ? true : host.has(feature)),
+    has: (feature) =>
+      feature === 'VMX' ? false : feature === 'HYPERVISOR' || LAPIC_FEATURES.has(feature) ? true : host.has(feature),
     cr4Mask: host.cr4Mask & ~(1n << BigInt(CR4.VMXE)),
     eferMask: host.eferMask,
     leaf(leaf, subleaf) {
@@ -30,7 +31,12 @@ export function guestCpuModel(full: CpuidModel, shadow = false): CpuidModel {
       if (leaf >>> 0 === KVM_FEATURES) return [0, 0, 0, 0];
       const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
       if (leaf >>> 0 !== 1) return [eax, ebx, ecx, edx];
-      return [eax, ebx, ((ecx & ~LEAF1_ECX_VMX) | LEAF1_ECX_HYPERVISOR | LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE) >>> 0, (edx | LEAF1_EDX_APIC) >>> 0];
+      return [
+        eax,
+        ebx,
+        ((ecx & ~LEAF1_ECX_VMX) | LEAF1_ECX_HYPERVISOR | LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE) >>> 0,
+        (edx | LEAF1_EDX_APIC) >>> 0,
+      ];
     },
   };
 }
@@ -48,14 +54,20 @@ function withoutEpt(host: CpuidModel): CpuidModel {
     leaf(leaf, subleaf) {
       const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
       if (leaf >>> 0 === 1) return [eax, ebx, (ecx & ~LEAF1_ECX_PCID) >>> 0, edx];
-      if (leaf >>> 0 === 7 && subleaf >>> 0 === 0) return [eax, (ebx & ~LEAF7_EBX_INVPCID) >>> 0, (ecx & ~LEAF7_ECX_PKU) >>> 0, edx];
+      if (leaf >>> 0 === 7 && subleaf >>> 0 === 0)
+        return [eax, (ebx & ~LEAF7_EBX_INVPCID) >>> 0, (ecx & ~LEAF7_ECX_PKU) >>> 0, edx];
       return [eax, ebx, ecx, edx];
     },
   };
 }
 
 /** kvm_update_cpuid_runtime: a local APIC that is disabled in IA32_APIC_BASE is not there, and OSXSAVE follows CR4. */
-export function runtimeCpuid(leaf: number, registers: CpuidRegisters, apicEnabled: boolean, osxsave: boolean): CpuidRegisters {
+export function runtimeCpuid(
+  leaf: number,
+  registers: CpuidRegisters,
+  apicEnabled: boolean,
+  osxsave: boolean,
+): CpuidRegisters {
   if (leaf >>> 0 !== 1) return registers;
   const [eax, ebx, ecx, edx] = registers;
   return [eax, ebx, (osxsave ? ecx | LEAF1_ECX_OSXSAVE : ecx) >>> 0, (apicEnabled ? edx : edx & ~LEAF1_EDX_APIC) >>> 0];

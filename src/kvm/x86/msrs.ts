@@ -7,7 +7,15 @@ import { isCanonicalFor, kvmSetEfer } from './control-registers';
 
 const RETURN_SLOTS = new Map(USER_RETURN_MSRS);
 /** MSRs whose value must be a canonical address. */
-const ADDRESSES: ReadonlySet<number> = new Set([MSR.FS_BASE, MSR.GS_BASE, MSR.KERNEL_GS_BASE, MSR.LSTAR, MSR.CSTAR, MSR.SYSENTER_ESP, MSR.SYSENTER_EIP]);
+const ADDRESSES: ReadonlySet<number> = new Set([
+  MSR.FS_BASE,
+  MSR.GS_BASE,
+  MSR.KERNEL_GS_BASE,
+  MSR.LSTAR,
+  MSR.CSTAR,
+  MSR.SYSENTER_ESP,
+  MSR.SYSENTER_EIP,
+]);
 /** x2APIC registers as MSRs. */
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
@@ -104,4 +112,3 @@ export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
       return msr >= X2APIC_FIRST && msr <= X2APIC_LAST && v.lapic.writeMsr(msr, value);
   }
 }
-

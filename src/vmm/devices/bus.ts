@@ -18,7 +18,8 @@ export class PortBus {
   /** IN of `size` bytes (1, 2, 4), zero-extended. */
   read(port: number, size: number): number {
     let value = 0;
-    for (let i = 0; i < size; i++) value |= ((this.at((port + i) & 0xffff)?.read((port + i) & 0xffff) ?? 0xff) & 0xff) << (8 * i);
+    for (let i = 0; i < size; i++)
+      value |= ((this.at((port + i) & 0xffff)?.read((port + i) & 0xffff) ?? 0xff) & 0xff) << (8 * i);
     return value >>> 0;
   }
   write(port: number, size: number, value: number): void {

@@ -44,26 +44,50 @@ export interface FlatImageOptions {
 }
 
 /** Where an image without an `org` is assembled and loaded. */
-export const defaultOrigin = (start: StartKind): bigint => (start === 'boot' || start === 'flat16' ? 0x7c00n : 0x10_0000n);
+export const defaultOrigin = (start: StartKind): bigint =>
+  start === 'boot' || start === 'flat16' ? 0x7c00n : 0x10_0000n;
 
 /** Bytes 510 and 511 of a boot sector. */
 export const hasBootSignature = (bytes: Uint8Array): boolean => bytes[510] === 0x55 && bytes[511] === 0xaa;
 
 /** A flat binary. */
-export function flatImage(bytes: Uint8Array, start: StartKind, options: FlatImageOptions): Result<GuestImage, readonly Diagnostic[]> {
+export function flatImage(
+  bytes: Uint8Array,
+  start: StartKind,
+  options: FlatImageOptions,
+): Result<GuestImage, readonly Diagnostic[]> {
   const { file } = options;
   const origin = options.origin ?? defaultOrigin(start);
   const entry = options.entry ?? origin;
-  if (bytes.length === 0) return err([machineError('emptyImage', 'the image has no bytes: there is nothing to run', file)]);
+  if (bytes.length === 0)
+    return err([machineError('emptyImage', 'the image has no bytes: there is nothing to run', file)]);
   if (start === 'boot') {
     if (!hasBootSignature(bytes)) {
-      const found = bytes.length < 512 ? `the image has only ${bytes.length} bytes` : `these are ${hex(bytes[510] ?? 0, 2)} ${hex(bytes[511] ?? 0, 2)}`;
-      return err([machineError('bootSignature', `a boot sector ends its first 512 bytes in 55 AA, and ${found}: add \`times 510-($-$$) db 0\` and \`dw 0xaa55\`, or use start=flat16`, file)]);
+      const found =
+        bytes.length < 512
+          ? `the image has only ${bytes.length} bytes`
+          : `these are ${hex(bytes[510] ?? 0, 2)} ${hex(bytes[511] ?? 0, 2)}`;
+      return err([
+        machineError(
+          'bootSignature',
+          `a boot sector ends its first 512 bytes in 55 AA, and ${found}: add \`times 510-($-$$) db 0\` and \`dw 0xaa55\`, or use start=flat16`,
+          file,
+        ),
+      ]);
     }
-    if (origin !== 0x7c00n) return err([machineError('badEntry', `a boot sector is loaded at 0x7c00, and this one says org ${hex(origin)}`, file)]);
+    if (origin !== 0x7c00n)
+      return err([
+        machineError('badEntry', `a boot sector is loaded at 0x7c00, and this one says org ${hex(origin)}`, file),
+      ]);
   }
-  if (start === 'flat32' && entry > 0xffff_ffffn) return err([machineError('badEntry', `the entry ${hex(entry)} is beyond 4 GiB`, file)]);
-  return ok({ file, segments: [{ gpa: origin, bytes, memorySize: BigInt(bytes.length + (options.bss ?? 0)) }], entry, start });
+  if (start === 'flat32' && entry > 0xffff_ffffn)
+    return err([machineError('badEntry', `the entry ${hex(entry)} is beyond 4 GiB`, file)]);
+  return ok({
+    file,
+    segments: [{ gpa: origin, bytes, memorySize: BigInt(bytes.length + (options.bss ?? 0)) }],
+    entry,
+    start,
+  });
 }
 
 /** An ELF executable: its segments at their physical addresses, entered in the mode of its class. */
@@ -75,7 +99,12 @@ export function elfImage(bytes: Uint8Array, file: string): Result<GuestImage, re
 }
 
 /** A Multiboot 1 kernel with what its loader hands over. */
-export function multibootImage(bytes: Uint8Array, file: string, commandLine: string, modules: readonly MultibootModule[]): Result<GuestImage, readonly Diagnostic[]> {
+export function multibootImage(
+  bytes: Uint8Array,
+  file: string,
+  commandLine: string,
+  modules: readonly MultibootModule[],
+): Result<GuestImage, readonly Diagnostic[]> {
   const kernel = parseMultiboot(bytes);
   if (!kernel.ok) return err([machineError('badMultiboot', kernel.error, file)]);
   const { entry, segments, end } = kernel.value;
@@ -83,8 +112,18 @@ export function multibootImage(bytes: Uint8Array, file: string, commandLine: str
 }
 
 /** Firmware, run from the reset vector; `segments`: what else lies in RAM. */
-export function firmwareImage(firmware: Uint8Array, file: string, segments: readonly ImageSegment[] = []): Result<GuestImage, readonly Diagnostic[]> {
+export function firmwareImage(
+  firmware: Uint8Array,
+  file: string,
+  segments: readonly ImageSegment[] = [],
+): Result<GuestImage, readonly Diagnostic[]> {
   if (firmware.length === 0 || firmware.length % 4096 !== 0 || firmware.length > MAX_FIRMWARE)
-    return err([machineError('badFirmware', `firmware is a whole number of 4 KiB pages, at most ${MAX_FIRMWARE >> 20} MiB, and this file has ${firmware.length} bytes; its last 16 bytes are the reset vector`, file)]);
+    return err([
+      machineError(
+        'badFirmware',
+        `firmware is a whole number of 4 KiB pages, at most ${MAX_FIRMWARE >> 20} MiB, and this file has ${firmware.length} bytes; its last 16 bytes are the reset vector`,
+        file,
+      ),
+    ]);
   return ok({ file, segments, entry: firmwareBase(16), start: 'reset', firmware });
 }

@@ -47,18 +47,27 @@ export const hasMultibootHeader = (file: Uint8Array): boolean => findHeader(file
 /** Reads a Multiboot 1 kernel: an ELF32 executable, or any file whose header has the address fields. The error says what is wrong with it. */
 export function parseMultiboot(file: Uint8Array): Result<MultibootKernel, string> {
   const header = findHeader(file);
-  if (!header) return err('there is no Multiboot 1 header (magic 0x1badb002 with its checksum) in the first 8 KiB, at a multiple of 4 bytes');
+  if (!header)
+    return err(
+      'there is no Multiboot 1 header (magic 0x1badb002 with its checksum) in the first 8 KiB, at a multiple of 4 bytes',
+    );
   const unknown = header.flags & REQUIREMENTS & ~(PAGE_ALIGN | MEMORY_INFO);
-  if ((unknown & VIDEO_MODE) !== 0) return err('the Multiboot header asks for a video mode (flag 2), and there is no display adapter');
-  if (unknown !== 0) return err(`the Multiboot header has requirements 0x${unknown.toString(16)} that the specification does not know`);
+  if ((unknown & VIDEO_MODE) !== 0)
+    return err('the Multiboot header asks for a video mode (flag 2), and there is no display adapter');
+  if (unknown !== 0)
+    return err(`the Multiboot header has requirements 0x${unknown.toString(16)} that the specification does not know`);
   return (header.flags & ADDRESS_FIELDS) !== 0 ? byAddressFields(file, header.offset) : byElf(file);
 }
 
 function byElf(file: Uint8Array): Result<MultibootKernel, string> {
-  if (!isElf(file)) return err('a Multiboot kernel is an ELF file, or sets flag 16 of its header and gives its load addresses there');
+  if (!isElf(file))
+    return err('a Multiboot kernel is an ELF file, or sets flag 16 of its header and gives its load addresses there');
   const elf = parseElf(file);
   if (!elf.ok) return elf;
-  if (elf.value.bits !== 32) return err('a Multiboot kernel is entered in 32-bit mode; this ELF file is of the 64-bit class (objcopy -O elf32-i386 converts it)');
+  if (elf.value.bits !== 32)
+    return err(
+      'a Multiboot kernel is entered in 32-bit mode; this ELF file is of the 64-bit class (objcopy -O elf32-i386 converts it)',
+    );
   const end = elf.value.segments.reduce((e, s) => (s.gpa + s.memorySize > e ? s.gpa + s.memorySize : e), 0n);
   return ok({ entry: entryOf(elf.value.entry, file), segments: elf.value.segments, end });
 }
@@ -71,7 +80,8 @@ function entryOf(entry: bigint, file: Uint8Array): bigint {
   for (let i = 0; i < view.getUint16(44, true); i++) {
     const at = phoff + i * size;
     const virtual = BigInt(view.getUint32(at + 8, true));
-    if (view.getUint32(at, true) === 1 && entry >= virtual && entry < virtual + BigInt(view.getUint32(at + 20, true))) return entry - virtual + BigInt(view.getUint32(at + 12, true));
+    if (view.getUint32(at, true) === 1 && entry >= virtual && entry < virtual + BigInt(view.getUint32(at + 20, true)))
+      return entry - virtual + BigInt(view.getUint32(at + 12, true));
   }
   return entry;
 }
@@ -79,13 +89,20 @@ function entryOf(entry: bigint, file: Uint8Array): bigint {
 function byAddressFields(file: Uint8Array, offset: number): Result<MultibootKernel, string> {
   if (offset + 32 > file.length) return err('the file ends inside its Multiboot header');
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const [headerAddress, loadAddress, loadEnd, bssEnd, entry] = [12, 16, 20, 24, 28].map((at) => view.getUint32(offset + at, true)) as [number, number, number, number, number];
+  const [headerAddress, loadAddress, loadEnd, bssEnd, entry] = [12, 16, 20, 24, 28].map((at) =>
+    view.getUint32(offset + at, true),
+  ) as [number, number, number, number, number];
   const from = offset - (headerAddress - loadAddress);
   if (headerAddress < loadAddress || from < 0) return err('the Multiboot header lies before its own load address');
   // zero: to the end of the file, and no bss
   const length = loadEnd === 0 ? file.length - from : loadEnd - loadAddress;
-  if (length <= 0 || from + length > file.length) return err('the load addresses of the Multiboot header lie outside the file');
+  if (length <= 0 || from + length > file.length)
+    return err('the load addresses of the Multiboot header lie outside the file');
   const memorySize = Math.max(length, bssEnd === 0 ? 0 : bssEnd - loadAddress);
-  const segment = { gpa: BigInt(loadAddress), bytes: file.subarray(from, from + length), memorySize: BigInt(memorySize) };
+  const segment = {
+    gpa: BigInt(loadAddress),
+    bytes: file.subarray(from, from + length),
+    memorySize: BigInt(memorySize),
+  };
   return ok({ entry: BigInt(entry), segments: [segment], end: segment.gpa + segment.memorySize });
 }

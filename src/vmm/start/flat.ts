@@ -39,10 +39,19 @@ function descriptor(base: bigint, limit: number, access: number, flags: number):
   );
 }
 
-const cache = (selector: number, access: number, flags: number): SegmentCache => ({ selector, base: 0n, limit: 0xffff_ffff, rights: access | (flags << 12) });
+const cache = (selector: number, access: number, flags: number): SegmentCache => ({
+  selector,
+  base: 0n,
+  limit: 0xffff_ffff,
+  rights: access | (flags << 12),
+});
 
 /** The GDT and a TSS that has no stacks and no I/O bitmap yet: a guest that uses rings puts them there. */
-function descriptors(frame: bigint, flags: number, long: boolean): { writes: RamWrite[]; limit: number; tr: SegmentCache } {
+function descriptors(
+  frame: bigint,
+  flags: number,
+  long: boolean,
+): { writes: RamWrite[]; limit: number; tr: SegmentCache } {
   const tss = frame + TSS_OFFSET;
   const entries = [
     0n,
@@ -70,7 +79,11 @@ function descriptors(frame: bigint, flags: number, long: boolean): { writes: Ram
 }
 
 /** CPL 0 in 32-bit protected mode, or 64-bit mode with NX, over a prepared identity map; empty IDT, interrupts off, RSP 0x80000. */
-export function flatStart(kind: 'flat32' | 'flat64', entry: bigint, ram: readonly RamRange[]): Result<StartPlan, string> {
+export function flatStart(
+  kind: 'flat32' | 'flat64',
+  entry: bigint,
+  ram: readonly RamRange[],
+): Result<StartPlan, string> {
   const long = kind === 'flat64';
   const map = identityMap(kind, ram);
   if (!map.ok) return err(map.error);

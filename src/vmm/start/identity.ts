@@ -43,13 +43,19 @@ export function identityMap(kind: keyof typeof SHAPES, ram: readonly RamRange[])
   for (let level = 0; level < shape.levels; level++) {
     const span = spanOf(level + 1);
     const spans = new Set<bigint>();
-    for (const r of ranges) for (let s = r.start / span; s <= (r.end - 1n) / span && s * span < limit; s++) spans.add(s);
+    for (const r of ranges)
+      for (let s = r.start / span; s <= (r.end - 1n) / span && s * span < limit; s++) spans.add(s);
     tables.push(new Map([...spans].map((s) => [s, 0n])));
     count += BigInt(spans.size);
   }
   const bytes = count * PAGE;
-  const home = [...ram].filter((r) => !r.readonly && r.size >= bytes + PAGE && r.gpa + r.size <= limit).sort((a, b) => (a.gpa < b.gpa ? 1 : -1))[0];
-  if (!home) return err(`guest RAM is too small: the prepared page tables and descriptors need ${(bytes + PAGE) / 1024n} KiB of one writable slot`);
+  const home = [...ram]
+    .filter((r) => !r.readonly && r.size >= bytes + PAGE && r.gpa + r.size <= limit)
+    .sort((a, b) => (a.gpa < b.gpa ? 1 : -1))[0];
+  if (!home)
+    return err(
+      `guest RAM is too small: the prepared page tables and descriptors need ${(bytes + PAGE) / 1024n} KiB of one writable slot`,
+    );
 
   const base = ((home.gpa + home.size) & ~(PAGE - 1n)) - bytes;
   let next = base;
@@ -72,11 +78,18 @@ export function identityMap(kind: keyof typeof SHAPES, ram: readonly RamRange[])
   for (const r of ranges) {
     for (let from = r.start; from < r.end && from < limit; from = (from / spanOf(1) + 1n) * spanOf(1)) {
       const to = [r.end, limit, (from / spanOf(1) + 1n) * spanOf(1)].reduce((a, b) => (a < b ? a : b));
-      fillTable(view, Number((tables[0]?.get(from / spanOf(1)) as bigint) - base), shape, from, Number((to - from) / PAGE));
+      fillTable(
+        view,
+        Number((tables[0]?.get(from / spanOf(1)) as bigint) - base),
+        shape,
+        from,
+        Number((to - from) / PAGE),
+      );
     }
   }
   for (let level = 1; level < shape.levels; level++) {
-    for (const [span, address] of tables[level - 1] as Map<bigint, bigint>) put(tables[level]?.get(span >> BigInt(shape.indexBits)) as bigint, span & mask, address | FLAGS);
+    for (const [span, address] of tables[level - 1] as Map<bigint, bigint>)
+      put(tables[level]?.get(span >> BigInt(shape.indexBits)) as bigint, span & mask, address | FLAGS);
   }
   return ok({ writes: [{ gpa: base, bytes: image }], cr3: base, descriptorFrame: base - PAGE });
 }

@@ -70,7 +70,11 @@ const half = (v: bigint): [low: number, high: number] => [Number(v & 0xffff_ffff
  *    0 flags  4 mem_lower  8 mem_upper  12 boot_device  16 cmdline  20 mods_count  24 mods_addr  28 syms[4]  44 mmap_length  48 mmap_addr
  *   52 drives_length  56 drives_addr  60 config_table  64 boot_loader_name
  */
-export function multibootStart(entry: bigint, boot: MultibootBoot, ram: readonly RamRange[]): Result<StartPlan, string> {
+export function multibootStart(
+  entry: bigint,
+  boot: MultibootBoot,
+  ram: readonly RamRange[],
+): Result<StartPlan, string> {
   const modules: { readonly start: bigint; readonly end: bigint; readonly module: MultibootModule }[] = [];
   let next = (boot.kernelEnd + PAGE - 1n) & ~(PAGE - 1n);
   for (const module of boot.modules) {
@@ -87,7 +91,9 @@ export function multibootStart(entry: bigint, boot: MultibootBoot, ram: readonly
   const list = area.words(...modules.flatMap((m, i) => [Number(m.start), Number(m.end), texts[i] ?? 0, 0]));
   const usable = usableRam(ram);
   // an entry's size field counts what follows it
-  const map = area.words(...usable.flatMap((r) => [MAP_ENTRY - 4, ...half(r.start), ...half(r.end - r.start), AVAILABLE]));
+  const map = area.words(
+    ...usable.flatMap((r) => [MAP_ENTRY - 4, ...half(r.start), ...half(r.end - r.start), AVAILABLE]),
+  );
   if (area.next > Number(BASE_MEMORY)) return err('command lines and memory map do not fit into base memory');
 
   const fields = new Map<number, number>([
@@ -105,7 +111,11 @@ export function multibootStart(entry: bigint, boot: MultibootBoot, ram: readonly
   for (const [at, value] of fields) new DataView(info.buffer).setUint32(at, value, true);
 
   return ok({
-    writes: [{ gpa: BigInt(INFO), bytes: info }, area.write(), ...modules.map((m) => ({ gpa: m.start, bytes: m.module.bytes }))],
+    writes: [
+      { gpa: BigInt(INFO), bytes: info },
+      area.write(),
+      ...modules.map((m) => ({ gpa: m.start, bytes: m.module.bytes })),
+    ],
     state: {
       gprs: { [RAX]: LOADER_MAGIC, [RBX]: BigInt(INFO) },
       rip: entry,

@@ -41,7 +41,9 @@ function vectorTable(): RamWrite[] {
 /** The vector whose stub halted with RIP behind its HLT; undefined when the guest halted on its own. */
 export function stubVector(csBase: bigint, rip: bigint): number | undefined {
   const at = rip - 1n - BigInt(STUB_OFFSET);
-  return csBase === BigInt(STUB_SEGMENT * 16) && at >= 0n && at < BigInt(VECTORS * STUB_BYTES) ? Number(at) >> 1 : undefined;
+  return csBase === BigInt(STUB_SEGMENT * 16) && at >= 0n && at < BigInt(VECTORS * STUB_BYTES)
+    ? Number(at) >> 1
+    : undefined;
 }
 
 function realMode(rip: bigint, rsp: bigint, rdx: bigint): StartPlan {

@@ -14,7 +14,13 @@ const LOG = 0x6000;
  * Runs `code` behind a set-up that puts `dr` into DR0–DR3 and `dr7` into DR7, until it halts. What #DB was raised: the label of the address it returns to, and DR6's B3–B0,
  * BS and BD.
  */
-function run(code: string, dr7: number, dr: readonly (string | number)[], budget = 10_000, tlb = { tlbEntries: 64, tlbWays: 4 }): string[] {
+function run(
+  code: string,
+  dr7: number,
+  dr: readonly (string | number)[],
+  budget = 10_000,
+  tlb = { tlbEntries: 64, tlbWays: 4 },
+): string[] {
   const source = `
 bits 16
 org 0x7c00
@@ -79,14 +85,16 @@ const EXECUTE = 0;
 const WRITE = 1;
 const ACCESS = 3;
 /** DR7 with breakpoint n local, of this kind and length code. */
-const enable = (n: number, kind: number, length = 0): number => (1 << (2 * n)) | (kind << (16 + 4 * n)) | (length << (18 + 4 * n));
+const enable = (n: number, kind: number, length = 0): number =>
+  (1 << (2 * n)) | (kind << (16 + 4 * n)) | (length << (18 + 4 * n));
 
 describe('debug registers', () => {
   it('an instruction breakpoint is a fault before the instruction, once', () => {
     assert.deepEqual(run('nop\nhere: inc cx\nafter: nop', enable(0, EXECUTE), ['here']), ['here 1']);
   });
   it('a write is a trap behind the instruction; reads of it and writes beside it are none', () => {
-    const code = 'mov ax, [bx]\nmov [bx + 2], ax\nmov [bx + 1], al\nafter: mov ax, [bx + 1]\nmov [bx - 1], al\nmov [bx - 2], ax\nend: nop';
+    const code =
+      'mov ax, [bx]\nmov [bx + 2], ax\nmov [bx + 1], al\nafter: mov ax, [bx + 1]\nmov [bx - 1], al\nmov [bx - 2], ax\nend: nop';
     assert.deepEqual(run(code, enable(1, WRITE, 1), [0, 0x5000]), ['after 2']);
   });
   it('an access breakpoint sees reads, read-modify-writes and the stack; two at once are told together', () => {

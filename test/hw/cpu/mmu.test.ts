@@ -26,11 +26,15 @@ function bare(): { cpu: Cpu; memory: HostMemory; tables: TableBuilder } {
 
 /** The same under EPT: GPA g lies at HPA g + 16 MiB through 4 KiB EPT entries with `rights`. */
 const SHIFT = 16n << 20n;
-function nested(rights = 7n, accessedDirty = false): ReturnType<typeof bare> & { eptRoot: bigint; mapGpa: (gpa: bigint, rights?: bigint) => bigint } {
+function nested(
+  rights = 7n,
+  accessedDirty = false,
+): ReturnType<typeof bare> & { eptRoot: bigint; mapGpa: (gpa: bigint, rights?: bigint) => bigint } {
   const m = bare();
   const ept = new TableBuilder(m.memory, 0x80_0000n);
   const eptRoot = ept.frame();
-  const mapGpa = (gpa: bigint, r = rights): bigint => ept.map(eptRoot, gpa, gpa + SHIFT, r | (6n << 3n), { tableFlags: 7n });
+  const mapGpa = (gpa: bigint, r = rights): bigint =>
+    ept.map(eptRoot, gpa, gpa + SHIFT, r | (6n << 3n), { tableFlags: 7n });
   m.cpu.mmu.setSecondLevel(decodeEptp(eptRoot | (3n << 3n) | 6n | (accessedDirty ? 0x40n : 0n)), 1);
   return { ...m, eptRoot, mapGpa };
 }
@@ -53,7 +57,10 @@ describe('MMU', () => {
     assert.equal(m.cpu.state.get(VALUE), 0x1122_3344_5566_7788n);
     assert.deepEqual([m.cpu.counters.guestReferences, m.cpu.counters.nestedReferences], [4, 20]);
     assert.ok(m.cpu.mmu.load(m.cpu, 0x7f8a_3b2a_0108n, 8, READ, VALUE, false));
-    assert.deepEqual([m.cpu.counters.guestReferences, m.cpu.counters.nestedReferences, m.cpu.tlb.hits, m.cpu.tlb.misses], [4, 20, 1, 1]);
+    assert.deepEqual(
+      [m.cpu.counters.guestReferences, m.cpu.counters.nestedReferences, m.cpu.tlb.hits, m.cpu.tlb.misses],
+      [4, 20, 1, 1],
+    );
   });
 
   it('a probe sees the same 24 and changes nothing', () => {
@@ -66,7 +73,15 @@ describe('MMU', () => {
     assert.equal(p.gpa, 0x5010n);
     assert.equal(p.hpa, 0x5010n + SHIFT);
     assert.equal(p.references, 24);
-    assert.deepEqual(p.steps.map((s) => [s.level, s.index, s.nested.length]), [[4, 0, 4], [3, 0, 4], [2, 2, 4], [1, 0, 4]]);
+    assert.deepEqual(
+      p.steps.map((s) => [s.level, s.index, s.nested.length]),
+      [
+        [4, 0, 4],
+        [3, 0, 4],
+        [2, 2, 4],
+        [1, 0, 4],
+      ],
+    );
     assert.equal(m.memory.read64(hpa(leaf + SHIFT)), before);
     assert.deepEqual([m.cpu.tlb.misses, m.cpu.counters.walks, m.cpu.tlb.entries().length], [0, 0, 0]);
   });
@@ -86,7 +101,10 @@ describe('MMU', () => {
     const { cpu, tables } = bare();
     tables.map(ROOT, 0x40_0000n, 0x20_0000n, 1n); // read-only, supervisor
     tables.map(ROOT, 0x40_1000n, 0x20_0000n, 3n | (1n << 51n)); // a frame beyond MAXPHYADDR
-    const code = (linear: bigint, access: { op: 'read' | 'write' | 'fetch'; user: boolean; implicit: boolean }): number | undefined => {
+    const code = (
+      linear: bigint,
+      access: { op: 'read' | 'write' | 'fetch'; user: boolean; implicit: boolean },
+    ): number | undefined => {
       assert.equal(cpu.mmu.probe(cpu, linear, 1, access), false);
       assert.ok(cpu.event?.kind === 'fault' && cpu.event.vector === 14);
       assert.equal(cpu.event.cr2, linear);
@@ -143,7 +161,10 @@ describe('MMU', () => {
     };
     assert.deepEqual(violation(READ), { qualification: q.READ | q.GLA_VALID | q.GLA_TRANSLATED, gpa: 0x5000n });
     m.mapGpa(0x5000n, 5n);
-    assert.deepEqual(violation(WRITE), { qualification: q.WRITE | q.READABLE | q.EXECUTABLE | q.GLA_VALID | q.GLA_TRANSLATED, gpa: 0x5000n });
+    assert.deepEqual(violation(WRITE), {
+      qualification: q.WRITE | q.READABLE | q.EXECUTABLE | q.GLA_VALID | q.GLA_TRANSLATED,
+      gpa: 0x5000n,
+    });
     m.mapGpa(ROOT, 0n);
     m.cpu.tlb.flushAll();
     assert.deepEqual(violation(READ), { qualification: q.READ | q.GLA_VALID, gpa: ROOT });
@@ -165,7 +186,11 @@ describe('MMU', () => {
     mapGuest(m, 0x40_0000n, 0x5000n, 0x63n);
     m.mapGpa(0x5000n, 6n);
     assert.equal(m.cpu.mmu.probe(m.cpu, 0x40_0000n, 1, READ), false);
-    assert.ok(m.cpu.event?.kind === 'exit' && m.cpu.event.exit.reason === 49 && m.cpu.event.exit.guestPhysicalAddress === 0x5000n);
+    assert.ok(
+      m.cpu.event?.kind === 'exit' &&
+        m.cpu.event.exit.reason === 49 &&
+        m.cpu.event.exit.guestPhysicalAddress === 0x5000n,
+    );
   });
 
   it('INVEPT drops what came through the EPTP; INVVPID what has the VPID', () => {

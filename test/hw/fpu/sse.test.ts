@@ -10,7 +10,13 @@ const PATTERN = 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100n;
 
 describe('SSE', () => {
   it('#UD by CR0.EM or without CR4.OSFXSR, then #NM by CR0.TS', () => {
-    for (const source of ['addps xmm0, xmm1', 'movd xmm0, eax', 'pxor xmm0, xmm0', 'ldmxcsr [5000h]', 'stmxcsr [5000h]']) {
+    for (const source of [
+      'addps xmm0, xmm1',
+      'movd xmm0, eax',
+      'pxor xmm0, xmm0',
+      'ldmxcsr [5000h]',
+      'stmxcsr [5000h]',
+    ]) {
       const at = (cr0: bigint, cr4: bigint): string => {
         const m = machine('long');
         m.state.set(SLOT.CR0, 0x8000_0011n | cr0);
@@ -33,7 +39,15 @@ describe('SSE', () => {
     assert.equal(m.read(DATA, 8), 0x1122_3344_5566_7788n);
   });
   it('instructions of other extensions are undefined', () => {
-    for (const source of ['haddps xmm0, xmm1', 'pshufb xmm0, xmm1', 'paddb mm0, mm1', 'vaddps xmm0, xmm1, xmm2', 'fisttp dword [5000h]', 'cvtpi2ps xmm0, mm1', 'movq2dq xmm0, mm1']) {
+    for (const source of [
+      'haddps xmm0, xmm1',
+      'pshufb xmm0, xmm1',
+      'paddb mm0, mm1',
+      'vaddps xmm0, xmm1, xmm2',
+      'fisttp dword [5000h]',
+      'cvtpi2ps xmm0, mm1',
+      'movq2dq xmm0, mm1',
+    ]) {
       assert.equal(machine('long').run(source), '#UD', source);
     }
   });
@@ -41,7 +55,13 @@ describe('SSE', () => {
   it('unaligned 128-bit operands are #GP, except for the moves that take them', () => {
     for (const mode of ['long', 'protected'] as const) {
       const m = machine(mode);
-      for (const source of ['movaps xmm0, [5008h]', 'movaps [5008h], xmm0', 'addps xmm0, [5004h]', 'pshufd xmm0, [5001h], 0', 'movntdq [5008h], xmm0']) {
+      for (const source of [
+        'movaps xmm0, [5008h]',
+        'movaps [5008h], xmm0',
+        'addps xmm0, [5004h]',
+        'pshufd xmm0, [5001h], 0',
+        'movntdq [5008h], xmm0',
+      ]) {
         assert.equal(m.run(source), '#GP(0)', source);
       }
       ok(m, 'movups xmm0, [5001h]', 'movdqu [5003h], xmm0', 'addss xmm0, [5003h]', 'addsd xmm0, [5005h]');
@@ -62,7 +82,8 @@ describe('SSE', () => {
       assert.equal(m.run(`movups [${at}], xmm0`), '#PF(2)', at);
       assert.equal(m.read(0x5ff0, 16), 0n, at);
     }
-    m.flat.port.guard = (linear, size) => (linear + BigInt(size) > 0x6000n ? { kind: 'fault', vector: 14, errorCode: 0, cr2: linear } : undefined);
+    m.flat.port.guard = (linear, size) =>
+      linear + BigInt(size) > 0x6000n ? { kind: 'fault', vector: 14, errorCode: 0, cr2: linear } : undefined;
     assert.equal(m.run('movups xmm0, [5ff8h]'), '#PF(0)');
     assert.equal(xmm(m, 0), PATTERN);
   });
@@ -164,11 +185,12 @@ describe('SSE', () => {
     assert.equal(m.state.get(0), 3n);
   });
   it('RDRAND and RDSEED repeat from the same state', () => {
-    const values = (m: Machine): bigint[] => ['rdrand rax', 'rdseed rax', 'rdrand rax'].map((source) => {
-      ok(m, source);
-      assert.equal(Number(m.state.rflags & 0x8d5n), 1);
-      return m.state.get(0);
-    });
+    const values = (m: Machine): bigint[] =>
+      ['rdrand rax', 'rdseed rax', 'rdrand rax'].map((source) => {
+        ok(m, source);
+        assert.equal(Number(m.state.rflags & 0x8d5n), 1);
+        return m.state.get(0);
+      });
     const first = values(machine('long'));
     assert.equal(new Set(first).size, 3);
     assert.deepEqual(values(machine('long')), first);

@@ -1,6 +1,17 @@
 /** Elementary functions: constants to the last bit, the host's functions as far as doubles go, identities, and the manual's special cases. */
 import * as assert from 'node:assert/strict';
-import { DOUBLE, EXTENDED, FP, infinity, ONE, packDouble, packExtended, unpackDouble, zero, type Float } from '../../../src/hw/fpu/float';
+import {
+  DOUBLE,
+  EXTENDED,
+  FP,
+  infinity,
+  ONE,
+  packDouble,
+  packExtended,
+  unpackDouble,
+  zero,
+  type Float,
+} from '../../../src/hw/fpu/float';
 import { DEFAULT_CONTROL, nearestExtended, round } from '../../../src/hw/fpu/round';
 import * as t from '../../../src/hw/fpu/transcendental';
 import { Random } from '../../suites/native-generate';
@@ -33,7 +44,10 @@ describe('transcendental functions', () => {
     const r = new Random(0x51);
     const any = (): number => ((r.next() - 0x8000_0000) / 0x8000_0000) * 2 ** (r.below(60) - 40);
     const close = (name: string, got: number, want: number): void =>
-      assert.ok(Object.is(got, want) || Math.abs(got - want) <= Math.abs(want) * 1e-15 || (got !== got && want !== want), `${name}: ${got}, not ${want}`);
+      assert.ok(
+        Object.is(got, want) || Math.abs(got - want) <= Math.abs(want) * 1e-15 || (got !== got && want !== want),
+        `${name}: ${got}, not ${want}`,
+      );
     for (let i = 0; i < 500; i++) {
       const a = any();
       const b = any();
@@ -44,7 +58,12 @@ describe('transcendental functions', () => {
       close(`tan ${angle}`, toNumber(t.tangent(toFloat(angle))), Math.tan(angle));
       close(`atan2 ${a} ${b}`, toNumber(t.arctangent(toFloat(a), toFloat(b))), Math.atan2(a, b));
       close(`${b} log2 ${a}`, toNumber(t.logarithm(toFloat(b), toFloat(a))), b * Math.log2(a));
-      if (Math.abs(a) < 0.29) close(`${b} log2(1 + ${a})`, toNumber(t.logarithmPlusOne(toFloat(b), toFloat(a))), (b * Math.log1p(a)) / Math.LN2);
+      if (Math.abs(a) < 0.29)
+        close(
+          `${b} log2(1 + ${a})`,
+          toNumber(t.logarithmPlusOne(toFloat(b), toFloat(a))),
+          (b * Math.log1p(a)) / Math.LN2,
+        );
       if (Math.abs(a) <= 1) close(`2^${a} − 1`, toNumber(t.exponential(toFloat(a))), Math.expm1(a * Math.LN2));
     }
   });
@@ -70,8 +89,18 @@ describe('transcendental functions', () => {
     const pi = Math.PI;
     assert.equal(t.sine(toFloat(2 ** 63)).kind, 'range');
     assert.equal(t.tangent(infinity(0)).kind, 'invalid');
-    const angles: readonly (readonly [number, number, number])[] = [[0, -1, pi], [-0, -0, -pi], [0, 1, 0], [Infinity, -Infinity, (3 * pi) / 4], [-Infinity, 5, -pi / 2], [1, -Infinity, pi], [1, Infinity, 0], [1, 0, pi / 2]];
-    for (const [y, x, want] of angles) assert.equal(toNumber(t.arctangent(toFloat(y), toFloat(x))), want, `atan2(${y}, ${x})`);
+    const angles: readonly (readonly [number, number, number])[] = [
+      [0, -1, pi],
+      [-0, -0, -pi],
+      [0, 1, 0],
+      [Infinity, -Infinity, (3 * pi) / 4],
+      [-Infinity, 5, -pi / 2],
+      [1, -Infinity, pi],
+      [1, Infinity, 0],
+      [1, 0, pi / 2],
+    ];
+    for (const [y, x, want] of angles)
+      assert.equal(toNumber(t.arctangent(toFloat(y), toFloat(x))), want, `atan2(${y}, ${x})`);
     assert.equal(t.logarithm(toFloat(1), toFloat(-1)).kind, 'invalid');
     assert.equal(t.logarithm(zero(0), zero(0)).kind, 'invalid');
     assert.equal(t.logarithm(infinity(0), ONE).kind, 'invalid');

@@ -34,7 +34,8 @@ describe('x87', () => {
     assert.equal(st(m, 1), '3fff:8000000000000000', 'the operands stay');
     assert.equal(m.state.get(SLOT.FIP), rip);
     assert.equal(m.state.get32(SLOT.FOP), 0x6f9);
-    for (const source of ['fld1', 'fwait', 'fldcw [5000h]', 'fadd st0, st1']) assert.equal(m.run(source), '#MF', source);
+    for (const source of ['fld1', 'fwait', 'fldcw [5000h]', 'fadd st0, st1'])
+      assert.equal(m.run(source), '#MF', source);
     ok(m, 'fnstsw ax');
     assert.equal(Number(m.state.get(0) & 0x80n), 0x80);
     ok(m, 'fnclex', 'fld1');
@@ -77,7 +78,15 @@ describe('x87', () => {
     const m = ok(machine('long'), 'fldpi');
     const before = fsw(m);
     m.denyWrites(0x6000, 0x7000);
-    for (const source of ['fstp tword [5ff8h]', 'fstp qword [5ffch]', 'fistp dword [6000h]', 'fbstp tword [5ffah]', 'fxsave [5f00h]', 'fnstenv [5ff0h]', 'fnsave [5fc0h]']) {
+    for (const source of [
+      'fstp tword [5ff8h]',
+      'fstp qword [5ffch]',
+      'fistp dword [6000h]',
+      'fbstp tword [5ffah]',
+      'fxsave [5f00h]',
+      'fnstenv [5ff0h]',
+      'fnsave [5fc0h]',
+    ]) {
       const memory = m.read(0x5f00, 0x100);
       assert.equal(m.run(source), '#PF(2)', source);
       assert.equal(fsw(m), before, source);
@@ -97,7 +106,15 @@ describe('x87', () => {
       assert.equal(m.state.get32(SLOT.FCW), 0x37f, 'all masked');
       return Array.from({ length: 7 }, (_, i) => m.read(DATA + i * size, size).toString(16));
     };
-    assert.deepEqual(words('protected', 'o32 fnstenv [5000h]', 4), ['ffff037f', 'ffff0000', 'ffff7ffd', 'abcde', '1230000', '54321', 'ffff0000']);
+    assert.deepEqual(words('protected', 'o32 fnstenv [5000h]', 4), [
+      'ffff037f',
+      'ffff0000',
+      'ffff7ffd',
+      'abcde',
+      '1230000',
+      '54321',
+      'ffff0000',
+    ]);
     assert.deepEqual(words('real', 'o16 fnstenv [5000h]', 2), ['37f', '0', '7ffd', 'bcde', 'a123', '4321', '5000']);
     const m = machine('protected');
     ok(m, 'fldpi', 'fld1', 'fnstenv [5000h]', 'fninit', 'fldenv [5000h]');

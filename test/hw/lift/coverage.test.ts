@@ -6,14 +6,38 @@ import { SYSTEM_LIFTERS } from '../../../src/hw/cpu/lift/system';
 
 /** Architecture levels whose instructions make up the integer set. */
 const INTEGER = new Set<number>([
-  CpuidFeature.INTEL8086, CpuidFeature.INTEL186, CpuidFeature.INTEL286, CpuidFeature.INTEL386, CpuidFeature.INTEL486, CpuidFeature.X64, CpuidFeature.CX8,
-  CpuidFeature.CMOV, CpuidFeature.CMPXCHG16B, CpuidFeature.POPCNT, CpuidFeature.LZCNT, CpuidFeature.BMI1, CpuidFeature.BMI2, CpuidFeature.ADX,
-  CpuidFeature.MOVBE, CpuidFeature.CLFSH, CpuidFeature.CLFLUSHOPT, CpuidFeature.CLWB, CpuidFeature.MULTIBYTENOP, CpuidFeature.PAUSE,
+  CpuidFeature.INTEL8086,
+  CpuidFeature.INTEL186,
+  CpuidFeature.INTEL286,
+  CpuidFeature.INTEL386,
+  CpuidFeature.INTEL486,
+  CpuidFeature.X64,
+  CpuidFeature.CX8,
+  CpuidFeature.CMOV,
+  CpuidFeature.CMPXCHG16B,
+  CpuidFeature.POPCNT,
+  CpuidFeature.LZCNT,
+  CpuidFeature.BMI1,
+  CpuidFeature.BMI2,
+  CpuidFeature.ADX,
+  CpuidFeature.MOVBE,
+  CpuidFeature.CLFSH,
+  CpuidFeature.CLFLUSHOPT,
+  CpuidFeature.CLWB,
+  CpuidFeature.MULTIBYTENOP,
+  CpuidFeature.PAUSE,
 ]);
 
 /** Levels of x87, SSE and SSE2; forms with MMX registers are not part of the processor. */
 const FLOAT = new Set<number>([
-  CpuidFeature.FPU, CpuidFeature.FPU287, CpuidFeature.FPU387, CpuidFeature.CMOV, CpuidFeature.SSE, CpuidFeature.SSE2, CpuidFeature.FXSR, CpuidFeature.XSAVE,
+  CpuidFeature.FPU,
+  CpuidFeature.FPU287,
+  CpuidFeature.FPU387,
+  CpuidFeature.CMOV,
+  CpuidFeature.SSE,
+  CpuidFeature.SSE2,
+  CpuidFeature.FXSR,
+  CpuidFeature.XSAVE,
 ]);
 
 describe('x87, SSE and SSE2', () => {
@@ -42,7 +66,11 @@ describe('x87, SSE and SSE2', () => {
 
 describe('integer instruction set', () => {
   it('has a lifter for every mnemonic of the integer architecture levels', () => {
-    const names = new Map(Object.entries(Mnemonic).filter((x): x is [string, Mnemonic] => typeof x[1] === 'number').map(([name, n]) => [n as number, name]));
+    const names = new Map(
+      Object.entries(Mnemonic)
+        .filter((x): x is [string, Mnemonic] => typeof x[1] === 'number')
+        .map(([name, n]) => [n as number, name]),
+    );
     const missing = new Set<string>();
     const seen = new Set<number>();
     for (const code of Object.values(Code)) {

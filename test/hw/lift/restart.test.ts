@@ -30,7 +30,9 @@ function faults(m: FlatCore, hex: string, from: bigint, writesOnly: boolean): bo
   const before = registers();
   const memory = m.port.bytes.slice();
   m.port.guard = (linear, size, write) =>
-    linear + BigInt(size) > from && linear < from + PAGE && (write || !writesOnly) ? { kind: 'fault', vector: 14, errorCode: 0, cr2: linear } : undefined;
+    linear + BigInt(size) > from && linear < from + PAGE && (write || !writesOnly)
+      ? { kind: 'fault', vector: 14, errorCode: 0, cr2: linear }
+      : undefined;
   if (m.step()) {
     m.port.bytes.set(memory);
     return false;
@@ -43,11 +45,54 @@ function faults(m: FlatCore, hex: string, from: bigint, writesOnly: boolean): bo
 /** Instruction bytes with every register at BOUNDARY − 4, so that two words straddle the boundary or the stack grows below it. */
 const CASES: Readonly<Record<32 | 64, readonly string[]>> = {
   64: [
-    '48 01 00', '48 ff 00', '48 d1 20', '48 f7 18', '48 87 00', '48 0f c1 00', '48 0f b1 08', '0f c7 08', '48 0f ab 08', '0f 94 00', '48 0f a4 18 07',
-    'ff 30', '8f 00', '8f 44 24 08', '50', '58', '5c', 'e8 00 00 00 00', 'ff 10', 'c3', 'c8 10 00 03', 'c9', '48 a5', '48 ab', '48 a7', 'f3 48 a5', '9c', '48 f7 30',
-    '48 f7 28', '66 41 0f c8', '48 0f 38 f1 00',
+    '48 01 00',
+    '48 ff 00',
+    '48 d1 20',
+    '48 f7 18',
+    '48 87 00',
+    '48 0f c1 00',
+    '48 0f b1 08',
+    '0f c7 08',
+    '48 0f ab 08',
+    '0f 94 00',
+    '48 0f a4 18 07',
+    'ff 30',
+    '8f 00',
+    '8f 44 24 08',
+    '50',
+    '58',
+    '5c',
+    'e8 00 00 00 00',
+    'ff 10',
+    'c3',
+    'c8 10 00 03',
+    'c9',
+    '48 a5',
+    '48 ab',
+    '48 a7',
+    'f3 48 a5',
+    '9c',
+    '48 f7 30',
+    '48 f7 28',
+    '66 41 0f c8',
+    '48 0f 38 f1 00',
   ],
-  32: ['60', '61', 'c8 10 00 04', 'ff 30', '8f 00', '62 00', '0f c7 08', 'c9', 'a5', 'f3 a7', 'c3', 'd7', '0f b1 08', '66 60'],
+  32: [
+    '60',
+    '61',
+    'c8 10 00 04',
+    'ff 30',
+    '8f 00',
+    '62 00',
+    '0f c7 08',
+    'c9',
+    'a5',
+    'f3 a7',
+    'c3',
+    'd7',
+    '0f b1 08',
+    '66 60',
+  ],
 };
 
 describe('restartable instructions', () => {

@@ -27,6 +27,9 @@ describe('the frame allocator', () => {
     const saved = frames.save();
     const some = [1, 2, 3].map(() => frames.allocate());
     frames.restore(saved);
-    assert.deepEqual([1, 2, 3].map(() => frames.allocate()), some);
+    assert.deepEqual(
+      [1, 2, 3].map(() => frames.allocate()),
+      some,
+    );
   });
 });

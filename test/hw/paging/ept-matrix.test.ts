@@ -69,7 +69,12 @@ class Bench {
     cpu.event = undefined;
     const linear = operation === 'table' ? TABLE : DATA;
     const op = operation === 'table' ? 'read' : operation;
-    const done = op === 'fetch' ? cpu.mmu.fetch(cpu, linear) >= 0 : op === 'read' ? cpu.mmu.load(cpu, linear, 8, { op, user: false, implicit: false }, SLOT.VALUE, false) : cpu.mmu.probe(cpu, linear, 8, { op, user: false, implicit: false });
+    const done =
+      op === 'fetch'
+        ? cpu.mmu.fetch(cpu, linear) >= 0
+        : op === 'read'
+          ? cpu.mmu.load(cpu, linear, 8, { op, user: false, implicit: false }, SLOT.VALUE, false)
+          : cpu.mmu.probe(cpu, linear, 8, { op, user: false, implicit: false });
     if (done) return 'ok';
     const event = cpu.event as CpuEvent | undefined;
     assert.ok(event?.kind === 'exit', event?.kind ?? 'no event');
@@ -110,7 +115,11 @@ describe('EPT permission matrix', () => {
             for (const operation of OPERATIONS) {
               b.set(BigInt(three), BigInt(two), leafBits(one));
               const got = b.access(operation);
-              assert.equal(got, manual([three, two, one], operation, ad), `rights ${three} ${two} ${one}, ${operation}`);
+              assert.equal(
+                got,
+                manual([three, two, one], operation, ad),
+                `rights ${three} ${two} ${one}, ${operation}`,
+              );
               // 28.3.5: A in every entry used, D in the leaf for what is or counts as a write; a walk that fails sets nothing
               const a = ad && got === 'ok' ? 1n : 0n;
               const d = a === 1n && (operation === 'write' || operation === 'table') ? 2n : 0n;
@@ -127,7 +136,11 @@ describe('EPT permission matrix', () => {
         for (const operation of OPERATIONS) {
           for (const two of ALL) {
             b.set(BigInt(three), leafBits(two) | 0x80n, 0n, 2);
-            assert.equal(b.access(operation), manual([three, two], operation, ad), `2 MiB, rights ${three} ${two}, ${operation}`);
+            assert.equal(
+              b.access(operation),
+              manual([three, two], operation, ad),
+              `2 MiB, rights ${three} ${two}, ${operation}`,
+            );
           }
           // a 1 GiB page at HPA 0: the guest's page table is then what lies at GPA 1 GiB
           b.memory.write64(hpa(0n), 0x5063n);
@@ -161,6 +174,7 @@ describe('EPT permission matrix', () => {
       if (n < 21n) assert.equal(bad(7n, one | 0x80n | (1n << n), 0n, 2), true, `bit ${n} of a 2 MiB PDE`);
       assert.equal(bad(one | 0x80n | (1n << n), 0n, 0n, 3), true, `bit ${n} of a 1 GiB PDPTE`);
     }
-    for (let type = 0n; type < 8n; type++) assert.equal(bad(7n, 7n, 7n | (type << 3n)), type === 2n || type === 3n || type === 7n, `memory type ${type}`);
+    for (let type = 0n; type < 8n; type++)
+      assert.equal(bad(7n, 7n, 7n | (type << 3n)), type === 2n || type === 3n || type === 7n, `memory type ${type}`);
   });
 });

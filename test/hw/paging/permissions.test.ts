@@ -98,14 +98,18 @@ function expected(f: Format, c: Case, op: Op, who: Who): number | 'ok' {
 
 const bools = [false, true];
 function* cases(f: Format): Generator<Case> {
-  const keys = f.long ? [undefined, { ad: true, wd: false }, { ad: false, wd: true }, { ad: false, wd: false }] : [undefined];
+  const keys = f.long
+    ? [undefined, { ad: true, wd: false }, { ad: false, wd: true }, { ad: false, wd: false }]
+    : [undefined];
   const xd = f.entryBytes === 8 ? [0n, XD] : [0n];
   const uppers = f.shifts.length > 1 ? [0n, RW, US, RW | US].flatMap((u) => xd.map((x) => u | x)) : [RW | US];
   for (const present of bools)
     for (const leaf of [0n, RW, US, RW | US].flatMap((l) => xd.map((x) => l | x)))
       for (const upper of uppers)
         for (const wp of bools)
-          for (const smep of bools) for (const smap of bools) for (const nxe of bools) for (const key of keys) yield { present, leaf, upper, wp, smep, smap, nxe, key };
+          for (const smep of bools)
+            for (const smap of bools)
+              for (const nxe of bools) for (const key of keys) yield { present, leaf, upper, wp, smep, smap, nxe, key };
 }
 
 /** A CPU over tables for LINEAR in this format; `set` writes the flags of a case, `flags` reads what became of them. */
@@ -113,9 +117,12 @@ function machine(f: Format) {
   const memory = new HostMemory(0n, 16 << 20);
   const cpu = new Cpu(memory, 0, PAGEWALK_X64_LA57, { tlbEntries: 64, tlbWays: 4 });
   const s = cpu.state;
-  const put = (at: bigint, v: bigint): void => (f.entryBytes === 8 ? memory.write64(hpa(at), v) : memory.write32(hpa(at), Number(v)));
+  const put = (at: bigint, v: bigint): void =>
+    f.entryBytes === 8 ? memory.write64(hpa(at), v) : memory.write32(hpa(at), Number(v));
   const get = (at: bigint): bigint => (f.entryBytes === 8 ? memory.read64(hpa(at)) : BigInt(memory.read32(hpa(at))));
-  const entries = f.shifts.map((shift, i) => TABLES + BigInt(i) * 4096n + ((LINEAR >> BigInt(shift)) & f.indexMask) * BigInt(f.entryBytes));
+  const entries = f.shifts.map(
+    (shift, i) => TABLES + BigInt(i) * 4096n + ((LINEAR >> BigInt(shift)) & f.indexMask) * BigInt(f.entryBytes),
+  );
   const large = f.shifts[f.shifts.length - 1] !== 12;
   s.set(SLOT.CR3, TABLES);
   // PAE's third level lives in registers
@@ -157,7 +164,12 @@ describe('page permissions', () => {
         cpu.event = undefined;
         const ok = cpu.mmu.probe(cpu, LINEAR, 1, { op, user: who === 'user', implicit: who === 'implicit' });
         if (ok) return 'ok';
-        const event = cpu.event as unknown as { readonly kind: string; readonly vector: number; readonly errorCode: number; readonly cr2: bigint };
+        const event = cpu.event as unknown as {
+          readonly kind: string;
+          readonly vector: number;
+          readonly errorCode: number;
+          readonly cr2: bigint;
+        };
         assert.deepEqual([event.kind, event.vector, event.cr2], ['fault', 14, LINEAR]);
         return event.errorCode;
       };
@@ -168,11 +180,13 @@ describe('page permissions', () => {
             apply(c);
             const want = expected(f, c, op, who);
             const got = access(op, who);
-            const what = (): string => `${op} by ${who}: ${JSON.stringify(c, (_, v: unknown) => (typeof v === 'bigint' ? v.toString(16) : v))}`;
+            const what = (): string =>
+              `${op} by ${who}: ${JSON.stringify(c, (_, v: unknown) => (typeof v === 'bigint' ? v.toString(16) : v))}`;
             if (got !== want) assert.equal(got, want, what());
             const { accessed, dirty } = flags();
             const done = want === 'ok';
-            if (dirty !== (done && op === 'write') || accessed.some((a) => a !== done)) assert.fail(`accessed ${accessed.join()}, dirty ${dirty} after ${what()}`);
+            if (dirty !== (done && op === 'write') || accessed.some((a) => a !== done))
+              assert.fail(`accessed ${accessed.join()}, dirty ${dirty} after ${what()}`);
             // the second time the TLB answers, or does not: the verdict is the same
             if (access(op, who) !== want) assert.fail(`another verdict from the TLB: ${what()}`);
             n++;

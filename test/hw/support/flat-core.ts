@@ -40,7 +40,8 @@ export class FlatPort implements MemoryPort {
   load(core: Core, linear: bigint, size: number, _access: unknown, dst: number, intent: boolean): boolean {
     if (!this.allowed(core, linear, size, intent)) return false;
     let value = 0n;
-    for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.bytes[this.at(linear + BigInt(i))] as number);
+    for (let i = size - 1; i >= 0; i--)
+      value = (value << 8n) | BigInt(this.bytes[this.at(linear + BigInt(i))] as number);
     core.state.set(dst, value);
     return true;
   }
@@ -98,7 +99,8 @@ export class FlatCore {
     const linear = this.state.segmentBase(SEG.CS) + this.state.rip;
     const out = new Uint8Array(64);
     const size = this.port.bytes.length;
-    for (let i = 0; i < out.length; i++) out[i] = this.port.bytes[(Number(linear & BigInt(size - 1)) + i) % size] as number;
+    for (let i = 0; i < out.length; i++)
+      out[i] = this.port.bytes[(Number(linear & BigInt(size - 1)) + i) % size] as number;
     return out;
   }
 

@@ -19,7 +19,13 @@ export class TableBuilder {
    * Maps one page in 4- or 5-level ordinary tables at `root`. `flags` go into the leaf, `tableFlags` into entries above it. `at` turns a table's address in its own space into an HPA.
    * Returns the leaf entry's address in the table's space.
    */
-  map(root: bigint, linear: bigint, target: bigint, flags: bigint, options: { level?: number; levels?: number; tableFlags?: bigint; at?: (a: bigint) => Hpa } = {}): bigint {
+  map(
+    root: bigint,
+    linear: bigint,
+    target: bigint,
+    flags: bigint,
+    options: { level?: number; levels?: number; tableFlags?: bigint; at?: (a: bigint) => Hpa } = {},
+  ): bigint {
     const { level = 1, levels = 4, tableFlags = 7n, at = hpa } = options;
     let table = root;
     for (let l = levels; ; l--) {

@@ -5,7 +5,12 @@ import { resetState } from '../../../src/hw/cpu/system/reset';
 import { Machine, SEG, SLOT, type Mode } from './machine';
 
 /** Records what the instruction asks of the memory port. */
-function check(mode: Mode, source: string, expected: string, prepare?: (m: Machine) => void): { readonly m: Machine; readonly calls: readonly string[] } {
+function check(
+  mode: Mode,
+  source: string,
+  expected: string,
+  prepare?: (m: Machine) => void,
+): { readonly m: Machine; readonly calls: readonly string[] } {
   const m = new Machine(mode);
   prepare?.(m);
   const calls: string[] = [];
@@ -17,11 +22,16 @@ function check(mode: Mode, source: string, expected: string, prepare?: (m: Machi
   assert.equal(m.run(source), expected, `${mode}: ${source}`);
   return { m, calls };
 }
-const rax = (value: bigint, more?: (m: Machine) => void) => (m: Machine): void => {
-  m.state.set(0, value);
-  more?.(m);
-};
-const slot = (name: keyof typeof SLOT, value: bigint) => (m: Machine): void => m.state.set(SLOT[name], value);
+const rax =
+  (value: bigint, more?: (m: Machine) => void) =>
+  (m: Machine): void => {
+    m.state.set(0, value);
+    more?.(m);
+  };
+const slot =
+  (name: keyof typeof SLOT, value: bigint) =>
+  (m: Machine): void =>
+    m.state.set(SLOT[name], value);
 
 describe('MOV to CR0 (SDM vol. 2, MOV control registers)', () => {
   it('checks PG with PE, NW with CD, and the upper half', () => {
@@ -42,10 +52,12 @@ describe('MOV to CR0 (SDM vol. 2, MOV control registers)', () => {
     assert.equal(check('protected', 'mov cr0, eax', 'ok', rax(0x1ff1_ffc1n)).m.state.get(SLOT.CR0), 0x1_0011n);
   });
   it('activates IA-32e mode: LME and PAE give LMA; without PAE #GP', () => {
-    const lme = (cr4: bigint) => (m: Machine): void => {
-      m.state.set(SLOT.EFER, 0x100n);
-      m.state.set(SLOT.CR4, cr4);
-    };
+    const lme =
+      (cr4: bigint) =>
+      (m: Machine): void => {
+        m.state.set(SLOT.EFER, 0x100n);
+        m.state.set(SLOT.CR4, cr4);
+      };
     const { m, calls } = check('protected', 'mov cr0, eax', 'ok', rax(0x8000_0011n, lme(0x20n)));
     assert.equal(m.state.get(SLOT.EFER), 0x500n);
     assert.deepEqual(calls, ['controls', 'flush globals=true']);
@@ -61,14 +73,19 @@ describe('MOV to CR0 (SDM vol. 2, MOV control registers)', () => {
     check('compat', 'mov cr0, eax', '#GP(0)', rax(0x11n, slot('CR4', 0x2_0020n)));
   });
   it('loads the PDPTEs of PAE paging and checks their reserved bits', () => {
-    const pae = (first: bigint) => (m: Machine): void => {
-      m.state.set(SLOT.CR4, 0x20n);
-      m.state.set(SLOT.CR3, 0x5020n);
-      m.write(0x5020, 8, first);
-      m.write(0x5038, 8, 0x7001n);
-    };
+    const pae =
+      (first: bigint) =>
+      (m: Machine): void => {
+        m.state.set(SLOT.CR4, 0x20n);
+        m.state.set(SLOT.CR3, 0x5020n);
+        m.write(0x5020, 8, first);
+        m.write(0x5038, 8, 0x7001n);
+      };
     const { m } = check('protected', 'mov cr0, eax', 'ok', rax(0x8000_0011n, pae(0x6001n)));
-    assert.deepEqual([0, 1, 2, 3].map((i) => m.state.get(SLOT.PDPTE0 + i)), [0x6001n, 0n, 0n, 0x7001n]);
+    assert.deepEqual(
+      [0, 1, 2, 3].map((i) => m.state.get(SLOT.PDPTE0 + i)),
+      [0x6001n, 0n, 0n, 0x7001n],
+    );
     check('protected', 'mov cr0, eax', '#GP(0)', rax(0x8000_0011n, pae(0x6003n)));
     check('protected', 'mov cr0, eax', 'ok', rax(0x8000_0011n, pae(0x6002n))); // not present: nothing is reserved
   });
@@ -84,10 +101,26 @@ describe('MOV to CR3, CR4 and CR8', () => {
     assert.equal(m.state.get(SLOT.CR3), 0x1005n);
   });
   it('CR4: what the model lacks is reserved', () => {
-    for (const [name, n] of [['VME', 0], ['LA57', 12], ['SMXE', 14], ['PKE', 22]] as const) {
+    for (const [name, n] of [
+      ['VME', 0],
+      ['LA57', 12],
+      ['SMXE', 14],
+      ['PKE', 22],
+    ] as const) {
       check('long', `mov cr4, rax ; ${name}`, '#GP(0)', rax(0x20n | (1n << BigInt(n))));
     }
-    for (const [name, n] of [['TSD', 2], ['PSE', 4], ['PGE', 7], ['OSFXSR', 9], ['OSXMMEXCPT', 10], ['VMXE', 13], ['FSGSBASE', 16], ['OSXSAVE', 18], ['SMEP', 20], ['SMAP', 21]] as const) {
+    for (const [name, n] of [
+      ['TSD', 2],
+      ['PSE', 4],
+      ['PGE', 7],
+      ['OSFXSR', 9],
+      ['OSXMMEXCPT', 10],
+      ['VMXE', 13],
+      ['FSGSBASE', 16],
+      ['OSXSAVE', 18],
+      ['SMEP', 20],
+      ['SMAP', 21],
+    ] as const) {
       check('long', `mov cr4, rax ; ${name}`, 'ok', rax(0x20n | (1n << BigInt(n))));
     }
   });
@@ -98,7 +131,8 @@ describe('MOV to CR3, CR4 and CR8', () => {
     check('long', 'mov cr4, rax', 'ok', rax(0x2_0020n, slot('CR3', 0x1000n)));
   });
   it('CR4 flushes as SDM vol. 3, 4.10.4.1 says', () => {
-    const flush = (old: bigint, value: bigint): readonly string[] => check('long', 'mov cr4, rax', 'ok', rax(value, slot('CR4', old))).calls;
+    const flush = (old: bigint, value: bigint): readonly string[] =>
+      check('long', 'mov cr4, rax', 'ok', rax(value, slot('CR4', old))).calls;
     assert.deepEqual(flush(0x20n, 0xa0n), ['controls', 'flush globals=true']); // PGE
     assert.deepEqual(flush(0x2_0020n, 0x20n), ['controls', 'flush globals=true']); // PCIDE 1 to 0
     assert.deepEqual(flush(0x20n, 0x2_0020n), ['controls']);
@@ -138,7 +172,11 @@ describe('debug registers (SDM vol. 3, 17.2)', () => {
   });
   it('DR7.GD makes the access a #DB, whose delivery sets BD and clears GD', () => {
     const { m } = check('long', 'mov rax, dr0', '#DB', slot('DR7', 0x2400n));
-    assert.deepEqual([m.state.get(SLOT.DR7), m.state.get(SLOT.DR6) & 0x2000n], [0x2400n, 0n], 'an intercepted #DB changes neither');
+    assert.deepEqual(
+      [m.state.get(SLOT.DR7), m.state.get(SLOT.DR6) & 0x2000n],
+      [0x2400n, 0n],
+      'an intercepted #DB changes neither',
+    );
     m.deliver({ kind: 'fault', vector: 1, debug: 0x2000n });
     assert.deepEqual([m.state.get(SLOT.DR7), m.state.get(SLOT.DR6) & 0x2000n], [0x400n, 0x2000n]);
   });
@@ -151,14 +189,16 @@ describe('INVLPG and INVPCID', () => {
     check('long', 'invlpg [rax]', '#GP(0)', (m) => void m.setLevel(3));
   });
   it('INVPCID checks type, descriptor and PCID', () => {
-    const with_ = (type: bigint, low: bigint, high: bigint, cr4 = 0x2_0020n) => (m: Machine): void => {
-      m.state.set(0, type);
-      m.state.set(3, 0x5000n);
-      m.state.set(SLOT.CR4, cr4);
-      m.state.set(SLOT.CR3, 0x1005n);
-      m.write(0x5000, 8, low);
-      m.write(0x5008, 8, high);
-    };
+    const with_ =
+      (type: bigint, low: bigint, high: bigint, cr4 = 0x2_0020n) =>
+      (m: Machine): void => {
+        m.state.set(0, type);
+        m.state.set(3, 0x5000n);
+        m.state.set(SLOT.CR4, cr4);
+        m.state.set(SLOT.CR3, 0x1005n);
+        m.write(0x5000, 8, low);
+        m.write(0x5008, 8, high);
+      };
     const source = 'invpcid rax, [rbx]';
     assert.deepEqual(check('long', source, 'ok', with_(0n, 5n, 0x7000n)).calls, ['invlpg 7000']);
     assert.deepEqual(check('long', source, 'ok', with_(1n, 5n, 0n)).calls, ['cr3 keep=false']);

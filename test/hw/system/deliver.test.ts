@@ -5,7 +5,8 @@ import { isV86 } from '../../../src/hw/cpu/system/modes';
 import type { FaultEvent } from '../../../src/hw/state/event';
 import { CODE, descriptor, gate, IDT, Machine, SEG, SLOT, STACK0, STACK3, TSS, VECTOR, type Mode } from './machine';
 
-const fault = (vector: number, errorCode?: number): FaultEvent => (errorCode === undefined ? { kind: 'fault', vector } : { kind: 'fault', vector, errorCode });
+const fault = (vector: number, errorCode?: number): FaultEvent =>
+  errorCode === undefined ? { kind: 'fault', vector } : { kind: 'fault', vector, errorCode };
 const external = (vector: number): Delivery => ({ kind: 'interrupt', vector, source: 'external' });
 const soft = (vector: number): Delivery => ({ kind: 'fault', vector, software: 'int' });
 
@@ -95,7 +96,9 @@ describe('delivery in protected mode (SDM vol. 2, INT n; vol. 3, chapter 6)', ()
     // the TSS's stack: #TS, #SS
     check(external(0x40), gate(0x8e, 8, HANDLER), '#TS(1)', (m) => m.write(TSS + 8, 4, 0n));
     check(external(0x40), gate(0x8e, 8, HANDLER), '#TS(21)', (m) => m.write(TSS + 8, 4, 0x20n));
-    check(external(0x40), gate(0x8e, 8, HANDLER), '#SS(61)', (m) => m.entry(0x60, descriptor(0x13)).write(TSS + 8, 4, 0x60n));
+    check(external(0x40), gate(0x8e, 8, HANDLER), '#SS(61)', (m) =>
+      m.entry(0x60, descriptor(0x13)).write(TSS + 8, 4, 0x60n),
+    );
     check(external(0x40), gate(0x8e, 8, HANDLER), '#TS(29)', (m) => m.state.set32(SLOT.LIMIT + SEG.TR, 7));
     check(external(0x40), gate(0x8e, 8, HANDLER), '#SS(61)', (m) => {
       m.entry(0x60, descriptor(0x93, 0, 0xfff, 4)).write(TSS + 8, 4, 0x60n);
@@ -134,13 +137,27 @@ describe('delivery out of virtual-8086 mode (SDM vol. 3, 20.3.1)', () => {
     s.set32(SLOT.SELECTOR + SEG.ES, 0x1111);
     s.set32(SLOT.SELECTOR + SEG.SS, 0x2222);
     assert.equal(m.deliver(fault(VECTOR.GP, 0)), 'ok');
-    assert.deepEqual(m.stack(10, 4), [0n, BigInt(CODE), 0n, 0x3_3002n, BigInt(STACK0), 0x2222n, 0x1111n, 0n, 0n, 0x4444n]);
+    assert.deepEqual(m.stack(10, 4), [
+      0n,
+      BigInt(CODE),
+      0n,
+      0x3_3002n,
+      BigInt(STACK0),
+      0x2222n,
+      0x1111n,
+      0n,
+      0n,
+      0x4444n,
+    ]);
     assert.equal(isV86(s), false);
     assert.deepEqual([s.cpl, m.selector(SEG.CS), m.selector(SEG.SS), m.selector(SEG.DS)], [0, 8, 0x10, 0]);
     assert.equal(m.run('iretd'), '#GP(8000)', 'with the error code still there EIP is taken for CS');
     s.set(4, s.get(4) + 4n);
     assert.equal(m.run('iretd'), 'ok');
-    assert.deepEqual([isV86(s), s.cpl, m.selector(SEG.GS), m.selector(SEG.SS), s.rip, s.get(4)], [true, 3, 0x4444, 0x2222, BigInt(CODE), BigInt(STACK0)]);
+    assert.deepEqual(
+      [isV86(s), s.cpl, m.selector(SEG.GS), m.selector(SEG.SS), s.rip, s.get(4)],
+      [true, 3, 0x4444, 0x2222, BigInt(CODE), BigInt(STACK0)],
+    );
   });
   it('is refused to a handler that is not at level 0', () => {
     const m = machine('v86', 0x40, gate(0xee, 0x18, HANDLER));
@@ -185,11 +202,22 @@ describe('delivery in IA-32e mode (SDM vol. 3, 6.14)', () => {
 describe('a second exception during delivery (SDM vol. 3, table 6-5)', () => {
   const { GP, PF, DF, DE, UD, NP, BP } = VECTOR;
   const rows: readonly (readonly [number, number, 'serial' | 'double' | 'triple'])[] = [
-    [UD, GP, 'serial'], [UD, PF, 'serial'], [GP, UD, 'serial'], [GP, NP, 'double'], [DE, GP, 'double'], [GP, PF, 'serial'],
-    [PF, PF, 'double'], [PF, GP, 'double'], [PF, UD, 'serial'], [DF, GP, 'triple'], [DF, PF, 'triple'], [DF, UD, 'serial'],
+    [UD, GP, 'serial'],
+    [UD, PF, 'serial'],
+    [GP, UD, 'serial'],
+    [GP, NP, 'double'],
+    [DE, GP, 'double'],
+    [GP, PF, 'serial'],
+    [PF, PF, 'double'],
+    [PF, GP, 'double'],
+    [PF, UD, 'serial'],
+    [DF, GP, 'triple'],
+    [DF, PF, 'triple'],
+    [DF, UD, 'serial'],
   ];
   for (const [first, second, expected] of rows) {
-    it(`${first} then ${second}: ${expected}`, () => assert.equal(combine({ kind: 'exception', vector: first }, fault(second)), expected));
+    it(`${first} then ${second}: ${expected}`, () =>
+      assert.equal(combine({ kind: 'exception', vector: first }, fault(second)), expected));
   }
   it('counts software interrupts and external ones as benign', () => {
     assert.equal(combine(firstOf({ kind: 'fault', vector: GP, software: 'int' }), fault(GP, 0)), 'serial');

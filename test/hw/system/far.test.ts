@@ -56,10 +56,12 @@ describe('far JMP and CALL to code (SDM vol. 2)', () => {
 });
 
 describe('call gates (SDM vol. 3, 5.8)', () => {
-  const withGate = (access: number, target: number, cpl: 0 | 3, parameters = 0) => (m: Machine): void => {
-    m.setLevel(cpl);
-    m.entry(0x40, gate(access, target, 0x9000, parameters)).entry(0x48, 0n);
-  };
+  const withGate =
+    (access: number, target: number, cpl: 0 | 3, parameters = 0) =>
+    (m: Machine): void => {
+      m.setLevel(cpl);
+      m.entry(0x40, gate(access, target, 0x9000, parameters)).entry(0x48, 0n);
+    };
   it('to the same level', () => {
     const m = check('protected', 'call 0x40:0', 'ok', withGate(0x8c, 8, 0));
     assert.deepEqual(m.stack(2, 4), [BigInt(CODE + 7), 8n]);
@@ -71,10 +73,16 @@ describe('call gates (SDM vol. 3, 5.8)', () => {
       x.write(STACK3, 8, 0x2222_2222_1111_1111n);
     });
     assert.deepEqual(m.stack(6, 4), [BigInt(CODE + 7), 0x1bn, 0x1111_1111n, 0x2222_2222n, BigInt(STACK3), 0x23n]);
-    assert.deepEqual([m.selector(SEG.CS), m.selector(SEG.SS), m.state.cpl, m.state.get(4)], [8, 0x10, 0, BigInt(STACK0 - 24)]);
+    assert.deepEqual(
+      [m.selector(SEG.CS), m.selector(SEG.SS), m.state.cpl, m.state.get(4)],
+      [8, 0x10, 0, BigInt(STACK0 - 24)],
+    );
     // and back: RETF releases the parameters from both stacks
     assert.equal(m.run('retf 8'), 'ok');
-    assert.deepEqual([m.selector(SEG.CS), m.selector(SEG.SS), m.state.cpl, m.state.get(4), m.state.rip], [0x1b, 0x23, 3, BigInt(STACK3 + 8), BigInt(CODE + 7)]);
+    assert.deepEqual(
+      [m.selector(SEG.CS), m.selector(SEG.SS), m.state.cpl, m.state.get(4), m.state.rip],
+      [0x1b, 0x23, 3, BigInt(STACK3 + 8), BigInt(CODE + 7)],
+    );
   });
   it('check gate and target', () => {
     check('protected', 'call 0x40:0', '#GP(40)', withGate(0x8c, 8, 3)); // gate DPL 0
@@ -108,7 +116,10 @@ describe('call gates (SDM vol. 3, 5.8)', () => {
 });
 
 describe('RETF and IRET (SDM vol. 2)', () => {
-  const frame = (size: number, ...values: readonly number[]) => (m: Machine): void => values.forEach((v, i) => m.write(STACK0 + i * size, size, BigInt(v)));
+  const frame =
+    (size: number, ...values: readonly number[]) =>
+    (m: Machine): void =>
+      values.forEach((v, i) => m.write(STACK0 + i * size, size, BigInt(v)));
   it('RETF in real mode', () => {
     const m = check('real', 'retf 4', 'ok', frame(2, 0x5678, 0x1234));
     assert.deepEqual([m.selector(SEG.CS), m.state.rip, m.state.get(4)], [0x1234, 0x5678n, BigInt(STACK0 + 8)]);
@@ -131,7 +142,10 @@ describe('RETF and IRET (SDM vol. 2)', () => {
       frame(4, 0x9000, 0x1b, 0x3202, STACK3, 0x23)(x);
       x.load(SEG.ES, 0x23);
     });
-    assert.deepEqual([m.selector(SEG.DS), m.selector(SEG.ES), m.state.cpl, m.state.get(4)], [0, 0x23, 3, BigInt(STACK3)]);
+    assert.deepEqual(
+      [m.selector(SEG.DS), m.selector(SEG.ES), m.state.cpl, m.state.get(4)],
+      [0, 0x23, 3, BigInt(STACK3)],
+    );
     assert.equal(m.state.rflags, 0x3202n);
   });
   it('IRET at level 3 changes IF only with IOPL 3, and never IOPL', () => {
@@ -182,7 +196,10 @@ describe('task switches (SDM vol. 3, 7.3)', () => {
     const m = tasks();
     m.state.set(0, 0xdead_beefn);
     assert.equal(m.run('call 0x40:0'), 'ok');
-    assert.deepEqual([m.state.rip, m.state.get(0), m.state.get(4), m.selector(SEG.TR)], [0x9000n, 0x100n, 0x104n, 0x40]);
+    assert.deepEqual(
+      [m.state.rip, m.state.get(0), m.state.get(4), m.selector(SEG.TR)],
+      [0x9000n, 0x100n, 0x104n, 0x40],
+    );
     assert.equal(m.state.rflags, 0x4002n);
     assert.equal(m.read(NEW, 2), 0x28n);
     assert.equal(m.read(TSS + 0x20, 4), BigInt(CODE + 7));
@@ -192,7 +209,10 @@ describe('task switches (SDM vol. 3, 7.3)', () => {
     assert.notEqual(m.state.get(SLOT.CR0) & 8n, 0n);
     // IRET with NT goes back
     assert.equal(m.run('iretd'), 'ok');
-    assert.deepEqual([m.state.rip, m.state.get(0), m.selector(SEG.TR), m.state.rflags], [BigInt(CODE + 7), 0xdead_beefn, 0x28, 2n]);
+    assert.deepEqual(
+      [m.state.rip, m.state.get(0), m.selector(SEG.TR), m.state.rflags],
+      [BigInt(CODE + 7), 0xdead_beefn, 0x28, 2n],
+    );
     assert.equal(m.read(0x1045, 1), 0x89n, 'the task left by IRET is available');
   });
   it('JMP through a task gate leaves the old task available', () => {

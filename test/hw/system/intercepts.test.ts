@@ -14,21 +14,35 @@ class Everything implements Intercepts {
     return { reason, qualification: 0n };
   }
   instruction: Intercepts['instruction'] = (_c, reason, qualification, info) =>
-    this.note(`${vmxExitName(reason)} ${qualification.toString(16)}${info === undefined ? '' : ` info=${info.toString(16)}`}`, reason);
-  controlRegister: Intercepts['controlRegister'] = (_c, a) => this.note(`${a.type} cr${a.cr} gpr=${a.gpr} ${a.value.toString(16)}`, 28);
+    this.note(
+      `${vmxExitName(reason)} ${qualification.toString(16)}${info === undefined ? '' : ` info=${info.toString(16)}`}`,
+      reason,
+    );
+  controlRegister: Intercepts['controlRegister'] = (_c, a) =>
+    this.note(`${a.type} cr${a.cr} gpr=${a.gpr} ${a.value.toString(16)}`, 28);
   readControl: Intercepts['readControl'] = () => 0n;
   writeControl: Intercepts['writeControl'] = (_c, _cr, value) => value;
   debugRegister: Intercepts['debugRegister'] = (_c, a) => this.note(`dr${a.dr} write=${a.write}`, 29);
   io: Intercepts['io'] = (_c, a) =>
-    this.note(`${a.write ? 'out' : 'in'} ${a.port.toString(16)}/${a.size} imm=${a.immediate}${a.string ? ` rep=${a.rep} at=${a.linear?.toString(16)} info=${a.info?.toString(16)}` : ''}`, 30);
+    this.note(
+      `${a.write ? 'out' : 'in'} ${a.port.toString(16)}/${a.size} imm=${a.immediate}${a.string ? ` rep=${a.rep} at=${a.linear?.toString(16)} info=${a.info?.toString(16)}` : ''}`,
+      30,
+    );
   msr: Intercepts['msr'] = (_c, index, write) => this.note(`${write ? 'wrmsr' : 'rdmsr'} ${index.toString(16)}`, 31);
   descriptorTable: Intercepts['descriptorTable'] = (_c, reason, info, displacement) =>
     this.note(`${vmxExitName(reason)} info=${info.toString(16)} disp=${displacement.toString(16)}`, reason);
-  taskSwitch: Intercepts['taskSwitch'] = (_c, selector, source) => this.note(`task ${selector.toString(16)} ${source}`, 9);
+  taskSwitch: Intercepts['taskSwitch'] = (_c, selector, source) =>
+    this.note(`task ${selector.toString(16)} ${source}`, 9);
   exception: Intercepts['exception'] = () => undefined;
 }
 
-function check(mode: Mode, source: string, expected: string, asked: string | undefined, prepare?: (m: Machine) => void): void {
+function check(
+  mode: Mode,
+  source: string,
+  expected: string,
+  asked: string | undefined,
+  prepare?: (m: Machine) => void,
+): void {
   const m = new Machine(mode);
   const all = new Everything();
   m.core.intercepts = all;
@@ -41,7 +55,17 @@ function check(mode: Mode, source: string, expected: string, asked: string | und
 describe('what an intercept is asked, and when (SDM vol. 3, 25.1.1 and 27.2.1)', () => {
   const user = (m: Machine): void => void m.setLevel(3);
   it('privilege comes before the exit', () => {
-    for (const source of ['hlt', 'mov cr3, rax', 'mov rax, dr0', 'rdmsr', 'invlpg [rax]', 'lgdt [rax]', 'clts', 'wbinvd']) check('long', source, '#GP(0)', undefined, user);
+    for (const source of [
+      'hlt',
+      'mov cr3, rax',
+      'mov rax, dr0',
+      'rdmsr',
+      'invlpg [rax]',
+      'lgdt [rax]',
+      'clts',
+      'wbinvd',
+    ])
+      check('long', source, '#GP(0)', undefined, user);
     check('long', 'in al, 0x60', '#GP(0)', undefined, (m) => {
       user(m);
       m.write(TSS + 0x66, 2, 0xffffn); // no I/O map
@@ -81,11 +105,31 @@ describe('what an intercept is asked, and when (SDM vol. 3, 25.1.1 and 27.2.1)',
   });
   it('instruction information of table 27-10 to 27-13', () => {
     // scale 8, 64-bit address, DS, index RCX, base RAX, identity LGDT
-    check('long', 'lgdt [rax+rcx*8+0x10]', 'exit 46', `GDTR_IDTR info=${((2 << 28) | (1 << 18) | (3 << 15) | (1 << 11) | (2 << 7) | 3).toString(16)} disp=10`);
+    check(
+      'long',
+      'lgdt [rax+rcx*8+0x10]',
+      'exit 46',
+      `GDTR_IDTR info=${((2 << 28) | (1 << 18) | (3 << 15) | (1 << 11) | (2 << 7) | 3).toString(16)} disp=10`,
+    );
     check('long', 'ltr bx', 'exit 47', `LDTR_TR info=${((3 << 28) | (1 << 10) | (3 << 3)).toString(16)} disp=0`);
-    check('long', 'invpcid rdx, [rbx-8]', 'exit 58', `INVPCID fffffffffffffff8 info=${((2 << 28) | (3 << 23) | (1 << 22) | (3 << 15) | (2 << 7)).toString(16)}`);
-    check('long', 'vmread [rbx], rdx', 'exit 23', `VMREAD 0 info=${((2 << 28) | (3 << 23) | (1 << 22) | (3 << 15) | (2 << 7)).toString(16)}`);
-    check('long', 'lidt [rel 0x9000]', 'exit 46', `GDTR_IDTR info=${((3 << 28) | (1 << 27) | (1 << 22) | (3 << 15) | (1 << 11) | (2 << 7)).toString(16)} disp=9000`);
+    check(
+      'long',
+      'invpcid rdx, [rbx-8]',
+      'exit 58',
+      `INVPCID fffffffffffffff8 info=${((2 << 28) | (3 << 23) | (1 << 22) | (3 << 15) | (2 << 7)).toString(16)}`,
+    );
+    check(
+      'long',
+      'vmread [rbx], rdx',
+      'exit 23',
+      `VMREAD 0 info=${((2 << 28) | (3 << 23) | (1 << 22) | (3 << 15) | (2 << 7)).toString(16)}`,
+    );
+    check(
+      'long',
+      'lidt [rel 0x9000]',
+      'exit 46',
+      `GDTR_IDTR info=${((3 << 28) | (1 << 27) | (1 << 22) | (3 << 15) | (1 << 11) | (2 << 7)).toString(16)} disp=9000`,
+    );
   });
   it('a task switch exits before the old task changes', () => {
     check('protected', 'jmp 0x40:0', 'exit 9', 'task 40 jmp', (m) => m.entry(0x40, 0x0000_8900_5000_0067n));

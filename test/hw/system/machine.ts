@@ -28,12 +28,23 @@ export const STACK3 = 0x6000;
 export function descriptor(access: number, base = 0, limit = 0xffff_ffff, flags = 0xc): bigint {
   const l = (flags & 8) !== 0 ? limit >>> 12 : limit;
   return (
-    BigInt(l & 0xffff) | (BigInt(base & 0xff_ffff) << 16n) | (BigInt(access) << 40n) | (BigInt((l >>> 16) & 15) << 48n) | (BigInt(flags) << 52n) | (BigInt(base >>> 24) << 56n)
+    BigInt(l & 0xffff) |
+    (BigInt(base & 0xff_ffff) << 16n) |
+    (BigInt(access) << 40n) |
+    (BigInt((l >>> 16) & 15) << 48n) |
+    (BigInt(flags) << 52n) |
+    (BigInt(base >>> 24) << 56n)
   );
 }
 /** An interrupt, trap, call or task gate's first quadword. `low`: parameter count or IST. */
 export function gate(access: number, selector: number, offset: number, low = 0): bigint {
-  return BigInt(offset & 0xffff) | (BigInt(selector) << 16n) | (BigInt(low) << 32n) | (BigInt(access) << 40n) | (BigInt(offset >>> 16) << 48n);
+  return (
+    BigInt(offset & 0xffff) |
+    (BigInt(selector) << 16n) |
+    (BigInt(low) << 32n) |
+    (BigInt(access) << 40n) |
+    (BigInt(offset >>> 16) << 48n)
+  );
 }
 
 export class Machine {
@@ -58,7 +69,8 @@ export class Machine {
     s.rip = BigInt(CODE);
     s.set(4, BigInt(STACK0));
     if (mode === 'real') {
-      for (let i = 0; i < 6; i++) s.setSegment(i, { selector: 0, base: 0n, limit: 0xffff, rights: i === SEG.CS ? 0x9b : 0x93 });
+      for (let i = 0; i < 6; i++)
+        s.setSegment(i, { selector: 0, base: 0n, limit: 0xffff, rights: i === SEG.CS ? 0x9b : 0x93 });
       return;
     }
     s.set(SLOT.CR0, 0x11n);
@@ -114,7 +126,9 @@ export class Machine {
   /** Writes to linear addresses from `from` below `to` are #PF. */
   denyWrites(from: number, to: number): void {
     this.flat.port.guard = (linear, size, write) =>
-      write && linear + BigInt(size) > BigInt(from) && linear < BigInt(to) ? { kind: 'fault', vector: VECTOR.PF, errorCode: 2, cr2: linear } : undefined;
+      write && linear + BigInt(size) > BigInt(from) && linear < BigInt(to)
+        ? { kind: 'fault', vector: VECTOR.PF, errorCode: 2, cr2: linear }
+        : undefined;
   }
   /** The words on the stack from the top, each `size` bytes. */
   stack(count: number, size: number): bigint[] {
@@ -127,7 +141,9 @@ export class Machine {
 
   /** Runs one instruction at RIP; what happened in words: `ok`, `#GP(40)`, `INT 0x21`, `exit 28`. */
   run(source: string): string {
-    const assembled = assemble(`bits ${codeMode(this.state).bits}\norg ${this.state.rip}\n${source}\n`, { fileName: 'test.asm' });
+    const assembled = assemble(`bits ${codeMode(this.state).bits}\norg ${this.state.rip}\n${source}\n`, {
+      fileName: 'test.asm',
+    });
     assert.deepEqual(assembled.diagnostics, []);
     const linear = Number(this.state.segmentBase(SEG.CS) + this.state.rip);
     this.flat.port.bytes.set(assembled.image, linear);

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import type { IoPort } from '../../../src/hw/cpu/core';
 import { GDT, Machine, SLOT, TSS, type Mode } from './machine';
 
-function run(mode: Mode, source: string, expected: string, prepare?: (m: Machine) => void): { readonly m: Machine; readonly log: readonly string[] } {
+function run(
+  mode: Mode,
+  source: string,
+  expected: string,
+  prepare?: (m: Machine) => void,
+): { readonly m: Machine; readonly log: readonly string[] } {
   const log: string[] = [];
   const io: IoPort = {
     in(core, port, size, dst) {
@@ -27,17 +32,22 @@ describe('IN and OUT (SDM vol. 1, 18.5)', () => {
     assert.equal(run('long', 'in al, 0x60', 'ok', ones).m.state.get(0), 0xffff_ffff_ffff_ff55n);
     assert.equal(run('long', 'in ax, dx', 'ok', ones).m.state.get(0), 0xffff_ffff_ffff_6655n);
     assert.equal(run('long', 'in eax, dx', 'ok', ones).m.state.get(0), 0x8877_6655n);
-    assert.deepEqual(run('long', 'out dx, ax', 'ok', (m) => {
-      m.state.set(0, 0x12_3456n);
-      m.state.set(2, 0xf_03f8n);
-    }).log, ['out 3f8/2 3456']);
+    assert.deepEqual(
+      run('long', 'out dx, ax', 'ok', (m) => {
+        m.state.set(0, 0x12_3456n);
+        m.state.set(2, 0xf_03f8n);
+      }).log,
+      ['out 3f8/2 3456'],
+    );
   });
   it('need IOPL or a clear bit in the TSS’s map', () => {
-    const user = (map: number, bits: number) => (m: Machine): void => {
-      m.setLevel(3);
-      m.write(TSS + 0x66, 2, BigInt(map));
-      m.write(TSS + map + 0x60 / 8, 2, BigInt(bits));
-    };
+    const user =
+      (map: number, bits: number) =>
+      (m: Machine): void => {
+        m.setLevel(3);
+        m.write(TSS + 0x66, 2, BigInt(map));
+        m.write(TSS + map + 0x60 / 8, 2, BigInt(bits));
+      };
     run('protected', 'in al, 0x60', '#GP(0)', user(0x68, 0xffff));
     run('protected', 'in al, 0x60', 'ok', user(0x68, 0xfffe));
     run('protected', 'in ax, 0x60', '#GP(0)', user(0x68, 0xfffe));
@@ -113,7 +123,10 @@ describe('flags and tables', () => {
   });
   it('STI holds interrupts off for one instruction when it turns them on', () => {
     assert.equal(run('protected', 'sti', 'ok').m.state.get32(SLOT.INTERRUPTIBILITY), 1);
-    assert.equal(run('protected', 'sti', 'ok', (x) => (x.state.rflags = 0x202n)).m.state.get32(SLOT.INTERRUPTIBILITY), 0);
+    assert.equal(
+      run('protected', 'sti', 'ok', (x) => (x.state.rflags = 0x202n)).m.state.get32(SLOT.INTERRUPTIBILITY),
+      0,
+    );
     run('protected', 'cli', '#GP(0)', (x) => void x.setLevel(3));
     run('protected', 'cli', 'ok', (x) => {
       x.setLevel(3);

@@ -9,11 +9,13 @@ function check(mode: Mode, source: string, expected: string, prepare?: (m: Machi
   assert.equal(m.run(source), expected, `${mode}: ${source}`);
   return m;
 }
-const withDescriptor = (raw: bigint, selector: number, cpl: 0 | 3 = 0) => (m: Machine): void => {
-  m.setLevel(cpl);
-  m.entry(0x40, raw).entry(0x48, 0n);
-  m.state.set(0, BigInt(selector));
-};
+const withDescriptor =
+  (raw: bigint, selector: number, cpl: 0 | 3 = 0) =>
+  (m: Machine): void => {
+    m.setLevel(cpl);
+    m.entry(0x40, raw).entry(0x48, 0n);
+    m.state.set(0, BigInt(selector));
+  };
 
 describe('loading segment registers (SDM vol. 2, MOV)', () => {
   it('checks DS ES FS GS: null, limit, type, privilege, presence', () => {
@@ -46,7 +48,12 @@ describe('loading segment registers (SDM vol. 2, MOV)', () => {
   it('sets the accessed bit in memory and in the register, and decodes base, limit and rights', () => {
     const m = check('protected', 'mov fs, ax', 'ok', withDescriptor(descriptor(0x92, 0x1234_5678, 0xabc, 4), 0x40));
     assert.equal(m.read(GDT + 0x45, 1), 0x93n);
-    assert.deepEqual(m.state.segment(SEG.FS), { selector: 0x40, base: 0x1234_5678n, limit: 0xabc, rights: 0x93 | RIGHTS.DB });
+    assert.deepEqual(m.state.segment(SEG.FS), {
+      selector: 0x40,
+      base: 0x1234_5678n,
+      limit: 0xabc,
+      rights: 0x93 | RIGHTS.DB,
+    });
     const g = check('protected', 'mov gs, ax', 'ok', withDescriptor(descriptor(0x93, 0, 0x1234_5fff), 0x40));
     assert.equal(g.state.segment(SEG.GS).limit, 0x1234_5fff);
   });

@@ -39,7 +39,13 @@ const RBX = 3;
 const RSI = 6;
 
 type Op =
-  | { readonly kind: 'edit'; readonly space: number; readonly page: number; readonly frame: number; readonly flags: bigint }
+  | {
+      readonly kind: 'edit';
+      readonly space: number;
+      readonly page: number;
+      readonly frame: number;
+      readonly flags: bigint;
+    }
   | { readonly kind: 'access'; readonly page: number; readonly write: boolean }
   | { readonly kind: 'invlpg'; readonly page: number }
   | { readonly kind: 'switch'; readonly space: number; readonly keep: boolean }
@@ -49,7 +55,16 @@ type Op =
 const index = fc.integer({ min: 0, max: 3 });
 const space = fc.integer({ min: 0, max: 1 });
 const op: fc.Arbitrary<Op> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('edit' as const), space, page: index, frame: index, flags: fc.constantFrom(0n, P, P | RW, P | RW, P | G, P | RW | G) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('edit' as const),
+      space,
+      page: index,
+      frame: index,
+      flags: fc.constantFrom(0n, P, P | RW, P | RW, P | G, P | RW | G),
+    }),
+  },
   { weight: 10, arbitrary: fc.record({ kind: fc.constant('access' as const), page: index, write: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('invlpg' as const), page: index }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('switch' as const), space, keep: fc.boolean() }) },
@@ -163,7 +178,11 @@ function apply(bench: Bench, model: Model, o: Op): void {
       // the current PCID and global entries; what other spaces' entries a global one came from does not matter
       bench.invlpg(o.page);
       model.invalidate([bench.current], [o.page], true);
-      return model.invalidate(ALL_SPACES.filter((of) => of !== bench.current), [], true);
+      return model.invalidate(
+        ALL_SPACES.filter((of) => of !== bench.current),
+        [],
+        true,
+      );
     case 'switch':
       bench.switchTo(o.space, o.keep);
       return o.keep ? undefined : model.invalidate([o.space], ALL_PAGES, false);
@@ -187,7 +206,9 @@ function checkAccess(bench: Bench, model: Model, page: number, write: boolean): 
   const got = bench.access(page, write);
   // a missing right is looked up in the tables before it becomes a fault
   if (got === undefined) return assert.ok(!allows(present), 'a #PF that the tables do not justify');
-  const frames = usable.filter(allows).map((e) => FRAMES.indexOf((e & 0x000f_ffff_ffff_f000n) as (typeof FRAMES)[number]));
+  const frames = usable
+    .filter(allows)
+    .map((e) => FRAMES.indexOf((e & 0x000f_ffff_ffff_f000n) as (typeof FRAMES)[number]));
   if (got === 'done') assert.ok(frames.length > 0, 'a write that no entry since the last invalidation allows');
   else assert.ok(frames.includes(got), `frame ${got}; entries since the last invalidation lead to ${frames.join()}`);
 }
@@ -209,6 +230,9 @@ describe('TLB', () => {
       }),
       { seed: 41, numRuns: 300 },
     );
-    assert.ok(accesses > 3000 && stale > 500 && stale < accesses, `${accesses} accesses, ${stale} of them where an invalidation is missing`);
+    assert.ok(
+      accesses > 3000 && stale > 500 && stale < accesses,
+      `${accesses} accesses, ${stale} of them where an invalidation is missing`,
+    );
   });
 });

@@ -36,7 +36,10 @@ function machine(ept: boolean) {
   if (ept) cpu.mmu.setSecondLevel(decodeEptp(eptRoot | (3n << 3n) | 6n), 1);
   const read = (page: bigint): bigint => {
     cpu.event = undefined;
-    assert.ok(cpu.mmu.load(cpu, LINEAR + page * 4096n, 8, READ, SLOT.VALUE, false), JSON.stringify(cpu.event, (_, v: unknown) => (typeof v === 'bigint' ? v.toString(16) : v)));
+    assert.ok(
+      cpu.mmu.load(cpu, LINEAR + page * 4096n, 8, READ, SLOT.VALUE, false),
+      JSON.stringify(cpu.event, (_, v: unknown) => (typeof v === 'bigint' ? v.toString(16) : v)),
+    );
     return cpu.state.get(SLOT.VALUE);
   };
   /** References of `action`: guest and nested. */
@@ -60,13 +63,25 @@ function entryOf(m: ReturnType<typeof machine>, level: number): bigint {
 describe('paging-structure caches', () => {
   it('a second walk in the same region loads one entry', () => {
     const m = machine(false);
-    assert.deepEqual(m.cost(() => m.read(0n)), [4, 0]);
-    assert.deepEqual(m.cost(() => m.read(1n)), [1, 0]);
+    assert.deepEqual(
+      m.cost(() => m.read(0n)),
+      [4, 0],
+    );
+    assert.deepEqual(
+      m.cost(() => m.read(1n)),
+      [1, 0],
+    );
   });
   it('under EPT it is 5 references instead of 24: the table is found without a second-level walk', () => {
     const m = machine(true);
-    assert.deepEqual(m.cost(() => m.read(0n)), [4, 20]);
-    assert.deepEqual(m.cost(() => assert.equal(m.read(1n), 1n)), [1, 4]);
+    assert.deepEqual(
+      m.cost(() => m.read(0n)),
+      [4, 20],
+    );
+    assert.deepEqual(
+      m.cost(() => assert.equal(m.read(1n), 1n)),
+      [1, 4],
+    );
   });
   it('a changed PDE is not seen until an INVLPG of any page, or a load of CR3', () => {
     for (const invalidate of ['invlpg', 'cr3'] as const) {
@@ -101,11 +116,21 @@ describe('paging-structure caches', () => {
     m.read(0n);
     const cache = m.cpu.tlb.walkCache;
     const seen = cache?.entries((level) => 12 + 9 * (level - 1)).map((e) => [e.level, e.linear, e.writable]);
-    assert.deepEqual(seen, [[2, LINEAR & ~0x1f_ffffn, true], [3, LINEAR & ~0x3fff_ffffn, true], [4, LINEAR & ~0x7f_ffff_ffffn, true]]);
+    assert.deepEqual(seen, [
+      [2, LINEAR & ~0x1f_ffffn, true],
+      [3, LINEAR & ~0x3fff_ffffn, true],
+      [4, LINEAR & ~0x7f_ffff_ffffn, true],
+    ]);
     const saved = m.cpu.tlb.save();
     m.cpu.tlb.flushAll();
-    assert.deepEqual(m.cost(() => m.read(1n)), [4, 0]);
+    assert.deepEqual(
+      m.cost(() => m.read(1n)),
+      [4, 0],
+    );
     m.cpu.tlb.restore(saved);
-    assert.deepEqual(m.cost(() => m.read(2n)), [1, 0]);
+    assert.deepEqual(
+      m.cost(() => m.read(2n)),
+      [1, 0],
+    );
   });
 });

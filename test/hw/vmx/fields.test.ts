@@ -3,14 +3,22 @@ import { MSR } from '../../../src/isa/msrs';
 import { describeBits } from '../../../src/isa/bit-layout';
 import { decodeQualification, qualificationKind } from '../../../src/isa/exit-qualification';
 import { VMX_EXIT } from '../../../src/isa/exits';
-import { FIELD, VMCS_FIELDS, fieldOf, vmcsField, vmcsFieldByName, type VmcsFieldName } from '../../../src/isa/vmcs-fields';
+import {
+  FIELD,
+  VMCS_FIELDS,
+  fieldOf,
+  vmcsField,
+  vmcsFieldByName,
+  type VmcsFieldName,
+} from '../../../src/isa/vmcs-fields';
 import { decodeField, fieldLayout } from '../../../src/isa/vmcs-layouts';
 import { supportedEncodings, supportedFields } from '../../../src/hw/vmx/fields';
 import { fieldOffset } from '../../../src/hw/vmx/vmcs';
 import { CAPABILITIES, machine } from './support';
 
 const says = (name: VmcsFieldName, value: bigint): string => describeBits(decodeField(fieldOf(name), value));
-const qualifies = (reason: number, q: bigint, vector?: number): string => describeBits(decodeQualification(reason, q, vector));
+const qualifies = (reason: number, q: bigint, vector?: number): string =>
+  describeBits(decodeQualification(reason, q, vector));
 
 describe('VMCS fields', () => {
   it('encodings say width and area (table 24-21)', () => {
@@ -55,14 +63,32 @@ describe('VMCS fields', () => {
       assert.equal(vmcs.read32(f.encoding), Number(expected & 0xffff_ffffn), f.name);
     }
     vmcs.write(FIELD.TSC_OFFSET + 1, 0x1_1234_5678n);
-    assert.equal(vmcs.read(FIELD.TSC_OFFSET), 0x1234_5678_0000_0000n | ((all ^ BigInt(FIELD.TSC_OFFSET)) & 0xffff_ffffn));
+    assert.equal(
+      vmcs.read(FIELD.TSC_OFFSET),
+      0x1234_5678_0000_0000n | ((all ^ BigInt(FIELD.TSC_OFFSET)) & 0xffff_ffffn),
+    );
     assert.equal(vmcs.read(FIELD.TSC_OFFSET + 1), 0x1234_5678n);
   });
 
   it('exist where the processor has the control that uses them', () => {
     const names = new Set(supportedFields(CAPABILITIES).map((f) => f.name));
-    for (const there of ['EPT_POINTER', 'VIRTUAL_PROCESSOR_ID', 'MSR_BITMAP', 'GUEST_PDPTR0', 'VMX_PREEMPTION_TIMER_VALUE', 'GUEST_IA32_EFER', 'PML_ADDRESS'] as const) assert.ok(names.has(there), there);
-    for (const absent of ['TPR_THRESHOLD', 'VIRTUAL_APIC_PAGE_ADDR', 'GUEST_IA32_PERF_GLOBAL_CTRL', 'TSC_MULTIPLIER'] as const) assert.ok(!names.has(absent), absent);
+    for (const there of [
+      'EPT_POINTER',
+      'VIRTUAL_PROCESSOR_ID',
+      'MSR_BITMAP',
+      'GUEST_PDPTR0',
+      'VMX_PREEMPTION_TIMER_VALUE',
+      'GUEST_IA32_EFER',
+      'PML_ADDRESS',
+    ] as const)
+      assert.ok(names.has(there), there);
+    for (const absent of [
+      'TPR_THRESHOLD',
+      'VIRTUAL_APIC_PAGE_ADDR',
+      'GUEST_IA32_PERF_GLOBAL_CTRL',
+      'TSC_MULTIPLIER',
+    ] as const)
+      assert.ok(!names.has(absent), absent);
     const encodings = supportedEncodings(CAPABILITIES);
     assert.ok(encodings.has(0x201b) && !encodings.has(0x4003) && !encodings.has(0x401c));
   });
@@ -70,12 +96,24 @@ describe('VMCS fields', () => {
   it('decode by the manual’s names', () => {
     assert.equal(says('PIN_BASED_VM_EXEC_CONTROL', 0x3fn), 'External-interrupt exiting, NMI exiting, Virtual NMIs');
     assert.equal(says('SECONDARY_VM_EXEC_CONTROL', 0xa2n), 'Enable EPT, Enable VPID, Unrestricted guest');
-    assert.equal(says('EPT_POINTER', 0x1_0000_605en), 'Memory type=WB, Page-walk length less one=4 levels, Enable accessed and dirty flags, Frame of the root table=0x100006');
-    assert.equal(says('VM_EXIT_INTR_INFO', 0x8000_0b0en), 'Vector=#PF, Type=hardware exception, Error code valid, Valid');
-    assert.equal(says('GUEST_CS_AR_BYTES', 0xa09bn), 'Type=0xb, S (code or data), P (present), L (64-bit code), G (granularity)');
+    assert.equal(
+      says('EPT_POINTER', 0x1_0000_605en),
+      'Memory type=WB, Page-walk length less one=4 levels, Enable accessed and dirty flags, Frame of the root table=0x100006',
+    );
+    assert.equal(
+      says('VM_EXIT_INTR_INFO', 0x8000_0b0en),
+      'Vector=#PF, Type=hardware exception, Error code valid, Valid',
+    );
+    assert.equal(
+      says('GUEST_CS_AR_BYTES', 0xa09bn),
+      'Type=0xb, S (code or data), P (present), L (64-bit code), G (granularity)',
+    );
     assert.equal(says('GUEST_ACTIVITY_STATE', 1n), 'State=HLT');
     assert.equal(says('VM_EXIT_REASON', 0x8000_0021n), 'Basic exit reason=INVALID_STATE, VM-entry failure');
-    assert.equal(says('GUEST_IA32_PAT', 0x0007_0406_0007_0406n), 'PA0=WB, PA1=WT, PA2=UC-, PA3=UC, PA4=WB, PA5=WT, PA6=UC-, PA7=UC');
+    assert.equal(
+      says('GUEST_IA32_PAT', 0x0007_0406_0007_0406n),
+      'PA0=WB, PA1=WT, PA2=UC-, PA3=UC, PA4=WB, PA5=WT, PA6=UC-, PA7=UC',
+    );
     assert.deepEqual(decodeField(fieldOf('GUEST_RIP'), 5n), []);
   });
 
@@ -95,13 +133,31 @@ describe('VMCS fields', () => {
 
 describe('exit qualifications', () => {
   it('decode by reason', () => {
-    assert.equal(qualifies(VMX_EXIT.EPT_VIOLATION, 0x181n), 'Data read, Guest linear address valid, Access=to the translation of the linear address');
-    assert.equal(qualifies(VMX_EXIT.EPT_VIOLATION, 0x8bn), 'Data read, Data write, EPT entries readable, Guest linear address valid, Access=to a guest paging-structure entry');
+    assert.equal(
+      qualifies(VMX_EXIT.EPT_VIOLATION, 0x181n),
+      'Data read, Guest linear address valid, Access=to the translation of the linear address',
+    );
+    assert.equal(
+      qualifies(VMX_EXIT.EPT_VIOLATION, 0x8bn),
+      'Data read, Data write, EPT entries readable, Guest linear address valid, Access=to a guest paging-structure entry',
+    );
     assert.equal(qualifies(VMX_EXIT.EPT_VIOLATION, 0x1n), 'Data read');
-    assert.equal(qualifies(VMX_EXIT.IO_INSTRUCTION, 0x3f8_0040n), 'Size=1 byte, Direction=OUT, Operand encoding=immediate, Port=0x3f8');
-    assert.equal(qualifies(VMX_EXIT.CR_ACCESS, 0x203n), 'Control register=CR3, Access type=MOV to CR, General register=rdx');
-    assert.equal(qualifies(VMX_EXIT.CR_ACCESS, 0x1_0030n), 'Control register=CR0, Access type=LMSW, LMSW source data=0x1');
-    assert.equal(qualifies(VMX_EXIT.DR_ACCESS, 0x117n), 'Debug register=DR7, Direction=MOV from DR, General register=rcx');
+    assert.equal(
+      qualifies(VMX_EXIT.IO_INSTRUCTION, 0x3f8_0040n),
+      'Size=1 byte, Direction=OUT, Operand encoding=immediate, Port=0x3f8',
+    );
+    assert.equal(
+      qualifies(VMX_EXIT.CR_ACCESS, 0x203n),
+      'Control register=CR3, Access type=MOV to CR, General register=rdx',
+    );
+    assert.equal(
+      qualifies(VMX_EXIT.CR_ACCESS, 0x1_0030n),
+      'Control register=CR0, Access type=LMSW, LMSW source data=0x1',
+    );
+    assert.equal(
+      qualifies(VMX_EXIT.DR_ACCESS, 0x117n),
+      'Debug register=DR7, Direction=MOV from DR, General register=rcx',
+    );
     assert.equal(qualifies(VMX_EXIT.TASK_SWITCH, 0xc000_0028n), 'TSS selector=0x28, Source=task gate in the IDT');
     assert.equal(qualifies(VMX_EXIT.EXCEPTION_NMI, 0x4001n, 1), 'B0, BS');
     assert.equal(qualifies(0x8000_0000 + VMX_EXIT.INVALID_STATE, 4n), 'Failure=VMCS link pointer');

@@ -11,7 +11,9 @@ import { machine, type Machine } from './support';
 const MOVED: readonly VmcsFieldName[] = VMCS_FIELDS.map((f) => f.name).filter(
   (n) =>
     /^GUEST_(ES|CS|SS|DS|FS|GS|LDTR|TR)_(SELECTOR|BASE|LIMIT|AR_BYTES)$/.test(n) ||
-    /^GUEST_([GI]DTR_(BASE|LIMIT)|SYSENTER_\w+|CR3|CR4|RSP|RIP|ACTIVITY_STATE|INTERRUPTIBILITY_INFO|IA32_PAT|IA32_EFER)$/.test(n),
+    /^GUEST_([GI]DTR_(BASE|LIMIT)|SYSENTER_\w+|CR3|CR4|RSP|RIP|ACTIVITY_STATE|INTERRUPTIBILITY_INFO|IA32_PAT|IA32_EFER)$/.test(
+      n,
+    ),
 );
 const width = (name: VmcsFieldName): 16 | 32 | 64 => {
   const f = VMCS_FIELDS.find((x) => x.name === name);
@@ -60,16 +62,20 @@ describe('state transfer', () => {
   it('CR0: ET, NW, CD and reserved bits stay the processor’s in both directions', () => {
     const { state, vmcs, vmx } = withAllControls();
     fc.assert(
-      fc.property(fc.bigInt({ min: 0n, max: 0xffff_ffffn }), fc.bigInt({ min: 0n, max: 0xffff_ffffn }), (processor, field) => {
-        const kept = 0x7ffa_ffd0n;
-        state.set(SLOT.CR0, processor);
-        vmcs.set('GUEST_CR0', field);
-        loadGuestState(state, vmcs, vmx.controls, undefined);
-        assert.equal(state.get(SLOT.CR0), (field & ~kept) | (processor & kept));
-        vmcs.set('HOST_CR0', processor);
-        loadHostState(state, vmcs, vmx.controls);
-        assert.equal(state.get(SLOT.CR0), processor);
-      }),
+      fc.property(
+        fc.bigInt({ min: 0n, max: 0xffff_ffffn }),
+        fc.bigInt({ min: 0n, max: 0xffff_ffffn }),
+        (processor, field) => {
+          const kept = 0x7ffa_ffd0n;
+          state.set(SLOT.CR0, processor);
+          vmcs.set('GUEST_CR0', field);
+          loadGuestState(state, vmcs, vmx.controls, undefined);
+          assert.equal(state.get(SLOT.CR0), (field & ~kept) | (processor & kept));
+          vmcs.set('HOST_CR0', processor);
+          loadHostState(state, vmcs, vmx.controls);
+          assert.equal(state.get(SLOT.CR0), processor);
+        },
+      ),
       RUNS,
     );
   });
@@ -101,7 +107,10 @@ describe('state transfer', () => {
     vmcs.set('GUEST_IA32_EFER', 0n);
     [0x1001n, 0x2001n, 0n, 0x4001n].forEach((p, i) => vmcs.set(`GUEST_PDPTR${i as 0 | 1 | 2 | 3}`, p));
     loadGuestState(state, vmcs, vmx.controls, undefined);
-    assert.deepEqual([0, 1, 2, 3].map((i) => state.get(SLOT.PDPTE0 + i)), [0x1001n, 0x2001n, 0n, 0x4001n]);
+    assert.deepEqual(
+      [0, 1, 2, 3].map((i) => state.get(SLOT.PDPTE0 + i)),
+      [0x1001n, 0x2001n, 0n, 0x4001n],
+    );
     state.set(SLOT.PDPTE0 + 2, 0x3001n);
     saveGuestState(state, vmcs, vmx.controls, 2n, 0n);
     assert.equal(vmcs.get('GUEST_PDPTR2'), 0x3001n);
@@ -112,7 +121,12 @@ describe('state transfer', () => {
     vmcs.set('HOST_FS_SELECTOR', 0n);
     vmcs.set('HOST_FS_BASE', 0xffff_8880_0000_0000n);
     loadHostState(state, vmcs, vmx.controls);
-    assert.deepEqual(state.segment(4), { selector: 0, base: 0xffff_8880_0000_0000n, limit: 0xffff_ffff, rights: 0x1_0000 });
+    assert.deepEqual(state.segment(4), {
+      selector: 0,
+      base: 0xffff_8880_0000_0000n,
+      limit: 0xffff_ffff,
+      rights: 0x1_0000,
+    });
     assert.deepEqual(state.segment(7), { selector: 0x18, base: 0n, limit: 0x67, rights: 0x8b });
     assert.deepEqual(state.segment(6), { selector: 0, base: 0n, limit: 0, rights: 0x1_0000 });
     assert.deepEqual([state.get(SLOT.GDTR_LIMIT), state.get(SLOT.IDTR_LIMIT)], [0xffffn, 0xffffn]);

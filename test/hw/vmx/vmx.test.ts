@@ -9,16 +9,33 @@ import { SLOT } from '../../../src/hw/state/layout';
 import { interruptionOfFault } from '../../../src/hw/vmx/interruption';
 import { VMX_ABORT } from '../../../src/hw/vmx/entry';
 import { applyStatus } from '../../../src/hw/vmx/status';
-import { AREA, BASE, CAPABILITIES, EPT_ROOT, LONG_EFER, VMCS_A, VMCS_B, VMXON_REGION, frame, machine, succeed, type Machine } from './support';
+import {
+  AREA,
+  BASE,
+  CAPABILITIES,
+  EPT_ROOT,
+  LONG_EFER,
+  VMCS_A,
+  VMCS_B,
+  VMXON_REGION,
+  frame,
+  machine,
+  succeed,
+  type Machine,
+} from './support';
 
-const or = (m: Machine, name: VmcsFieldName, mask: number): void => m.vmcs.set(name, m.vmcs.get(name) | BigInt(mask >>> 0));
+const or = (m: Machine, name: VmcsFieldName, mask: number): void =>
+  m.vmcs.set(name, m.vmcs.get(name) | BigInt(mask >>> 0));
 const error = (m: Machine): number => m.vmcs.read32(FIELD.VM_INSTRUCTION_ERROR);
 
 function entered(change: (m: Machine) => void = () => undefined): Machine {
   const m = machine();
   change(m);
   const result = m.vmx.vmlaunch();
-  assert.ok(result.ok, JSON.stringify(result, (_, v: unknown) => (typeof v === 'bigint' ? v.toString(16) : v)));
+  assert.ok(
+    result.ok,
+    JSON.stringify(result, (_, v: unknown) => (typeof v === 'bigint' ? v.toString(16) : v)),
+  );
   return m;
 }
 
@@ -34,7 +51,11 @@ describe('VMX instructions', () => {
     assert.equal(vmx.operation, 'root');
     assert.deepEqual(vmx.vmxon(AREA), { kind: 'fail-invalid' });
     succeed(vmx.vmptrld(VMCS_A));
-    assert.deepEqual(vmx.vmxon(AREA), { kind: 'fail-valid', error: 15, message: 'VMXON executed in VMX root operation' });
+    assert.deepEqual(vmx.vmxon(AREA), {
+      kind: 'fail-valid',
+      error: 15,
+      message: 'VMXON executed in VMX root operation',
+    });
   });
 
   it('without a current VMCS everything fails as invalid', () => {
@@ -66,9 +87,21 @@ describe('VMX instructions', () => {
     ['INVVPID with reserved bits', 28, ({ vmx }) => vmx.invvpid(2, 0x1_0000n, 0n)],
     ['INVVPID of a non-canonical address', 28, ({ vmx }) => vmx.invvpid(0, 1n, 1n << 47n)],
     ['VMRESUME of a clear VMCS', 5, ({ vmx }) => statusOf(vmx.vmresume())],
-    ['VM entry under blocking by MOV SS', 26, ({ vmx, state }) => (state.set(SLOT.INTERRUPTIBILITY, 2n), statusOf(vmx.vmlaunch()))],
-    ['VM entry with an invalid control field', 7, (m) => (m.vmcs.set('CR3_TARGET_COUNT', 5n), statusOf(m.vmx.vmlaunch()))],
-    ['VM entry with an invalid host-state field', 8, (m) => (m.vmcs.set('HOST_CR3', 1n << 60n), statusOf(m.vmx.vmlaunch()))],
+    [
+      'VM entry under blocking by MOV SS',
+      26,
+      ({ vmx, state }) => (state.set(SLOT.INTERRUPTIBILITY, 2n), statusOf(vmx.vmlaunch())),
+    ],
+    [
+      'VM entry with an invalid control field',
+      7,
+      (m) => (m.vmcs.set('CR3_TARGET_COUNT', 5n), statusOf(m.vmx.vmlaunch())),
+    ],
+    [
+      'VM entry with an invalid host-state field',
+      8,
+      (m) => (m.vmcs.set('HOST_CR3', 1n << 60n), statusOf(m.vmx.vmlaunch())),
+    ],
   ];
   const statusOf = (r: ReturnType<Machine['vmx']['enter']>): unknown => (!r.ok && r.kind === 'vmfail' ? r.status : r);
   for (const [name, number, act] of errors) {
@@ -84,7 +117,11 @@ describe('VMX instructions', () => {
   it('error 4: VMLAUNCH of a launched VMCS; VMCLEAR makes it clear again', () => {
     const m = entered();
     m.vmx.exit({ reason: VMX_EXIT.HLT, qualification: 0n });
-    assert.deepEqual(statusOf(m.vmx.vmlaunch()), { kind: 'fail-valid', error: 4, message: 'VMLAUNCH with non-clear VMCS' });
+    assert.deepEqual(statusOf(m.vmx.vmlaunch()), {
+      kind: 'fail-valid',
+      error: 4,
+      message: 'VMLAUNCH with non-clear VMCS',
+    });
     assert.ok(m.vmx.vmresume().ok);
     m.vmx.exit({ reason: VMX_EXIT.HLT, qualification: 0n });
     succeed(m.vmx.vmclear(VMCS_A));
@@ -111,7 +148,13 @@ describe('VMX instructions', () => {
     succeed(vmx.invvpid(0, 7n, 0x4000n));
     succeed(vmx.invvpid(3, 7n, 1n << 47n));
     succeed(vmx.invvpid(2, 0n, 0n));
-    assert.deepEqual(invalidations, ['invept single 10000601e', 'invept all 0', 'invvpid address 7 4000', 'invvpid retain-globals 7 800000000000', 'invvpid all 0 0']);
+    assert.deepEqual(invalidations, [
+      'invept single 10000601e',
+      'invept all 0',
+      'invvpid address 7 4000',
+      'invvpid retain-globals 7 800000000000',
+      'invvpid all 0 0',
+    ]);
   });
 
   it('status as flags: VMsucceed clears all six, VMfailInvalid sets CF, VMfailValid ZF (30.2)', () => {
@@ -135,36 +178,68 @@ describe('VM entry and VM exit', () => {
     state.rip = 0x1003n;
     assert.equal(vmx.exit({ reason: VMX_EXIT.CPUID, qualification: 0n, instructionLength: 2 }), 0);
     assert.equal(vmx.operation, 'root');
-    assert.deepEqual([state.rip, state.get(4), state.get(SLOT.CR3), state.rflags], [0xffff_8000_0000_1234n, 0xffff_8000_0000_8000n, 0x9000n, 2n]);
+    assert.deepEqual(
+      [state.rip, state.get(4), state.get(SLOT.CR3), state.rflags],
+      [0xffff_8000_0000_1234n, 0xffff_8000_0000_8000n, 0x9000n, 2n],
+    );
     assert.equal(vmcs.get('GUEST_RIP'), 0x1003n);
     assert.deepEqual(state.segment(1), { selector: 8, base: 0n, limit: 0xffff_ffff, rights: 0xa09b });
     assert.deepEqual(state.segment(0), { selector: 0x10, base: 0n, limit: 0xffff_ffff, rights: 0xc093 });
-    assert.deepEqual([vmcs.read32(FIELD.VM_EXIT_REASON), vmcs.read32(FIELD.VM_EXIT_INSTRUCTION_LEN)], [VMX_EXIT.CPUID, 2]);
+    assert.deepEqual(
+      [vmcs.read32(FIELD.VM_EXIT_REASON), vmcs.read32(FIELD.VM_EXIT_INSTRUCTION_LEN)],
+      [VMX_EXIT.CPUID, 2],
+    );
   });
 
   it('the exit-information fields, and IDT vectoring', () => {
     const { vmx, vmcs } = entered((m) => m.vmcs.set('VM_EXIT_INSTRUCTION_LEN', 9n));
     vmx.exit(
-      { reason: VMX_EXIT.EPT_VIOLATION, qualification: 0x182n, guestLinearAddress: 0x7008n, guestPhysicalAddress: 0x5008n },
+      {
+        reason: VMX_EXIT.EPT_VIOLATION,
+        qualification: 0x182n,
+        guestLinearAddress: 0x7008n,
+        guestPhysicalAddress: 0x5008n,
+      },
       interruptionOfFault({ kind: 'fault', vector: 14, errorCode: 6 }, 0),
     );
-    const seen = ['EXIT_QUALIFICATION', 'GUEST_LINEAR_ADDRESS', 'GUEST_PHYSICAL_ADDRESS', 'IDT_VECTORING_INFO_FIELD', 'IDT_VECTORING_ERROR_CODE', 'VM_EXIT_INTR_INFO', 'VM_EXIT_INSTRUCTION_LEN'] as const;
-    assert.deepEqual(seen.map((f) => vmcs.get(f)), [0x182n, 0x7008n, 0x5008n, 0x8000_0b0en, 6n, 0n, 0n]);
+    const seen = [
+      'EXIT_QUALIFICATION',
+      'GUEST_LINEAR_ADDRESS',
+      'GUEST_PHYSICAL_ADDRESS',
+      'IDT_VECTORING_INFO_FIELD',
+      'IDT_VECTORING_ERROR_CODE',
+      'VM_EXIT_INTR_INFO',
+      'VM_EXIT_INSTRUCTION_LEN',
+    ] as const;
+    assert.deepEqual(
+      seen.map((f) => vmcs.get(f)),
+      [0x182n, 0x7008n, 0x5008n, 0x8000_0b0en, 6n, 0n, 0n],
+    );
   });
 
   it('an exit in the delivery of INT n records the instruction’s length', () => {
     const { vmx, vmcs } = entered();
-    vmx.exit({ reason: VMX_EXIT.EPT_VIOLATION, qualification: 1n }, interruptionOfFault({ kind: 'fault', vector: 0x80, software: 'int' }, 2));
+    vmx.exit(
+      { reason: VMX_EXIT.EPT_VIOLATION, qualification: 1n },
+      interruptionOfFault({ kind: 'fault', vector: 0x80, software: 'int' }, 2),
+    );
     assert.deepEqual([vmcs.get('IDT_VECTORING_INFO_FIELD'), vmcs.get('VM_EXIT_INSTRUCTION_LEN')], [0x8000_0480n, 2n]);
   });
 
   it('RF is saved as 1 for an intercepted fault, unchanged for other exits (27.3.3)', () => {
     const saved = (info: number | undefined): bigint => {
       const { vmx, vmcs } = entered();
-      vmx.exit({ reason: info === undefined ? VMX_EXIT.HLT : VMX_EXIT.EXCEPTION_NMI, qualification: 0n, ...(info === undefined ? {} : { interruptionInfo: info }) });
+      vmx.exit({
+        reason: info === undefined ? VMX_EXIT.HLT : VMX_EXIT.EXCEPTION_NMI,
+        qualification: 0n,
+        ...(info === undefined ? {} : { interruptionInfo: info }),
+      });
       return vmcs.get('GUEST_RFLAGS') & 0x1_0000n;
     };
-    assert.deepEqual([saved(0x8000_0b0e), saved(0x8000_0603), saved(0x8000_0301), saved(0x8000_0202), saved(undefined)], [0x1_0000n, 0n, 0n, 0n, 0n]);
+    assert.deepEqual(
+      [saved(0x8000_0b0e), saved(0x8000_0603), saved(0x8000_0301), saved(0x8000_0202), saved(undefined)],
+      [0x1_0000n, 0n, 0n, 0n, 0n],
+    );
   });
 
   it('an injected event is returned, its valid bit cleared by the next exit', () => {
@@ -173,7 +248,11 @@ describe('VM entry and VM exit', () => {
     m.vmcs.set('VM_ENTRY_EXCEPTION_ERROR_CODE', 0x18n);
     m.vmcs.set('GUEST_INTERRUPTIBILITY_INFO', 2n);
     const result = m.vmx.vmlaunch();
-    assert.deepEqual(result, { ok: true, inject: { type: INTR_TYPE.HARD_EXCEPTION, vector: 13, errorCode: 0x18 }, pendingDebug: 0n });
+    assert.deepEqual(result, {
+      ok: true,
+      inject: { type: INTR_TYPE.HARD_EXCEPTION, vector: 13, errorCode: 0x18 },
+      pendingDebug: 0n,
+    });
     assert.equal(m.state.get(SLOT.INTERRUPTIBILITY), 0n, 'no blocking by MOV SS after injection');
     m.vmx.exit({ reason: VMX_EXIT.HLT, qualification: 0n });
     assert.equal(m.vmcs.get('VM_ENTRY_INTR_INFO_FIELD'), 0xb0dn);
@@ -222,7 +301,10 @@ describe('VM entry and VM exit', () => {
     const result = m.vmx.vmlaunch();
     assert.ok(!result.ok && result.kind === 'entry-failure');
     assert.deepEqual(result.exit, { reason: VMX_EXIT.INVALID_STATE, qualification: 4n });
-    assert.deepEqual(result.unmet.map((u) => u.fields[0]), ['VMCS_LINK_POINTER']);
+    assert.deepEqual(
+      result.unmet.map((u) => u.fields[0]),
+      ['VMCS_LINK_POINTER'],
+    );
     assert.deepEqual([m.vmcs.get('VM_EXIT_REASON'), m.vmcs.get('EXIT_QUALIFICATION')], [0x8000_0021n, 4n]);
     assert.deepEqual([m.state.rip, m.vmcs.get('GUEST_RIP')], [0xffff_8000_0000_1234n, 0x1000n]);
     assert.ok(!m.vmcs.launched && m.vmx.operation === 'root');
@@ -242,8 +324,14 @@ describe('VM entry and VM exit', () => {
       succeed(vmx.vmwrite(FIELD[field], value));
       const r = vmx.vmresume();
       assert.ok(!r.ok);
-      assert.equal(r.kind === 'entry-failure' ? r.exit.reason : r.status.kind === 'fail-valid' ? r.status.error : 0, outcome);
-      assert.deepEqual(r.unmet.map((u) => u.fields[0]), [field]);
+      assert.equal(
+        r.kind === 'entry-failure' ? r.exit.reason : r.status.kind === 'fail-valid' ? r.status.error : 0,
+        outcome,
+      );
+      assert.deepEqual(
+        r.unmet.map((u) => u.fields[0]),
+        [field],
+      );
     });
   }
 
@@ -380,13 +468,18 @@ describe('VM exits between instructions', () => {
     const external = (acknowledge: boolean): Machine =>
       entered((x) => {
         or(x, 'PIN_BASED_VM_EXEC_CONTROL', PIN.EXT_INTR);
-        if (!acknowledge) x.vmcs.set('VM_EXIT_CONTROLS', x.vmcs.get('VM_EXIT_CONTROLS') & ~BigInt(EXIT_CTL.ACK_INTR_ON_EXIT));
+        if (!acknowledge)
+          x.vmcs.set('VM_EXIT_CONTROLS', x.vmcs.get('VM_EXIT_CONTROLS') & ~BigInt(EXIT_CTL.ACK_INTR_ON_EXIT));
         else or(x, 'VM_EXIT_CONTROLS', EXIT_CTL.ACK_INTR_ON_EXIT);
       });
     const m = external(true);
     assert.equal(reason(m), undefined);
     m.state.set(SLOT.PENDING_INTR, 0x130n);
-    assert.deepEqual(m.vmx.boundaryExit(false), { reason: VMX_EXIT.EXTERNAL_INTERRUPT, qualification: 0n, interruptionInfo: 0x8000_0030 });
+    assert.deepEqual(m.vmx.boundaryExit(false), {
+      reason: VMX_EXIT.EXTERNAL_INTERRUPT,
+      qualification: 0n,
+      interruptionInfo: 0x8000_0030,
+    });
     assert.equal(m.state.get(SLOT.PENDING_INTR), 0n);
     const n = external(false);
     n.state.set(SLOT.PENDING_INTR, 0x130n);

@@ -26,14 +26,26 @@ export interface LockstepGuest {
 
 export type LockstepResult =
   | { readonly kind: 'equal'; readonly instructions: number; readonly end: string }
-  | { readonly kind: 'differs'; readonly instructions: number; readonly at: string; readonly registers: readonly string[] };
+  | {
+      readonly kind: 'differs';
+      readonly instructions: number;
+      readonly at: string;
+      readonly registers: readonly string[];
+    };
 
 const MEMORY = 64;
 const memoryOf = (guest: LockstepGuest): number => guest.memory ?? MEMORY;
 /** Iterations of one repeated instruction. */
 const MAX_REPEATS = 100_000;
 /** iced's flag bits by the RFLAGS bit they stand for (RflagsBits). */
-const UNDEFINED_BITS: readonly (readonly [iced: number, rflags: bigint])[] = [[1, 0x800n], [2, 0x80n], [4, 0x40n], [8, 0x10n], [16, 0x1n], [32, 0x4n]];
+const UNDEFINED_BITS: readonly (readonly [iced: number, rflags: bigint])[] = [
+  [1, 0x800n],
+  [2, 0x80n],
+  [4, 0x40n],
+  [8, 0x10n],
+  [16, 0x1n],
+  [32, 0x4n],
+];
 
 /** Runs a guest here and in QEMU instruction by instruction, and says where the registers differ first. Flags that an instruction leaves undefined are made equal. */
 export async function lockstep(qemu: string, guest: LockstepGuest, limit: number): Promise<LockstepResult> {
@@ -60,13 +72,27 @@ export async function lockstep(qemu: string, guest: LockstepGuest, limit: number
 function ours(guest: LockstepGuest): Machine {
   const image = flatImage(guest.image, guest.start, { file: 'guest', origin: guest.entry, bss: guest.bss ?? 0 });
   if (!image.ok) throw new Error(image.error.map((d) => d.message).join('\n'));
-  const made = Machine.create({ ...DEFAULT_OPTIONS, memory: BigInt(memoryOf(guest)) << 20n }, image.value, { serial: () => undefined, debugcon: () => undefined });
+  const made = Machine.create({ ...DEFAULT_OPTIONS, memory: BigInt(memoryOf(guest)) << 20n }, image.value, {
+    serial: () => undefined,
+    debugcon: () => undefined,
+  });
   if (!made.ok) throw new Error(made.error.map((d) => d.message).join('\n'));
   return made.value;
 }
 
 const common = (socket: string, memory: number): string[] => [
-  ...['-cpu', 'qemu64,+smap,+smep,+pdpe1gb,+x2apic', '-display', 'none', '-net', 'none', '-no-reboot', '-no-shutdown', '-m', String(memory)],
+  ...[
+    '-cpu',
+    'qemu64,+smap,+smep,+pdpe1gb,+x2apic',
+    '-display',
+    'none',
+    '-net',
+    'none',
+    '-no-reboot',
+    '-no-shutdown',
+    '-m',
+    String(memory),
+  ],
   ...['-debugcon', 'null', '-serial', 'null', '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'],
   ...['-chardev', `socket,path=${socket},server=on,wait=off,id=gdb`, '-gdb', 'chardev:gdb', '-S'],
 ];
@@ -92,7 +118,8 @@ async function compare(gdb: GdbClient, machine: Machine, guest: LockstepGuest, l
   // the guest is entered before the first look, so that what KVM does once has been done
   machine.run(0);
   const state = (): CpuState => machine.vcpu.registers();
-  for (const [n, r] of REGISTERS.entries()) if (r.given) await gdb.request(`P${n.toString(16)}=${littleEndian(r.ours(seen(machine)), r.size)}`);
+  for (const [n, r] of REGISTERS.entries())
+    if (r.given) await gdb.request(`P${n.toString(16)}=${littleEndian(r.ours(seen(machine)), r.size)}`);
 
   let theirs = parseRegisters(await gdb.request('g'));
   for (let n = 0; n < limit; n++) {

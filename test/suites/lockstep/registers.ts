@@ -24,18 +24,64 @@ export interface GuestRegisters {
 }
 
 const M64 = (1n << 64n) - 1n;
-const GPR = { rax: 0, rbx: 3, rcx: 1, rdx: 2, rsi: 6, rdi: 7, rbp: 5, rsp: 4, r8: 8, r9: 9, r10: 10, r11: 11, r12: 12, r13: 13, r14: 14, r15: 15 } as const;
-const selector = (name: string, index: number): Register => ({ name, size: 4, ours: ({ state }) => BigInt(state.get32(SLOT.SELECTOR + index)), mask: 0xffffn, given: true });
-const slot = (name: string, at: number, mask: bigint, given = false): Register => ({ name, size: 8, ours: ({ state }) => state.get(at), mask, given });
+const GPR = {
+  rax: 0,
+  rbx: 3,
+  rcx: 1,
+  rdx: 2,
+  rsi: 6,
+  rdi: 7,
+  rbp: 5,
+  rsp: 4,
+  r8: 8,
+  r9: 9,
+  r10: 10,
+  r11: 11,
+  r12: 12,
+  r13: 13,
+  r14: 14,
+  r15: 15,
+} as const;
+const selector = (name: string, index: number): Register => ({
+  name,
+  size: 4,
+  ours: ({ state }) => BigInt(state.get32(SLOT.SELECTOR + index)),
+  mask: 0xffffn,
+  given: true,
+});
+const slot = (name: string, at: number, mask: bigint, given = false): Register => ({
+  name,
+  size: 8,
+  ours: ({ state }) => state.get(at),
+  mask,
+  given,
+});
 
 export const REGISTERS: readonly Register[] = [
-  ...Object.entries(GPR).map(([name, index]): Register => ({ name, size: 8, ours: ({ state }) => state.get(index), mask: M64, given: true })),
+  ...Object.entries(GPR).map(([name, index]): Register => ({
+    name,
+    size: 8,
+    ours: ({ state }) => state.get(index),
+    mask: M64,
+    given: true,
+  })),
   { name: 'rip', size: 8, ours: ({ state }) => state.rip, mask: M64, given: false },
   // RF (bit 16) is not kept by QEMU between instructions
   { name: 'eflags', size: 4, ours: ({ state }) => state.rflags, mask: 0xffff_ffffn & ~0x1_0000n, given: true },
-  selector('cs', SEG.CS), selector('ss', SEG.SS), selector('ds', SEG.DS), selector('es', SEG.ES), selector('fs', SEG.FS), selector('gs', SEG.GS),
-  slot('fs_base', SLOT.SEG_BASE + SEG.FS, M64), slot('gs_base', SLOT.SEG_BASE + SEG.GS, M64), slot('k_gs_base', SLOT.KERNEL_GS_BASE, M64),
-  { name: 'cr0', size: 8, ours: (g) => g.cr0, mask: M64, given: true }, slot('cr2', SLOT.CR2, M64, true), slot('cr3', SLOT.CR3, M64), { name: 'cr4', size: 8, ours: (g) => g.cr4, mask: M64, given: false }, slot('cr8', SLOT.CR8, M64),
+  selector('cs', SEG.CS),
+  selector('ss', SEG.SS),
+  selector('ds', SEG.DS),
+  selector('es', SEG.ES),
+  selector('fs', SEG.FS),
+  selector('gs', SEG.GS),
+  slot('fs_base', SLOT.SEG_BASE + SEG.FS, M64),
+  slot('gs_base', SLOT.SEG_BASE + SEG.GS, M64),
+  slot('k_gs_base', SLOT.KERNEL_GS_BASE, M64),
+  { name: 'cr0', size: 8, ours: (g) => g.cr0, mask: M64, given: true },
+  slot('cr2', SLOT.CR2, M64, true),
+  slot('cr3', SLOT.CR3, M64),
+  { name: 'cr4', size: 8, ours: (g) => g.cr4, mask: M64, given: false },
+  slot('cr8', SLOT.CR8, M64),
   // QEMU keeps SVME where its model has SVM; the bits both have
   slot('efer', SLOT.EFER, 0xd01n),
 ];
@@ -52,4 +98,10 @@ export function parseRegisters(hex: string): bigint[] {
   });
 }
 /** A value as a packet has it: little-endian hex bytes. */
-export const littleEndian = (value: bigint, size: number): string => (value & ((1n << BigInt(size * 8)) - 1n)).toString(16).padStart(size * 2, '0').match(/../g)?.reverse().join('') ?? '';
+export const littleEndian = (value: bigint, size: number): string =>
+  (value & ((1n << BigInt(size * 8)) - 1n))
+    .toString(16)
+    .padStart(size * 2, '0')
+    .match(/../g)
+    ?.reverse()
+    .join('') ?? '';

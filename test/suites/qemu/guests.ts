@@ -85,7 +85,12 @@ idt: times 32 * 16 db 0
 `;
 /** Runs instructions that fault, and goes on behind them. */
 const tries = (all: readonly string[]): string =>
-  all.map((code, i) => `  lea rax, [rel after${i}]\n  mov [rel resume], rax\n  mov [rel saved_rsp], rsp\n${code}\nafter${i}:`).join('\n');
+  all
+    .map(
+      (code, i) =>
+        `  lea rax, [rel after${i}]\n  mov [rel resume], rax\n  mov [rel saved_rsp], rsp\n${code}\nafter${i}:`,
+    )
+    .join('\n');
 
 const PAGING64 = `
   call setup_idt
@@ -520,7 +525,11 @@ dw 0xaa55
 export const GUESTS: readonly Guest[] = [
   { name: 'integer arithmetic in 64 bits', start: 'flat64', source: `bits 64\n${ARITH64}${END}${HEX64}` },
   { name: 'string instructions', start: 'flat64', source: `bits 64\n${STRINGS64}${END}${HEX64}` },
-  { name: 'faults, NX, write protection, A and D, a 2 MiB page', start: 'flat64', source: `bits 64\n${PAGING64}${END}${HEX64}${IDT64}` },
+  {
+    name: 'faults, NX, write protection, A and D, a 2 MiB page',
+    start: 'flat64',
+    source: `bits 64\n${PAGING64}${END}${HEX64}${IDT64}`,
+  },
   { name: 'user mode and a #PF from it', start: 'flat64', source: `bits 64\n${USER64}${END}${HEX64}${IDT64}` },
   { name: '32-bit paging, segments, exceptions', start: 'flat32', source: `bits 32\n${FLAT32}${END}${HEX32}` },
   { name: 'real, protected and long mode', start: 'boot', source: MODES },

@@ -21,7 +21,19 @@ export function runInQemu(qemu: string, start: 'boot' | 'flat32' | 'flat64', ima
     const log = join(dir, 'debugcon');
     const guest = join(dir, 'guest.bin');
     writeFileSync(guest, image);
-    const common = ['-display', 'none', '-net', 'none', '-no-reboot', '-m', String(MEMORY), '-debugcon', `file:${log}`, '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'];
+    const common = [
+      '-display',
+      'none',
+      '-net',
+      'none',
+      '-no-reboot',
+      '-m',
+      String(MEMORY),
+      '-debugcon',
+      `file:${log}`,
+      '-device',
+      'isa-debug-exit,iobase=0xf4,iosize=1',
+    ];
     let boot: string[];
     if (start === 'boot') {
       // whole sectors, so that INT 13h would find them
@@ -34,7 +46,10 @@ export function runInQemu(qemu: string, start: 'boot' | 'flat32' | 'flat64', ima
       writeFileSync(kernel, stub.image);
       boot = ['-kernel', kernel, '-initrd', guest];
     }
-    const p = spawnSync(qemu, ['-cpu', 'qemu64,+smap,+smep,+pdpe1gb', ...common, ...boot], { timeout: SECONDS * 1000, stdio: ['ignore', 'ignore', 'pipe'] });
+    const p = spawnSync(qemu, ['-cpu', 'qemu64,+smap,+smep,+pdpe1gb', ...common, ...boot], {
+      timeout: SECONDS * 1000,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     if (p.error) throw p.error;
     return { debugcon: existsSync(log) ? readFileSync(log, 'latin1') : '', code: p.status };
   } finally {

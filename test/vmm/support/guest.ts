@@ -22,7 +22,10 @@ export class Guest {
   readonly symbols: ReadonlyMap<string, bigint>;
 
   constructor(source: string, start: StartKind = 'flat64', options: Partial<MachineOptions> = {}) {
-    const out = assemble(`bits ${BITS[start]}\norg ${defaultOrigin(start)}\n${source}\n`, { fileName: 'guest.asm', readFile: () => undefined });
+    const out = assemble(`bits ${BITS[start]}\norg ${defaultOrigin(start)}\n${source}\n`, {
+      fileName: 'guest.asm',
+      readFile: () => undefined,
+    });
     assert.ok(out.ok, out.diagnostics.map(formatDiagnostic).join('\n'));
     this.symbols = new Map(out.symbols.map((s) => [s.name, s.value]));
     const image = flatImage(out.image, start, { file: 'guest.asm', origin: out.origin, bss: out.bss });

@@ -30,7 +30,10 @@ function addSub(kind: 'ADD' | 'SUB', withCarry: boolean, store: boolean): Lifter
   };
 }
 
-function logic(wideOp: typeof UOP.AND64 | typeof UOP.OR64 | typeof UOP.XOR64, op32: typeof UOP.AND32 | typeof UOP.OR32 | typeof UOP.XOR32): Lifter {
+function logic(
+  wideOp: typeof UOP.AND64 | typeof UOP.OR64 | typeof UOP.XOR64,
+  op32: typeof UOP.AND32 | typeof UOP.OR32 | typeof UOP.XOR32,
+): Lifter {
   return (e) => {
     const w = e.width(0);
     const op = w === 64 ? wideOp : op32;

@@ -34,12 +34,19 @@ function bitHelper(op: BitOperation, width: RegisterWidth): Helper {
 function bitStringAddress(e: Emitter, w: 16 | 32 | 64, write: boolean): Address {
   const base = e.operand(0);
   const index = e.operand(1);
-  if (base.kind !== 'memory' || index.kind !== 'gpr') throw new TypeError('a bit string is memory indexed by a register');
+  if (base.kind !== 'memory' || index.kind !== 'gpr')
+    throw new TypeError('a bit string is memory indexed by a register');
   const m = base.memory;
   const number = w === 64 ? index.index : e.calc(w === 32 ? UOP.SX32 : UOP.SX16, index.index, 0);
   const word = e.calc(UOP.SARI64, number, Math.log2(w));
   const offset = e.calc(UOP.ADD64, e.effectiveAddress(m), e.calc(UOP.SHLI64, word, Math.log2(w / 8)));
-  return e.addressAt(m.segment, m.addressBits === 64 ? offset : e.zeroExtend(offset, m.addressBits), m.addressBits, w, write);
+  return e.addressAt(
+    m.segment,
+    m.addressBits === 64 ? offset : e.zeroExtend(offset, m.addressBits),
+    m.addressBits,
+    w,
+    write,
+  );
 }
 
 function bitTest(op: BitOperation): Lifter {
@@ -61,7 +68,8 @@ function bitTest(op: BitOperation): Lifter {
   };
 }
 
-const lowestBit = (low: number, high: number): number => (low !== 0 ? 31 - Math.clz32(low & -low) : 63 - Math.clz32(high & -high));
+const lowestBit = (low: number, high: number): number =>
+  low !== 0 ? 31 - Math.clz32(low & -low) : 63 - Math.clz32(high & -high);
 const highestBit = (low: number, high: number): number => (high !== 0 ? 63 - Math.clz32(high) : 31 - Math.clz32(low));
 
 /** BSF and BSR: slot b is the old destination, which stays when the source is zero. ZF tells; the other flags are undefined and stay. */

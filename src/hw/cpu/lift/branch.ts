@@ -33,7 +33,12 @@ const call: Lifter = (e) => {
   const w = e.insn.operandBits;
   const o = e.operand(0);
   // CALL RSP and CALL [RSP] go by the value before the push
-  const target = o.kind === 'near' ? ripPlus(e, o.offset) : o.kind === 'gpr' && w === 64 ? e.calc(UOP.MOV, o.index, 0) : e.read(0, w);
+  const target =
+    o.kind === 'near'
+      ? ripPlus(e, o.offset)
+      : o.kind === 'gpr' && w === 64
+        ? e.calc(UOP.MOV, o.index, 0)
+        : e.read(0, w);
   e.checkTarget(target);
   e.push(ripPlus(e, e.insn.length), w);
   if (o.kind === 'near') e.jump(displacement(e));
@@ -80,8 +85,22 @@ function loop(zf: 'any' | 'set' | 'clear'): Lifter {
 const jcxz: Lifter = (e) => e.jumpIfSlot(e.getGpr(RCX, e.insn.addressBits), true, displacement(e));
 
 const JCC = [
-  Mnemonic.Jo, Mnemonic.Jno, Mnemonic.Jb, Mnemonic.Jae, Mnemonic.Je, Mnemonic.Jne, Mnemonic.Jbe, Mnemonic.Ja,
-  Mnemonic.Js, Mnemonic.Jns, Mnemonic.Jp, Mnemonic.Jnp, Mnemonic.Jl, Mnemonic.Jge, Mnemonic.Jle, Mnemonic.Jg,
+  Mnemonic.Jo,
+  Mnemonic.Jno,
+  Mnemonic.Jb,
+  Mnemonic.Jae,
+  Mnemonic.Je,
+  Mnemonic.Jne,
+  Mnemonic.Jbe,
+  Mnemonic.Ja,
+  Mnemonic.Js,
+  Mnemonic.Jns,
+  Mnemonic.Jp,
+  Mnemonic.Jnp,
+  Mnemonic.Jl,
+  Mnemonic.Jge,
+  Mnemonic.Jle,
+  Mnemonic.Jg,
 ] as const;
 
 /** Near JMP CALL RET Jcc LOOPcc JCXZ (SDM vol. 2); far ones are system forms. */

@@ -119,7 +119,13 @@ export class Emitter {
   // ---- flags
 
   /** Lazy flags of an operation at `width`; `kind` from CC. For INC and DEC pass the result alone. */
-  flags(kind: (typeof CC)['ADD' | 'SUB' | 'LOGIC' | 'INC' | 'DEC'], width: RegisterWidth, result: number, a: number = SLOT.ZERO, b: number = SLOT.ZERO): void {
+  flags(
+    kind: (typeof CC)['ADD' | 'SUB' | 'LOGIC' | 'INC' | 'DEC'],
+    width: RegisterWidth,
+    result: number,
+    a: number = SLOT.ZERO,
+    b: number = SLOT.ZERO,
+  ): void {
     const op = kind === CC.INC || kind === CC.DEC ? UOP.FLAGS_INCDEC : kind === CC.LOGIC ? UOP.FLAGS_RESULT : UOP.FLAGS;
     this.op(op, result, a, b, (kind << 2) | LOG2[width]);
   }
@@ -160,7 +166,12 @@ export class Emitter {
   }
   /** Writes a register part: 32-bit writes zero the upper half, narrower ones keep the rest. */
   putGpr(index: number, width: RegisterWidth, a: number, shift: 0 | 8 = 0): void {
-    this.op(width === 64 ? UOP.MOV : width === 32 ? UOP.ZX32 : width === 16 ? UOP.PUT16 : shift ? UOP.PUT8H : UOP.PUT8, index, a, 0);
+    this.op(
+      width === 64 ? UOP.MOV : width === 32 ? UOP.ZX32 : width === 16 ? UOP.PUT16 : shift ? UOP.PUT8H : UOP.PUT8,
+      index,
+      a,
+      0,
+    );
   }
 
   // ---- addresses
@@ -169,7 +180,9 @@ export class Emitter {
   effectiveAddress(m: MemoryOperand): number {
     const { slot, displacement } = this.split(m);
     if (displacement === 0) return slot;
-    return m.addressBits === 64 ? this.calc(UOP.ADDI64, slot, displacement) : this.addImmediate(m.addressBits, slot, displacement);
+    return m.addressBits === 64
+      ? this.calc(UOP.ADDI64, slot, displacement)
+      : this.addImmediate(m.addressBits, slot, displacement);
   }
 
   /** Base + index×scale as a slot, and a displacement that fits 32 bits. For 16- and 32-bit addressing the sum is still to be truncated. */
@@ -203,10 +216,24 @@ export class Emitter {
     return this.linear(m.segment, this.split(m), m.addressBits, width, write);
   }
   /** Like `address`, for a segment offset already in a slot (string and stack operations). `addressBits`: width of the offset; `into`: a temporary to use again. */
-  addressAt(segment: number, slot: number, addressBits: 16 | 32 | 64, width: RegisterWidth, write: boolean, into?: number): Address {
+  addressAt(
+    segment: number,
+    slot: number,
+    addressBits: 16 | 32 | 64,
+    width: RegisterWidth,
+    write: boolean,
+    into?: number,
+  ): Address {
     return this.linear(segment, { slot, displacement: 0 }, addressBits, width, write, into);
   }
-  private linear(segment: number, ea: { slot: number; displacement: number }, addressBits: 16 | 32 | 64, width: AccessWidth, write: boolean, into?: number): Address {
+  private linear(
+    segment: number,
+    ea: { slot: number; displacement: number },
+    addressBits: 16 | 32 | 64,
+    width: AccessWidth,
+    write: boolean,
+    into?: number,
+  ): Address {
     const stack = segment === SEG.SS;
     if (this.mode.bits !== 64) {
       const t = into ?? this.temp();
@@ -250,7 +277,11 @@ export class Emitter {
   width(i: number): RegisterWidth {
     const o = this.operand(i);
     if (o.kind === 'gpr' || o.kind === 'immediate') return o.width;
-    if (o.kind === 'memory' && (o.memory.size === 1 || o.memory.size === 2 || o.memory.size === 4 || o.memory.size === 8)) return (o.memory.size * 8) as RegisterWidth;
+    if (
+      o.kind === 'memory' &&
+      (o.memory.size === 1 || o.memory.size === 2 || o.memory.size === 4 || o.memory.size === 8)
+    )
+      return (o.memory.size * 8) as RegisterWidth;
     return this.insn.operandBits;
   }
   /** Reads a register, memory or immediate operand, zero-extended from `width`. */
@@ -287,7 +318,11 @@ export class Emitter {
       return { value: this.load(at, width, true), inMemory: true, write: (v) => this.store(at, width, v) };
     }
     invariant(o.kind === 'gpr', 'a read-modify-write operand is register or memory');
-    return { value: this.getGpr(o.index, width, o.shift), inMemory: false, write: (v) => this.putGpr(o.index, width, v, o.shift) };
+    return {
+      value: this.getGpr(o.index, width, o.shift),
+      inMemory: false,
+      write: (v) => this.putGpr(o.index, width, v, o.shift),
+    };
   }
   /** Like `modify`, with a value whose bits above `width` may be anything. */
   modifyLow(i: number, width: RegisterWidth = this.width(i)): Target {
@@ -327,7 +362,11 @@ export class Emitter {
   // ---- control flow
 
   /** A forward branch inside the instruction; call the result where it should land. */
-  branch(op: typeof UOP.BR | typeof UOP.BRZ | typeof UOP.BRNZ | typeof UOP.BRCC, a: number = SLOT.ZERO, cc = 0): () => void {
+  branch(
+    op: typeof UOP.BR | typeof UOP.BRZ | typeof UOP.BRNZ | typeof UOP.BRCC,
+    a: number = SLOT.ZERO,
+    cc = 0,
+  ): () => void {
     const at = this.words.length;
     this.op(op, 0, a, 0, cc);
     return () => {

@@ -22,7 +22,20 @@ import { X87 } from './x87';
 
 /** Every instruction group but the system ones and those with vector operands. */
 export const LIFTERS: LifterTable = new Map<number, Lifter>([
-  ...ALU, ...MOV, ...SHIFT, ...MULDIV, ...BITS, ...BMI, ...STACK, ...STRING, ...BRANCH, ...ATOMIC, ...BCD, ...MISC, ...X87, ...SSE_CONTROL,
+  ...ALU,
+  ...MOV,
+  ...SHIFT,
+  ...MULDIV,
+  ...BITS,
+  ...BMI,
+  ...STACK,
+  ...STRING,
+  ...BRANCH,
+  ...ATOMIC,
+  ...BCD,
+  ...MISC,
+  ...X87,
+  ...SSE_CONTROL,
 ]);
 
 // iced-x86's enums are objects: read once

@@ -54,9 +54,23 @@ const flushLine: Lifter = (e) => {
 
 /** Without CET, its hint-space instructions are the NOPs they were. RDSSP leaves its destination alone (SDM vol. 2, RDSSPD). */
 const NOPS = [
-  Mnemonic.Nop, Mnemonic.Reservednop, Mnemonic.Endbr32, Mnemonic.Endbr64, Mnemonic.Rdsspd, Mnemonic.Rdsspq,
-  Mnemonic.Prefetch, Mnemonic.Prefetchw, Mnemonic.Prefetchwt1, Mnemonic.Prefetchnta, Mnemonic.Prefetcht0, Mnemonic.Prefetcht1, Mnemonic.Prefetcht2,
-  Mnemonic.Lfence, Mnemonic.Mfence, Mnemonic.Sfence, Mnemonic.Cldemote,
+  Mnemonic.Nop,
+  Mnemonic.Reservednop,
+  Mnemonic.Endbr32,
+  Mnemonic.Endbr64,
+  Mnemonic.Rdsspd,
+  Mnemonic.Rdsspq,
+  Mnemonic.Prefetch,
+  Mnemonic.Prefetchw,
+  Mnemonic.Prefetchwt1,
+  Mnemonic.Prefetchnta,
+  Mnemonic.Prefetcht0,
+  Mnemonic.Prefetcht1,
+  Mnemonic.Prefetcht2,
+  Mnemonic.Lfence,
+  Mnemonic.Mfence,
+  Mnemonic.Sfence,
+  Mnemonic.Cldemote,
 ] as const;
 
 /** Flag instructions, NOPs, fences, BOUND, and what always raises #UD. */

@@ -139,15 +139,60 @@ const sahf: Lifter = (e) => {
 };
 
 /** Condition codes by encoding, in the spelling of iced-x86's mnemonics. */
-export const CONDITIONS = ['o', 'no', 'b', 'ae', 'e', 'ne', 'be', 'a', 's', 'ns', 'p', 'np', 'l', 'ge', 'le', 'g'] as const;
+export const CONDITIONS = [
+  'o',
+  'no',
+  'b',
+  'ae',
+  'e',
+  'ne',
+  'be',
+  'a',
+  's',
+  'ns',
+  'p',
+  'np',
+  'l',
+  'ge',
+  'le',
+  'g',
+] as const;
 
 const CMOV = [
-  Mnemonic.Cmovo, Mnemonic.Cmovno, Mnemonic.Cmovb, Mnemonic.Cmovae, Mnemonic.Cmove, Mnemonic.Cmovne, Mnemonic.Cmovbe, Mnemonic.Cmova,
-  Mnemonic.Cmovs, Mnemonic.Cmovns, Mnemonic.Cmovp, Mnemonic.Cmovnp, Mnemonic.Cmovl, Mnemonic.Cmovge, Mnemonic.Cmovle, Mnemonic.Cmovg,
+  Mnemonic.Cmovo,
+  Mnemonic.Cmovno,
+  Mnemonic.Cmovb,
+  Mnemonic.Cmovae,
+  Mnemonic.Cmove,
+  Mnemonic.Cmovne,
+  Mnemonic.Cmovbe,
+  Mnemonic.Cmova,
+  Mnemonic.Cmovs,
+  Mnemonic.Cmovns,
+  Mnemonic.Cmovp,
+  Mnemonic.Cmovnp,
+  Mnemonic.Cmovl,
+  Mnemonic.Cmovge,
+  Mnemonic.Cmovle,
+  Mnemonic.Cmovg,
 ] as const;
 const SETCC = [
-  Mnemonic.Seto, Mnemonic.Setno, Mnemonic.Setb, Mnemonic.Setae, Mnemonic.Sete, Mnemonic.Setne, Mnemonic.Setbe, Mnemonic.Seta,
-  Mnemonic.Sets, Mnemonic.Setns, Mnemonic.Setp, Mnemonic.Setnp, Mnemonic.Setl, Mnemonic.Setge, Mnemonic.Setle, Mnemonic.Setg,
+  Mnemonic.Seto,
+  Mnemonic.Setno,
+  Mnemonic.Setb,
+  Mnemonic.Setae,
+  Mnemonic.Sete,
+  Mnemonic.Setne,
+  Mnemonic.Setbe,
+  Mnemonic.Seta,
+  Mnemonic.Sets,
+  Mnemonic.Setns,
+  Mnemonic.Setp,
+  Mnemonic.Setnp,
+  Mnemonic.Setl,
+  Mnemonic.Setge,
+  Mnemonic.Setle,
+  Mnemonic.Setg,
 ] as const;
 
 /** MOV MOVZX MOVSX MOVSXD LEA XCHG BSWAP MOVBE CBW CWDE CDQE CWD CDQ CQO CMOVcc SETcc XLAT LAHF SAHF (SDM vol. 2). */

@@ -15,7 +15,8 @@ function byWidth(make: (w: RegisterWidth) => Helper): ReadonlyMap<RegisterWidth,
   return new Map(WIDTHS.map((w) => [w, make(w)]));
 }
 
-const extend = (signed: boolean, w: RegisterWidth, x: bigint): bigint => (signed ? BigInt.asIntN(w, x) : BigInt.asUintN(w, x));
+const extend = (signed: boolean, w: RegisterWidth, x: bigint): bigint =>
+  signed ? BigInt.asIntN(w, x) : BigInt.asUintN(w, x);
 
 /** CF = OF: the upper half is more than the extension of the lower. SF ZF PF are undefined; they follow the lower half. */
 function productFlags(s: CpuState, low: number, w: RegisterWidth, overflow: boolean): number {

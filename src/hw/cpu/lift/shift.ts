@@ -18,7 +18,13 @@ const bitOf = (x: bigint, n: number): number => Number((x >> BigInt(n)) & 1n);
  * Value, CF and OF of a shift or rotate by 1 ≤ n ≤ 63 (SDM vol. 2, SAL/SAR/SHL/SHR and RCL/RCR/ROL/ROR). OF is defined for n = 1 only; for other counts it
  * is what the same formula gives on the result, which is what Intel's CPUs are seen to do.
  */
-function shifted(op: Operation, w: RegisterWidth, a: bigint, n: number, carry: number): { readonly value: bigint; readonly cf: number; readonly of: number } {
+function shifted(
+  op: Operation,
+  w: RegisterWidth,
+  a: bigint,
+  n: number,
+  carry: number,
+): { readonly value: bigint; readonly cf: number; readonly of: number } {
   const top = w - 1;
   switch (op) {
     case 'SHL': {

@@ -15,24 +15,26 @@ import type { Lifter, LifterTable } from './table';
 const clear = (e: Emitter, slot: number): void => e.op(UOP.CONST, slot, 0, 0);
 
 /** 128 bits between registers and memory. */
-const move128 = (aligned: boolean): Lifter => (e) => {
-  requireSse(e);
-  const to = e.operand(0);
-  const from = e.operand(1);
-  if (to.kind === 'memory') {
-    store128(e, to.memory, aligned, xmm(e, 1));
-    return;
-  }
-  const d = xmm(e, 0);
-  // an aligned operand lies in one page: its second half does not fault after the first was loaded
-  if (from.kind === 'memory' && aligned) {
-    load128(e, from.memory, true, d);
-    return;
-  }
-  const b = from.kind === 'memory' ? load128(e, from.memory, false) : xmm(e, 1);
-  e.op(UOP.MOV, d, b, 0);
-  e.op(UOP.MOV, d + 1, b + 1, 0);
-};
+const move128 =
+  (aligned: boolean): Lifter =>
+  (e) => {
+    requireSse(e);
+    const to = e.operand(0);
+    const from = e.operand(1);
+    if (to.kind === 'memory') {
+      store128(e, to.memory, aligned, xmm(e, 1));
+      return;
+    }
+    const d = xmm(e, 0);
+    // an aligned operand lies in one page: its second half does not fault after the first was loaded
+    if (from.kind === 'memory' && aligned) {
+      load128(e, from.memory, true, d);
+      return;
+    }
+    const b = from.kind === 'memory' ? load128(e, from.memory, false) : xmm(e, 1);
+    e.op(UOP.MOV, d, b, 0);
+    e.op(UOP.MOV, d + 1, b + 1, 0);
+  };
 
 /** MOVSS: from memory the rest of the register becomes zero, from a register it stays. */
 const movss: Lifter = (e) => {
@@ -47,30 +49,34 @@ const movss: Lifter = (e) => {
 };
 
 /** 64 bits: into the half `to` of a register, out of the half `from`. `clears`: the other half becomes zero (`memory`: only when loaded). */
-const move64 = (to: 0 | 1, from: 0 | 1, clears: 'no' | 'memory' | 'always'): Lifter => (e) => {
-  requireSse(e);
-  const target = e.operand(0);
-  const origin = e.operand(1);
-  if (target.kind === 'memory') {
-    e.store(e.address(target.memory, 64, true), 64, xmm(e, 1) + from);
-    return;
-  }
-  const d = xmm(e, 0);
-  if (origin.kind === 'memory') e.load(e.address(origin.memory, 64, false), 64, false, d + to);
-  else e.op(UOP.MOV, d + to, xmm(e, 1) + from, 0);
-  if (clears === 'always' || (clears === 'memory' && origin.kind === 'memory')) clear(e, d + 1 - to);
-};
+const move64 =
+  (to: 0 | 1, from: 0 | 1, clears: 'no' | 'memory' | 'always'): Lifter =>
+  (e) => {
+    requireSse(e);
+    const target = e.operand(0);
+    const origin = e.operand(1);
+    if (target.kind === 'memory') {
+      e.store(e.address(target.memory, 64, true), 64, xmm(e, 1) + from);
+      return;
+    }
+    const d = xmm(e, 0);
+    if (origin.kind === 'memory') e.load(e.address(origin.memory, 64, false), 64, false, d + to);
+    else e.op(UOP.MOV, d + to, xmm(e, 1) + from, 0);
+    if (clears === 'always' || (clears === 'memory' && origin.kind === 'memory')) clear(e, d + 1 - to);
+  };
 
 /** MOVD and MOVQ between a vector and a general register or memory. */
-const movd = (width: 32 | 64): Lifter => (e) => {
-  requireSse(e);
-  const to = e.operand(0);
-  if (to.kind === 'xmm') {
-    const d = xmm(e, 0);
-    e.op(width === 32 ? UOP.ZX32 : UOP.MOV, d, e.readLow(1, width), 0);
-    clear(e, d + 1);
-  } else e.write(0, xmm(e, 1), width);
-};
+const movd =
+  (width: 32 | 64): Lifter =>
+  (e) => {
+    requireSse(e);
+    const to = e.operand(0);
+    if (to.kind === 'xmm') {
+      const d = xmm(e, 0);
+      e.op(width === 32 ? UOP.ZX32 : UOP.MOV, d, e.readLow(1, width), 0);
+      clear(e, d + 1);
+    } else e.write(0, xmm(e, 1), width);
+  };
 const movq: Lifter = (e) => {
   const general = e.insn.operands.some((o) => o.kind === 'gpr');
   if (general) movd(64)(e);
@@ -123,19 +129,30 @@ const unaligned = move128(false);
 
 /** Moves of SSE and SSE2, and MXCSR. Nontemporal ones are ordinary: there are no caches. */
 export const SSE_MOVES: LifterTable = new Map<number, Lifter>([
-  ...[Mnemonic.Movaps, Mnemonic.Movapd, Mnemonic.Movdqa, Mnemonic.Movntps, Mnemonic.Movntpd, Mnemonic.Movntdq].map((m): [number, Lifter] => [m, aligned]),
+  ...[Mnemonic.Movaps, Mnemonic.Movapd, Mnemonic.Movdqa, Mnemonic.Movntps, Mnemonic.Movntpd, Mnemonic.Movntdq].map(
+    (m): [number, Lifter] => [m, aligned],
+  ),
   ...[Mnemonic.Movups, Mnemonic.Movupd, Mnemonic.Movdqu].map((m): [number, Lifter] => [m, unaligned]),
   [Mnemonic.Movss, movss],
   [Mnemonic.Movsd, move64(0, 0, 'memory')],
-  [Mnemonic.Movlps, move64(0, 0, 'no')], [Mnemonic.Movlpd, move64(0, 0, 'no')],
-  [Mnemonic.Movhps, move64(1, 1, 'no')], [Mnemonic.Movhpd, move64(1, 1, 'no')],
-  [Mnemonic.Movhlps, move64(0, 1, 'no')], [Mnemonic.Movlhps, move64(1, 0, 'no')],
-  [Mnemonic.Movd, movd(32)], [Mnemonic.Movq, movq],
-  [Mnemonic.Movmskps, mask(4)], [Mnemonic.Movmskpd, mask(8)], [Mnemonic.Pmovmskb, mask(1)],
-  [Mnemonic.Maskmovdqu, (e) => {
-    requireSse(e);
-    e.system(maskmovdqu);
-  }],
+  [Mnemonic.Movlps, move64(0, 0, 'no')],
+  [Mnemonic.Movlpd, move64(0, 0, 'no')],
+  [Mnemonic.Movhps, move64(1, 1, 'no')],
+  [Mnemonic.Movhpd, move64(1, 1, 'no')],
+  [Mnemonic.Movhlps, move64(0, 1, 'no')],
+  [Mnemonic.Movlhps, move64(1, 0, 'no')],
+  [Mnemonic.Movd, movd(32)],
+  [Mnemonic.Movq, movq],
+  [Mnemonic.Movmskps, mask(4)],
+  [Mnemonic.Movmskpd, mask(8)],
+  [Mnemonic.Pmovmskb, mask(1)],
+  [
+    Mnemonic.Maskmovdqu,
+    (e) => {
+      requireSse(e);
+      e.system(maskmovdqu);
+    },
+  ],
 ]);
 
 /** Those of them without a vector operand, under mnemonics of their own. */

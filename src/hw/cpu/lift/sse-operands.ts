@@ -38,7 +38,12 @@ const crossesPage: Helper = (s, d, a, b) => {
 };
 
 /** A 128-bit memory operand, its alignment checked if asked for: the addresses of its halves. */
-function wide(e: Emitter, m: MemoryOperand, write: boolean, aligned: boolean): { readonly low: Address; readonly high: Address } {
+function wide(
+  e: Emitter,
+  m: MemoryOperand,
+  write: boolean,
+  aligned: boolean,
+): { readonly low: Address; readonly high: Address } {
   const low = e.address(m, 128, write);
   if (aligned) e.help(requireAligned, SLOT.VALUE, low.slot, low.displacement);
   return { low, high: beyond(e, low, 8) };
@@ -81,25 +86,34 @@ export function immediate(e: Emitter, i: number): number {
 }
 
 /** xmm ← f(xmm, xmm or memory). */
-export const vector = (f: Helper, bytes: 4 | 8 | 16 = 16): Lifter => (e) => {
-  requireSse(e);
-  const b = source(e, 1, bytes);
-  const d = xmm(e, 0);
-  e.help(f, d, d, b);
-};
+export const vector =
+  (f: Helper, bytes: 4 | 8 | 16 = 16): Lifter =>
+  (e) => {
+    requireSse(e);
+    const b = source(e, 1, bytes);
+    const d = xmm(e, 0);
+    e.help(f, d, d, b);
+  };
 /** xmm ← f(xmm or memory, immediate): the helper gets the number itself. */
-export const vectorImmediate = (f: Helper, bytes: 4 | 8 | 16 = 16): Lifter => (e) => {
-  requireSse(e);
-  const a = source(e, 1, bytes);
-  e.help(f, xmm(e, 0), a, immediate(e, 2));
-};
+export const vectorImmediate =
+  (f: Helper, bytes: 4 | 8 | 16 = 16): Lifter =>
+  (e) => {
+    requireSse(e);
+    const a = source(e, 1, bytes);
+    e.help(f, xmm(e, 0), a, immediate(e, 2));
+  };
 /** The two halves combined by a 64-bit micro-op. */
-export const bitwise = (op: typeof UOP.AND64 | typeof UOP.OR64 | typeof UOP.XOR64 | typeof UOP.ADD64 | typeof UOP.SUB64, invert = false): Lifter => (e) => {
-  requireSse(e);
-  const b = source(e, 1);
-  const d = xmm(e, 0);
-  for (let half = 0; half < 2; half++) {
-    const a = invert ? e.not(64, d + half) : d + half;
-    e.op(op, d + half, a, b + half);
-  }
-};
+export const bitwise =
+  (
+    op: typeof UOP.AND64 | typeof UOP.OR64 | typeof UOP.XOR64 | typeof UOP.ADD64 | typeof UOP.SUB64,
+    invert = false,
+  ): Lifter =>
+  (e) => {
+    requireSse(e);
+    const b = source(e, 1);
+    const d = xmm(e, 0);
+    for (let half = 0; half < 2; half++) {
+      const a = invert ? e.not(64, d + half) : d + half;
+      e.op(op, d + half, a, b + half);
+    }
+  };

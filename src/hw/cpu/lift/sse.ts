@@ -15,20 +15,32 @@ type Row = [number, Lifter];
 
 /** PS SS PD SD forms of an operation, in that order. */
 type Forms = readonly [Mnemonic, Mnemonic, Mnemonic, Mnemonic];
-const SHAPES = [[32, true], [32, false], [64, true], [64, false]] as const;
+const SHAPES = [
+  [32, true],
+  [32, false],
+  [64, true],
+  [64, false],
+] as const;
 const bytesOf = (width: Lane, packed: boolean): 4 | 8 | 16 => (packed ? 16 : width === 32 ? 4 : 8);
 const forms = (mnemonics: Forms, make: (width: Lane, packed: boolean) => Helper): Row[] =>
-  SHAPES.map(([width, packed], i): Row => [mnemonics[i] as number, vector(make(width, packed), bytesOf(width, packed))]);
-const binary = (op: Operation, mnemonics: Forms): Row[] => forms(mnemonics, (width, packed) => arithmetic.binary(op, width, packed));
+  SHAPES.map(([width, packed], i): Row => [
+    mnemonics[i] as number,
+    vector(make(width, packed), bytesOf(width, packed)),
+  ]);
+const binary = (op: Operation, mnemonics: Forms): Row[] =>
+  forms(mnemonics, (width, packed) => arithmetic.binary(op, width, packed));
 
 /** CMPccPS and its kin; a predicate above 7 is for AVX only: the upper bits of the immediate are reserved, and ignored. */
 const compare = (mnemonics: Forms): Row[] =>
   SHAPES.map(([width, packed], i): Row => {
     const helpers = Array.from({ length: 8 }, (_, predicate) => arithmetic.compareLanes(predicate, width, packed));
-    return [mnemonics[i] as number, (e) => {
-      const helper = helpers[immediate(e, 2) & 7];
-      if (helper !== undefined) vector(helper, bytesOf(width, packed))(e);
-    }];
+    return [
+      mnemonics[i] as number,
+      (e) => {
+        const helper = helpers[immediate(e, 2) & 7];
+        if (helper !== undefined) vector(helper, bytesOf(width, packed))(e);
+      },
+    ];
   });
 
 const compareToFlags = (signaling: boolean, width: Lane): Lifter => {
@@ -115,42 +127,110 @@ export const SSE: LifterTable = new Map<number, Lifter>([
   ...forms([Mnemonic.Minps, Mnemonic.Minss, Mnemonic.Minpd, Mnemonic.Minsd], (w, p) => arithmetic.extreme(false, w, p)),
   ...forms([Mnemonic.Maxps, Mnemonic.Maxss, Mnemonic.Maxpd, Mnemonic.Maxsd], (w, p) => arithmetic.extreme(true, w, p)),
   ...compare([Mnemonic.Cmpps, Mnemonic.Cmpss, Mnemonic.Cmppd, Mnemonic.Cmpsd]),
-  [Mnemonic.Comiss, compareToFlags(true, 32)], [Mnemonic.Comisd, compareToFlags(true, 64)],
-  [Mnemonic.Ucomiss, compareToFlags(false, 32)], [Mnemonic.Ucomisd, compareToFlags(false, 64)],
-  [Mnemonic.Rcpps, vector(arithmetic.approximate(false, true))], [Mnemonic.Rcpss, vector(arithmetic.approximate(false, false), 4)],
-  [Mnemonic.Rsqrtps, vector(arithmetic.approximate(true, true))], [Mnemonic.Rsqrtss, vector(arithmetic.approximate(true, false), 4)],
+  [Mnemonic.Comiss, compareToFlags(true, 32)],
+  [Mnemonic.Comisd, compareToFlags(true, 64)],
+  [Mnemonic.Ucomiss, compareToFlags(false, 32)],
+  [Mnemonic.Ucomisd, compareToFlags(false, 64)],
+  [Mnemonic.Rcpps, vector(arithmetic.approximate(false, true))],
+  [Mnemonic.Rcpss, vector(arithmetic.approximate(false, false), 4)],
+  [Mnemonic.Rsqrtps, vector(arithmetic.approximate(true, true))],
+  [Mnemonic.Rsqrtss, vector(arithmetic.approximate(true, false), 4)],
 
-  [Mnemonic.Cvtss2sd, vector(convert.scalarResize(32), 4)], [Mnemonic.Cvtsd2ss, vector(convert.scalarResize(64), 8)],
-  [Mnemonic.Cvtps2pd, vector(convert.widen, 8)], [Mnemonic.Cvtpd2ps, vector(convert.narrow)],
-  [Mnemonic.Cvtss2si, toGeneral(32, false)], [Mnemonic.Cvttss2si, toGeneral(32, true)], [Mnemonic.Cvtsd2si, toGeneral(64, false)], [Mnemonic.Cvttsd2si, toGeneral(64, true)],
-  [Mnemonic.Cvtsi2ss, fromGeneral(32)], [Mnemonic.Cvtsi2sd, fromGeneral(64)],
-  [Mnemonic.Cvtdq2ps, vector(convert.integersToSingles)], [Mnemonic.Cvtdq2pd, vector(convert.integersToDoubles, 8)],
-  [Mnemonic.Cvtps2dq, vector(convert.singlesToIntegers(false))], [Mnemonic.Cvttps2dq, vector(convert.singlesToIntegers(true))],
-  [Mnemonic.Cvtpd2dq, vector(convert.doublesToIntegers(false))], [Mnemonic.Cvttpd2dq, vector(convert.doublesToIntegers(true))],
+  [Mnemonic.Cvtss2sd, vector(convert.scalarResize(32), 4)],
+  [Mnemonic.Cvtsd2ss, vector(convert.scalarResize(64), 8)],
+  [Mnemonic.Cvtps2pd, vector(convert.widen, 8)],
+  [Mnemonic.Cvtpd2ps, vector(convert.narrow)],
+  [Mnemonic.Cvtss2si, toGeneral(32, false)],
+  [Mnemonic.Cvttss2si, toGeneral(32, true)],
+  [Mnemonic.Cvtsd2si, toGeneral(64, false)],
+  [Mnemonic.Cvttsd2si, toGeneral(64, true)],
+  [Mnemonic.Cvtsi2ss, fromGeneral(32)],
+  [Mnemonic.Cvtsi2sd, fromGeneral(64)],
+  [Mnemonic.Cvtdq2ps, vector(convert.integersToSingles)],
+  [Mnemonic.Cvtdq2pd, vector(convert.integersToDoubles, 8)],
+  [Mnemonic.Cvtps2dq, vector(convert.singlesToIntegers(false))],
+  [Mnemonic.Cvttps2dq, vector(convert.singlesToIntegers(true))],
+  [Mnemonic.Cvtpd2dq, vector(convert.doublesToIntegers(false))],
+  [Mnemonic.Cvttpd2dq, vector(convert.doublesToIntegers(true))],
 
-  [Mnemonic.Andps, AND], [Mnemonic.Andpd, AND], [Mnemonic.Pand, AND], [Mnemonic.Andnps, ANDN], [Mnemonic.Andnpd, ANDN], [Mnemonic.Pandn, ANDN],
-  [Mnemonic.Orps, OR], [Mnemonic.Orpd, OR], [Mnemonic.Por, OR], [Mnemonic.Xorps, XOR], [Mnemonic.Xorpd, XOR], [Mnemonic.Pxor, XOR],
-  [Mnemonic.Paddq, bitwise(UOP.ADD64)], [Mnemonic.Psubq, bitwise(UOP.SUB64)],
+  [Mnemonic.Andps, AND],
+  [Mnemonic.Andpd, AND],
+  [Mnemonic.Pand, AND],
+  [Mnemonic.Andnps, ANDN],
+  [Mnemonic.Andnpd, ANDN],
+  [Mnemonic.Pandn, ANDN],
+  [Mnemonic.Orps, OR],
+  [Mnemonic.Orpd, OR],
+  [Mnemonic.Por, OR],
+  [Mnemonic.Xorps, XOR],
+  [Mnemonic.Xorpd, XOR],
+  [Mnemonic.Pxor, XOR],
+  [Mnemonic.Paddq, bitwise(UOP.ADD64)],
+  [Mnemonic.Psubq, bitwise(UOP.SUB64)],
   ...plain([
-    [Mnemonic.Paddb, integer.paddb], [Mnemonic.Paddw, integer.paddw], [Mnemonic.Paddd, integer.paddd], [Mnemonic.Psubb, integer.psubb], [Mnemonic.Psubw, integer.psubw], [Mnemonic.Psubd, integer.psubd],
-    [Mnemonic.Paddsb, integer.paddsb], [Mnemonic.Paddsw, integer.paddsw], [Mnemonic.Psubsb, integer.psubsb], [Mnemonic.Psubsw, integer.psubsw],
-    [Mnemonic.Paddusb, integer.paddusb], [Mnemonic.Paddusw, integer.paddusw], [Mnemonic.Psubusb, integer.psubusb], [Mnemonic.Psubusw, integer.psubusw],
-    [Mnemonic.Pcmpeqb, integer.pcmpeqb], [Mnemonic.Pcmpeqw, integer.pcmpeqw], [Mnemonic.Pcmpeqd, integer.pcmpeqd],
-    [Mnemonic.Pcmpgtb, integer.pcmpgtb], [Mnemonic.Pcmpgtw, integer.pcmpgtw], [Mnemonic.Pcmpgtd, integer.pcmpgtd],
-    [Mnemonic.Pavgb, integer.pavgb], [Mnemonic.Pavgw, integer.pavgw], [Mnemonic.Pminub, integer.pminub], [Mnemonic.Pmaxub, integer.pmaxub],
-    [Mnemonic.Pminsw, integer.pminsw], [Mnemonic.Pmaxsw, integer.pmaxsw], [Mnemonic.Pmullw, integer.pmullw], [Mnemonic.Pmulhw, integer.pmulhw], [Mnemonic.Pmulhuw, integer.pmulhuw],
-    [Mnemonic.Pmuludq, integer.pmuludq], [Mnemonic.Pmaddwd, integer.pmaddwd], [Mnemonic.Psadbw, integer.psadbw],
-    [Mnemonic.Punpcklbw, shuffle.interleave(1, false)], [Mnemonic.Punpcklwd, shuffle.interleave(2, false)], [Mnemonic.Punpckldq, shuffle.interleave(4, false)],
-    [Mnemonic.Punpcklqdq, shuffle.interleave(8, false)], [Mnemonic.Punpckhbw, shuffle.interleave(1, true)], [Mnemonic.Punpckhwd, shuffle.interleave(2, true)],
-    [Mnemonic.Punpckhdq, shuffle.interleave(4, true)], [Mnemonic.Punpckhqdq, shuffle.interleave(8, true)],
-    [Mnemonic.Unpcklps, shuffle.interleave(4, false)], [Mnemonic.Unpckhps, shuffle.interleave(4, true)], [Mnemonic.Unpcklpd, shuffle.interleave(8, false)], [Mnemonic.Unpckhpd, shuffle.interleave(8, true)],
-    [Mnemonic.Packsswb, shuffle.packsswb], [Mnemonic.Packuswb, shuffle.packuswb], [Mnemonic.Packssdw, shuffle.packssdw],
+    [Mnemonic.Paddb, integer.paddb],
+    [Mnemonic.Paddw, integer.paddw],
+    [Mnemonic.Paddd, integer.paddd],
+    [Mnemonic.Psubb, integer.psubb],
+    [Mnemonic.Psubw, integer.psubw],
+    [Mnemonic.Psubd, integer.psubd],
+    [Mnemonic.Paddsb, integer.paddsb],
+    [Mnemonic.Paddsw, integer.paddsw],
+    [Mnemonic.Psubsb, integer.psubsb],
+    [Mnemonic.Psubsw, integer.psubsw],
+    [Mnemonic.Paddusb, integer.paddusb],
+    [Mnemonic.Paddusw, integer.paddusw],
+    [Mnemonic.Psubusb, integer.psubusb],
+    [Mnemonic.Psubusw, integer.psubusw],
+    [Mnemonic.Pcmpeqb, integer.pcmpeqb],
+    [Mnemonic.Pcmpeqw, integer.pcmpeqw],
+    [Mnemonic.Pcmpeqd, integer.pcmpeqd],
+    [Mnemonic.Pcmpgtb, integer.pcmpgtb],
+    [Mnemonic.Pcmpgtw, integer.pcmpgtw],
+    [Mnemonic.Pcmpgtd, integer.pcmpgtd],
+    [Mnemonic.Pavgb, integer.pavgb],
+    [Mnemonic.Pavgw, integer.pavgw],
+    [Mnemonic.Pminub, integer.pminub],
+    [Mnemonic.Pmaxub, integer.pmaxub],
+    [Mnemonic.Pminsw, integer.pminsw],
+    [Mnemonic.Pmaxsw, integer.pmaxsw],
+    [Mnemonic.Pmullw, integer.pmullw],
+    [Mnemonic.Pmulhw, integer.pmulhw],
+    [Mnemonic.Pmulhuw, integer.pmulhuw],
+    [Mnemonic.Pmuludq, integer.pmuludq],
+    [Mnemonic.Pmaddwd, integer.pmaddwd],
+    [Mnemonic.Psadbw, integer.psadbw],
+    [Mnemonic.Punpcklbw, shuffle.interleave(1, false)],
+    [Mnemonic.Punpcklwd, shuffle.interleave(2, false)],
+    [Mnemonic.Punpckldq, shuffle.interleave(4, false)],
+    [Mnemonic.Punpcklqdq, shuffle.interleave(8, false)],
+    [Mnemonic.Punpckhbw, shuffle.interleave(1, true)],
+    [Mnemonic.Punpckhwd, shuffle.interleave(2, true)],
+    [Mnemonic.Punpckhdq, shuffle.interleave(4, true)],
+    [Mnemonic.Punpckhqdq, shuffle.interleave(8, true)],
+    [Mnemonic.Unpcklps, shuffle.interleave(4, false)],
+    [Mnemonic.Unpckhps, shuffle.interleave(4, true)],
+    [Mnemonic.Unpcklpd, shuffle.interleave(8, false)],
+    [Mnemonic.Unpckhpd, shuffle.interleave(8, true)],
+    [Mnemonic.Packsswb, shuffle.packsswb],
+    [Mnemonic.Packuswb, shuffle.packuswb],
+    [Mnemonic.Packssdw, shuffle.packssdw],
   ]),
-  [Mnemonic.Psllw, shift(integer.SHIFTS.psllw)], [Mnemonic.Psrlw, shift(integer.SHIFTS.psrlw)], [Mnemonic.Psraw, shift(integer.SHIFTS.psraw)],
-  [Mnemonic.Pslld, shift(integer.SHIFTS.pslld)], [Mnemonic.Psrld, shift(integer.SHIFTS.psrld)], [Mnemonic.Psrad, shift(integer.SHIFTS.psrad)],
-  [Mnemonic.Psllq, shift(integer.SHIFTS.psllq)], [Mnemonic.Psrlq, shift(integer.SHIFTS.psrlq)],
-  [Mnemonic.Pslldq, shiftBytes(true)], [Mnemonic.Psrldq, shiftBytes(false)],
-  [Mnemonic.Pshufd, vectorImmediate(shuffle.pshufd)], [Mnemonic.Pshuflw, vectorImmediate(shuffle.pshufw(false))], [Mnemonic.Pshufhw, vectorImmediate(shuffle.pshufw(true))],
-  [Mnemonic.Shufps, vectorImmediate(shuffle.shufps)], [Mnemonic.Shufpd, vectorImmediate(shuffle.shufpd)],
-  [Mnemonic.Pextrw, pextrw], [Mnemonic.Pinsrw, pinsrw],
+  [Mnemonic.Psllw, shift(integer.SHIFTS.psllw)],
+  [Mnemonic.Psrlw, shift(integer.SHIFTS.psrlw)],
+  [Mnemonic.Psraw, shift(integer.SHIFTS.psraw)],
+  [Mnemonic.Pslld, shift(integer.SHIFTS.pslld)],
+  [Mnemonic.Psrld, shift(integer.SHIFTS.psrld)],
+  [Mnemonic.Psrad, shift(integer.SHIFTS.psrad)],
+  [Mnemonic.Psllq, shift(integer.SHIFTS.psllq)],
+  [Mnemonic.Psrlq, shift(integer.SHIFTS.psrlq)],
+  [Mnemonic.Pslldq, shiftBytes(true)],
+  [Mnemonic.Psrldq, shiftBytes(false)],
+  [Mnemonic.Pshufd, vectorImmediate(shuffle.pshufd)],
+  [Mnemonic.Pshuflw, vectorImmediate(shuffle.pshufw(false))],
+  [Mnemonic.Pshufhw, vectorImmediate(shuffle.pshufw(true))],
+  [Mnemonic.Shufps, vectorImmediate(shuffle.shufps)],
+  [Mnemonic.Shufpd, vectorImmediate(shuffle.shufpd)],
+  [Mnemonic.Pextrw, pextrw],
+  [Mnemonic.Pinsrw, pinsrw],
 ]);

@@ -17,7 +17,11 @@ function stackAddress(e: Emitter, pointer: number, width: 16 | 32 | 64, write: b
 }
 
 /** Several stores that must all be possible before the first is made. */
-function storeAll(e: Emitter, stores: readonly { readonly at: Address; readonly value: number }[], width: 16 | 32 | 64): void {
+function storeAll(
+  e: Emitter,
+  stores: readonly { readonly at: Address; readonly value: number }[],
+  width: 16 | 32 | 64,
+): void {
   for (const s of stores) e.probe(s.at, width / 8, true);
   for (const s of stores) e.store(s.at, width, s.value);
 }
@@ -126,7 +130,14 @@ interface Scratch {
 }
 
 /** The stack address `offset` bytes from a register, in temporaries that are used again for the next one. */
-function scratchAddress(e: Emitter, scratch: Scratch, from: number, offset: number, width: 16 | 32 | 64, write: boolean): Address {
+function scratchAddress(
+  e: Emitter,
+  scratch: Scratch,
+  from: number,
+  offset: number,
+  width: 16 | 32 | 64,
+  write: boolean,
+): Address {
   e.op(e.stackBits === 64 ? UOP.ADDI64 : UOP.ADDI32, scratch.pointer, from, offset);
   if (e.stackBits === 16) e.op(UOP.ZX16, scratch.pointer, scratch.pointer, 0);
   return e.addressAt(SEG.SS, scratch.pointer, e.stackBits, width, write, scratch.linear);

@@ -1,5 +1,19 @@
 import { compare, operate, squareRoot, type Operation, type Outcome } from '../../fpu/arithmetic';
-import { DOUBLE, FP, INDEFINITE, SINGLE, isNaN, packDouble, packSingle, quieted, unpackDouble, unpackSingle, zero, type Float, type Format } from '../../fpu/float';
+import {
+  DOUBLE,
+  FP,
+  INDEFINITE,
+  SINGLE,
+  isNaN,
+  packDouble,
+  packSingle,
+  quieted,
+  unpackDouble,
+  unpackSingle,
+  zero,
+  type Float,
+  type Format,
+} from '../../fpu/float';
 import { round, type RoundingControl } from '../../fpu/round';
 import type { CpuState } from '../../state/cpu-state';
 import { FLAG, setFlagResult } from '../lift/result-flags';
@@ -134,7 +148,11 @@ export function binary(op: Operation, width: Lane, packed: boolean): Helper {
     for (let i = 0; i < count; i++) {
       const x = operandLane(s, width, a, i);
       const y = operandLane(s, width, b, i);
-      keep(width, i, nanOf(x, y) ?? settle(operate(op, x, y, control.rounding), format, x.denormal || y.denormal, control));
+      keep(
+        width,
+        i,
+        nanOf(x, y) ?? settle(operate(op, x, y, control.rounding), format, x.denormal || y.denormal, control),
+      );
     }
     return deliver(s, width, d, count);
   };
@@ -204,7 +222,8 @@ export function extreme(max: boolean, width: Lane, packed: boolean): Helper {
 /** Whether predicate 0–3 (equal, less, less or equal, unordered) holds; 4–7 are their opposites (SDM vol. 2, table 3-1). */
 function holds(predicate: number, order: -1 | 0 | 1 | undefined): boolean {
   const base = predicate & 3;
-  const yes = order === undefined ? base === 3 : base === 0 ? order === 0 : base === 1 ? order < 0 : base === 2 && order <= 0;
+  const yes =
+    order === undefined ? base === 3 : base === 0 ? order === 0 : base === 1 ? order < 0 : base === 2 && order <= 0;
   return yes !== (predicate & 4) > 0;
 }
 /** Predicates for which quiet NaNs are invalid too: LT LE NLT NLE. */
@@ -230,9 +249,14 @@ export function compareLanes(predicate: number, width: Lane, packed: boolean): H
     for (let i = 0; i < count; i++) {
       const p = n[a * perSlot + i] as number;
       const q = n[b * perSlot + i] as number;
-      const c = isPlain(p, width) && isPlain(q, width)
-        ? p < q ? -1 : p > q ? 1 : 0
-        : order(operandLane(s, width, a, i), operandLane(s, width, b, i), isSignaling(predicate));
+      const c =
+        isPlain(p, width) && isPlain(q, width)
+          ? p < q
+            ? -1
+            : p > q
+              ? 1
+              : 0
+          : order(operandLane(s, width, a, i), operandLane(s, width, b, i), isSignaling(predicate));
       const yes = holds(predicate, c);
       if (width === 32) singles[i] = yes ? -1 : 0;
       else doubles[i] = yes ? 0xffff_ffff_ffff_ffffn : 0n;
@@ -255,7 +279,8 @@ export function compareToFlags(signaling: boolean, width: Lane): Helper {
     start();
     const c = order(operandLane(s, width, a, 0), operandLane(s, width, b, 0), signaling);
     const fault = report(s, before, 0);
-    if (fault === 0) setFlagResult(s, d, c === undefined ? FLAG.ZF | FLAG.PF | FLAG.CF : c < 0 ? FLAG.CF : c === 0 ? FLAG.ZF : 0);
+    if (fault === 0)
+      setFlagResult(s, d, c === undefined ? FLAG.ZF | FLAG.PF | FLAG.CF : c < 0 ? FLAG.CF : c === 0 ? FLAG.ZF : 0);
     return fault;
   };
 }

@@ -1,4 +1,17 @@
-import { DOUBLE, FP, SINGLE, fromInteger, isNaN, packDouble, packSingle, quieted, zero, TOWARD_ZERO, type Float, type Rounding } from '../../fpu/float';
+import {
+  DOUBLE,
+  FP,
+  SINGLE,
+  fromInteger,
+  isNaN,
+  packDouble,
+  packSingle,
+  quieted,
+  zero,
+  TOWARD_ZERO,
+  type Float,
+  type Rounding,
+} from '../../fpu/float';
 import { exact, round, roundToInteger } from '../../fpu/round';
 import type { CpuState } from '../../state/cpu-state';
 import type { Helper } from '../lift/helpers';
@@ -58,15 +71,17 @@ function begin(): void {
 }
 
 /** CVTSS2SD and CVTSD2SS: the lowest lane of b into that of d. */
-export const scalarResize = (from: Lane): Helper => (s, d, _a, b) => {
-  begin();
-  const f = resized(s, input(s, from, b, 0), from === 32 ? 64 : 32);
-  const fault = report(s, before, after);
-  if (fault !== 0) return fault;
-  if (from === 32) s.r[d] = packDouble(f);
-  else s.r32[d * 2] = packSingle(f);
-  return 0;
-};
+export const scalarResize =
+  (from: Lane): Helper =>
+  (s, d, _a, b) => {
+    begin();
+    const f = resized(s, input(s, from, b, 0), from === 32 ? 64 : 32);
+    const fault = report(s, before, after);
+    if (fault !== 0) return fault;
+    if (from === 32) s.r[d] = packDouble(f);
+    else s.r32[d * 2] = packSingle(f);
+    return 0;
+  };
 
 /** CVTPS2PD: two singles to two doubles. */
 export const widen: Helper = (s, d, _a, b) => {
@@ -93,39 +108,43 @@ export const narrow: Helper = (s, d, _a, b) => {
 };
 
 /** CVT(T)SS2SI and CVT(T)SD2SI: into slot d, zero-extended. */
-export const toInteger = (from: Lane, to: Lane, truncate: boolean): Helper => (s, d, _a, b) => {
-  const x = from === 64 ? (s.f64[b] as number) : (s.f32[b * 2] as number);
-  // most of what programs convert: truncation of something that fits 32 bits
-  const size = Math.abs(x);
-  if (truncate && size < 2147483648 && (size >= 1 || x === 0)) {
-    const n = Math.trunc(x);
-    const fault = n === x ? 0 : report(s, 0, FP.PRECISION);
-    if (fault !== 0) return fault;
-    s.r32[d * 2] = n;
-    s.r32[d * 2 + 1] = to === 64 && n < 0 ? -1 : 0;
-    return 0;
-  }
-  begin();
-  const n = integer(input(s, from, b, 0), to, truncate ? TOWARD_ZERO : roundingOf(s));
-  const fault = report(s, before, after);
-  if (fault === 0) s.r[d] = BigInt.asUintN(to, n);
-  return fault;
-};
+export const toInteger =
+  (from: Lane, to: Lane, truncate: boolean): Helper =>
+  (s, d, _a, b) => {
+    const x = from === 64 ? (s.f64[b] as number) : (s.f32[b * 2] as number);
+    // most of what programs convert: truncation of something that fits 32 bits
+    const size = Math.abs(x);
+    if (truncate && size < 2147483648 && (size >= 1 || x === 0)) {
+      const n = Math.trunc(x);
+      const fault = n === x ? 0 : report(s, 0, FP.PRECISION);
+      if (fault !== 0) return fault;
+      s.r32[d * 2] = n;
+      s.r32[d * 2 + 1] = to === 64 && n < 0 ? -1 : 0;
+      return 0;
+    }
+    begin();
+    const n = integer(input(s, from, b, 0), to, truncate ? TOWARD_ZERO : roundingOf(s));
+    const fault = report(s, before, after);
+    if (fault === 0) s.r[d] = BigInt.asUintN(to, n);
+    return fault;
+  };
 
 /** CVTSI2SS and CVTSI2SD: the integer in slot b. */
-export const scalarFromInteger = (from: Lane, to: Lane): Helper => (s, d, _a, b) => {
-  if (to === 64 && from === 32) {
-    s.f64[d] = s.r32[b * 2] as number;
+export const scalarFromInteger =
+  (from: Lane, to: Lane): Helper =>
+  (s, d, _a, b) => {
+    if (to === 64 && from === 32) {
+      s.f64[d] = s.r32[b * 2] as number;
+      return 0;
+    }
+    begin();
+    const f = fromWhole(s, from === 32 ? BigInt(s.r32[b * 2] as number) : BigInt.asIntN(64, s.r[b] as bigint), to);
+    const fault = report(s, before, after);
+    if (fault !== 0) return fault;
+    if (to === 64) s.r[d] = packDouble(f);
+    else s.r32[d * 2] = packSingle(f);
     return 0;
-  }
-  begin();
-  const f = fromWhole(s, from === 32 ? BigInt(s.r32[b * 2] as number) : BigInt.asIntN(64, s.r[b] as bigint), to);
-  const fault = report(s, before, after);
-  if (fault !== 0) return fault;
-  if (to === 64) s.r[d] = packDouble(f);
-  else s.r32[d * 2] = packSingle(f);
-  return 0;
-};
+  };
 
 /** CVTDQ2PS. */
 export const integersToSingles: Helper = (s, d, _a, b) => {
@@ -144,25 +163,28 @@ export const integersToDoubles: Helper = (s, d, _a, b) => {
   return 0;
 };
 /** CVT(T)PS2DQ. */
-export const singlesToIntegers = (truncate: boolean): Helper => (s, d, _a, b) => {
-  begin();
-  const rounding = truncate ? TOWARD_ZERO : roundingOf(s);
-  for (let i = 0; i < 4; i++) words[i] = Number(integer(input(s, 32, b, i), 32, rounding));
-  const fault = report(s, before, after);
-  if (fault === 0) for (let i = 0; i < 4; i++) s.r32[d * 2 + i] = words[i] as number;
-  return fault;
-};
+export const singlesToIntegers =
+  (truncate: boolean): Helper =>
+  (s, d, _a, b) => {
+    begin();
+    const rounding = truncate ? TOWARD_ZERO : roundingOf(s);
+    for (let i = 0; i < 4; i++) words[i] = Number(integer(input(s, 32, b, i), 32, rounding));
+    const fault = report(s, before, after);
+    if (fault === 0) for (let i = 0; i < 4; i++) s.r32[d * 2 + i] = words[i] as number;
+    return fault;
+  };
 /** CVT(T)PD2DQ; the upper half becomes zero. */
-export const doublesToIntegers = (truncate: boolean): Helper => (s, d, _a, b) => {
-  begin();
-  const rounding = truncate ? TOWARD_ZERO : roundingOf(s);
-  const low = Number(integer(input(s, 64, b, 0), 32, rounding));
-  const high = Number(integer(input(s, 64, b, 1), 32, rounding));
-  const fault = report(s, before, after);
-  if (fault !== 0) return fault;
-  s.r32[d * 2] = low;
-  s.r32[d * 2 + 1] = high;
-  s.r[d + 1] = 0n;
-  return 0;
-};
-
+export const doublesToIntegers =
+  (truncate: boolean): Helper =>
+  (s, d, _a, b) => {
+    begin();
+    const rounding = truncate ? TOWARD_ZERO : roundingOf(s);
+    const low = Number(integer(input(s, 64, b, 0), 32, rounding));
+    const high = Number(integer(input(s, 64, b, 1), 32, rounding));
+    const fault = report(s, before, after);
+    if (fault !== 0) return fault;
+    s.r32[d * 2] = low;
+    s.r32[d * 2 + 1] = high;
+    s.r[d + 1] = 0n;
+    return 0;
+  };

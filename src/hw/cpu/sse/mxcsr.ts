@@ -24,7 +24,12 @@ export const denormalsAreZero = (s: CpuState): boolean => ((s.r32[MXCSR] as numb
 export const roundingOf = (s: CpuState): Rounding => (((s.r32[MXCSR] as number) >> 13) & 3) as Rounding;
 export function roundingControl(s: CpuState): RoundingControl {
   const m = s.r32[MXCSR] as number;
-  return { rounding: ((m >> 13) & 3) as Rounding, masked: (m >> MASKS_SHIFT) & 0x3f, flushToZero: (m & FLUSH) !== 0, wrap: 0 };
+  return {
+    rounding: ((m >> 13) & 3) as Rounding,
+    masked: (m >> MASKS_SHIFT) & 0x3f,
+    flushToZero: (m & FLUSH) !== 0,
+    wrap: 0,
+  };
 }
 /**
  * Whether JavaScript's own arithmetic says everything about operations on normal numbers with normal results: nothing but the precision exception can come of those, and its

@@ -1,7 +1,15 @@
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
 import { RFLAGS } from '../../../isa/flags';
-import { ACCESS_OF_CLASS, CLASS_READ, CLASS_WRITE, WHO_SUPERVISOR, WHO_SUPERVISOR_AC, WHO_USER, type Access } from '../../paging/access';
+import {
+  ACCESS_OF_CLASS,
+  CLASS_READ,
+  CLASS_WRITE,
+  WHO_SUPERVISOR,
+  WHO_SUPERVISOR_AC,
+  WHO_USER,
+  type Access,
+} from '../../paging/access';
 import { SEG, SLOT } from '../../state/layout';
 import type { MemoryOperand } from '../decoded';
 import type { Core } from '../core';
@@ -19,7 +27,13 @@ export function dataAccess(core: Core, op: 'read' | 'write', cpl: number = core.
  * The linear address of `size` bytes at segment:offset, checked as the access would be (segmentation, or canonical form in 64-bit mode).
  * Undefined: event set.
  */
-export function linearAddress(core: Core, segment: number, offset: bigint, size: number, write: boolean): bigint | undefined {
+export function linearAddress(
+  core: Core,
+  segment: number,
+  offset: bigint,
+  size: number,
+  write: boolean,
+): bigint | undefined {
   if (!isLong64(core.state)) {
     if (!checkSegment(core, segment, Number(offset), size, write)) return undefined;
     return BigInt.asUintN(32, core.state.segmentBase(segment) + offset);
@@ -48,7 +62,9 @@ export function effectiveAddress(core: Core, m: MemoryOperand): bigint {
 
 /** Reads `size` (1, 2, 4, 8) bytes at a linear address as an ordinary access. */
 export function readLinear(core: Core, linear: bigint, size: number, intent = false): bigint | undefined {
-  return core.port.load(core, linear, size, dataAccess(core, intent ? 'write' : 'read'), SLOT.VALUE, intent) ? core.state.get(SLOT.VALUE) : undefined;
+  return core.port.load(core, linear, size, dataAccess(core, intent ? 'write' : 'read'), SLOT.VALUE, intent)
+    ? core.state.get(SLOT.VALUE)
+    : undefined;
 }
 export function writeLinear(core: Core, linear: bigint, size: number, value: bigint): boolean {
   core.state.set(SLOT.VALUE, value);

@@ -12,11 +12,13 @@ const CR0_MASK = 0xe005_003fn;
 const CR0_ET = 1n << BigInt(CR0.ET);
 const LMA = 1n << BigInt(EFER.LMA);
 
-const changed = (old: bigint, value: bigint, ...positions: readonly number[]): boolean => positions.some((n) => bit(old ^ value, n));
+const changed = (old: bigint, value: bigint, ...positions: readonly number[]): boolean =>
+  positions.some((n) => bit(old ^ value, n));
 const gp = (core: Core): false => deny(core, VECTOR.GP, 0);
 
 /** Whether CR0, CR4 and EFER select PAE paging (SDM vol. 3, 4.1.1). */
-const isPaePaging = (cr0: bigint, cr4: bigint, efer: bigint): boolean => bit(cr0, CR0.PG) && bit(cr4, CR4.PAE) && !bit(efer, EFER.LME);
+const isPaePaging = (cr0: bigint, cr4: bigint, efer: bigint): boolean =>
+  bit(cr0, CR0.PG) && bit(cr4, CR4.PAE) && !bit(efer, EFER.LME);
 
 /** Bits from `width` to 63. */
 const above = (width: number): bigint => ((1n << 64n) - 1n) ^ ((1n << BigInt(width)) - 1n);
@@ -64,10 +66,21 @@ export function setCr0(core: Core, wanted: bigint): boolean {
   const off = bit(old, CR0.PG) && !bit(value, CR0.PG);
   if (on && bit(efer, EFER.LME)) {
     const tss = typeOf(s.get32(SLOT.RIGHTS + SEG.TR));
-    if (!bit(cr4, CR4.PAE) || (s.get32(SLOT.RIGHTS + SEG.CS) & RIGHTS.L) !== 0 || tss === SYS_TYPE.TSS16_BUSY || tss === SYS_TYPE.TSS16) return gp(core);
+    if (
+      !bit(cr4, CR4.PAE) ||
+      (s.get32(SLOT.RIGHTS + SEG.CS) & RIGHTS.L) !== 0 ||
+      tss === SYS_TYPE.TSS16_BUSY ||
+      tss === SYS_TYPE.TSS16
+    )
+      return gp(core);
   }
   if (off && (isLong64(s) || bit(cr4, CR4.PCIDE))) return gp(core);
-  if (isPaePaging(value, cr4, efer) && changed(old, value, CR0.PG, CR0.CD, CR0.NW) && !loadPdptes(core, s.get(SLOT.CR3))) return false;
+  if (
+    isPaePaging(value, cr4, efer) &&
+    changed(old, value, CR0.PG, CR0.CD, CR0.NW) &&
+    !loadPdptes(core, s.get(SLOT.CR3))
+  )
+    return false;
 
   s.set(SLOT.CR0, value);
   if (on && bit(efer, EFER.LME)) s.set(SLOT.EFER, efer | LMA);
@@ -106,17 +119,20 @@ export function setCr4(core: Core, wanted: bigint): boolean {
   const value = core.intercepts ? core.intercepts.writeControl(core, 4, wanted) : wanted;
   if ((value & ~core.model.cr4Mask) !== 0n) return gp(core);
   if (isLong(s) && changed(old, value, CR4.PAE, CR4.LA57)) return gp(core);
-  if (!bit(old, CR4.PCIDE) && bit(value, CR4.PCIDE) && (!isLong(s) || (s.get(SLOT.CR3) & 0xfffn) !== 0n)) return gp(core);
+  if (!bit(old, CR4.PCIDE) && bit(value, CR4.PCIDE) && (!isLong(s) || (s.get(SLOT.CR3) & 0xfffn) !== 0n))
+    return gp(core);
   if (
     isPaePaging(s.get(SLOT.CR0), value, s.get(SLOT.EFER)) &&
     changed(old, value, CR4.PAE, CR4.PGE, CR4.PSE, CR4.SMEP) &&
     !loadPdptes(core, s.get(SLOT.CR3))
-  ) return false;
+  )
+    return false;
 
   s.set(SLOT.CR4, value);
   core.port.controlsChanged(core);
   if (changed(old, value, CR4.PGE) || (bit(old, CR4.PCIDE) && !bit(value, CR4.PCIDE))) core.port.flush(core, true);
-  else if (changed(old, value, CR4.PAE, CR4.LA57) || (!bit(old, CR4.SMEP) && bit(value, CR4.SMEP))) core.port.flush(core, false);
+  else if (changed(old, value, CR4.PAE, CR4.LA57) || (!bit(old, CR4.SMEP) && bit(value, CR4.SMEP)))
+    core.port.flush(core, false);
   return true;
 }
 

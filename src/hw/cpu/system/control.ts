@@ -22,7 +22,11 @@ type ControlNumber = 0 | 2 | 3 | 4 | 8;
 /** CR1, CR5–CR7 and CR9–CR15 do not exist: #UD. */
 const isControl = (n: number): n is ControlNumber => n === 0 || n === 2 || n === 3 || n === 4 || n === 8;
 
-function registerPair(core: Core, special: 'control' | 'debug', specialAt: 0 | 1): { readonly number: number; readonly gpr: number } {
+function registerPair(
+  core: Core,
+  special: 'control' | 'debug',
+  specialAt: 0 | 1,
+): { readonly number: number; readonly gpr: number } {
   const a = operand(core, specialAt);
   const b = operand(core, 1 - specialAt);
   invariant(a.kind === special && b.kind === 'gpr', `MOV between a ${special} and a general register`);
@@ -37,7 +41,8 @@ export const movFromControl: SystemFunction = (core) => {
   const exit = core.intercepts?.controlRegister(core, { type: 'read', cr, gpr, value: 0n });
   if (exit) return core.exit(exit);
   const s = core.state;
-  const value = cr === 0 || cr === 4 ? shownControl(core, cr) : s.get(cr === 2 ? SLOT.CR2 : cr === 3 ? SLOT.CR3 : SLOT.CR8);
+  const value =
+    cr === 0 || cr === 4 ? shownControl(core, cr) : s.get(cr === 2 ? SLOT.CR2 : cr === 3 ? SLOT.CR3 : SLOT.CR8);
   putGpr(s, gpr, controlWidth(core), value);
   return SYS_NEXT;
 };
@@ -80,7 +85,12 @@ export const lmsw: SystemFunction = (core) => {
   const value = BigInt(source);
   const memory = o.kind === 'memory';
   const exit = core.intercepts?.controlRegister(core, {
-    type: 'lmsw', cr: 0, gpr: 0, value, memory, ...(memory ? { linear: operandLinear(core, o.memory) } : {}),
+    type: 'lmsw',
+    cr: 0,
+    gpr: 0,
+    value,
+    memory,
+    ...(memory ? { linear: operandLinear(core, o.memory) } : {}),
   });
   if (exit) return core.exit(exit);
   const old = core.state.get(SLOT.CR0);
@@ -117,40 +127,44 @@ function debugSlot(core: Core, n: number): number | undefined {
 }
 
 /** MOV between a debug and a general register. DR7.GD makes any such access a #DB with DR6.BD; its delivery clears GD. */
-const movDebug = (write: boolean): SystemFunction => (core) => {
-  const s = core.state;
-  const { number: dr, gpr } = registerPair(core, 'debug', write ? 0 : 1);
-  const slot = debugSlot(core, dr);
-  if (slot === undefined) return core.raise(VECTOR.UD);
-  if (!requireCpl0(core)) return SYS_EVENT;
-  const exit = core.intercepts?.debugRegister(core, { write, dr, gpr });
-  if (exit) return core.exit(exit);
-  if ((s.get(SLOT.DR7) & DR7_GD) !== 0n) {
-    core.event = { kind: 'fault', vector: VECTOR.DB, debug: DR6_BD };
-    return SYS_EVENT;
-  }
-  if (!write) {
-    putGpr(s, gpr, controlWidth(core), s.get(slot));
+const movDebug =
+  (write: boolean): SystemFunction =>
+  (core) => {
+    const s = core.state;
+    const { number: dr, gpr } = registerPair(core, 'debug', write ? 0 : 1);
+    const slot = debugSlot(core, dr);
+    if (slot === undefined) return core.raise(VECTOR.UD);
+    if (!requireCpl0(core)) return SYS_EVENT;
+    const exit = core.intercepts?.debugRegister(core, { write, dr, gpr });
+    if (exit) return core.exit(exit);
+    if ((s.get(SLOT.DR7) & DR7_GD) !== 0n) {
+      core.event = { kind: 'fault', vector: VECTOR.DB, debug: DR6_BD };
+      return SYS_EVENT;
+    }
+    if (!write) {
+      putGpr(s, gpr, controlWidth(core), s.get(slot));
+      return SYS_NEXT;
+    }
+    const value = BigInt.asUintN(controlWidth(core), s.get(gpr));
+    if (slot >= SLOT.DR6 && value >> 32n !== 0n) return core.raise(VECTOR.GP, 0);
+    if (slot === SLOT.DR6) s.set(slot, (value & DR6_WRITABLE) | DR6_ONES);
+    else if (slot === SLOT.DR7) s.set(slot, (value & DR7_WRITABLE) | DR7_ONES);
+    else s.set(slot, value);
     return SYS_NEXT;
-  }
-  const value = BigInt.asUintN(controlWidth(core), s.get(gpr));
-  if (slot >= SLOT.DR6 && value >> 32n !== 0n) return core.raise(VECTOR.GP, 0);
-  if (slot === SLOT.DR6) s.set(slot, (value & DR6_WRITABLE) | DR6_ONES);
-  else if (slot === SLOT.DR7) s.set(slot, (value & DR7_WRITABLE) | DR7_ONES);
-  else s.set(slot, value);
-  return SYS_NEXT;
-};
+  };
 export const movFromDebug = movDebug(false);
 export const movToDebug = movDebug(true);
 
 /** An instruction for CPL 0 that VMX may intercept by its exit reason alone, and what it does otherwise. */
-const privileged = (reason: number, act: (core: Core) => void): SystemFunction => (core) => {
-  if (!requireCpl0(core)) return SYS_EVENT;
-  const exit = core.intercepts?.instruction(core, reason, 0n);
-  if (exit) return core.exit(exit);
-  act(core);
-  return SYS_NEXT;
-};
+const privileged =
+  (reason: number, act: (core: Core) => void): SystemFunction =>
+  (core) => {
+    if (!requireCpl0(core)) return SYS_EVENT;
+    const exit = core.intercepts?.instruction(core, reason, 0n);
+    if (exit) return core.exit(exit);
+    act(core);
+    return SYS_NEXT;
+  };
 /** There are no caches to write back: memory is always coherent. */
 export const invd = privileged(VMX_EXIT.INVD, () => undefined);
 export const wbinvd = privileged(VMX_EXIT.WBINVD, () => undefined);
@@ -165,12 +179,14 @@ export const pause: SystemFunction = (core) => {
 };
 
 /** MONITOR and MWAIT are #UD without the feature; with it, MONITOR arms nothing and MWAIT goes on at once, as the manual allows. */
-const monitorInsn = (reason: number): SystemFunction => (core) => {
-  if (!core.model.has('MONITOR') || core.state.cpl !== 0) return core.raise(VECTOR.UD);
-  const exit = core.intercepts?.instruction(core, reason, 0n);
-  if (exit) return core.exit(exit);
-  return core.state.get32(GPR.RCX) !== 0 ? core.raise(VECTOR.GP, 0) : SYS_NEXT;
-};
+const monitorInsn =
+  (reason: number): SystemFunction =>
+  (core) => {
+    if (!core.model.has('MONITOR') || core.state.cpl !== 0) return core.raise(VECTOR.UD);
+    const exit = core.intercepts?.instruction(core, reason, 0n);
+    if (exit) return core.exit(exit);
+    return core.state.get32(GPR.RCX) !== 0 ? core.raise(VECTOR.GP, 0) : SYS_NEXT;
+  };
 export const monitor = monitorInsn(VMX_EXIT.MONITOR_INSTRUCTION);
 export const mwait = monitorInsn(VMX_EXIT.MWAIT_INSTRUCTION);
 
@@ -195,7 +211,12 @@ export const invpcid: SystemFunction = (core) => {
   if (!requireCpl0(core)) return SYS_EVENT;
   const o = operand(core, 0);
   invariant(o.kind === 'gpr', 'INVPCID takes its type in a register');
-  const exit = core.intercepts?.instruction(core, VMX_EXIT.INVPCID, displacementOf(core, 1), instructionInfo(core, 1, { reg2: o.index }));
+  const exit = core.intercepts?.instruction(
+    core,
+    VMX_EXIT.INVPCID,
+    displacementOf(core, 1),
+    instructionInfo(core, 1, { reg2: o.index }),
+  );
   if (exit) return core.exit(exit);
   const m = memoryOperand(core, 1);
   const low = operandAddress(core, m, 0, 16, false);
@@ -240,16 +261,18 @@ export const xsetbv: SystemFunction = (core) => {
 };
 
 /** RDPKRU and WRPKRU: protection-key rights for user pages, #UD unless CR4.PKE. ECX must be zero; WRPKRU wants EDX zero too. */
-const protectionKeys = (write: boolean): SystemFunction => (core) => {
-  const s = core.state;
-  if (!cr4Bit(s, CR4.PKE)) return core.raise(VECTOR.UD);
-  if (s.get32(GPR.RCX) !== 0 || (write && s.get32(GPR.RDX) !== 0)) return core.raise(VECTOR.GP, 0);
-  if (write) {
-    s.set32(SLOT.PKRU, s.get32(GPR.RAX));
-    core.port.controlsChanged(core);
-  } else putPair(core, BigInt(s.get32(SLOT.PKRU)));
-  return SYS_NEXT;
-};
+const protectionKeys =
+  (write: boolean): SystemFunction =>
+  (core) => {
+    const s = core.state;
+    if (!cr4Bit(s, CR4.PKE)) return core.raise(VECTOR.UD);
+    if (s.get32(GPR.RCX) !== 0 || (write && s.get32(GPR.RDX) !== 0)) return core.raise(VECTOR.GP, 0);
+    if (write) {
+      s.set32(SLOT.PKRU, s.get32(GPR.RAX));
+      core.port.controlsChanged(core);
+    } else putPair(core, BigInt(s.get32(SLOT.PKRU)));
+    return SYS_NEXT;
+  };
 export const rdpkru = protectionKeys(false);
 export const wrpkru = protectionKeys(true);
 

@@ -6,7 +6,17 @@ import type { CpuEvent, FaultEvent } from '../../state/event';
 import { SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
 import {
-  cacheOf, dplOf, fetchDescriptor, isCode, isConforming, isNull, isPresent, orTypeBits, SYS_TYPE, tableAddress, type Descriptor,
+  cacheOf,
+  dplOf,
+  fetchDescriptor,
+  isCode,
+  isConforming,
+  isNull,
+  isPresent,
+  orTypeBits,
+  SYS_TYPE,
+  tableAddress,
+  type Descriptor,
 } from './descriptor';
 import { isLong, isReal, isV86, linearWidth } from './modes';
 import { deny, fault, selectorError } from './raise';
@@ -29,7 +39,20 @@ const isSoftware = (e: Delivery): boolean => e.kind === 'fault' && e.software !=
 
 /** Fault-class exceptions return to the instruction that caused them, with RF set so that its breakpoint does not strike again (SDM vol. 3, 17.3.1.1). */
 const FAULT_CLASS: ReadonlySet<number> = new Set([
-  VECTOR.DE, VECTOR.BR, VECTOR.UD, VECTOR.NM, VECTOR.TS, VECTOR.NP, VECTOR.SS, VECTOR.GP, VECTOR.PF, VECTOR.MF, VECTOR.AC, VECTOR.XM, VECTOR.VE, VECTOR.CP,
+  VECTOR.DE,
+  VECTOR.BR,
+  VECTOR.UD,
+  VECTOR.NM,
+  VECTOR.TS,
+  VECTOR.NP,
+  VECTOR.SS,
+  VECTOR.GP,
+  VECTOR.PF,
+  VECTOR.MF,
+  VECTOR.AC,
+  VECTOR.XM,
+  VECTOR.VE,
+  VECTOR.CP,
 ]);
 
 const bit = (n: number): bigint => 1n << BigInt(n);
@@ -66,7 +89,8 @@ function enterDebugHandler(core: Core, why: bigint): void {
   if ((why & DR6_BD) !== 0n) s.set(SLOT.DR7, s.get(SLOT.DR7) & ~DR7_GD);
 }
 
-const returnAddress = (core: Core, e: Delivery): bigint => (e.kind === 'fault' && e.software !== undefined ? core.nextRip : core.state.rip);
+const returnAddress = (core: Core, e: Delivery): bigint =>
+  e.kind === 'fault' && e.software !== undefined ? core.nextRip : core.state.rip;
 
 /** RFLAGS as pushed: RF set for fault-class exceptions, clear for software interrupts, whose instruction has completed. */
 function pushedFlags(core: Core, e: Delivery): bigint {
@@ -87,7 +111,10 @@ function deliverReal(core: Core, e: Delivery): boolean {
   if (at + 3 > s.get32(SLOT.IDTR_LIMIT)) return deny(core, VECTOR.GP, 0);
   const entry = core.readSystem(BigInt.asUintN(32, s.get(SLOT.IDTR_BASE) + BigInt(at)), 4);
   if (entry === undefined) return false;
-  const pushes = new Pushes(core, currentStack(core)).push(s.rflags, 2).push(BigInt(s.get32(SLOT.SELECTOR + SEG.CS)), 2).push(returnAddress(core, e), 2);
+  const pushes = new Pushes(core, currentStack(core))
+    .push(s.rflags, 2)
+    .push(BigInt(s.get32(SLOT.SELECTOR + SEG.CS)), 2)
+    .push(returnAddress(core, e), 2);
   const ip = Number(entry & 0xffffn);
   const cs = paragraphSegment(s, SEG.CS, Number(entry >> 16n));
   if (!insideLimit(cs.rights, cs.limit, ip, 1)) return deny(core, VECTOR.GP, 0);
@@ -126,7 +153,10 @@ function fetchGate(core: Core, e: Delivery, ext: number): Gate | undefined {
   const upper = long ? core.readSystem(linear + 8n, 8) : 0n;
   if (upper === undefined) return undefined;
   const type = Number((raw >> 40n) & 0x1fn);
-  const known = type === SYS_TYPE.INT32 || type === SYS_TYPE.TRAP32 || (!long && (type === SYS_TYPE.INT16 || type === SYS_TYPE.TRAP16 || type === SYS_TYPE.TASK_GATE));
+  const known =
+    type === SYS_TYPE.INT32 ||
+    type === SYS_TYPE.TRAP32 ||
+    (!long && (type === SYS_TYPE.INT16 || type === SYS_TYPE.TRAP16 || type === SYS_TYPE.TASK_GATE));
   if (!known) return fault(core, VECTOR.GP, error);
   if (isSoftware(e) && Number((raw >> 45n) & 3n) < s.cpl) return fault(core, VECTOR.GP, error);
   if ((raw & (1n << 47n)) === 0n) return fault(core, VECTOR.NP, error);
@@ -146,7 +176,8 @@ function fetchHandlerSegment(core: Core, selector: number, ext: number): Descrip
   if (d === undefined) return undefined;
   const error = selectorError(selector, ext);
   if (!isCode(d.rights) || dplOf(d.rights) > core.state.cpl) return fault(core, VECTOR.GP, error);
-  if (isLong(core.state) && (!isCode64(core, d.rights) || isBadLongCode(core, d.rights))) return fault(core, VECTOR.GP, error);
+  if (isLong(core.state) && (!isCode64(core, d.rights) || isBadLongCode(core, d.rights)))
+    return fault(core, VECTOR.GP, error);
   return isPresent(d.rights) ? d : fault(core, VECTOR.NP, error);
 }
 
@@ -155,8 +186,10 @@ function deliverProtected(core: Core, e: Delivery): boolean {
   const ext = isSoftware(e) ? 0 : 1;
   const gate = fetchGate(core, e, ext);
   if (gate === undefined) return false;
-  const errorCode = e.kind === 'fault' && ERROR_CODE_VECTORS.has(e.vector) && e.software === undefined ? e.errorCode ?? 0 : undefined;
-  if (gate.type === SYS_TYPE.TASK_GATE) return taskSwitch(core, gate.selector, 'idt', returnAddress(core, e), errorCode, ext);
+  const errorCode =
+    e.kind === 'fault' && ERROR_CODE_VECTORS.has(e.vector) && e.software === undefined ? (e.errorCode ?? 0) : undefined;
+  if (gate.type === SYS_TYPE.TASK_GATE)
+    return taskSwitch(core, gate.selector, 'idt', returnAddress(core, e), errorCode, ext);
   const code = fetchHandlerSegment(core, gate.selector, ext);
   if (code === undefined) return false;
 
@@ -169,7 +202,8 @@ function deliverProtected(core: Core, e: Delivery): boolean {
   const cpl = inner ? dpl : s.cpl;
   const stack = handlerStack(core, cpl, inner, gate.ist, ext);
   if (stack === undefined) return false;
-  if (long ? !isCanonical(gate.offset, linearWidth(s)) : !insideLimit(code.rights, code.limit, Number(gate.offset), 1)) return deny(core, VECTOR.GP, ext);
+  if (long ? !isCanonical(gate.offset, linearWidth(s)) : !insideLimit(code.rights, code.limit, Number(gate.offset), 1))
+    return deny(core, VECTOR.GP, ext);
 
   const size = long ? 8 : gate.type === SYS_TYPE.INT32 || gate.type === SYS_TYPE.TRAP32 ? 4 : 2;
   const pushes = new Pushes(core, stack);

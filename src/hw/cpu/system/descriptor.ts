@@ -19,7 +19,18 @@ export interface Descriptor extends SegmentCache {
 
 /** Types of system descriptors (S = 0), SDM vol. 3, table 3-2. */
 export const SYS_TYPE = {
-  TSS16: 1, LDT: 2, TSS16_BUSY: 3, CALL16: 4, TASK_GATE: 5, INT16: 6, TRAP16: 7, TSS32: 9, TSS32_BUSY: 11, CALL32: 12, INT32: 14, TRAP32: 15,
+  TSS16: 1,
+  LDT: 2,
+  TSS16_BUSY: 3,
+  CALL16: 4,
+  TASK_GATE: 5,
+  INT16: 6,
+  TRAP16: 7,
+  TSS32: 9,
+  TSS32_BUSY: 11,
+  CALL32: 12,
+  INT32: 14,
+  TRAP32: 15,
 } as const;
 
 export const typeOf = (rights: number): number => rights & RIGHTS.TYPE_MASK;
@@ -28,7 +39,8 @@ export const isPresent = (rights: number): boolean => (rights & RIGHTS.P) !== 0;
 export const isCode = (rights: number): boolean => (rights & (RIGHTS.S | 8)) === (RIGHTS.S | 8);
 export const isConforming = (rights: number): boolean => (rights & (RIGHTS.S | 0xc)) === (RIGHTS.S | 0xc);
 export const isWritableData = (rights: number): boolean => (rights & (RIGHTS.S | 8 | 2)) === (RIGHTS.S | 2);
-export const isReadable = (rights: number): boolean => (rights & RIGHTS.S) !== 0 && ((rights & 8) === 0 || (rights & 2) !== 0);
+export const isReadable = (rights: number): boolean =>
+  (rights & RIGHTS.S) !== 0 && ((rights & 8) === 0 || (rights & 2) !== 0);
 export const isUnusable = (rights: number): boolean => (rights & RIGHTS.UNUSABLE) !== 0;
 /** Selectors 0–3. */
 export const isNull = (selector: number): boolean => (selector & 0xfffc) === 0;
@@ -91,4 +103,9 @@ export function orTypeBits(core: Core, d: Descriptor, mask: number): boolean {
 }
 
 /** What the hidden part of a segment register gets: the accessed bit is set in it too. */
-export const cacheOf = (d: Descriptor, selector: number): SegmentCache => ({ selector, base: d.base, limit: d.limit, rights: d.rights | 1 });
+export const cacheOf = (d: Descriptor, selector: number): SegmentCache => ({
+  selector,
+  base: d.base,
+  limit: d.limit,
+  rights: d.rights | 1,
+});

@@ -2,11 +2,27 @@ import { VECTOR } from '../../../isa/exceptions';
 import type { SegmentCache } from '../../state/cpu-state';
 import { SEG } from '../../state/layout';
 import { SYS_EVENT, SYS_JUMPED, type Core } from '../core';
-import { dplOf, fetchDescriptor, isCode, isConforming, isNull, isPresent, orTypeBits, type Descriptor } from './descriptor';
+import {
+  dplOf,
+  fetchDescriptor,
+  isCode,
+  isConforming,
+  isNull,
+  isPresent,
+  orTypeBits,
+  type Descriptor,
+} from './descriptor';
 import { checkTarget, enterCode } from './far';
 import { isParagraphMode } from './modes';
 import { fault, selectorError } from './raise';
-import { dropInnerSegments, isBadLongCode, isCode64, nullSegment, paragraphSegment, prepareStackSegment } from './segments';
+import {
+  dropInnerSegments,
+  isBadLongCode,
+  isCode64,
+  nullSegment,
+  paragraphSegment,
+  prepareStackSegment,
+} from './segments';
 import { Pops, setStackPointer } from './stack';
 import type { SystemFunction } from './table';
 
@@ -24,8 +40,16 @@ export function fetchReturnCode(core: Core, selector: number): Descriptor | unde
 }
 
 /** SS of a return at level `cpl` into `code`: null only for 64-bit code below level 3, with that level as RPL. Undefined: event set. */
-export function prepareReturnStack(core: Core, selector: number, cpl: number, code: Descriptor): SegmentCache | undefined {
-  if (isNull(selector)) return isCode64(core, code.rights) && cpl !== 3 && (selector & 3) === cpl ? nullSegment(selector, cpl) : fault(core, VECTOR.GP, 0);
+export function prepareReturnStack(
+  core: Core,
+  selector: number,
+  cpl: number,
+  code: Descriptor,
+): SegmentCache | undefined {
+  if (isNull(selector))
+    return isCode64(core, code.rights) && cpl !== 3 && (selector & 3) === cpl
+      ? nullSegment(selector, cpl)
+      : fault(core, VECTOR.GP, 0);
   return prepareStackSegment(core, selector, cpl);
 }
 
@@ -62,7 +86,15 @@ export const retf: SystemFunction = (core) => {
 };
 
 /** Pops SP and SS of the outer level, then loads CS, SS and RSP and drops data segments the outer level may not have. False: event set. */
-export function returnOuter(core: Core, stack: Pops, size: number, code: Descriptor, selector: number, rip: bigint, release: number): boolean {
+export function returnOuter(
+  core: Core,
+  stack: Pops,
+  size: number,
+  code: Descriptor,
+  selector: number,
+  rip: bigint,
+  release: number,
+): boolean {
   const cpl = selector & 3;
   const sp = stack.pop(size);
   const ss = sp === undefined ? undefined : stack.pop(size);

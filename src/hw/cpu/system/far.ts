@@ -5,7 +5,18 @@ import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import type { SegmentCache } from '../../state/cpu-state';
 import { SYS_EVENT, SYS_JUMPED, type Core, type SysResult } from '../core';
 import {
-  cacheOf, dplOf, fetchDescriptor, fetchUpperHalf, isCode, isConforming, isNull, isPresent, orTypeBits, SYS_TYPE, typeOf, type Descriptor,
+  cacheOf,
+  dplOf,
+  fetchDescriptor,
+  fetchUpperHalf,
+  isCode,
+  isConforming,
+  isNull,
+  isPresent,
+  orTypeBits,
+  SYS_TYPE,
+  typeOf,
+  type Descriptor,
 } from './descriptor';
 import { isLong, isParagraphMode, linearWidth } from './modes';
 import { memoryOperand, operand, readOperandMemory } from './operand';
@@ -18,7 +29,9 @@ import type { SystemFunction } from './table';
 
 /** Whether `rip` is a place in the code segment: inside its limit, or canonical in 64-bit code. False: #GP(`code`) set. */
 export function checkTarget(core: Core, code: SegmentCache, rip: bigint, errorCode = 0): boolean {
-  const ok = isCode64(core, code.rights) ? isCanonical(rip, linearWidth(core.state)) : rip <= 0xffff_ffffn && insideLimit(code.rights, code.limit, Number(rip), 1);
+  const ok = isCode64(core, code.rights)
+    ? isCanonical(rip, linearWidth(core.state))
+    : rip <= 0xffff_ffffn && insideLimit(code.rights, code.limit, Number(rip), 1);
   return ok || deny(core, VECTOR.GP, errorCode);
 }
 
@@ -64,7 +77,9 @@ function farTransfer(core: Core, selector: number, offset: bigint, size: number,
 
 /** Pushes CS and the next instruction's offset, and moves the stack pointer. */
 function pushReturn(core: Core, size: number): boolean {
-  const pushes = new Pushes(core, currentStack(core)).push(BigInt(core.state.get32(SLOT.SELECTOR + SEG.CS)), size).push(core.nextRip, size);
+  const pushes = new Pushes(core, currentStack(core))
+    .push(BigInt(core.state.get32(SLOT.SELECTOR + SEG.CS)), size)
+    .push(core.nextRip, size);
   if (!pushes.write()) return false;
   pushes.commit();
   return true;
@@ -122,7 +137,14 @@ function throughCallGate(core: Core, gateSelector: number, gate: Descriptor, cal
 }
 
 /** A call to a more privileged level: the TSS's stack receives SS:SP, the parameters (not in IA-32e mode) and CS:IP. */
-function callInner(core: Core, code: Descriptor, selector: number, offset: bigint, size: number, parameters: number): SysResult {
+function callInner(
+  core: Core,
+  code: Descriptor,
+  selector: number,
+  offset: bigint,
+  size: number,
+  parameters: number,
+): SysResult {
   const s = core.state;
   const cpl = dplOf(code.rights);
   const stack = innerStack(core, cpl, 0, 0);
@@ -162,9 +184,13 @@ function farPointer(core: Core): { readonly selector: number; readonly offset: b
   return offset === undefined || selector === undefined ? undefined : { selector: Number(selector), offset };
 }
 
-const transfer = (call: boolean): SystemFunction => (core) => {
-  const target = farPointer(core);
-  return target === undefined ? SYS_EVENT : farTransfer(core, target.selector, target.offset, core.insn.operandBits / 8, call);
-};
+const transfer =
+  (call: boolean): SystemFunction =>
+  (core) => {
+    const target = farPointer(core);
+    return target === undefined
+      ? SYS_EVENT
+      : farTransfer(core, target.selector, target.offset, core.insn.operandBits / 8, call);
+  };
 export const jmpFar = transfer(false);
 export const callFar = transfer(true);

@@ -70,10 +70,12 @@ export const sti: SystemFunction = (core) => {
 const mayChangeIf = (core: Core): boolean => core.state.cpl <= iopl(core.state);
 
 /** CLAC and STAC: #UD without SMAP or above CPL 0. */
-const setAc = (on: boolean): SystemFunction => (core) => {
-  if (!core.model.has('SMAP') || core.state.cpl !== 0) return core.raise(VECTOR.UD);
-  core.state.setSystemFlag(RFLAGS.AC, on);
-  return SYS_NEXT;
-};
+const setAc =
+  (on: boolean): SystemFunction =>
+  (core) => {
+    if (!core.model.has('SMAP') || core.state.cpl !== 0) return core.raise(VECTOR.UD);
+    core.state.setSystemFlag(RFLAGS.AC, on);
+    return SYS_NEXT;
+  };
 export const clac = setAc(false);
 export const stac = setAc(true);

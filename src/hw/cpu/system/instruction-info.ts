@@ -12,7 +12,11 @@ const ADDRESS_SIZE: Readonly<Record<16 | 32 | 64, number>> = { 16: 0, 32: 1, 64:
  *
  * A register operand sets bit 10 and reg1. Bits 31:28 hold either an identity in 29:28 or a second register.
  */
-export function instructionInfo(core: Core, operandIndex: number, extra: { readonly identity?: number; readonly reg2?: number; readonly operandSize32?: boolean }): number {
+export function instructionInfo(
+  core: Core,
+  operandIndex: number,
+  extra: { readonly identity?: number; readonly reg2?: number; readonly operandSize32?: boolean },
+): number {
   const o = core.insn.operands[operandIndex];
   let info = 0;
   if (o?.kind === 'gpr') info |= (1 << 10) | (o.index << 3);
@@ -37,4 +41,5 @@ export function displacementOf(core: Core, operandIndex: number): bigint {
 }
 
 /** Linear address of a memory operand as exits report it, unchecked. */
-export const operandLinear = (core: Core, m: MemoryOperand): bigint => linearUnchecked(core, m.segment, effectiveAddress(core, m));
+export const operandLinear = (core: Core, m: MemoryOperand): bigint =>
+  linearUnchecked(core, m.segment, effectiveAddress(core, m));

@@ -23,7 +23,8 @@ export function ioAllowed(core: Core, port: number, size: number): boolean {
   if (!isProtected(s) || (s.cpl <= iopl(s) && !isV86(s))) return true;
   const limit = s.get32(SLOT.LIMIT + SEG.TR);
   const rights = s.get32(SLOT.RIGHTS + SEG.TR);
-  if ((rights & RIGHTS.UNUSABLE) !== 0 || typeOf(rights) !== SYS_TYPE.TSS32_BUSY || limit < MINIMUM_TSS_LIMIT) return deny(core, VECTOR.GP, 0);
+  if ((rights & RIGHTS.UNUSABLE) !== 0 || typeOf(rights) !== SYS_TYPE.TSS32_BUSY || limit < MINIMUM_TSS_LIMIT)
+    return deny(core, VECTOR.GP, 0);
   const base = s.get(SLOT.TR_BASE);
   const map = core.readSystem(tableAddress(core, base, IO_MAP_BASE), 2);
   if (map === undefined) return false;
@@ -76,36 +77,47 @@ const ADDRESS_SIZE: Readonly<Record<16 | 32 | 64, number>> = { 16: 0, 32: 1, 64:
  * INS and OUTS. A repeated one does one element and jumps to itself while the count lasts, so that an interrupt or a fault finds the progress in the
  * registers. The exit's instruction information is the address size in bits 9:7 and, for OUTS, the segment in 17:15 (SDM vol. 3, table 27-9).
  */
-const stringIo = (write: boolean, size: number): SystemFunction => (core) => {
-  const s = core.state;
-  const { insn } = core;
-  const width = insn.addressBits;
-  const rep = insn.rep || insn.repne;
-  const count = BigInt.asUintN(width, s.get(GPR.RCX));
-  const port = Number(s.get(GPR.RDX) & 0xffffn);
-  if (!ioAllowed(core, port, size)) return SYS_EVENT;
-  if (rep && count === 0n) return SYS_NEXT;
+const stringIo =
+  (write: boolean, size: number): SystemFunction =>
+  (core) => {
+    const s = core.state;
+    const { insn } = core;
+    const width = insn.addressBits;
+    const rep = insn.rep || insn.repne;
+    const count = BigInt.asUintN(width, s.get(GPR.RCX));
+    const port = Number(s.get(GPR.RDX) & 0xffffn);
+    if (!ioAllowed(core, port, size)) return SYS_EVENT;
+    if (rep && count === 0n) return SYS_NEXT;
 
-  const { base: pointer, segment } = memoryOperand(core, write ? 1 : 0);
-  const offset = BigInt.asUintN(width, s.get(pointer));
-  const exit = stringExit(core, write, port, size, rep, linearUnchecked(core, segment, offset), segment);
-  if (exit) return core.exit(exit);
-  const linear = linearAddress(core, segment, offset, size, !write);
-  if (linear === undefined) return SYS_EVENT;
-  if (write) {
-    if (readLinear(core, linear, size) === undefined || !core.io.out(core, port, size, SLOT.VALUE)) return SYS_EVENT;
-  } else {
-    // the device is read only once the memory is known to take the value
-    if (!core.port.probe(core, linear, size, dataAccess(core, 'write')) || !core.io.in(core, port, size, SLOT.VALUE)) return SYS_EVENT;
-    if (!writeLinear(core, linear, size, s.get(SLOT.VALUE))) return SYS_EVENT;
-  }
-  putGpr(s, pointer, width, BigInt.asUintN(width, offset + BigInt(s.systemFlag(RFLAGS.DF) ? -size : size)));
-  if (!rep) return SYS_NEXT;
-  putGpr(s, GPR.RCX, width, count - 1n);
-  return count === 1n ? SYS_NEXT : SYS_JUMPED;
-};
+    const { base: pointer, segment } = memoryOperand(core, write ? 1 : 0);
+    const offset = BigInt.asUintN(width, s.get(pointer));
+    const exit = stringExit(core, write, port, size, rep, linearUnchecked(core, segment, offset), segment);
+    if (exit) return core.exit(exit);
+    const linear = linearAddress(core, segment, offset, size, !write);
+    if (linear === undefined) return SYS_EVENT;
+    if (write) {
+      if (readLinear(core, linear, size) === undefined || !core.io.out(core, port, size, SLOT.VALUE)) return SYS_EVENT;
+    } else {
+      // the device is read only once the memory is known to take the value
+      if (!core.port.probe(core, linear, size, dataAccess(core, 'write')) || !core.io.in(core, port, size, SLOT.VALUE))
+        return SYS_EVENT;
+      if (!writeLinear(core, linear, size, s.get(SLOT.VALUE))) return SYS_EVENT;
+    }
+    putGpr(s, pointer, width, BigInt.asUintN(width, offset + BigInt(s.systemFlag(RFLAGS.DF) ? -size : size)));
+    if (!rep) return SYS_NEXT;
+    putGpr(s, GPR.RCX, width, count - 1n);
+    return count === 1n ? SYS_NEXT : SYS_JUMPED;
+  };
 
-function stringExit(core: Core, write: boolean, port: number, size: number, rep: boolean, linear: bigint, segment: number): VmExit | undefined {
+function stringExit(
+  core: Core,
+  write: boolean,
+  port: number,
+  size: number,
+  rep: boolean,
+  linear: bigint,
+  segment: number,
+): VmExit | undefined {
   const info = (ADDRESS_SIZE[core.insn.addressBits] << 7) | (write ? segment << 15 : 0);
   return core.intercepts?.io(core, { write, port, size, string: true, rep, immediate: false, linear, info });
 }

@@ -57,7 +57,14 @@ function returnToV86(core: Core, stack: Pops, rip: bigint, cs: bigint, flags: bi
   const [esp, ss, es, ds, fs, gs] = rest.map((v) => Number(v)) as [number, number, number, number, number, number];
   s.rflags = flags;
   s.cpl = 3;
-  for (const [index, selector] of [[SEG.CS, Number(cs)], [SEG.SS, ss], [SEG.ES, es], [SEG.DS, ds], [SEG.FS, fs], [SEG.GS, gs]] as const) {
+  for (const [index, selector] of [
+    [SEG.CS, Number(cs)],
+    [SEG.SS, ss],
+    [SEG.ES, es],
+    [SEG.DS, ds],
+    [SEG.FS, fs],
+    [SEG.GS, gs],
+  ] as const) {
     s.setSegment(index, v86Segment(selector & 0xffff));
   }
   s.set(4, BigInt(esp));
@@ -72,7 +79,8 @@ function returnProtected(core: Core, size: number): SysResult {
   const cs = rip === undefined ? undefined : stack.pop(size);
   const flags = cs === undefined ? undefined : stack.pop(size);
   if (rip === undefined || cs === undefined || flags === undefined) return SYS_EVENT;
-  if (size === 4 && !isLong(s) && s.cpl === 0 && (flags & mask(VM)) !== 0n) return returnToV86(core, stack, rip, cs, flags);
+  if (size === 4 && !isLong(s) && s.cpl === 0 && (flags & mask(VM)) !== 0n)
+    return returnToV86(core, stack, rip, cs, flags);
   const selector = Number(cs & 0xffffn);
   const code = fetchReturnCode(core, selector);
   if (code === undefined) return SYS_EVENT;

@@ -83,26 +83,43 @@ const capabilities = new WeakMap<CpuidModel, VmxCapabilities>();
 export function vmxCapabilitiesOf(model: CpuidModel): VmxCapabilities {
   let c = capabilities.get(model);
   if (c === undefined) {
-    c = vmxCapabilities({ physicalBits: model.physicalBits, linearBits: model.linearBits, cr4: model.cr4Mask, efer: model.eferMask });
+    c = vmxCapabilities({
+      physicalBits: model.physicalBits,
+      linearBits: model.linearBits,
+      cr4: model.cr4Mask,
+      efer: model.eferMask,
+    });
     capabilities.set(model, c);
   }
   return c;
 }
 /** VMX_BASIC to VMX_TRUE_ENTRY_CTLS. */
-const VMX_CAPABILITY_MSRS: readonly number[] = Array.from({ length: MSR.VMX_TRUE_ENTRY_CTLS - MSR.VMX_BASIC + 1 }, (_, i) => MSR.VMX_BASIC + i);
+const VMX_CAPABILITY_MSRS: readonly number[] = Array.from(
+  { length: MSR.VMX_TRUE_ENTRY_CTLS - MSR.VMX_BASIC + 1 },
+  (_, i) => MSR.VMX_BASIC + i,
+);
 
 /** MSRs by index. Whoever models a device with MSRs (a local APIC, KVM's paravirtual ones) registers here. */
 export const MSR_HANDLERS = new Map<number, MsrHandler>([
-  [MSR.TSC, {
-    feature: 'TSC',
-    read: readTsc,
-    write(core, value) {
-      core.state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, value - guestTime(core)));
-      return true;
+  [
+    MSR.TSC,
+    {
+      feature: 'TSC',
+      read: readTsc,
+      write(core, value) {
+        core.state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, value - guestTime(core)));
+        return true;
+      },
     },
-  }],
-  [MSR.APIC_BASE, stored(SLOT.APIC_BASE, (core, v) => v >> BigInt(core.model.physicalBits) === 0n && (v & 0x2ffn) === 0n, 'APIC')],
-  [MSR.FEATURE_CONTROL, { feature: 'VMX', read: (core) => core.state.get(SLOT.FEATURE_CONTROL), write: writeFeatureControl }],
+  ],
+  [
+    MSR.APIC_BASE,
+    stored(SLOT.APIC_BASE, (core, v) => v >> BigInt(core.model.physicalBits) === 0n && (v & 0x2ffn) === 0n, 'APIC'),
+  ],
+  [
+    MSR.FEATURE_CONTROL,
+    { feature: 'VMX', read: (core) => core.state.get(SLOT.FEATURE_CONTROL), write: writeFeatureControl },
+  ],
   // the microcode revision: writing zero and reading it back is how software asks
   [MSR.BIOS_SIGN_ID, { read: () => 0n, write: any }],
   [MSR.MTRRCAP, readOnlyMsr(() => 0n, 'MTRR')],
@@ -121,7 +138,10 @@ export const MSR_HANDLERS = new Map<number, MsrHandler>([
   [MSR.GS_BASE, segmentBase(SEG.GS)],
   [MSR.KERNEL_GS_BASE, stored(SLOT.KERNEL_GS_BASE, canonical, 'LM')],
   [MSR.TSC_AUX, stored(SLOT.TSC_AUX, (_, v) => v >> 32n === 0n, 'RDTSCP')],
-  ...VMX_CAPABILITY_MSRS.map((index): [number, MsrHandler] => [index, readOnlyMsr((core) => vmxCapabilitiesOf(core.model).msr(index), 'VMX')]),
+  ...VMX_CAPABILITY_MSRS.map((index): [number, MsrHandler] => [
+    index,
+    readOnlyMsr((core) => vmxCapabilitiesOf(core.model).msr(index), 'VMX'),
+  ]),
 ]);
 
 function handler(core: Core, index: number): MsrHandler | undefined {
@@ -131,7 +151,8 @@ function handler(core: Core, index: number): MsrHandler | undefined {
 /** The MSR's value, or undefined where RDMSR would raise #GP(0). */
 export const readMsr = (core: Core, index: number): bigint | undefined => handler(core, index)?.read(core);
 /** Writes an MSR as WRMSR does; false where that would raise #GP(0). */
-export const writeMsr = (core: Core, index: number, value: bigint): boolean => handler(core, index)?.write(core, value) ?? false;
+export const writeMsr = (core: Core, index: number, value: bigint): boolean =>
+  handler(core, index)?.write(core, value) ?? false;
 
 const pair = (core: Core): bigint => (BigInt(core.state.get32(GPR.RDX)) << 32n) | BigInt(core.state.get32(GPR.RAX));
 /** EDX:EAX ← a 64-bit value, upper halves cleared. */
@@ -160,15 +181,17 @@ export const wrmsr: SystemFunction = (core) => {
 };
 
 /** RDTSC and RDTSCP: with CR4.TSD only CPL 0 may (#GP(0)). */
-const timestamp = (reason: number, aux: boolean): SystemFunction => (core) => {
-  if (aux && (!core.model.has('RDTSCP') || core.intercepts?.isUndefined(reason))) return core.raise(VECTOR.UD);
-  if (cr4Bit(core.state, CR4.TSD) && core.state.cpl !== 0) return core.raise(VECTOR.GP, 0);
-  const exit = core.intercepts?.instruction(core, reason, 0n);
-  if (exit) return core.exit(exit);
-  putPair(core, readTsc(core));
-  if (aux) core.state.set(GPR.RCX, core.state.get(SLOT.TSC_AUX) & 0xffff_ffffn);
-  return SYS_NEXT;
-};
+const timestamp =
+  (reason: number, aux: boolean): SystemFunction =>
+  (core) => {
+    if (aux && (!core.model.has('RDTSCP') || core.intercepts?.isUndefined(reason))) return core.raise(VECTOR.UD);
+    if (cr4Bit(core.state, CR4.TSD) && core.state.cpl !== 0) return core.raise(VECTOR.GP, 0);
+    const exit = core.intercepts?.instruction(core, reason, 0n);
+    if (exit) return core.exit(exit);
+    putPair(core, readTsc(core));
+    if (aux) core.state.set(GPR.RCX, core.state.get(SLOT.TSC_AUX) & 0xffff_ffffn);
+    return SYS_NEXT;
+  };
 export const rdtsc = timestamp(VMX_EXIT.RDTSC, false);
 export const rdtscp = timestamp(VMX_EXIT.RDTSCP, true);
 
@@ -180,20 +203,22 @@ export const rdpmc: SystemFunction = (core) => {
 };
 
 /** RDFSBASE RDGSBASE WRFSBASE WRGSBASE: 64-bit mode with CR4.FSGSBASE only; a base written must be canonical. */
-const segmentBaseInsn = (segment: number, write: boolean): SystemFunction => (core) => {
-  const s = core.state;
-  if (!isLong64(s) || !cr4Bit(s, CR4.FSGSBASE)) return core.raise(VECTOR.UD);
-  const o = operand(core, 0);
-  invariant(o.kind === 'gpr', 'a register operand');
-  if (!write) {
-    putGpr(s, o.index, o.width, s.segmentBase(segment));
+const segmentBaseInsn =
+  (segment: number, write: boolean): SystemFunction =>
+  (core) => {
+    const s = core.state;
+    if (!isLong64(s) || !cr4Bit(s, CR4.FSGSBASE)) return core.raise(VECTOR.UD);
+    const o = operand(core, 0);
+    invariant(o.kind === 'gpr', 'a register operand');
+    if (!write) {
+      putGpr(s, o.index, o.width, s.segmentBase(segment));
+      return SYS_NEXT;
+    }
+    const value = BigInt.asUintN(o.width, s.get(o.index));
+    if (!canonical(core, value)) return core.raise(VECTOR.GP, 0);
+    s.set(SLOT.SEG_BASE + segment, value);
     return SYS_NEXT;
-  }
-  const value = BigInt.asUintN(o.width, s.get(o.index));
-  if (!canonical(core, value)) return core.raise(VECTOR.GP, 0);
-  s.set(SLOT.SEG_BASE + segment, value);
-  return SYS_NEXT;
-};
+  };
 export const rdfsbase = segmentBaseInsn(SEG.FS, false);
 export const rdgsbase = segmentBaseInsn(SEG.GS, false);
 export const wrfsbase = segmentBaseInsn(SEG.FS, true);

@@ -31,7 +31,13 @@ export function memoryOperand(core: Core, i: number): MemoryOperand {
 }
 
 /** The checked linear address of `size` bytes `at` bytes into memory operand i. Undefined: event set. */
-export function operandAddress(core: Core, m: MemoryOperand, at: number, size: number, write: boolean): bigint | undefined {
+export function operandAddress(
+  core: Core,
+  m: MemoryOperand,
+  at: number,
+  size: number,
+  write: boolean,
+): bigint | undefined {
   const offset = BigInt.asUintN(m.addressBits, effectiveAddress(core, m) + BigInt(at));
   return linearAddress(core, m.segment, offset, size, write);
 }

@@ -22,18 +22,20 @@ function next(state: bigint): { readonly state: bigint; readonly value: bigint }
 }
 
 /** RDRAND and RDSEED: always a number (CF = 1, the other arithmetic flags clear), from a generator in the CPU's state, so that a run can be repeated. */
-const random = (feature: CpuFeature, reason: number): SystemFunction => (core) => {
-  if (!core.model.has(feature)) return core.raise(VECTOR.UD);
-  const exit = core.intercepts?.instruction(core, reason, 0n, instructionInfo(core, 0, {}));
-  if (exit) return core.exit(exit);
-  const o = operand(core, 0);
-  invariant(o.kind === 'gpr', 'RDRAND and RDSEED have a register operand');
-  const s = core.state;
-  const { state, value } = next(s.get(SLOT.RANDOM));
-  s.set(SLOT.RANDOM, state);
-  putGpr(s, o.index, o.width, value);
-  setArithmeticFlags(s.r32, CF);
-  return SYS_NEXT;
-};
+const random =
+  (feature: CpuFeature, reason: number): SystemFunction =>
+  (core) => {
+    if (!core.model.has(feature)) return core.raise(VECTOR.UD);
+    const exit = core.intercepts?.instruction(core, reason, 0n, instructionInfo(core, 0, {}));
+    if (exit) return core.exit(exit);
+    const o = operand(core, 0);
+    invariant(o.kind === 'gpr', 'RDRAND and RDSEED have a register operand');
+    const s = core.state;
+    const { state, value } = next(s.get(SLOT.RANDOM));
+    s.set(SLOT.RANDOM, state);
+    putGpr(s, o.index, o.width, value);
+    setArithmeticFlags(s.r32, CF);
+    return SYS_NEXT;
+  };
 export const rdrand = random('RDRAND', VMX_EXIT.RDRAND);
 export const rdseed = random('RDSEED', VMX_EXIT.RDSEED);

@@ -58,8 +58,14 @@ const DATA_RIGHTS = 0x93 | RIGHTS.DB | RIGHTS.G;
  * guest's business. `long`: CS is 64-bit code.
  */
 export function setFlatSegments(s: CpuState, long: boolean): void {
-  s.setSegment(SEG.CS, { selector: 8, base: 0n, limit: FLAT_LIMIT, rights: 0x9b | RIGHTS.G | (long ? RIGHTS.L : RIGHTS.DB) });
-  for (const i of [SEG.ES, SEG.SS, SEG.DS, SEG.FS, SEG.GS]) s.setSegment(i, { selector: 16, base: 0n, limit: FLAT_LIMIT, rights: DATA_RIGHTS });
+  s.setSegment(SEG.CS, {
+    selector: 8,
+    base: 0n,
+    limit: FLAT_LIMIT,
+    rights: 0x9b | RIGHTS.G | (long ? RIGHTS.L : RIGHTS.DB),
+  });
+  for (const i of [SEG.ES, SEG.SS, SEG.DS, SEG.FS, SEG.GS])
+    s.setSegment(i, { selector: 16, base: 0n, limit: FLAT_LIMIT, rights: DATA_RIGHTS });
   s.setSegment(SEG.LDTR, nullSegment(0));
   s.setSegment(SEG.TR, { selector: 0, base: 0n, limit: long ? 0x67 : 0xffff, rights: 0x8b });
   s.cpl = 0;

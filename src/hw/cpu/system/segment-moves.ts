@@ -4,7 +4,17 @@ import { RFLAGS } from '../../../isa/flags';
 import { RIGHTS, SEG } from '../../state/layout';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
 import { writeLinear } from './access';
-import { decodeDescriptor, descriptorAddress, dplOf, fetchUpperHalf, isConforming, isNull, isReadable, isWritableData, typeOf } from './descriptor';
+import {
+  decodeDescriptor,
+  descriptorAddress,
+  dplOf,
+  fetchUpperHalf,
+  isConforming,
+  isNull,
+  isReadable,
+  isWritableData,
+  typeOf,
+} from './descriptor';
 import { isLong, isParagraphMode } from './modes';
 import { memoryOperand, operand, operandAddress, putGpr, readOperand16, readOperandMemory } from './operand';
 import { loadSegment, prepareSegment, setShadow, SHADOW } from './segments';
@@ -43,17 +53,19 @@ export const popSegment: SystemFunction = (core) => {
 };
 
 /** LDS LES LSS LFS LGS: offset first in memory, then the selector. */
-const loadFar = (index: number): SystemFunction => (core) => {
-  const target = operand(core, 0);
-  invariant(target.kind === 'gpr', 'a far pointer load has a register destination');
-  const size = target.width / 8;
-  const m = memoryOperand(core, 1);
-  const offset = readOperandMemory(core, m, 0, size);
-  const selector = offset === undefined ? undefined : readOperandMemory(core, m, size, 2);
-  if (offset === undefined || selector === undefined || !loadSegment(core, index, Number(selector))) return SYS_EVENT;
-  putGpr(core.state, target.index, target.width, offset);
-  return SYS_NEXT;
-};
+const loadFar =
+  (index: number): SystemFunction =>
+  (core) => {
+    const target = operand(core, 0);
+    invariant(target.kind === 'gpr', 'a far pointer load has a register destination');
+    const size = target.width / 8;
+    const m = memoryOperand(core, 1);
+    const offset = readOperandMemory(core, m, 0, size);
+    const selector = offset === undefined ? undefined : readOperandMemory(core, m, size, 2);
+    if (offset === undefined || selector === undefined || !loadSegment(core, index, Number(selector))) return SYS_EVENT;
+    putGpr(core.state, target.index, target.width, offset);
+    return SYS_NEXT;
+  };
 export const les = loadFar(SEG.ES);
 export const lds = loadFar(SEG.DS);
 export const lss = loadFar(SEG.SS);
@@ -67,7 +79,11 @@ const setZf = (core: Core, on: boolean): void => {
 };
 
 /** Rights of the descriptor a selector names when CPL and RPL may see it; null when they may not; undefined with an event set. */
-function visible(core: Core, selector: number, systemTypes: readonly number[]): { readonly raw: bigint; readonly limit: number; readonly rights: number } | null | undefined {
+function visible(
+  core: Core,
+  selector: number,
+  systemTypes: readonly number[],
+): { readonly raw: bigint; readonly limit: number; readonly rights: number } | null | undefined {
   if (isNull(selector)) return null;
   const at = descriptorAddress(core, selector);
   if (at === undefined) return null;
@@ -96,31 +112,39 @@ const LSL_LEGACY = [1, 2, 3, 9, 11];
 const LSL_LONG = [2, 9, 11];
 
 /** LAR and LSL (SDM vol. 2): ZF says whether the descriptor is visible; the destination is written only then. */
-const inspect = (legacy: readonly number[], long: readonly number[], value: (d: { raw: bigint; limit: number }) => bigint): SystemFunction => (core) => {
-  if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
-  const target = operand(core, 0);
-  invariant(target.kind === 'gpr', 'LAR and LSL have a register destination');
-  const selector = readOperand16(core, 1);
-  if (selector === undefined) return SYS_EVENT;
-  const d = visible(core, selector, isLong(core.state) ? long : legacy);
-  if (d === undefined) return SYS_EVENT;
-  setZf(core, d !== null);
-  if (d !== null) putGpr(core.state, target.index, target.width, value(d));
-  return SYS_NEXT;
-};
+const inspect =
+  (
+    legacy: readonly number[],
+    long: readonly number[],
+    value: (d: { raw: bigint; limit: number }) => bigint,
+  ): SystemFunction =>
+  (core) => {
+    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
+    const target = operand(core, 0);
+    invariant(target.kind === 'gpr', 'LAR and LSL have a register destination');
+    const selector = readOperand16(core, 1);
+    if (selector === undefined) return SYS_EVENT;
+    const d = visible(core, selector, isLong(core.state) ? long : legacy);
+    if (d === undefined) return SYS_EVENT;
+    setZf(core, d !== null);
+    if (d !== null) putGpr(core.state, target.index, target.width, value(d));
+    return SYS_NEXT;
+  };
 /** The descriptor's second doubleword masked with 00F0FF00: G, D/B, L, AVL, P, DPL, S and type. The manual leaves bits 19:16 undefined. */
 export const lar = inspect(LAR_LEGACY, LAR_LONG, (d) => (d.raw >> 32n) & 0x00f0_ff00n);
 export const lsl = inspect(LSL_LEGACY, LSL_LONG, (d) => BigInt(d.limit));
 
-const verify = (allowed: (rights: number) => boolean): SystemFunction => (core) => {
-  if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
-  const selector = readOperand16(core, 0);
-  if (selector === undefined) return SYS_EVENT;
-  const d = visible(core, selector, []);
-  if (d === undefined) return SYS_EVENT;
-  setZf(core, d !== null && allowed(d.rights));
-  return SYS_NEXT;
-};
+const verify =
+  (allowed: (rights: number) => boolean): SystemFunction =>
+  (core) => {
+    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
+    const selector = readOperand16(core, 0);
+    if (selector === undefined) return SYS_EVENT;
+    const d = visible(core, selector, []);
+    if (d === undefined) return SYS_EVENT;
+    setZf(core, d !== null && allowed(d.rights));
+    return SYS_NEXT;
+  };
 export const verr = verify(isReadable);
 export const verw = verify(isWritableData);
 

@@ -4,7 +4,19 @@ import type { CpuState, SegmentCache } from '../../state/cpu-state';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
 import {
-  cacheOf, dplOf, fetchDescriptor, fetchUpperHalf, isCode, isConforming, isNull, isPresent, isReadable, isWritableData, orTypeBits, SYS_TYPE, typeOf,
+  cacheOf,
+  dplOf,
+  fetchDescriptor,
+  fetchUpperHalf,
+  isCode,
+  isConforming,
+  isNull,
+  isPresent,
+  isReadable,
+  isWritableData,
+  orTypeBits,
+  SYS_TYPE,
+  typeOf,
 } from './descriptor';
 import { isLong, isLong64, isParagraphMode, isV86 } from './modes';
 import { deny, fault, selectorError } from './raise';
@@ -34,7 +46,9 @@ function typeAllows(rights: number, write: boolean): boolean {
 export function checkSegment(core: Core, segment: number, offset: number, size: number, write: boolean): boolean {
   const s = core.state;
   const rights = s.get32(SLOT.RIGHTS + segment);
-  const ok = (isParagraphMode(s) || typeAllows(rights, write)) && insideLimit(rights, s.get32(SLOT.LIMIT + segment), offset, size);
+  const ok =
+    (isParagraphMode(s) || typeAllows(rights, write)) &&
+    insideLimit(rights, s.get32(SLOT.LIMIT + segment), offset, size);
   return ok || deny(core, segment === SEG.SS ? VECTOR.SS : VECTOR.GP, 0);
 }
 
@@ -44,7 +58,10 @@ export const cacheAllowsWrite = (c: SegmentCache, offset: number, size: number):
 
 /** Hidden part of a segment register loaded with a null selector: not usable for accesses outside 64-bit mode. SS keeps its DPL, which is the CPL. */
 export const nullSegment = (selector: number, dpl = 0): SegmentCache => ({
-  selector, base: 0n, limit: 0, rights: RIGHTS.UNUSABLE | (dpl << RIGHTS.DPL_SHIFT),
+  selector,
+  base: 0n,
+  limit: 0,
+  rights: RIGHTS.UNUSABLE | (dpl << RIGHTS.DPL_SHIFT),
 });
 
 /** Real and virtual-8086 rights: data, writable, accessed, present; DPL 3 in virtual-8086 mode. */
@@ -62,9 +79,19 @@ export function paragraphSegment(s: CpuState, index: number, selector: number): 
   const old = s.get32(SLOT.RIGHTS + index);
   if ((old & RIGHTS.UNUSABLE) !== 0) return { selector, base, limit: 0xffff, rights: REAL_DATA };
   const kept = old & (RIGHTS.DB | RIGHTS.G);
-  return { selector, base, limit: s.get32(SLOT.LIMIT + index), rights: kept | (index === SEG.CS ? REAL_CODE : REAL_DATA) };
+  return {
+    selector,
+    base,
+    limit: s.get32(SLOT.LIMIT + index),
+    rights: kept | (index === SEG.CS ? REAL_CODE : REAL_DATA),
+  };
 }
-export const v86Segment = (selector: number): SegmentCache => ({ selector, base: BigInt(selector) << 4n, limit: 0xffff, rights: V86_RIGHTS });
+export const v86Segment = (selector: number): SegmentCache => ({
+  selector,
+  base: BigInt(selector) << 4n,
+  limit: 0xffff,
+  rights: V86_RIGHTS,
+});
 
 /** How a stack segment is refused: where the instruction's own SS load says #GP, stack switches through the TSS say #TS. */
 interface StackRules {
@@ -77,12 +104,18 @@ const OWN_LOAD: StackRules = { vector: VECTOR.GP, ext: 0 };
  * Checks a selector for SS at privilege `cpl` (SDM vol. 2, MOV; vol. 3, 5.7): not null, RPL and DPL equal to CPL, writable data, present.
  * Sets the descriptor's accessed bit. Undefined: event set.
  */
-export function prepareStackSegment(core: Core, selector: number, cpl: number, rules: StackRules = OWN_LOAD): SegmentCache | undefined {
+export function prepareStackSegment(
+  core: Core,
+  selector: number,
+  cpl: number,
+  rules: StackRules = OWN_LOAD,
+): SegmentCache | undefined {
   const { vector, ext } = rules;
   if (isNull(selector)) return fault(core, vector, ext);
   const d = fetchDescriptor(core, selector, vector, ext);
   if (d === undefined) return undefined;
-  if ((selector & 3) !== cpl || !isWritableData(d.rights) || dplOf(d.rights) !== cpl) return fault(core, vector, selectorError(selector, ext));
+  if ((selector & 3) !== cpl || !isWritableData(d.rights) || dplOf(d.rights) !== cpl)
+    return fault(core, vector, selectorError(selector, ext));
   if (!isPresent(d.rights)) return fault(core, VECTOR.SS, selectorError(selector, ext));
   return orTypeBits(core, d, 1) ? cacheOf(d, selector) : undefined;
 }
@@ -91,7 +124,12 @@ export function prepareStackSegment(core: Core, selector: number, cpl: number, r
  * Everything a load of ES, SS, DS, FS or GS checks, without loading: the value for the register, so that several registers can be committed together.
  * `vector`: #GP, or #TS when a task switch loads. Undefined: event set (that, #NP, #SS, or a fault of the descriptor tables).
  */
-export function prepareSegment(core: Core, index: number, selector: number, vector: number = VECTOR.GP): SegmentCache | undefined {
+export function prepareSegment(
+  core: Core,
+  index: number,
+  selector: number,
+  vector: number = VECTOR.GP,
+): SegmentCache | undefined {
   const s = core.state;
   if (isParagraphMode(s)) return paragraphSegment(s, index, selector);
   const cpl = s.cpl;
@@ -105,7 +143,8 @@ export function prepareSegment(core: Core, index: number, selector: number, vect
   if (d === undefined) return undefined;
   const rpl = selector & 3;
   const dpl = dplOf(d.rights);
-  if (!isReadable(d.rights) || (!isConforming(d.rights) && (rpl > dpl || cpl > dpl))) return fault(core, vector, selectorError(selector));
+  if (!isReadable(d.rights) || (!isConforming(d.rights) && (rpl > dpl || cpl > dpl)))
+    return fault(core, vector, selectorError(selector));
   if (!isPresent(d.rights)) return fault(core, VECTOR.NP, selectorError(selector));
   return orTypeBits(core, d, 1) ? cacheOf(d, selector) : undefined;
 }
@@ -171,14 +210,18 @@ function systemBase(core: Core, selector: number, low: bigint, vector: number): 
 export function dropInnerSegments(s: CpuState): void {
   for (const index of [SEG.ES, SEG.DS, SEG.FS, SEG.GS]) {
     const rights = s.get32(SLOT.RIGHTS + index);
-    if ((rights & RIGHTS.UNUSABLE) === 0 && !isConforming(rights) && dplOf(rights) < s.cpl) s.setSegment(index, { ...nullSegment(0), base: s.segmentBase(index) });
+    if ((rights & RIGHTS.UNUSABLE) === 0 && !isConforming(rights) && dplOf(rights) < s.cpl)
+      s.setSegment(index, { ...nullSegment(0), base: s.segmentBase(index) });
   }
 }
 
 /** Whether `rights` are those of 64-bit code in IA-32e mode, and whether they are the combination L with D that no mode accepts. */
-export const isCode64 = (core: Core, rights: number): boolean => isLong(core.state) && isCode(rights) && (rights & RIGHTS.L) !== 0;
-export const isBadLongCode = (core: Core, rights: number): boolean => isCode64(core, rights) && (rights & RIGHTS.DB) !== 0;
+export const isCode64 = (core: Core, rights: number): boolean =>
+  isLong(core.state) && isCode(rights) && (rights & RIGHTS.L) !== 0;
+export const isBadLongCode = (core: Core, rights: number): boolean =>
+  isCode64(core, rights) && (rights & RIGHTS.DB) !== 0;
 
 /** Blocking of interrupts for one instruction (SDM vol. 3, 6.8.3): bit 0 by STI, bit 1 by MOV SS or POP SS. */
 export const SHADOW = { STI: 1, MOV_SS: 2, SMI: 4, NMI: 8 } as const;
-export const setShadow = (s: CpuState, bit: number): void => s.set32(SLOT.INTERRUPTIBILITY, (s.get32(SLOT.INTERRUPTIBILITY) & ~3) | bit);
+export const setShadow = (s: CpuState, bit: number): void =>
+  s.set32(SLOT.INTERRUPTIBILITY, (s.get32(SLOT.INTERRUPTIBILITY) & ~3) | bit);

@@ -121,4 +121,5 @@ export function setStackPointer(core: Core, value: bigint): void {
 }
 
 /** Width of stack pointers that events and call gates use on a stack whose SS is `ss`. */
-export const stackBitsOf = (core: Core, ss: SegmentCache): 16 | 32 | 64 => (isLong(core.state) ? 64 : (ss.rights & 0x4000) !== 0 ? 32 : 16);
+export const stackBitsOf = (core: Core, ss: SegmentCache): 16 | 32 | 64 =>
+  isLong(core.state) ? 64 : (ss.rights & 0x4000) !== 0 ? 32 : 16;

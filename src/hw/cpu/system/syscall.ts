@@ -12,13 +12,19 @@ import type { SystemFunction } from './table';
 function loadFlat(core: Core, selector: number, stackSelector: number, cpl: number, long: boolean): void {
   const s = core.state;
   const common = RIGHTS.S | RIGHTS.P | RIGHTS.G | (cpl << RIGHTS.DPL_SHIFT);
-  s.setSegment(SEG.CS, { selector: selector | cpl, base: 0n, limit: 0xffff_ffff, rights: common | 0xb | (long ? RIGHTS.L : RIGHTS.DB) });
+  s.setSegment(SEG.CS, {
+    selector: selector | cpl,
+    base: 0n,
+    limit: 0xffff_ffff,
+    rights: common | 0xb | (long ? RIGHTS.L : RIGHTS.DB),
+  });
   s.setSegment(SEG.SS, { selector: stackSelector | cpl, base: 0n, limit: 0xffff_ffff, rights: common | 3 | RIGHTS.DB });
   s.cpl = cpl;
 }
 
 const canonical = (core: Core, v: bigint): boolean => isCanonical(v, linearWidth(core.state));
-const sce = (core: Core): boolean => core.model.has('SYSCALL') && ((core.state.get(SLOT.EFER) >> BigInt(EFER.SCE)) & 1n) === 1n;
+const sce = (core: Core): boolean =>
+  core.model.has('SYSCALL') && ((core.state.get(SLOT.EFER) >> BigInt(EFER.SCE)) & 1n) === 1n;
 
 /** SYSCALL: 64-bit mode with EFER.SCE. RCX ← RIP, R11 ← RFLAGS, then LSTAR with CS from STAR 47:32 (SDM vol. 2). */
 export const syscall: SystemFunction = (core) => {

@@ -5,7 +5,19 @@ import { IMPLICIT_READ, IMPLICIT_WRITE, type Core } from '../core';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import { loadPdptes } from './control-registers';
 import {
-  cacheOf, descriptorAddress, dplOf, fetchDescriptor, isCode, isConforming, isNull, isPresent, orTypeBits, SYS_TYPE, tableAddress, typeOf, type Descriptor,
+  cacheOf,
+  descriptorAddress,
+  dplOf,
+  fetchDescriptor,
+  isCode,
+  isConforming,
+  isNull,
+  isPresent,
+  orTypeBits,
+  SYS_TYPE,
+  tableAddress,
+  typeOf,
+  type Descriptor,
 } from './descriptor';
 import { cr4Bit } from './modes';
 import { deny, selectorError } from './raise';
@@ -34,8 +46,30 @@ interface TssLayout {
   readonly ldt: number;
   readonly trap: number | undefined;
 }
-const TSS32: TssLayout = { word: 4, minimumLimit: 0x67, cr3: 0x1c, ip: 0x20, flags: 0x24, registers: 0x28, selectors: 0x48, selectorCount: 6, ldt: 0x60, trap: 0x64 };
-const TSS16: TssLayout = { word: 2, minimumLimit: 0x2b, cr3: undefined, ip: 0x0e, flags: 0x10, registers: 0x12, selectors: 0x22, selectorCount: 4, ldt: 0x2a, trap: undefined };
+const TSS32: TssLayout = {
+  word: 4,
+  minimumLimit: 0x67,
+  cr3: 0x1c,
+  ip: 0x20,
+  flags: 0x24,
+  registers: 0x28,
+  selectors: 0x48,
+  selectorCount: 6,
+  ldt: 0x60,
+  trap: 0x64,
+};
+const TSS16: TssLayout = {
+  word: 2,
+  minimumLimit: 0x2b,
+  cr3: undefined,
+  ip: 0x0e,
+  flags: 0x10,
+  registers: 0x12,
+  selectors: 0x22,
+  selectorCount: 4,
+  ldt: 0x2a,
+  trap: undefined,
+};
 
 const layoutOf = (rights: number): TssLayout => ((typeOf(rights) & 8) !== 0 ? TSS32 : TSS16);
 const BUSY = 2;
@@ -48,7 +82,14 @@ const DR6_BT = 1n << 15n;
  *
  * @param errorCode pushed on the new task's stack when an exception with one went through a task gate
  */
-export function taskSwitch(core: Core, selector: number, source: TaskSwitchSource, returnRip: bigint, errorCode?: number, ext = 0): boolean {
+export function taskSwitch(
+  core: Core,
+  selector: number,
+  source: TaskSwitchSource,
+  returnRip: bigint,
+  errorCode?: number,
+  ext = 0,
+): boolean {
   const s = core.state;
   const d = checkTss(core, selector, source, ext);
   if (d === undefined) return false;
@@ -84,7 +125,9 @@ export function taskSwitch(core: Core, selector: number, source: TaskSwitchSourc
   // from here on the new task
   s.setSegment(SEG.TR, { selector, base: d.base, limit: d.limit, rights: d.rights | BUSY });
   s.set(SLOT.CR0, s.get(SLOT.CR0) | (1n << BigInt(CR0.TS)));
-  return loadTask(core, incoming, layout, nested) && pushErrorCode(core, layout, errorCode) && debugTrap(core, incoming);
+  return (
+    loadTask(core, incoming, layout, nested) && pushErrorCode(core, layout, errorCode) && debugTrap(core, incoming)
+  );
 }
 
 /** The TSS descriptor: in the GDT, of the right busy state, present. From IRET the complaint is #TS, else #GP. */
@@ -95,7 +138,10 @@ function checkTss(core: Core, selector: number, source: TaskSwitchSource, ext: n
   const d = fetchDescriptor(core, selector, vector, ext);
   if (d === undefined) return undefined;
   const type = typeOf(d.rights);
-  const right = source === 'iret' ? type === SYS_TYPE.TSS32_BUSY || type === SYS_TYPE.TSS16_BUSY : type === SYS_TYPE.TSS32 || type === SYS_TYPE.TSS16;
+  const right =
+    source === 'iret'
+      ? type === SYS_TYPE.TSS32_BUSY || type === SYS_TYPE.TSS16_BUSY
+      : type === SYS_TYPE.TSS32 || type === SYS_TYPE.TSS16;
   if ((d.rights & RIGHTS.S) !== 0 || !right) return refuse(vector, selectorError(selector, ext));
   return isPresent(d.rights) ? d : refuse(VECTOR.NP, selectorError(selector, ext));
 }
@@ -131,10 +177,12 @@ function readTask(core: Core, base: bigint, l: TssLayout): Task | undefined {
 
 function saveTask(core: Core, base: bigint, l: TssLayout, ip: bigint, flags: bigint): boolean {
   const s = core.state;
-  const write = (offset: number, size: number, value: bigint): boolean => core.writeSystem(tableAddress(core, base, offset), size, value);
+  const write = (offset: number, size: number, value: bigint): boolean =>
+    core.writeSystem(tableAddress(core, base, offset), size, value);
   if (!write(l.ip, l.word, ip) || !write(l.flags, l.word, flags)) return false;
   for (let i = 0; i < 8; i++) if (!write(l.registers + i * l.word, l.word, s.get(i))) return false;
-  for (let i = 0; i < l.selectorCount; i++) if (!write(l.selectors + i * l.word, 2, BigInt(s.get32(SLOT.SELECTOR + i)))) return false;
+  for (let i = 0; i < l.selectorCount; i++)
+    if (!write(l.selectors + i * l.word, 2, BigInt(s.get32(SLOT.SELECTOR + i)))) return false;
   return true;
 }
 

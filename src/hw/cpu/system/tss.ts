@@ -18,7 +18,8 @@ const is32 = (type: number): boolean => type === SYS_TYPE.TSS32 || type === SYS_
 
 const field = (core: Core, offset: number, size: number, ext: number): bigint | undefined => {
   const s = core.state;
-  if (offset + size - 1 > s.get32(SLOT.LIMIT + SEG.TR)) return fault(core, VECTOR.TS, selectorError(s.get32(SLOT.SELECTOR + SEG.TR), ext));
+  if (offset + size - 1 > s.get32(SLOT.LIMIT + SEG.TR))
+    return fault(core, VECTOR.TS, selectorError(s.get32(SLOT.SELECTOR + SEG.TR), ext));
   return core.readSystem(tableAddress(core, s.get(SLOT.TR_BASE), offset), size);
 };
 

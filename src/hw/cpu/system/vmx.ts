@@ -7,24 +7,55 @@ import { requireCpl0 } from './raise';
 import type { SystemFunction } from './table';
 
 export type VmxInstructionName =
-  | 'VMCALL' | 'VMCLEAR' | 'VMLAUNCH' | 'VMPTRLD' | 'VMPTRST' | 'VMREAD' | 'VMRESUME' | 'VMWRITE' | 'VMXOFF' | 'VMXON' | 'INVEPT' | 'INVVPID' | 'VMFUNC';
+  | 'VMCALL'
+  | 'VMCLEAR'
+  | 'VMLAUNCH'
+  | 'VMPTRLD'
+  | 'VMPTRST'
+  | 'VMREAD'
+  | 'VMRESUME'
+  | 'VMWRITE'
+  | 'VMXOFF'
+  | 'VMXON'
+  | 'INVEPT'
+  | 'INVVPID'
+  | 'VMFUNC';
 
 /** VMX instructions as guest code executes them outside non-root operation. Whoever models VMX for bare machines registers here; without it they are #UD. */
 export const VMX_INSTRUCTIONS = new Map<VmxInstructionName, SystemFunction>();
 
 const REASON: Readonly<Record<VmxInstructionName, number>> = {
-  VMCALL: VMX_EXIT.VMCALL, VMCLEAR: VMX_EXIT.VMCLEAR, VMLAUNCH: VMX_EXIT.VMLAUNCH, VMPTRLD: VMX_EXIT.VMPTRLD, VMPTRST: VMX_EXIT.VMPTRST,
-  VMREAD: VMX_EXIT.VMREAD, VMRESUME: VMX_EXIT.VMRESUME, VMWRITE: VMX_EXIT.VMWRITE, VMXOFF: VMX_EXIT.VMOFF, VMXON: VMX_EXIT.VMON,
-  INVEPT: VMX_EXIT.INVEPT, INVVPID: VMX_EXIT.INVVPID, VMFUNC: VMX_EXIT.VMFUNC,
+  VMCALL: VMX_EXIT.VMCALL,
+  VMCLEAR: VMX_EXIT.VMCLEAR,
+  VMLAUNCH: VMX_EXIT.VMLAUNCH,
+  VMPTRLD: VMX_EXIT.VMPTRLD,
+  VMPTRST: VMX_EXIT.VMPTRST,
+  VMREAD: VMX_EXIT.VMREAD,
+  VMRESUME: VMX_EXIT.VMRESUME,
+  VMWRITE: VMX_EXIT.VMWRITE,
+  VMXOFF: VMX_EXIT.VMOFF,
+  VMXON: VMX_EXIT.VMON,
+  INVEPT: VMX_EXIT.INVEPT,
+  INVVPID: VMX_EXIT.INVVPID,
+  VMFUNC: VMX_EXIT.VMFUNC,
 };
 /** Index of the r/m operand, and of the register in bits 31:28 and 6:3 of the instruction information (SDM vol. 3, tables 27-12 to 27-14). */
 const OPERANDS: Readonly<Partial<Record<VmxInstructionName, { readonly rm: 0 | 1; readonly reg2?: 0 | 1 }>>> = {
-  VMCLEAR: { rm: 0 }, VMPTRLD: { rm: 0 }, VMPTRST: { rm: 0 }, VMXON: { rm: 0 },
-  VMREAD: { rm: 0, reg2: 1 }, VMWRITE: { rm: 1, reg2: 0 }, INVEPT: { rm: 1, reg2: 0 }, INVVPID: { rm: 1, reg2: 0 },
+  VMCLEAR: { rm: 0 },
+  VMPTRLD: { rm: 0 },
+  VMPTRST: { rm: 0 },
+  VMXON: { rm: 0 },
+  VMREAD: { rm: 0, reg2: 1 },
+  VMWRITE: { rm: 1, reg2: 0 },
+  INVEPT: { rm: 1, reg2: 0 },
+  INVVPID: { rm: 1, reg2: 0 },
 };
 
 /** Exit information of a VMX instruction: displacement as qualification, operands as instruction information. */
-function information(core: Core, name: VmxInstructionName): { readonly qualification: bigint; readonly info: number | undefined } {
+function information(
+  core: Core,
+  name: VmxInstructionName,
+): { readonly qualification: bigint; readonly info: number | undefined } {
   const o = OPERANDS[name];
   if (o === undefined) return { qualification: 0n, info: undefined };
   const second = o.reg2 === undefined ? undefined : core.insn.operands[o.reg2];
@@ -36,22 +67,33 @@ function information(core: Core, name: VmxInstructionName): { readonly qualifica
  * A VMX instruction: in non-root operation all of them exit, whatever the CPL (SDM vol. 3, 25.1.2), the intercept says so; elsewhere the registered function
  * runs, and without VMX operation it is #UD. VMCALL at any CPL belongs to the intercept; the others want CPL 0 first.
  */
-const vmxInstruction = (name: VmxInstructionName): SystemFunction => (core, a, b) => {
-  const s = core.state;
-  if (isParagraphMode(s) || (isLong(s) && !isLong64(s))) {
-    if (name !== 'VMCALL') return core.raise(VECTOR.UD);
-  }
-  const { qualification, info } = information(core, name);
-  const exit = core.intercepts?.instruction(core, REASON[name], qualification, info);
-  if (exit) return core.exit(exit);
-  const act = VMX_INSTRUCTIONS.get(name);
-  if (act === undefined) return core.raise(VECTOR.UD);
-  return requireCpl0(core) ? act(core, a, b) : SYS_EVENT;
-};
+const vmxInstruction =
+  (name: VmxInstructionName): SystemFunction =>
+  (core, a, b) => {
+    const s = core.state;
+    if (isParagraphMode(s) || (isLong(s) && !isLong64(s))) {
+      if (name !== 'VMCALL') return core.raise(VECTOR.UD);
+    }
+    const { qualification, info } = information(core, name);
+    const exit = core.intercepts?.instruction(core, REASON[name], qualification, info);
+    if (exit) return core.exit(exit);
+    const act = VMX_INSTRUCTIONS.get(name);
+    if (act === undefined) return core.raise(VECTOR.UD);
+    return requireCpl0(core) ? act(core, a, b) : SYS_EVENT;
+  };
 
 export const VMX_FUNCTIONS: Readonly<Record<VmxInstructionName, SystemFunction>> = {
-  VMCALL: vmxInstruction('VMCALL'), VMCLEAR: vmxInstruction('VMCLEAR'), VMLAUNCH: vmxInstruction('VMLAUNCH'), VMPTRLD: vmxInstruction('VMPTRLD'),
-  VMPTRST: vmxInstruction('VMPTRST'), VMREAD: vmxInstruction('VMREAD'), VMRESUME: vmxInstruction('VMRESUME'), VMWRITE: vmxInstruction('VMWRITE'),
-  VMXOFF: vmxInstruction('VMXOFF'), VMXON: vmxInstruction('VMXON'), INVEPT: vmxInstruction('INVEPT'), INVVPID: vmxInstruction('INVVPID'),
+  VMCALL: vmxInstruction('VMCALL'),
+  VMCLEAR: vmxInstruction('VMCLEAR'),
+  VMLAUNCH: vmxInstruction('VMLAUNCH'),
+  VMPTRLD: vmxInstruction('VMPTRLD'),
+  VMPTRST: vmxInstruction('VMPTRST'),
+  VMREAD: vmxInstruction('VMREAD'),
+  VMRESUME: vmxInstruction('VMRESUME'),
+  VMWRITE: vmxInstruction('VMWRITE'),
+  VMXOFF: vmxInstruction('VMXOFF'),
+  VMXON: vmxInstruction('VMXON'),
+  INVEPT: vmxInstruction('INVEPT'),
+  INVVPID: vmxInstruction('INVVPID'),
   VMFUNC: vmxInstruction('VMFUNC'),
 };

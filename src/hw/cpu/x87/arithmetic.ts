@@ -1,4 +1,13 @@
-import { compare, magnitudeExponent, operate, remainder, scaled, squareRoot, type Operation, type Outcome } from '../../fpu/arithmetic';
+import {
+  compare,
+  magnitudeExponent,
+  operate,
+  remainder,
+  scaled,
+  squareRoot,
+  type Operation,
+  type Outcome,
+} from '../../fpu/arithmetic';
 import { EXTENDED, FP, INDEFINITE, finite, fromInteger, infinity, isNaN, ONE, zero, type Float } from '../../fpu/float';
 import { exact, round, roundToInteger, type Exact } from '../../fpu/round';
 import * as functions from '../../fpu/transcendental';
@@ -7,7 +16,22 @@ import type { CpuState } from '../../state/cpu-state';
 import { SLOT } from '../../state/layout';
 import type { Helper } from '../lift/helpers';
 import { nanResult, operandOf, type Source } from './operands';
-import { FSW, isEmpty, note, pop, precision, push, readSt, roundingControl, setStatusWord, statusWord, top, underflow, unmasked, writeSt } from './registers';
+import {
+  FSW,
+  isEmpty,
+  note,
+  pop,
+  precision,
+  push,
+  readSt,
+  roundingControl,
+  setStatusWord,
+  statusWord,
+  top,
+  underflow,
+  unmasked,
+  writeSt,
+} from './registers';
 
 /** A result with its exceptions. `up`: C1. */
 interface Result {
@@ -87,10 +111,12 @@ function unary(f: (s: CpuState, x: Float) => Result | undefined): Helper {
   };
 }
 /** FSIN FCOS FSINCOS FPTAN: C2 says whether the operand was out of range. */
-const ranged = (f: Helper): Helper => (s, d, a, b) => {
-  clearC2(s);
-  return f(s, d, a, b);
-};
+const ranged =
+  (f: Helper): Helper =>
+  (s, d, a, b) => {
+    clearC2(s);
+    return f(s, d, a, b);
+  };
 /** C2 set: the operand is too large, and stays. */
 function outOfRange(s: CpuState): 0 {
   setStatusWord(s, (statusWord(s) & ~FSW.C1) | FSW.C2);
@@ -116,16 +142,18 @@ export const sine = ranged(unary((s, x) => settled(s, functions.sine(x), denorma
 export const cosine = ranged(unary((s, x) => settled(s, functions.cosine(x), denormal(x), 64)));
 
 /** FABS and FCHS: of the sign bit alone, NaNs and unsupported encodings included. */
-export const changeSign = (change: (signExponent: number) => number): Helper => (s) => {
-  if (isEmpty(s, 0)) {
-    if (underflow(s)) writeSt(s, 0, INDEFINITE);
+export const changeSign =
+  (change: (signExponent: number) => number): Helper =>
+  (s) => {
+    if (isEmpty(s, 0)) {
+      if (underflow(s)) writeSt(s, 0, INDEFINITE);
+      return 0;
+    }
+    note(s, 0, false);
+    const at = (SLOT.FPR + 2 * top(s) + 1) * 2;
+    s.r32[at] = change(s.r32[at] as number);
     return 0;
-  }
-  note(s, 0, false);
-  const at = (SLOT.FPR + 2 * top(s) + 1) * 2;
-  s.r32[at] = change(s.r32[at] as number);
-  return 0;
-};
+  };
 
 /** An instruction that puts a function of ST(1) and ST(0) in ST(1) and pops: FPATAN, FYL2X, FYL2XP1. */
 function popping(f: (y: Float, x: Float) => Transcendental): Helper {
@@ -173,21 +201,28 @@ function pushing(f: (s: CpuState, x: Float) => readonly [Result, Float] | undefi
     return 0;
   };
 }
-export const sineAndCosine = ranged(pushing((s, x) => {
-  const sin = settled(s, functions.sine(x), denormal(x), 64);
-  const cos = settled(s, functions.cosine(x), denormal(x), 64);
-  return sin && cos ? [{ ...sin, flags: sin.flags | cos.flags }, cos.value] : undefined;
-}));
-export const tangent = ranged(pushing((s, x) => {
-  const t = settled(s, functions.tangent(x), denormal(x), 64);
-  return t && [t, t.flags & FP.INVALID ? INDEFINITE : ONE];
-}));
+export const sineAndCosine = ranged(
+  pushing((s, x) => {
+    const sin = settled(s, functions.sine(x), denormal(x), 64);
+    const cos = settled(s, functions.cosine(x), denormal(x), 64);
+    return sin && cos ? [{ ...sin, flags: sin.flags | cos.flags }, cos.value] : undefined;
+  }),
+);
+export const tangent = ranged(
+  pushing((s, x) => {
+    const t = settled(s, functions.tangent(x), denormal(x), 64);
+    return t && [t, t.flags & FP.INVALID ? INDEFINITE : ONE];
+  }),
+);
 /** FXTRACT: the exponent as a number to ST(0), and on top of it the significand as 1.f with the sign. */
 export const extract = pushing((_s, x) => {
   if (x.kind === 'zero') return [{ value: infinity(1), flags: FP.ZERO_DIVIDE, up: false }, x];
   if (x.kind === 'infinity') return [{ value: infinity(0), flags: 0, up: false }, x];
   const e = magnitudeExponent(x);
-  return [{ value: fromInteger(BigInt(e)), flags: denormal(x), up: false }, { ...scaled(x, -e), denormal: false }];
+  return [
+    { value: fromInteger(BigInt(e)), flags: denormal(x), up: false },
+    { ...scaled(x, -e), denormal: false },
+  ];
 });
 
 /** FPREM and FPREM1: ST(0) ← remainder by ST(1). Complete: C2 = 0, and C0 C3 C1 hold bits 2, 1, 0 of the quotient. */
@@ -211,7 +246,10 @@ export function partialRemainder(nearest: boolean): Helper {
     let complete = true;
     if (x.kind === 'finite' && y.kind === 'finite') ({ value, quotient, complete } = remainder(x, y, nearest));
     const flags = denormal(x, y);
-    const r = value.kind === 'finite' ? rounded(s, exact(value.sign, value.significand, value.exponent), flags, 64) : { value, flags, up: false };
+    const r =
+      value.kind === 'finite'
+        ? rounded(s, exact(value.sign, value.significand, value.exponent), flags, 64)
+        : { value, flags, up: false };
     if (!accepted(s, r)) return 0;
     writeSt(s, 0, r.value);
     const bits = (quotient & 4n ? FSW.C0 : 0) | (quotient & 2n ? FSW.C3 : 0) | (quotient & 1n ? FSW.C1 : 0);

@@ -5,8 +5,18 @@ import { BEFORE, compared, type Order } from './arithmetic';
 import { operandOf, type Source } from './operands';
 import { FSW, isEmpty, note, pop, rawSt, readSt, setStatusWord, statusWord } from './registers';
 
-const CONDITION: Readonly<Record<Order, number>> = { above: 0, below: FSW.C0, equal: FSW.C3, unordered: FSW.C3 | FSW.C2 | FSW.C0 };
-const EFLAGS: Readonly<Record<Order, number>> = { above: 0, below: FLAG.CF, equal: FLAG.ZF, unordered: FLAG.ZF | FLAG.PF | FLAG.CF };
+const CONDITION: Readonly<Record<Order, number>> = {
+  above: 0,
+  below: FSW.C0,
+  equal: FSW.C3,
+  unordered: FSW.C3 | FSW.C2 | FSW.C0,
+};
+const EFLAGS: Readonly<Record<Order, number>> = {
+  above: 0,
+  below: FLAG.CF,
+  equal: FLAG.ZF,
+  unordered: FLAG.ZF | FLAG.PF | FLAG.CF,
+};
 const STACK_OR_INVALID = BEFORE;
 
 /** FCOM FUCOM FICOM FTST: ST(0) against the source (`zero`: +0.0), into C3 C2 C0; then b pops. */

@@ -9,7 +9,16 @@ import { readLinear, writeLinear, dataAccess } from '../system/access';
 import { cr0Bit, cr4Bit, isLong64, isParagraphMode } from '../system/modes';
 import { GPR, memoryOperand, operandAddress } from '../system/operand';
 import type { SystemFunction } from '../system/table';
-import { controlWord, initialize, rawSt, refreshSummary, setControlWord, setStatusWord, statusWord, top } from './registers';
+import {
+  controlWord,
+  initialize,
+  rawSt,
+  refreshSummary,
+  setControlWord,
+  setStatusWord,
+  statusWord,
+  top,
+} from './registers';
 
 /** Blocks of state in memory: FSTENV, FSAVE, FXSAVE, XSAVE and their reverses (SDM vol. 1, 8.1.10, 10.5, 13). */
 
@@ -165,7 +174,10 @@ export const frstor: SystemFunction = (core) => {
   const m = region(core, environment + 80, false);
   if (m === undefined) return SYS_EVENT;
   const e = readEnvironment(core, m);
-  const registers = Array.from({ length: 8 }, (_, i) => [m.read(environment + 10 * i, 8), m.read(environment + 10 * i + 8, 2)] as const);
+  const registers = Array.from(
+    { length: 8 },
+    (_, i) => [m.read(environment + 10 * i, 8), m.read(environment + 10 * i + 8, 2)] as const,
+  );
   if (m.failed) return SYS_EVENT;
   loadEnvironment(s, e);
   registers.forEach(([significand, signExponent], i) => putRegister(s, i, significand, signExponent));
@@ -224,7 +236,10 @@ function readX87(core: Core, m: Region): Commit {
   const pointer = (at: number): bigint => (wide(core) ? m.read(at, 8) : m.read(at, 4));
   const fip = pointer(8);
   const fdp = pointer(16);
-  const registers = Array.from({ length: 8 }, (_, i) => [m.read(ST_AT + 16 * i, 8), m.read(ST_AT + 16 * i + 8, 2)] as const);
+  const registers = Array.from(
+    { length: 8 },
+    (_, i) => [m.read(ST_AT + 16 * i, 8), m.read(ST_AT + 16 * i + 8, 2)] as const,
+  );
   return () => {
     setControlWord(s, fcw);
     setStatusWord(s, fsw);
@@ -278,7 +293,8 @@ function xsaveAllowed(core: Core): boolean {
   return vector === undefined;
 }
 /** The components an XSAVE or XRSTOR is asked for: EDX:EAX within XCR0. */
-const requested = (s: CpuState): bigint => ((BigInt(s.get32(GPR.RDX)) << 32n) | BigInt(s.get32(GPR.RAX))) & s.get(SLOT.XCR0);
+const requested = (s: CpuState): bigint =>
+  ((BigInt(s.get32(GPR.RDX)) << 32n) | BigInt(s.get32(GPR.RAX))) & s.get(SLOT.XCR0);
 
 /** XSAVE, standard form. Every component counts as in use, so that all that are asked for are written. */
 export const xsave: SystemFunction = (core) => {
@@ -307,11 +323,15 @@ export const xrstor: SystemFunction = (core) => {
   if (m.failed) return SYS_EVENT;
   if ((present & ~s.get(SLOT.XCR0)) !== 0n || compaction !== 0n || reserved !== 0n) return core.raise(VECTOR.GP, 0);
   const commits: Commit[] = [];
-  if ((components & XSTATE.X87) !== 0n) commits.push((present & XSTATE.X87) !== 0n ? readX87(core, m) : () => initialX87(s));
+  if ((components & XSTATE.X87) !== 0n)
+    commits.push((present & XSTATE.X87) !== 0n ? readX87(core, m) : () => initialX87(s));
   if ((components & XSTATE.SSE) !== 0n) {
     const mxcsr = readMxcsr(core, m);
     if (mxcsr === undefined) return core.raise(VECTOR.GP, 0);
-    commits.push(mxcsr, (present & XSTATE.SSE) !== 0n ? readXmm(core, m) : () => s.r.fill(0n, SLOT.XMM, SLOT.XMM + 2 * xmmCount(core)));
+    commits.push(
+      mxcsr,
+      (present & XSTATE.SSE) !== 0n ? readXmm(core, m) : () => s.r.fill(0n, SLOT.XMM, SLOT.XMM + 2 * xmmCount(core)),
+    );
   }
   if (m.failed) return SYS_EVENT;
   for (const commit of commits) commit();
@@ -322,4 +342,3 @@ function initialX87(s: CpuState): void {
   initialize(s);
   s.r.fill(0n, SLOT.FPR, SLOT.FPR + 16);
 }
-

@@ -1,4 +1,19 @@
-import { DOUBLE, FP, INDEFINITE, ONE, SINGLE, EXTENDED, fromInteger, isNaN, packDouble, packExtended, packSingle, quieted, zero, type Float } from '../../fpu/float';
+import {
+  DOUBLE,
+  FP,
+  INDEFINITE,
+  ONE,
+  SINGLE,
+  EXTENDED,
+  fromInteger,
+  isNaN,
+  packDouble,
+  packExtended,
+  packSingle,
+  quieted,
+  zero,
+  type Float,
+} from '../../fpu/float';
 import { exact, round, roundToInteger, type Exact } from '../../fpu/round';
 import { CONSTANTS } from '../../fpu/transcendental';
 import type { CpuState } from '../../state/cpu-state';
@@ -6,8 +21,27 @@ import { condition } from '../../state/lazy-flags';
 import type { Helper } from '../lift/helpers';
 import { operandOf, type Source } from './operands';
 import {
-  STACK_FAULT, controlWord, free, isEmpty, note, pop, push, rawSt, readSt, roomToPush, rotate, roundingControl, setControlWord, refreshSummary, setStatusWord,
-  statusWord, FSW, underflow, unmasked, writeRaw, writeSt,
+  STACK_FAULT,
+  controlWord,
+  free,
+  isEmpty,
+  note,
+  pop,
+  push,
+  rawSt,
+  readSt,
+  roomToPush,
+  rotate,
+  roundingControl,
+  setControlWord,
+  refreshSummary,
+  setStatusWord,
+  statusWord,
+  FSW,
+  underflow,
+  unmasked,
+  writeRaw,
+  writeSt,
 } from './registers';
 
 // ---- pushing
@@ -120,15 +154,18 @@ export const finishStore: Helper = (s, _d, a, b) => {
 const floatStore = (width: 32 | 64): Helper => {
   const pack = (f: Float): bigint => (width === 32 ? BigInt(packSingle(f) >>> 0) : packDouble(f));
   const indefinite = pack(INDEFINITE);
-  return storing((s, x) => {
-    if (x.kind === 'unsupported') return { value: indefinite, flags: FP.INVALID, up: false };
-    if (isNaN(x)) return { value: pack(quieted(x)), flags: x.kind === 'signaling' ? FP.INVALID : 0, up: false };
-    if (x.kind !== 'finite') return { value: pack(x), flags: 0, up: false };
-    const r = round(exact(x.sign, x.significand, x.exponent), width === 32 ? SINGLE : DOUBLE, roundingControl(s));
-    // a value withheld is not rounded: no precision exception, C1 clear
-    if ((unmasked(s, r.flags) & WITHHOLDING) !== 0) return { value: 0n, flags: r.flags & ~FP.PRECISION, up: false };
-    return { value: pack(r.value), flags: r.flags, up: r.up };
-  }, { value: indefinite, flags: STACK_FAULT, up: false });
+  return storing(
+    (s, x) => {
+      if (x.kind === 'unsupported') return { value: indefinite, flags: FP.INVALID, up: false };
+      if (isNaN(x)) return { value: pack(quieted(x)), flags: x.kind === 'signaling' ? FP.INVALID : 0, up: false };
+      if (x.kind !== 'finite') return { value: pack(x), flags: 0, up: false };
+      const r = round(exact(x.sign, x.significand, x.exponent), width === 32 ? SINGLE : DOUBLE, roundingControl(s));
+      // a value withheld is not rounded: no precision exception, C1 clear
+      if ((unmasked(s, r.flags) & WITHHOLDING) !== 0) return { value: 0n, flags: r.flags & ~FP.PRECISION, up: false };
+      return { value: pack(r.value), flags: r.flags, up: r.up };
+    },
+    { value: indefinite, flags: STACK_FAULT, up: false },
+  );
 };
 export const storeSingle = floatStore(32);
 export const storeDouble = floatStore(64);
@@ -145,7 +182,10 @@ export const storeExtended: Helper = (s, d) => {
 };
 
 /** The integer that FIST and FBSTP take; undefined where it is none. */
-function integerOf(s: CpuState, x: Float): { readonly n: bigint; readonly inexact: boolean; readonly up: boolean } | undefined {
+function integerOf(
+  s: CpuState,
+  x: Float,
+): { readonly n: bigint; readonly inexact: boolean; readonly up: boolean } | undefined {
   if (x.kind === 'zero') return { n: 0n, inexact: false, up: false };
   if (x.kind !== 'finite' || x.exponent > 64) return undefined;
   const r = roundToInteger(exact(x.sign, x.significand, x.exponent), roundingControl(s).rounding);
@@ -154,11 +194,14 @@ function integerOf(s: CpuState, x: Float): { readonly n: bigint; readonly inexac
 
 const integerStore = (width: 16 | 32 | 64): Helper => {
   const indefinite: Stored = { value: 1n << BigInt(width - 1), flags: FP.INVALID, up: false };
-  return storing((s, x) => {
-    const r = integerOf(s, x);
-    if (r === undefined || BigInt.asIntN(width, r.n) !== r.n) return indefinite;
-    return { value: BigInt.asUintN(width, r.n), flags: r.inexact ? FP.PRECISION : 0, up: r.up };
-  }, { ...indefinite, flags: STACK_FAULT });
+  return storing(
+    (s, x) => {
+      const r = integerOf(s, x);
+      if (r === undefined || BigInt.asIntN(width, r.n) !== r.n) return indefinite;
+      return { value: BigInt.asUintN(width, r.n), flags: r.inexact ? FP.PRECISION : 0, up: r.up };
+    },
+    { ...indefinite, flags: STACK_FAULT },
+  );
 };
 export const storeInteger16 = integerStore(16);
 export const storeInteger32 = integerStore(32);
@@ -166,19 +209,22 @@ export const storeInteger64 = integerStore(64);
 
 /** FBSTP's packed decimal indefinite: FFFF C000 0000 0000 0000. */
 const DECIMAL_INDEFINITE: Stored = { value: 0xc000_0000_0000_0000n, high: 0xffff, flags: FP.INVALID, up: false };
-export const storeDecimal: Helper = storing((s, x) => {
-  const r = integerOf(s, x);
-  let left = r === undefined ? 0n : r.n < 0n ? -r.n : r.n;
-  if (r === undefined || left >= 1_000_000_000_000_000_000n) return DECIMAL_INDEFINITE;
-  let packed = 0n;
-  for (let i = 0n; left !== 0n; i += 4n, left /= 10n) packed |= (left % 10n) << i;
-  return {
-    value: packed & 0xffff_ffff_ffff_ffffn,
-    high: Number(packed >> 64n) | (x.sign === 1 ? 0x8000 : 0),
-    flags: r.inexact ? FP.PRECISION : 0,
-    up: r.up,
-  };
-}, { ...DECIMAL_INDEFINITE, flags: STACK_FAULT });
+export const storeDecimal: Helper = storing(
+  (s, x) => {
+    const r = integerOf(s, x);
+    let left = r === undefined ? 0n : r.n < 0n ? -r.n : r.n;
+    if (r === undefined || left >= 1_000_000_000_000_000_000n) return DECIMAL_INDEFINITE;
+    let packed = 0n;
+    for (let i = 0n; left !== 0n; i += 4n, left /= 10n) packed |= (left % 10n) << i;
+    return {
+      value: packed & 0xffff_ffff_ffff_ffffn,
+      high: Number(packed >> 64n) | (x.sign === 1 ? 0x8000 : 0),
+      flags: r.inexact ? FP.PRECISION : 0,
+      up: r.up,
+    };
+  },
+  { ...DECIMAL_INDEFINITE, flags: STACK_FAULT },
+);
 
 /** FST and FSTP to ST(a), b pops. */
 export const storeRegister: Helper = (s, _d, a, b) => {

@@ -12,7 +12,17 @@ import type { Helper } from '../lift/helpers';
  *   15 14 13 11 10 9  8  7  6  5  4  3  2  1  0
  *  |B |C3| TOP |C2|C1|C0|ES|SF|PE|UE|OE|ZE|DE|IE|
  */
-export const FSW = { SF: 0x40, ES: 0x80, C0: 0x100, C1: 0x200, C2: 0x400, C3: 0x4000, B: 0x8000, TOP: 0x3800, CONDITIONS: 0x4700 } as const;
+export const FSW = {
+  SF: 0x40,
+  ES: 0x80,
+  C0: 0x100,
+  C1: 0x200,
+  C2: 0x400,
+  C3: 0x4000,
+  B: 0x8000,
+  TOP: 0x3800,
+  CONDITIONS: 0x4700,
+} as const;
 const TOP_SHIFT = 11;
 const EXCEPTIONS = 0x3f;
 /** FCW after FNINIT: everything masked, 64-bit precision, to nearest. */
@@ -133,7 +143,8 @@ export function initialize(s: CpuState): void {
 }
 
 /** #NM while CR0.EM or CR0.TS is set. */
-export const available: Helper = (s) => ((s.get32(SLOT.CR0) & ((1 << CR0.EM) | (1 << CR0.TS))) !== 0 ? VECTOR.NM + 1 : 0);
+export const available: Helper = (s) =>
+  (s.get32(SLOT.CR0) & ((1 << CR0.EM) | (1 << CR0.TS))) !== 0 ? VECTOR.NM + 1 : 0;
 
 /**
  * What waiting x87 instructions begin with: #NM, then #MF for an exception that is pending. That holds for CR0.NE = 0 too: the external interrupt that

@@ -33,16 +33,29 @@ export type ShadowFaultKind = (typeof SHADOW_FAULTS)[number];
 const on = (code: number, n: number): boolean => ((code >> n) & 1) === 1;
 
 /** The access that a #PF's error code tells of. Hardware does not tell implicit supervisor accesses from others. */
-const accessOf = (code: number): Access => ({ op: on(code, PF_ERROR.I) ? 'fetch' : on(code, PF_ERROR.W) ? 'write' : 'read', user: on(code, PF_ERROR.U), implicit: false });
+const accessOf = (code: number): Access => ({
+  op: on(code, PF_ERROR.I) ? 'fetch' : on(code, PF_ERROR.W) ? 'write' : 'read',
+  user: on(code, PF_ERROR.U),
+  implicit: false,
+});
 /** RFLAGS.AC lifts SMAP at CPL 0 to 2; a supervisor access at CPL 3 is an implicit one. */
 const acOf = (v: VcpuContext): boolean => bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl < 3;
 
 /** What kind of fault it is, found out without changing anything. To be asked before it is handled. */
-export function classifyShadowFault(v: VcpuContext, mmu: ShadowMmu, linear: bigint, code: number): { readonly kind: ShadowFaultKind; readonly gpa: Gpa | undefined } {
+export function classifyShadowFault(
+  v: VcpuContext,
+  mmu: ShadowMmu,
+  linear: bigint,
+  code: number,
+): { readonly kind: ShadowFaultKind; readonly gpa: Gpa | undefined } {
   const paging = guestPaging(v.regs, v.model.physicalBits);
   const access = accessOf(code);
   const walk = probeGuest(v.vm, paging, linear, access, acOf(v));
-  if (!walk.ok) return { kind: walk.out.reason === 'no-memory' && v.vm.memslots.find(gpa(walk.out.failedAddress)) ? 'hidden' : 'guest', gpa: undefined };
+  if (!walk.ok)
+    return {
+      kind: walk.out.reason === 'no-memory' && v.vm.memslots.find(gpa(walk.out.failedAddress)) ? 'hidden' : 'guest',
+      gpa: undefined,
+    };
   const address = gpa(walk.out.address);
   const slot = v.vm.memslots.find(address);
   const write = access.op === 'write';
@@ -69,33 +82,58 @@ export function* shadowPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, co
   const generation = vm.memslots.generation;
   const { steps, ...walk } = walkGuest(vm, paging, linear, access, acOf(v));
   yield* steps;
-  const denied = (reason = walk.out.reason): ShadowResult => ({ kind: 'guest', errorCode: pageFaultErrorCode(reason === 'no-memory' ? 'not-present' : reason, access, paging.controls) });
+  const denied = (reason = walk.out.reason): ShadowResult => ({
+    kind: 'guest',
+    errorCode: pageFaultErrorCode(reason === 'no-memory' ? 'not-present' : reason, access, paging.controls),
+  });
   if (!walk.ok) return denied();
   const address = gpa(walk.out.address);
-  const pfn = yield* kvmFaultinPfn(vm, { gpa: address, write, exec: access.op === 'fetch', present: on(code, PF_ERROR.P), rsvd: false });
+  const pfn = yield* kvmFaultinPfn(vm, {
+    gpa: address,
+    write,
+    exec: access.op === 'fetch',
+    present: on(code, PF_ERROR.P),
+    rsvd: false,
+  });
   if (pfn.kind === 'error') return { kind: 'error', gpa: address, why: describeHostFault(pfn.error) };
   if (pfn.kind === 'readonly-slot') return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
   const rights = effectiveAccess(paging, walk, access);
   if (rights === 'emulate') return { kind: 'emulate', gpa: address, tracing: false, mmio: false };
   const stale = vm.notifier.retry(seen) || vm.memslots.generation !== generation;
   if (stale) {
-    yield kvmStep('is_page_fault_stale', `the host changed its mapping for GPA ${hex(address)} meanwhile: the fault is taken again`, cost('kvmHandler'), { addresses: { gpa: address } });
+    yield kvmStep(
+      'is_page_fault_stale',
+      `the host changed its mapping for GPA ${hex(address)} meanwhile: the fault is taken again`,
+      cost('kvmHandler'),
+      { addresses: { gpa: address } },
+    );
     return { kind: 'retry' };
   }
   mmu.recycle();
   const level = pfn.kind === 'page' ? goalLevel(mmu, paging, walk, address, pfn.slot, pfn.page.pageShift) : 1;
   const target =
     pfn.kind === 'page'
-      ? ({ kind: 'page', level, frame: (pfn.page.frame & ~(levelSize(level) - 1n)) as Hpa, hostWritable: pfn.writable } as const)
+      ? ({
+          kind: 'page',
+          level,
+          frame: (pfn.page.frame & ~(levelSize(level) - 1n)) as Hpa,
+          hostWritable: pfn.writable,
+        } as const)
       : ({ kind: 'mmio', generation } as const);
   const filled = fill(mmu, paging, { linear, walk, write, access: rights, target });
-  if (filled.kind === 'no-memory') return { kind: 'error', gpa: address, why: `host memory is exhausted: no frame for a shadow page for GVA ${hex(linear)}` };
+  if (filled.kind === 'no-memory')
+    return {
+      kind: 'error',
+      gpa: address,
+      why: `host memory is exhausted: no frame for a shadow page for GVA ${hex(linear)}`,
+    };
   if (pfn.kind === 'page' && pfn.writable && (rights & ACC.WRITE) !== 0) vm.markPageDirty(address);
   yield* filled.steps;
   if (pfn.kind === 'noslot') return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
   if (filled.kind === 'tracing') return { kind: 'emulate', gpa: address, tracing: true, mmio: false };
   // the entry is as wanted and refused all the same: an implicit access to a user page, which RFLAGS.AC does not lift SMAP for
-  if (filled.kind === 'spurious' && on(code, PF_ERROR.P) && !access.user && paging.controls.smap && walk.out.user) return denied('smap');
+  if (filled.kind === 'spurious' && on(code, PF_ERROR.P) && !access.user && paging.controls.smap && walk.out.user)
+    return denied('smap');
   return { kind: filled.kind };
 }
 
@@ -109,7 +147,8 @@ function effectiveAccess(paging: GuestPaging, walk: GuestWalk, access: Access): 
   if (c.format === 'none') return ACC.ALL;
   const { out } = walk;
   const write = access.op === 'write';
-  let rights = (out.writable ? ACC.WRITE : 0) | (out.user ? ACC.USER : 0) | (out.executeDisable && c.nxe ? 0 : ACC.EXEC);
+  let rights =
+    (out.writable ? ACC.WRITE : 0) | (out.user ? ACC.USER : 0) | (out.executeDisable && c.nxe ? 0 : ACC.EXEC);
   if (!out.dirty && !write) rights &= ~ACC.WRITE;
   if (write && !access.user && !c.wp && (rights & ACC.WRITE) === 0) {
     rights |= ACC.WRITE;
@@ -123,10 +162,22 @@ function effectiveAccess(paging: GuestPaging, walk: GuestWalk, access: Access): 
 }
 
 /** kvm_mmu_hugepage_adjust; 2.6.20 has 4 KiB entries only. A large entry must not cover a table that is write-protected. */
-function goalLevel(mmu: ShadowMmu, paging: GuestPaging, walk: GuestWalk, address: Gpa, slot: Memslot, hostShift: number): 1 | 2 | 3 {
+function goalLevel(
+  mmu: ShadowMmu,
+  paging: GuestPaging,
+  walk: GuestWalk,
+  address: Gpa,
+  slot: Memslot,
+  hostShift: number,
+): 1 | 2 | 3 {
   if (mmu.generation === 'classic' || slot.logDirty) return 1;
   const { format } = paging.controls;
-  const most = Math.min(format === 'none' ? 2 : walk.leafLevel, rootLevel(format) === 2 ? 2 : 3, slotMaxLevel(slot, address), (hostShift - 12) / 9 + 1);
+  const most = Math.min(
+    format === 'none' ? 2 : walk.leafLevel,
+    rootLevel(format) === 2 ? 2 : 3,
+    slotMaxLevel(slot, address),
+    (hostShift - 12) / 9 + 1,
+  );
   for (let level = most; level > 1; level--) {
     const frames = 512 ** (level - 1);
     const gfn = Number(address >> 12n);

@@ -24,8 +24,7 @@ export interface FillRequest {
 
 export type FillResult =
   /** 'tracing': the frame is a guest table that is shadowed, so the entry stays read-only and the write is emulated. */
-  | { readonly kind: 'fixed' | 'spurious' | 'tracing'; readonly steps: readonly Step[] }
-  | { readonly kind: 'no-memory' };
+  { readonly kind: 'fixed' | 'spurious' | 'tracing'; readonly steps: readonly Step[] } | { readonly kind: 'no-memory' };
 
 /**
  * FNAME(fetch): down from the root, a shadow page for every table of the guest's walk and direct pages below a large guest page, then the leaf. Done in one piece: no
@@ -43,8 +42,16 @@ export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest):
     if (level === goal) return { ...leaf(mmu, page, index, level, request, steps), steps };
     const { gfn, role } = childOf(paging, walk, linear, level, request.access);
     const entry = mmu.pages.read(page, index);
-    const there: ShadowPage | undefined = isShadowPresent(mmu.generation, entry) && !isShadowLeaf(entry, level) ? mmu.pages.ofTable(shadowFrame(entry)) : undefined;
-    if (there && there.gfn === gfn && roleDirect(there.role) === role.direct && roleAccess(there.role) === role.access) {
+    const there: ShadowPage | undefined =
+      isShadowPresent(mmu.generation, entry) && !isShadowLeaf(entry, level)
+        ? mmu.pages.ofTable(shadowFrame(entry))
+        : undefined;
+    if (
+      there &&
+      there.gfn === gfn &&
+      roleDirect(there.role) === role.direct &&
+      roleAccess(there.role) === role.access
+    ) {
       page = there;
       continue;
     }
@@ -56,12 +63,19 @@ export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest):
     if (!child) return { kind: 'no-memory' };
     writes.push(mmu.pages.setTable(page, index, child));
     const made = mmu.pages.count > known;
-    const of = role.direct ? `frames from GPA ${hex(gfn * 4096)} on, one to one` : `the guest's table at GPA ${hex(gfn * 4096)}${writes.length > 1 ? ', which is read-only to the guest from now on' : ''}`;
+    const of = role.direct
+      ? `frames from GPA ${hex(gfn * 4096)} on, one to one`
+      : `the guest's table at GPA ${hex(gfn * 4096)}${writes.length > 1 ? ', which is read-only to the guest from now on' : ''}`;
     steps.push(
-      kvmStep(made ? 'kvm_mmu_alloc_shadow_page' : 'kvm_mmu_find_shadow_page', `${made ? 'a new shadow page' : 'the shadow page'} of level ${level - 1} at HPA ${hex(child.spt)}: ${of}`, (made ? cost('eptTable') : cost('kvmHandler')) + cost('eptEntry', writes.length), {
-        addresses: { gpa: gpa(BigInt(gfn) << 12n), hpa: child.spt },
-        writes,
-      }),
+      kvmStep(
+        made ? 'kvm_mmu_alloc_shadow_page' : 'kvm_mmu_find_shadow_page',
+        `${made ? 'a new shadow page' : 'the shadow page'} of level ${level - 1} at HPA ${hex(child.spt)}: ${of}`,
+        (made ? cost('eptTable') : cost('kvmHandler')) + cost('eptEntry', writes.length),
+        {
+          addresses: { gpa: gpa(BigInt(gfn) << 12n), hpa: child.spt },
+          writes,
+        },
+      ),
     );
     page = child;
   }
@@ -77,7 +91,13 @@ function topPage(mmu: ShadowMmu, paging: GuestPaging, linear: bigint): ShadowPag
 }
 
 /** What the shadow page below an entry of `level` is a shadow of. */
-function childOf(paging: GuestPaging, walk: GuestWalk, linear: bigint, level: number, access: number): { readonly gfn: number; readonly role: Role } {
+function childOf(
+  paging: GuestPaging,
+  walk: GuestWalk,
+  linear: bigint,
+  level: number,
+  access: number,
+): { readonly gfn: number; readonly role: Role } {
   const { format } = paging.controls;
   if (format === 'none' || level <= walk.leafLevel) {
     const frames = 512 ** (level - 1);
@@ -86,7 +106,10 @@ function childOf(paging: GuestPaging, walk: GuestWalk, linear: bigint, level: nu
   }
   const top = walk.out.depth + walk.leafLevel - 1;
   const quadrant = format === '32bit' ? Number((linear >> 21n) & 1n) : 0;
-  return { gfn: Number((walk.out.addresses[top - (level - 1)] as bigint) >> 12n), role: { level: level - 1, direct: false, quadrant, access: inherited(paging, walk, top, level) } };
+  return {
+    gfn: Number((walk.out.addresses[top - (level - 1)] as bigint) >> 12n),
+    role: { level: level - 1, direct: false, quadrant, access: inherited(paging, walk, top, level) },
+  };
 }
 
 /** pt_access: the rights of the guest's entries down to `level`, ANDed. */
@@ -102,7 +125,14 @@ function inherited(paging: GuestPaging, walk: GuestWalk, top: number, level: num
 }
 
 /** mmu_set_spte. */
-function leaf(mmu: ShadowMmu, page: ShadowPage, index: number, level: number, r: FillRequest, steps: Step[]): { readonly kind: 'fixed' | 'spurious' | 'tracing' } {
+function leaf(
+  mmu: ShadowMmu,
+  page: ShadowPage,
+  index: number,
+  level: number,
+  r: FillRequest,
+  steps: Step[],
+): { readonly kind: 'fixed' | 'spurious' | 'tracing' } {
   const { target, access } = r;
   const frames = 512 ** (level - 1);
   const wanted = Number(r.walk.out.address >> 12n);
@@ -113,25 +143,47 @@ function leaf(mmu: ShadowMmu, page: ShadowPage, index: number, level: number, r:
     const mark = makeShadowMmio(mmu.generation, address, target.generation);
     if (mark === old) return { kind: 'spurious' };
     const write = mmu.pages.setLeaf(page, index, mark, gfn);
-    const how = mmu.generation === 'classic' ? 'not present, with a mark' : `present with a reserved bit, so that the error code says so; memslot generation ${target.generation}`;
-    steps.push(kvmStep('mark_mmio_spte', `marks GPA ${hex(address)} as MMIO: ${how}`, cost('eptEntry'), { addresses: { gpa: address }, writes: [write] }));
+    const how =
+      mmu.generation === 'classic'
+        ? 'not present, with a mark'
+        : `present with a reserved bit, so that the error code says so; memslot generation ${target.generation}`;
+    steps.push(
+      kvmStep('mark_mmio_spte', `marks GPA ${hex(address)} as MMIO: ${how}`, cost('eptEntry'), {
+        addresses: { gpa: address },
+        writes: [write],
+      }),
+    );
     return { kind: 'fixed' };
   }
   const shadowed = mmu.pages.isShadowed(gfn);
   const granted = target.hostWritable && !shadowed ? access : access & ~ACC.WRITE;
-  const spte = makeShadowLeaf(mmu.generation, target.frame, level, { access, granted, hostWritable: target.hostWritable });
+  const spte = makeShadowLeaf(mmu.generation, target.frame, level, {
+    access,
+    granted,
+    hostWritable: target.hostWritable,
+  });
   const tracing = r.write && shadowed;
   if (spte === old) return { kind: tracing ? 'tracing' : 'spurious' };
   const write = mmu.pages.setLeaf(page, index, spte, gfn);
   // rights that were there and are gone, or another frame, may still be cached
   if (isShadowPresent(mmu.generation, old)) mmu.flush();
   const rights = `${(granted & ACC.USER) !== 0 ? 'user' : 'supervisor'}, ${(granted & ACC.WRITE) !== 0 ? 'writable' : 'read-only'}${(granted & ACC.EXEC) === 0 ? ', no execute' : ''}`;
-  const because = (access & ACC.WRITE) !== 0 && (granted & ACC.WRITE) === 0 ? (shadowed ? ': the frame is a guest page table' : ': the host allows no more') : '';
+  const because =
+    (access & ACC.WRITE) !== 0 && (granted & ACC.WRITE) === 0
+      ? shadowed
+        ? ': the frame is a guest page table'
+        : ': the host allows no more'
+      : '';
   steps.push(
-    kvmStep(mmu.generation === 'classic' ? 'set_pte' : 'mmu_set_spte', `maps GVA ${hex(r.linear & ~((1n << BigInt(12 + 9 * (level - 1))) - 1n))} (GPA ${hex(address)}) to HPA ${hex(target.frame)}, ${rights}${because}`, cost('eptEntry'), {
-      addresses: { gpa: address, hpa: target.frame },
-      writes: [write],
-    }),
+    kvmStep(
+      mmu.generation === 'classic' ? 'set_pte' : 'mmu_set_spte',
+      `maps GVA ${hex(r.linear & ~((1n << BigInt(12 + 9 * (level - 1))) - 1n))} (GPA ${hex(address)}) to HPA ${hex(target.frame)}, ${rights}${because}`,
+      cost('eptEntry'),
+      {
+        addresses: { gpa: address, hpa: target.frame },
+        writes: [write],
+      },
+    ),
   );
   return { kind: tracing ? 'tracing' : 'fixed' };
 }

@@ -27,7 +27,8 @@ export interface GuestPaging {
 
 export function guestPaging(regs: GuestRegisters, physicalBits: number): GuestPaging {
   const controls = decodeControls(regs.cr0, regs.cr4, regs.efer, regs.saved.get32(SLOT.PKRU), physicalBits);
-  const pdptes = controls.format === 'pae' ? [0, 1, 2, 3].map((i) => regs.vmcs.readEncoding(FIELD.GUEST_PDPTR0 + 2 * i)) : [];
+  const pdptes =
+    controls.format === 'pae' ? [0, 1, 2, 3].map((i) => regs.vmcs.readEncoding(FIELD.GUEST_PDPTR0 + 2 * i)) : [];
   return { controls, cr3: regs.cr3, pdptes, mode: modeWord(controls) };
 }
 
@@ -80,7 +81,13 @@ export function probeGuest(vm: Vm, paging: GuestPaging, linear: bigint, access: 
  * walk_addr (paging_tmpl.h): the guest's tables walked in software, permissions checked as the guest's own controls say, and A and D set as the guest's
  * hardware would have. The steps are the host's for pages that had to be faulted in, and KVM's own last.
  */
-export function walkGuest(vm: Vm, paging: GuestPaging, linear: bigint, access: Access, ac: boolean): GuestWalk & { readonly steps: readonly Step[] } {
+export function walkGuest(
+  vm: Vm,
+  paging: GuestPaging,
+  linear: bigint,
+  access: Access,
+  ac: boolean,
+): GuestWalk & { readonly steps: readonly Step[] } {
   const port = new SlotPort(vm, true);
   const walk = run(port, paging, linear, access, ac);
   const { out, sink } = walk;
@@ -89,12 +96,34 @@ export function walkGuest(vm: Vm, paging: GuestPaging, linear: bigint, access: A
     for (const at of visited(out)) vm.markPageDirty(at);
     updateAccessedDirty(port, paging.controls, access.op === 'write', out, (address, value) => {
       const read = sink.steps.find((s) => s.entryHpa === address);
-      writes.push({ table: 'guest', level: read?.level ?? 1, index: read?.index ?? 0, address, value, ...(read ? { previous: read.entry } : {}) });
+      writes.push({
+        table: 'guest',
+        level: read?.level ?? 1,
+        index: read?.index ?? 0,
+        address,
+        value,
+        ...(read ? { previous: read.entry } : {}),
+      });
     });
   }
-  const reads = sink.steps.flatMap((s) => (s.entryHpa === undefined ? [] : [{ table: 'guest' as const, level: s.level, index: s.index, address: s.entryHpa as TableAccess['address'], value: s.entry }]));
+  const reads = sink.steps.flatMap((s) =>
+    s.entryHpa === undefined
+      ? []
+      : [
+          {
+            table: 'guest' as const,
+            level: s.level,
+            index: s.index,
+            address: s.entryHpa as TableAccess['address'],
+            value: s.entry,
+          },
+        ],
+  );
   const end = walk.ok ? `GPA ${hex(out.address)}` : `it ends, ${out.reason}`;
-  const what = paging.controls.format === 'none' ? `the guest has paging off: GVA ${hex(linear)} is ${end}` : `walks the guest's tables in software for GVA ${hex(linear)}: ${end}`;
+  const what =
+    paging.controls.format === 'none'
+      ? `the guest has paging off: GVA ${hex(linear)} is ${end}`
+      : `walks the guest's tables in software for GVA ${hex(linear)}: ${end}`;
   const step = kvmStep('walk_addr', what, cost('kvmHandler') + cost('tableReference', reads.length), {
     addresses: walk.ok ? { gva: gva(linear), gpa: gpa(out.address) } : { gva: gva(linear) },
     reads,
@@ -112,4 +141,5 @@ function run(port: SlotPort, p: GuestPaging, linear: bigint, access: Access, ac:
 
 const visited = (out: WalkOut): readonly Gpa[] => Array.from(out.addresses.subarray(0, out.depth), (a) => gpa(a));
 /** Flags of tables in a read-only slot stay as they are. */
-const tablesWritable = (vm: Vm, out: WalkOut): boolean => visited(out).every((a) => vm.memslots.find(a)?.readonly === false);
+const tablesWritable = (vm: Vm, out: WalkOut): boolean =>
+  visited(out).every((a) => vm.memslots.find(a)?.readonly === false);

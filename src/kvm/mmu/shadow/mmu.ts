@@ -10,7 +10,18 @@ import type { SecondaryMmu } from '../secondary-mmu';
 import type { Stats, VmStat } from '../../stats';
 import type { GuestPaging } from './guest-walk';
 import { ShadowPages, type ShadowPage, type ShadowPagesState } from './pages';
-import { ACC, roleDirect, roleEntryBytes, roleLevel, roleQuadrant, roleWord, rootLevel, usesPaeRoot, type Role, type ShadowGeneration } from './role';
+import {
+  ACC,
+  roleDirect,
+  roleEntryBytes,
+  roleLevel,
+  roleQuadrant,
+  roleWord,
+  rootLevel,
+  usesPaeRoot,
+  type Role,
+  type ShadowGeneration,
+} from './role';
 import { isShadowLeaf, isShadowPresent, shadowFrame } from './spte';
 
 /** Shadow pages a VM may have: KVM_NUM_MMU_PAGES of 2.6.20. */
@@ -83,7 +94,15 @@ export class ShadowMmu implements SecondaryMmu {
       for (let i = 0; i < 4; i++) {
         const pdpte = paging.pdptes[i] ?? 0n;
         const absent = format === 'pae' && (pdpte & PTE_P) === 0n;
-        const page = absent ? undefined : this.rootPage(paging, i, format === 'none' ? i << 18 : Number((format === 'pae' ? pdpte & FRAME_MASK : paging.cr3 & 0xffff_f000n) >> 12n));
+        const page = absent
+          ? undefined
+          : this.rootPage(
+              paging,
+              i,
+              format === 'none'
+                ? i << 18
+                : Number((format === 'pae' ? pdpte & FRAME_MASK : paging.cr3 & 0xffff_f000n) >> 12n),
+            );
         if (!absent && !page) return 'no-memory';
         if (page) {
           page.roots++;
@@ -100,12 +119,20 @@ export class ShadowMmu implements SecondaryMmu {
     }
     this.root = root;
     const made = this.pages.count - before;
-    const of = format === 'none' ? 'a guest without paging: frames one to one' : `the table at the guest's CR3 ${hex(paging.cr3)}`;
+    const of =
+      format === 'none'
+        ? 'a guest without paging: frames one to one'
+        : `the table at the guest's CR3 ${hex(paging.cr3)}`;
     steps.push(
-      kvmStep('mmu_alloc_roots', `the root at HPA ${hex(root.hpa)} shadows ${of}${made > 0 ? `; ${made} new shadow ${made === 1 ? 'page' : 'pages'}` : ', and was kept from earlier'}`, cost('kvmHandler') + cost('eptTable', Math.max(0, made)), {
-        addresses: { hpa: root.hpa },
-        writes,
-      }),
+      kvmStep(
+        'mmu_alloc_roots',
+        `the root at HPA ${hex(root.hpa)} shadows ${of}${made > 0 ? `; ${made} new shadow ${made === 1 ? 'page' : 'pages'}` : ', and was kept from earlier'}`,
+        cost('kvmHandler') + cost('eptTable', Math.max(0, made)),
+        {
+          addresses: { hpa: root.hpa },
+          writes,
+        },
+      ),
     );
     return steps;
   }
@@ -210,13 +237,21 @@ export class ShadowMmu implements SecondaryMmu {
     }
     if (flooded && zapped > 0) this.stats.add('mmu_flooded');
     if (zapped > 0 || dropped) this.flush();
-    const what = zapped > 0
-      ? `${flooded ? 'too many writes in a row' : 'a write that is not one entry'}: ${zapped} shadow ${zapped === 1 ? 'page' : 'pages'} of the table zapped`
-      : dropped ? 'the shadow entry is dropped; the next access fills it' : 'nothing was shadowed there yet';
-    return kvmStep('kvm_mmu_pte_write', `the guest wrote its page table at GPA ${hex(address)}: ${what}`, cost('kvmHandler') + cost('eptEntry', writes.length), {
-      addresses: { gpa: address },
-      writes: writes.slice(0, MOST_WRITES),
-    });
+    const what =
+      zapped > 0
+        ? `${flooded ? 'too many writes in a row' : 'a write that is not one entry'}: ${zapped} shadow ${zapped === 1 ? 'page' : 'pages'} of the table zapped`
+        : dropped
+          ? 'the shadow entry is dropped; the next access fills it'
+          : 'nothing was shadowed there yet';
+    return kvmStep(
+      'kvm_mmu_pte_write',
+      `the guest wrote its page table at GPA ${hex(address)}: ${what}`,
+      cost('kvmHandler') + cost('eptEntry', writes.length),
+      {
+        addresses: { gpa: address },
+        writes: writes.slice(0, MOST_WRITES),
+      },
+    );
   }
   /** 2.6.20 counts writes in a row to one frame; later each page counts its own, last-level tables excepted, until one of its entries is used. */
   private flooded(gfn: number, pages: readonly ShadowPage[]): boolean {
@@ -251,7 +286,8 @@ export class ShadowMmu implements SecondaryMmu {
     return this.writeProtectRange(start, end, writes);
   }
   private eachLeaf(start: Gpa, end: Gpa, visit: (page: ShadowPage, index: number) => void): void {
-    for (const gfn of this.frames(start, end)) for (const { page, index } of this.pages.leavesOf(gfn)) visit(page, index);
+    for (const gfn of this.frames(start, end))
+      for (const { page, index } of this.pages.leavesOf(gfn)) visit(page, index);
   }
   /** First frames of leaves that map a part of the range. */
   private frames(start: Gpa, end: Gpa): readonly number[] {
@@ -269,7 +305,13 @@ export class ShadowMmu implements SecondaryMmu {
       if (roleLevel(page.role) !== 1) continue;
       for (let i = 0; i < 512; i++) {
         const entry = this.pages.read(page, i);
-        if (entry !== 0n && !isShadowPresent(this.generation, entry) && shadowFrame(entry) >= start && shadowFrame(entry) < end) this.pages.clear(page, i);
+        if (
+          entry !== 0n &&
+          !isShadowPresent(this.generation, entry) &&
+          shadowFrame(entry) >= start &&
+          shadowFrame(entry) < end
+        )
+          this.pages.clear(page, i);
       }
     }
   }
@@ -286,7 +328,11 @@ export class ShadowMmu implements SecondaryMmu {
       const address = hpa(table + BigInt(index * 8));
       const value = this.kernel.memory.read64(address);
       out.push({ table: 'shadow', level, index, address, value });
-      if (!(pae && level === 3 ? (value & PTE_P) !== 0n : isShadowPresent(this.generation, value)) || isShadowLeaf(value, level)) break;
+      if (
+        !(pae && level === 3 ? (value & PTE_P) !== 0n : isShadowPresent(this.generation, value)) ||
+        isShadowLeaf(value, level)
+      )
+        break;
       table = shadowFrame(value);
     }
     return out;
@@ -302,7 +348,11 @@ export class ShadowMmu implements SecondaryMmu {
   }
   restore(s: ShadowMmuState): void {
     this.pages.restore(s.pages);
-    this.root = s.root && { hpa: s.root.hpa, paging: s.root.paging, pages: s.root.tables.map((t) => must(this.pages.ofTable(t), 'a root is a shadow page')) };
+    this.root = s.root && {
+      hpa: s.root.hpa,
+      paging: s.root.paging,
+      pages: s.root.tables.map((t) => must(this.pages.ofTable(t), 'a root is a shadow page')),
+    };
     this.lastWrittenFrame = s.lastWrittenFrame;
     this.writesInARow = s.writesInARow;
   }
@@ -322,7 +372,8 @@ const LARGE_SPANS = [512, 512 * 512] as const;
 const leafFrames = (page: ShadowPage): number => 512 ** (roleLevel(page.role) - 1);
 
 const samePaging = (a: GuestPaging, b: GuestPaging): boolean =>
-  a.mode === b.mode && (a.controls.format === 'none' || (a.cr3 === b.cr3 && a.pdptes.every((p, i) => p === b.pdptes[i])));
+  a.mode === b.mode &&
+  (a.controls.format === 'none' || (a.cr3 === b.cr3 && a.pdptes.every((p, i) => p === b.pdptes[i])));
 
 /**
  * Indices of the shadow entries for a byte offset in the guest's table. Entries of 8 bytes have one; a 4-byte one of a page table has one in one of two quadrants,

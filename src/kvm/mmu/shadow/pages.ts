@@ -4,7 +4,14 @@ import { must } from '../../../base/assert';
 import type { HostKernel } from '../../../host/kernel';
 import type { TableAccess } from '../../../host/step';
 import { roleDirect, roleLevel, type RoleWord, type ShadowGeneration } from './role';
-import { SHADOW_WRITE_BITS, isShadowLeaf, isShadowPresent, isShadowWritable, makeShadowTable, shadowFrame } from './spte';
+import {
+  SHADOW_WRITE_BITS,
+  isShadowLeaf,
+  isShadowPresent,
+  isShadowWritable,
+  makeShadowTable,
+  shadowFrame,
+} from './spte';
 
 /** struct kvm_mmu_page. */
 export interface ShadowPage {
@@ -59,7 +66,8 @@ export class ShadowPages {
   }
   /** Whether a table lies in any of these frames. */
   anyShadowed(first: number, frames: number): boolean {
-    for (const p of this.byTable.values()) if (p.gfn >= first && p.gfn < first + frames && !roleDirect(p.role)) return true;
+    for (const p of this.byTable.values())
+      if (p.gfn >= first && p.gfn < first + frames && !roleDirect(p.role)) return true;
     return false;
   }
   find(gfn: number, role: RoleWord): ShadowPage | undefined {
@@ -70,7 +78,15 @@ export class ShadowPages {
   create(gfn: number, role: RoleWord): ShadowPage | undefined {
     const spt = this.kernel.frames.allocate();
     if (spt === undefined) return undefined;
-    const page: ShadowPage = { gfn, role, spt, gfns: new Float64Array(ENTRIES), parents: new Set(), roots: 0, writes: 0 };
+    const page: ShadowPage = {
+      gfn,
+      role,
+      spt,
+      gfns: new Float64Array(ENTRIES),
+      parents: new Set(),
+      roots: 0,
+      writes: 0,
+    };
     this.add(page);
     return page;
   }

@@ -64,13 +64,16 @@ export function makeShadowMmio(generation: ShadowGeneration, address: Gpa, memsl
   return (frame & ~MODERN_MMIO) | MODERN_MMIO | PTE_P | ((gen & 0xffn) << 3n) | ((gen >> 8n) << 52n);
 }
 export const isShadowMmio = (generation: ShadowGeneration, spte: bigint): boolean =>
-  generation === 'classic' ? (spte & (CLASSIC_IO_MARK | PTE_P)) === CLASSIC_IO_MARK : (spte & (MODERN_MMIO | PTE_P | MMU_PRESENT)) === (MODERN_MMIO | PTE_P);
+  generation === 'classic'
+    ? (spte & (CLASSIC_IO_MARK | PTE_P)) === CLASSIC_IO_MARK
+    : (spte & (MODERN_MMIO | PTE_P | MMU_PRESENT)) === (MODERN_MMIO | PTE_P);
 /** check_mmio_spte: the mark was made under the present memslots. */
 export const shadowMmioCurrent = (spte: bigint, generation: number): boolean =>
   Number(bits(spte, 10, 3) | (bits(spte, 62, 52) << 8n)) === (generation & GENERATION_MASK);
 
 /** A translation or a table, not an MMIO mark. */
-export const isShadowPresent = (generation: ShadowGeneration, spte: bigint): boolean => (spte & (generation === 'modern' ? MMU_PRESENT : PTE_P)) !== 0n;
+export const isShadowPresent = (generation: ShadowGeneration, spte: bigint): boolean =>
+  (spte & (generation === 'modern' ? MMU_PRESENT : PTE_P)) !== 0n;
 export const isShadowLeaf = (spte: bigint, level: number): boolean => level === 1 || (spte & PTE_PS) !== 0n;
 export const shadowFrame = (spte: bigint): bigint => spte & FRAME_MASK;
 export const isShadowWritable = (spte: bigint): boolean => (spte & PTE_RW) !== 0n;
