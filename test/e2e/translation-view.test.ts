@@ -127,6 +127,8 @@ describe('the Translation view', () => {
     await post(before, shown(COLD));
     await before.locator('.nested > summary').first().click();
     await before.locator('.rights > summary').click();
+    // the element tells of its toggling in a task of its own
+    await before.waitForFunction('stub.kept.open.length === 2');
     const { kept } = await stub(before);
     await before.context().close();
     const page = await load(300, 'dark', kept);
