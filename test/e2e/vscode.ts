@@ -154,8 +154,17 @@ export class Workbench {
   async breakpoint(line: number): Promise<void> {
     await this.reveal(line);
     await this.editor.locator('.native-edit-context, textarea.inputarea').first().focus();
-    await this.page.keyboard.press('F9');
-    await this.editor.locator('.codicon-debug-breakpoint, .codicon-debug-breakpoint-unverified').first().waitFor();
+    const glyph = this.editor.locator('.codicon-debug-breakpoint, .codicon-debug-breakpoint-unverified').first();
+    // a key that comes while the workbench moves its focus is lost
+    for (let attempt = 0; attempt < 10; attempt++) {
+      await this.page.keyboard.press('F9');
+      const set = await glyph.waitFor({ timeout: 4000 }).then(
+        () => true,
+        () => false,
+      );
+      if (set) return;
+    }
+    throw new Error(`no breakpoint in line ${line}`);
   }
 
   /** Waits until the debugger stands at `line` of the editor. */
