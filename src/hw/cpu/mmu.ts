@@ -1,13 +1,9 @@
-import type { Gpa, Hpa } from '../../base/address';
-import { gpa as asGpa, hpa as asHpa } from '../../base/address';
 import { bit, isCanonical } from '../../base/bits';
 import { VECTOR } from '../../isa/exceptions';
-import { FRAME_MASK, PTE_RW, PTE_US, PTE_XD } from '../../isa/entries';
 import { CR4, RFLAGS } from '../../isa/flags';
 import type { HostMemory } from '../memory/host-memory';
 import {
   ACCESS_OF_CLASS,
-  CLASSES,
   CLASS_FETCH,
   CLASS_READ,
   CLASS_WRITE,
@@ -16,66 +12,31 @@ import {
   WHO_USER,
   type Access,
 } from '../paging/access';
-import { FORMATS, decodeControls, levelShift, type PagingControls } from '../paging/controls';
-import { type Eptp, eptFlagsMissing, updateEptAccessedDirty, walkEpt } from '../paging/ept';
-import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../paging/ordinary';
+import { FORMATS, decodeControls, type PagingControls } from '../paging/controls';
+import type { Eptp } from '../paging/ept';
 import { pageFaultErrorCode } from '../paging/page-fault';
-import { denied } from '../paging/permissions';
-import { WalkSink, type Rights, type WalkFailure, type WalkStep } from '../paging/trace';
-import { WalkOut, type WalkStart } from '../paging/walk-out';
+import { WalkSink } from '../paging/trace';
 import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
 import { NO_ENTRY, RIGHT, type Tlb } from '../tlb/tlb';
 import { eptFaultExit } from '../vmx/ept-exit';
 import { type PmlLog, pmlFullExit } from '../vmx/pml';
 import { IMPLICIT_READ, IMPLICIT_WRITE, type Core, type MemoryPort } from './core';
+import type { CpuCounters } from './counters';
 import type { DebugUnit } from './debug-unit';
-import { newCounters, type CpuCounters } from './counters';
-
-/** What a probe found: a walk by the same code, with no A/D update, no fill, no fault and nothing counted. */
-export interface Probe {
-  readonly ok: boolean;
-  readonly gpa: Gpa | undefined;
-  readonly hpa: Hpa | undefined;
-  /** log2 of the guest's and the second level's page size; 12 where there is no such level. */
-  readonly guestPageShift: number;
-  readonly eptPageShift: number;
-  /** Rights of the guest walk and of the EPT walk of the final address, each ANDed over its levels. */
-  readonly guestRights: Rights | undefined;
-  readonly eptRights: Rights | undefined;
-  /** The guest walk, second-level walks nested in it, and the second-level walk of the final address. */
-  readonly steps: readonly WalkStep[];
-  readonly finalSteps: readonly WalkStep[];
-  readonly references: number;
-  readonly failure: WalkFailure | undefined;
-}
-
-/** The fast-word bits of reads and writes. */
-const DATA_CLASSES = (1 << CLASS_FETCH) - 1;
+import { FastRights } from './fast-rights';
+import { NestedWalk } from './nested-walk';
+import { probeWalk, type Probe } from './probe';
 
 const OP_OF: Readonly<Record<Access['op'], number>> = { read: CLASS_READ, write: CLASS_WRITE, fetch: CLASS_FETCH };
 
-/**
- * A CPU's memory port: TLB, then the guest's tables, then EPT. Also the guest walk's entry port, since each entry's own address is a GPA that goes through EPT first.
- */
-export class Mmu implements MemoryPort, EntryPort {
-  readonly table = 'guest' as const;
+/** A CPU's memory port: TLB, then the walk of the guest's tables and EPT (nested-walk). Keeps both by the architecture's invalidation rules, and turns a walk's failure into an event. */
+export class Mmu implements MemoryPort {
   controls: PagingControls;
-  counters: CpuCounters = newCounters();
-  private eptp: Eptp | undefined;
   private vpid = 0;
-  private pml: PmlLog | undefined;
-  /** The walk ended because the page-modification log has no room for what it must set. */
-  private pmlFull = false;
-  private readonly out = new WalkOut();
-  private readonly eptOut = new WalkOut();
-  private guestLoads = 0;
-  private nestedLoads = 0;
-  private probing = false;
-  private readonly countGuest = (): void => void this.guestLoads++;
-  private readonly countNested = (): void => void this.nestedLoads++;
-  /** fastOf by rights, while protection keys are off; −1 = not computed. */
-  private readonly fastCache = new Int32Array(0x800).fill(-1);
+  private readonly walk: NestedWalk;
+  private readonly rights: FastRights;
+  private watch: DebugUnit | undefined;
 
   constructor(
     private readonly state: CpuState,
@@ -84,13 +45,17 @@ export class Mmu implements MemoryPort, EntryPort {
     private readonly physicalBits: number,
   ) {
     this.controls = this.decode();
+    this.walk = new NestedWalk(state, memory, tlb, physicalBits);
+    this.rights = new FastRights(tlb, this.controls);
     this.updateContext();
   }
 
-  get space(): 'gpa' | 'hpa' {
-    return this.eptp ? 'gpa' : 'hpa';
+  get counters(): CpuCounters {
+    return this.walk.counters;
   }
-  readonly loaded = this.countGuest;
+  get secondLevel(): Eptp | undefined {
+    return this.walk.eptp;
+  }
 
   // ---- what translations depend on
 
@@ -107,32 +72,21 @@ export class Mmu implements MemoryPort, EntryPort {
   /** EPT and VPID of the VM entered, or none. With VPID 0, entries of VPID 0 do not survive VM entries and exits (SDM vol. 3, 29.4.1). */
   setSecondLevel(eptp: Eptp | undefined, vpid: number, pml?: PmlLog): void {
     if (vpid === 0) this.tlb.dropVpid0();
-    this.eptp = eptp;
-    this.pml = pml;
+    this.walk.eptp = eptp;
+    this.walk.pml = pml;
     this.vpid = vpid;
     this.controls = this.decode();
     // most VM exits run no code of the host's on this CPU: `settleRights` waits for the next run
     this.updateContext();
     this.breakFetch();
   }
-  /** Recomputes the fast words where a control that rights depend on is another than when they were last computed. Due before instructions run after `setSecondLevel`. */
+  /** Due before instructions run after `setSecondLevel`. */
   settleRights(): void {
-    const c = this.controls;
-    const key = (c.format === 'none' ? 1 : 0) | (c.wp ? 2 : 0) | (c.nxe ? 4 : 0) | (c.smep ? 8 : 0) | (c.smap ? 16 : 0);
-    if (key === this.rightsKey && !c.pke && !this.rightsPke) return;
-    this.rightsKey = key;
-    this.rightsPke = c.pke;
-    this.fastCache.fill(-1);
-    this.tlb.refreshFast(this.wordOf);
-  }
-  private rightsKey = -1;
-  private rightsPke = false;
-  get secondLevel(): Eptp | undefined {
-    return this.eptp;
+    this.rights.settle(this.controls);
   }
   private updateContext(): void {
     const pcid = this.controls.pcide ? Number(this.state.get(SLOT.CR3) & 0xfffn) : 0;
-    this.tlb.setContext(this.vpid, pcid, this.eptp?.root ?? 0n);
+    this.tlb.setContext(this.vpid, pcid, this.walk.eptp?.root ?? 0n);
   }
   private breakFetch(): void {
     this.state.set32(SLOT.FETCH_CONTINUES, 0);
@@ -179,48 +133,14 @@ export class Mmu implements MemoryPort, EntryPort {
     this.breakFetch();
   }
 
-  // ---- rights as the runner's fast word
-
-  private readonly fastOf = (rights: number, protectionKey: number): number => {
-    if (this.controls.pke) return this.computeFast(rights, protectionKey);
-    let fast = this.fastCache[rights] as number;
-    if (fast < 0) fast = this.fastCache[rights] = this.computeFast(rights, 0);
-    return fast;
-  };
-  private computeFast(rights: number, protectionKey: number): number {
-    const ordinary = {
-      writable: (rights & RIGHT.W) !== 0,
-      user: (rights & RIGHT.U) !== 0,
-      executeDisable: (rights & RIGHT.XD) !== 0,
-      protectionKey,
-    };
-    let fast = 0;
-    for (let c = 0; c < CLASSES; c++) {
-      const access = ACCESS_OF_CLASS[c] as Access;
-      const second =
-        access.op === 'read' ? RIGHT.EPT_R : access.op === 'write' ? RIGHT.EPT_W | RIGHT.EPT_D | RIGHT.D : RIGHT.EPT_X;
-      if ((rights & second) !== second) continue;
-      if ((rights & RIGHT.PAGED) !== 0 && denied(ordinary, access, c % 3 === WHO_SUPERVISOR_AC, this.controls))
-        continue;
-      fast |= 1 << c;
-    }
-    // stores into decoded code go the slow way
-    return (rights & RIGHT.CODE) !== 0 ? fast & ~(7 << CLASS_WRITE) : fast;
-  }
   /** A page starts or ends to hold decoded blocks. */
   setCodePage(offset: number, code: boolean): void {
-    this.tlb.setCodePage(offset, code, this.wordOf);
+    this.tlb.setCodePage(offset, code, this.rights.wordOf);
   }
-
-  /** What a TLB entry's fast word holds: while data breakpoints are set, every data access goes the slow way, where they are looked at. */
-  private readonly wordOf = (rights: number, protectionKey: number): number => {
-    const fast = this.fastOf(rights, protectionKey);
-    return this.watch ? fast & ~DATA_CLASSES : fast;
-  };
-  private watch: DebugUnit | undefined;
+  /** Data breakpoints: whom to tell of data accesses. */
   setWatch(watch: DebugUnit | undefined): void {
     this.watch = watch;
-    this.tlb.refreshFast(this.wordOf);
+    this.rights.watchData(watch !== undefined);
   }
 
   // ---- translation
@@ -241,7 +161,7 @@ export class Mmu implements MemoryPort, EntryPort {
     const e = tlb.find(lo, Number(BigInt.asIntN(32, linear >> 32n)));
     if (e >= 0) {
       const rights = (tlb.words[e + 8] as number) & ~RIGHT.CODE;
-      if ((this.fastOf(rights, (tlb.words[e + 9] as number) >>> 16) & (1 << cls)) !== 0) {
+      if ((this.rights.allowed(rights, (tlb.words[e + 9] as number) >>> 16) & (1 << cls)) !== 0) {
         tlb.hits++;
         return ((tlb.words[e + 3] as number) >>> 0) + (lo & 0xfff);
       }
@@ -254,48 +174,11 @@ export class Mmu implements MemoryPort, EntryPort {
 
   private walkAndFill(core: Core, linear: bigint, cls: number): number {
     const access = ACCESS_OF_CLASS[cls] as Access;
-    const ac = cls % 3 === WHO_SUPERVISOR_AC;
-    const write = access.op === 'write';
-    const out = this.out;
+    const { out, second, eptp } = this.walk;
     const c = this.controls;
-    this.guestLoads = 0;
-    this.nestedLoads = 0;
-    const paged = c.format !== 'none';
-    const start = paged ? this.walkStart(linear) : undefined;
-    const pdptes = c.format === 'pae' ? this.pdptes() : undefined;
-    let began = start;
-    let guestOk = walkOrdinary(this, this.state.get(SLOT.CR3), c, linear, access, ac, out, undefined, pdptes, start);
-    if (!guestOk && start && out.failedTable !== 'ept') {
-      // a page fault invalidates what led to it (SDM vol. 3, 4.10.4.1): as with the TLB, the tables decide
-      const now = this.tlb.context;
-      this.tlb.walkCache?.drop((x) => x.vpid === now.vpid && x.pcid === now.pcid && x.eptp === now.eptp);
-      began = undefined;
-      guestOk = walkOrdinary(this, this.state.get(SLOT.CR3), c, linear, access, ac, out, undefined, pdptes);
-    }
-    if (!guestOk) return this.walkFailed(core, linear, access);
-    if (paged && !updateAccessedDirty(this, c, write, out, this.noteAccessedDirty))
-      return this.walkFailed(core, linear, access);
-    if (paged && this.tlb.walkCache) this.fillWalkCache(linear, began);
+    if (!this.walk.walk(c, linear, access, cls % 3 === WHO_SUPERVISOR_AC)) return this.walkFailed(core, linear, access);
     const gpa = out.address;
-    let hpa = gpa;
-    const second = this.eptOut;
-    let rights: number = RIGHT.EPT_R | RIGHT.EPT_W | RIGHT.EPT_X | RIGHT.EPT_D;
-    if (this.eptp) {
-      if (!walkEpt(this.memory, this.eptp, gpa, access.op, this.physicalBits, second, undefined, this.countNested)) {
-        this.copyFailure(second, false);
-        return this.walkFailed(core, linear, access);
-      }
-      if (!this.setEptFlags(gpa, write)) return this.walkFailed(core, linear, access);
-      hpa = second.address;
-      rights =
-        (second.readable ? RIGHT.EPT_R : 0) |
-        (second.writable ? RIGHT.EPT_W : 0) |
-        (second.executable ? RIGHT.EPT_X : 0) |
-        (second.dirty ? RIGHT.EPT_D : 0);
-    }
-    this.counters.walks++;
-    this.counters.guestReferences += this.guestLoads;
-    this.counters.nestedReferences += this.nestedLoads;
+    const hpa = eptp ? second.address : gpa;
     const at = this.memory.offsetOf(hpa);
     if (at < 0) {
       core.event = {
@@ -307,103 +190,60 @@ export class Mmu implements MemoryPort, EntryPort {
       };
       return -1;
     }
-    rights |= paged
-      ? RIGHT.PAGED |
-        (out.writable ? RIGHT.W : 0) |
-        (out.user ? RIGHT.U : 0) |
-        (out.executeDisable ? RIGHT.XD : 0) |
-        (out.global ? RIGHT.G : 0) |
-        (out.dirty ? RIGHT.D : 0)
-      : RIGHT.W | RIGHT.U | RIGHT.D;
-    const page = at & 0xfff;
-    const offset = at - page;
+    let rights: number = eptp
+      ? (second.readable ? RIGHT.EPT_R : 0) |
+        (second.writable ? RIGHT.EPT_W : 0) |
+        (second.executable ? RIGHT.EPT_X : 0) |
+        (second.dirty ? RIGHT.EPT_D : 0)
+      : RIGHT.EPT_R | RIGHT.EPT_W | RIGHT.EPT_X | RIGHT.EPT_D;
+    rights |=
+      c.format !== 'none'
+        ? RIGHT.PAGED |
+          (out.writable ? RIGHT.W : 0) |
+          (out.user ? RIGHT.U : 0) |
+          (out.executeDisable ? RIGHT.XD : 0) |
+          (out.global ? RIGHT.G : 0) |
+          (out.dirty ? RIGHT.D : 0)
+        : RIGHT.W | RIGHT.U | RIGHT.D;
     if (this.memory.codeFrames[this.memory.frameOf(at)]) rights |= RIGHT.CODE;
     this.tlb.fill(
       {
         linear: linear & ~0xfffn,
         gpa: gpa & ~0xfffn,
         hpa: hpa & ~0xfffn,
-        offset,
+        offset: at - (at & 0xfff),
         rights,
         guestPageShift: out.pageShift,
-        eptPageShift: this.eptp ? second.pageShift : 12,
+        eptPageShift: eptp ? second.pageShift : 12,
         protectionKey: out.protectionKey,
       },
-      this.wordOf(rights, out.protectionKey),
+      this.rights.wordOf(rights, out.protectionKey),
     );
     return at;
   }
 
-  // ---- paging-structure caches
-
-  private walkStart(linear: bigint): WalkStart | undefined {
-    const { walkCache, context } = this.tlb;
-    const { format } = this.controls;
-    if (!walkCache || format === 'none') return undefined;
-    return walkCache.find(linear, context, FORMATS[format].levels, (level) => levelShift(format, level));
-  }
-  /** Keeps the entries above the leaf of the walk in `out`, which completed with its accessed flags set. `start`: where it began, if not at the root. */
-  private fillWalkCache(linear: bigint, start: WalkStart | undefined): void {
-    const { walkCache, context } = this.tlb;
-    const { format } = this.controls;
-    const { out } = this;
-    if (!walkCache || format === 'none') return;
-    // PAE's third level is in registers and not among the entries
-    let level = start?.level ?? (format === 'pae' ? 2 : FORMATS[format].levels);
-    let [writable, user, executeDisable] = [
-      start?.writable ?? true,
-      start?.user ?? true,
-      start?.executeDisable ?? false,
-    ];
-    for (let i = 0; i < out.depth - 1; i++, level--) {
-      const entry = out.entries[i] as bigint;
-      writable &&= (entry & PTE_RW) !== 0n;
-      user &&= (entry & PTE_US) !== 0n;
-      executeDisable ||= format !== '32bit' && (entry & PTE_XD) !== 0n;
-      const table = format === '32bit' ? entry & 0xffff_f000n : entry & FRAME_MASK;
-      const next = out.offsets[i + 1] as number;
-      walkCache.fill(level, levelShift(format, level), linear, context, {
-        table,
-        offset: next - (next % 4096),
-        writable,
-        user,
-        executeDisable,
-      });
-    }
-  }
-
-  private readonly noteAccessedDirty = (): void => void this.counters.accessedDirtyWrites++;
-
-  private pdptes(): bigint[] {
-    return [0, 1, 2, 3].map((i) => this.state.get(SLOT.PDPTE0 + i));
-  }
-
   /** Turns the failure in `out` into the architectural event. */
   private walkFailed(core: Core, linear: bigint, access: Access): -1 {
-    const out = this.out;
-    this.counters.failedWalks++;
-    this.counters.failedGuestReferences += this.guestLoads;
-    this.counters.failedNestedReferences += this.nestedLoads;
-    if (this.pmlFull) {
-      this.pmlFull = false;
+    const { out, second } = this.walk;
+    if (this.walk.pmlFull) {
+      this.walk.pmlFull = false;
       core.event = { kind: 'exit', exit: pmlFullExit() };
       return -1;
     }
     if (out.failedTable === 'ept') {
-      const e = this.eptOut;
       core.event = {
         kind: 'exit',
         exit: eptFaultExit({
           misconfiguration: out.reason === 'misconfiguration' || out.reason === 'no-memory',
           access: access.op,
           tableWalk: out.onTableWalk,
-          tableWrite: out.onTableWalk && this.tableWrite,
+          tableWrite: out.onTableWalk && this.walk.tableWrite,
           gpa: out.failedAddress,
           linear,
-          readable: e.readable,
-          writable: e.writable,
-          executable: e.executable,
-          accessedDirty: this.eptp?.accessedDirty === true,
+          readable: second.readable,
+          writable: second.writable,
+          executable: second.executable,
+          accessedDirty: this.walk.eptp?.accessedDirty === true,
         }),
       };
       return -1;
@@ -421,119 +261,10 @@ export class Mmu implements MemoryPort, EntryPort {
     return -1;
   }
 
-  // ---- EntryPort: guest table entries
-
-  private tableWrite = false;
-
-  locate(address: bigint, write: boolean, out: WalkOut, sink: WalkSink | undefined): number {
-    if (!this.eptp) {
-      const at = this.memory.offsetOf(address);
-      if (at < 0) out.fail('guest', 'no-memory', 0, 0n, address);
-      return at;
-    }
-    const second = this.eptOut;
-    // with accessed and dirty flags enabled, accesses to guest paging structures are treated as writes (SDM vol. 3, 29.3.3.2)
-    const asWrite = write || this.eptp.accessedDirty;
-    if (
-      !walkEpt(
-        this.memory,
-        this.eptp,
-        address,
-        asWrite ? 'write' : 'read',
-        this.physicalBits,
-        second,
-        sink ? (s) => sink.nested(s) : undefined,
-        this.probing || write ? undefined : this.countNested,
-      )
-    ) {
-      this.tableWrite = asWrite;
-      this.copyFailure(second, true);
-      return -1;
-    }
-    if (!this.probing && !this.setEptFlags(address, asWrite)) return -1;
-    return this.memory.offsetOf(second.address);
-  }
-  /** EPT's accessed and dirty flags for the walk in `eptOut`, and the page-modification log. False: the log is full, and nothing was changed. */
-  private setEptFlags(gpa: bigint, write: boolean): boolean {
-    if (this.eptp?.accessedDirty !== true) return true;
-    const { pml, eptOut } = this;
-    const missing = pml ? eptFlagsMissing(write, eptOut) : 'none';
-    if (missing !== 'none' && pml?.full === true) {
-      this.pmlFull = true;
-      return false;
-    }
-    this.counters.accessedDirtyWrites += updateEptAccessedDirty(this.memory, write, eptOut);
-    if (missing === 'dirty') pml?.add(gpa);
-    return true;
-  }
-  private copyFailure(from: WalkOut, onTableWalk: boolean): void {
-    const f = from.failure();
-    this.out.fail(f.table, f.reason, f.level, f.entry, f.address);
-    this.out.onTableWalk = onTableWalk;
-  }
-
-  /** The walk of `linear` as it would go now, changing and counting nothing. The TLB is not consulted: see `tlb.peek` for what it would answer. */
+  /** The walk of `linear` as it would go now, changing and counting nothing. */
   probeWalk(linear: bigint, access: Access, sink = new WalkSink()): Probe {
-    const c = this.controls;
-    const out = this.out;
-    const guestLoads = this.guestLoads;
-    this.probing = true;
-    const ok = walkOrdinary(
-      this,
-      this.state.get(SLOT.CR3),
-      c,
-      linear,
-      access,
-      this.classOf(access) % 3 === WHO_SUPERVISOR_AC,
-      out,
-      sink,
-      c.format === 'pae' ? this.pdptes() : undefined,
-    );
-    this.probing = false;
-    this.guestLoads = guestLoads;
-    const base = { steps: sink.steps, guestPageShift: ok ? out.pageShift : 12, eptPageShift: 12, eptRights: undefined };
-    if (!ok) {
-      // a denied access still has a translation: software can say where it would have gone
-      return {
-        ...base,
-        ok: false,
-        gpa: undefined,
-        hpa: undefined,
-        guestRights: undefined,
-        finalSteps: sink.takeFinal(),
-        references: WalkSink.references(sink.steps),
-        failure: out.failure(),
-      };
-    }
-    const guestRights: Rights = { r: true, w: out.writable, x: !(out.executeDisable && c.nxe), user: out.user };
-    const gpa = out.address;
-    if (!this.eptp) {
-      return {
-        ...base,
-        ok: true,
-        gpa: asGpa(gpa),
-        hpa: asHpa(gpa),
-        guestRights,
-        finalSteps: [],
-        references: WalkSink.references(sink.steps),
-        failure: undefined,
-      };
-    }
-    const second = this.eptOut;
-    const good = walkEpt(this.memory, this.eptp, gpa, access.op, this.physicalBits, second, (s) => sink.nested(s));
-    const finalSteps = sink.takeFinal();
-    return {
-      ...base,
-      ok: good,
-      gpa: asGpa(gpa),
-      hpa: good ? asHpa(second.address) : undefined,
-      guestRights,
-      eptPageShift: good ? second.pageShift : 12,
-      eptRights: { r: second.readable, w: second.writable, x: second.executable, user: true },
-      finalSteps,
-      references: WalkSink.references(sink.steps) + finalSteps.length,
-      failure: good ? undefined : second.failure(),
-    };
+    const ac = this.classOf(access) % 3 === WHO_SUPERVISOR_AC;
+    return probeWalk(this.walk, this.state.get(SLOT.CR3), this.controls, linear, access, ac, sink);
   }
 
   // ---- MemoryPort
@@ -615,7 +346,7 @@ export class Mmu implements MemoryPort, EntryPort {
   }
 
   readPhysical(core: Core, address: bigint): bigint | undefined {
-    const at = this.locate(address, false, this.out, undefined);
+    const at = this.walk.locate(address, false, this.walk.out, undefined);
     if (at >= 0) return this.memory.view.getBigUint64(at, true);
     this.walkFailed(core, address, ACCESS_OF_CLASS[CLASS_READ + WHO_SUPERVISOR] as Access);
     return undefined;
@@ -628,16 +359,16 @@ export class Mmu implements MemoryPort, EntryPort {
   }
 
   save(): { readonly eptp: bigint | undefined; readonly vpid: number; readonly counters: CpuCounters } {
-    return { eptp: this.eptp?.value, vpid: this.vpid, counters: { ...this.counters } };
+    return { eptp: this.walk.eptp?.value, vpid: this.vpid, counters: { ...this.counters } };
   }
   /** The state's registers and the TLB are restored by their owners, before this. */
   restore(s: ReturnType<Mmu['save']>, eptp: Eptp | undefined, pml?: PmlLog): void {
-    this.eptp = eptp;
-    this.pml = pml;
+    this.walk.eptp = eptp;
+    this.walk.pml = pml;
     this.vpid = s.vpid;
-    this.counters = { ...s.counters };
+    this.walk.counters = { ...s.counters };
     this.controls = this.decode();
-    this.rightsKey = -1;
+    this.rights.forget();
     this.settleRights();
     this.updateContext();
   }

@@ -1,0 +1,86 @@
+import { gpa as asGpa, hpa as asHpa, type Gpa, type Hpa } from '../../base/address';
+import type { Access } from '../paging/access';
+import type { PagingControls } from '../paging/controls';
+import { walkEpt } from '../paging/ept';
+import { walkOrdinary } from '../paging/ordinary';
+import { WalkSink, type Rights, type WalkFailure, type WalkStep } from '../paging/trace';
+import type { NestedWalk } from './nested-walk';
+
+/** What a probe found: a walk by the same code, with no A/D update, no fill, no fault and nothing counted. */
+export interface Probe {
+  readonly ok: boolean;
+  readonly gpa: Gpa | undefined;
+  readonly hpa: Hpa | undefined;
+  /** log2 of the guest's and the second level's page size; 12 where there is no such level. */
+  readonly guestPageShift: number;
+  readonly eptPageShift: number;
+  /** Rights of the guest walk and of the EPT walk of the final address, each ANDed over its levels. */
+  readonly guestRights: Rights | undefined;
+  readonly eptRights: Rights | undefined;
+  /** The guest walk, second-level walks nested in it, and the second-level walk of the final address. */
+  readonly steps: readonly WalkStep[];
+  readonly finalSteps: readonly WalkStep[];
+  readonly references: number;
+  readonly failure: WalkFailure | undefined;
+}
+
+/**
+ * The walk of `linear` as it would go now, changing and counting nothing; `root` is CR3, `ac` RFLAGS.AC where it lifts SMAP. The TLB is not consulted: see `tlb.peek` for what
+ * it would answer.
+ */
+export function probeWalk(
+  walk: NestedWalk,
+  root: bigint,
+  c: PagingControls,
+  linear: bigint,
+  access: Access,
+  ac: boolean,
+  sink: WalkSink,
+): Probe {
+  const { out, second, eptp, memory } = walk;
+  walk.probing = true;
+  const ok = walkOrdinary(walk, root, c, linear, access, ac, out, sink, walk.pdptes(c));
+  walk.probing = false;
+  const base = { steps: sink.steps, guestPageShift: ok ? out.pageShift : 12, eptPageShift: 12, eptRights: undefined };
+  if (!ok) {
+    // a denied access still has a translation: software can say where it would have gone
+    return {
+      ...base,
+      ok: false,
+      gpa: undefined,
+      hpa: undefined,
+      guestRights: undefined,
+      finalSteps: sink.takeFinal(),
+      references: WalkSink.references(sink.steps),
+      failure: out.failure(),
+    };
+  }
+  const guestRights: Rights = { r: true, w: out.writable, x: !(out.executeDisable && c.nxe), user: out.user };
+  const gpa = out.address;
+  if (!eptp) {
+    return {
+      ...base,
+      ok: true,
+      gpa: asGpa(gpa),
+      hpa: asHpa(gpa),
+      guestRights,
+      finalSteps: [],
+      references: WalkSink.references(sink.steps),
+      failure: undefined,
+    };
+  }
+  const good = walkEpt(memory, eptp, gpa, access.op, walk.physicalBits, second, (s) => sink.nested(s));
+  const finalSteps = sink.takeFinal();
+  return {
+    ...base,
+    ok: good,
+    gpa: asGpa(gpa),
+    hpa: good ? asHpa(second.address) : undefined,
+    guestRights,
+    eptPageShift: good ? second.pageShift : 12,
+    eptRights: { r: second.readable, w: second.writable, x: second.executable, user: true },
+    finalSteps,
+    references: WalkSink.references(sink.steps) + finalSteps.length,
+    failure: good ? undefined : second.failure(),
+  };
+}
