@@ -4,8 +4,7 @@ import { walkEpt } from '../hw/paging/ept';
 import { WalkOut } from '../hw/paging/walk-out';
 import { EPT_QUALIFICATION } from '../hw/vmx/ept-exit';
 import type { Vmcs } from '../hw/vmx/vmcs';
-import { SHADOW_FAULTS, classifyShadowFault, type ShadowFaultKind } from '../kvm/mmu/shadow/fault';
-import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
+import { SHADOW_FAULTS, type ShadowFaultKind } from '../kvm/mmu/shadow/fault';
 import { PF_ERROR, VECTOR, pfErrorNames, vectorName } from '../isa/exceptions';
 import { VMX_EXIT, vmxExitName } from '../isa/exits';
 import { decodeQualification } from '../isa/exit-qualification';
@@ -119,16 +118,18 @@ export function exitFacts(g: GuestView, vmcs: Vmcs, count: number): ReadonlyMap<
       facts.set('read', x.reason === VMX_EXIT.MSR_READ);
       facts.set('write', x.reason === VMX_EXIT.MSR_WRITE);
       break;
-    case VMX_EXIT.EXCEPTION_NMI:
+    case VMX_EXIT.EXCEPTION_NMI: {
       facts.set('vector', BigInt(vectorOf(x.interruptionInfo)));
       facts.set('error_code', BigInt(x.errorCode));
-      if (g.shadow && vectorOf(x.interruptionInfo) === VECTOR.PF) {
-        const { kind } = shadowFault(g, g.shadow, x);
+      const { second } = g.accelerator;
+      if (second.kind === 'shadow' && vectorOf(x.interruptionInfo) === VECTOR.PF) {
+        const { kind } = second.classify(x.qualification, x.errorCode);
         for (const k of SHADOW_FAULTS) facts.set(k === 'guest' ? 'guest_fault' : k, kind === k);
         facts.set('write', ((x.errorCode >> PF_ERROR.W) & 1) === 1);
         facts.set('fetch', ((x.errorCode >> PF_ERROR.I) & 1) === 1);
       }
       break;
+    }
   }
   return facts;
 }
@@ -142,14 +143,6 @@ const FAULT_WORDS: Readonly<Record<ShadowFaultKind, string>> = {
     "The guest's entry was clean, so the shadow entry was read-only: KVM sets the guest's D flag and allows writes.",
   hidden: "The guest's tables allow the access: KVM fills the shadow entry, and the guest never learns of the fault.",
 };
-
-/** Why a #PF exited under shadow paging. What is read of the VMCS to find out shows in no step. */
-function shadowFault(g: GuestView, shadow: ShadowMmu, x: RawExit): ReturnType<typeof classifyShadowFault> {
-  const { context } = g.vcpu;
-  const answer = classifyShadowFault(context, shadow, x.qualification, x.errorCode);
-  context.vmcs.take();
-  return answer;
-}
 
 /** Linear address valid, and the access was to a guest table entry rather than to the address's own translation (SDM vol. 3, table 27-7). */
 const onTableWalk = (q: bigint): boolean =>
@@ -230,7 +223,11 @@ function why(g: GuestView, x: RawExit): string {
         vector === 14
           ? `, error code ${hex(x.errorCode)} (${pfErrorNames(x.errorCode).join(' ')}), address ${hex(q)}`
           : '';
-      const cause = vector === VECTOR.PF && g.shadow ? ` ${FAULT_WORDS[shadowFault(g, g.shadow, x).kind]}` : '';
+      const { second } = g.accelerator;
+      const cause =
+        vector === VECTOR.PF && second.kind === 'shadow'
+          ? ` ${FAULT_WORDS[second.classify(x.qualification, x.errorCode).kind]}`
+          : '';
       return `${vectorName(vector)}${code}: its bit in the exception bitmap is set.${cause}`;
     }
     case VMX_EXIT.EXTERNAL_INTERRUPT:

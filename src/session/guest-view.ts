@@ -3,13 +3,13 @@ import type { Cpu } from '../hw/cpu/cpu';
 import { Mmu } from '../hw/cpu/mmu';
 import { codeMode } from '../hw/cpu/system/modes';
 import type { PagingControls } from '../hw/paging/controls';
-import { decodeEptp, type Eptp } from '../hw/paging/ept';
+import type { Eptp } from '../hw/paging/ept';
 import type { CpuState } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
 import { Tlb, type TlbEntryView } from '../hw/tlb/tlb';
 import { RFLAGS } from '../isa/flags';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
-import type { Vcpu } from '../kvm/vcpu';
+import type { Accelerator } from '../vmm/accelerator';
 import type { GuestPhysical } from './guest-physical';
 import type { Translator } from './translate';
 
@@ -25,33 +25,33 @@ export class GuestView implements Translator {
   private readonly scratchMmu: Mmu;
 
   constructor(
-    readonly vcpu: Vcpu,
+    readonly accelerator: Accelerator,
     readonly physical: GuestPhysical,
     readonly host: AddressSpace,
   ) {
-    const { cpu, context } = vcpu;
-    this.current = vcpu.registers();
-    this.scratchMmu = new Mmu(context.view, cpu.memory, new Tlb(cpu.memory, SCRATCH_TLB, 0, 0), cpu.model.physicalBits);
+    const { cpu, copy } = accelerator;
+    this.current = accelerator.registers();
+    this.scratchMmu = new Mmu(copy, cpu.memory, new Tlb(cpu.memory, SCRATCH_TLB, 0, 0), cpu.model.physicalBits);
     this.refresh();
   }
 
   /** Takes the guest's state from where it lies now; to be called after everything that may have changed it. */
   refresh(): void {
-    this.current = this.vcpu.registers();
+    this.current = this.accelerator.registers();
     if (!this.inGuest || this.shadow) this.scratchMmu.setSecondLevel(this.eptp, 0);
   }
   /** Puts an edited state back to where it lies. */
   commit(): void {
-    this.vcpu.commitRegisters();
+    this.accelerator.commitRegisters();
     this.refresh();
   }
 
   get cpu(): Cpu {
-    return this.vcpu.cpu;
+    return this.accelerator.cpu;
   }
   /** The registers are the CPU's own: the guest stands between two instructions. */
   get inGuest(): boolean {
-    return this.vcpu.running;
+    return this.accelerator.running;
   }
   get state(): CpuState {
     return this.current;
@@ -78,16 +78,18 @@ export class GuestView implements Translator {
     return this.cpu.model.physicalBits;
   }
   get shadow(): ShadowMmu | undefined {
-    return this.vcpu.vm.shadow;
+    const { second } = this.accelerator;
+    return second.kind === 'shadow' ? second.shadow : undefined;
   }
   get ac(): boolean {
     return this.state.systemFlag(RFLAGS.AC) && this.cpl < 3;
   }
   get eptp(): Eptp | undefined {
-    return this.shadow ? undefined : decodeEptp(this.vcpu.vm.mmu.eptp);
+    const { second } = this.accelerator;
+    return second.kind === 'ept' ? second.eptp : undefined;
   }
   get vpid(): number {
-    return this.vcpu.context.vpid;
+    return this.accelerator.vpid;
   }
   get pdptes(): readonly bigint[] {
     return [0, 1, 2, 3].map((i) => this.state.get(SLOT.PDPTE0 + i));
@@ -98,7 +100,7 @@ export class GuestView implements Translator {
   }
   /** Instructions that completed: retired by hardware, or done by KVM in its place. */
   get retired(): number {
-    return Number(this.vcpu.instructions);
+    return Number(this.accelerator.instructions);
   }
 
   /** The linear address of an offset in a segment: in 64-bit mode only FS and GS have bases, and addresses are not cut to 32 bits. */

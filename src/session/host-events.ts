@@ -29,7 +29,7 @@ export class HostEvents {
     private readonly guest: GuestView,
     private readonly symbols: SymbolTable,
   ) {
-    this.regions = new MemoryRegions(machine.vm, machine.host);
+    this.regions = new MemoryRegions(machine.ram, machine.host);
   }
 
   /** At any moment, even while an exit is being handled: that is what the kernel's sequence count is for. */

@@ -1,6 +1,6 @@
 import { err, ok, type Result } from '../base/result';
 import type { Diagnostic } from '../base/diagnostic';
-import type { Vm } from '../kvm/vm';
+import type { Machine } from '../vmm/machine';
 import { sessionError } from './diagnostics';
 import type { GuestView } from './guest-view';
 import type { MemoryAccess } from './memory';
@@ -12,7 +12,7 @@ export interface MonitorContext {
   readonly guest: GuestView;
   readonly memory: MemoryAccess;
   readonly names: Names;
-  readonly vm: Vm;
+  readonly machine: Machine;
   /** KVM's counters and the hardware's, by name. */
   statistics(): readonly (readonly [string, number])[];
 }

@@ -20,17 +20,33 @@ export const INFO: Readonly<Record<string, (c: MonitorContext) => MonitorAnswer>
   mtree: infoMtree,
   memslots: infoMtree,
   pagemap: infoPagemap,
-  kvm: (c) =>
-    text([
-      `kvm support: modelled, ${c.vm.shadow ? `shadow paging (${c.vm.shadow.generation}), ${c.vm.shadow.pages.count} shadow pages` : `EPT ${c.vm.mmu.ad ? 'with' : 'without'} A/D bits`}, VPID ${c.guest.vpid === 0 ? 'off' : c.guest.vpid}`,
-      `${c.vm.shadow ? `shadow root ${c.vm.shadow.rootHpa === undefined ? 'none' : hex(c.vm.shadow.rootHpa)}` : `EPTP ${hex(c.vm.mmu.eptp)}`}, VMCS at HPA ${hex(c.guest.cpu.vmx.vmptrst())}`,
-    ]),
+  kvm: infoKvm,
   stats: (c) => text(c.statistics().map(([name, n]) => `${name.padEnd(24)} ${n}`)),
 };
 
+function infoKvm({ machine, guest }: MonitorContext): MonitorAnswer {
+  const { second } = machine.accelerator;
+  const vpid = `VPID ${guest.vpid === 0 ? 'off' : guest.vpid}`;
+  const vmcs = `VMCS at HPA ${hex(guest.cpu.vmx.vmptrst())}`;
+  switch (second.kind) {
+    case 'ept':
+      return text([
+        `kvm support: modelled, EPT ${second.mmu.ad ? 'with' : 'without'} A/D bits, ${vpid}`,
+        `EPTP ${hex(second.eptp.value)}, ${vmcs}`,
+      ]);
+    case 'shadow': {
+      const { generation, pages, rootHpa } = second.shadow;
+      return text([
+        `kvm support: modelled, shadow paging (${generation}), ${pages.count} shadow pages, ${vpid}`,
+        `shadow root ${rootHpa === undefined ? 'none' : hex(rootHpa)}, ${vmcs}`,
+      ]);
+    }
+  }
+}
+
 /** GPA, HVA and HPA of each page of guest RAM that there is. */
-function infoPagemap({ vm }: MonitorContext): MonitorAnswer {
-  const all = pagemap(vm);
+function infoPagemap({ machine }: MonitorContext): MonitorAnswer {
+  const all = pagemap(machine);
   if (all.length === 0) return text(['no page of guest RAM has been touched']);
   const lines = all.slice(0, MAX_LINES).map((r) => {
     const where = r.at.kind === 'frame' ? `HPA ${hex(r.at.hpa)}` : `swap slot ${r.at.slot}`;
@@ -129,9 +145,9 @@ function infoTlb({ guest: g }: MonitorContext): MonitorAnswer {
   );
 }
 
-function infoMtree({ vm }: MonitorContext): MonitorAnswer {
+function infoMtree({ machine }: MonitorContext): MonitorAnswer {
   return text(
-    memslotRanges(vm.memslots.all).map((r) =>
+    memslotRanges(machine.ram.memslots.all).map((r) =>
       r.kind === 'hole'
         ? `${hex(r.start, 16)}-${hex(r.end - 1n, 16)} hole (MMIO)`
         : `${hex(r.slot.start, 16)}-${hex(r.slot.end - 1n, 16)} slot ${r.slot.id}${r.slot.readonly ? ' (rom)' : ' (ram)'} HVA ${hex(r.slot.hva)}`,

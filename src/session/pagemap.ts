@@ -3,7 +3,7 @@ import { hpa as asHpa, hva as asHva } from '../base/address';
 import { FRAME_MASK, PTE_P, PTE_RW } from '../isa/entries';
 import { levelSize } from '../host/page-tables';
 import { swapSlotOf } from '../host/swap';
-import type { Vm } from '../kvm/vm';
+import type { Machine } from '../vmm/machine';
 
 /** A page of the host's that a slot maps, or a part of it; pages that nobody has touched have none. */
 export interface PagemapRow {
@@ -20,12 +20,11 @@ export interface PagemapRow {
 }
 
 /** In the order of GPAs. Reads tables and changes nothing. */
-export function pagemap(vm: Vm): readonly PagemapRow[] {
+export function pagemap({ kernel, host, ram }: Machine): readonly PagemapRow[] {
   const out: PagemapRow[] = [];
-  const { kernel, space } = vm;
-  for (const s of vm.memslots.all) {
+  for (const s of ram.memslots.all) {
     const end = s.hva + (s.end - s.start);
-    space.tables.each(s.hva, asHva(end), (first, leaf) => {
+    host.tables.each(s.hva, asHva(end), (first, leaf) => {
       const size = levelSize(leaf.level);
       const from = first > s.hva ? first : s.hva;
       const to = first + size < end ? first + size : end;

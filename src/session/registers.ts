@@ -146,7 +146,7 @@ export function writeRegister(g: GuestView, written: string, value: bigint): str
         s.set(SLOT.CR3, value);
         // as after KVM_SET_SREGS: what was cached for the old tables goes
         if (g.inGuest) g.cpu.mmu.cr3Loaded(g.cpu, false);
-        else g.vcpu.context.flushGuest = true;
+        else g.accelerator.flushGuest();
         break;
       default:
         return readRegister(g, written) === undefined

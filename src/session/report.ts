@@ -1,4 +1,5 @@
-import type { Machine, References } from '../vmm/machine';
+import type { References } from '../vmm/accelerator';
+import type { Machine } from '../vmm/machine';
 import type { EndInfo } from './types';
 import type { GuestView } from './guest-view';
 import type { Program } from './program';
@@ -43,7 +44,7 @@ export function runReport(
     cycles: machine.cycles,
     registers: Object.fromEntries(REGISTERS.map((name) => [name, BigInt(readRegister(g, name) ?? 0n)])),
     exits: Object.fromEntries(machine.exits.byReason),
-    stats: { ...machine.vcpu.context.stats.all(), ...machine.vm.stats.all() },
+    stats: machine.accelerator.stats(),
     references: machine.references,
     tlb: { hits: tlb.hits, misses: tlb.misses },
     ...outputs,

@@ -104,10 +104,10 @@ export class RunControl {
     let left = Math.max(1, budget);
     for (let turns = 0; left > 0 && turns < MAX_STEPS_PER_RUN; turns++) {
       if (this.pausing) return this.pauseNow();
-      const before = this.guest.vcpu.instructions;
+      const before = this.guest.accelerator.instructions;
       const result = this.activity ? this.insideExit() : this.insideGuest(left);
       if (result) return result;
-      left = this.spent ? 0 : left - Math.max(1, Number(this.guest.vcpu.instructions - before));
+      left = this.spent ? 0 : left - Math.max(1, Number(this.guest.accelerator.instructions - before));
     }
     return { kind: 'running' };
   }

@@ -74,14 +74,18 @@ export class Session implements DebugTarget {
   ) {
     this.symbols = program.symbols;
     const slots = (): GuestPhysical['slots'] =>
-      machine.vm.memslots.all.map((s) => ({
+      machine.ram.memslots.all.map((s) => ({
         slot: s.id,
         gpa: s.start,
         size: s.end - s.start,
         hva: s.hva,
         readOnly: s.readonly,
       }));
-    this.guest = new GuestView(machine.vcpu, new GuestPhysical(machine.memory, machine.host, slots), machine.host);
+    this.guest = new GuestView(
+      machine.accelerator,
+      new GuestPhysical(machine.memory, machine.host, slots),
+      machine.host,
+    );
     this.memory = new MemoryAccess(this.guest);
     this.names = new Names(this.guest, this.memory, this.symbols);
     this.breakpoints = new Breakpoints(this.names, (o) => this.logs.push(o));
@@ -218,7 +222,7 @@ export class Session implements DebugTarget {
     const { guest, memory, names, machine, views } = this;
     return (
       hostCommand(this.events, text, options?.acts !== false) ??
-      monitor({ guest, memory, names, vm: machine.vm, statistics: () => views.statistics() }, text) ??
+      monitor({ guest, memory, names, machine, statistics: () => views.statistics() }, text) ??
       evaluateExpression(text, names)
     );
   }
@@ -287,18 +291,21 @@ export class Session implements DebugTarget {
   }
   /** Guest instructions completed so far. */
   get instructions(): number {
-    return Number(this.machine.vcpu.instructions);
+    return Number(this.machine.instructions);
   }
   /** The present entries of a set of tables, in the order of the addresses that they map. */
   tables(of: 'guest' | 'shadow' | 'ept' | 'host'): readonly TableListing[] {
-    const { vm, host } = this.machine;
+    const { accelerator, host } = this.machine;
+    const { second } = accelerator;
     switch (of) {
       case 'guest':
         return listGuestTables(this.guest);
       case 'shadow':
-        return vm.shadow ? listShadowTables(vm.shadow) : [];
+        return second.kind === 'shadow' ? listShadowTables(second.shadow) : [];
       case 'ept':
-        return vm.shadow ? [] : listHostTables('ept', vm.mmu.rootTable(), (t) => vm.mmu.readTable(t));
+        return second.kind === 'ept'
+          ? listHostTables('ept', second.mmu.rootTable(), (t) => second.mmu.readTable(t))
+          : [];
       case 'host':
         return listHostTables('host', host.rootTable(), (t) => host.readTable(t));
     }

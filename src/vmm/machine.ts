@@ -2,15 +2,15 @@ import type { Diagnostic } from '../base/diagnostic';
 import { invariant } from '../base/assert';
 import type { Result } from '../base/result';
 import { ok } from '../base/result';
-import type { Cpu, CpuSnapshot, CpuStop } from '../hw/cpu/cpu';
+import type { Cpu } from '../hw/cpu/cpu';
 import type { HostMemory } from '../hw/memory/host-memory';
 import type { AddressSpace, AddressSpaceState } from '../host/address-space';
 import { cost } from '../host/costs';
 import type { HostKernel, HostKernelState } from '../host/kernel';
 import { drain, type Step, type Work } from '../host/step';
-import { REENTER, type Handled } from '../kvm/userspace-exit';
-import type { Vcpu, VcpuState } from '../kvm/vcpu';
-import type { Vm, VmState } from '../kvm/vm';
+import type { Vcpu } from '../kvm/vcpu';
+import type { Vm } from '../kvm/vm';
+import type { Accelerator, AcceleratorStop, GuestRam, Outside, References } from './accelerator';
 import { buildMachine, type MachineParts } from './build';
 import { PortBus } from './devices/bus';
 import { DebugConsole } from './devices/debugcon';
@@ -18,10 +18,10 @@ import { ExitPort } from './devices/exit-port';
 import { PostDisplay } from './devices/post';
 import { Serial16550 } from './devices/serial16550';
 import { ExitLog, type ExitLogState, type ExitRecord } from './exit-log';
+import { KvmAccelerator } from './kvm-accelerator';
 import type { GuestImage } from './loader/image';
 import { END_CODES, type MachineEnd, type MachineStop } from './machine-stop';
 import type { MachineOptions } from './options';
-import { userspace } from './userspace-io';
 
 const BUDGET: MachineStop = { kind: 'budget' };
 
@@ -31,14 +31,6 @@ export interface MachineSinks {
   debugcon(byte: number): void;
 }
 
-/** Entries loaded by translations that completed, by whose tables they are of; host entries are those that software read. */
-export interface References {
-  readonly guest: number;
-  readonly nested: number;
-  readonly shadow: number;
-  readonly host: number;
-}
-
 /**
  * A whole machine, from host memory to devices, and the loop that QEMU's VCPU thread runs. It is driven in pieces: `run` does at most `budget` instructions' work
  * and returns; between a VM exit and the next VM entry, `stepActivity` does one Step at a time.
@@ -46,8 +38,7 @@ export interface References {
 export class Machine {
   readonly kernel: HostKernel;
   readonly host: AddressSpace;
-  readonly vm: Vm;
-  readonly vcpus: readonly [Vcpu];
+  readonly accelerator: Accelerator;
   readonly bus = new PortBus();
   readonly exits = new ExitLog();
   /** Asked at each VM exit before anything is done about it; true: `run` returns 'exit-pending'. It sees, and changes nothing. */
@@ -58,7 +49,7 @@ export class Machine {
   readonly post = new PostDisplay();
   /** The exit port, where there is one. */
   private readonly exitPort: ExitPort | undefined;
-  private activity: Work<MachineEnd | undefined> | undefined;
+  private activity: Outside | undefined;
   private over: MachineEnd | undefined;
   private stepCycles = 0;
   private hostReferences = 0;
@@ -72,14 +63,13 @@ export class Machine {
   ) {
     this.kernel = parts.kernel;
     this.host = parts.space;
-    this.vm = parts.vm;
-    this.vcpus = parts.vcpus;
     if (options.devices.includes('serial')) this.bus.add(new Serial16550((b) => sinks.serial(b)));
     if (options.devices.includes('post')) this.bus.add(this.post);
     if (options.devices.includes('debugcon')) this.bus.add(new DebugConsole((b) => sinks.debugcon(b)));
     this.exitPort = options.devices.includes('exit-port') ? new ExitPort() : undefined;
     if (this.exitPort) this.bus.add(this.exitPort);
-    this.activity = this.firstEntry();
+    this.accelerator = new KvmAccelerator(parts.vm, parts.vcpus[0], this.bus, this.exitPort);
+    this.activity = this.accelerator.start();
   }
 
   /** Builds and loads a machine. The guest is not entered yet: the first `run` or `stepActivity` does that. */
@@ -97,15 +87,26 @@ export class Machine {
   get memory(): HostMemory {
     return this.kernel.memory;
   }
-  get vcpu(): Vcpu {
-    return this.vcpus[0];
-  }
   get cpu(): Cpu {
-    return this.vcpu.cpu;
+    return this.accelerator.cpu;
+  }
+  get ram(): GuestRam {
+    return this.accelerator.ram;
+  }
+  /** Of a machine that KVM runs: its VM, and its only VCPU. */
+  get vm(): Vm {
+    return this.kvm.vm;
+  }
+  get vcpu(): Vcpu {
+    return this.kvm.vcpu;
+  }
+  private get kvm(): KvmAccelerator {
+    invariant(this.accelerator instanceof KvmAccelerator, 'a machine without KVM has no VM of it');
+    return this.accelerator;
   }
   /** Guest instructions completed, by hardware or by KVM in its place. */
   get instructions(): bigint {
-    return this.vcpu.instructions;
+    return this.accelerator.instructions;
   }
   /** Cycles by the cost model (host/costs.ts). */
   get cycles(): number {
@@ -117,11 +118,7 @@ export class Machine {
     );
   }
   get references(): References {
-    const { guestReferences, nestedReferences } = this.cpu.counters;
-    // without EPT the tables that the CPU walks are the shadow's, and the guest's are read by KVM
-    return this.vm.shadow
-      ? { guest: this.walkedReferences, nested: 0, shadow: guestReferences, host: this.hostReferences }
-      : { guest: guestReferences, nested: nestedReferences, shadow: 0, host: this.hostReferences };
+    return this.accelerator.references({ guest: this.walkedReferences, host: this.hostReferences });
   }
   get ended(): MachineEnd | undefined {
     return this.over;
@@ -139,35 +136,32 @@ export class Machine {
    */
   run(budget: number, mostExits = budget): MachineStop {
     this.drainActivity();
-    const { vcpu } = this;
+    const { accelerator } = this;
     let exits = 0;
     for (let left = budget; left > 0 && exits < mostExits;) {
       if (this.over) return { kind: 'end', end: this.over };
       const slice = this.slice(left);
       if (slice <= 0) {
-        this.end({
+        this.over = {
           kind: 'limit',
           code: END_CODES.limit,
+          rip: accelerator.registers().rip,
           why: `the limit of ${this.options.maxInstructions} instructions is reached`,
           unmet: [],
-        });
+        };
         continue;
       }
-      const before = vcpu.instructions;
-      const stop = vcpu.runGuest(slice);
-      if (stop.kind === 'emulated') {
-        this.activity = this.emulate(stop.work);
-        this.drainActivity();
-        left -= Math.max(1, Number(vcpu.instructions - before));
+      const before = accelerator.instructions;
+      const stop = accelerator.run(slice);
+      if (stop.kind === 'exit' || stop.kind === 'outside') {
+        this.activity = stop.work;
         exits++;
-        continue;
       }
-      // The CPU's budget counts iterations of REP as well: where it is used up, it is, however few instructions have retired.
-      left -= stop.kind === 'budget' ? slice : Math.max(1, Number(vcpu.instructions - before));
-      if (stop.kind === 'exit') exits++;
       const seen = this.seen(stop);
+      if (!seen) this.drainActivity();
+      // The CPU's budget counts iterations of REP as well: where it is used up, it is, however few instructions have retired.
+      left -= stop.kind === 'budget' ? slice : Math.max(1, Number(accelerator.instructions - before));
       if (seen) return seen;
-      this.drainActivity();
     }
     return this.over ? { kind: 'end', end: this.over } : BUDGET;
   }
@@ -197,64 +191,24 @@ export class Machine {
   /** Instructions that may run before the limit. */
   private slice(left: number): number {
     const max = this.options.maxInstructions;
-    return max === undefined ? left : Math.min(left, max - Number(this.vcpu.instructions));
+    return max === undefined ? left : Math.min(left, max - Number(this.instructions));
   }
 
-  /** What the caller must know of a stop of the CPU; undefined: the loop goes on. */
-  private seen(stop: CpuStop): MachineStop | undefined {
+  /** What the caller must know of a stop; undefined: the loop goes on. */
+  private seen(stop: AcceleratorStop): MachineStop | undefined {
     switch (stop.kind) {
       case 'budget':
+      case 'outside':
         return undefined;
       case 'breakpoint':
         return { kind: 'breakpoint', vcpu: 0, linear: stop.linear };
       case 'fault':
         return { kind: 'fault', vcpu: 0, event: stop.event };
       case 'exit': {
-        const record = this.exits.add(this.vcpu.exitInfo(), 0, this.vcpu.instructions);
-        this.activity = this.handleExit();
+        const record = this.exits.add(stop.exit, 0, this.instructions);
         return this.pauseAtExits?.(record) === true ? { kind: 'exit-pending', exit: record } : undefined;
       }
-      case 'bus':
-      case 'halt':
-      case 'shutdown':
-        // in VMX non-root operation under KVM each of these exits, unless a table of ours points outside host memory
-        this.end({
-          kind: 'internal-error',
-          code: END_CODES['internal-error'],
-          why: `the CPU stopped without a VM exit (${stop.kind})`,
-          unmet: [],
-        });
-        return undefined;
     }
-  }
-
-  private *firstEntry(): Work<MachineEnd | undefined> {
-    return yield* this.goOn(REENTER);
-  }
-  private *emulate(work: Work<Handled>): Work<MachineEnd | undefined> {
-    return yield* this.goOn(yield* work);
-  }
-  private *handleExit(): Work<MachineEnd | undefined> {
-    return yield* this.goOn(yield* this.vcpu.handleExit());
-  }
-
-  /** From a handled exit back into the guest, through user space where KVM says so. The result: how the machine ended, if it did. */
-  private *goOn(first: Handled): Work<MachineEnd | undefined> {
-    const { vcpu } = this;
-    let handled = first;
-    for (;;) {
-      if (handled.kind === 'reenter') {
-        handled = yield* vcpu.enter();
-        if (handled.kind === 'reenter') return undefined;
-      }
-      const answer = yield* userspace(handled.exit, this.bus, this.exitPort, vcpu.registers(), vcpu.cpu.undelivered);
-      if (answer.kind === 'end') return { ...answer.end, rip: vcpu.registers().rip };
-      handled = yield* vcpu.complete(answer.value);
-    }
-  }
-
-  private end(end: Omit<MachineEnd, 'rip'>): void {
-    this.over = { ...end, rip: this.vcpu.registers().rip };
   }
 
   private note(step: Step): void {
@@ -278,9 +232,7 @@ export class Machine {
     return {
       kernel: this.kernel.save(),
       host: this.host.save(),
-      vm: this.vm.save(),
-      cpu: this.cpu.save(),
-      vcpu: this.vcpu.save(),
+      accelerator: this.accelerator.save(),
       bus: this.bus.save(),
       exits: this.exits.save(),
       over: this.over,
@@ -293,9 +245,7 @@ export class Machine {
     this.activity = undefined;
     this.kernel.restore(s.kernel);
     this.host.restore(s.host);
-    this.vm.restore(s.vm);
-    this.cpu.restore(s.cpu);
-    this.vcpu.restore(s.vcpu);
+    this.accelerator.restore(s.accelerator);
     this.bus.restore(s.bus);
     this.exits.restore(s.exits);
     this.over = s.over;
@@ -308,9 +258,7 @@ export class Machine {
 export interface MachineState {
   readonly kernel: HostKernelState;
   readonly host: AddressSpaceState;
-  readonly vm: VmState;
-  readonly cpu: CpuSnapshot;
-  readonly vcpu: VcpuState;
+  readonly accelerator: unknown;
   readonly bus: Readonly<Record<string, unknown>>;
   readonly exits: ExitLogState;
   readonly over: MachineEnd | undefined;

@@ -7,7 +7,7 @@ import type { AddressSpace } from '../host/address-space';
 import { cost } from '../host/costs';
 import { vmmStep, type Work } from '../host/step';
 import type { Memslot, UserMemoryRegion } from '../kvm/memslots';
-import type { Vm } from '../kvm/vm';
+import type { GuestRam } from './accelerator';
 
 /** What happened, in one sentence; or why it cannot. */
 type Outcome = Work<Result<string, string>>;
@@ -18,13 +18,13 @@ type Outcome = Work<Result<string, string>>;
  */
 export class MemoryRegions {
   constructor(
-    private readonly vm: Vm,
+    private readonly ram: GuestRam,
     private readonly space: AddressSpace,
   ) {}
 
   /** New guest RAM: `size` bytes of fresh memory. */
   *add(id: number, start: Gpa, size: bigint, readonly: boolean): Outcome {
-    if (this.vm.memslots.byId(id)) return err(`memory slot ${id} exists already`);
+    if (this.ram.memslots.byId(id)) return err(`memory slot ${id} exists already`);
     const hint = this.space.vmas().reduce((end: bigint, v) => (v.end > end ? v.end : end), 0n);
     const vma = this.space.mmap(size, { hint: hva(hint + 0x1000n), name: `ram${id}` });
     if (!vma.ok) return vma;
@@ -50,7 +50,7 @@ export class MemoryRegions {
   }
 
   *remove(id: number): Outcome {
-    const slot = this.vm.memslots.byId(id);
+    const slot = this.ram.memslots.byId(id);
     const gone = yield* this.set({
       slot: id,
       readonly: false,
@@ -63,7 +63,7 @@ export class MemoryRegions {
 
   /** To another GPA. */
   *move(id: number, start: Gpa): Outcome {
-    const slot = this.vm.memslots.byId(id);
+    const slot = this.ram.memslots.byId(id);
     if (!slot) return missing(id);
     const moved = yield* this.set({ ...regionOf(slot), guestPhysAddr: start });
     return moved.ok ? ok(`slot ${id} is at GPA ${hex(start)}-${hex(start + (slot.end - slot.start))} now`) : moved;
@@ -71,7 +71,7 @@ export class MemoryRegions {
 
   /** To other memory of the VMM: that at `to`, mapped fresh where nothing is there yet. */
   *remap(id: number, to: Hva): Outcome {
-    const slot = this.vm.memslots.byId(id);
+    const slot = this.ram.memslots.byId(id);
     if (!slot) return missing(id);
     const size = slot.end - slot.start;
     if (to % 4096n !== 0n) return err(`HVA ${hex(to)} is not page aligned`);
@@ -96,7 +96,7 @@ export class MemoryRegions {
   }
 
   *setReadonly(id: number, readonly: boolean): Outcome {
-    const slot = this.vm.memslots.byId(id);
+    const slot = this.ram.memslots.byId(id);
     if (!slot) return missing(id);
     if (slot.readonly === readonly) return ok(`slot ${id} is ${readonly ? 'read-only' : 'writable'} already`);
     const again = yield* this.replace(slot, { ...regionOf(slot), readonly });
@@ -104,7 +104,7 @@ export class MemoryRegions {
   }
 
   *setLogging(id: number, logDirty: boolean): Outcome {
-    const slot = this.vm.memslots.byId(id);
+    const slot = this.ram.memslots.byId(id);
     if (!slot) return missing(id);
     const done = yield* this.set({ ...regionOf(slot), logDirty });
     return done.ok ? ok(`slot ${id}: dirty pages are ${logDirty ? '' : 'no longer '}logged`) : done;
@@ -112,7 +112,7 @@ export class MemoryRegions {
 
   *dirtyPages(id: number): Work<Result<readonly Gpa[], string>> {
     yield vmmStep('KVM_GET_DIRTY_LOG', `asks KVM for the dirty pages of slot ${id}`, cost('syscall'));
-    return yield* this.vm.getDirtyLog(id);
+    return yield* this.ram.getDirtyLog(id);
   }
 
   private *replace(old: Memslot, region: UserMemoryRegion): Outcome {
@@ -127,7 +127,7 @@ export class MemoryRegions {
         ? `deletes slot ${slot}`
         : `slot ${slot}, GPA ${hex(guestPhysAddr)}, ${hex(memorySize)} bytes, HVA ${hex(userspaceAddr)}`;
     yield vmmStep('KVM_SET_USER_MEMORY_REGION', what, cost('syscall'));
-    const changed = yield* this.vm.setUserMemoryRegion(region);
+    const changed = yield* this.ram.setUserMemoryRegion(region);
     return changed.ok ? ok(what) : changed;
   }
 }

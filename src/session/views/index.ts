@@ -12,7 +12,7 @@ import { memslotsView, tlbView } from './memory';
 import { devicesView, exitsView, statisticsOf, statsView } from './machine';
 import { controlView, flagsView, registersView, segmentsView } from './registers';
 import { guestRoot, guestTablesView, hostTablesView, readGuestTable, vmaRows } from './tables';
-import type { ViewRequest } from './view';
+import { page, row, type ViewRequest } from './view';
 import { vmcsView } from './vmcs';
 
 /** Most rows that one request gets. */
@@ -84,13 +84,13 @@ export class Views {
       case 'guest':
         return guestTablesView(guest, request);
       case 'ept':
-        return hostTablesView('ept', machine.vm.mmu.rootTable(), (t) => machine.vm.mmu.readTable(t), request);
+        return this.eptView(request);
       case 'host':
         return this.hostView(request);
       case 'vmcs':
         return vmcsView(guest, request);
       case 'memslots':
-        return memslotsView(machine.vm, request);
+        return memslotsView(machine.ram, request);
       case 'tlb':
         return tlbView(guest, request);
       case 'devices':
@@ -102,6 +102,13 @@ export class Views {
       default:
         return undefined;
     }
+  }
+
+  private eptView(request: ViewRequest): ViewPage | undefined {
+    const { second } = this.machine.accelerator;
+    return second.kind === 'ept'
+      ? hostTablesView('ept', second.mmu.rootTable(), (t) => second.mmu.readTable(t), request)
+      : nothing(request);
   }
 
   /** The VMM's VMAs, and below them its page tables. */
@@ -117,3 +124,7 @@ export class Views {
     return { nodes: [...rows, ...tables.nodes].slice(0, request.count), total: vmas.length + tables.total };
   }
 }
+
+/** Of a method that has no such tables. */
+const nothing = ({ path, start, count }: ViewRequest): ViewPage | undefined =>
+  path.length > 0 ? undefined : page([], start, count, row);

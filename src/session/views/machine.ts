@@ -5,11 +5,10 @@ import { page, row, type ViewRequest } from './view';
 
 /** KVM's counters by their debugfs names, then the hardware's. */
 export function statisticsOf(machine: Machine): readonly (readonly [string, number])[] {
-  const { counters, tlb } = machine.vcpu.cpu;
+  const { counters, tlb } = machine.cpu;
   return [
-    ...Object.entries(machine.vcpu.context.stats.all()),
-    ...Object.entries(machine.vm.stats.all()),
-    ['instructions', Number(machine.vcpu.instructions)],
+    ...Object.entries(machine.accelerator.stats()),
+    ['instructions', Number(machine.instructions)],
     ['walks', counters.walks],
     ['guest_references', counters.guestReferences],
     ['nested_references', counters.nestedReferences],

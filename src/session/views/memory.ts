@@ -1,5 +1,5 @@
 import { hex } from '../../base/hex';
-import type { Vm } from '../../kvm/vm';
+import type { GuestRam } from '../../vmm/accelerator';
 import type { Memslot } from '../../kvm/memslots';
 import type { TlbEntryView } from '../../hw/tlb/tlb';
 import { sizeName } from '../entry-names';
@@ -26,8 +26,8 @@ export function memslotRanges(slots: readonly Memslot[]): readonly Range[] {
 
 const span = (start: bigint, end: bigint): string => `${hex(start)}–${hex(end - 1n)}`;
 
-export function memslotsView(vm: Vm, { path, start, count }: ViewRequest): ViewPage | undefined {
-  const slots = vm.memslots.all;
+export function memslotsView(ram: GuestRam, { path, start, count }: ViewRequest): ViewPage | undefined {
+  const slots = ram.memslots.all;
   const [id] = path;
   if (id === undefined) {
     return page(memslotRanges(slots), start, count, (r) =>
@@ -77,8 +77,8 @@ export function memslotsView(vm: Vm, { path, start, count }: ViewRequest): ViewP
     },
     { ...at('flags'), value: flagsOf(slot), kind: 'field' },
     { ...at('HVA − GPA'), value: hex(BigInt.asUintN(64, slot.hva - slot.start)), kind: 'field' },
-    ...(slot.logDirty ? [{ ...at('dirty pages'), value: dirtyText(vm, slot), kind: 'field' } as const] : []),
-    { ...at('generation'), value: String(vm.memslots.generation), kind: 'field' },
+    ...(slot.logDirty ? [{ ...at('dirty pages'), value: dirtyText(ram, slot), kind: 'field' } as const] : []),
+    { ...at('generation'), value: String(ram.memslots.generation), kind: 'field' },
   ];
   return page(rows, start, count, row);
 }
@@ -89,8 +89,8 @@ const flagsOf = (s: Memslot): string =>
     .join(' | ') || '0';
 
 /** The dirty bitmap, as far as KVM has it: what hardware has logged and no exit has drained yet is not in it. */
-function dirtyText(vm: Vm, slot: Memslot): string {
-  const pages = vm.dirtyLog.look(slot);
+function dirtyText(ram: GuestRam, slot: Memslot): string {
+  const pages = ram.dirtyLog.look(slot);
   const shown = pages.slice(0, 32).map((p) => hex(p));
   return `${pages.length}${shown.length > 0 ? `: ${shown.join(', ')}` : ''}${pages.length > shown.length ? ', …' : ''}`;
 }

@@ -1,0 +1,142 @@
+import { decodeEptp } from '../hw/paging/ept';
+import type { Cpu, CpuSnapshot } from '../hw/cpu/cpu';
+import type { CpuState } from '../hw/state/cpu-state';
+import type { Work } from '../host/step';
+import { classifyShadowFault } from '../kvm/mmu/shadow/fault';
+import { REENTER, type Handled } from '../kvm/userspace-exit';
+import type { Vcpu, VcpuState } from '../kvm/vcpu';
+import type { Vm, VmState } from '../kvm/vm';
+import type { Accelerator, AcceleratorStop, Outside, References, SecondLevel, SoftwareReads } from './accelerator';
+import type { PortBus } from './devices/bus';
+import type { ExitPort } from './devices/exit-port';
+import { END_CODES, type MachineEnd } from './machine-stop';
+import { userspace } from './userspace-io';
+
+/** accel/kvm: a VM of the host's KVM, and the loop around ioctl(KVM_RUN). */
+export class KvmAccelerator implements Accelerator {
+  readonly kind = 'kvm';
+
+  constructor(
+    readonly vm: Vm,
+    readonly vcpu: Vcpu,
+    private readonly bus: PortBus,
+    private readonly exitPort: ExitPort | undefined,
+  ) {}
+
+  get cpu(): Cpu {
+    return this.vcpu.cpu;
+  }
+  get ram(): Vm {
+    return this.vm;
+  }
+  get second(): SecondLevel {
+    const { shadow, mmu } = this.vm;
+    if (!shadow) return { kind: 'ept', eptp: decodeEptp(mmu.eptp), mmu };
+    const { context } = this.vcpu;
+    return {
+      kind: 'shadow',
+      shadow,
+      classify(linear, errorCode) {
+        const answer = classifyShadowFault(context, shadow, linear, errorCode);
+        // what is read of the VMCS to find out shows in no step
+        context.vmcs.take();
+        return answer;
+      },
+    };
+  }
+  get instructions(): bigint {
+    return this.vcpu.instructions;
+  }
+  get running(): boolean {
+    return this.vcpu.running;
+  }
+  get vpid(): number {
+    return this.vcpu.context.vpid;
+  }
+  registers(): CpuState {
+    return this.vcpu.registers();
+  }
+  commitRegisters(): void {
+    this.vcpu.commitRegisters();
+  }
+  get copy(): CpuState {
+    return this.vcpu.context.view;
+  }
+  flushGuest(): void {
+    this.vcpu.context.flushGuest = true;
+  }
+
+  start(): Outside {
+    return this.goOn(REENTER);
+  }
+  run(budget: number): AcceleratorStop {
+    const stop = this.vcpu.runGuest(budget);
+    switch (stop.kind) {
+      case 'budget':
+      case 'breakpoint':
+      case 'fault':
+        return stop;
+      case 'emulated':
+        return { kind: 'outside', work: this.after(stop.work) };
+      case 'exit':
+        return { kind: 'exit', exit: this.vcpu.exitInfo(), work: this.after(this.vcpu.handleExit()) };
+      case 'bus':
+      case 'halt':
+      case 'shutdown':
+        // in VMX non-root operation under KVM each of these exits, unless a table of ours points outside host memory
+        return { kind: 'outside', work: this.stray(stop.kind) };
+    }
+  }
+
+  private *after(work: Work<Handled>): Outside {
+    return yield* this.goOn(yield* work);
+  }
+  /** From a handled exit back into the guest, through user space where KVM says so. */
+  private *goOn(first: Handled): Outside {
+    const { vcpu } = this;
+    let handled = first;
+    for (;;) {
+      if (handled.kind === 'reenter') {
+        handled = yield* vcpu.enter();
+        if (handled.kind === 'reenter') return undefined;
+      }
+      const answer = yield* userspace(handled.exit, this.bus, this.exitPort, vcpu.registers(), vcpu.cpu.undelivered);
+      if (answer.kind === 'end') return this.end(answer.end);
+      handled = yield* vcpu.complete(answer.value);
+    }
+  }
+  // eslint-disable-next-line require-yield -- there is nothing to tell
+  private *stray(kind: string): Outside {
+    const why = `the CPU stopped without a VM exit (${kind})`;
+    return this.end({ kind: 'internal-error', code: END_CODES['internal-error'], why, unmet: [] });
+  }
+  private end(end: Omit<MachineEnd, 'rip'>): MachineEnd {
+    return { ...end, rip: this.vcpu.registers().rip };
+  }
+
+  stats(): Readonly<Record<string, number>> {
+    return { ...this.vcpu.context.stats.all(), ...this.vm.stats.all() };
+  }
+  references({ guest, host }: SoftwareReads): References {
+    const { guestReferences, nestedReferences } = this.cpu.counters;
+    // without EPT the tables that the CPU walks are the shadow's, and the guest's are read by KVM
+    return this.vm.shadow
+      ? { guest, nested: 0, shadow: guestReferences, host }
+      : { guest: guestReferences, nested: nestedReferences, shadow: 0, host };
+  }
+
+  save(): KvmState {
+    return { vm: this.vm.save(), cpu: this.cpu.save(), vcpu: this.vcpu.save() };
+  }
+  restore(s: KvmState): void {
+    this.vm.restore(s.vm);
+    this.cpu.restore(s.cpu);
+    this.vcpu.restore(s.vcpu);
+  }
+}
+
+export interface KvmState {
+  readonly vm: VmState;
+  readonly cpu: CpuSnapshot;
+  readonly vcpu: VcpuState;
+}
