@@ -30,6 +30,7 @@ import type { AdapterHost } from './host';
 import type { Launched } from './launch';
 import { lifecycleRequests } from './lifecycle';
 import { memoryRequests } from './memory';
+import { memoryViewRequests } from './memory-views';
 import { Documents, References } from './references';
 import type { AllRequests, Command, Handlers } from './requests';
 import { compact } from './requests';
@@ -47,6 +48,7 @@ const HANDLERS: Handlers<Command> = {
   ...evaluateRequests,
   ...memoryRequests,
   ...customRequests,
+  ...memoryViewRequests,
 };
 const isCommand = (name: string): name is Command => Object.hasOwn(HANDLERS, name);
 

@@ -6,8 +6,12 @@
  *   pagewalk/translate   the chain of an address
  *   pagewalk/hover       value and chain of what stands under the cursor in a source line
  *   pagewalk/tree        one page of children of a node of a table tree
+ *   pagewalk/tlb         TLB and paging-structure caches, stale entries marked
+ *   pagewalk/memoryMap   memslots, holes, VMAs, and guest memory as runs GPA | HVA | HPA
  */
 import type { Space } from '../base/address';
+import type { MemoryMapArguments, MemoryMapReply } from './memory-map';
+import type { TlbArguments, TlbReply } from './tlb';
 import type { Hex, ReverseTranslation, Translation } from './translation';
 
 export interface TranslateArguments {
@@ -90,5 +94,7 @@ export interface Requests {
   'pagewalk/translate': { readonly arguments: TranslateArguments; readonly reply: TranslateReply };
   'pagewalk/hover': { readonly arguments: HoverArguments; readonly reply: HoverReply | null };
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };
+  'pagewalk/tlb': { readonly arguments: TlbArguments; readonly reply: TlbReply };
+  'pagewalk/memoryMap': { readonly arguments: MemoryMapArguments; readonly reply: MemoryMapReply };
 }
 export type RequestName = keyof Requests;

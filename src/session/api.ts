@@ -26,6 +26,8 @@ import type {
   StopInfo,
   ViewPage,
 } from './types';
+import type { MemoryMap, MemoryMapQuery } from './memory-map';
+import type { TlbState } from './tlb-view';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 
 export type Granularity = 'instruction' | 'line';
@@ -80,6 +82,10 @@ export interface DebugTarget {
   /** Names that may stand where `text` ends. */
   complete(text: string): readonly string[];
   translate(query: TranslateQuery): TranslateAnswer;
+  /** TLB and paging-structure caches, compared with the tables; at most `most` entries of each. */
+  tlb(most?: number): TlbState;
+  /** Slots, holes, VMAs, and guest memory as runs. */
+  memoryMap(query?: MemoryMapQuery): MemoryMap;
   /** What stands under a 1-based column of a source line: see src/expr's findOperandAt. */
   hover(line: string, column: number, options?: EvaluateOptions): HoverAnswer | undefined;
   readMemory(at: SpaceAddress, length: number): MemoryRead;

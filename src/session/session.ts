@@ -16,6 +16,7 @@ import { HostScript } from './host-script';
 import { hoverAt } from './hover';
 import { createMachine } from './launch';
 import { MemoryAccess, formatReference, parseReference } from './memory';
+import { memoryMap, type MemoryMap, type MemoryMapQuery } from './memory-map';
 import { MONITOR_WORDS, hostCommand, monitor } from './monitor';
 import { Names } from './names';
 import { runReport, type RunReport } from './report';
@@ -26,6 +27,7 @@ import { guestFrames } from './stack';
 import type { SymbolTable } from './symbols';
 import { listShadowTables } from './shadow-listing';
 import { listGuestTables, listHostTables, type TableListing } from './table-listing';
+import { tlbState, type TlbState } from './tlb-view';
 import { accessOf, translateGpa, translateGva } from './translate';
 import { reverseHpa, reverseHva } from './reverse';
 import type { TranslateAnswer, TranslateQuery } from './translation';
@@ -252,6 +254,13 @@ export class Session implements DebugTarget {
       case 'hpa':
         return { kind: 'reverse', chain: reverseHpa(guest, query.address) };
     }
+  }
+
+  tlb(most?: number): TlbState {
+    return tlbState(this.guest, most);
+  }
+  memoryMap(query?: MemoryMapQuery): MemoryMap {
+    return memoryMap(this.machine.vm, this.guest.physicalBits, query);
   }
 
   hover(line: string, column: number, _options?: EvaluateOptions): HoverAnswer | undefined {

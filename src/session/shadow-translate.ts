@@ -6,7 +6,7 @@ import { hex } from '../base/hex';
 import { hpa } from '../base/address';
 import type { Access } from '../hw/paging/access';
 import type { PagingControls } from '../hw/paging/controls';
-import { DirectPort, walkOrdinary } from '../hw/paging/ordinary';
+import { DirectPort, walkOrdinary, type EntryPort } from '../hw/paging/ordinary';
 import { WalkSink, type Rights } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
@@ -97,24 +97,19 @@ const guestFault = (f: ChainFailure): ChainFailure => ({
       }),
 });
 
-function walkShadow(
-  t: Translator,
-  shadow: ShadowMmu,
-  linear: bigint,
-  access: Access,
-  ac: boolean,
-): { readonly stage: WalkStage; readonly output: bigint | undefined; readonly failure: ChainFailure | undefined } {
-  const base = { stage: 'shadow', who: 'cpu', mode: 'non-root', from: 'gva', to: 'hpa', input: linear } as const;
+/** Tables as a walk takes them. */
+export interface Tables {
+  readonly port: EntryPort;
+  readonly root: bigint;
+  readonly controls: PagingControls;
+  readonly pdptes: readonly bigint[] | undefined;
+}
+
+/** The shadow tables that hardware walks now; undefined: none are loaded. */
+export function shadowTables(t: Translator, shadow: ShadowMmu): Tables | undefined {
   const root = shadow.rootHpa;
   const format = shadow.loaded?.paging.controls.format;
-  if (root === undefined || format === undefined) {
-    const failure = {
-      stage: 'shadow',
-      reason: 'no root',
-      explanation: 'No shadow root is loaded: the guest has not been entered, or the instruction emulator runs it.',
-    } as const;
-    return { stage: { ...base, references: 0, steps: [] }, output: undefined, failure };
-  }
+  if (root === undefined || format === undefined) return undefined;
   const level = rootLevel(format);
   const controls: PagingControls = {
     ...t.controls,
@@ -125,19 +120,30 @@ function walkShadow(
     pke: false,
   };
   const pdptes = level === 2 ? [0n, 8n, 16n, 24n].map((n) => t.physical.memory.read64(hpa(root + n))) : undefined;
+  return { port: new DirectPort(t.physical.memory, 'shadow'), root, controls, pdptes };
+}
+
+function walkShadow(
+  t: Translator,
+  shadow: ShadowMmu,
+  linear: bigint,
+  access: Access,
+  ac: boolean,
+): { readonly stage: WalkStage; readonly output: bigint | undefined; readonly failure: ChainFailure | undefined } {
+  const base = { stage: 'shadow', who: 'cpu', mode: 'non-root', from: 'gva', to: 'hpa', input: linear } as const;
+  const tables = shadowTables(t, shadow);
+  if (!tables) {
+    const failure = {
+      stage: 'shadow',
+      reason: 'no root',
+      explanation: 'No shadow root is loaded: the guest has not been entered, or the instruction emulator runs it.',
+    } as const;
+    return { stage: { ...base, references: 0, steps: [] }, output: undefined, failure };
+  }
+  const { port, root, controls, pdptes } = tables;
   const out = new WalkOut();
   const sink = new WalkSink();
-  const ok = walkOrdinary(
-    new DirectPort(t.physical.memory, 'shadow'),
-    root,
-    controls,
-    linear,
-    access,
-    ac,
-    out,
-    sink,
-    pdptes,
-  );
+  const ok = walkOrdinary(port, root, controls, linear, access, ac, out, sink, pdptes);
   const failed = ok ? undefined : out.failure();
   const stage: WalkStage = {
     ...base,

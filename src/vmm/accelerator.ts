@@ -1,6 +1,7 @@
 import type { Gpa } from '../base/address';
 import type { Result } from '../base/result';
 import type { Cpu } from '../hw/cpu/cpu';
+import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { Eptp } from '../hw/paging/ept';
 import type { CpuState } from '../hw/state/cpu-state';
 import type { FaultEvent } from '../hw/state/event';
@@ -80,6 +81,10 @@ export interface Accelerator {
   commitRegisters(): void;
   /** Where `registers` puts its copies: for looking at translations while the guest is not in the CPU. */
   readonly copy: CpuState;
+  /** Whether translations are to be dropped before the guest runs on: those made from its own tables, and those made from the second level's or the shadow's. */
+  readonly flushDue: { readonly guest: boolean; readonly second: boolean };
+  /** The processor as the guest sees it. */
+  readonly guestModel: CpuidModel;
   /** What was cached for the guest's own tables is to go before it runs on (KVM_SET_SREGS with another CR3). */
   flushGuest(): void;
 

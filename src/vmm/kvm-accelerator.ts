@@ -1,5 +1,6 @@
 import { decodeEptp } from '../hw/paging/ept';
 import type { Cpu, CpuSnapshot } from '../hw/cpu/cpu';
+import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { CpuState } from '../hw/state/cpu-state';
 import type { Work } from '../host/step';
 import { classifyShadowFault } from '../kvm/mmu/shadow/fault';
@@ -61,6 +62,13 @@ export class KvmAccelerator implements Accelerator {
   }
   get copy(): CpuState {
     return this.vcpu.context.view;
+  }
+  get flushDue(): Accelerator['flushDue'] {
+    const { flushGuest, flushesSeen } = this.vcpu.context;
+    return { guest: flushGuest, second: flushesSeen !== this.vm.flushCount };
+  }
+  get guestModel(): CpuidModel {
+    return this.vcpu.context.model;
   }
   flushGuest(): void {
     this.vcpu.context.flushGuest = true;

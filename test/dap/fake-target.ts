@@ -5,6 +5,8 @@
 import { hexBytes } from '../../src/base/hex';
 import { ok } from '../../src/base/result';
 import type { Answer, DebugTarget, HoverAnswer } from '../../src/session/api';
+import type { MemoryMap } from '../../src/session/memory-map';
+import type { TlbState } from '../../src/session/tlb-view';
 import type { TranslateAnswer } from '../../src/session/translation';
 import type {
   BreakpointView,
@@ -164,6 +166,13 @@ export class FakeTarget implements DebugTarget {
       kind: 'forward',
       chain: { ok: true, gva: 42n, rights, references: 0, tlb: { hit: false, stale: null }, stages: [] },
     };
+  }
+  tlb(): TlbState {
+    return { sets: 0, ways: 0, hits: 0, misses: 0, entries: [], total: 0, staleCount: 0 };
+  }
+  memoryMap(): MemoryMap {
+    const host = { frames: 0, used: 0, swapPages: 0, swapUsed: 0, base: 0n };
+    return { generation: 0, slots: [], holes: [], vmas: [], runs: [], host };
   }
   hover(): HoverAnswer | undefined {
     return undefined;

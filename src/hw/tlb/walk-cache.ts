@@ -12,6 +12,8 @@ export interface WalkCacheView extends TlbContext {
   /** First linear address that it is used for. */
   readonly linear: bigint;
   readonly table: bigint;
+  /** Offset of that table in the machine's memory. */
+  readonly offset: number;
   readonly writable: boolean;
   readonly user: boolean;
   readonly executeDisable: boolean;
@@ -69,12 +71,13 @@ export class WalkCache {
     const out: WalkCacheView[] = [];
     for (let level = 2; level <= TOP; level++) {
       for (const [key, e] of this.levels.get(level) ?? []) {
-        const { table, writable, user, executeDisable, context } = e;
+        const { table, offset, writable, user, executeDisable, context } = e;
         out.push({
           ...context,
           level,
           linear: BigInt.asUintN(64, BigInt(key.slice(0, key.indexOf('/'))) << BigInt(shiftOf(level))),
           table,
+          offset,
           writable,
           user,
           executeDisable,

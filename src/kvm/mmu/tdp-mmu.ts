@@ -87,6 +87,13 @@ export class TdpMmu implements SecondaryMmu {
     return out;
   }
 
+  /** Bytes of the page that maps `address` for the guest, 0 where none does; and the address up to which that holds. */
+  mappedSize(address: Gpa): { readonly size: number; readonly until: bigint } {
+    const last = must(this.read(address).at(-1), 'a walk reads the root');
+    const span = levelSize(last.level);
+    return { size: isPresentSpte(last.value) ? Number(span) : 0, until: (address & ~(span - 1n)) + span };
+  }
+
   /** get_mmio_spte. */
   mmioSpte(address: Gpa): TableAccess | undefined {
     const last = this.read(address).at(-1);

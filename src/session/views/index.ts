@@ -8,10 +8,11 @@ import { didYouMean } from '../nearest';
 import type { ViewNode, ViewPage } from '../types';
 import { VIEW_ROOTS } from '../types';
 import { FORMATS } from '../../hw/paging/controls';
-import { memslotsView, tlbView } from './memory';
+import { memslotsView } from './memory';
 import { devicesView, exitsView, statisticsOf, statsView } from './machine';
 import { controlView, flagsView, registersView, segmentsView } from './registers';
 import { guestRoot, guestTablesView, hostTablesView, readGuestTable, vmaRows } from './tables';
+import { tlbView } from './tlb';
 import { page, row, type ViewRequest } from './view';
 import { vmcsView } from './vmcs';
 

@@ -1,10 +1,7 @@
 import { hex } from '../../base/hex';
 import type { GuestRam } from '../../vmm/accelerator';
 import type { Memslot } from '../../kvm/memslots';
-import type { TlbEntryView } from '../../hw/tlb/tlb';
 import { sizeName } from '../entry-names';
-import type { GuestView } from '../guest-view';
-import { softwareGpa, translateGpa } from '../translate';
 import type { ViewPage } from '../types';
 import { page, row, type RowParts, type ViewRequest } from './view';
 
@@ -93,74 +90,4 @@ function dirtyText(ram: GuestRam, slot: Memslot): string {
   const pages = ram.dirtyLog.look(slot);
   const shown = pages.slice(0, 32).map((p) => hex(p));
   return `${pages.length}${shown.length > 0 ? `: ${shown.join(', ')}` : ''}${pages.length > shown.length ? ', …' : ''}`;
-}
-
-/** Valid TLB entries by set and way, each compared with what a walk would give now. */
-export function tlbView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
-  const entries = g.cpu.tlb.entries();
-  const [key] = path;
-  const keyOf = (e: TlbEntryView): string => `${e.set}.${e.way}`;
-  if (key === undefined) {
-    return page(entries, start, count, (e) => {
-      const stale = staleness(g, e);
-      return row({
-        path: `tlb/${keyOf(e)}`,
-        name: hex(e.linear),
-        kind: 'tlb',
-        children: 9,
-        value: `→ GPA ${hex(e.gpa)} → HPA ${hex(e.hpa)} ${rightsOf(e)}${stale === undefined ? '' : `  stale: ${stale}`}`,
-        address: { space: 'gva', value: e.linear },
-        memory: { space: 'hpa', value: e.hpa },
-        raw: e.linear,
-      });
-    });
-  }
-  const e = path.length === 1 ? entries.find((x) => keyOf(x) === key) : undefined;
-  if (!e) return undefined;
-  const field = (name: string, value: string, more: Partial<RowParts> = {}): RowParts => ({
-    path: `tlb/${key}/${name}`,
-    name,
-    value,
-    kind: 'field',
-    ...more,
-  });
-  const rows: RowParts[] = [
-    field('linear', hex(e.linear), { address: { space: 'gva', value: e.linear } }),
-    field('gpa', hex(e.gpa), { address: { space: 'gpa', value: e.gpa } }),
-    field('hpa', hex(e.hpa), { address: { space: 'hpa', value: e.hpa } }),
-    field('rights', rightsOf(e)),
-    field(
-      'page sizes',
-      `guest ${sizeName(1n << BigInt(e.guestPageShift))}, EPT ${sizeName(1n << BigInt(e.eptPageShift))}`,
-    ),
-    field('VPID', String(e.vpid)),
-    field('PCID', e.global ? 'global' : String(e.pcid)),
-    field('EPTP', hex(e.eptp), { address: { space: 'hpa', value: e.eptp } }),
-    field('age', `${e.age} fills ago, set ${e.set}, way ${e.way}`),
-  ];
-  return page(rows, start, count, row);
-}
-
-const rightsOf = (e: TlbEntryView): string =>
-  [
-    e.writable ? 'RW' : 'R',
-    e.executable ? 'X' : '',
-    e.user ? 'US' : 'S',
-    e.dirty ? 'D' : '',
-    e.global ? 'G' : '',
-    `EPT ${e.eptRights.r ? 'R' : ''}${e.eptRights.w ? 'W' : ''}${e.eptRights.x ? 'X' : ''}`,
-  ]
-    .filter((t) => t !== '')
-    .join(' ');
-
-/** What invalidation is missing, for an entry of the guest's current address space that leads elsewhere than the tables do now. */
-function staleness(g: GuestView, e: TlbEntryView): string | undefined {
-  const now = g.tlbEntry(e.linear);
-  if (!now || now.set !== e.set || now.way !== e.way) return undefined;
-  const gpa = softwareGpa(g, e.linear);
-  if (gpa === undefined || (gpa & ~0xfffn) !== e.gpa) return 'the guest’s tables lead elsewhere; an INVLPG is missing';
-  const { hpa, ok } = translateGpa(g, gpa, { op: 'read', user: false, implicit: false });
-  return !ok || hpa === undefined || (hpa & ~0xfffn) !== e.hpa
-    ? 'the EPT leads elsewhere; an INVEPT is missing'
-    : undefined;
 }

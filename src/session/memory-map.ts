@@ -1,0 +1,303 @@
+/** Guest physical memory as KVM, VMM and host kernel have it: slots and holes, VMAs, and runs of pages in the same condition. Reads tables and changes nothing. */
+import { gpa, hpa as asHpa, hva as asHva } from '../base/address';
+import type { AddressSpace } from '../host/address-space';
+import { levelSize } from '../host/page-tables';
+import { swapSlotOf } from '../host/swap';
+import type { Vma } from '../host/vma';
+import { FRAME_MASK, PTE_P, PTE_RW } from '../isa/entries';
+import type { Memslot } from '../kvm/memslots';
+import type { Vm } from '../kvm/vm';
+import { memslotRanges } from './views/memory';
+
+/** See protocol/memory-map.ts, whose types these are with bigint for hex. */
+export interface Interval {
+  readonly from: bigint;
+  readonly to: bigint;
+}
+export interface SlotInfo {
+  readonly id: number;
+  readonly gpa: bigint;
+  readonly size: bigint;
+  readonly hva: bigint;
+  readonly readOnly: boolean;
+  readonly dirty?: { readonly pages: number; readonly runs: readonly Interval[]; readonly left: number };
+}
+export interface VmaInfo {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly name: string;
+  readonly protection: string;
+  readonly backing: Vma['backing'];
+  readonly resident: bigint;
+  readonly huge: bigint;
+  readonly merged: bigint;
+  readonly swapped: bigint;
+  readonly slots: readonly number[];
+}
+export interface MemoryRun {
+  readonly slot: number;
+  readonly gpa: bigint;
+  readonly hva: bigint;
+  readonly size: bigint;
+  readonly state: 'resident' | 'swapped' | 'absent';
+  readonly hpa?: bigint;
+  readonly frames: number;
+  readonly swapSlot?: number;
+  readonly pageSize: number;
+  readonly writable: boolean;
+  readonly merged: boolean;
+  readonly dirty: boolean;
+  readonly mapped: number;
+}
+export interface MemoryMap {
+  readonly generation: number;
+  readonly slots: readonly SlotInfo[];
+  readonly holes: readonly Interval[];
+  readonly vmas: readonly VmaInfo[];
+  readonly runs: readonly MemoryRun[];
+  readonly next?: bigint;
+  readonly host: {
+    readonly frames: number;
+    readonly used: number;
+    readonly swapPages: number;
+    readonly swapUsed: number;
+    readonly base: bigint;
+  };
+}
+export interface MemoryMapQuery {
+  readonly from?: bigint;
+  readonly to?: bigint;
+  readonly most?: number;
+}
+
+const PAGE = 4096n;
+const DEFAULT_RUNS = 2048;
+const MOST_RUNS = 8192;
+
+/** @param physicalBits width of guest physical addresses: where the last hole ends */
+export function memoryMap(vm: Vm, physicalBits: number, query: MemoryMapQuery = {}): MemoryMap {
+  const most = Math.max(1, Math.min(query.most ?? DEFAULT_RUNS, MOST_RUNS));
+  const { kernel, memslots, space } = vm;
+  const ranges = memslotRanges(memslots.all);
+  const end = memslots.all.at(-1)?.end ?? 0n;
+  const holes = ranges.flatMap((r) => (r.kind === 'hole' ? [{ from: r.start, to: r.end }] : []));
+  return {
+    generation: memslots.generation,
+    slots: memslots.all.map((s) => slotInfo(vm, s, most)),
+    holes: [...holes, { from: end, to: 1n << BigInt(physicalBits) }],
+    vmas: space.vmas().map((v) => vmaInfo(vm, v)),
+    ...runsOf(vm, query.from ?? 0n, query.to ?? end, most),
+    host: {
+      frames: kernel.memory.frames,
+      used: kernel.frames.framesUsed,
+      swapPages: kernel.swap.capacity,
+      swapUsed: kernel.swap.used,
+      base: kernel.memory.base,
+    },
+  };
+}
+
+function slotInfo(vm: Vm, s: Memslot, most: number): SlotInfo {
+  const base = { id: s.id, gpa: s.start, size: s.end - s.start, hva: s.hva, readOnly: s.readonly };
+  if (!s.logDirty) return base;
+  const pages = vm.dirtyLog.look(s);
+  const runs = pageRuns(pages);
+  return {
+    ...base,
+    dirty: { pages: pages.length, runs: runs.slice(0, most), left: Math.max(0, runs.length - most) },
+  };
+}
+
+/** Page addresses in order, as runs of consecutive ones. */
+export function pageRuns(pages: readonly bigint[]): readonly Interval[] {
+  const out: { from: bigint; to: bigint }[] = [];
+  for (const p of pages) {
+    const last = out.at(-1);
+    if (last?.to === p) last.to = p + PAGE;
+    else out.push({ from: p, to: p + PAGE });
+  }
+  return out;
+}
+
+/** What the pages of a mapping have come to. */
+export function vmaInfo(vm: Vm, v: Vma): VmaInfo {
+  let [resident, huge, merged, swapped] = [0n, 0n, 0n, 0n];
+  vm.space.tables.each(v.start, v.end, (_at, leaf) => {
+    const size = levelSize(leaf.level);
+    if ((leaf.entry & PTE_P) !== 0n) {
+      resident += size;
+      if (leaf.level > 1) huge += size;
+      else if (vm.kernel.mergedCount(asHpa(leaf.entry & FRAME_MASK)) > 0) merged += size;
+    } else if (swapSlotOf(leaf.entry) !== undefined) swapped += size;
+  });
+  const { read, write, exec } = v.protection;
+  return {
+    start: v.start,
+    end: v.end,
+    name: v.name,
+    protection: `${read ? 'r' : '-'}${write ? 'w' : '-'}${exec ? 'x' : '-'}`,
+    backing: v.backing,
+    resident,
+    huge,
+    merged,
+    swapped,
+    slots: vm.memslots.byHva(v.start, v.end).map((r) => r.slot.id),
+  };
+}
+
+/** A stretch of pages as the tables are read; several of them make a run. */
+type Piece = { -readonly [K in keyof MemoryRun]: MemoryRun[K] };
+
+/**
+ * The runs of [from, to). First frames must be consecutive within one; where that makes more than `most`, runs are told by their condition alone; where those are more
+ * still, the list ends early and `next` says where.
+ */
+function runsOf(
+  vm: Vm,
+  from: bigint,
+  to: bigint,
+  most: number,
+): { readonly runs: readonly MemoryRun[]; readonly next?: bigint } {
+  const exact: Piece[] = [];
+  const coarse: Piece[] = [];
+  let next: bigint | undefined;
+  for (const slot of vm.memslots.all) {
+    if (slot.end <= from || slot.start >= to || next !== undefined) continue;
+    for (const piece of piecesOf(vm, slot, from > slot.start ? from : slot.start, to < slot.end ? to : slot.end)) {
+      if (exact.length <= most) join(exact, piece, true);
+      join(coarse, piece, false);
+      if (coarse.length > most) {
+        next = coarse.pop()?.gpa;
+        break;
+      }
+    }
+  }
+  return { runs: exact.length <= most && next === undefined ? exact : coarse, ...(next === undefined ? {} : { next }) };
+}
+
+function join(runs: Piece[], p: Piece, exactly: boolean): void {
+  const last = runs.at(-1);
+  const alike =
+    last?.slot === p.slot &&
+    last.gpa + last.size === p.gpa &&
+    last.state === p.state &&
+    last.pageSize === p.pageSize &&
+    last.writable === p.writable &&
+    last.merged === p.merged &&
+    last.dirty === p.dirty &&
+    last.mapped === p.mapped;
+  if (!last || !alike) {
+    runs.push({ ...p });
+    return;
+  }
+  const consecutive =
+    p.state === 'absent' ||
+    (p.state === 'swapped'
+      ? last.swapSlot !== undefined && p.swapSlot === last.swapSlot + Number(last.size / PAGE)
+      : last.hpa !== undefined && p.hpa === last.hpa + last.size);
+  if (exactly && !consecutive) {
+    runs.push({ ...p });
+    return;
+  }
+  last.size += p.size;
+  if (consecutive) return;
+  last.frames += p.frames;
+  delete last.hpa;
+  delete last.swapSlot;
+}
+
+/** The pages of a part of a slot, in order; what nobody has touched in one piece. */
+function* piecesOf(vm: Vm, slot: Memslot, from: bigint, to: bigint): Generator<Piece> {
+  const { kernel, space } = vm;
+  const toGpa = (at: bigint): bigint => slot.start + (at - slot.hva);
+  const mapped = mappedSizes(vm);
+  const dirty = slot.logDirty ? new Set(vm.dirtyLog.look(slot)) : undefined;
+  const start = slot.hva + (from - slot.start);
+  const end = slot.hva + (to - slot.start);
+  const plain = { slot: slot.id, frames: 0, pageSize: 4096, writable: false, merged: false, mapped: 0 } as const;
+  const absent = (a: bigint, b: bigint): Piece => ({
+    ...plain,
+    gpa: toGpa(a),
+    hva: a,
+    size: b - a,
+    state: 'absent',
+    dirty: false,
+  });
+  let at = start;
+  for (const { first, size, entry } of leaves(space, start, end)) {
+    const a = first > start ? first : start;
+    const b = first + size < end ? first + size : end;
+    if (a > at) yield absent(at, a);
+    at = b;
+    const swapSlot = swapSlotOf(entry);
+    if ((entry & PTE_P) === 0n) {
+      if (swapSlot === undefined) yield absent(a, b);
+      else
+        yield {
+          ...plain,
+          gpa: toGpa(a),
+          hva: a,
+          size: b - a,
+          state: 'swapped',
+          frames: 1,
+          swapSlot,
+          dirty: dirty?.has(gpa(toGpa(a))) === true,
+        };
+      continue;
+    }
+    const frame = entry & FRAME_MASK & ~(size - 1n);
+    // second-level entries and dirty bits may be finer than the host's page
+    for (let p = a; p < b;) {
+      const m = mapped(toGpa(p));
+      const whole = dirty === undefined ? m.until : 0n;
+      const until = whole > toGpa(p) ? slot.hva + (whole - slot.start) : p + PAGE;
+      const q = until < b ? until : b;
+      yield {
+        slot: slot.id,
+        gpa: toGpa(p),
+        hva: p,
+        size: q - p,
+        state: 'resident',
+        hpa: frame + (p - first),
+        frames: 1,
+        pageSize: Number(size),
+        writable: (entry & PTE_RW) !== 0n && !slot.readonly,
+        merged: size === PAGE && kernel.mergedCount(asHpa(frame)) > 0,
+        dirty: dirty?.has(gpa(toGpa(p))) === true,
+        mapped: m.size,
+      };
+      p = q;
+    }
+  }
+  if (at < end) yield absent(at, end);
+}
+
+/** The entries of the host's tables for the range, with the first HVA and the size of each. */
+function leaves(
+  space: AddressSpace,
+  start: bigint,
+  end: bigint,
+): readonly { readonly first: bigint; readonly size: bigint; readonly entry: bigint }[] {
+  const out: { first: bigint; size: bigint; entry: bigint }[] = [];
+  space.tables.each(asHva(start), asHva(end), (first, leaf) =>
+    out.push({ first, size: levelSize(leaf.level), entry: leaf.entry }),
+  );
+  return out;
+}
+
+/** By what size a GPA is mapped for the guest, and how far that holds. */
+function mappedSizes(vm: Vm): (address: bigint) => { readonly size: number; readonly until: bigint } {
+  const { shadow } = vm;
+  if (shadow) {
+    return (address) => ({
+      size: shadow.pages.leavesOf(Number(address >> 12n)).length > 0 ? 4096 : 0,
+      until: address + PAGE,
+    });
+  }
+  let known = { size: 0, until: 0n };
+  return (address) => {
+    if (address < known.until) return known;
+    known = vm.mmu.mappedSize(gpa(address));
+    return known;
+  };
+}

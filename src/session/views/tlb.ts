@@ -1,0 +1,99 @@
+import { hex } from '../../base/hex';
+import { entryName, sizeName } from '../entry-names';
+import type { GuestView } from '../guest-view';
+import { staleText, tlbRights, tlbState, type TlbEntryState, type TlbTags, type WalkCacheState } from '../tlb-view';
+import type { ViewPage } from '../types';
+import { page, row, type RowParts, type ViewRequest } from './view';
+
+/** `tlb`: valid entries by set and way, each compared with what a walk would give now; `tlb/caches`: the paging-structure caches. */
+export function tlbView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
+  const state = tlbState(g);
+  const [key] = path;
+  if (key === undefined) {
+    const { walkCaches } = state;
+    const rows = [...state.entries.map(entryRow), ...(walkCaches ? [cachesRow(walkCaches)] : [])];
+    return page(rows, start, count, row);
+  }
+  if (key === 'caches') return cachesView(state.walkCaches, { path: path.slice(1), start, count });
+  const e = path.length === 1 ? state.entries.find((x) => keyOf(x) === key) : undefined;
+  return e && page(fieldsOf(e), start, count, row);
+}
+
+const keyOf = (e: TlbEntryState): string => `${e.set}.${e.way}`;
+
+const entryRow = (e: TlbEntryState): RowParts => ({
+  path: `tlb/${keyOf(e)}`,
+  name: hex(e.linear),
+  kind: 'tlb',
+  children: fieldsOf(e).length,
+  value: `→ GPA ${hex(e.gpa)} → HPA ${hex(e.hpa)} ${tlbRights(e)}${e.stale ? `  ${staleText(e.stale)}` : ''}`,
+  address: { space: 'gva', value: e.linear },
+  memory: { space: 'hpa', value: e.hpa },
+  raw: e.linear,
+});
+
+function fieldsOf(e: TlbEntryState): RowParts[] {
+  const field = fieldOf(`tlb/${keyOf(e)}`);
+  return [
+    field('linear', hex(e.linear), { address: { space: 'gva', value: e.linear } }),
+    field('gpa', hex(e.gpa), { address: { space: 'gpa', value: e.gpa } }),
+    field('hpa', hex(e.hpa), { address: { space: 'hpa', value: e.hpa } }),
+    field('rights', tlbRights(e)),
+    field('page sizes', `guest ${sizeName(BigInt(e.guestPageSize))}, EPT ${sizeName(BigInt(e.secondPageSize))}`),
+    ...tagRows(field, e.tags),
+    field('age', `${e.age} fills ago, set ${e.set}, way ${e.way}`),
+    ...(e.stale ? [field('stale', `${e.stale.why}; missing: ${e.stale.missing.join(' or ')}`)] : []),
+  ];
+}
+
+type Field = (name: string, value: string, more?: Partial<RowParts>) => RowParts;
+const fieldOf =
+  (prefix: string): Field =>
+  (name, value, more = {}) => ({ path: `${prefix}/${name}`, name, value, kind: 'field', ...more });
+
+const tagRows = (field: Field, tags: TlbTags): RowParts[] => [
+  field('VPID', String(tags.vpid)),
+  field('PCID', tags.pcid === null ? 'global' : String(tags.pcid)),
+  field('EPTP', hex(tags.eptp ?? 0n), { address: { space: 'hpa', value: tags.eptp ?? 0n } }),
+];
+
+const cachesRow = (all: readonly WalkCacheState[]): RowParts => ({
+  path: 'tlb/caches',
+  name: 'Paging-structure caches',
+  kind: 'group',
+  value: `${all.length} entries`,
+  children: all.length,
+});
+
+function cachesView(
+  all: readonly WalkCacheState[] | undefined,
+  { path, start, count }: ViewRequest,
+): ViewPage | undefined {
+  if (!all) return undefined;
+  const [key] = path;
+  const nameOf = (e: WalkCacheState): string => `${e.level}-${hex(e.linear)}-${e.tags.pcid ?? 'g'}-${e.tags.vpid}`;
+  const fields = (e: WalkCacheState): RowParts[] => {
+    const field = fieldOf(`tlb/caches/${nameOf(e)}`);
+    return [
+      field('linear', `${hex(e.linear)}, ${sizeName(e.size)}`, { address: { space: 'gva', value: e.linear } }),
+      field('table', `${hex(e.table)} at HPA ${hex(e.tableHpa)}`, { address: { space: 'hpa', value: e.tableHpa } }),
+      field('rights', `${e.writable ? 'RW' : 'R'}${e.executeDisable ? '' : 'X'} ${e.user ? 'US' : 'S'}`),
+      ...tagRows(field, e.tags),
+      ...(e.stale ? [field('stale', `${e.stale.why}; missing: ${e.stale.missing.join(' or ')}`)] : []),
+    ];
+  };
+  if (key === undefined)
+    return page(all, start, count, (e) =>
+      row({
+        path: `tlb/caches/${nameOf(e)}`,
+        name: `${entryName('guest', e.level)} cache ${hex(e.linear)}`,
+        kind: 'tlb',
+        children: fields(e).length,
+        value: `→ table ${hex(e.table)}${e.stale ? `  ${staleText(e.stale)}` : ''}`,
+        address: { space: 'gva', value: e.linear },
+        memory: { space: 'hpa', value: e.tableHpa },
+      }),
+    );
+  const e = path.length === 1 ? all.find((x) => nameOf(x) === key) : undefined;
+  return e && page(fields(e), start, count, row);
+}
