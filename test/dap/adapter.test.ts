@@ -58,6 +58,8 @@ describe('debug adapter: run control', () => {
       ['readMemory', { memoryReference: '0x1000', count: 4 }],
       ['pagewalk/translate', { expression: '1', space: 'gva' }],
       ['pagewalk/tree', { tree: 'ept', start: 0, count: 1 }],
+      ['pagewalk/tlb', {}],
+      ['pagewalk/memoryMap', {}],
       ['next', { threadId: 1 }],
     ] as const) {
       assert.match(await driver.refused(command, args), /PW511.*pause it first/);

@@ -37,6 +37,8 @@ async function lookAtEverything(d: Scene): Promise<void> {
   for (const space of ['gva', 'gpa', 'hva', 'hpa']) {
     for (const access of ['r', 'w', 'x']) await d.ask('pagewalk/translate', { expression: 'rbx', space, access });
   }
+  await d.ask('pagewalk/tlb', {});
+  await d.ask('pagewalk/memoryMap', { from: '0x0', to: '0x200000' });
   await d.send('pagewalk/hover', { lineText: '        mov     rax, [rbx + 8]', column: 24 });
   await d.ask('readMemory', { memoryReference: '0x200000', count: 4096 });
   await d.ask('disassemble', { memoryReference: '0x100000', instructionOffset: -10, instructionCount: 50 });

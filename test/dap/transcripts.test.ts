@@ -397,6 +397,9 @@ describe('adapter transcripts', function () {
       await d.ask('pagewalk/translate', { expression: '0x1a2b3100', space: 'hpa' });
       await d.ask('pagewalk/translate', { expression: '0xdead0000', space: 'gva', access: 'w', user: true });
       await d.refused('pagewalk/translate', { expression: 'nobody', space: 'gva' });
+      await d.ask('pagewalk/tlb', { most: 2 });
+      await d.ask('pagewalk/memoryMap', { from: '0x12340000', to: '0x12346000' });
+      await d.refused('pagewalk/memoryMap', { from: 'here' });
       const lineText = '        mov     al, [rbx]       ; once more';
       for (const column of [9, 22, 45]) await d.ask('pagewalk/hover', { lineText, column });
       for (const tree of ['guest', 'ept', 'memslots']) {
