@@ -6,7 +6,7 @@ import { swapSlotOf } from '../host/swap';
 import type { Vma } from '../host/vma';
 import { FRAME_MASK, PTE_P, PTE_RW } from '../isa/entries';
 import type { Memslot } from '../kvm/memslots';
-import type { Vm } from '../kvm/vm';
+import type { Machine } from '../vmm/machine';
 import { memslotRanges } from './views/memory';
 
 /** See protocol/memory-map.ts, whose types these are with bigint for hex. */
@@ -75,18 +75,19 @@ const DEFAULT_RUNS = 2048;
 const MOST_RUNS = 8192;
 
 /** @param physicalBits width of guest physical addresses: where the last hole ends */
-export function memoryMap(vm: Vm, physicalBits: number, query: MemoryMapQuery = {}): MemoryMap {
+export function memoryMap(m: Machine, physicalBits: number, query: MemoryMapQuery = {}): MemoryMap {
   const most = Math.max(1, Math.min(query.most ?? DEFAULT_RUNS, MOST_RUNS));
-  const { kernel, memslots, space } = vm;
+  const { kernel, host: space } = m;
+  const { memslots } = m.ram;
   const ranges = memslotRanges(memslots.all);
   const end = memslots.all.at(-1)?.end ?? 0n;
   const holes = ranges.flatMap((r) => (r.kind === 'hole' ? [{ from: r.start, to: r.end }] : []));
   return {
     generation: memslots.generation,
-    slots: memslots.all.map((s) => slotInfo(vm, s, most)),
+    slots: memslots.all.map((s) => slotInfo(m, s, most)),
     holes: [...holes, { from: end, to: 1n << BigInt(physicalBits) }],
-    vmas: space.vmas().map((v) => vmaInfo(vm, v)),
-    ...runsOf(vm, query.from ?? 0n, query.to ?? end, most),
+    vmas: space.vmas().map((v) => vmaInfo(m, v)),
+    ...runsOf(m, query.from ?? 0n, query.to ?? end, most),
     host: {
       frames: kernel.memory.frames,
       used: kernel.frames.framesUsed,
@@ -97,10 +98,10 @@ export function memoryMap(vm: Vm, physicalBits: number, query: MemoryMapQuery = 
   };
 }
 
-function slotInfo(vm: Vm, s: Memslot, most: number): SlotInfo {
+function slotInfo(m: Machine, s: Memslot, most: number): SlotInfo {
   const base = { id: s.id, gpa: s.start, size: s.end - s.start, hva: s.hva, readOnly: s.readonly };
   if (!s.logDirty) return base;
-  const pages = vm.dirtyLog.look(s);
+  const pages = m.ram.dirtyLog.look(s);
   const runs = pageRuns(pages);
   return {
     ...base,
@@ -120,14 +121,14 @@ export function pageRuns(pages: readonly bigint[]): readonly Interval[] {
 }
 
 /** What the pages of a mapping have come to. */
-export function vmaInfo(vm: Vm, v: Vma): VmaInfo {
+export function vmaInfo(m: Machine, v: Vma): VmaInfo {
   let [resident, huge, merged, swapped] = [0n, 0n, 0n, 0n];
-  vm.space.tables.each(v.start, v.end, (_at, leaf) => {
+  m.host.tables.each(v.start, v.end, (_at, leaf) => {
     const size = levelSize(leaf.level);
     if ((leaf.entry & PTE_P) !== 0n) {
       resident += size;
       if (leaf.level > 1) huge += size;
-      else if (vm.kernel.mergedCount(asHpa(leaf.entry & FRAME_MASK)) > 0) merged += size;
+      else if (m.kernel.mergedCount(asHpa(leaf.entry & FRAME_MASK)) > 0) merged += size;
     } else if (swapSlotOf(leaf.entry) !== undefined) swapped += size;
   });
   const { read, write, exec } = v.protection;
@@ -141,7 +142,7 @@ export function vmaInfo(vm: Vm, v: Vma): VmaInfo {
     huge,
     merged,
     swapped,
-    slots: vm.memslots.byHva(v.start, v.end).map((r) => r.slot.id),
+    slots: m.ram.memslots.byHva(v.start, v.end).map((r) => r.slot.id),
   };
 }
 
@@ -153,7 +154,7 @@ type Piece = { -readonly [K in keyof MemoryRun]: MemoryRun[K] };
  * still, the list ends early and `next` says where.
  */
 function runsOf(
-  vm: Vm,
+  m: Machine,
   from: bigint,
   to: bigint,
   most: number,
@@ -161,9 +162,9 @@ function runsOf(
   const exact: Piece[] = [];
   const coarse: Piece[] = [];
   let next: bigint | undefined;
-  for (const slot of vm.memslots.all) {
+  for (const slot of m.ram.memslots.all) {
     if (slot.end <= from || slot.start >= to || next !== undefined) continue;
-    for (const piece of piecesOf(vm, slot, from > slot.start ? from : slot.start, to < slot.end ? to : slot.end)) {
+    for (const piece of piecesOf(m, slot, from > slot.start ? from : slot.start, to < slot.end ? to : slot.end)) {
       if (exact.length <= most) join(exact, piece, true);
       join(coarse, piece, false);
       if (coarse.length > most) {
@@ -207,11 +208,11 @@ function join(runs: Piece[], p: Piece, exactly: boolean): void {
 }
 
 /** The pages of a part of a slot, in order; what nobody has touched in one piece. */
-function* piecesOf(vm: Vm, slot: Memslot, from: bigint, to: bigint): Generator<Piece> {
-  const { kernel, space } = vm;
+function* piecesOf(m: Machine, slot: Memslot, from: bigint, to: bigint): Generator<Piece> {
+  const { kernel, host: space } = m;
   const toGpa = (at: bigint): bigint => slot.start + (at - slot.hva);
-  const mapped = mappedSizes(vm);
-  const dirty = slot.logDirty ? new Set(vm.dirtyLog.look(slot)) : undefined;
+  const mapped = mappedSizes(m);
+  const dirty = slot.logDirty ? new Set(m.ram.dirtyLog.look(slot)) : undefined;
   const start = slot.hva + (from - slot.start);
   const end = slot.hva + (to - slot.start);
   const plain = { slot: slot.id, frames: 0, pageSize: 4096, writable: false, merged: false, mapped: 0 } as const;
@@ -286,18 +287,19 @@ function leaves(
 }
 
 /** By what size a GPA is mapped for the guest, and how far that holds. */
-function mappedSizes(vm: Vm): (address: bigint) => { readonly size: number; readonly until: bigint } {
-  const { shadow } = vm;
-  if (shadow) {
-    return (address) => ({
-      size: shadow.pages.leavesOf(Number(address >> 12n)).length > 0 ? 4096 : 0,
-      until: address + PAGE,
-    });
+function mappedSizes(m: Machine): (address: bigint) => { readonly size: number; readonly until: bigint } {
+  const { second } = m.accelerator;
+  switch (second.kind) {
+    case 'ept': {
+      let known = { size: 0, until: 0n };
+      return (address) => (address < known.until ? known : (known = second.mmu.mappedSize(gpa(address))));
+    }
+    case 'shadow': {
+      const { pages } = second.shadow;
+      return (address) => ({
+        size: pages.leavesOf(Number(address >> 12n)).length > 0 ? 4096 : 0,
+        until: address + PAGE,
+      });
+    }
   }
-  let known = { size: 0, until: 0n };
-  return (address) => {
-    if (address < known.until) return known;
-    known = vm.mmu.mappedSize(gpa(address));
-    return known;
-  };
 }

@@ -260,7 +260,7 @@ export class Session implements DebugTarget {
     return tlbState(this.guest, most);
   }
   memoryMap(query?: MemoryMapQuery): MemoryMap {
-    return memoryMap(this.machine.vm, this.guest.physicalBits, query);
+    return memoryMap(this.machine, this.guest.physicalBits, query);
   }
 
   hover(line: string, column: number, _options?: EvaluateOptions): HoverAnswer | undefined {

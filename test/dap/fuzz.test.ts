@@ -20,7 +20,16 @@ const COMMANDS = [
     'writeMemory',
     'disassemble',
   ],
-  ...['pagewalk/translate', 'pagewalk/hover', 'pagewalk/tree', 'pagewalk/tlb', 'pagewalk/memoryMap', 'toString', '__proto__', ''],
+  ...[
+    'pagewalk/translate',
+    'pagewalk/hover',
+    'pagewalk/tree',
+    'pagewalk/tlb',
+    'pagewalk/memoryMap',
+    'toString',
+    '__proto__',
+    '',
+  ],
 ];
 const value = fc.oneof(
   fc.constantFrom('0x1000', 'gpa:0x0', '/guests/fake.asm', 'rax', '', 'AAAA', null, true, -1, 0, 1, 1e9, 1.5),
