@@ -67,6 +67,10 @@ export class VcpuContext {
   launched = false;
   /** KVM_REQ_TLB_FLUSH_GUEST: what the guest's own flush would have dropped is dropped before entry. */
   flushGuest = false;
+  /** KVM_REQ_TLB_FLUSH_CURRENT: another root, or a load of CR3: what is cached of the tables that hardware walks now is dropped. */
+  flushCurrent = false;
+  /** KVM_REQ_MMU_SYNC: the guest has flushed its TLB by a load of CR3, so shadow tables catch up with its own. */
+  syncRoots = false;
   /** Remote flushes of the VM that this VCPU has carried out. */
   flushesSeen = 0;
   /** KVM_DEBUGREG_WONT_EXIT: the guest has its debug registers until the next exit. */
@@ -82,7 +86,7 @@ export class VcpuContext {
     options: VcpuOptions,
   ) {
     this.stats = new Stats<VcpuStat>(vm.shadow ? [...VCPU_STATS, ...SHADOW_VCPU_STATS] : VCPU_STATS);
-    this.model = guestCpuModel(cpu.model, vm.shadow !== undefined);
+    this.model = guestCpuModel(cpu.model, vm.shadow?.generation);
     this.lapic = new Lapic(id, {
       now: () => this.hostTsc,
       tscOffset: () => this.vmcs.readEncoding(FIELD.TSC_OFFSET),
@@ -233,6 +237,8 @@ export class VcpuContext {
       emulated: this.emulated,
       launched: this.launched,
       flushGuest: this.flushGuest,
+      flushCurrent: this.flushCurrent,
+      syncRoots: this.syncRoots,
       flushesSeen: this.flushesSeen,
       debugRegistersLoaded: this.debugRegistersLoaded,
     };
@@ -246,6 +252,8 @@ export class VcpuContext {
     this.emulated = s.emulated;
     this.launched = s.launched;
     this.flushGuest = s.flushGuest;
+    this.flushCurrent = s.flushCurrent;
+    this.syncRoots = s.syncRoots;
     this.flushesSeen = s.flushesSeen;
     this.debugRegistersLoaded = s.debugRegistersLoaded;
   }
@@ -260,6 +268,8 @@ export interface VcpuContextState {
   readonly emulated: number;
   readonly launched: boolean;
   readonly flushGuest: boolean;
+  readonly flushCurrent: boolean;
+  readonly syncRoots: boolean;
   readonly flushesSeen: number;
   readonly debugRegistersLoaded: boolean;
 }

@@ -38,6 +38,8 @@ import { HOST_XCR0 } from './vmx/setup';
 import { loadSregs, type Sregs } from './x86/sregs';
 
 const RSP = 4;
+/** CR3 bits 11:0 with CR4.PCIDE. */
+const PCID_MASK = 0xfffn;
 /** A row of TLB words that no CPU has: for walks that cache nothing. */
 const NO_TLB_ROW = 8;
 
@@ -379,23 +381,28 @@ export class Vcpu {
 
   // ---- inside
 
-  /** kvm_mmu_reload: under shadow paging, a root for the guest's CR3 and paging mode. */
+  /** kvm_mmu_reload and KVM_REQ_MMU_SYNC: under shadow paging, a root for the guest's CR3 and paging mode, as current as the guest's TLB would be. */
   private *loadRoot(): Work<Handled | undefined> {
     const { context: v, vm } = this;
-    if (!vm.shadow || emulationRequired(v)) return undefined;
+    const { shadow } = vm;
+    if (!shadow || emulationRequired(v)) return undefined;
     const paging = guestPaging(v.regs, v.model.physicalBits);
-    const steps = vm.shadow.load(paging);
-    if (steps === 'no-memory')
+    const change = shadow.load(paging);
+    if (change.kind === 'no-memory')
       return toUserspace({
         reason: 'EFAULT',
         gpa: gpa(paging.cr3),
         why: 'host memory is exhausted: no frame for a shadow root',
       });
-    if (steps.length === 0) return undefined;
-    yield* steps;
-    const root = must(vm.shadow.rootHpa, 'a loaded MMU has a root');
-    v.vmcs.write('GUEST_CR3', root);
-    v.flushGuest = true;
+    yield* change.steps;
+    if (v.flushGuest) shadow.freeUnsyncPrevious();
+    if ((v.syncRoots || v.flushGuest) && change.kind !== 'loaded') yield* shadow.syncRoot(paging);
+    v.syncRoots = false;
+    if (change.kind === 'same') return undefined;
+    const root = must(shadow.rootHpa, 'a loaded MMU has a root');
+    v.vmcs.write('GUEST_CR3', root | (paging.controls.pcide ? paging.cr3 & PCID_MASK : 0n));
+    // nobody knows what was cached under a root that was made anew
+    if (change.kind === 'loaded') v.flushCurrent = true;
     yield v.step(
       'vmx_load_mmu_pgd',
       `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`,
@@ -416,14 +423,16 @@ export class Vcpu {
   /** KVM_REQ_TLB_FLUSH and KVM_REQ_TLB_FLUSH_GUEST. */
   private *flush(): Work<void> {
     const { context: v, cpu, vm } = this;
-    if (v.flushesSeen !== vm.flushCount) {
+    if (v.flushCurrent || v.flushesSeen !== vm.flushCount) {
+      const why = v.flushCurrent ? 'another root, or a load of CR3' : 'shadow entries were taken away';
       v.flushesSeen = vm.flushCount;
+      v.flushCurrent = false;
       v.stats.add('tlb_flush');
       if (vm.shadow) {
         if (v.vpid !== 0) cpu.vmx.invvpid(1, BigInt(v.vpid), 0n);
         yield v.step(
           'vmx_flush_tlb_current',
-          `${v.vpid === 0 ? 'the VM entry flushes' : `INVVPID of VPID ${v.vpid}`}: shadow entries were taken away`,
+          `${v.vpid === 0 ? 'the VM entry flushes' : `INVVPID of VPID ${v.vpid}`}: ${why}`,
           cost('invept'),
         );
       } else {

@@ -55,15 +55,7 @@ export class Vm {
   ) {
     this.stats = new Stats<VmStat>(options.shadow ? [...VM_STATS, ...SHADOW_VM_STATS] : VM_STATS);
     this.mmu = new TdpMmu(kernel, this.stats, options.eptAd, () => this.requestFlush());
-    this.shadow =
-      options.shadow &&
-      new ShadowMmu(
-        kernel,
-        this.stats,
-        options.shadow,
-        () => this.memslots.all.reduce((n, s) => n + (s.end - s.start), 0n),
-        () => this.requestFlush(),
-      );
+    this.shadow = options.shadow && new ShadowMmu(this, options.shadow);
     space.register(this.notifier);
   }
 
@@ -83,7 +75,7 @@ export class Vm {
     return this.flushes;
   }
   /** KVM_REQ_TLB_FLUSH for every VCPU: INVEPT before it enters the guest again. A VCPU that handles an exit is asked so; one in the guest needs a kick too. */
-  private requestFlush(): void {
+  requestFlush(): void {
     this.flushes++;
     this.stats.add('remote_tlb_flush');
   }

@@ -54,7 +54,6 @@ export const OPTIONS = {
     values: { classic: '', modern: '' },
     default: 'classic',
     argument: 'classic|modern',
-    notBuilt: ['modern'],
   },
   start: {
     type: 'choice',

@@ -5,7 +5,14 @@ import { FRAME_MASK, PTE_P, pteFlags } from '../isa/entries';
 import type { ShadowPage } from '../kvm/mmu/shadow/pages';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import { roleLevel, rootLevel } from '../kvm/mmu/shadow/role';
-import { isShadowLeaf, isShadowMmio, isShadowPresent, isShadowWritable, shadowFrame } from '../kvm/mmu/shadow/spte';
+import {
+  isShadowLeaf,
+  isShadowMmio,
+  isShadowPresent,
+  isShadowWritable,
+  shadowFrame,
+  shadowMmioGpa,
+} from '../kvm/mmu/shadow/spte';
 import { entryName } from './entry-names';
 import type { TableListing } from './table-listing';
 
@@ -80,7 +87,7 @@ function visit(mmu: ShadowMmu, page: ShadowPage, start: bigint, width: number, o
       entryAddress: mmu.pages.entryAddress(page, index),
       entry,
       flags: pteFlags(entry, leaf, level),
-      target: shadowFrame(entry),
+      target: mmio ? shadowMmioGpa(entry, 0n) : shadowFrame(entry),
       leaf,
       gfn,
       ...(note ? { note } : {}),

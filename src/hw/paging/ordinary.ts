@@ -184,7 +184,7 @@ export function walkOrdinary(
 }
 
 /** Bits that must be zero in a present entry (SDM vol. 3, tables 4-4 to 4-21), as a mask. `ps`: the entry's bit 7. */
-function reservedBits(c: PagingControls, level: number, large: boolean, ps: boolean): bigint {
+export function reservedBits(c: PagingControls, level: number, large: boolean, ps: boolean): bigint {
   if (c.format === '32bit') {
     // bit 21, and address bits above MAXPHYADDR (of 40 that PSE-36 can name), in a 4 MiB entry
     if (!large) return 0n;

@@ -24,7 +24,7 @@ import {
   handleXsetbv,
 } from './instructions';
 import { handleIo } from './io';
-import { handleInvlpg } from './page-fault';
+import { handleInvlpg, handleInvpcid } from './invalidation';
 import { handlePmlFull } from './pml';
 
 /** kvm_vmx_exit_handlers, by basic exit reason. */
@@ -38,6 +38,7 @@ export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, E
   [VMX_EXIT.CPUID, handleCpuid],
   [VMX_EXIT.HLT, handleHlt],
   [VMX_EXIT.INVLPG, handleInvlpg],
+  [VMX_EXIT.INVPCID, handleInvpcid],
   [VMX_EXIT.INVD, handleNop],
   [VMX_EXIT.WBINVD, handleNop],
   [VMX_EXIT.MONITOR_INSTRUCTION, handleNop],

@@ -10,7 +10,6 @@ import { classifyShadowFault, shadowPageFault, type ShadowFaultKind } from '../m
 import type { ShadowMmu } from '../mmu/shadow/mmu';
 import { REENTER, toUserspace, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
-import type { ExitHandler } from './handler';
 
 const KIND_TEXT: Readonly<Record<ShadowFaultKind, string>> = {
   guest: "the guest's own tables refuse it: its own fault",
@@ -85,22 +84,6 @@ function* writeDuringDelivery(vcpu: Vcpu, mmu: ShadowMmu, gpa: Gpa): Work<Handle
   const event = freed ? undefined : v.events.takeVectoring();
   return event ? yield* deliverByHand(vcpu, event) : REENTER;
 }
-
-/** handle_invlpg, kvm_mmu_invlpg: where the guest's own INVLPG does not reach the hardware, KVM drops what it cached of the address. */
-export const handleInvlpg: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
-  const linear = v.exitQualification;
-  v.stats.add('invlpg');
-  if (v.vpid !== 0) v.cpu.vmx.invvpid(0, BigInt(v.vpid), linear);
-  v.skipEmulatedInstruction();
-  yield v.step(
-    'kvm_mmu_invlpg',
-    `INVLPG of GVA ${hex(linear)}${v.vpid === 0 ? ': the VM entry flushes' : ''}`,
-    cost('invept'),
-    { addresses: { gva: gva(linear) } },
-  );
-  return REENTER;
-};
 
 function shadowOf(vcpu: Vcpu): ShadowMmu {
   const { shadow } = vcpu.vm;

@@ -10,7 +10,7 @@ import type { VmcsPort } from './vmcs-port';
 export interface VmcsSetup {
   /** Undefined: EPT is off, and the guest runs on shadow tables. */
   readonly eptp: bigint | undefined;
-  /** Shadow paging that leaves last-level tables unsynchronised must see INVLPG. */
+  /** Shadow paging that leaves last-level tables unsynchronised must see INVLPG, and INVPCID, which the same control makes exit. */
   readonly interceptInvlpg: boolean;
   /** 0: VPIDs are off. */
   readonly vpid: number;
@@ -115,7 +115,8 @@ export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
     (ept ? 0 : PROC.CR3_LOAD_EXITING | PROC.CR3_STORE_EXITING | (s.interceptInvlpg ? PROC.INVLPG_EXITING : 0));
   const secondary = ept
     ? SECONDARY_WANTED
-    : SECONDARY_WANTED & ~(SECONDARY.ENABLE_EPT | SECONDARY.UNRESTRICTED_GUEST | SECONDARY.ENABLE_INVPCID);
+    : SECONDARY_WANTED &
+      ~(SECONDARY.ENABLE_EPT | SECONDARY.UNRESTRICTED_GUEST | (s.interceptInvlpg ? 0 : SECONDARY.ENABLE_INVPCID));
   vmcs.write('CPU_BASED_VM_EXEC_CONTROL', adjust(proc, s.capability(MSR.VMX_TRUE_PROCBASED_CTLS)));
   vmcs.write(
     'SECONDARY_VM_EXEC_CONTROL',

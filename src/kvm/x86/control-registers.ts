@@ -115,6 +115,8 @@ export function kvmSetCr4(v: VcpuContext, value: bigint): Accepted {
   const dropsPcids = bit(old, CR4.PCIDE) && !bit(value, CR4.PCIDE);
   const gainsSmep = bit(value, CR4.SMEP) && !bit(old, CR4.SMEP);
   if (dropsGlobals || dropsPcids || gainsSmep) v.flushGuest = true;
+  // kept roots could be taken for those of other PCIDs
+  if (bit(value, CR4.PCIDE) && !bit(old, CR4.PCIDE)) v.vm.shadow?.unload();
   return true;
 }
 
@@ -126,9 +128,29 @@ export function kvmSetCr3(v: VcpuContext, value: bigint): Accepted {
   if (regs.longMode && cr3 >> BigInt(v.model.physicalBits) !== 0n) return false;
   if (!regs.longMode && bit(regs.cr0, CR0.PG) && bit(regs.cr4, CR4.PAE) && !loadPdptrs(v, cr3)) return false;
   v.regs.cr3 = cr3;
-  if (!keep) v.flushGuest = true;
+  if (!keep) invalidatePcid(v, pcide ? cr3 & PCID_MASK : 0n);
   return true;
 }
+/** kvm_get_active_pcid. */
+export const activePcid = (v: VcpuContext): bigint => (bit(v.regs.cr4, CR4.PCIDE) ? v.regs.cr3 & PCID_MASK : 0n);
+
+/**
+ * kvm_invalidate_pcid: what a load of CR3, or INVPCID, drops of a PCID. Under shadow paging the root in use is synchronised, and kept ones of that PCID go: they are
+ * synchronised when they are made anew.
+ */
+export function invalidatePcid(v: VcpuContext, pcid: bigint): void {
+  const { shadow } = v.vm;
+  if (!shadow) {
+    v.flushGuest = true;
+    return;
+  }
+  if (activePcid(v) === pcid) {
+    v.syncRoots = true;
+    v.flushCurrent = true;
+  }
+  if (bit(v.regs.cr4, CR4.PCIDE)) shadow.roots.freePrevious((r) => (r.paging.cr3 & PCID_MASK) === pcid);
+}
+const PCID_MASK = 0xfffn;
 
 /** Bits 63:4 are reserved; the others are the local APIC's task priority 7:4, which is where CR8 is read from. */
 export function kvmSetCr8(v: VcpuContext, value: bigint): Accepted {

@@ -1,5 +1,6 @@
 import type { CpuFeature, CpuidModel, CpuidRegisters } from '../../hw/cpu/cpuid-model';
 import { CR4 } from '../../isa/flags';
+import type { ShadowGeneration } from '../mmu/shadow/role';
 
 const LEAF1_ECX_VMX = 1 << 5;
 const LEAF1_ECX_HYPERVISOR = 1 << 31;
@@ -15,8 +16,8 @@ const KVM_FEATURES = 0x4000_0001;
 const SIGNATURE: CpuidRegisters = [KVM_FEATURES, 0x4b4d_564b, 0x564b_4d56, 0x4d];
 
 /** What KVM_SET_CPUID2 would have set for a guest on this CPU: everything but VMX, the in-kernel local APIC, and the sign of a hypervisor. */
-export function guestCpuModel(full: CpuidModel, shadow = false): CpuidModel {
-  const host = shadow ? withoutEpt(full) : full;
+export function guestCpuModel(full: CpuidModel, shadow?: ShadowGeneration): CpuidModel {
+  const host = shadow ? without(full, shadow === 'classic' ? CLASSIC_LACKS : MODERN_LACKS) : full;
   return {
     name: host.name,
     vendor: host.vendor,
@@ -41,21 +42,24 @@ export function guestCpuModel(full: CpuidModel, shadow = false): CpuidModel {
   };
 }
 
-/** What the shadow MMU does not virtualize: process-context identifiers and protection keys. */
-const NEEDS_EPT: ReadonlySet<CpuFeature> = new Set(['PCID', 'INVPCID', 'PKU']);
+/** What the shadow MMU does not virtualize: protection keys (kvm_set_cpu_caps), and in 2.6.20, which knew neither, process-context identifiers. */
+const MODERN_LACKS: readonly CpuFeature[] = ['PKU'];
+const CLASSIC_LACKS: readonly CpuFeature[] = ['PKU', 'PCID', 'INVPCID'];
+const LACK_CR4: Readonly<Partial<Record<CpuFeature, number>>> = { PKU: CR4.PKE, PCID: CR4.PCIDE };
 const LEAF1_ECX_PCID = 1 << 17;
 const LEAF7_EBX_INVPCID = 1 << 10;
 const LEAF7_ECX_PKU = (1 << 3) | (1 << 4);
-function withoutEpt(host: CpuidModel): CpuidModel {
+function without(host: CpuidModel, lacks: readonly CpuFeature[]): CpuidModel {
+  const mask = (feature: CpuFeature, bits: number): number => (lacks.includes(feature) ? ~bits : ~0);
   return {
     ...host,
-    has: (feature) => !NEEDS_EPT.has(feature) && host.has(feature),
-    cr4Mask: host.cr4Mask & ~((1n << BigInt(CR4.PCIDE)) | (1n << BigInt(CR4.PKE))),
+    has: (feature) => !lacks.includes(feature) && host.has(feature),
+    cr4Mask: lacks.reduce((m, f) => m & ~(LACK_CR4[f] === undefined ? 0n : 1n << BigInt(LACK_CR4[f])), host.cr4Mask),
     leaf(leaf, subleaf) {
       const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
-      if (leaf >>> 0 === 1) return [eax, ebx, (ecx & ~LEAF1_ECX_PCID) >>> 0, edx];
+      if (leaf >>> 0 === 1) return [eax, ebx, (ecx & mask('PCID', LEAF1_ECX_PCID)) >>> 0, edx];
       if (leaf >>> 0 === 7 && subleaf >>> 0 === 0)
-        return [eax, (ebx & ~LEAF7_EBX_INVPCID) >>> 0, (ecx & ~LEAF7_ECX_PKU) >>> 0, edx];
+        return [eax, (ebx & mask('INVPCID', LEAF7_EBX_INVPCID)) >>> 0, (ecx & mask('PKU', LEAF7_ECX_PKU)) >>> 0, edx];
       return [eax, ebx, ecx, edx];
     },
   };

@@ -17,6 +17,7 @@ import { fill } from './fill';
 import { guestPaging, probeGuest, walkGuest, type GuestPaging, type GuestWalk } from './guest-walk';
 import type { ShadowMmu } from './mmu';
 import { ACC, rootLevel } from './role';
+import { shadowMmioCurrent, shadowMmioGpa } from './spte';
 
 /**
  * Why a #PF of the hardware happened while the guest ran on shadow tables:
@@ -50,6 +51,8 @@ export function classifyShadowFault(
 ): { readonly kind: ShadowFaultKind; readonly gpa: Gpa | undefined } {
   const paging = guestPaging(v.regs, v.model.physicalBits);
   const access = accessOf(code);
+  const mark = currentMark(v, mmu, linear, code);
+  if (mark !== undefined) return { kind: 'mmio', gpa: mark };
   const walk = probeGuest(v.vm, paging, linear, access, acOf(v));
   if (!walk.ok)
     return {
@@ -60,7 +63,8 @@ export function classifyShadowFault(
   const slot = v.vm.memslots.find(address);
   const write = access.op === 'write';
   if (!slot || (write && slot.readonly)) return { kind: 'mmio', gpa: address };
-  if (write && mmu.pages.isShadowed(Number(address >> 12n))) return { kind: 'tracing', gpa: address };
+  if (write && mmu.pages.ofFrame(Number(address >> 12n)).some((p) => !p.unsync))
+    return { kind: 'tracing', gpa: address };
   if (write && on(code, PF_ERROR.P) && !walk.out.dirty) return { kind: 'dirty', gpa: address };
   return { kind: 'hidden', gpa: address };
 }
@@ -72,9 +76,36 @@ export type ShadowResult =
   | { readonly kind: 'guest'; readonly errorCode: number }
   | { readonly kind: 'error'; readonly gpa: Gpa; readonly why: string };
 
+/** The GPA of an MMIO mark that the access ran into, if it is of the present memslots. */
+function currentMark(v: VcpuContext, mmu: ShadowMmu, linear: bigint, code: number): Gpa | undefined {
+  if (!mmu.strategy.marksHaveGeneration || !on(code, PF_ERROR.RSVD)) return undefined;
+  const spte = mmu.mmioSpte(linear);
+  return spte !== undefined && shadowMmioCurrent(spte, v.vm.memslots.generation)
+    ? shadowMmioGpa(spte, linear)
+    : undefined;
+}
+
+/** handle_mmio_page_fault: the reserved bit alone says that nothing need be looked up, unless the memslots have changed since. */
+function* handleMmioPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, code: number): Work<Gpa | undefined> {
+  const mark = currentMark(v, mmu, linear, code);
+  const what =
+    mark !== undefined
+      ? `the entry for GVA ${hex(linear)} is marked MMIO and of the present memslots: GPA ${hex(mark)}`
+      : `the entry for GVA ${hex(linear)} is no MMIO entry of memslot generation ${v.vm.memslots.generation}: the fault is taken as if there were none`;
+  yield kvmStep('handle_mmio_page_fault', what, cost('kvmHandler'), {
+    addresses: mark === undefined ? { gva: linear } : { gva: linear, gpa: mark },
+    reads: mmu.read(linear),
+  });
+  return mark;
+}
+
 /** paging_page_fault of 2.6.20, FNAME(page_fault) since; nonpaging_page_fault for a guest without paging. */
 export function* shadowPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, code: number): Work<ShadowResult> {
   const { vm } = v;
+  if (mmu.strategy.marksHaveGeneration && on(code, PF_ERROR.RSVD)) {
+    const mark = yield* handleMmioPageFault(v, mmu, linear, code);
+    if (mark !== undefined) return { kind: 'emulate', gpa: mark, tracing: false, mmio: true };
+  }
   const paging = guestPaging(v.regs, v.model.physicalBits);
   const access = accessOf(code);
   const write = access.op === 'write';
@@ -99,7 +130,10 @@ export function* shadowPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, co
   if (pfn.kind === 'readonly-slot') return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
   const rights = effectiveAccess(paging, walk, access);
   if (rights === 'emulate') return { kind: 'emulate', gpa: address, tracing: false, mmio: false };
-  const stale = vm.notifier.retry(seen) || vm.memslots.generation !== generation;
+  const stale =
+    vm.notifier.retry(seen) ||
+    vm.memslots.generation !== generation ||
+    mmu.loaded?.pages.some((p) => p.invalid) !== false;
   if (stale) {
     yield kvmStep(
       'is_page_fault_stale',
@@ -170,7 +204,7 @@ function goalLevel(
   slot: Memslot,
   hostShift: number,
 ): 1 | 2 | 3 {
-  if (mmu.generation === 'classic' || slot.logDirty) return 1;
+  if (!mmu.strategy.largePages || slot.logDirty) return 1;
   const { format } = paging.controls;
   const most = Math.min(
     format === 'none' ? 2 : walk.leafLevel,

@@ -3,8 +3,7 @@ import { gpa } from '../../../base/address';
 import { hex } from '../../../base/hex';
 import { cost } from '../../../host/costs';
 import { kvmStep, type Step, type TableAccess } from '../../../host/step';
-import { PTE_RW, PTE_US, PTE_XD } from '../../../isa/entries';
-import type { GuestPaging, GuestWalk } from './guest-walk';
+import { gpteAccess, type GuestPaging, type GuestWalk } from './guest-walk';
 import type { ShadowMmu } from './mmu';
 import type { ShadowPage } from './pages';
 import { ACC, roleAccess, roleDirect, rootLevel, usesPaeRoot, type Role } from './role';
@@ -55,8 +54,8 @@ export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest):
       page = there;
       continue;
     }
-    // validate_direct_spte: another table than the guest has there now
-    if (there) mmu.flush();
+    // validate_direct_spte: another table than the guest has there now; drop_large_spte: a large page that is split
+    if (isShadowPresent(mmu.generation, entry)) mmu.flush();
     const writes: TableAccess[] = [];
     const known = mmu.pages.count;
     const child = mmu.get(paging, gfn, role, writes);
@@ -115,12 +114,7 @@ function childOf(
 /** pt_access: the rights of the guest's entries down to `level`, ANDed. */
 function inherited(paging: GuestPaging, walk: GuestWalk, top: number, level: number): number {
   let access: number = ACC.ALL;
-  for (let i = 0; i <= top - level; i++) {
-    const entry = walk.out.entries[i] as bigint;
-    if ((entry & PTE_RW) === 0n) access &= ~ACC.WRITE;
-    if ((entry & PTE_US) === 0n) access &= ~ACC.USER;
-    if (paging.controls.format !== '32bit' && paging.controls.nxe && (entry & PTE_XD) !== 0n) access &= ~ACC.EXEC;
-  }
+  for (let i = 0; i <= top - level; i++) access &= gpteAccess(paging.controls, walk.out.entries[i] as bigint);
   return access;
 }
 
@@ -135,14 +129,14 @@ function leaf(
 ): { readonly kind: 'fixed' | 'spurious' | 'tracing' } {
   const { target, access } = r;
   const frames = 512 ** (level - 1);
-  const wanted = Number(r.walk.out.address >> 12n);
-  const gfn = wanted - (wanted % frames);
+  const exact = Number(r.walk.out.address >> 12n);
+  const gfn = exact - (exact % frames);
   const address: Gpa = gpa(BigInt(gfn) << 12n);
   const old = mmu.pages.read(page, index);
   if (target.kind === 'mmio') {
     const mark = makeShadowMmio(mmu.generation, address, target.generation);
     if (mark === old) return { kind: 'spurious' };
-    const write = mmu.pages.setLeaf(page, index, mark, gfn);
+    const write = mmu.pages.setLeaf(page, index, mark, gfn, access);
     const how =
       mmu.generation === 'classic'
         ? 'not present, with a mark'
@@ -155,8 +149,10 @@ function leaf(
     );
     return { kind: 'fixed' };
   }
-  const shadowed = mmu.pages.isShadowed(gfn);
-  const granted = target.hostWritable && !shadowed ? access : access & ~ACC.WRITE;
+  const unsync = mmu.pages.unsyncCount;
+  const wanted = target.hostWritable && (access & ACC.WRITE) !== 0;
+  const shadowed = wanted && !mmu.mayWrite(gfn);
+  const granted = wanted && !shadowed ? access : access & ~ACC.WRITE;
   const spte = makeShadowLeaf(mmu.generation, target.frame, level, {
     access,
     granted,
@@ -164,7 +160,7 @@ function leaf(
   });
   const tracing = r.write && shadowed;
   if (spte === old) return { kind: tracing ? 'tracing' : 'spurious' };
-  const write = mmu.pages.setLeaf(page, index, spte, gfn);
+  const write = mmu.pages.setLeaf(page, index, spte, gfn, access);
   // rights that were there and are gone, or another frame, may still be cached
   if (isShadowPresent(mmu.generation, old)) mmu.flush();
   const rights = `${(granted & ACC.USER) !== 0 ? 'user' : 'supervisor'}, ${(granted & ACC.WRITE) !== 0 ? 'writable' : 'read-only'}${(granted & ACC.EXEC) === 0 ? ', no execute' : ''}`;
@@ -173,7 +169,9 @@ function leaf(
       ? shadowed
         ? ': the frame is a guest page table'
         : ': the host allows no more'
-      : '';
+      : mmu.pages.unsyncCount > unsync
+        ? ': the frame is a last-level page table of the guest’s, whose shadow is out of sync from now on'
+        : '';
   steps.push(
     kvmStep(
       mmu.generation === 'classic' ? 'set_pte' : 'mmu_set_spte',

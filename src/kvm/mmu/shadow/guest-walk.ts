@@ -10,11 +10,12 @@ import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../../../hw/p
 import { WalkSink } from '../../../hw/paging/trace';
 import { WalkOut } from '../../../hw/paging/walk-out';
 import { SLOT } from '../../../hw/state/layout';
+import { PTE_RW, PTE_US, PTE_XD } from '../../../isa/entries';
 import { FIELD } from '../../../isa/vmcs-fields';
 import { slotHva } from '../../memslots';
 import type { GuestRegisters } from '../../vmx/registers';
 import type { Vm } from '../../vm';
-import { modeWord, type RoleWord } from './role';
+import { ACC, modeWord, type RoleWord } from './role';
 
 /** The guest's own paging: registers as it believes them. */
 export interface GuestPaging {
@@ -31,6 +32,12 @@ export function guestPaging(regs: GuestRegisters, physicalBits: number): GuestPa
     controls.format === 'pae' ? [0, 1, 2, 3].map((i) => regs.vmcs.readEncoding(FIELD.GUEST_PDPTR0 + 2 * i)) : [];
   return { controls, cr3: regs.cr3, pdptes, mode: modeWord(controls) };
 }
+
+/** gpte_access: ACC_* that one entry of the guest's gives. */
+export const gpteAccess = (c: PagingControls, entry: bigint): number =>
+  ((entry & PTE_RW) !== 0n ? ACC.WRITE : 0) |
+  ((entry & PTE_US) !== 0n ? ACC.USER : 0) |
+  (c.format !== '32bit' && c.nxe && (entry & PTE_XD) !== 0n ? 0 : ACC.EXEC);
 
 /** Entries of the guest's tables through memslots and host mappings. `faulting`: a page that is not there on the host is faulted in, else the walk ends. */
 class SlotPort implements EntryPort {

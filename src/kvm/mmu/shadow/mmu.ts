@@ -7,8 +7,8 @@ import type { HostKernel } from '../../../host/kernel';
 import { kvmStep, type Step, type TableAccess } from '../../../host/step';
 import { FRAME_MASK, PTE_A, PTE_P } from '../../../isa/entries';
 import type { SecondaryMmu } from '../secondary-mmu';
-import type { Stats, VmStat } from '../../stats';
 import type { GuestPaging } from './guest-walk';
+import type { ShadowOwner } from './owner';
 import { ShadowPages, type ShadowPage, type ShadowPagesState } from './pages';
 import {
   ACC,
@@ -22,48 +22,46 @@ import {
   type Role,
   type ShadowGeneration,
 } from './role';
-import { isShadowLeaf, isShadowPresent, shadowFrame } from './spte';
+import { ShadowRoots, type Root, type RootsState } from './roots';
+import { isShadowLeaf, isShadowMmio, isShadowPresent, shadowFrame } from './spte';
+import { REFILL, STRATEGIES, type FloodDetector, type ShadowStrategy } from './strategy';
+import { ShadowSync } from './sync';
 
-/** Shadow pages a VM may have: KVM_NUM_MMU_PAGES of 2.6.20. */
-const CLASSIC_PAGES = 256;
-/** KVM_PERMILLE_MMU_PAGES and KVM_MIN_ALLOC_MMU_PAGES since. */
-const MODERN_PERMILLE = 20n;
-const MODERN_LEAST = 64n;
-/** KVM_REFILL_PAGES: so many must be free before a fault is handled, which needs a few. */
-const REFILL = 25;
-/** The write that is one too many: after it a page is taken for something else than a table, or for one that is being filled anew. */
-const FLOOD = 3;
 /** PDPTEs have no rights (SDM vol. 3, table 4-8). */
 const PAE_ROOT_BYTES = 32;
 const DMA32_END = 1n << 32n;
 
-/** What the loaded root is a shadow of. */
-interface Root {
-  readonly hpa: Hpa;
-  readonly pages: readonly ShadowPage[];
-  readonly paging: GuestPaging;
-}
+/** What a load of the guest's CR3 came to: the root stayed, an earlier one was found, or one was made and is to be walked from scratch. */
+export type RootChange =
+  { readonly kind: 'same' | 'cached' | 'loaded'; readonly steps: readonly Step[] } | { readonly kind: 'no-memory' };
 
 /** The shadow page tables of one VM: which pages there are, what hardware's root is, and what writes to guest tables do to them (drivers/kvm/mmu.c, arch/x86/kvm/mmu/mmu.c). */
 export class ShadowMmu implements SecondaryMmu {
+  readonly kernel: HostKernel;
+  readonly strategy: ShadowStrategy;
   readonly pages: ShadowPages;
-  private root: Root | undefined;
+  readonly sync: ShadowSync;
+  readonly roots: ShadowRoots;
+  private readonly flood: FloodDetector;
   /** The four PDPTEs for guests of the 32-bit formats: CR3 has 32 bits there, so they lie below 4 GiB (alloc_mmu_pages, GFP_DMA32). */
   private readonly paeRoot: Hpa;
-  private lastWrittenFrame = -1;
-  private writesInARow = 0;
 
   constructor(
-    readonly kernel: HostKernel,
-    private readonly stats: Stats<VmStat>,
+    private readonly owner: ShadowOwner,
     readonly generation: ShadowGeneration,
-    /** Bytes of guest RAM: what modern KVM's number of shadow pages goes by. */
-    private readonly guestMemory: () => bigint,
-    /** Asks every VCPU to forget cached translations before it enters again. */
-    readonly flush: () => void,
   ) {
-    this.pages = new ShadowPages(kernel, generation);
-    this.paeRoot = must(kernel.frames.allocate(), 'a new VM finds a frame for its PAE root');
+    this.kernel = owner.kernel;
+    this.strategy = STRATEGIES[generation];
+    this.flood = this.strategy.flood();
+    this.pages = new ShadowPages(this.kernel, generation, (n) => owner.stats.add('mmu_unsync', n));
+    this.sync = new ShadowSync(this.pages, owner, (page, writes) => this.zapPage(page, writes));
+    this.roots = new ShadowRoots(this.pages, this.strategy.previousRoots);
+    this.paeRoot = must(this.kernel.frames.allocate(), 'a new VM finds a frame for its PAE root');
+  }
+
+  /** Asks every VCPU to forget cached translations before it enters again. */
+  flush(): void {
+    this.owner.requestFlush();
   }
 
   /** Whether a guest with 32-bit paging can be run: its top table must be within reach of a 32-bit CR3. */
@@ -71,70 +69,51 @@ export class ShadowMmu implements SecondaryMmu {
     return address + BigInt(PAE_ROOT_BYTES) <= DMA32_END;
   }
   get rootHpa(): Hpa | undefined {
-    return this.root?.hpa;
+    return this.loaded?.hpa;
   }
   get loaded(): Root | undefined {
-    return this.root;
+    return this.roots.current;
   }
 
   // ---- the root
 
-  /** kvm_mmu_load where the guest's CR3 or paging mode is another than the root's. The steps; none where the root stays. 'no-memory': the host has no frame. */
-  load(paging: GuestPaging): readonly Step[] | 'no-memory' {
-    if (this.root && samePaging(this.root.paging, paging)) return [];
-    const before = this.pages.count;
-    this.unload();
-    this.recycle();
-    const { format } = paging.controls;
-    const steps: Step[] = [];
-    const writes: TableAccess[] = [];
-    let root: Root;
-    if (usesPaeRoot(format)) {
-      const pages: ShadowPage[] = [];
-      for (let i = 0; i < 4; i++) {
-        const pdpte = paging.pdptes[i] ?? 0n;
-        const absent = format === 'pae' && (pdpte & PTE_P) === 0n;
-        const page = absent
-          ? undefined
-          : this.rootPage(
-              paging,
-              i,
-              format === 'none'
-                ? i << 18
-                : Number((format === 'pae' ? pdpte & FRAME_MASK : paging.cr3 & 0xffff_f000n) >> 12n),
-            );
-        if (!absent && !page) return 'no-memory';
-        if (page) {
-          page.roots++;
-          pages.push(page);
-        }
-        writes.push(this.writePaeRoot(i, page ? page.spt | PTE_P : 0n));
-      }
-      root = { hpa: this.paeRoot, pages, paging };
-    } else {
-      const page = this.rootPage(paging, 0, Number((paging.cr3 & FRAME_MASK) >> 12n));
-      if (!page) return 'no-memory';
-      page.roots++;
-      root = { hpa: page.spt, pages: [page], paging };
+  /** Makes the root that shadows the guest's CR3 and paging mode the current one: kvm_mmu_new_pgd, or kvm_mmu_load where there is none yet. 'no-memory': the host has no frame. */
+  load(paging: GuestPaging): RootChange {
+    const found = this.roots.switchTo(paging);
+    if (found === 'same') return { kind: 'same', steps: [] };
+    if (found === 'cached') {
+      const root = must(this.loaded, 'a root was found');
+      for (const p of root.pages) p.writes = 0;
+      return { kind: 'cached', steps: [cachedStep(root)] };
     }
-    this.root = root;
-    const made = this.pages.count - before;
-    const of =
-      format === 'none'
-        ? 'a guest without paging: frames one to one'
-        : `the table at the guest's CR3 ${hex(paging.cr3)}`;
-    steps.push(
-      kvmStep(
-        'mmu_alloc_roots',
-        `the root at HPA ${hex(root.hpa)} shadows ${of}${made > 0 ? `; ${made} new shadow ${made === 1 ? 'page' : 'pages'}` : ', and was kept from earlier'}`,
-        cost('kvmHandler') + cost('eptTable', Math.max(0, made)),
-        {
-          addresses: { hpa: root.hpa },
-          writes,
-        },
-      ),
-    );
-    return steps;
+    const before = this.pages.count;
+    this.recycle();
+    const writes: TableAccess[] = [];
+    const root = usesPaeRoot(paging.controls.format) ? this.allocatePaeRoot(paging, writes) : this.allocateRoot(paging);
+    if (!root) return { kind: 'no-memory' };
+    this.roots.set(root);
+    return {
+      kind: 'loaded',
+      steps: [allocatedStep(root, this.pages.count - before, writes), ...this.syncRoot(paging)],
+    };
+  }
+  private allocateRoot(paging: GuestPaging): Root | undefined {
+    const page = this.rootPage(paging, 0, Number((paging.cr3 & FRAME_MASK) >> 12n));
+    return page && { hpa: page.spt, pages: [page], paging };
+  }
+  private allocatePaeRoot(paging: GuestPaging, writes: TableAccess[]): Root | undefined {
+    const { format } = paging.controls;
+    const pages: ShadowPage[] = [];
+    for (let i = 0; i < 4; i++) {
+      const pdpte = paging.pdptes[i] ?? 0n;
+      const absent = format === 'pae' && (pdpte & PTE_P) === 0n;
+      const frame = format === 'pae' ? pdpte & FRAME_MASK : paging.cr3 & 0xffff_f000n;
+      const page = absent ? undefined : this.rootPage(paging, i, format === 'none' ? i << 18 : Number(frame >> 12n));
+      if (!absent && !page) return undefined;
+      if (page) pages.push(page);
+      writes.push(this.writePaeRoot(i, page ? page.spt | PTE_P : 0n));
+    }
+    return { hpa: this.paeRoot, pages, paging };
   }
   private rootPage(paging: GuestPaging, i: number, gfn: number): ShadowPage | undefined {
     const { format } = paging.controls;
@@ -148,25 +127,99 @@ export class ShadowMmu implements SecondaryMmu {
     this.kernel.memory.write64(address, value & ~PTE_A);
     return { table: 'shadow', level: 3, index, address, value, previous };
   }
-  /** mmu_free_roots: the pages stay, as shadows of their frames, for the next load of that CR3. */
+  /** kvm_mmu_unload: no root, current or kept. */
   unload(): void {
-    for (const p of this.root?.pages ?? []) p.roots--;
-    this.root = undefined;
+    this.roots.free(() => true);
+  }
+
+  // ---- what the guest's own TLB flushes ask for
+
+  /** kvm_mmu_sync_roots: the guest has flushed its TLB, so what it wrote to its tables counts from now on. */
+  syncRoot(paging: GuestPaging): readonly Step[] {
+    const root = this.loaded;
+    if (!root || !this.strategy.unsync) return [];
+    const tables = root.pages.reduce((n, p) => n + this.pages.unsyncBelow(p).length, 0);
+    if (tables === 0) return [];
+    const writes: TableAccess[] = [];
+    let flush = false;
+    for (const page of root.pages) flush = this.sync.children(page, paging, writes) || flush;
+    if (flush) this.flush();
+    return [
+      kvmStep(
+        'kvm_mmu_sync_roots',
+        `${tables} last-level ${tables === 1 ? 'table' : 'tables'} of the guest's may have been written: their shadows are brought up to date (${writes.length} ${writes.length === 1 ? 'entry changes' : 'entries change'}), and they are read-only again`,
+        cost('kvmHandler') + cost('eptEntry', writes.length),
+        { writes: writes.slice(0, MOST_WRITES) },
+      ),
+    ];
+  }
+  /** kvm_mmu_sync_prev_roots: kept roots that lead to tables out of sync go, and are synchronised when they are made anew. */
+  freeUnsyncPrevious(): void {
+    this.roots.freePrevious((r) => r.pages.some((p) => this.pages.unsyncBelow(p).length > 0));
+  }
+  /** kvm_mmu_invalidate_addr: the entry for `linear` in the roots that `which` takes, where its page is out of sync. The entries changed. */
+  invalidateAddress(linear: bigint, which: (root: Root) => boolean): readonly TableAccess[] {
+    const writes: TableAccess[] = [];
+    let flush = false;
+    for (const root of [...(this.loaded ? [this.loaded] : []), ...this.roots.previous]) {
+      const last = which(root) ? this.readFrom(root, linear).at(-1) : undefined;
+      const page = last && this.pages.ofTable(last.address & ~0xfffn);
+      if (!last || !page?.unsync) continue;
+      const synced = this.sync.entry(page, last.index, root.paging, writes);
+      if (synced === 'failed') this.pages.clear(page, last.index, writes);
+      flush ||= synced !== 'same';
+    }
+    if (flush) this.flush();
+    return writes;
   }
 
   // ---- pages
 
-  /** kvm_mmu_get_page: the shadow of a guest table in that role. A new one makes its frame read-only to the guest everywhere; writes are then seen. */
+  /**
+   * kvm_mmu_get_page: the shadow of a guest table in that role, as the guest's table is now: hardware may not be shown an old entry through a new path. A new page makes its
+   * frame read-only to the guest everywhere; writes are then seen.
+   */
   get(paging: GuestPaging, gfn: number, role: Role, writes?: TableAccess[]): ShadowPage | undefined {
     const word = roleWord(paging.mode, role);
+    if (!role.direct && role.level > 1) this.zapUnsync(gfn);
     const found = this.pages.find(gfn, word);
-    if (found) return found;
+    const synced = found?.unsync === true ? this.sync.page(found, paging, writes) : 'same';
+    if (synced !== 'same') this.flush();
+    if (found && synced !== 'failed') {
+      found.writes = 0;
+      this.syncBelow(found, paging, writes);
+      return found;
+    }
     const page = this.pages.create(gfn, word);
     if (page && !role.direct) {
       const large = this.dropLarge(gfn);
       if (this.pages.writeProtect(gfn, writes) || large) this.flush();
     }
     return page;
+  }
+  /** A table of a higher level stays read-only, so that no shadow of it may be out of sync: the guest seems to use the frame for something new. */
+  private zapUnsync(gfn: number): void {
+    for (const p of this.pages.ofFrame(gfn)) if (p.unsync) this.zapPage(p);
+  }
+  private syncBelow(page: ShadowPage, paging: GuestPaging, writes: TableAccess[] = []): void {
+    if (roleLevel(page.role) > 1 && !roleDirect(page.role) && this.sync.children(page, paging, writes)) this.flush();
+  }
+  /**
+   * Whether a leaf of this frame may be writable (mmu_try_to_unsync_pages). Not if the frame holds a table that is watched; where it holds last-level ones only, modern
+   * KVM lets them go out of sync instead, until the guest's next flush.
+   */
+  mayWrite(gfn: number): boolean {
+    if (!this.watched(gfn)) {
+      for (const p of this.pages.ofFrame(gfn)) this.pages.setUnsync(p, true);
+      return true;
+    }
+    return false;
+  }
+  /** Whether every write to the frame must be seen (kvm_gfn_is_write_tracked). */
+  watched(gfn: number): boolean {
+    return this.strategy.unsync
+      ? this.pages.ofFrame(gfn).some((p) => roleLevel(p.role) > 1)
+      : this.pages.isShadowed(gfn);
   }
   /** A large leaf that covers the frame goes: small ones take its place, fault by fault, and that of the table is read-only. */
   private dropLarge(gfn: number): boolean {
@@ -178,28 +231,31 @@ export class ShadowMmu implements SecondaryMmu {
     }
     return dropped;
   }
-  /** kvm_mmu_zap_page. */
+  /** kvm_mmu_zap_page, kvm_mmu_prepare_zap_page: with the page go those out of sync below it. */
   zapPage(page: ShadowPage, writes?: TableAccess[]): void {
-    this.stats.add('mmu_shadow_zapped');
-    this.pages.zap(page, writes);
+    for (const p of [...this.pages.unsyncBelow(page), page]) {
+      if (p !== page && this.pages.ofTable(p.spt) !== p) continue;
+      this.owner.stats.add('mmu_shadow_zapped');
+      this.pages.zap(p, writes, this.strategy.replacesZappedRoots);
+    }
   }
-  /** kvm_mmu_free_some_pages: the oldest pages that are no root go until enough can be made. Due before a fault is handled. */
+  /** kvm_mmu_free_some_pages, make_mmu_pages_available: the oldest pages that are no root go until enough can be made. Due before a fault is handled. */
   recycle(): void {
-    let excess = this.pages.count + REFILL - this.limit;
-    if (excess <= 0) return;
+    const free = this.limit - this.pages.count;
+    if (free >= this.strategy.leastFree) return;
+    let excess = REFILL - free;
     for (const page of [...this.pages.all()]) {
       if (excess <= 0) break;
-      if (page.roots > 0) continue;
+      if (page.roots > 0 || this.pages.ofTable(page.spt) !== page) continue;
+      const before = this.pages.count;
       this.zapPage(page);
-      this.stats.add('mmu_recycled');
-      excess--;
+      this.owner.stats.add('mmu_recycled');
+      excess -= before - this.pages.count;
     }
     this.flush();
   }
   get limit(): number {
-    if (this.generation === 'classic') return CLASSIC_PAGES;
-    const n = ((this.guestMemory() >> 12n) * MODERN_PERMILLE) / 1000n;
-    return Number(n > MODERN_LEAST ? n : MODERN_LEAST);
+    return this.strategy.limit(this.owner.memslots.all.reduce((n, s) => n + (s.end - s.start), 0n));
   }
   /** kvm_mmu_unprotect_page: the frame is no table any more, as far as KVM knows, and may be written. A root stays. True: pages went. */
   unprotect(gfn: number): boolean {
@@ -219,27 +275,26 @@ export class ShadowMmu implements SecondaryMmu {
     const gfn = Number(address >> 12n);
     const pages = this.pages.ofFrame(gfn);
     if (pages.length === 0) return undefined;
-    this.stats.add('mmu_pte_write');
-    const flooded = this.flooded(gfn, pages);
+    this.owner.stats.add('mmu_pte_write');
     const offset = Number(address & 0xfffn);
+    const write = { gfn, offset, size };
+    this.flood.begin(write);
     const writes: TableAccess[] = [];
     let zapped = 0;
     let dropped = false;
     for (const page of pages) {
-      const bytes = roleEntryBytes(page.role);
-      const misaligned = size < 4 || (offset & (bytes - 1)) + size > bytes;
-      if (flooded || misaligned) {
+      if (this.flood.overflows(page, write)) {
         this.zapPage(page, writes);
         zapped++;
         continue;
       }
       for (const index of shadowIndices(page, offset)) dropped = this.pages.clear(page, index, writes) || dropped;
     }
-    if (flooded && zapped > 0) this.stats.add('mmu_flooded');
+    if (zapped > 0) this.owner.stats.add('mmu_flooded', zapped);
     if (zapped > 0 || dropped) this.flush();
     const what =
       zapped > 0
-        ? `${flooded ? 'too many writes in a row' : 'a write that is not one entry'}: ${zapped} shadow ${zapped === 1 ? 'page' : 'pages'} of the table zapped`
+        ? `too many writes in a row, or one that is not one entry: ${zapped} shadow ${zapped === 1 ? 'page' : 'pages'} of the table zapped`
         : dropped
           ? 'the shadow entry is dropped; the next access fills it'
           : 'nothing was shadowed there yet';
@@ -253,29 +308,20 @@ export class ShadowMmu implements SecondaryMmu {
       },
     );
   }
-  /** 2.6.20 counts writes in a row to one frame; later each page counts its own, last-level tables excepted, until one of its entries is used. */
-  private flooded(gfn: number, pages: readonly ShadowPage[]): boolean {
-    if (this.generation === 'classic') {
-      this.writesInARow = gfn === this.lastWrittenFrame ? this.writesInARow + 1 : 0;
-      this.lastWrittenFrame = gfn;
-      return this.writesInARow >= FLOOD;
-    }
-    let flooded = false;
-    for (const p of pages) if (roleLevel(p.role) > 1 && ++p.writes >= FLOOD) flooded = true;
-    return flooded;
-  }
-
   // ---- SecondaryMmu: by ranges of guest memory
 
   zapRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
     let changed = false;
     this.eachLeaf(start, end, (page, index) => (changed = this.pages.clear(page, index, writes) || changed));
-    if (this.generation === 'classic') this.dropMarks(start, end);
+    if (!this.strategy.marksHaveGeneration) this.dropMarks(start, end);
     return changed;
   }
-  /** Shadow entries' A is set ahead, so a leaf goes and counts as used (kvm_age_rmapp without an accessed mask). */
+  /** Hardware sets A in shadow entries (kvm_age_rmap); where nobody looks at it, a leaf goes and counts as used. */
   ageRange(start: Gpa, end: Gpa): boolean {
-    return this.zapRange(start, end);
+    if (!this.strategy.agesByFlag) return this.zapRange(start, end);
+    let young = false;
+    this.eachLeaf(start, end, (page, index) => (young = this.pages.clearAccessed(page, index) || young));
+    return young;
   }
   writeProtectRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
     let changed = false;
@@ -318,8 +364,9 @@ export class ShadowMmu implements SecondaryMmu {
 
   /** Entries on hardware's way to `linear`, root first, as far as they are present. Changes nothing. */
   read(linear: bigint): readonly TableAccess[] {
-    const root = this.root;
-    if (!root) return [];
+    return this.loaded ? this.readFrom(this.loaded, linear) : [];
+  }
+  private readFrom(root: Root, linear: bigint): readonly TableAccess[] {
     const out: TableAccess[] = [];
     const pae = usesPaeRoot(root.paging.controls.format);
     let table: bigint = root.hpa;
@@ -328,52 +375,62 @@ export class ShadowMmu implements SecondaryMmu {
       const address = hpa(table + BigInt(index * 8));
       const value = this.kernel.memory.read64(address);
       out.push({ table: 'shadow', level, index, address, value });
-      if (
-        !(pae && level === 3 ? (value & PTE_P) !== 0n : isShadowPresent(this.generation, value)) ||
-        isShadowLeaf(value, level)
-      )
-        break;
+      const present = pae && level === 3 ? (value & PTE_P) !== 0n : isShadowPresent(this.generation, value);
+      if (!present || isShadowLeaf(value, level)) break;
       table = shadowFrame(value);
     }
     return out;
   }
+  /** get_mmio_spte. */
+  mmioSpte(linear: bigint): bigint | undefined {
+    const last = this.read(linear).at(-1)?.value;
+    return last !== undefined && isShadowMmio(this.generation, last) ? last : undefined;
+  }
 
   save(): ShadowMmuState {
-    return {
-      pages: this.pages.save(),
-      root: this.root && { hpa: this.root.hpa, tables: this.root.pages.map((p) => p.spt), paging: this.root.paging },
-      lastWrittenFrame: this.lastWrittenFrame,
-      writesInARow: this.writesInARow,
-    };
+    return { pages: this.pages.save(), roots: this.roots.save(), flood: this.flood.save() };
   }
   restore(s: ShadowMmuState): void {
     this.pages.restore(s.pages);
-    this.root = s.root && {
-      hpa: s.root.hpa,
-      paging: s.root.paging,
-      pages: s.root.tables.map((t) => must(this.pages.ofTable(t), 'a root is a shadow page')),
-    };
-    this.lastWrittenFrame = s.lastWrittenFrame;
-    this.writesInARow = s.writesInARow;
+    this.roots.restore(s.roots);
+    this.flood.restore(s.flood);
   }
 }
 
 export interface ShadowMmuState {
   readonly pages: ShadowPagesState;
-  readonly root: { readonly hpa: Hpa; readonly tables: readonly Hpa[]; readonly paging: GuestPaging } | undefined;
-  readonly lastWrittenFrame: number;
-  readonly writesInARow: number;
+  readonly roots: RootsState;
+  readonly flood: readonly number[];
 }
+
+const shadowOf = ({ paging }: Root): string =>
+  paging.controls.format === 'none'
+    ? 'a guest without paging: frames one to one'
+    : `the table at the guest's CR3 ${hex(paging.cr3)}`;
+
+const cachedStep = (root: Root): Step =>
+  kvmStep(
+    'fast_pgd_switch',
+    `the root at HPA ${hex(root.hpa)}, which shadows ${shadowOf(root)}, was kept`,
+    cost('kvmHandler'),
+    {
+      addresses: { hpa: root.hpa },
+    },
+  );
+
+const allocatedStep = (root: Root, made: number, writes: readonly TableAccess[]): Step =>
+  kvmStep(
+    'mmu_alloc_roots',
+    `the root at HPA ${hex(root.hpa)} shadows ${shadowOf(root)}${made > 0 ? `; ${made} new shadow ${made === 1 ? 'page' : 'pages'}` : ', and was kept from earlier'}`,
+    cost('kvmHandler') + cost('eptTable', Math.max(0, made)),
+    { addresses: { hpa: root.hpa }, writes },
+  );
 
 /** Entries that one step lists. */
 const MOST_WRITES = 64;
 const LARGE_SPANS = [512, 512 * 512] as const;
 /** Frames that a leaf of this page maps. */
 const leafFrames = (page: ShadowPage): number => 512 ** (roleLevel(page.role) - 1);
-
-const samePaging = (a: GuestPaging, b: GuestPaging): boolean =>
-  a.mode === b.mode &&
-  (a.controls.format === 'none' || (a.cr3 === b.cr3 && a.pdptes.every((p, i) => p === b.pdptes[i])));
 
 /**
  * Indices of the shadow entries for a byte offset in the guest's table. Entries of 8 bytes have one; a 4-byte one of a page table has one in one of two quadrants,

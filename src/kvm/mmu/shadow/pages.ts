@@ -3,6 +3,7 @@ import { hpa } from '../../../base/address';
 import { must } from '../../../base/assert';
 import type { HostKernel } from '../../../host/kernel';
 import type { TableAccess } from '../../../host/step';
+import { PTE_A } from '../../../isa/entries';
 import { roleDirect, roleLevel, type RoleWord, type ShadowGeneration } from './role';
 import {
   SHADOW_WRITE_BITS,
@@ -20,14 +21,19 @@ export interface ShadowPage {
   readonly role: RoleWord;
   /** The 512 entries that hardware walks. */
   readonly spt: Hpa;
-  /** Guest frame of each leaf, by index. */
+  /** Guest frame of each leaf, by index, and ACC_* that the guest gave it when it was made (shadowed_translation). */
   readonly gfns: Float64Array;
+  readonly access: Uint8Array;
   /** Addresses of the entries that point here (parent_ptes). */
   readonly parents: Set<Hpa>;
   /** VCPU roots that are this page (root_count). */
   roots: number;
   /** Writes to the guest's table since an entry of it was last used (write_flooding_count). */
   writes: number;
+  /** The guest may write its table, so that entries here may be old. */
+  unsync: boolean;
+  /** A root that was zapped: nobody finds it any more, and it goes with its last user (role.invalid). */
+  invalid: boolean;
 }
 
 const ENTRIES = 512;
@@ -41,10 +47,13 @@ export class ShadowPages {
   /** In the order they were made: the first is the first to be recycled. */
   private readonly byTable = new Map<bigint, ShadowPage>();
   private readonly rmap = new Map<number, Set<Hpa>>();
+  private readonly outOfSync = new Set<ShadowPage>();
 
   constructor(
     private readonly kernel: HostKernel,
     private readonly generation: ShadowGeneration,
+    /** Counts pages as they go out of sync and come back (kvm->stat.mmu_unsync). */
+    private readonly countUnsync: (n: 1 | -1) => void,
   ) {}
 
   get count(): number {
@@ -83,15 +92,20 @@ export class ShadowPages {
       role,
       spt,
       gfns: new Float64Array(ENTRIES),
+      access: new Uint8Array(ENTRIES),
       parents: new Set(),
       roots: 0,
       writes: 0,
+      unsync: false,
+      invalid: false,
     };
     this.add(page);
     return page;
   }
   private add(page: ShadowPage): void {
     this.byTable.set(page.spt, page);
+    if (page.unsync) this.outOfSync.add(page);
+    if (page.invalid) return;
     const same = this.byFrame.get(page.gfn);
     if (same) same.add(page);
     else this.byFrame.set(page.gfn, new Set([page]));
@@ -106,10 +120,11 @@ export class ShadowPages {
     return this.kernel.memory.read64(this.entryAddress(page, index));
   }
   /** Writes a leaf or an MMIO mark over whatever was there. */
-  setLeaf(page: ShadowPage, index: number, value: bigint, gfn: number): TableAccess {
+  setLeaf(page: ShadowPage, index: number, value: bigint, gfn: number, access: number): TableAccess {
     const previous = this.read(page, index);
     this.unlink(page, index, previous);
     page.gfns[index] = gfn;
+    page.access[index] = access;
     if (isShadowPresent(this.generation, value)) {
       const at = this.entryAddress(page, index);
       const same = this.rmap.get(gfn);
@@ -153,6 +168,31 @@ export class ShadowPages {
     if (same?.size === 0) this.rmap.delete(gfn);
   }
 
+  // ---- synchronisation
+
+  /** kvm_unsync_page, and kvm_unlink_unsync_page. */
+  setUnsync(page: ShadowPage, unsync: boolean): void {
+    if (page.unsync === unsync) return;
+    page.unsync = unsync;
+    if (unsync) this.outOfSync.add(page);
+    else this.outOfSync.delete(page);
+    this.countUnsync(unsync ? 1 : -1);
+  }
+  get unsyncCount(): number {
+    return this.outOfSync.size;
+  }
+  /** Pages out of sync that `top` is or leads to. Linux keeps bitmaps of such children in each page; here, where they are few, parents are followed upward. */
+  unsyncBelow(top: ShadowPage): readonly ShadowPage[] {
+    return [...this.outOfSync].filter((page) => this.leadsTo(top, page, new Set()));
+  }
+  private leadsTo(top: ShadowPage, page: ShadowPage, seen: Set<ShadowPage>): boolean {
+    if (page === top) return true;
+    if (seen.has(page)) return false;
+    seen.add(page);
+    for (const at of page.parents) if (this.leadsTo(top, this.place(at).page, seen)) return true;
+    return false;
+  }
+
   // ---- by guest frame
 
   /** The leaves that map a guest frame (gfn_to_rmap). */
@@ -180,6 +220,14 @@ export class ShadowPages {
     return changed;
   }
 
+  /** Clears the A flag, which hardware set when it used the leaf; true: it was set. */
+  clearAccessed(page: ShadowPage, index: number): boolean {
+    const entry = this.read(page, index);
+    if ((entry & PTE_A) === 0n) return false;
+    this.write(page, index, entry & ~PTE_A, entry);
+    return true;
+  }
+
   // ---- going away
 
   /** kvm_mmu_unlink_parents. */
@@ -189,22 +237,45 @@ export class ShadowPages {
       this.clear(parent, index);
     }
   }
-  /** kvm_mmu_zap_page: nothing points to the page and it maps nothing; it goes back to the host, except a root, which stays as an empty table. */
-  zap(page: ShadowPage, writes?: TableAccess[]): void {
+  /**
+   * kvm_mmu_zap_page, kvm_mmu_prepare_zap_page: nothing points to the page and it maps nothing; it goes back to the host. A root is still in use: it stays, as an
+   * empty table, or, `invalid`, until its last user lets go.
+   */
+  zap(page: ShadowPage, writes: TableAccess[] | undefined, invalid: boolean): void {
     this.unlinkParents(page);
     for (let i = 0; i < ENTRIES; i++) this.clear(page, i, writes);
     page.writes = 0;
-    if (page.roots > 0) return;
-    this.byTable.delete(page.spt);
+    this.setUnsync(page, false);
+    if (page.roots > 0 && !invalid) return;
+    if (!page.invalid) this.forget(page);
+    page.invalid = true;
+    if (page.roots === 0) this.free(page);
+  }
+  /** A root has one user less. */
+  release(page: ShadowPage): void {
+    page.roots--;
+    if (page.roots > 0 || !page.invalid) return;
+    for (let i = 0; i < ENTRIES; i++) this.clear(page, i);
+    this.free(page);
+  }
+  private forget(page: ShadowPage): void {
     const same = this.byFrame.get(page.gfn);
     same?.delete(page);
     if (same?.size === 0) this.byFrame.delete(page.gfn);
+  }
+  private free(page: ShadowPage): void {
+    this.byTable.delete(page.spt);
     this.kernel.frames.free(page.spt);
   }
 
   save(): ShadowPagesState {
     return {
-      pages: [...this.byTable.values()].map((p) => ({ ...p, gfns: p.gfns.slice(), parents: [...p.parents] })),
+      pages: [...this.byTable.values()].map((p) => ({
+        ...p,
+        gfns: p.gfns.slice(),
+        access: p.access.slice(),
+        parents: [...p.parents],
+      })),
       rmap: [...this.rmap].map(([gfn, at]) => [gfn, [...at]] as const),
     };
   }
@@ -213,7 +284,9 @@ export class ShadowPages {
     this.byFrame.clear();
     this.byTable.clear();
     this.rmap.clear();
-    for (const p of s.pages) this.add({ ...p, gfns: p.gfns.slice(), parents: new Set(p.parents) });
+    this.outOfSync.clear();
+    for (const p of s.pages)
+      this.add({ ...p, gfns: p.gfns.slice(), access: p.access.slice(), parents: new Set(p.parents) });
     for (const [gfn, at] of s.rmap) this.rmap.set(gfn, new Set(at));
   }
 }

@@ -1,4 +1,5 @@
 import type { Gpa, Hpa } from '../../../base/address';
+import { gpa } from '../../../base/address';
 import { bits } from '../../../base/bits';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../../../isa/entries';
 import { ACC, type ShadowGeneration } from './role';
@@ -67,6 +68,9 @@ export const isShadowMmio = (generation: ShadowGeneration, spte: bigint): boolea
   generation === 'classic'
     ? (spte & (CLASSIC_IO_MARK | PTE_P)) === CLASSIC_IO_MARK
     : (spte & (MODERN_MMIO | PTE_P | MMU_PRESENT)) === (MODERN_MMIO | PTE_P);
+/** get_mmio_spte_gfn, and the byte in the page. */
+export const shadowMmioGpa = (spte: bigint, linear: bigint): Gpa =>
+  gpa((spte & FRAME_MASK & ~MODERN_MMIO) | (linear & 0xfffn));
 /** check_mmio_spte: the mark was made under the present memslots. */
 export const shadowMmioCurrent = (spte: bigint, generation: number): boolean =>
   Number(bits(spte, 10, 3) | (bits(spte, 62, 52) << 8n)) === (generation & GENERATION_MASK);
@@ -77,5 +81,6 @@ export const isShadowPresent = (generation: ShadowGeneration, spte: bigint): boo
 export const isShadowLeaf = (spte: bigint, level: number): boolean => level === 1 || (spte & PTE_PS) !== 0n;
 export const shadowFrame = (spte: bigint): bigint => spte & FRAME_MASK;
 export const isShadowWritable = (spte: bigint): boolean => (spte & PTE_RW) !== 0n;
+export const isHostWritable = (spte: bigint): boolean => (spte & HOST_WRITABLE) !== 0n;
 /** What write protection takes. The modern mark stays away too, so that nobody takes the entry for one that was only cleaned. */
 export const SHADOW_WRITE_BITS = PTE_RW | PTE_D;

@@ -1,0 +1,141 @@
+import type { Gva } from '../../base/address';
+import { gpa, gva } from '../../base/address';
+import { bit, bits, isCanonical } from '../../base/bits';
+import { hex } from '../../base/hex';
+import { cost } from '../../host/costs';
+import type { TableAccess, Work } from '../../host/step';
+import { pageFaultErrorCode } from '../../hw/paging/page-fault';
+import { SEG } from '../../hw/state/layout';
+import { VECTOR } from '../../isa/exceptions';
+import { CR4, RFLAGS } from '../../isa/flags';
+import { guestPaging, walkGuest } from '../mmu/shadow/guest-walk';
+import type { Root } from '../mmu/shadow/roots';
+import { REENTER } from '../userspace-exit';
+import type { VcpuContext } from '../vcpu-context';
+import { activePcid, invalidatePcid, isCanonicalFor } from '../x86/control-registers';
+import type { ExitHandler } from './handler';
+
+/** handle_invlpg, kvm_mmu_invlpg: the instruction drops global translations too, so it counts for all roots. */
+export const handleInvlpg: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const linear = v.exitQualification;
+  const writes = invalidateAddress(v, linear, () => true);
+  v.skipEmulatedInstruction();
+  yield told(v, 'kvm_mmu_invlpg', `INVLPG of GVA ${hex(linear)}`, linear, writes);
+  return REENTER;
+};
+
+/** kvm_mmu_invalidate_addr: hardware forgets the address, and what the guest has written meanwhile to a table that is out of sync counts for it. */
+function invalidateAddress(v: VcpuContext, linear: bigint, which: (root: Root) => boolean): readonly TableAccess[] {
+  v.stats.add('invlpg');
+  if (v.regs.longMode && !isCanonicalFor(v, linear)) return [];
+  if (v.vpid !== 0) v.cpu.vmx.invvpid(0, BigInt(v.vpid), linear);
+  return v.vm.shadow?.invalidateAddress(linear, which) ?? [];
+}
+
+function told(
+  v: VcpuContext,
+  fn: string,
+  what: string,
+  linear: bigint,
+  writes: readonly TableAccess[],
+): ReturnType<VcpuContext['step']> {
+  const hardware = v.vpid === 0 ? ': the VM entry flushes' : '';
+  const shadow =
+    writes.length > 0 ? `; the shadow entry did not match the guest's any more: ${writes.length} changed` : '';
+  return v.step(fn, what + hardware + shadow, cost('invept') + cost('eptEntry', writes.length), {
+    addresses: { gva: gva(linear) },
+    writes,
+  });
+}
+
+const INVPCID = { ADDRESS: 0n, CONTEXT: 1n, ALL: 2n, ALL_NON_GLOBAL: 3n } as const;
+const DESCRIPTOR = 16;
+
+/** handle_invpcid, kvm_handle_invpcid. Shadow entries are never global, so the last two types are one. */
+export const handleInvpcid: ExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const info = Number(v.emulatedExit?.instructionInfo ?? v.vmcs.read('VMX_INSTRUCTION_INFO'));
+  const type = v.regs.mode64 ? v.regs.gpr(info >>> 28) : BigInt(v.regs.gpr32(info >>> 28));
+  const at = memoryOperand(v, info, v.exitQualification, DESCRIPTOR);
+  const bytes = at === undefined ? undefined : yield* readVirtual(v, at, DESCRIPTOR);
+  if (!bytes) return REENTER;
+  const descriptor = new DataView(bytes.buffer, bytes.byteOffset);
+  const pcid = descriptor.getBigUint64(0, true);
+  const linear = descriptor.getBigUint64(8, true);
+  const pcide = bit(v.regs.cr4, CR4.PCIDE);
+  const refused =
+    type > 3n ||
+    pcid >> 12n !== 0n ||
+    (type <= INVPCID.CONTEXT && !pcide && pcid !== 0n) ||
+    (type === INVPCID.ADDRESS && !isCanonicalFor(v, linear));
+  const name = `INVPCID type ${type}, PCID ${pcid}`;
+  if (refused) {
+    v.injectGp();
+    yield v.step('kvm_handle_invpcid', `${name} is refused: #GP(0)`, cost('kvmHandler'));
+    return REENTER;
+  }
+  v.skipEmulatedInstruction();
+  if (type === INVPCID.ADDRESS) {
+    const current = activePcid(v) === pcid;
+    const loaded = v.vm.shadow?.loaded;
+    const writes = invalidateAddress(v, linear, (root) =>
+      root === loaded ? current : (root.paging.cr3 & 0xfffn) === pcid,
+    );
+    yield told(v, 'kvm_mmu_invpcid_gva', `${name}, GVA ${hex(linear)}`, linear, writes);
+    return REENTER;
+  }
+  if (type === INVPCID.CONTEXT) invalidatePcid(v, pcid);
+  else v.flushGuest = true;
+  yield v.step(
+    'kvm_handle_invpcid',
+    type === INVPCID.CONTEXT ? name : `INVPCID type ${type}: all PCIDs`,
+    cost('kvmHandler'),
+  );
+  return REENTER;
+};
+
+/**
+ * get_vmx_mem_address: the operand that the instruction-information field and the displacement in the qualification describe (hw/cpu/system/instruction-info).
+ * Undefined: the guest got #GP or #SS.
+ */
+function memoryOperand(v: VcpuContext, info: number, displacement: bigint, size: number): Gva | undefined {
+  const { regs } = v;
+  const field = (high: number, low: number): number => Number(bits(BigInt(info), high, low));
+  const width = [16, 32, 64][field(9, 7)] ?? 64;
+  const segment = field(17, 15);
+  let offset = displacement;
+  if (field(27, 27) === 0) offset += regs.gpr(field(26, 23));
+  if (field(22, 22) === 0) offset += regs.gpr(field(21, 18)) << BigInt(field(1, 0));
+  offset = BigInt.asUintN(width, offset);
+  const { base, limit } = regs.segment(segment);
+  if (regs.mode64) {
+    const at = segment >= SEG.FS ? BigInt.asUintN(64, base + offset) : offset;
+    if (isCanonical(at, v.model.linearBits)) return gva(at);
+  } else if (offset + BigInt(size - 1) <= BigInt(limit >>> 0)) return gva(BigInt.asUintN(32, base + offset));
+  v.events.queueException({ vector: segment === SEG.SS ? VECTOR.SS : VECTOR.GP, errorCode: 0 });
+  return undefined;
+}
+
+/** kvm_read_guest_virt, by the guest's own tables. Undefined: the guest got its #PF. */
+function* readVirtual(v: VcpuContext, at: Gva, size: number): Work<Uint8Array | undefined> {
+  const out = new Uint8Array(size);
+  const paging = guestPaging(v.regs, v.model.physicalBits);
+  const access = { op: 'read', user: false, implicit: false } as const;
+  for (let done = 0; done < size;) {
+    const linear = at + BigInt(done);
+    const n = Math.min(size - done, 4096 - Number(linear & 0xfffn));
+    const { steps, ok, out: walk } = walkGuest(v.vm, paging, linear, access, bit(v.regs.rflags, RFLAGS.AC));
+    yield* steps;
+    const bytes = ok ? v.readGuest(gpa(walk.address), n) : undefined;
+    if (!bytes) {
+      const reason = ok || walk.reason === 'no-memory' ? 'not-present' : walk.reason;
+      const errorCode = pageFaultErrorCode(reason, access, paging.controls);
+      v.events.queueException({ vector: VECTOR.PF, errorCode, payload: linear });
+      return undefined;
+    }
+    out.set(bytes, done);
+    done += n;
+  }
+  return out;
+}
