@@ -16,7 +16,7 @@ const LA57 = 'pagewalk-x64-la57';
 interface Expected {
   readonly image: string;
   readonly cpu?: string;
-  /** How many tests its SUMMARY counts; rmap_chain prints none. */
+  /** How many tests its SUMMARY counts; rmap_chain and taskswitch print none. */
   readonly tests: number | undefined;
   /** Those among them that are skipped, and why that is right. */
   readonly skipped?: { readonly lines: readonly RegExp[]; readonly because: string };
@@ -53,6 +53,8 @@ const SUITE: readonly Expected[] = [
   { image: 'access_test', tests: 1, long: true },
   { image: 'access_test', cpu: LA57, tests: 2, long: true },
   { image: 'i386-cmpxchg8b', tests: 1 },
+  { image: 'i386-taskswitch', tests: undefined },
+  { image: 'i386-taskswitch2', tests: 13 },
   { image: 'i386-umip', tests: 21 },
   { image: 'i386-setjmp', tests: 10 },
 ];

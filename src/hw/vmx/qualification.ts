@@ -56,6 +56,19 @@ export const ioQualification = (a: IoAccess): bigint =>
 export const TASK_SWITCH_SOURCE = { call: 0, iret: 1, jmp: 2, idt: 3 } as const;
 export const taskSwitchQualification = (selector: number, source: keyof typeof TASK_SWITCH_SOURCE): bigint =>
   BigInt((selector | (TASK_SWITCH_SOURCE[source] << 30)) >>> 0);
+const TASK_SWITCH_SOURCES = [
+  'call',
+  'iret',
+  'jmp',
+  'idt',
+] as const satisfies readonly (keyof typeof TASK_SWITCH_SOURCE)[];
+/** What `taskSwitchQualification` put together. */
+export const decodeTaskSwitch = (
+  qualification: bigint,
+): { readonly selector: number; readonly source: keyof typeof TASK_SWITCH_SOURCE } => ({
+  selector: Number(qualification & 0xffffn),
+  source: TASK_SWITCH_SOURCES[Number((qualification >> 30n) & 3n)] ?? 'call',
+});
 
 export const tripleFaultExit = (): VmExit => ({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n });
 

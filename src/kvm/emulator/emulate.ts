@@ -7,6 +7,7 @@ import { REENTER, internalError, toUserspace, type Handled } from '../userspace-
 import type { VcpuContext } from '../vcpu-context';
 import { deliverByHand } from './deliver';
 import { exitOf, type IoRequest } from './io-log';
+import { queueFault } from './nested-fault';
 
 /** kvm_emulate_instruction: begins with the instruction at RIP. */
 export function* kvmEmulateInstruction(vcpu: Vcpu): Work<Handled> {
@@ -72,11 +73,7 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
     case 'fault': {
       const { event } = r;
       if (event.vector === VECTOR.PF) v.stats.add('pf_guest');
-      v.events.queueException({
-        vector: event.vector,
-        ...(event.errorCode === undefined ? {} : { errorCode: event.errorCode }),
-        ...(event.cr2 === undefined ? {} : { payload: event.cr2 }),
-      });
+      queueFault(v, event);
       yield v.step(
         'inject_emulated_exception',
         `the instruction faults: ${vectorName(event.vector)} for the guest`,

@@ -6,8 +6,9 @@ import { Core, type IoPort } from '../../hw/cpu/core';
 import { RAN_EVENT, Runner } from '../../hw/cpu/runner';
 import { codeMode } from '../../hw/cpu/system/modes';
 import { Tlb } from '../../hw/tlb/tlb';
-import type { FaultEvent, VmExit } from '../../hw/state/event';
+import type { CpuEvent, FaultEvent, VmExit } from '../../hw/state/event';
 import { deliver, type Delivery } from '../../hw/cpu/system/deliver';
+import { taskSwitch, type TaskSwitch } from '../../hw/cpu/system/task';
 import { INTERRUPTIBILITY, INTR_TYPE } from '../../isa/vmcs-controls';
 import { interruptionOfFault, isSoftware, type Interruption } from '../../hw/vmx/interruption';
 import { cost } from '../../host/costs';
@@ -35,12 +36,16 @@ export type Emulation =
   /** The emulator cannot do it. */
   | { readonly kind: 'failed'; readonly why: string };
 
+/** How something that KVM does in the processor's place ended. */
+export type ByHand = Extract<Emulation, { readonly kind: 'done' | 'fault' | 'intercepted' | 'failed' }>;
+
 /**
  * KVM's instruction emulator (arch/x86/kvm/emulate.c): the guest's instruction at RIP, run by the same decoder, lifter and runner as the CPU's, on a copy of the
  * guest's registers and on guest memory reached by software. The copy is written back when the instruction completes.
  */
 export class Emulator {
   private readonly log = new IoLog();
+  private readonly intercepts = new EmulatorIntercepts();
   private readonly memory: GuestMemory;
   private readonly core: Core;
   private readonly runner: Runner;
@@ -49,7 +54,7 @@ export class Emulator {
     const memory = v.vm.kernel.memory;
     this.memory = new GuestMemory(v.vm, v.scratch, this.log, v.model.physicalBits);
     this.core = new Core(v.scratch, this.memory, this.ports(), v.model);
-    this.core.intercepts = new EmulatorIntercepts();
+    this.core.intercepts = this.intercepts;
     // no ways: every access is the port's
     this.runner = new Runner(this.core, new Tlb(memory, v.cpu.index, 0, 0));
   }
@@ -116,13 +121,7 @@ export class Emulator {
   }
 
   /** emulate_int: an event through the guest's IVT or IDT. */
-  *deliver(
-    i: Interruption,
-  ): Work<
-    | { readonly kind: 'done' }
-    | { readonly kind: 'fault'; readonly event: FaultEvent }
-    | { readonly kind: 'failed'; readonly why: string }
-  > {
+  *deliver(i: Interruption): Work<ByHand> {
     const { v, core, memory } = this;
     this.load();
     this.begin();
@@ -136,7 +135,31 @@ export class Emulator {
     }
     if (memory.failure === undefined && delivered.event.kind === 'fault')
       return { kind: 'fault', event: delivered.event };
+    if (memory.failure === undefined && delivered.event.kind === 'exit')
+      return { kind: 'intercepted', exit: delivered.event.exit };
     return { kind: 'failed', why: memory.failure ?? 'a stack, table or handler lies in MMIO' };
+  }
+
+  /**
+   * emulator_task_switch: the switch that exited, by the processor's own code. A fault in the incoming task leaves that task's registers, as on the processor;
+   * one before it leaves the outgoing task's.
+   */
+  *taskSwitch(wanted: TaskSwitch): Work<ByHand> {
+    const { v, core, memory } = this;
+    this.load();
+    this.begin();
+    memory.begin();
+    core.event = undefined;
+    core.intercepts = null;
+    const switched = taskSwitch(core, wanted);
+    core.intercepts = this.intercepts;
+    yield* memory.takeSteps();
+    const event = core.event as CpuEvent | undefined;
+    core.event = undefined;
+    if (memory.failure !== undefined || (!switched && event?.kind !== 'fault'))
+      return { kind: 'failed', why: memory.failure ?? 'a TSS, a descriptor table or the stack lies in MMIO' };
+    v.regs.storeFrom(v.scratch);
+    return switched || event?.kind !== 'fault' ? { kind: 'done' } : { kind: 'fault', event };
   }
 
   save(): IoLogState {

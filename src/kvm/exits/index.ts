@@ -26,6 +26,7 @@ import {
 import { handleIo } from './io';
 import { handleInvlpg, handleInvpcid } from './invalidation';
 import { handlePmlFull } from './pml';
+import { handleTaskSwitch } from './task-switch';
 
 /** kvm_vmx_exit_handlers, by basic exit reason. */
 export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, ExitHandler>([
@@ -35,6 +36,7 @@ export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, E
   [VMX_EXIT.INTERRUPT_WINDOW, handleInterruptWindow],
   [VMX_EXIT.NMI_WINDOW, handleNmiWindow],
   [VMX_EXIT.PREEMPTION_TIMER, handlePreemptionTimer],
+  [VMX_EXIT.TASK_SWITCH, handleTaskSwitch],
   [VMX_EXIT.CPUID, handleCpuid],
   [VMX_EXIT.HLT, handleHlt],
   [VMX_EXIT.INVLPG, handleInvlpg],
@@ -69,7 +71,7 @@ export const EXIT_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, E
   [VMX_EXIT.PML_FULL, handlePmlFull],
 ]);
 
-/** An exit that KVM asked for nowhere, or cannot serve (a task switch needs a part of the emulator that is not there). */
+/** An exit that KVM asked for nowhere,. */
 export const handleUnexpected = (reason: number): ExitHandler =>
   // eslint-disable-next-line require-yield
   function* () {

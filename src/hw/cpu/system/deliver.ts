@@ -189,7 +189,13 @@ function deliverProtected(core: Core, e: Delivery): boolean {
   const errorCode =
     e.kind === 'fault' && ERROR_CODE_VECTORS.has(e.vector) && e.software === undefined ? (e.errorCode ?? 0) : undefined;
   if (gate.type === SYS_TYPE.TASK_GATE)
-    return taskSwitch(core, gate.selector, 'idt', returnAddress(core, e), errorCode, ext);
+    return taskSwitch(core, {
+      selector: gate.selector,
+      source: 'idt',
+      returnRip: returnAddress(core, e),
+      errorCode,
+      ext,
+    });
   const code = fetchHandlerSegment(core, gate.selector, ext);
   if (code === undefined) return false;
 

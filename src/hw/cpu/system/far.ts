@@ -98,7 +98,9 @@ function systemTransfer(core: Core, selector: number, d: Descriptor, call: boole
   if (gate) return throughCallGate(core, selector, d, call);
   if (type === SYS_TYPE.TASK_GATE && !isPresent(d.rights)) return core.raise(VECTOR.NP, error);
   const tss = type === SYS_TYPE.TASK_GATE ? Number((d.raw >> 16n) & 0xffffn) : selector;
-  return taskSwitch(core, tss, call ? 'call' : 'jmp', core.nextRip) ? SYS_JUMPED : SYS_EVENT;
+  return taskSwitch(core, { selector: tss, source: call ? 'call' : 'jmp', returnRip: core.nextRip })
+    ? SYS_JUMPED
+    : SYS_EVENT;
 }
 
 /**

@@ -117,5 +117,5 @@ function returnFrom(core: Core, size: number): SysResult {
   if (isLong(s)) return core.raise(VECTOR.GP, 0);
   const link = core.readSystem(s.get(SLOT.TR_BASE), 2);
   if (link === undefined) return SYS_EVENT;
-  return taskSwitch(core, Number(link), 'iret', core.nextRip) ? SYS_JUMPED : SYS_EVENT;
+  return taskSwitch(core, { selector: Number(link), source: 'iret', returnRip: core.nextRip }) ? SYS_JUMPED : SYS_EVENT;
 }

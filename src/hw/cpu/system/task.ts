@@ -26,6 +26,18 @@ import { currentStack, Pushes } from './stack';
 
 export type TaskSwitchSource = 'jmp' | 'call' | 'iret' | 'idt';
 
+export interface TaskSwitch {
+  /** Of the incoming task's TSS. */
+  readonly selector: number;
+  readonly source: TaskSwitchSource;
+  /** Where the outgoing task goes on. */
+  readonly returnRip: bigint;
+  /** Pushed on the incoming task's stack when an exception with one went through a task gate. */
+  readonly errorCode?: number | undefined;
+  /** EXT of the error codes of faults: 1 for an event from outside the program. */
+  readonly ext?: 0 | 1;
+}
+
 /**
  * Offsets in a task-state segment (SDM vol. 3, figures 7-2 and 7-10). The eight general registers follow each other in encoding order, and so do the
  * segment selectors ES CS SS DS (FS GS).
@@ -74,32 +86,26 @@ const TSS16: TssLayout = {
 const layoutOf = (rights: number): TssLayout => ((typeOf(rights) & 8) !== 0 ? TSS32 : TSS16);
 const BUSY = 2;
 const DR6_BT = 1n << 15n;
+/** L0–L3 and LE of DR7: breakpoints of one task (SDM vol. 3, 17.2.4). */
+const DR7_LOCAL = 0x155n;
 
 /**
  * Switches tasks (SDM vol. 3, 7.3) on behalf of JMP, CALL, IRET or an event through a task gate, outside IA-32e mode. The caller has made the privilege checks of
  * the instruction; this checks the TSS, saves the outgoing task at `returnRip`, and loads the incoming one. Up to the load of TR a fault belongs to
  * the old task and nothing has changed; after it, as on the processor, the fault is the new task's. True: the new task's RIP is set. False: event set.
- *
- * @param errorCode pushed on the new task's stack when an exception with one went through a task gate
  */
-export function taskSwitch(
-  core: Core,
-  selector: number,
-  source: TaskSwitchSource,
-  returnRip: bigint,
-  errorCode?: number,
-  ext = 0,
-): boolean {
+export function taskSwitch(core: Core, { selector, source, returnRip, errorCode, ext = 0 }: TaskSwitch): boolean {
   const s = core.state;
   const d = checkTss(core, selector, source, ext);
   if (d === undefined) return false;
+  const layout = layoutOf(d.rights);
+  if (d.limit < layout.minimumLimit) return deny(core, VECTOR.TS, selectorError(selector, ext));
+  // those checks come before the VM exit, all others are for whoever switches in the processor's place (SDM vol. 3, 25.4.2)
   const exit = core.intercepts?.taskSwitch(core, selector, source);
   if (exit) {
     core.exit(exit);
     return false;
   }
-  const layout = layoutOf(d.rights);
-  if (d.limit < layout.minimumLimit) return deny(core, VECTOR.TS, selectorError(selector, ext));
 
   const oldTr = s.segment(SEG.TR);
   const oldLayout = layoutOf(oldTr.rights);
@@ -107,12 +113,13 @@ export function taskSwitch(
   const oldRange = oldLayout.selectors + oldLayout.selectorCount * oldLayout.word - oldLayout.ip;
   if (!core.port.probe(core, tableAddress(core, oldTr.base, oldLayout.ip), oldRange, IMPLICIT_WRITE)) return false;
   if (!core.port.probe(core, d.base, layout.minimumLimit + 1, nested ? IMPLICIT_WRITE : IMPLICIT_READ)) return false;
-  const incoming = readTask(core, d.base, layout);
-  if (incoming === undefined) return false;
 
   // the outgoing task
   const clearNt = source === 'iret' ? 1n << BigInt(RFLAGS.NT) : 0n;
   if (!saveTask(core, oldTr.base, oldLayout, returnRip, s.rflags & ~clearNt)) return false;
+  // read now: the link may lead back to the task itself
+  const incoming = readTask(core, d.base, layout);
+  if (incoming === undefined) return false;
   if (source === 'jmp' || source === 'iret') {
     const at = descriptorAddress(core, oldTr.selector);
     const raw = at === undefined ? undefined : core.readSystem(at, 8);
@@ -125,6 +132,7 @@ export function taskSwitch(
   // from here on the new task
   s.setSegment(SEG.TR, { selector, base: d.base, limit: d.limit, rights: d.rights | BUSY });
   s.set(SLOT.CR0, s.get(SLOT.CR0) | (1n << BigInt(CR0.TS)));
+  s.set(SLOT.DR7, s.get(SLOT.DR7) & ~DR7_LOCAL);
   return (
     loadTask(core, incoming, layout, nested) && pushErrorCode(core, layout, errorCode) && debugTrap(core, incoming)
   );
@@ -201,8 +209,8 @@ function loadTask(core: Core, t: Task, l: TssLayout, nested: boolean): boolean {
   const v86 = l.word === 4 && (t.flags & (1n << BigInt(RFLAGS.VM))) !== 0n;
   const cs = selector(SEG.CS);
   s.cpl = v86 ? 3 : cs & 3;
-  // selectors are loaded first, their hidden parts become usable one by one
-  for (let i = 0; i < 6; i++) s.setSegment(i, nullSegment(selector(i)));
+  // selectors are loaded first, and their hidden parts one by one: until a fault is handled, those that did not get that far are the old task's
+  for (let i = 0; i < 6; i++) s.setSegment(i, { ...s.segment(i), selector: selector(i) });
   s.setSegment(SEG.LDTR, nullSegment(t.ldt));
   if (!loadLdtr(core, t.ldt, VECTOR.TS)) return false;
   if (v86) {
@@ -242,7 +250,6 @@ function pushErrorCode(core: Core, l: TssLayout, errorCode: number | undefined):
 
 /** The T flag of the new TSS: a debug trap before its first instruction. */
 function debugTrap(core: Core, t: Task): boolean {
-  if (!t.trap) return true;
-  core.state.set(SLOT.DR6, core.state.get(SLOT.DR6) | DR6_BT);
-  return deny(core, VECTOR.DB);
+  if (t.trap) core.event = { kind: 'fault', vector: VECTOR.DB, debug: DR6_BT };
+  return !t.trap;
 }
