@@ -31,6 +31,7 @@ import type { Launched } from './launch';
 import { lifecycleRequests } from './lifecycle';
 import { memoryRequests } from './memory';
 import { memoryViewRequests } from './memory-views';
+import { panelRequests } from './panels';
 import { Documents, References } from './references';
 import type { AllRequests, Command, Handlers } from './requests';
 import { compact } from './requests';
@@ -49,6 +50,7 @@ const HANDLERS: Handlers<Command> = {
   ...memoryRequests,
   ...customRequests,
   ...memoryViewRequests,
+  ...panelRequests,
 };
 const isCommand = (name: string): name is Command => Object.hasOwn(HANDLERS, name);
 

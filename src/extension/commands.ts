@@ -1,10 +1,11 @@
 /** The commands that are not a view's own. */
 import * as vscode from 'vscode';
 import type { TreeNode } from '../protocol/messages';
+import { PANELS } from '../protocol/panels';
 import { configurationFor } from './configuration';
 import { guestFile } from './guest-files';
+import type { PanelHost } from './panels/host';
 import type { TableTree, TreeItem } from './table-tree';
-import type { TranslationView } from './translation-view';
 
 /** Exit reasons worth offering by name (SDM vol. 3, appendix C); any other may be typed into Function Breakpoints. */
 const EXIT_REASONS = [
@@ -46,7 +47,7 @@ async function breakOnExit(): Promise<void> {
   vscode.debug.addBreakpoints([new vscode.FunctionBreakpoint(`exit:${picked.label}`, true, condition || undefined)]);
 }
 
-export function registerCommands(view: TranslationView, trees: readonly TableTree[]): vscode.Disposable {
+export function registerCommands(panels: PanelHost, trees: readonly TableTree[]): vscode.Disposable {
   const nodeOf = (item: TreeItem | undefined): TreeNode | undefined => (item?.kind === 'node' ? item.node : undefined);
   const copy = async (text: string | undefined): Promise<void> => {
     if (text !== undefined) await vscode.env.clipboard.writeText(text);
@@ -54,16 +55,25 @@ export function registerCommands(view: TranslationView, trees: readonly TableTre
   const commands: Readonly<Record<string, (...args: never[]) => unknown>> = {
     'pagewalk.debugFile': (resource?: vscode.Uri) => debug(resource, { noDebug: false }),
     'pagewalk.runFile': (resource?: vscode.Uri) => debug(resource, { noDebug: true }),
-    'pagewalk.translate': () => view.focus(),
+    'pagewalk.translate': () => panels.show('translation'),
     'pagewalk.translateNode': (item?: TreeItem) => {
       const address = nodeOf(item)?.address;
-      return address && view.show(address.value, address.space);
+      return (
+        address &&
+        panels.show('translation', {
+          kind: 'translate',
+          expression: address.value,
+          space: address.space,
+          access: 'r',
+        })
+      );
     },
     'pagewalk.copyAddress': (item?: TreeItem) => copy(nodeOf(item)?.address?.value),
     'pagewalk.copyValue': (item?: TreeItem) => copy(nodeOf(item)?.value ?? nodeOf(item)?.label),
     'pagewalk.refresh': () => trees.forEach((tree) => tree.refresh()),
     'pagewalk.showMore': (tree: TableTree, parent: TreeNode | undefined) => tree.showMore(parent),
     'pagewalk.breakOnExit': () => breakOnExit(),
+    ...Object.fromEntries(PANELS.map(({ id, view }) => [`${view}.openInEditor`, () => panels.openInEditor(id)])),
   };
   return vscode.Disposable.from(
     ...Object.entries(commands).map(([id, run]) =>

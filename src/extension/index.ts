@@ -4,15 +4,15 @@ import { registerCommands } from './commands';
 import { ConfigurationProvider, DEBUG_TYPE, OpenFileConfigurations } from './configuration';
 import { registerHover } from './hover';
 import { startLanguageClient } from './language-client';
+import { PanelHost } from './panels/host';
 import { SessionTracker } from './session';
 import { TableTree } from './table-tree';
-import { TranslationView } from './translation-view';
 
 let stopLanguageClient: (() => Promise<void>) | undefined;
 
 export function activate(context: vscode.ExtensionContext): void {
   const tracker = new SessionTracker();
-  const view = new TranslationView(context.extensionUri, tracker);
+  const panels = new PanelHost(context.extensionUri, tracker);
   const trees = [
     new TableTree('guest', 'pagewalk.guestTables', tracker),
     new TableTree('ept', 'pagewalk.ept', tracker),
@@ -21,10 +21,10 @@ export function activate(context: vscode.ExtensionContext): void {
   const { Initial, Dynamic } = vscode.DebugConfigurationProviderTriggerKind;
   context.subscriptions.push(
     tracker,
-    view,
+    panels,
     ...trees,
     registerHover(tracker),
-    registerCommands(view, trees),
+    registerCommands(panels, trees),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(), Initial),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new OpenFileConfigurations(), Dynamic),
   );

@@ -1,9 +1,8 @@
 /** The debug session that the views are about: where it stands, and typed custom requests to its adapter. */
 import * as vscode from 'vscode';
 import type { RequestName, Requests } from '../protocol/messages';
+import type { Moment, Standing } from '../protocol/panels';
 import { DEBUG_TYPE } from './configuration';
-
-export type Standing = 'none' | 'running' | 'stopped';
 
 /** The DAP messages that change what the views show. */
 interface AdapterMessage {
@@ -23,6 +22,8 @@ const EDITING = new Set(['setVariable', 'setExpression', 'writeMemory']);
 export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode.Disposable {
   private readonly standings = new Map<string, Standing>();
   private readonly changed = new vscode.EventEmitter<void>();
+  /** Counts what changed a machine, or which machine is looked at. */
+  private moments = 0;
   private readonly subscriptions: vscode.Disposable[];
   readonly onDidChange = this.changed.event;
 
@@ -30,7 +31,7 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
     this.subscriptions = [
       this.changed,
       vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, this),
-      vscode.debug.onDidChangeActiveDebugSession(() => this.changed.fire()),
+      vscode.debug.onDidChangeActiveDebugSession(() => this.news()),
       vscode.debug.onDidChangeActiveStackItem(() => this.changed.fire()),
       vscode.debug.onDidTerminateDebugSession((session) => this.set(session.id, undefined)),
     ];
@@ -49,6 +50,11 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   get standing(): Standing {
     const { session } = this;
     return session ? (this.standings.get(session.id) ?? 'running') : 'none';
+  }
+
+  get moment(): Moment {
+    const { standing, frameId } = this;
+    return { standing, number: this.moments, ...(frameId === undefined ? {} : { frameId }) };
   }
 
   /** The frame that the Call Stack view has selected. */
@@ -80,17 +86,23 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
       if (event === 'stopped') this.set(id, 'stopped');
       else if (event === 'continued') this.set(id, 'running');
       else if (event === 'terminated' || event === 'exited') this.set(id, undefined);
-      else if (event === 'invalidated' || event === 'memory') this.changed.fire();
+      else if (event === 'invalidated' || event === 'memory') this.news();
     } else if (type === 'response' && !success) {
       if (RESUMING.has(command)) this.set(id, 'stopped');
     } else if (type === 'response') {
-      if (EDITING.has(command)) this.changed.fire();
+      if (EDITING.has(command)) this.news();
     }
   }
 
   private set(id: string, standing: Standing | undefined): void {
     if (standing === undefined) this.standings.delete(id);
     else this.standings.set(id, standing);
+    if (standing === 'stopped') this.news();
+    else this.changed.fire();
+  }
+
+  private news(): void {
+    this.moments++;
     this.changed.fire();
   }
 }

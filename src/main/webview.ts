@@ -1,2 +1,2 @@
-/** The browser side of the Translation view. */
+/** The browser side of the panels. */
 import '../webview/index';

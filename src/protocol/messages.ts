@@ -8,9 +8,12 @@
  *   pagewalk/tree        one page of children of a node of a table tree
  *   pagewalk/tlb         TLB and paging-structure caches, stale entries marked
  *   pagewalk/memoryMap   memslots, holes, VMAs, and guest memory as runs GPA | HVA | HPA
+ *
+ * and those of single panels: panels/<panel>.ts.
  */
 import type { Space } from '../base/address';
 import type { MemoryMapArguments, MemoryMapReply } from './memory-map';
+import type { StatisticsRequests } from './panels/statistics';
 import type { TlbArguments, TlbReply } from './tlb';
 import type { Hex, ReverseTranslation, Translation } from './translation';
 
@@ -90,7 +93,7 @@ export interface TreeReply {
 }
 
 /** Request name → arguments and reply body. */
-export interface Requests {
+export interface Requests extends StatisticsRequests {
   'pagewalk/translate': { readonly arguments: TranslateArguments; readonly reply: TranslateReply };
   'pagewalk/hover': { readonly arguments: HoverArguments; readonly reply: HoverReply | null };
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };

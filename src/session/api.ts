@@ -75,6 +75,8 @@ export interface DebugTarget {
   /** A hypervisor frame's generated text. */
   document(id: number): string | undefined;
   view(path: string, start?: number, count?: number): Answer<ViewPage>;
+  /** KVM's counters by the names of its debugfs files, then our own. */
+  statistics(): readonly (readonly [name: string, value: number])[];
   setValue(path: string, text: string): Answer<string>;
   evaluate(text: string, options?: EvaluateOptions): Answer<Evaluation>;
   /** Assigns to a register, flag, or memory operand. */

@@ -209,6 +209,9 @@ export class Session implements DebugTarget {
   view(path: string, start = 0, count = Number.MAX_SAFE_INTEGER): Answer<ViewPage> {
     return this.views.page(path, start, count);
   }
+  statistics(): readonly (readonly [string, number])[] {
+    return this.views.statistics();
+  }
   setValue(path: string, text: string): Answer<string> {
     return this.assignment.setValue(path, text);
   }

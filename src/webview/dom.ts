@@ -1,12 +1,12 @@
 /** A small builder for DOM trees. Text is always a text node: nothing from a guest is ever parsed as HTML. */
 
-type Child = Node | string | null | undefined | false;
+export type Child = Node | string | null | undefined | false;
 
-interface Attributes {
+export interface Attributes {
   readonly [name: string]: string | number | boolean | undefined;
 }
 
-function fill<E extends Element>(element: E, attributes: Attributes, children: readonly Child[]): E {
+export function fill<E extends Element>(element: E, attributes: Attributes, children: readonly Child[]): E {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === undefined || value === false) continue;
     element.setAttribute(name, value === true ? '' : String(value));

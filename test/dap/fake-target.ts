@@ -131,6 +131,9 @@ export class FakeTarget implements DebugTarget {
   document(): string | undefined {
     return Array.from({ length: this.runs }, (_, i) => `step ${i + 1}`).join('\n');
   }
+  statistics(): readonly (readonly [string, number])[] {
+    return [['exits', this.runs]];
+  }
   view(path: string, start = 0, count = 1000): Answer<ViewPage> {
     if (path === 'ept') throw new Error('a broken view');
     const all = Array.from({ length: this.rows }, (_, i) => ({

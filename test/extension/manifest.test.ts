@@ -3,12 +3,14 @@ import * as assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { PANELS } from '../../src/protocol/panels';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
 interface Manifest {
   readonly icon: string;
+  readonly activationEvents: readonly string[];
   readonly engines: { readonly vscode: string };
   readonly capabilities: { readonly untrustedWorkspaces: { readonly restrictedConfigurations: readonly string[] } };
   readonly devDependencies: Readonly<Record<string, string>>;
@@ -17,7 +19,9 @@ interface Manifest {
     readonly debuggers: readonly { readonly type: string; readonly languages: readonly string[] }[];
     readonly commands: readonly { readonly command: string }[];
     readonly menus: Readonly<Record<string, readonly { readonly command: string }[]>>;
-    readonly views: { readonly pagewalk: readonly { readonly id: string }[] };
+    readonly views: {
+      readonly pagewalk: readonly { readonly id: string; readonly name: string; readonly type?: string }[];
+    };
     readonly grammars: readonly { readonly path: string }[];
     readonly languages: readonly { readonly id: string; readonly configuration: string }[];
     readonly configuration: { readonly properties: Readonly<Record<string, unknown>> };
@@ -30,7 +34,10 @@ const quoted = (text: string, pattern: RegExp): string[] => [...text.matchAll(pa
 
 describe('package.json', () => {
   it('contributes exactly the commands that the extension registers', () => {
-    const registered = quoted(read('src/extension/commands.ts'), /^ {4}'(pagewalk\.\w+)':/gm);
+    const registered = [
+      ...quoted(read('src/extension/commands.ts'), /^ {4}'(pagewalk\.\w+)':/gm),
+      ...PANELS.map(({ view }) => `${view}.openInEditor`),
+    ];
     const internal = ['pagewalk.showMore'];
     assert.deepEqual(
       contributes.commands.map(({ command }) => command).sort(),
@@ -61,8 +68,28 @@ describe('package.json', () => {
   });
 
   it('contributes the views that the extension fills', () => {
-    const source = read('src/extension/index.ts') + read('src/extension/translation-view.ts');
-    for (const { id } of contributes.views.pagewalk) assert.ok(source.includes(`'${id}'`), id);
+    const trees = quoted(read('src/extension/index.ts'), /'(pagewalk\.\w+)'/g);
+    assert.deepEqual(
+      contributes.views.pagewalk.map(({ id }) => id).sort(),
+      [...trees, ...PANELS.map(({ view }) => view)].sort(),
+    );
+  });
+
+  it('contributes each panel as a view, as an editor tab, with its command in the title, and in the setting', () => {
+    const setting = contributes.configuration.properties['pagewalk.panels.updateAtStop'] as {
+      readonly items: { readonly enum: readonly string[] };
+      readonly default: readonly string[];
+    };
+    const ids: readonly string[] = PANELS.map(({ id }) => id);
+    assert.deepEqual(setting.items.enum, ids);
+    assert.deepEqual(setting.default, ids);
+    for (const { view, title } of PANELS) {
+      const { name, type } = contributes.views.pagewalk.find(({ id }) => id === view) ?? {};
+      assert.deepEqual({ name, type }, { name: title, type: 'webview' });
+      assert.ok(manifest.activationEvents.includes(`onWebviewPanel:${view}`), view);
+      const inTitle = contributes.menus['view/title']?.some(({ command }) => command === `${view}.openInEditor`);
+      assert.ok(inTitle, `${view} in its title's menu`);
+    }
   });
 
   it('restricts in an untrusted workspace every setting that names a program', () => {

@@ -1,8 +1,8 @@
 /** The two drawings' numbers: how an address splits, and the order of the loads of a two-dimensional walk. */
 import * as assert from 'node:assert/strict';
 import type { Translation, WalkStage, WalkStep } from '../../src/protocol/translation';
-import { gridRows } from '../../src/webview/grid-rows';
-import { splitAddress } from '../../src/webview/split';
+import { gridRows } from '../../src/webview/panels/translation/grid-rows';
+import { splitAddress } from '../../src/webview/panels/translation/split';
 
 const step = (level: number, nested: readonly WalkStep[] = [], index = 0): WalkStep => ({
   level,

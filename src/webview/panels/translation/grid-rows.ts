@@ -3,8 +3,8 @@
  * second-level walk and one for the guest's entry. Each cell is one load, numbered in the order of the walk: for four levels
  * by four, 24 (n·m + n + m).
  */
-import type { Translation, WalkStage, WalkStep } from '../protocol/translation';
-import { stepName } from './names';
+import type { Translation, WalkStage, WalkStep } from '../../../protocol/translation';
+import { stepName } from '../../names';
 
 export interface Cell {
   readonly step: WalkStep;

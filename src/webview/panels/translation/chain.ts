@@ -1,9 +1,9 @@
 /** The head of the drawing: the four addresses in a row, what came of them, and how the first one splits into indices. */
-import { SPACES, type Space } from '../base/address';
-import type { ReverseTranslation, Translation, WalkStage } from '../protocol/translation';
-import { breakable, h, number } from './dom';
+import { SPACES, type Space } from '../../../base/address';
+import type { ReverseTranslation, Translation, WalkStage } from '../../../protocol/translation';
+import { breakable, h, number } from '../../dom';
 import { splitAddress } from './split';
-import { eventText, SPACE_NAMES, stageTitle } from './names';
+import { eventText, SPACE_NAMES, stageTitle } from '../../names';
 
 function station(space: Space, addresses: readonly string[], isFirst: boolean, none: string): HTMLElement {
   const { short, long } = SPACE_NAMES[space];

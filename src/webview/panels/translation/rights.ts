@@ -1,7 +1,7 @@
 /** What each stage allows, and their AND: what the access is allowed in all. */
-import type { Rights, Translation } from '../protocol/translation';
-import { h } from './dom';
-import { stageTitle } from './names';
+import type { Rights, Translation } from '../../../protocol/translation';
+import { h } from '../../dom';
+import { stageTitle } from '../../names';
 import { section, type Folds } from './stages';
 
 const COLUMNS = [

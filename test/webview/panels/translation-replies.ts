@@ -1,6 +1,6 @@
 /** A Translation for the view's own tests: four guest levels by four EPT levels, with the numbers of the worked example. */
-import type { TranslateReply } from '../../src/protocol/messages';
-import type { Translation, WalkStep } from '../../src/protocol/translation';
+import type { TranslateReply } from '../../../src/protocol/messages';
+import type { Translation, WalkStep } from '../../../src/protocol/translation';
 
 const hex = (n: bigint): string => `0x${n.toString(16)}`;
 const TABLES = [0x1_0000_5000n, 0x1_0000_7000n, 0x1_0000_a000n, 0x1_0000_c000n] as const;

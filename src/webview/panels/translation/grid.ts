@@ -1,7 +1,7 @@
 /** Draws the two-dimensional walk (grid-rows.ts) as a grid of buttons, and leads from each to its entry. */
-import type { Translation, WalkStep } from '../protocol/translation';
+import type { Translation, WalkStep } from '../../../protocol/translation';
 import { gridRows, type Cell } from './grid-rows';
-import { h, number } from './dom';
+import { h, number } from '../../dom';
 import { flagChip, section, type Folds, type StepElements } from './stages';
 
 /** Draws the grid; arrow keys move in it, and Enter leads to the entry below. */

@@ -1,7 +1,7 @@
 /** The question: an address or expression, its space, the kind of access. */
-import { SPACES, type Space } from '../base/address';
-import { h } from './dom';
-import { SPACE_NAMES } from './names';
+import { SPACES, type Space } from '../../../base/address';
+import { h } from '../../dom';
+import { SPACE_NAMES } from '../../names';
 
 export interface Question {
   readonly expression: string;

@@ -1,8 +1,8 @@
 /** The stages below the chain: each table's walk, entry by entry, with the second-level walks folded into it. */
-import type { MemslotStage, Stage, WalkStage, WalkStep } from '../protocol/translation';
+import type { MemslotStage, Stage, WalkStage, WalkStep } from '../../../protocol/translation';
 import { addressSplit } from './chain';
-import { h, number } from './dom';
-import { flagMeaning, SPACE_NAMES, sizeText, stageTitle, stepName, walkerText } from './names';
+import { h, number } from '../../dom';
+import { flagMeaning, SPACE_NAMES, sizeText, stageTitle, stepName, walkerText } from '../../names';
 
 /** Where each step is drawn, so that the grid can lead there. */
 export type StepElements = WeakMap<WalkStep, HTMLElement>;

@@ -1,5 +1,5 @@
 /** How an address splits into the indices of a walk and an offset. */
-import type { WalkStage } from '../protocol/translation';
+import type { WalkStage } from '../../../protocol/translation';
 
 export interface Field {
   /** Bits high..low, both inclusive, as the manuals write them. */

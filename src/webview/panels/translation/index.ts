@@ -1,0 +1,191 @@
+/** The Translation panel: the chain of an address, stage by stage. Everything it shows comes from the debug adapter's probe. */
+import type { HoverReply, TranslateArguments, TranslateReply } from '../../../protocol/messages';
+import type { Cursor, PanelCommand, PanelSettings } from '../../../protocol/panels';
+import { h, number } from '../../dom';
+import { NotRecorded, Superseded, type Panel, type PanelContext } from '../../panel';
+import { chain, failureBanner, outcome, staleBanner } from './chain';
+import { questionForm, type Question } from './form';
+import { grid } from './grid';
+import { rightsTable } from './rights';
+import { stageSection, type Folds, type StepElements } from './stages';
+import './translation.css';
+
+/** What survives when the panel is hidden and shown again, or the window reloads. */
+interface Kept {
+  readonly question: Question;
+  readonly open: readonly string[];
+  /** What was translated last; `spelled` is what a person would call it. */
+  readonly asked?: { readonly question: Question; readonly spelled: string };
+}
+
+export const translationPanel = {
+  id: 'translation',
+  usesFrame: true,
+  empty: [
+    'See how an address of a guest becomes an address of the host: GVA → GPA → HVA → HPA.',
+    'Open an assembly file, set a breakpoint and press F5. While the guest is stopped, put the cursor on an operand or type an address here.',
+  ],
+  create: (context: PanelContext): Panel => new TranslationPanel(context),
+} as const;
+
+class TranslationPanel implements Panel {
+  readonly element: HTMLElement;
+  private kept: Kept;
+  private at: Cursor | undefined;
+  /** A person asked for this address: it stays until the cursor moves. */
+  private pinned = false;
+  /** Counts the questions: an answer to an older one is dropped. */
+  private turn = 0;
+  private readonly drawing = h('div', { class: 'drawing' });
+  private readonly form;
+  private readonly folds: Folds = {
+    isOpen: (key) => this.kept.open.includes(key),
+    toggled: (key, open) => {
+      const others = this.kept.open.filter((each) => each !== key);
+      this.keep({ open: open ? [...others, key] : others });
+    },
+  };
+
+  constructor(private readonly context: PanelContext) {
+    this.kept = context.kept<Kept>() ?? { question: { expression: '', space: 'gva', access: 'r' }, open: [] };
+    this.form = questionForm(
+      (question) => this.ask(question),
+      (on) => context.act({ kind: 'follow-cursor', on }),
+      this.kept.question,
+    );
+    this.element = h('div', {}, this.form.element, this.drawing);
+  }
+
+  /** The operand under the cursor, else the last question again. */
+  async update(): Promise<void> {
+    this.form.enable(this.context.moment.standing === 'stopped');
+    if (!this.pinned && (await this.followCursor())) return;
+    const { asked } = this.kept;
+    if (asked) await this.translate(asked.question, asked.spelled);
+    else
+      this.drawing.replaceChildren(
+        h('p', { class: 'hint' }, 'Put the cursor on an operand, or type an address above.'),
+      );
+  }
+
+  focus(): void {
+    this.form.focus();
+  }
+
+  settings(settings: PanelSettings): void {
+    this.form.follow(settings.followCursor);
+    this.pinned = false;
+  }
+
+  cursor(cursor: Cursor): void {
+    const isFirst = this.at === undefined;
+    this.at = cursor;
+    if (!this.context.settings.followCursor || this.context.moment.standing !== 'stopped') return;
+    // The cursor that comes with the panel's opening is no move: what a person asked for stays.
+    if (isFirst && this.pinned) return;
+    this.pinned = false;
+    this.context.run(() => this.update());
+  }
+
+  command(command: PanelCommand): void {
+    if (command.kind !== 'translate') return;
+    const { expression, space, access } = command;
+    this.ask({ expression, space, access });
+  }
+
+  private keep(change: Partial<Kept>): void {
+    this.kept = { ...this.kept, ...change };
+    this.context.keep(this.kept);
+  }
+
+  private ask(question: Question): void {
+    this.pinned = true;
+    this.keep({ question });
+    this.context.run(() => this.translate(question, question.expression));
+  }
+
+  private async translate(question: Question, spelled: string): Promise<void> {
+    const turn = ++this.turn;
+    const { frameId } = this.context.moment;
+    const args: TranslateArguments = { ...question, ...(frameId === undefined ? {} : { frameId }) };
+    this.form.fail(undefined);
+    this.keep({ asked: { question, spelled } });
+    try {
+      const reply = await this.context.request('pagewalk/translate', args);
+      if (turn === this.turn) this.show(spelled, reply);
+    } catch (error) {
+      if (error instanceof Superseded || error instanceof NotRecorded) throw error;
+      if (turn === this.turn) this.form.fail(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Shows the operand under the cursor, or the memory operand of the cursor's line; false where there is none. */
+  private async followCursor(): Promise<boolean> {
+    const { at } = this;
+    const { moment, settings } = this.context;
+    if (!at || !settings.followCursor || moment.standing !== 'stopped') return false;
+    const turn = ++this.turn;
+    const { lineText, path, line } = at;
+    for (const column of at.columns) {
+      const frame = moment.frameId === undefined ? {} : { frameId: moment.frameId };
+      const reply = await this.context
+        .request('pagewalk/hover', { lineText, column, path, line, ...frame })
+        .catch((error: unknown) => {
+          if (error instanceof Superseded) throw error;
+          return null;
+        });
+      if (turn !== this.turn) return true;
+      if (reply && this.showOperand(reply)) return true;
+    }
+    return false;
+  }
+
+  private showOperand({ expression, address, symbol, translation }: HoverReply): boolean {
+    if (!translation || address === undefined) return false;
+    this.keep({ asked: { question: { expression: address, space: 'gva', access: 'r' }, spelled: expression } });
+    this.show(expression, { address, space: 'gva', translation, ...(symbol === undefined ? {} : { symbol }) });
+    return true;
+  }
+
+  private show(asked: string, reply: TranslateReply): void {
+    this.form.fail(undefined);
+    // Not while a person types: an operand or a tree node must not take the box away under their hands.
+    if (!this.form.isTyping()) {
+      this.form.show({ expression: asked, space: reply.space });
+      this.keep({ question: this.form.read() });
+    }
+    this.draw(asked, reply);
+    this.context.announce(spoken(reply));
+  }
+
+  private draw(asked: string, reply: TranslateReply): void {
+    const drawn: StepElements = new WeakMap();
+    const { translation, reverse, address, space, symbol } = reply;
+    const title = h(
+      'h1',
+      {},
+      h('span', { class: 'asked' }, asked),
+      asked !== address && h('span', { class: 'equals' }, ' = ', number(address, space)),
+      symbol !== undefined && symbol !== asked && h('span', { class: 'symbol' }, symbol),
+    );
+    const parts: (HTMLElement | undefined)[] = [title];
+    if (translation) {
+      // The entries come before the grid in `drawn`, after it on the page.
+      const stages = translation.stages.map((stage) => stageSection(stage, this.folds, drawn));
+      parts.push(chain(space, translation), outcome(translation), failureBanner(translation), staleBanner(translation));
+      parts.push(...stages, grid(translation, this.folds, drawn), rightsTable(translation, this.folds));
+    } else if (reverse) {
+      parts.push(chain(space, reverse), failureBanner(reverse));
+      parts.push(...reverse.stages.map((stage) => stageSection(stage, this.folds, drawn)));
+    }
+    this.drawing.replaceChildren(...parts.filter((part) => part !== undefined));
+  }
+}
+
+/** What a screen reader hears when the drawing changes. */
+function spoken({ translation, address }: TranslateReply): string {
+  if (!translation) return `Translation of ${address}`;
+  if (translation.ok)
+    return `${address} translates to host physical ${translation.hpa ?? ''}, ${translation.references} references`;
+  return `${address} does not translate: ${translation.failure?.reason ?? 'failure'}`;
+}

@@ -1,0 +1,10 @@
+/** The panels, by id: the one place that names them all. */
+import type { PanelId } from '../protocol/panels';
+import type { PanelDefinition } from './panel';
+import { statisticsPanel } from './panels/statistics';
+import { translationPanel } from './panels/translation';
+
+export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly id: K } } = {
+  translation: translationPanel,
+  statistics: statisticsPanel,
+};

@@ -1,0 +1,39 @@
+/**
+ * What each panel is shown and photographed with: real runs of guests. test/webview/recorded/<name>.json holds the messages;
+ * UPDATE_GOLDEN=1 records them anew.
+ */
+import type { Cursor, PanelCommand, PanelId } from '../../src/protocol/panels';
+import type { Guest } from './stand-alone/live';
+import type { PanelPage } from './stand-alone/page';
+
+export interface RecordingSpec {
+  /** File name, and the screenshots' prefix: `<panel>-<what is seen>`. */
+  readonly name: string;
+  readonly panel: PanelId;
+  readonly guest: Guest;
+  /** Given to the panel as it opens. */
+  readonly command?: PanelCommand;
+  readonly cursor?: Cursor;
+  /** Goes on from the guest's place, at whose stop the panel is shown: run control of a live guest. */
+  readonly then?: readonly ('next' | 'stepIn' | { readonly runTo: string })[];
+  /** What a person does before the picture is taken. */
+  readonly play?: (page: PanelPage) => Promise<void>;
+}
+
+const worked: Guest = { example: 'worked-example.asm', at: 'access' };
+
+export const RECORDINGS: readonly RecordingSpec[] = [
+  {
+    name: 'translation-worked-example',
+    panel: 'translation',
+    guest: worked,
+    command: { kind: 'translate', expression: 'rbx', space: 'gva', access: 'r' },
+  },
+  {
+    name: 'translation-unmapped',
+    panel: 'translation',
+    guest: worked,
+    command: { kind: 'translate', expression: '0x7f8a3b2a1000', space: 'gva', access: 'w' },
+  },
+  { name: 'statistics-worked-example', panel: 'statistics', guest: { ...worked, at: 'again' } },
+];
