@@ -78,11 +78,11 @@ class TranslationPanel implements Panel {
   }
 
   cursor(cursor: Cursor): void {
-    const isFirst = this.at === undefined;
+    const before = this.at;
     this.at = cursor;
+    // What a person asked for stays until the cursor moves; where it stands is told again at each stop, and first of all.
+    if (!before || JSON.stringify(cursor) === JSON.stringify(before)) return;
     if (!this.context.settings.followCursor || this.context.moment.standing !== 'stopped') return;
-    // The cursor that comes with the panel's opening is no move: what a person asked for stays.
-    if (isFirst && this.pinned) return;
     this.pinned = false;
     this.context.run(() => this.update());
   }
