@@ -20,6 +20,8 @@ export interface DefinitionHost {
     tokens: readonly Token[],
     at: Token,
   ): { readonly value: bigint; readonly rest: readonly Token[] } | undefined;
+  /** The file that %include or incbin would find by a name. */
+  pathOf(name: string, from: string): string | undefined;
 }
 
 /** The directives that give single-line macros their values, and the context stack (NASM manual, 4.1, 4.2, 4.7, 4.8). */
@@ -138,8 +140,8 @@ export class Definitions {
     }
     if (word === '%deftok') return lexed(text, at);
     if (word === '%strlen') return numberTokens(BigInt(text.length), at);
-    // Without a search path, %pathsearch gives the name as it stands; %include and incbin look for it.
-    if (word === '%pathsearch') return [quoted(text, at)];
+    // As in NASM, the name as it stands where no file is found.
+    if (word === '%pathsearch') return [quoted(this.host.pathOf(text, first.file) ?? text, at)];
     const start = this.host.evaluateFirst(rest.slice(rest[1]?.text === ',' ? 2 : 1), first);
     if (!start) return undefined;
     const count =

@@ -1,5 +1,6 @@
 import type { Span } from '../base/diagnostic';
 import type { LogicalLine } from './lexer';
+import { lexFile } from './lexer';
 
 /** A comment that speaks to the debugger: `; @guest memory=64M`, `; @host place HVA HPA`, `; @break …`, `; @assert …`. */
 export interface Directive {
@@ -43,6 +44,14 @@ export function collectDirectives(lines: readonly LogicalLine[]): Directive[] {
     }
   }
   return out;
+}
+
+/** Those of a source down to its last `@guest`, without assembling it: what they say may decide how it is assembled. */
+export function leadingDirectives(source: string, fileName: string): Directive[] {
+  const last = source.lastIndexOf('@guest');
+  if (last < 0) return [];
+  const end = source.indexOf('\n', last);
+  return collectDirectives(lexFile(end < 0 ? source : source.slice(0, end), fileName));
 }
 
 const SETTINGS: ReadonlySet<string> = new Set([

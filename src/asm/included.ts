@@ -1,4 +1,36 @@
 /** Names and text of included files. */
+
+/** What a file is read for: `text` by %include, `bytes` by incbin. */
+export type FileUse = 'text' | 'bytes';
+
+/** The bytes of the file that `from` names `path`; undefined where there is none, or it may not be read. */
+export type ReadFile = (path: string, from: string, use: FileUse) => Uint8Array | undefined;
+
+export interface FoundFile {
+  readonly bytes: Uint8Array;
+  /** How it is called from here on. */
+  readonly name: string;
+}
+export type FindFile = (path: string, from: string, use: FileUse) => FoundFile | undefined;
+
+/** The name by which a folder stands for itself where a file's name is asked for: what it names lies inside it. */
+export const insideOf = (folder: string): string => (folder === '' ? '.' : `${folder.replace(/[\\/]+$/, '')}/.`);
+
+/** Looks for a file beside the one that names it, and then in each folder of the include path. */
+export function fileFinder(read: ReadFile, includePath: readonly string[]): FindFile {
+  return (path, from, use) => {
+    for (const place of [from, ...includePath.map(insideOf)]) {
+      const bytes = read(path, place, use);
+      if (bytes) return { bytes, name: fileBeside(path, place) };
+    }
+    return undefined;
+  };
+}
+
+/** The error about a file that was not found, by its name as it is written. */
+export const notFound = (written: string): string =>
+  `the file ${written} is not there or may not be read; it is looked for beside this file, then in the folders of \`include\`, and only inside the workspace`;
+
 /**
  * How an included file is called from here on: `path` seen from the folder of the file that names it. An editor finds the file by
  * that name, and what it includes in turn is looked for beside it.

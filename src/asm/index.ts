@@ -1,5 +1,7 @@
 import type { Diagnostic, Span } from '../base/diagnostic';
 import { DiagnosticSink } from './diagnostics';
+import { fileFinder } from './included';
+import type { ReadFile } from './included';
 import { collectDirectives } from './directives';
 import type { Directive } from './directives';
 import { Layout } from './layout';
@@ -12,8 +14,11 @@ import type { Bits, Statement } from './statement';
 export { disassemble } from './disassemble';
 export type { DisassembledInstruction } from './disassemble';
 export { formatListing } from './listing';
+export { leadingDirectives } from './directives';
 export type { Directive } from './directives';
 export { ASM_CODES } from './diagnostics';
+export { fileBeside, insideOf } from './included';
+export type { FileUse, ReadFile } from './included';
 export { DIRECTIVES } from './directive-parser';
 export { isMnemonic, mnemonics } from './forms';
 export { lexFile, lexLine } from './lexer';
@@ -28,13 +33,22 @@ export interface AssembleOptions {
    * The bytes of a file named by %include or incbin, or undefined where there is none. `path` is as written; `from` is the file that names it,
    * as the assembler knows it: `fileName`, or the `path` of an earlier %include. Lines, symbols and diagnostics name files the same way.
    */
-  readonly readFile?: (path: string, from: string) => Uint8Array | undefined;
-  /** Used where the file has no `org`; default 0, as in NASM. */
-  readonly origin?: bigint;
-  /** As `nasm -D`. */
+  readonly readFile?: ReadFile;
+  /** Used where the file has no `org`; default 0, as in NASM. A function decides when the sizes are known: no size depends on it. */
+  readonly origin?: bigint | ((found: Unplaced) => bigint);
+  /** As `nasm -D NAME=VALUE`, in order. */
   readonly defines?: Readonly<Record<string, string>>;
+  /** As `nasm -I`: folders where %include and incbin look for what does not lie beside the file that names it. */
+  readonly includePath?: readonly string[];
   /** In bytes; default 64 MiB. */
   readonly maxImage?: number;
+}
+
+/** A program before its origin is settled: its bytes as for origin 0. */
+export interface Unplaced {
+  readonly image: Uint8Array;
+  readonly firstInstructionBits: Bits | undefined;
+  readonly directives: readonly Directive[];
 }
 
 /** A stretch of the image and the source line it comes from (a macro's bytes belong to the line that calls it). */
@@ -94,7 +108,9 @@ export function assemble(source: string, options: AssembleOptions): Assembled {
     if (i > 0 && sameLayout(before.layout, run.layout)) break;
   }
   const { sink, layout, preprocessor, fileSpan, maxImage } = run;
-  const image = joinSections(layout, maxImage, sink, fileSpan);
+  const image = joinSections(layout.output, layout.placed, maxImage, (size) => {
+    sink.error('tooLarge', `the sections span ${size} bytes; ${maxImage} is the most for one image`, fileSpan);
+  });
   return {
     ok: sink.errorCount === 0,
     image,
@@ -104,10 +120,12 @@ export function assemble(source: string, options: AssembleOptions): Assembled {
     bss: bssAfter(layout, image.length),
     symbols: symbolsOf(layout),
     lines: linesOf(layout),
-    directives: preprocessor.files.flatMap((lines) => collectDirectives(lines)),
+    directives: directivesOf(preprocessor),
     diagnostics: sink.sorted(options.fileName),
   };
 }
+
+const directivesOf = ({ files }: Preprocessor): Directive[] => files.flatMap((lines) => collectDirectives(lines));
 
 const MAX_RERUNS = 8;
 
@@ -121,11 +139,11 @@ interface Run {
 
 function runOnce(source: string, options: AssembleOptions, earlier: EarlierLayout | undefined): Run {
   const sink = new DiagnosticSink();
-  const readFile = options.readFile ?? ((): undefined => undefined);
-  const parser = new Parser({ sink, readBinary: readFile });
+  const find = fileFinder(options.readFile ?? ((): undefined => undefined), options.includePath ?? []);
+  const parser = new Parser({ sink, readBinary: (path, from) => find(path, from, 'bytes')?.bytes });
   const preprocessor = new Preprocessor({
     defines: options.defines ?? {},
-    readFile,
+    find,
     sink,
     ...(earlier ? { earlier } : {}),
   });
@@ -137,7 +155,20 @@ function runOnce(source: string, options: AssembleOptions, earlier: EarlierLayou
   const start = { line: 1, column: 1 };
   const fileSpan: Span = { file: options.fileName, start, end: start };
   const maxImage = options.maxImage ?? DEFAULT_MAX_IMAGE;
-  const layout = new Layout(statements, { origin: options.origin ?? 0n, maxImage, fileSpan }).run(sink);
+  const { origin = 0n } = options;
+  const layout = new Layout(statements, {
+    origin:
+      typeof origin === 'bigint'
+        ? origin
+        : ({ output, placed, firstInstructionBits }) =>
+            origin({
+              image: joinSections(output, placed, maxImage),
+              firstInstructionBits,
+              directives: directivesOf(preprocessor),
+            }),
+    maxImage,
+    fileSpan,
+  }).run(sink);
   return { sink, preprocessor, layout, fileSpan, maxImage };
 }
 
@@ -147,20 +178,24 @@ function sameLayout(a: LayoutResult, b: LayoutResult): boolean {
   return a.symbols.all().every((e) => b.symbols.lookup(e.name)?.number === e.value.number);
 }
 
-function joinSections(layout: LayoutResult, maxImage: number, sink: DiagnosticSink, span: Span): Uint8Array {
-  const { origin, file } = layout.placed;
+function joinSections(
+  output: LayoutResult['output'],
+  { origin, file }: LayoutResult['placed'],
+  maxImage: number,
+  tooLarge?: (size: bigint) => void,
+): Uint8Array {
   let size = 0n;
   for (const s of file) {
     const end = s.placedStart - origin + BigInt(s.offset);
     if (s.offset > 0 && end > size) size = end;
   }
   if (size > BigInt(maxImage)) {
-    sink.error('tooLarge', `the sections span ${size} bytes; ${maxImage} is the most for one image`, span);
+    tooLarge?.(size);
     return new Uint8Array(0);
   }
   const image = new Uint8Array(Number(size));
   for (const s of file) {
-    const bytes = layout.output.bytesOf(s);
+    const bytes = output.bytesOf(s);
     const at = Number(s.placedStart - origin);
     if (at >= 0 && at + bytes.length <= image.length) image.set(bytes, at);
   }

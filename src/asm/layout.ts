@@ -42,8 +42,12 @@ export interface LayoutResult {
   readonly markers: ReadonlyMap<number, Value>;
 }
 
+/** What a layout has come to when its bytes are written. */
+export type Laid = Pick<LayoutResult, 'output' | 'placed' | 'firstInstructionBits'>;
+
 export interface LayoutOptions {
-  readonly origin: bigint;
+  /** Where a program without `org` goes; a function is asked when its bytes for origin 0 are there. */
+  readonly origin: bigint | ((found: Laid) => bigint);
   readonly maxImage: number;
   readonly fileSpan: Span;
 }
@@ -98,9 +102,7 @@ export class Layout {
         this.options.fileSpan,
       );
     }
-    const placed = placeSections(this.output.sections, this.origin ?? this.options.origin, sink, this.options.fileSpan);
-    this.output.startEmitting();
-    this.pass();
+    const placed = this.emit(this.origin ?? this.settleOrigin(), sink);
     return {
       output: this.output,
       placed,
@@ -110,6 +112,22 @@ export class Layout {
       firstInstructionBits: this.firstBits,
       markers: this.markers,
     };
+  }
+
+  private settleOrigin(): bigint {
+    const { origin } = this.options;
+    if (typeof origin === 'bigint') return origin;
+    const placed = this.emit(0n, new DiagnosticSink());
+    return origin({ output: this.output, placed, firstInstructionBits: this.firstBits });
+  }
+
+  /** Places the sections and writes the bytes. */
+  private emit(origin: bigint, sink: DiagnosticSink): Placed {
+    this.output.sink = sink;
+    const placed = placeSections(this.output.sections, origin, sink, this.options.fileSpan);
+    this.output.startEmitting();
+    this.pass();
+    return placed;
   }
 
   private pass(): void {

@@ -6,6 +6,7 @@ import { DIRECTIVES, parseDirectiveLine, parsePrimitive } from './directive-pars
 import type { Expr } from './expression';
 import { parseExpression, SyntaxFault, TokenCursor } from './expression';
 import { isMnemonic } from './forms';
+import { notFound } from './included';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
 import { parseOperand } from './operand-parser';
@@ -249,11 +250,7 @@ export class Parser {
     const limit = skip !== undefined && cursor.accept(',') ? parseExpression(cursor, this.qualify) : undefined;
     const bytes = this.context.readBinary(path, t.file);
     if (bytes === undefined) {
-      this.context.sink.error(
-        'fileNotFound',
-        `the file ${t.text} is not there or may not be read; paths count from this file and stay inside the workspace`,
-        tokenSpan(t),
-      );
+      this.context.sink.error('fileNotFound', notFound(t.text), tokenSpan(t));
       return { kind: 'none' };
     }
     return { kind: 'incbin', bytes, skip, limit };

@@ -4,7 +4,8 @@ import { Conditions } from './conditions';
 import { ContextStack } from './contexts';
 import { Definitions } from './definitions';
 import type { DiagnosticSink } from './diagnostics';
-import { decodeUtf8, fileBeside } from './included';
+import { decodeUtf8, notFound } from './included';
+import type { FindFile } from './included';
 import type { EarlierLayout } from './layout-questions';
 import { LayoutQuestions } from './layout-questions';
 import { lexFile, lexLine, tokenSpan, tokensSpan } from './lexer';
@@ -22,7 +23,7 @@ export type { EarlierLayout } from './layout-questions';
 
 export interface PreprocessOptions {
   readonly defines: Readonly<Record<string, string>>;
-  readonly readFile: (path: string, from: string) => Uint8Array | undefined;
+  readonly find: FindFile;
   readonly sink: DiagnosticSink;
   /** Undefined in the first run. */
   readonly earlier?: EarlierLayout;
@@ -61,6 +62,8 @@ export class Preprocessor {
   private readonly used = new Set<string>();
   private readonly out: SourceLine[] = [];
   private includes = 0;
+  /** By name, for %require. */
+  private readonly included = new Set<string>();
   private linesRead = 0;
   private overflow = false;
   /** The mode at this point, for `__?BITS?__`. */
@@ -98,6 +101,7 @@ export class Preprocessor {
       contexts: this.contexts,
       evaluate,
       evaluateFirst: (tokens, at) => this.questions.evaluateFirst(tokens, at),
+      pathOf: (name, from) => options.find(name, from, 'bytes')?.name,
     });
     this.predefine();
   }
@@ -128,7 +132,9 @@ export class Preprocessor {
     }))
       this.macros.define(macro, true);
     for (const [name, text] of Object.entries(this.options.defines)) {
-      this.macros.define({ name, parameters: undefined, body: lexLine(text, '<command line>', 1).tokens }, false);
+      const line = lexLine(`%define ${name} ${text}`, '<define>', 1);
+      const first = line.tokens[0];
+      if (first) this.definitions.handle(first, line);
     }
   }
 
@@ -293,6 +299,7 @@ export class Preprocessor {
     const rest = line.tokens.slice(1);
     switch (first.text) {
       case '%include':
+      case '%require':
         this.include(first, rest, depth, site);
         return;
       case '%use':
@@ -332,7 +339,6 @@ export class Preprocessor {
       // Hints for a linker, a build or nobody at all.
       case '%pragma':
       case '%depend':
-      case '%require':
       case '%null':
         return;
       case '%endmacro':
@@ -392,7 +398,7 @@ export class Preprocessor {
   private include(first: Token, rest: readonly Token[], depth: number, site: Site | undefined): void {
     const t = this.macros.expand(rest)[0];
     if (t?.kind !== 'string') {
-      this.options.sink.error('preprocessor', '%include takes a file name in quotes', tokenSpan(t ?? first));
+      this.options.sink.error('preprocessor', `${first.text} takes a file name in quotes`, tokenSpan(t ?? first));
       return;
     }
     const span = tokenSpan(t);
@@ -406,16 +412,14 @@ export class Preprocessor {
       return;
     }
     const path = t.text.slice(1, -1);
-    const bytes = this.options.readFile(path, first.file);
-    if (!bytes) {
-      this.options.sink.error(
-        'fileNotFound',
-        `the file ${t.text} is not there or may not be read; paths count from this file and stay inside the workspace`,
-        span,
-      );
+    const found = this.options.find(path, first.file, 'text');
+    if (!found) {
+      this.options.sink.error('fileNotFound', notFound(t.text), span);
       return;
     }
-    const lines = lexFile(decodeUtf8(bytes), fileBeside(path, first.file));
+    if (first.text === '%require' && this.included.has(found.name)) return;
+    this.included.add(found.name);
+    const lines = lexFile(decodeUtf8(found.bytes), found.name);
     this.files.push(lines);
     const outer = this.renumbered;
     this.renumbered = undefined;

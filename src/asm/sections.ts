@@ -163,11 +163,13 @@ export function placeSections(
     first.placedStart = first.start ?? 0n;
     base = first.placedStart;
   }
+  const virtual = new Map<Section, bigint>();
+  for (const s of [...progbits, ...nobits]) if (s.vstart !== undefined) virtual.set(s, s.vstart);
   let end = first.placedStart;
   progbits.forEach((s, i) => {
     if (i > 0) s.placedStart = s.start ?? alignUp(end, s.align ?? 4n);
     if (s.vstart === undefined && s.vfollows === undefined)
-      s.vstart = s.valign === undefined ? s.placedStart : alignUp(end, s.valign);
+      virtual.set(s, s.valign === undefined ? s.placedStart : alignUp(end, s.valign));
     if (s.offset > 0 && s.placedStart < end)
       sink.error(
         'sections',
@@ -177,19 +179,21 @@ export function placeSections(
     const stop = s.placedStart + BigInt(s.offset);
     if (stop > end) end = stop;
   });
-  placeVirtual([...progbits, ...nobits], progbits[progbits.length - 1] ?? first, table, sink, span);
+  placeVirtual([...progbits, ...nobits], virtual, progbits[progbits.length - 1] ?? first, table, sink, span);
   return { file: progbits, origin: base ?? 0n };
 }
 
+/** @param virtual the addresses that are known so far */
 function placeVirtual(
   all: readonly Section[],
+  virtual: ReadonlyMap<Section, bigint>,
   lastProgbits: Section,
   table: SectionTable,
   sink: DiagnosticSink,
   span: Span,
 ): void {
-  const settled = new Set(all.filter((s) => s.vstart !== undefined));
-  for (const s of settled) s.placedVstart = s.vstart ?? 0n;
+  const settled = new Set(virtual.keys());
+  for (const [s, at] of virtual) s.placedVstart = at;
   for (let progress = true; progress;) {
     progress = false;
     for (const s of all) {
@@ -198,8 +202,7 @@ function placeVirtual(
         s.vfollows !== undefined ? table.find(s.vfollows) : s.followsLast ? lastProgbits : table.list[s.id - 1];
       if (before === undefined) {
         sink.error('sections', `${s.name} follows ${s.vfollows ?? ''}, which does not exist`, span);
-        s.vfollows = undefined;
-        s.vstart = 0n;
+        s.placedVstart = 0n;
         settled.add(s);
       } else if (settled.has(before)) {
         s.placedVstart = alignUp(before.placedVstart + BigInt(before.offset), s.valign ?? 4n);

@@ -16,7 +16,7 @@ export interface ParsedArguments {
 }
 
 /**
- * Reads a command's arguments: `--name value`, `--name=value`, a short `-o value`, and one operand. `--` ends the options. A path may begin
+ * Reads a command's arguments: `--name value`, `--name=value`, a short `-o value` or `-Dvalue`, and one operand. `--` ends the options. A path may begin
  * with a dash behind `--` only. All mistakes are reported together.
  */
 export function parseArguments(
@@ -29,7 +29,10 @@ export function parseArguments(
   const own = new Map<string, string>();
   const names = [...Object.keys(command.options), ...command.guestOptions];
   const byShort = new Map(
-    Object.entries(command.options).flatMap(([name, o]) => (o.short === undefined ? [] : [[o.short, name] as const])),
+    [
+      ...Object.entries(command.options).map(([name, o]) => [o.short, name] as const),
+      ...command.guestOptions.map((key) => [optionSpec(key).short, key] as const),
+    ].flatMap(([short, name]) => (short === undefined ? [] : [[short, name] as const])),
   );
   let literal = false;
 
@@ -43,8 +46,11 @@ export function parseArguments(
       literal = true;
       continue;
     }
-    const equals = arg.startsWith('--') ? arg.indexOf('=') : -1;
-    const written = equals < 0 ? arg : arg.slice(0, equals);
+    const isLong = arg.startsWith('--');
+    const equals = isLong ? arg.indexOf('=') : -1;
+    // As for nasm, the value may stand right behind the letter: -DNAME.
+    const attached = !isLong && arg.length > 2 && byShort.has(arg.slice(0, 2)) ? arg.slice(2) : undefined;
+    const written = attached !== undefined ? arg.slice(0, 2) : equals < 0 ? arg : arg.slice(0, equals);
     const name = byShort.get(written) ?? (written.startsWith('--') ? written.slice(2) : undefined);
     const spec = name === undefined ? undefined : command.options[name];
     const isGuest = name !== undefined && command.guestOptions.some((key) => key === name);
@@ -63,7 +69,7 @@ export function parseArguments(
     const wantsValue = isGuest || spec?.argument !== undefined;
     let value = '';
     if (wantsValue) {
-      const next = equals < 0 ? args[++i] : arg.slice(equals + 1);
+      const next = attached ?? (equals < 0 ? args[++i] : arg.slice(equals + 1));
       if (next === undefined || (equals < 0 && next.startsWith('--'))) {
         problems.push(cliError('missingValue', `\`${written}\` needs a value: ${argumentOf(command, name)}`));
         if (next !== undefined) i--;

@@ -1,14 +1,22 @@
-import { assemble, formatListing } from '../asm/index';
+import { assemble, formatListing, leadingDirectives } from '../asm/index';
 import type { Assembled } from '../asm/index';
 import { hex } from '../base/hex';
+import { givenTo } from '../session/assembly';
+import { readDirectives } from '../session/guest-directives';
+import { checkOptions } from '../session/options';
 import type { ParsedArguments } from './arguments';
-import { cliError, formatAll } from './diagnostics';
+import { COMMAND_LINE, cliError, formatAll } from './diagnostics';
 import type { CliHost } from './host';
 import { EXIT } from './host';
 
-/** `pagewalk asm FILE [-o OUT] [--listing FILE] [--json]`: assembles as `nasm -f bin` does. */
+/** `pagewalk asm FILE [-o OUT] [--listing FILE] [-D NAME=VALUE] [-I DIR] [--json]`: assembles as `nasm -f bin` does. */
 export function asmCommand(args: ParsedArguments, host: CliHost): number {
   const path = args.operand;
+  const checked = checkOptions(args.guest, 'command-line', COMMAND_LINE);
+  if (checked.diagnostics.length > 0) {
+    host.stderr(formatAll(checked.diagnostics));
+    return EXIT.badInput;
+  }
   const file = host.readFile(path);
   if (!file.ok) {
     host.stderr(formatAll([cliError('unreadable', `cannot be read: ${file.why}`, path)]));
@@ -17,6 +25,7 @@ export function asmCommand(args: ParsedArguments, host: CliHost): number {
   const source = new TextDecoder().decode(file.bytes);
   const result = assemble(source, {
     fileName: path,
+    ...givenTo(path, readDirectives(leadingDirectives(source, path), path).options, checked.options),
     readFile: (name, from) => {
       const included = host.readFile(host.resolve(name, from));
       return included.ok ? included.bytes : undefined;

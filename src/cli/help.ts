@@ -45,7 +45,8 @@ export function commandHelp(command: CommandSpec): string {
     const whole = spec.notBuilt?.includes('*') ? ' Not built yet.' : '';
     const initial = spec.default === undefined ? '' : ` Default ${spec.default}.`;
     const argument = spec.type === 'choice' ? 'NAME' : spec.argument;
-    return row(`--${key} ${argument}`, spec.doc.replaceAll('`', '') + detail + initial + whole);
+    const short = spec.short === undefined ? '' : `${spec.short}, `;
+    return row(`${short}--${key} ${argument}`, spec.doc.replaceAll('`', '') + detail + initial + whole);
   });
   return [
     `${command.summary}\n\nUsage: pagewalk ${command.name} ${command.operand} [OPTIONS]\n`,

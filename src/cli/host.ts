@@ -1,4 +1,4 @@
-import type { Assembled } from '../asm/index';
+import type { InstalledAssembler } from '../session/assembly';
 
 /** What the command line needs of the system it runs on; src/main/cli.ts supplies it. */
 export interface CliHost {
@@ -11,9 +11,9 @@ export interface CliHost {
   /** The path that `name` means when the file `from` names it. */
   resolve(name: string, from: string): string;
   /** An installed nasm for `file`; absent where processes cannot be run. */
-  nasm?(file: string): (source: string, origin: bigint) => Assembled;
+  nasm?(file: string): InstalledAssembler;
   /** An installed GNU as, likewise. */
-  gas?(file: string): (source: string, origin: bigint) => Assembled;
+  gas?(file: string): InstalledAssembler;
   stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
   /** Returns after a turn of the event loop, so that Ctrl-C is heard between slices of a long run. */

@@ -1,4 +1,4 @@
-import type { AssembleOptions, Assembled } from '../asm/index';
+import type { InstalledAssembler } from '../session/assembly';
 import type { TargetFactory } from './launch';
 
 /** A file that receives what a guest writes. */
@@ -14,15 +14,17 @@ export interface AdapterHost {
   readFile(
     path: string,
   ): { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
-  /** A file that the source `from` names by %include or incbin; undefined where it is missing or may not be read. */
-  include(name: string, from: string, program: string): ReturnType<NonNullable<AssembleOptions['readFile']>>;
+  /** A file that the source `from` names by %include or incbin; undefined where it is missing, or lies in none of `folders`. */
+  include(name: string, from: string, folders: readonly string[]): Uint8Array | undefined;
+  /** The folder that a file lies in. */
+  folderOf(path: string): string;
   openOutput(
     path: string,
   ): { readonly ok: true; readonly file: OutputFile } | { readonly ok: false; readonly why: string };
   /** An installed nasm for the source `file`; absent where processes cannot be run. */
-  nasm?(file: string, path: string | undefined): (source: string, origin: bigint) => Assembled;
+  nasm?(file: string, path: string | undefined): InstalledAssembler;
   /** An installed GNU as, likewise. */
-  gas?(file: string): (source: string, origin: bigint) => Assembled;
+  gas?(file: string): InstalledAssembler;
   /** The path made absolute and normal, so that the same file has one spelling. */
   absolute(path: string): string;
   /** Calls back after a turn of the event loop, when what has come in has been handled. */

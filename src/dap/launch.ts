@@ -7,6 +7,7 @@ import type { Answer, DebugTarget } from '../session/api';
 import type { OptionTexts, WrittenOption } from '../session/options';
 import { checkOptions } from '../session/options';
 import type { Program } from '../session/program';
+import { folderBeside } from '../session/assembly';
 import { prepareProgram } from '../session/program';
 import { dapDiagnostic } from './errors';
 import type { AdapterHost, OutputFile } from './host';
@@ -34,7 +35,7 @@ export type OutputChannel = 'serial' | 'debugcon';
  * configuration, its own fields included; names that begin with two underscores are its private ones.
  */
 const OTHER_FIELDS: ReadonlySet<string> = new Set([
-  ...['program', 'stopOnEntry', 'noDebug', 'assemblerPath'],
+  ...['program', 'stopOnEntry', 'noDebug', 'assemblerPath', 'workspaceFolders'],
   ...['type', 'request', 'name', 'presentation', 'preLaunchTask', 'postDebugTask', 'internalConsoleOptions'],
   ...['debugServer', 'serverReadyAction', 'suppressMultipleSessionWarning', 'windows', 'linux', 'osx'],
 ]);
@@ -42,16 +43,24 @@ const OTHER_FIELDS: ReadonlySet<string> = new Set([
 export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched, readonly Diagnostic[]> {
   const checked = checkFields(fields);
   if (!checked.ok) return checked;
-  const { program, options, stopOnEntry, noDebug, assemblerPath } = checked.value;
+  const { program, stopOnEntry, noDebug, assemblerPath, workspaceFolders } = checked.value;
   const file = host.absolute(program);
   const read = host.readFile(file);
   if (!read.ok)
     return err([dapDiagnostic('unreadable', `field \`program\`: the file cannot be read: ${read.why}`, file)]);
+  const options = new Map(checked.value.options);
+  const include = options.get('include');
+  if (include)
+    options.set(
+      'include',
+      include.map((folder) => folderBeside(folder, file)),
+    );
+  const folders = workspaceFolders.length > 0 ? workspaceFolders : [host.folderOf(file)];
   const prepared = prepareProgram({
     file,
     bytes: read.bytes,
     options,
-    readFile: (name, from) => host.include(name, from, file),
+    readFile: (name, from) => host.include(name, from, folders),
     readOption: (name) => {
       const named = host.readFile(host.absolute(name));
       return named.ok ? named.bytes : undefined;
@@ -73,6 +82,8 @@ interface CheckedFields {
   readonly stopOnEntry: boolean;
   readonly noDebug: boolean;
   readonly assemblerPath: string | undefined;
+  /** What included files must lie in: the extension names the folders that are open; else it is the guest's own. */
+  readonly workspaceFolders: readonly string[];
   readonly options: OptionTexts;
 }
 
@@ -99,6 +110,8 @@ function checkFields(fields: LaunchFields): Result<CheckedFields, readonly Diagn
     wrong('noProgram', 'field `program` is missing: name the assembly file or image to run as a guest');
   }
   const [stopOnEntry, noDebug, assemblerPath] = [flag('stopOnEntry'), flag('noDebug'), text('assemblerPath')];
+  const list: unknown = fields['workspaceFolders'] ?? [];
+  const workspaceFolders = Array.isArray(list) ? list.filter((each) => typeof each === 'string') : [];
   const written: WrittenOption[] = Object.entries(fields)
     .filter(([key, value]) => !OTHER_FIELDS.has(key) && !key.startsWith('__') && value !== undefined)
     .map(([key, value]) => ({ key, value }));
@@ -114,7 +127,7 @@ function checkFields(fields: LaunchFields): Result<CheckedFields, readonly Diagn
     );
   }
   if (diagnostics.length > 0 || !program) return err(diagnostics);
-  return ok({ program, stopOnEntry, noDebug, assemblerPath, options: checked.options });
+  return ok({ program, stopOnEntry, noDebug, assemblerPath, workspaceFolders, options: checked.options });
 }
 
 /** `-` is the Debug Console, which gets everything that goes to no file. */

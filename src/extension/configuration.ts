@@ -1,4 +1,5 @@
 /** Launch configurations: none is needed for an assembly file, and an incomplete one is completed. */
+import { isAbsolute, join } from 'node:path';
 import * as vscode from 'vscode';
 import { guestFile } from './guest-files';
 
@@ -19,11 +20,28 @@ function fromSettings(
   folder: vscode.WorkspaceFolder | undefined,
 ): vscode.DebugConfiguration {
   const settings = vscode.workspace.getConfiguration('pagewalk', folder);
-  const assembler = config['assembler'] ?? setByUser(settings, 'assembler');
-  if (assembler === undefined) return config;
+  const assembler: unknown = config['assembler'] ?? setByUser(settings, 'assembler');
   const path = assembler === 'nasm' ? settings.get<string>('nasmPath') : undefined;
-  return { ...config, assembler, ...(path === undefined || path === 'nasm' ? {} : { assemblerPath: path }) };
+  const define = [...settings.get<string[]>('define', []), ...listOf(config['define'])];
+  const root = folder ?? vscode.workspace.workspaceFolders?.[0];
+  const folders = settings
+    .get<string[]>('include', [])
+    .map((each) => (root && !isAbsolute(each) ? join(root.uri.fsPath, each) : each));
+  // Those of the launch configuration are searched first.
+  const include = [...listOf(config['include']), ...folders];
+  return {
+    ...config,
+    ...(assembler === undefined ? {} : { assembler }),
+    ...(path === undefined || path === 'nasm' ? {} : { assemblerPath: path }),
+    ...(define.length > 0 ? { define } : {}),
+    ...(include.length > 0 ? { include } : {}),
+    // What the guest includes must lie in one of these.
+    workspaceFolders: (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri.fsPath),
+  };
 }
+
+/** A field that holds one text or a list of them; anything else is told by the adapter. */
+const listOf = (value: unknown): unknown[] => (value === undefined ? [] : Array.isArray(value) ? value : [value]);
 
 /** The setting's value where it is not the default: only then does it outrank the guest file's own `@guest` line. */
 function setByUser(settings: vscode.WorkspaceConfiguration, key: string): unknown {

@@ -4,7 +4,7 @@ import type { Span } from '../base/diagnostic';
 import type { Host } from './host';
 import type { Occurrence } from './names';
 import { isInclude } from './shape';
-import type { Program } from './workspace';
+import { includedFile, type Program } from './workspace';
 
 const SEVERITY = {
   error: DiagnosticSeverity.Error,
@@ -79,9 +79,8 @@ function includeOf(
   for (const { tokens } of program.files.get(path)?.lines ?? []) {
     const [word, name] = tokens;
     if (!isInclude(word) || name?.kind !== 'string') continue;
-    const file = host.resolve(name.text.slice(1, -1), path);
-    if (file === target || (program.files.has(file) && includeOf(program, file, target, host, seen)))
-      return rangeOf(name);
+    const file = includedFile(program, name.text.slice(1, -1), path, host);
+    if (file !== undefined && (file === target || includeOf(program, file, target, host, seen))) return rangeOf(name);
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 /** What the language server needs of the place it runs in: files, and what only the debugger knows. */
-import type { Directive } from '../asm/index';
+import { insideOf, type Assembled, type ReadFile } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
 
 /** A key of a guest file's `@guest` line. */
@@ -20,6 +20,26 @@ export interface Host {
   /** The assembly sources below the folders, a bounded number of them. */
   sources(folders: readonly string[]): readonly string[];
   readonly options: readonly OptionHelp[];
-  /** What is wrong with the directives in a guest's comments. */
-  checkDirectives(directives: readonly Directive[]): readonly Diagnostic[];
+  /** Assembles a guest as a run of it would. */
+  assemble(source: string, path: string, settings: AssemblerSettings, readFile: ReadFile): AssembledForEditor;
+  /** The folders where what a guest includes is looked for, besides its own. */
+  includePath(source: string, path: string, settings: AssemblerSettings): readonly string[];
 }
+
+/** What the editor's settings give to the assembler, as the options `define` and `include` do; folders as full paths. */
+export interface AssemblerSettings {
+  readonly define: readonly string[];
+  readonly include: readonly string[];
+}
+
+export interface AssembledForEditor {
+  readonly assembled: Assembled;
+  /** Those of the assembler, of the directives in comments, and of how the guest starts. */
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** The paths by which a file may be found that `from` names: beside it first. */
+export const placesOf = (host: Host, name: string, from: string, includePath: readonly string[]): string[] => [
+  host.resolve(name, from),
+  ...includePath.map((folder) => host.resolve(name, insideOf(folder))),
+];

@@ -92,22 +92,18 @@ export function nameMarkdown(program: Program, { key }: Occurrence): string | un
     case 'label':
     case 'constant':
     case undefined:
-      return symbol ? symbolMarkdown(program, symbol) : definition && `**${definition.text}** ${definition.defines}`;
+      return symbol ? symbolMarkdown(symbol) : definition && `**${definition.text}** ${definition.defines}`;
   }
 }
 
-function symbolMarkdown({ assembled }: Program, symbol: AsmSymbol): string {
+function symbolMarkdown(symbol: AsmSymbol): string {
   if (symbol.kind === 'constant') {
     const signed = BigInt.asIntN(64, symbol.value);
     const decimal = signed < 0n ? `${symbol.value} = ${signed}` : String(symbol.value);
     return `**${symbol.name}** constant\n\n\`${hex(symbol.value)} = ${decimal}\``;
   }
   const section = symbol.section === undefined ? '' : ` in \`${symbol.section}\``;
-  // Without `org` the address is settled when the guest starts; only the distance from the first byte is known here.
-  const value = assembled.hasOrg
-    ? hex(symbol.value)
-    : `${hex(symbol.value - assembled.origin)} from the start of the image`;
-  return `**${symbol.name}** ${symbol.followedBy === 'data' ? 'data' : 'label'}${section}\n\n\`${value}\``;
+  return `**${symbol.name}** ${symbol.followedBy === 'data' ? 'data' : 'label'}${section}\n\n\`${hex(symbol.value)}\``;
 }
 
 /** The lines of a macro or structure as they are written. */

@@ -30,7 +30,7 @@ export function inlayHints({ assembled }: Program, { path, text }: SourceFile, r
         position: { line: line - 1, character: row.length },
         label: `${first.address.toString(16)}: ${shown.join(' ')}${more}`,
         paddingLeft: true,
-        tooltip: `${total} byte${total === 1 ? '' : 's'} at 0x${first.address.toString(16)}${assembled.hasOrg ? '' : ', counted from the start of the image'}`,
+        tooltip: `${total} byte${total === 1 ? '' : 's'} at 0x${first.address.toString(16)}${assembled.hasOrg ? '' : ', where the guest is placed when it starts'}`,
       },
     ];
   });

@@ -15,7 +15,7 @@ import { locationOf, rangeOf } from './convert';
 import type { Host } from './host';
 import type { Occurrence } from './names';
 import { isInclude } from './shape';
-import type { Program } from './workspace';
+import { includedFile, type Program } from './workspace';
 
 const nameAt = ({ names }: Program, path: string, { line, character }: Position): Occurrence | undefined =>
   names.at(path, line + 1, character + 1);
@@ -28,9 +28,9 @@ export function definitionAt(program: Program, path: string, at: Position, host:
     (t) => t.kind === 'string' && t.column <= at.character + 1 && at.character + 1 <= t.end,
   );
   if (!string || !isInclude(line?.tokens[0])) return [];
-  const target = host.resolve(string.text.slice(1, -1), path);
+  const target = includedFile(program, string.text.slice(1, -1), path, host);
   const start = { line: 0, character: 0 };
-  return program.files.has(target) ? [{ uri: host.uriOf(target), range: { start, end: start } }] : [];
+  return target !== undefined ? [{ uri: host.uriOf(target), range: { start, end: start } }] : [];
 }
 
 export function referencesAt(

@@ -56,8 +56,16 @@ const CAPABILITIES: InitializeResult['capabilities'] = {
 };
 
 interface Settings {
-  readonly pagewalk?: { readonly inlayHints?: { readonly enabled?: boolean } };
+  readonly pagewalk?: {
+    readonly inlayHints?: { readonly enabled?: boolean };
+    readonly define?: unknown;
+    readonly include?: unknown;
+  };
 }
+
+/** The texts of a list in the settings, which may hold anything. */
+const textsIn = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
 
 export function serve(connection: Connection, host: Host): void {
   const documents = new TextDocuments(TextDocument);
@@ -97,8 +105,11 @@ export function serve(connection: Connection, host: Host): void {
     });
   });
   connection.onDidChangeConfiguration(({ settings }: { settings: Settings | null }) => {
-    const wanted = settings?.pagewalk?.inlayHints?.enabled !== false;
-    if (wanted === showInlayHints) return;
+    const { inlayHints: hints, define, include } = settings?.pagewalk ?? {};
+    const wanted = hints?.enabled !== false;
+    const otherwise = workspace.configure({ define: textsIn(define), include: textsIn(include) });
+    if (otherwise && canRefresh) connection.languages.diagnostics.refresh();
+    if (wanted === showInlayHints && !otherwise) return;
     showInlayHints = wanted;
     if (canRefresh) void connection.languages.inlayHint.refresh();
   });
@@ -152,7 +163,7 @@ export function serve(connection: Connection, host: Host): void {
     ask(uri, [], (program, file) => (showInlayHints ? inlayHints(program, file, range) : [])),
   );
   connection.onDocumentLinks(({ textDocument: { uri } }) =>
-    ask(uri, [], (_, file) => documentLinks(file, host, workspace.folders)),
+    ask(uri, [], (program, file) => documentLinks(program, file, host, workspace.folders)),
   );
   connection.onCodeAction((params) =>
     ask(params.textDocument.uri, [], (program, file) => codeActions(program, file, params)),

@@ -3,9 +3,9 @@
  * file is looked at as part of the program that includes it. Programs are kept until a file of theirs changes.
  */
 import type { TextDocument } from 'vscode-languageserver-textdocument';
-import { assemble, lexFile, type Assembled, type Bits, type LogicalLine } from '../asm/index';
+import { insideOf, lexFile, type Assembled, type Bits, type LogicalLine } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
-import type { Host } from './host';
+import { type AssemblerSettings, type Host, placesOf } from './host';
 import { Names } from './names';
 
 export interface SourceFile {
@@ -19,6 +19,8 @@ export interface Program {
   readonly root: string;
   readonly assembled: Assembled;
   readonly diagnostics: readonly Diagnostic[];
+  /** Folders where files are looked for that do not lie beside the one that names them. */
+  readonly includePath: readonly string[];
   /** By path, the root first. */
   readonly files: ReadonlyMap<string, SourceFile>;
   /** Read when first asked for. */
@@ -36,6 +38,7 @@ const INCLUDE = /^[ \t]*%[ \t]*(?:include|require)[ \t]+(["'`])(.+?)\1/gim;
 
 export class Workspace {
   folders: readonly string[] = [];
+  private settings: AssemblerSettings = { define: [], include: [] };
   private readonly programs = new Map<string, Entry>();
   private readonly sources = new Map<string, SourceFile & { readonly version: string }>();
   private readonly onDisk = new Map<string, string | undefined>();
@@ -56,6 +59,24 @@ export class Workspace {
     this.generation++;
     this.onDisk.clear();
     this.listed = undefined;
+  }
+
+  /** @returns whether anything is different now */
+  configure(settings: AssemblerSettings): boolean {
+    if (JSON.stringify(settings) === JSON.stringify(this.settings)) return false;
+    this.settings = settings;
+    this.programs.clear();
+    this.includers = undefined;
+    return true;
+  }
+
+  /** The settings for a file; their folders count from the workspace folder that it lies in. */
+  private settingsFor(path: string): AssemblerSettings {
+    const { define, include } = this.settings;
+    const around = this.folders.filter((each) => path.startsWith(each)).sort((a, b) => b.length - a.length)[0];
+    const folder = around ?? this.folders[0];
+    const from = folder === undefined ? path : insideOf(folder);
+    return { define, include: include.map((each) => this.host.resolve(each, from)) };
   }
 
   /** A file as the editor has it, or else the disk. */
@@ -95,24 +116,23 @@ export class Workspace {
     if (!source) return undefined;
     const versions = new Map([[root, this.versionOf(root)]]);
     const files = new Map([[root, source]]);
-    const assembled = assemble(source.text, {
-      fileName: root,
-      readFile: (name, from) => {
-        const path = this.host.resolve(name, from);
-        versions.set(path, this.versionOf(path));
-        const onDisk = this.host.readFile(name, from, this.folders);
-        // The disk decides whether the file may be read at all; what the editor has of it is newer.
-        const text = onDisk && this.document(path)?.getText();
-        const included = onDisk && this.names(from).includes(name) ? this.source(path) : undefined;
-        if (included) files.set(path, included);
-        return text === undefined ? onDisk : encoder.encode(text);
-      },
+    const settings = this.settingsFor(root);
+    const { assembled, diagnostics } = this.host.assemble(source.text, root, settings, (name, from, use) => {
+      const path = this.host.resolve(name, from);
+      versions.set(path, this.versionOf(path));
+      const onDisk = this.host.readFile(name, from, this.folders);
+      // The disk decides whether the file may be read at all; what the editor has of it is newer.
+      const text = onDisk && this.document(path)?.getText();
+      const included = onDisk && use === 'text' ? this.source(path) : undefined;
+      if (included) files.set(path, included);
+      return text === undefined ? onDisk : encoder.encode(text);
     });
     let names: Names | undefined;
     const program: Program = {
       root,
       assembled,
-      diagnostics: [...assembled.diagnostics, ...this.host.checkDirectives(assembled.directives)],
+      diagnostics,
+      includePath: this.host.includePath(source.text, root, settings),
       files,
       get names() {
         return (names ??= new Names([...files.values()].map(({ lines }) => lines)));
@@ -167,14 +187,22 @@ export class Workspace {
     return names;
   }
 
+  private includePathOf(path: string): readonly string[] {
+    const text = this.document(path)?.getText() ?? this.diskText(path) ?? '';
+    return this.host.includePath(text, path, this.settingsFor(path));
+  }
+
   private includersOfAll(): ReadonlyMap<string, readonly string[]> {
-    const texts = this.allSources().map((path) => ({ path, includes: this.names(path) }));
+    const all = this.allSources();
+    const known = new Set(all);
+    const texts = all.map((path) => ({ path, includes: this.names(path) }));
     const stamp = texts.map(({ path, includes }) => `${path}:${includes.join()}`).join('\n');
     if (this.includers?.stamp === stamp) return this.includers.map;
     const map = new Map<string, string[]>();
     for (const { path, includes } of texts)
       for (const name of includes) {
-        const target = this.host.resolve(name, path);
+        const places = placesOf(this.host, name, path, this.includePathOf(path));
+        const target = places.find((each) => known.has(each)) ?? places[0] ?? '';
         const list = map.get(target);
         if (list) list.push(path);
         else map.set(target, [path]);
@@ -184,6 +212,10 @@ export class Workspace {
     return map;
   }
 }
+
+/** The file of a program that `from` includes by a name. */
+export const includedFile = (program: Program, name: string, from: string, host: Host): string | undefined =>
+  placesOf(host, name, from, program.includePath).find((path) => program.files.has(path));
 
 /** The processor mode that a line of a file is assembled for. */
 export function bitsAt({ assembled }: Program, { path, lines }: SourceFile, line: number): Bits {

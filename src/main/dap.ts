@@ -12,7 +12,8 @@ serve(
   {
     createTarget: Session.create,
     readFile: readBytes,
-    include: (name, from, program) => readIncluded(name, from, [dirname(program)]),
+    include: readIncluded,
+    folderOf: dirname,
     openOutput: openForWriting,
     nasm: nasmFor,
     gas: (file) => gasFor(file),

@@ -2,9 +2,11 @@
 import { assembledFromGas, gasBits } from '../asm/gas-output';
 import type { Assembled } from '../asm/index';
 import { runGas } from '../node/gas';
+import type { Given } from '../session/assembly';
+import { absoluteFolders } from './nasm';
 
 /** Assembles `file` (absolute) with the GNU as at `program`; its text is read by as itself. */
 export const gasFor =
   (file: string, program?: string) =>
-  (source: string, origin: bigint): Assembled =>
-    assembledFromGas(source, file, runGas(file, origin, gasBits(source), program));
+  (source: string, origin: bigint, given: Given): Assembled =>
+    assembledFromGas(source, file, runGas(file, origin, gasBits(source), absoluteFolders(given), program));

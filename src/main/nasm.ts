@@ -1,10 +1,22 @@
 /** An installed nasm in the place of the built-in assembler: what the adapter and the command line are given. */
+import { resolve } from 'node:path';
 import type { Assembled } from '../asm/index';
 import { assembledFromNasm, statesOrigin } from '../asm/nasm-output';
 import { runNasm } from '../node/nasm';
+import type { Given } from '../session/assembly';
+
+/** The folders of `include` as a process with another working folder finds them. */
+export const absoluteFolders = (given: Given): Given => ({
+  ...given,
+  includePath: given.includePath.map((folder) => resolve(folder)),
+});
 
 /** Assembles `file` (absolute) with the nasm at `program`; its text is read by nasm itself. */
 export const nasmFor =
   (file: string, program?: string) =>
-  (source: string, origin: bigint): Assembled =>
-    assembledFromNasm(source, file, runNasm(file, statesOrigin(source) ? undefined : origin, program));
+  (source: string, origin: bigint, given: Given): Assembled =>
+    assembledFromNasm(
+      source,
+      file,
+      runNasm(file, statesOrigin(source) ? undefined : origin, absoluteFolders(given), program),
+    );

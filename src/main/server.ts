@@ -2,18 +2,10 @@
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createConnection, ProposedFeatures } from 'vscode-languageserver/node';
-import type { OptionHelp } from '../lsp/host';
 import { serve } from '../lsp/server';
 import { readIncluded } from '../node/include';
 import { findSources } from '../node/sources';
-import { readDirectives } from '../session/guest-directives';
-import { OPTION_KEYS, optionSpec } from '../session/option-table';
-
-/** The options that a guest file may set. */
-const options = OPTION_KEYS.flatMap((key): OptionHelp[] => {
-  const { doc, values, output } = optionSpec(key);
-  return output ? [] : [{ key, doc, ...(values ? { values } : {}) }];
-});
+import { languageHost } from './language-host';
 
 serve(createConnection(ProposedFeatures.all), {
   pathOf: (uri) => (uri.startsWith('file:') ? fileURLToPath(uri) : uri),
@@ -21,6 +13,5 @@ serve(createConnection(ProposedFeatures.all), {
   resolve: (path, from) => resolve(dirname(from), path),
   readFile: readIncluded,
   sources: findSources,
-  options,
-  checkDirectives: (directives) => readDirectives(directives).diagnostics,
+  ...languageHost,
 });

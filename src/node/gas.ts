@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { AssemblerGifts } from './nasm';
 
 const TIMEOUT_MS = 30_000;
 const MAX_MESSAGES = 4 * 1024 * 1024;
@@ -18,7 +19,13 @@ export interface GasRun {
  * Assembles with a line table and links the text at `origin`. No shell is involved: `program` is one path or name, and ld and cpp are looked for by name.
  * @param bits of the code at its start: 64 for x86-64, else i386, which also holds 16-bit code
  */
-export function runGas(file: string, origin: bigint, bits: 16 | 32 | 64, program = 'as'): GasRun {
+export function runGas(
+  file: string,
+  origin: bigint,
+  bits: 16 | 32 | 64,
+  { defines, includePath }: AssemblerGifts,
+  program = 'as',
+): GasRun {
   const scratch = mkdtempSync(join(tmpdir(), 'pagewalk-gas-'));
   const at = (name: string): string => join(scratch, name);
   let messages = '';
@@ -37,10 +44,23 @@ export function runGas(file: string, origin: bigint, bits: 16 | 32 | 64, program
   };
   try {
     const source = file.endsWith('.S') ? at('a.s') : file;
+    const folders = [dirname(file), ...includePath].flatMap((folder) => ['-I', folder]);
+    const macros = Object.entries(defines).map(([name, text]) => `-D${name}${text === '' ? '' : `=${text}`}`);
+    // Without cpp there are only numbers; a name alone is 1, as it is for cpp.
+    const symbols = Object.entries(defines).flatMap(([name, text]) => ['--defsym', `${name}=${text || '1'}`]);
     const [width, target] = bits === 64 ? ['--64', 'elf_x86_64'] : ['--32', 'elf_i386'];
     const ok =
-      (source === file || step('cpp', ['-x', 'assembler-with-cpp', '-o', source, file])) &&
-      step(program, [width, '-g', '--gdwarf-4', '-I', dirname(file), '-o', at('a.o'), source]) &&
+      (source === file || step('cpp', ['-x', 'assembler-with-cpp', ...folders, ...macros, '-o', source, file])) &&
+      step(program, [
+        width,
+        '-g',
+        '--gdwarf-4',
+        ...folders,
+        ...(source === file ? symbols : []),
+        '-o',
+        at('a.o'),
+        source,
+      ]) &&
       step('ld', [
         '-m',
         target,

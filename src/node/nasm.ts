@@ -8,6 +8,12 @@ import { dirname, join, sep } from 'node:path';
 const TIMEOUT_MS = 30_000;
 const MAX_MESSAGES = 4 * 1024 * 1024;
 
+/** What goes to an assembler besides the source; folders as full paths. */
+export interface AssemblerGifts {
+  readonly defines: Readonly<Record<string, string>>;
+  readonly includePath: readonly string[];
+}
+
 export interface NasmRun {
   readonly ok: boolean;
   readonly image: Uint8Array;
@@ -21,12 +27,19 @@ export interface NasmRun {
  * `nasm -f bin` with listing and map. No shell is involved: `program` is one path or name, never a command line.
  * @param origin where the image is placed; undefined where the source has an `org` of its own
  */
-export function runNasm(file: string, origin: bigint | undefined, program = 'nasm'): NasmRun {
+export function runNasm(
+  file: string,
+  origin: bigint | undefined,
+  { defines, includePath }: AssemblerGifts,
+  program = 'nasm',
+): NasmRun {
   const scratch = mkdtempSync(join(tmpdir(), 'pagewalk-nasm-'));
   const at = (name: string): string => join(scratch, name);
   try {
     const before = [`[map all ${at('a.map')}]`, ...(origin === undefined ? [] : [`org 0x${origin.toString(16)}`])];
     const options = ['-f', 'bin', '-o', at('a.bin'), '-l', at('a.lst'), '-I', dirname(file) + sep];
+    options.push(...includePath.flatMap((folder) => ['-I', folder + sep]));
+    options.push(...Object.entries(defines).flatMap(([name, text]) => ['-D', `${name}=${text}`]));
     const done = spawnSync(program, [...options, ...before.flatMap((line) => ['--before', line]), file], {
       cwd: dirname(file),
       encoding: 'utf8',

@@ -32,8 +32,9 @@ export const NO_DIRECTIVES: GuestDirectives = { options: new Map(), places: [], 
  * Reads the directives of an assembled file: the options of `@guest`, the placements of `@host`, and what `@host` does at a line. `@break` and `@assert` are checked here
  * and read by those who run labs. A comment such as `; @someone` with a verb that is none of ours is an ordinary comment, unless it is nearly
  * one of them.
+ * @param guest the guest's own file: only there does `@guest` say how to assemble, for an included file is read too late for that
  */
-export function readDirectives(directives: readonly Directive[]): GuestDirectives {
+export function readDirectives(directives: readonly Directive[], guest: string): GuestDirectives {
   const written: WrittenOption[] = [];
   const places: PlaceDirective[] = [];
   const events: HostDirective[] = [];
@@ -59,13 +60,13 @@ export function readDirectives(directives: readonly Directive[]): GuestDirective
     switch (value.kind) {
       case 'guest':
         if (d.beforeCode)
-          written.push(
-            ...value.pairs.map((p) => ({
-              key: p.key.text,
-              value: p.value.text,
-              span: { ...p.key.span, end: p.value.span.end },
-            })),
-          );
+          for (const p of value.pairs) {
+            const span = { ...p.key.span, end: p.value.span.end };
+            if (file !== guest && FOR_ASSEMBLY.has(p.key.text)) {
+              const message = `\`${p.key.text}\` stands in an included file; move it to the guest's own @guest line`;
+              diagnostics.push(sessionError('notAllowedHere', message, file, span));
+            } else written.push({ key: p.key.text, value: p.value.text, span });
+          }
         else
           diagnostics.push(
             sessionError(
@@ -90,6 +91,7 @@ export function readDirectives(directives: readonly Directive[]): GuestDirective
   return { options: checked.options, places, events, diagnostics: [...diagnostics, ...checked.diagnostics] };
 }
 
+const FOR_ASSEMBLY: ReadonlySet<string> = new Set(['define', 'include']);
 const VERBS: readonly string[] = ['guest', 'host', 'break', 'assert'];
 
 function readHost(

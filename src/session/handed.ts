@@ -1,4 +1,5 @@
 /** The files that options name beside the guest: a Multiboot module, firmware. */
+import type { ReadFile } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
@@ -22,7 +23,7 @@ export interface FileReaders {
   readonly file: string;
   readonly options: OptionTexts;
   /** Named by the guest file: relative to it, and inside the workspace. */
-  readonly readFile?: ((name: string, from: string) => Uint8Array | undefined) | undefined;
+  readonly readFile?: ReadFile | undefined;
   /** Named by the launch configuration or on the command line. */
   readonly readOption?: ((name: string) => Uint8Array | undefined) | undefined;
 }
@@ -33,7 +34,9 @@ export function readHanded(readers: FileReaders, settings: Settings): Result<Han
   const read = (key: 'module' | 'firmware'): HandedFile | undefined => {
     const name = settings[key];
     if (name === undefined) return undefined;
-    const bytes = readers.options.has(key) ? readers.readOption?.(name) : readers.readFile?.(name, readers.file);
+    const bytes = readers.options.has(key)
+      ? readers.readOption?.(name)
+      : readers.readFile?.(name, readers.file, 'bytes');
     if (bytes === undefined)
       diagnostics.push(sessionError('badValue', `\`${key}\`: the file ${name} cannot be read`, readers.file));
     return bytes && { name, bytes };

@@ -44,6 +44,11 @@ function typed(spec: OptionSpec): JsonSchema {
       const one: JsonSchema = { type: 'string', pattern: SLOT_PATTERN };
       return { oneOf: [one, { type: 'array', items: one }] };
     }
+    case 'define':
+    case 'folder': {
+      const one: JsonSchema = { type: 'string' };
+      return { oneOf: [one, { type: 'array', items: one }] };
+    }
     case 'text':
     case 'file':
       return { type: 'string' };

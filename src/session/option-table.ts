@@ -14,8 +14,11 @@
  *   slot     `GPA+SIZE[,ro]`; repeatable
  *   text     anything
  *   file     a path
+ *   define   `NAME[=VALUE]` or `NAME(PARAMETERS)=VALUE`; repeatable
+ *   folder   a path; repeatable
  */
-export type OptionType = 'size' | 'address' | 'count' | 'switch' | 'choice' | 'tlb' | 'slot' | 'text' | 'file';
+export type OptionType =
+  'size' | 'address' | 'count' | 'switch' | 'choice' | 'tlb' | 'slot' | 'text' | 'file' | 'define' | 'folder';
 
 export interface OptionSpec {
   readonly type: OptionType;
@@ -28,6 +31,8 @@ export interface OptionSpec {
   readonly argument: string;
   /** Outputs are not named by a guest file: what a file says about itself must not decide where something is written. */
   readonly output?: true;
+  /** The letter that the command line takes besides, as nasm does: `-D NAME`. */
+  readonly short?: string;
   /** Values that name something not built yet (`*`: any value but the default). */
   readonly notBuilt?: readonly string[];
 }
@@ -155,6 +160,18 @@ export const OPTIONS = {
     default: 'builtin',
     argument: 'builtin|nasm|gas',
   },
+  define: {
+    type: 'define',
+    doc: 'A macro for the assembler, as `nasm -D` has it: `DEBUG`, `LEVEL=2`. Repeatable; adds to those of `@guest`.',
+    argument: 'NAME[=VALUE]',
+    short: '-D',
+  },
+  include: {
+    type: 'folder',
+    doc: 'A folder where `%include` and `incbin` look for files that do not lie beside the source. Repeatable; searched before those of `@guest`.',
+    argument: 'DIR',
+    short: '-I',
+  },
   'max-instructions': { type: 'count', doc: 'Stop after so many guest instructions.', argument: 'N' },
   serial: {
     type: 'file',
@@ -179,4 +196,7 @@ export const OPTIONS = {
 export type OptionKey = keyof typeof OPTIONS;
 export const OPTION_KEYS = Object.keys(OPTIONS) as readonly OptionKey[];
 export const optionSpec = (key: OptionKey): OptionSpec => OPTIONS[key];
+/** Whether an option may be given several times, or as a list. */
+export const isRepeatable = ({ type }: OptionSpec): boolean =>
+  type === 'slot' || type === 'define' || type === 'folder';
 export const isOptionKey = (key: string): key is OptionKey => Object.hasOwn(OPTIONS, key);

@@ -1,7 +1,7 @@
 import type { Diagnostic, Span } from '../base/diagnostic';
 import { parseNumber, parseSize } from './option-values';
 import type { OptionKey, OptionSpec } from './option-table';
-import { OPTION_KEYS, isOptionKey, optionSpec } from './option-table';
+import { OPTION_KEYS, isOptionKey, isRepeatable, optionSpec } from './option-table';
 import { didYouMean } from './nearest';
 import { sessionError } from './diagnostics';
 
@@ -117,8 +117,13 @@ function problemOf(
           `\`${text}\` is no memslot; write GPA+SIZE, as 0x100000+16M, with ,ro behind it for a read-only one`,
         );
       break;
+    case 'define':
+      if (parseDefine(text) === undefined)
+        return bad(`\`${text}\` is no NAME or NAME=VALUE; a name begins with a letter, as DEBUG=1`);
+      break;
     case 'text':
     case 'file':
+    case 'folder':
       if (text === '') return bad('the value is empty');
       break;
   }
@@ -175,19 +180,19 @@ export function checkOptions(
       );
       continue;
     }
-    const texts = textsOf(value, spec.type === 'slot');
+    const repeatable = isRepeatable(spec);
+    const texts = textsOf(value, repeatable);
     if (texts === undefined) {
       diagnostics.push(
         sessionError(
           'badValue',
-          `${name}: a ${spec.type === 'slot' ? 'text or a list of texts' : 'text'} is expected here`,
+          `${name}: a ${repeatable ? 'text or a list of texts' : 'text'} is expected here`,
           file,
           span,
         ),
       );
       continue;
     }
-    const repeatable = spec.type === 'slot';
     if (options.has(key) && !repeatable) {
       diagnostics.push(sessionError('duplicateOption', `${name} is given twice; keep one`, file, span));
       continue;
@@ -246,6 +251,12 @@ function parseTlb(text: string): { readonly entries: number; readonly ways: numb
   const [entries, ways] = [Number(match[1]), Number(match[2])];
   const power = (n: number): boolean => n > 0 && Number.isInteger(Math.log2(n));
   return power(entries) && power(ways) && ways <= entries ? { entries, ways } : undefined;
+}
+
+/** `NAME=VALUE`, as `nasm -D` takes it; a name alone stands for nothing. */
+export function parseDefine(text: string): readonly [name: string, value: string] | undefined {
+  const match = /^([A-Za-z_.?@][\w.?@$#~]*(?:\([^()=]*\))?)(?:=(.*))?$/.exec(text);
+  return match?.[1] === undefined ? undefined : [match[1], match[2] ?? ''];
 }
 
 /** `GPA+SIZE`, with `,ro` behind it for a read-only slot. */

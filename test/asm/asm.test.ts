@@ -1,4 +1,5 @@
 import assert from 'node:assert';
+import { posix } from 'node:path';
 import { formatDiagnostic } from '../../src/base/diagnostic';
 import type { Assembled } from '../../src/asm/index';
 import { assemble, disassemble, formatListing } from '../../src/asm/index';
@@ -116,6 +117,27 @@ describe('asm: results beside the image', () => {
   });
 });
 
+describe('asm: origin', () => {
+  it('may be decided when the bytes are there, and only where there is no org', () => {
+    let asked = 0;
+    const at = (source: string): Assembled =>
+      assemble(source, {
+        fileName: 'a.asm',
+        origin: ({ image, firstInstructionBits, directives }) => {
+          asked++;
+          assert.deepStrictEqual([image.length, firstInstructionBits, directives.length], [13, 32, 1]);
+          return 0x100000n;
+        },
+      });
+    const source = '; @guest cpus=1\nbits 32\nstart: mov eax, start\nsection x vstart=0x500\nv: dw v\nsection y\ndb 1';
+    const a = at(source);
+    assert.strictEqual(hex(a), 'b800001000000000' + '0005' + '0000' + '01');
+    assert.strictEqual(asked, 1);
+    at('org 7\n nop');
+    assert.strictEqual(asked, 1);
+  });
+});
+
 describe('asm: language', () => {
   it('accepts names that look like other things', () =>
     check('$eax: dw $eax\nfoo.bar: db 1\n..@x: db 2\n dw ..@x', '0000 01 02 0300'));
@@ -128,6 +150,37 @@ describe('asm: language', () => {
   it('takes definitions from the caller', () => {
     const a = assemble('db N', { fileName: 'a.asm', defines: { N: '5+1' } });
     assert.strictEqual(hex(a), '06');
+    const defines = { 'twice(x)': 'x*2', EMPTY: '' };
+    const b = assemble('%ifdef EMPTY\n db twice(3)\n%endif', { fileName: 'a.asm', defines });
+    assert.strictEqual(hex(b), '06');
+  });
+  it('looks beside the file that names one, then along the include path', () => {
+    const files: Readonly<Record<string, string>> = {
+      'src/own.inc': 'db 1\n',
+      'lib/own.inc': 'db 2\n',
+      'lib/a.inc': '%include "b.inc"\n%include "own.inc"\n%require "b.inc"\n incbin "c.bin"\n',
+      'lib/b.inc': 'db 3\n',
+      'more/c.bin': 'xyz',
+    };
+    const found: string[] = [];
+    const a = assemble('%include "own.inc"\n%include "a.inc"\n%pathsearch p "c.bin"\n db p\n', {
+      fileName: 'src/main.asm',
+      includePath: ['lib', 'more/'],
+      readFile: (name, from, use) => {
+        const path = posix.normalize(posix.join(posix.dirname(from), name));
+        const text = files[path];
+        if (text === undefined) return undefined;
+        found.push(`${use} ${path}`);
+        return new TextEncoder().encode(text);
+      },
+    });
+    assert.deepStrictEqual(a.diagnostics, []);
+    assert.strictEqual(hex(a), '01' + '03' + '02' + '78797a' + Buffer.from('more/c.bin').toString('hex'));
+    assert.deepStrictEqual(
+      new Set(a.lines.map(({ file }) => file)),
+      new Set(['src/main.asm', 'src/own.inc', 'lib/a.inc', 'lib/b.inc', 'lib/own.inc']),
+    );
+    assert.ok(found.includes('bytes more/c.bin'));
   });
   it('lets the preprocessor see the layout', () => {
     check('a: times 5 db 1\n%assign n $-a\n db n\n%if $-$$ > 4\n db 0xaa\n%endif\n', '0101010101 05 aa');

@@ -28,6 +28,10 @@ describe('arguments of the command line', () => {
     check('asm x.asm -o y.bin --listing z.lst', 'x.asm |  | output=y.bin listing=z.lst');
     check('run -- --odd', '--odd |  | ');
   });
+  it('reads macros and folders as nasm does', () => {
+    check('asm x.asm -D A -DB=2 -I lib -Imore', 'x.asm | define=A define=B=2 include=lib include=more | ');
+    check('run x.asm --define A=1 --include=lib', 'x.asm | define=A=1 include=lib | ');
+  });
   it('reports what is wrong, all of it', () => {
     check('run', 'PW601 `pagewalk run` needs GUEST: the path of a file');
     check('run a b', 'PW602 `b` is one operand too many; `run` takes one GUEST');

@@ -247,5 +247,13 @@ describe('pagewalk tables, trace and asm', () => {
     assert.deepEqual(json.files, {});
     const { origin, symbols } = JSON.parse(json.stdout) as Record<string, unknown>;
     assert.deepEqual([origin, symbols], ['0x7c00', { x: '0x7c00' }]);
+    const given = await pagewalk(['asm', 'd/g.asm', '-DN=7', '-I', 'lib', '-o', 'o'], {
+      'd/g.asm': '; @guest define=M=8 include=../inc\n%include "a.inc"\n%include "b.inc"\ndb N, M',
+      'lib/a.inc': 'db 1\n',
+      'inc/b.inc': 'db 2\n',
+    });
+    assert.deepEqual([given.stderr, given.files['o']], ['', '\x01\x02\x07\x08']);
+    const wrong = await pagewalk(['asm', 'g.asm', '-D', '7'], { 'g.asm': 'hlt' });
+    assert.match(wrong.stderr, /^command line: error PW301: `--define`: `7` is no NAME/);
   });
 });

@@ -321,6 +321,29 @@ describe('debug adapter: launch configurations', () => {
   check('an assembly error', { program: 'fake.asm' }, /^\/guests\/fake\.asm:2:\d+: error PW1\d\d/, {
     '/guests/fake.asm': 'bits 64\nmov rax, nowhere\n',
   });
+  it('gives macros and folders to the assembler, and keeps includes inside the folders that are open', async () => {
+    const source = '%include "x.inc"\n%if N - 5\n%error wrong\n%endif\n nop\n';
+    const files = { '/guests/fake.asm': source, '/lib/x.inc': '; nothing\n' };
+    const launch = async (fields: object): Promise<readonly string[]> => {
+      const seen: string[] = [];
+      const host = memoryHost(files, () => ok(new FakeTarget()));
+      const driver = new Driver({
+        ...host,
+        include: (name, from, folders) => {
+          seen.push(`${name} from ${from} in ${folders.join()}`);
+          return host.include(name, from, folders);
+        },
+      });
+      await driver.launch({ program: 'fake.asm', stopOnEntry: true, ...fields });
+      await driver.toStop('configurationDone');
+      return seen;
+    };
+    assert.deepEqual(await launch({ define: 'N=5', include: ['../lib'], workspaceFolders: ['/'] }), [
+      'x.inc from /guests/fake.asm in /',
+      'x.inc from /lib/. in /',
+    ]);
+    assert.equal((await launch({ define: ['N=4', 'N=5'], include: '/lib' }))[1], 'x.inc from /lib/. in /guests');
+  });
   it("leaves VS Code's own fields alone", async () => {
     await stopped({
       type: 'pagewalk',

@@ -25,6 +25,7 @@ export function memoryHost(
       return bytes ? { ok: true, bytes } : { ok: false, why: 'there is no such file' };
     },
     include: (name, from) => bytesOf(posix.resolve(posix.dirname(from), name)),
+    folderOf: posix.dirname,
     openOutput: (path) => {
       if (path.startsWith('/forbidden/')) return { ok: false, why: 'permission denied' };
       kept.set(path, '');

@@ -11,6 +11,7 @@ import {
   type TextEdit,
 } from 'vscode-languageserver/node';
 import { serve, type Host } from '../../src/lsp/server';
+import { languageHost } from '../../src/main/language-host';
 
 export const URI = 'file:///guest/main.asm';
 
@@ -34,7 +35,8 @@ const host = (files: Readonly<Record<string, string>>): Host => ({
     { key: 'memory', doc: 'Guest RAM.' },
     { key: 'start', doc: 'How the guest starts.', values: { boot: 'Boot sector', flat64: 'Long mode' } },
   ],
-  checkDirectives: () => [],
+  assemble: languageHost.assemble,
+  includePath: languageHost.includePath,
 });
 
 /** Opens `source` as main.asm, or as `name`; `|` in it is the cursor, `files` lie beside it by path. */
@@ -43,6 +45,7 @@ export async function inEditor<T>(
   run: (editor: Editor) => Promise<T>,
   files: Readonly<Record<string, string>> = {},
   name = 'main.asm',
+  settings?: object,
 ): Promise<T> {
   const [toServer, toClient] = [new PassThrough(), new PassThrough()];
   serve(createConnection(new StreamMessageReader(toServer), new StreamMessageWriter(toClient)), host(files));
@@ -68,6 +71,8 @@ export async function inEditor<T>(
         text: cursor < 0 ? source : source.replace('|', ''),
       },
     });
+    if (settings)
+      await client.sendNotification('workspace/didChangeConfiguration', { settings: { pagewalk: settings } });
     return await run({
       client,
       at,

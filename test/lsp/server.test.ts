@@ -17,7 +17,7 @@ const whole = (source: string): object => ({
   range: { start: { line: 0, character: 0 }, end: { line: source.split('\n').length, character: 0 } },
 });
 
-const diagnostics = (source: string, files?: Files, name?: string): Promise<string[]> =>
+const diagnostics = (source: string, files?: Files, name?: string, settings?: object): Promise<string[]> =>
   inEditor(
     source,
     async ({ ask }) => {
@@ -31,6 +31,7 @@ const diagnostics = (source: string, files?: Files, name?: string): Promise<stri
     },
     files,
     name,
+    settings,
   );
 
 const hover = (source: string, files?: Files): Promise<string> =>
@@ -53,6 +54,16 @@ describe('language server', () => {
       assert.deepEqual(rest, []);
       assert.match(place ?? '', /^1:10-1:/);
     });
+
+    it('has the macros and folders of the settings and of @guest, as a run has', async () => {
+      const source = '; @guest include=more\nbits 64\n%include "a.inc"\n%include "b.inc"\n mov eax, N\n hlt\n';
+      const files = { 'lib/a.inc': ' nop\n', 'more/b.inc': ' mov ebx, N\n' };
+      assert.deepEqual((await diagnostics(source, files)).sort(), ['2:9-2:16', '3:9-3:16', '4:10-4:11']);
+      assert.deepEqual(await diagnostics(source, files, 'main.asm', { define: ['N=1'], include: ['/guest/lib'] }), []);
+    });
+
+    it('tells how a guest cannot start', async () =>
+      assert.equal((await diagnostics('; @guest start=boot\norg 0x8000\n hlt\n')).length, 1));
 
     it('tells at the %include what is wrong in the included file', async () =>
       assert.deepEqual(
@@ -92,8 +103,8 @@ describe('language server', () => {
         /\*\*start\*\* label in `\.text`\n\n`0x7c01`/,
       ));
 
-    it('shows a distance where the file has no org', async () =>
-      assert.match(await hover('bits 64\n nop\n jmp sta|rt\nstart: hlt\n'), /`0x3 from the start of the image`/));
+    it('shows the address that a run gives it where the file has no org', async () =>
+      assert.match(await hover('bits 64\n nop\n jmp sta|rt\nstart: hlt\n'), /`0x100003`/));
 
     it('shows constants in both bases, negative ones as such', async () => {
       assert.match(await hover('n equ 42\nbits 64\n mov rax, |n\n'), /\*\*n\*\* constant\n\n`0x2a = 42`/);
@@ -173,6 +184,20 @@ describe('language server', () => {
         hints.map(({ position, label }) => `${position.line}:${position.character} ${String(label)}`),
         ['2:16 7c00: b8 01 00', '3:14 7c03: 00 00 00 00 00 00 00 00 … 20 bytes'],
       );
+    });
+
+    it('addresses and bytes as a run places them, where the file has no org', async () => {
+      const hints = (source: string): Promise<string[]> =>
+        inEditor(source, async ({ ask }) =>
+          (await ask<InlayHint[]>('inlayHint', whole(source))).map(({ label }) => String(label)),
+        );
+      assert.deepEqual(await hints('bits 64\nstart: mov eax, start\n'), ['100000: b8 00 00 10 00']);
+      assert.deepEqual(await hints('; @guest start=reset\n hlt\n'), ['f0000: f4']);
+      assert.deepEqual(await hints('x: jmp x\n times 510-($-$$) db 0\n dw 0xaa55\n'), [
+        '7c00: eb fe',
+        '7c02: 00 00 00 00 00 00 00 00 … 508 bytes',
+        '7dfe: 55 aa',
+      ]);
     });
 
     it('links of %include and incbin that exist', () =>

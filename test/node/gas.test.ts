@@ -5,15 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Assembled } from '../../src/asm/index';
 import { gasFor } from '../../src/main/gas';
+import type { Given } from '../../src/session/assembly';
 
 const HAS_GAS = spawnSync('as', ['--version']).status === 0 && spawnSync('ld', ['--version']).status === 0;
 if (!HAS_GAS) console.log('skipped: GNU as (it is not installed)');
 
-function build(source: string, name: string, origin: bigint): Assembled {
+const NOTHING_GIVEN = { defines: {}, includePath: [] };
+
+function build(source: string, name: string, origin: bigint, given: Given = NOTHING_GIVEN): Assembled {
   const folder = mkdtempSync(join(tmpdir(), 'pagewalk-gas-test-'));
   try {
     writeFileSync(join(folder, name), source);
-    return gasFor(join(folder, name))(source, origin);
+    return gasFor(join(folder, name))(source, origin, given);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -67,6 +70,18 @@ describe('node: GNU as', () => {
         [true, 6],
       ],
     );
+  });
+  it('is given macros and folders, as numbers where there is no C preprocessor', () => {
+    const given = { defines: { N: '5', ON: '' }, includePath: [] };
+    assert.strictEqual(hex(build(' movb $N, %al\n movb $ON, %bl\n', 'a.s', 0n, given)), 'b005b301');
+    const folder = mkdtempSync(join(tmpdir(), 'pagewalk-gas-test-'));
+    try {
+      writeFileSync(join(folder, 'a.h'), '#define M N+1\n');
+      const inFolder = { defines: { N: '5' }, includePath: [folder] };
+      assert.strictEqual(hex(build('#include "a.h"\n movb $M, %al\n', 'a.S', 0n, inFolder)), 'b006');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
   it('locates what as refuses', () => {
     const a = build(' nop\n bogus %eax\n', 'a.s', 0n);

@@ -1,10 +1,11 @@
 /** An installed nasm, against our own assembler on the same source: image, lines and symbols must agree. */
 import * as assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { assemble, type Assembled } from '../../src/asm/index';
 import { assembledFromNasm, statesOrigin } from '../../src/asm/nasm-output';
+import { readIncluded } from '../../src/node/include';
 import { runNasm } from '../../src/node/nasm';
 import { needs } from '../support/needs';
 
@@ -18,10 +19,10 @@ describe('an installed nasm', () => {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  function byNasm(source: string, program?: string): Assembled {
+  function byNasm(source: string, program?: string, given = { defines: {}, includePath: [] as string[] }): Assembled {
     const file = join(folder, 'main.asm');
     writeFileSync(file, source);
-    return assembledFromNasm(source, file, runNasm(file, statesOrigin(source) ? undefined : ORIGIN, program));
+    return assembledFromNasm(source, file, runNasm(file, statesOrigin(source) ? undefined : ORIGIN, given, program));
   }
 
   function check(source: string): void {
@@ -55,6 +56,22 @@ describe('an installed nasm', () => {
     check('bits 64\nstart: nop\nsection .data\nd: dq start\nsection .text\n  hlt\nsection .bss\nb: resb 16\n'));
   it('agrees on org and changes of mode', () =>
     check('org 0x7c00\nbits 16\ncli\njmp 8:pm\nbits 32\npm: mov eax, 1\nhlt\n'));
+
+  it('is given macros and folders as ours is', () => {
+    mkdirSync(join(folder, 'lib'), { recursive: true });
+    writeFileSync(join(folder, 'lib/a.inc'), 'db TWO\n');
+    const given = { defines: { TWO: '2', 'f(x)': 'x+1', NONE: '' }, includePath: [join(folder, 'lib')] };
+    const source = 'bits 64\n%include "a.inc"\n%ifdef NONE\n db f(2)\n%endif\n';
+    const theirs = byNasm(source, undefined, given);
+    const ours = assemble(source, {
+      fileName: join(folder, 'main.asm'),
+      ...given,
+      readFile: (name, from) => readIncluded(name, from, [folder]),
+    });
+    assert.deepEqual([theirs.diagnostics, ours.diagnostics], [[], []]);
+    assert.equal(Buffer.from(ours.image).toString('hex'), '0203');
+    assert.deepEqual(Buffer.from(theirs.image), Buffer.from(ours.image));
+  });
 
   it('gives the rows of a macro to its caller', () => {
     const { lines } = byNasm('bits 64\n%macro two 0\n nop\n hlt\n%endmacro\nstart:\n two\n nop\n');

@@ -1,6 +1,7 @@
 import * as assert from 'node:assert/strict';
 import { checkOptions, settle } from '../../src/session/options';
 import type { OptionSource } from '../../src/session/options';
+import { givenTo } from '../../src/session/assembly';
 import { OPTION_KEYS, optionSpec } from '../../src/session/option-table';
 import { formatSize, parseNumber, parseSize } from '../../src/session/option-values';
 
@@ -62,6 +63,15 @@ describe('options', () => {
     assert.equal(settings.memory, 256n << 20n);
     assert.equal(settings.slots.length, 1);
     assert.equal(settings.hostBase, 0x1_0000_0000n);
+  });
+  it('adds macros of later sets to those before, and lists what is no macro', () => {
+    const of = (define: unknown) => checkOptions([{ key: 'define', value: define }], 'launch', 'x').options;
+    assert.deepEqual(givenTo('d/a.asm', of('A=1'), of(['A=2', 'f(x)=x', 'E'])).defines, { A: '2', 'f(x)': 'x', E: '' });
+    assert.match(messages({ define: ['1A'] })[0] ?? '', /^PW301 field `define`: `1A` is no NAME or NAME=VALUE/);
+  });
+  it("counts the guest's own folders from its file, behind those of the launch", () => {
+    const of = (include: unknown) => checkOptions([{ key: 'include', value: include }], 'guest', 'x').options;
+    assert.deepEqual(givenTo('d/a.asm', of(['../lib', '.']), of('/inc')).includePath, ['/inc', 'lib/', 'd/']);
   });
   it('refuses a TLB that no set index could address', () => {
     for (const tlb of ['63,4', '64,3', '4,64', '64', '0,0', '64,4,2']) assert.equal(messages({ tlb }).length, 1, tlb);

@@ -52,6 +52,22 @@ describe('start of a program', () => {
     check('; @guest start=flat32\nbits 64\nhlt', 'flat32 100000 100000');
     check('; @guest start=flat32\nbits 64\nhlt', 'flat64 100000 100000', { start: 'flat64' });
   });
+  it('the file and the options around it give macros to the assembler', () => {
+    check('; @guest define=HERE=0x9000 define="MODE=64"\norg HERE\nbits MODE\nhlt', 'flat64 9000 9000');
+    check('; @guest define=HERE=0x9000\norg HERE\nbits 32\nhlt', 'flat32 9100 9100', { define: 'HERE=0x9100' });
+  });
+  it('an included file is read too late to say how to assemble', () => {
+    const p = prepareProgram({
+      file: 'guest.asm',
+      bytes: bytesOf('%include "a.inc"\nhlt'),
+      options: new Map(),
+      readFile: () => bytesOf('; @guest define=X\n'),
+    });
+    assert.match(
+      p.ok ? '' : p.error.map(formatDiagnostic).join(),
+      /^a\.inc:1:10: error PW303: `define` stands in an included file/,
+    );
+  });
   it('a raw image is flat16, by its extension or its bytes', () => {
     check(Uint8Array.of(0xf4), 'flat16 7c00 7c00', {}, 'x.bin');
     check(Uint8Array.of(0xf4, 0, 1), 'flat16 7c00 7c00', {}, 'x');

@@ -1,0 +1,39 @@
+/** What the language server asks of the debugger's side, wherever it runs. */
+import { leadingDirectives } from '../asm/index';
+import type { AssemblerSettings, Host, OptionHelp } from '../lsp/host';
+import { assembleBuiltin, givenTo, gnuDirectives, NOTHING } from '../session/assembly';
+import { readDirectives } from '../session/guest-directives';
+import { OPTION_KEYS, optionSpec } from '../session/option-table';
+import { checkOptions, type OptionTexts } from '../session/options';
+
+/** The options that a guest file may set. */
+const options = OPTION_KEYS.flatMap((key): OptionHelp[] => {
+  const { doc, values, output } = optionSpec(key);
+  return output ? [] : [{ key, doc, ...(values ? { values } : {}) }];
+});
+
+/** A setting that is wrong is told when the guest is launched with it. */
+function textsOf({ define, include }: AssemblerSettings): OptionTexts {
+  const written = [
+    ...define.map((value) => ({ key: 'define', value })),
+    ...include.map((value) => ({ key: 'include', value })),
+  ];
+  return checkOptions(written, 'launch', 'settings').options;
+}
+
+export const languageHost: Pick<Host, 'options' | 'assemble' | 'includePath'> = {
+  options,
+  assemble: (source, file, settings, readFile) => {
+    const request = { file, options: textsOf(settings), readFile };
+    // Only GNU as itself knows what is wrong in a source of its own.
+    const gnu = gnuDirectives(source, request);
+    if (gnu) return { assembled: NOTHING, diagnostics: gnu.diagnostics };
+    const { assembled, directives, start } = assembleBuiltin(source, request);
+    const problems = [...assembled.diagnostics, ...directives.diagnostics];
+    // How it starts is asked only once the rest is right, as by a run.
+    const isWrong = problems.some(({ severity }) => severity === 'error');
+    return { assembled, diagnostics: start.ok || isWrong ? problems : [...problems, ...start.error] };
+  },
+  includePath: (source, file, settings) =>
+    givenTo(file, readDirectives(leadingDirectives(source, file), file).options, textsOf(settings)).includePath,
+};
