@@ -1,14 +1,14 @@
 import { CR0, RFLAGS } from '../isa/flags';
 import { bit } from '../base/bits';
 import { ERROR_CODE_VECTORS, VECTOR, vectorName } from '../isa/exceptions';
-import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PROC, type InterruptionType } from '../isa/vmcs-controls';
-import { interruptionInfo, isSoftware, type Interruption } from '../hw/vmx/interruption';
+import { INTERRUPTIBILITY, INTR_TYPE } from '../isa/vmcs-controls';
+import type { Interruption } from '../hw/vmx/interruption';
 import { SLOT } from '../hw/state/layout';
-import { cost } from '../host/costs';
 import { kvmStep, type Work } from '../host/step';
 import { hex } from '../base/hex';
 import type { Lapic } from './lapic';
-import type { GuestRegisters } from './vmx/registers';
+import type { X86Ops } from './x86/ops';
+import type { GuestRegisters } from './x86/registers';
 
 /** Exceptions that make a second one a double fault (SDM vol. 3, table 6-5). */
 const CONTRIBUTORY: ReadonlySet<number> = new Set([VECTOR.DE, VECTOR.TS, VECTOR.NP, VECTOR.SS, VECTOR.GP, VECTOR.CP]);
@@ -97,62 +97,52 @@ export class PendingEvents {
     );
   }
 
-  /** vmx_complete_interrupts: an event whose delivery the exit cut short is put back (SDM vol. 3, 27.2.4). */
-  complete(regs: GuestRegisters): void {
+  /** complete_interrupts: an event whose delivery the exit cut short is put back. */
+  complete(ops: X86Ops): void {
     this.reinject = undefined;
-    const info = Number(regs.vmcs.read('IDT_VECTORING_INFO_FIELD'));
-    if ((info & INTR_INFO.VALID) === 0) return;
-    const type = ((info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) as InterruptionType;
-    // the NMI that is injected again will block NMIs itself
-    if (type === INTR_TYPE.NMI_INTR) setBlocking(regs, INTERRUPTIBILITY.NMI, false);
-    this.reinject = {
-      type,
-      vector: info & INTR_INFO.VECTOR_MASK,
-      ...((info & INTR_INFO.DELIVER_CODE) !== 0
-        ? { errorCode: Number(regs.vmcs.read('IDT_VECTORING_ERROR_CODE')) }
-        : {}),
-      ...(isSoftware(type) ? { instructionLength: Number(regs.vmcs.read('VM_EXIT_INSTRUCTION_LEN')) } : {}),
-    };
+    this.reinject = ops.completeInterrupts();
   }
 
-  /** Writes the VM-entry interruption information, and asks for exits where what else waits can be taken. Result: what was injected, if anything. */
-  *inject(regs: GuestRegisters, lapic: Lapic): Work<'exception' | 'nmi' | 'interrupt' | undefined> {
-    const { vmcs } = regs;
-    const exception = yield* this.injectException(regs);
+  /** Hands over what the next entry is to inject, and asks for exits where what else waits can be taken. Result: what was injected, if anything. */
+  *inject(ops: X86Ops, lapic: Lapic): Work<'exception' | 'nmi' | 'interrupt' | undefined> {
+    const { regs } = ops;
+    const exception = yield* this.injectException(ops);
     let injected: 'exception' | 'nmi' | 'interrupt' | undefined = exception ? 'exception' : undefined;
     // process_nmi: while one is being handled, one more can be latched
-    if (this.nmis > 1 && (Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO')) & INTERRUPTIBILITY.NMI) !== 0) this.nmis = 1;
+    if (this.nmis > 1 && (regs.interruptibility & INTERRUPTIBILITY.NMI) !== 0) this.nmis = 1;
     if (this.nmis > 0) {
       if (!injected && nmiAllowed(regs)) {
         this.nmis--;
-        this.write(regs, { type: INTR_TYPE.NMI_INTR, vector: VECTOR.NMI });
+        ops.inject({ type: INTR_TYPE.NMI_INTR, vector: VECTOR.NMI });
         injected = 'nmi';
-        yield kvmStep('vmx_inject_nmi', 'injects an NMI', cost('vmread', 2), { vmcs: vmcs.take() });
+        yield kvmStep(`${ops.name}_inject_nmi`, 'injects an NMI', ops.accessCost(2), { vmcs: ops.takeAccesses() });
       }
       if (this.nmis > 0) {
-        setControl(regs, PROC.NMI_WINDOW_EXITING, true);
+        ops.enableNmiWindow();
         yield kvmStep(
-          'vmx_enable_nmi_window',
+          `${ops.name}_enable_nmi_window`,
           'asks for an exit as soon as the guest can take an NMI',
-          cost('vmread', 2),
-          { vmcs: vmcs.take() },
+          ops.accessCost(2),
+          { vmcs: ops.takeAccesses() },
         );
       }
     }
     if (this.waitingVector(lapic) >= 0 && !injected && interruptAllowed(regs)) {
       const vector = this.interrupt ?? lapic.acknowledge();
       this.interrupt = undefined;
-      this.write(regs, { type: INTR_TYPE.EXT_INTR, vector });
+      ops.inject({ type: INTR_TYPE.EXT_INTR, vector });
       injected = 'interrupt';
-      yield kvmStep('vmx_inject_irq', `injects interrupt ${hex(vector)}`, cost('vmread', 2), { vmcs: vmcs.take() });
+      yield kvmStep(`${ops.name}_inject_irq`, `injects interrupt ${hex(vector)}`, ops.accessCost(2), {
+        vmcs: ops.takeAccesses(),
+      });
     }
     if (this.waitingVector(lapic) >= 0) {
-      setControl(regs, PROC.INTR_WINDOW_EXITING, true);
+      ops.enableIrqWindow();
       yield kvmStep(
-        'vmx_enable_irq_window',
+        `${ops.name}_enable_irq_window`,
         'asks for an exit as soon as the guest can take an interrupt',
-        cost('vmread', 2),
-        { vmcs: vmcs.take() },
+        ops.accessCost(2),
+        { vmcs: ops.takeAccesses() },
       );
     }
     return injected;
@@ -162,17 +152,17 @@ export class PendingEvents {
   }
 
   /** An event that must be injected as it was, or a queued exception. */
-  private *injectException(regs: GuestRegisters): Work<boolean> {
-    const { vmcs } = regs;
+  private *injectException(ops: X86Ops): Work<boolean> {
+    const { regs } = ops;
     if (this.reinject) {
       const e = this.reinject;
       this.reinject = undefined;
-      this.write(regs, e);
+      ops.inject(e);
       yield kvmStep(
-        'vmx_complete_interrupts',
+        `${ops.name}_complete_interrupts`,
         `injects ${vectorName(e.vector)} again, whose delivery the exit interrupted`,
-        cost('vmread', 3),
-        { vmcs: vmcs.take() },
+        ops.accessCost(3),
+        { vmcs: ops.takeAccesses() },
       );
       return true;
     }
@@ -181,17 +171,17 @@ export class PendingEvents {
     this.exception = undefined;
     this.deliverPayload(regs, e);
     const withCode = e.errorCode !== undefined && ERROR_CODE_VECTORS.has(e.vector) && bit(regs.cr0, CR0.PE);
-    this.write(regs, {
+    ops.inject({
       type: INTR_TYPE.HARD_EXCEPTION,
       vector: e.vector,
       ...(withCode && e.errorCode !== undefined ? { errorCode: e.errorCode } : {}),
     });
     const code = e.errorCode === undefined ? '' : ` with error code ${hex(e.errorCode)}`;
     yield kvmStep(
-      'vmx_inject_exception',
-      `injects ${vectorName(e.vector)}${code} through the VM-entry interruption information`,
-      cost('vmread', 3),
-      { vmcs: vmcs.take() },
+      `${ops.name}_inject_exception`,
+      `injects ${vectorName(e.vector)}${code} ${ops.name === 'vmx' ? 'through the VM-entry interruption information' : 'through EVENTINJ'}`,
+      ops.accessCost(3),
+      { vmcs: ops.takeAccesses() },
     );
     return true;
   }
@@ -213,21 +203,14 @@ export class PendingEvents {
     this.triple = s.triple;
   }
 
-  private write(regs: GuestRegisters, e: Interruption): void {
-    const { vmcs } = regs;
-    if (e.errorCode !== undefined) vmcs.write('VM_ENTRY_EXCEPTION_ERROR_CODE', BigInt(e.errorCode >>> 0));
-    if (e.instructionLength !== undefined) vmcs.write('VM_ENTRY_INSTRUCTION_LEN', BigInt(e.instructionLength));
-    vmcs.write('VM_ENTRY_INTR_INFO_FIELD', BigInt(interruptionInfo(e) >>> 0));
-  }
-
   /** kvm_deliver_exception_payload: CR2 of #PF, DR6 of #DB; faults push RF set. */
   private deliverPayload(regs: GuestRegisters, e: QueuedException): void {
     if (e.vector === VECTOR.PF && e.payload !== undefined) regs.saved.set(SLOT.CR2, e.payload);
     if (e.vector === VECTOR.DB) {
       if (e.payload !== undefined) regs.saved.set(SLOT.DR6, (regs.saved.get(SLOT.DR6) & ~0xfn) | e.payload);
       // an injected #DB does not end general detect, as a delivered one does (SDM vol. 3, 26.6.1.1)
-      const dr7 = regs.vmcs.read('GUEST_DR7');
-      if ((dr7 & DR7_GD) !== 0n) regs.vmcs.write('GUEST_DR7', dr7 & ~DR7_GD);
+      const { dr7 } = regs;
+      if ((dr7 & DR7_GD) !== 0n) regs.dr7 = dr7 & ~DR7_GD;
     } else if (e.vector !== VECTOR.DF) regs.rflags |= 1n << BigInt(RFLAGS.RF);
   }
 }
@@ -240,28 +223,20 @@ export interface PendingEventsState {
   readonly triple: boolean;
 }
 
-/** vmx_interrupt_allowed: IF, and no blocking by STI or MOV SS. */
+/** kvm_x86_ops.interrupt_allowed: IF, and no blocking by STI or MOV SS. */
 export function interruptAllowed(regs: GuestRegisters): boolean {
-  const blocking = Number(regs.vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
+  const blocking = regs.interruptibility;
   return bit(regs.rflags, RFLAGS.IF) && (blocking & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) === 0;
 }
 
-/** vmx_nmi_allowed: no NMI is being handled, and no blocking by STI or MOV SS. */
+/** kvm_x86_ops.nmi_allowed: no NMI is being handled, and no blocking by STI or MOV SS. */
 function nmiAllowed(regs: GuestRegisters): boolean {
-  const blocking = Number(regs.vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
-  return (blocking & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS | INTERRUPTIBILITY.NMI)) === 0;
+  return (regs.interruptibility & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS | INTERRUPTIBILITY.NMI)) === 0;
 }
 
 /** Sets or clears a bit of the guest's interruptibility state. */
 export function setBlocking(regs: GuestRegisters, bits: number, on: boolean): void {
-  const now = Number(regs.vmcs.read('GUEST_INTERRUPTIBILITY_INFO'));
+  const now = regs.interruptibility;
   const next = on ? now | bits : now & ~bits;
-  if (next !== now) regs.vmcs.write('GUEST_INTERRUPTIBILITY_INFO', BigInt(next));
-}
-
-/** exec_controls_setbit and exec_controls_clearbit. */
-export function setControl(regs: GuestRegisters, control: number, on: boolean): void {
-  const now = Number(regs.vmcs.read('CPU_BASED_VM_EXEC_CONTROL'));
-  const next = on ? now | control : now & ~control;
-  if (next !== now) regs.vmcs.write('CPU_BASED_VM_EXEC_CONTROL', BigInt(next >>> 0));
+  if (next !== now) regs.interruptibility = next;
 }

@@ -1,9 +1,7 @@
-import { gpa, gva, type Gpa, type Gva } from '../base/address';
+import { gpa, type Gpa, type Gva } from '../base/address';
 import { invariant, must } from '../base/assert';
 import { hex } from '../base/hex';
-import { vmxExitName, VMX_EXIT } from '../isa/exits';
 import { vectorName } from '../isa/exceptions';
-import { PIN, PROC } from '../isa/vmcs-controls';
 import type { Cpu, CpuStop } from '../hw/cpu/cpu';
 import { Mmu } from '../hw/cpu/mmu';
 import type { Probe } from '../hw/cpu/probe';
@@ -14,27 +12,20 @@ import type { CpuState } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
 import type { VmExit } from '../hw/state/event';
 import type { Interruption } from '../hw/vmx/interruption';
-import { FIELD } from '../isa/vmcs-fields';
 import { Tlb } from '../hw/tlb/tlb';
 import { cost } from '../host/costs';
 import { step, type Work } from '../host/step';
 import { completeEmulation } from './emulator/emulate';
 import { Emulator } from './emulator/emulator';
 import { deliverByHand } from './emulator/deliver';
-import { emulateInvalidState, emulationRequired, takeEntryEvent } from './emulator/invalid-state';
-import { setControl } from './events';
+import { emulateInvalidState, emulationRequired } from './emulator/invalid-state';
 import { guestPaging } from './mmu/shadow/guest-walk';
-import { EXIT_HANDLERS, MAY_INTERRUPT_DELIVERY, handleUnexpected } from './exits';
+import { handleEmulated } from './exits/emulated';
 import { completeFastPio } from './exits/io';
 import { INTERRUPT_WAITS, KICK_VECTOR } from './kick';
-import { PageModificationLog } from './vmx/pml';
 import { REENTER, internalError, toUserspace, type Handled } from './userspace-exit';
-import { USER_RETURN_MSRS, VcpuContext, type VcpuContextState, type VcpuOptions } from './vcpu-context';
+import { VcpuContext, type VcpuContextState, type VcpuOptions } from './vcpu-context';
 import type { Vm } from './vm';
-import { GuestRegisters } from './vmx/registers';
-import { VmcsPort } from './vmx/vmcs-port';
-import { vmxSetCr0, vmxSetCr4, vmxSetEfer } from './x86/control-registers';
-import { HOST_XCR0 } from './vmx/setup';
 import { loadSregs, type Sregs } from './x86/sregs';
 
 const RSP = 4;
@@ -45,10 +36,6 @@ const NO_TLB_ROW = 8;
 
 /** L0 G0 … L3 G3. */
 const DR7_ENABLES = 0xffn;
-const PREEMPTION_TIMER = BigInt(PIN.PREEMPTION_TIMER);
-/** The preemption timer's value is 32 bits. */
-const MAX_TIMER = 0xffff_ffffn;
-
 /** Registers that under shadow paging differ between the hardware and what the guest believes. */
 const HARDWARE_SLOTS: readonly number[] = [
   SLOT.CR0,
@@ -64,7 +51,7 @@ const HARDWARE_SLOTS: readonly number[] = [
 /** Where a run of the VCPU ended. 'emulated': no hardware can run the guest as it is; the work runs some instructions of it. */
 export type VcpuStop = CpuStop | { readonly kind: 'emulated'; readonly work: Work<Handled> };
 
-/** What an exit was, as the VMCS records it. */
+/** What an exit was, as VMCS or VMCB records it. */
 export interface ExitInfo {
   /** Basic exit reason and its name. */
   readonly reason: number;
@@ -89,14 +76,11 @@ export class Vcpu {
   readonly context: VcpuContext;
   readonly emulator: Emulator;
   waiting: Waiting | undefined;
-  private readonly log: PageModificationLog;
   private inGuest = false;
   /** The guest's state is none that VM entry takes: the emulator runs it (vmx->emulation_required). */
   private emulating = false;
   /** The place whose breakpoint was reported while emulating. */
   private passed: { readonly linear: bigint; readonly instructions: bigint } | undefined;
-  /** For looking: what is read through it shows in no step. */
-  private readonly looking: GuestRegisters;
 
   constructor(
     readonly vm: Vm,
@@ -106,8 +90,6 @@ export class Vcpu {
   ) {
     this.context = new VcpuContext(vm, cpu, id, options);
     this.emulator = new Emulator(this.context);
-    this.looking = new GuestRegisters(new VmcsPort(cpu.vmx), this.context.regs.saved, vm.shadow !== undefined);
-    this.log = new PageModificationLog(this.context);
     vm.addVcpu(this);
   }
 
@@ -118,7 +100,7 @@ export class Vcpu {
   }
   /** What the hardware has logged goes into the dirty bitmaps. In the kernel a kick makes the CPU exit first; here it stands still meanwhile. */
   drainLog(): void {
-    this.log.drain();
+    this.context.ops.drainLog();
   }
 
   /** Whether the CPU holds the guest's registers now (VMX non-root operation). */
@@ -133,72 +115,51 @@ export class Vcpu {
   /** KVM_SET_REGS and KVM_SET_SREGS: before the first entry. */
   setRegisters(sregs: Sregs): void {
     loadSregs(this.context, sregs);
-    this.context.vmcs.take();
+    this.context.ops.takeAccesses();
   }
 
   /**
-   * vcpu_enter_guest up to VMLAUNCH or VMRESUME: carries out flushes, injects what waits, loads what the VMCS does not hold, and enters.
+   * vcpu_enter_guest up to VMRESUME or VMRUN: carries out flushes, injects what waits, loads what hardware does not, and enters.
    * 'reenter' means entered.
    */
   *enter(): Work<Handled> {
     const { context: v, cpu } = this;
+    const { ops } = v;
     if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
     const unloaded = yield* this.loadRoot();
     if (unloaded) return unloaded;
     yield* this.flush();
-    yield* this.log.beforeEntry();
+    yield* ops.beforeEntry();
     v.lapic.checkTimer();
-    const injected = yield* v.events.inject(v.regs, v.lapic);
+    const injected = yield* v.events.inject(ops, v.lapic);
     if (injected === 'interrupt') v.stats.add('irq_injections');
     if (injected === 'nmi') v.stats.add('nmi_injections');
     this.emulating = emulationRequired(v);
     if (this.emulating) {
-      const event = takeEntryEvent(v);
+      // no VM entry will inject it
+      const event = ops.takeInjected();
       return event ? yield* this.emulatedDelivery(event) : REENTER;
     }
-    this.armTimer();
-    const guest = v.regs.saved;
+    const guest = v.saved;
     const s = cpu.state;
     for (let i = 0; i < 16; i++) if (i !== RSP) s.set(i, guest.get(i));
-    s.set(SLOT.CR2, guest.get(SLOT.CR2));
-    s.set(SLOT.DR6, guest.get(SLOT.DR6));
     s.set(SLOT.CR8, guest.get(SLOT.CR8));
     // KVM_DEBUGREG_BP_ENABLED: breakpoints that the guest has set must strike
     if ((guest.get(SLOT.DR7) & DR7_ENABLES) !== 0n)
       for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
-    for (const [, slot] of USER_RETURN_MSRS) s.set(slot, guest.get(slot));
     // kvm_load_guest_fpu and kvm_load_guest_xsave_state
     s.fp.set(guest.fp);
     s.set(SLOT.XCR0, guest.get(SLOT.XCR0));
-    const first = !v.launched;
-    const result = first ? cpu.vmlaunch() : cpu.vmresume();
-    if (!result.ok) {
-      const unmet = result.unmet.map((u) => ({ fields: u.fields, section: u.section, what: u.message }));
-      const how =
-        result.kind === 'vmfail'
-          ? result.status.kind === 'fail-valid'
-            ? result.status.message
-            : 'no current VMCS'
-          : 'guest state is invalid (exit reason 33)';
-      const why =
-        unmet.length > 0
-          ? `${how}: ${unmet.map((u) => `${u.fields.join(', ')}: ${u.what} (SDM vol. 3, ${u.section})`).join('; ')}`
-          : how;
-      yield v.step('vmx_vcpu_enter_exit', `the VM entry fails: ${why}`, cost('vmEntry'));
-      const hardwareReason =
-        result.kind === 'vmfail' ? Number(v.vmcs.read('VM_INSTRUCTION_ERROR')) : 0x8000_0000 + VMX_EXIT.INVALID_STATE;
+    const entered = ops.enter();
+    if (!entered.ok) {
+      const { why, hardwareReason, unmet } = entered;
+      yield v.step(`${ops.name}_vcpu_enter_exit`, `the VM entry fails: ${why}`, cost('vmEntry'));
       return toUserspace({ reason: 'KVM_EXIT_FAIL_ENTRY', hardwareReason, why, unmet });
     }
-    v.launched = true;
     this.inGuest = true;
-    yield step(
-      'cpu',
-      'non-root',
-      first ? 'VMLAUNCH' : 'VMRESUME',
-      `enters the guest at RIP ${hex(s.rip)}`,
-      cost('vmEntry'),
-      { vmcs: v.vmcs.take() },
-    );
+    yield step('cpu', 'non-root', entered.how, `enters the guest at RIP ${hex(s.rip)}`, cost('vmEntry'), {
+      vmcs: ops.takeAccesses(),
+    });
     return REENTER;
   }
 
@@ -211,68 +172,37 @@ export class Vcpu {
       return { kind: 'breakpoint', linear };
     }
     invariant(this.inGuest, 'a VCPU runs after it was entered');
-    const stop = this.cpu.run(budget);
+    const stop = this.context.ops.runGuest(budget);
     if (stop.kind === 'exit') this.saveGuest();
     return stop;
   }
 
-  /** The exit as the VMCS records it; meaningful from an exit to the next entry. */
+  /** The exit as the hardware records it; meaningful from an exit to the next entry. */
   exitInfo(): ExitInfo {
-    const { vmcs } = this.looking;
-    const reason = Number(vmcs.read('VM_EXIT_REASON') & 0xffffn);
-    const qualification = vmcs.read('EXIT_QUALIFICATION');
-    const ept = reason === VMX_EXIT.EPT_VIOLATION || reason === VMX_EXIT.EPT_MISCONFIG;
-    const info: ExitInfo = {
-      reason,
-      name: vmxExitName(reason),
-      qualification,
-      gpa: ept ? gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS')) : undefined,
-      gva:
-        reason === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) !== 0n
-          ? gva(vmcs.read('GUEST_LINEAR_ADDRESS'))
-          : undefined,
-      rip: vmcs.read('GUEST_RIP'),
-      instructionLength: Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')),
-      interruptionInfo: Number(vmcs.read('VM_EXIT_INTR_INFO')),
-      interruptionErrorCode: Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
-      vectoringInfo: Number(vmcs.read('IDT_VECTORING_INFO_FIELD')),
-    };
-    return info;
+    return this.context.ops.exitInfo();
   }
 
-  /** vmx_handle_exit. */
+  /** kvm_x86_ops.handle_exit. */
   *handleExit(): Work<Handled> {
     const { context: v } = this;
-    const { vmcs } = v;
-    const info = this.exitInfo();
+    const { ops } = v;
+    const info = ops.exitInfo();
     v.stats.add('exits');
-    yield step(
-      'cpu',
-      'root',
-      'VM exit',
-      `${info.name}: saves the guest's state in the VMCS and loads the host's`,
-      cost('vmExit'),
-    );
-    yield* this.log.atExit();
-    v.events.complete(v.regs);
-    vmcs.read('VM_EXIT_REASON');
-    yield v.step(
-      'vmx_handle_exit',
-      `exit reason ${info.reason}, ${info.name}, at RIP ${hex(info.rip)}`,
-      cost('kvmDispatch'),
-    );
+    yield* ops.atExit(info);
+    v.events.complete(ops);
+    yield* ops.tellExit(info);
     const vectoring = v.events.vectoring;
-    if (vectoring && !MAY_INTERRUPT_DELIVERY.has(info.reason)) {
+    if (vectoring && !ops.mayInterruptDelivery(info.reason)) {
       return internalError('DELIVERY_EV', `${info.name} while ${vectorName(vectoring.vector)} was being delivered`);
     }
-    return yield* (EXIT_HANDLERS.get(info.reason) ?? handleUnexpected(info.reason))(this);
+    return yield* ops.handleExit(this, info);
   }
 
   /** A sensitive instruction in the emulator: done as the exit that it would have been. */
   *handleIntercepted(exit: VmExit): Work<Handled> {
     const { context: v } = this;
     v.emulatedExit = exit;
-    const handled = yield* (EXIT_HANDLERS.get(exit.reason) ?? handleUnexpected(exit.reason))(this);
+    const handled = yield* handleEmulated(this, exit);
     v.emulatedExit = undefined;
     return handled;
   }
@@ -302,40 +232,41 @@ export class Vcpu {
 
   // ---- looking at the guest at any time
 
-  /** The guest's registers: the CPU's own while it runs the guest, else a copy put together from VMCS and save area (writes to it need `commitRegisters`). */
+  /** The guest's registers: the CPU's own while it runs the guest, else a copy put together from VMCS or VMCB and save area (writes to it need `commitRegisters`). */
   registers(): CpuState {
     if (this.inGuest && !this.vm.shadow) return this.cpu.state;
     if (this.inGuest) return this.believed();
-    this.looking.loadInto(this.context.view);
+    this.context.ops.looking.loadInto(this.context.view);
     return this.context.view;
   }
   /** Puts edited registers back. Editing them drops no translation and changes no table. */
   commitRegisters(): void {
     const { context: v } = this;
-    const { regs, view, vmcs } = v;
+    const { regs, view, ops } = v;
     if (this.inGuest && !this.vm.shadow) {
       this.cpu.mmu.controlsChanged();
       return;
     }
     if (this.inGuest) this.putBelieved();
     else regs.storeFrom(view);
-    if (view.get(SLOT.EFER) !== regs.efer) vmxSetEfer(v, view.get(SLOT.EFER));
-    if (view.get(SLOT.CR0) !== regs.cr0) vmxSetCr0(v, view.get(SLOT.CR0));
-    if (view.get(SLOT.CR4) !== regs.cr4) vmxSetCr4(v, view.get(SLOT.CR4));
+    if (view.get(SLOT.EFER) !== regs.efer) ops.setEfer(view.get(SLOT.EFER));
+    if (view.get(SLOT.CR0) !== regs.cr0) ops.setCr0(view.get(SLOT.CR0));
+    if (view.get(SLOT.CR4) !== regs.cr4) ops.setCr4(view.get(SLOT.CR4));
     regs.cr3 = view.get(SLOT.CR3);
-    regs.saved.set(SLOT.CR8, view.get(SLOT.CR8));
-    vmcs.take();
+    v.saved.set(SLOT.CR8, view.get(SLOT.CR8));
+    ops.takeAccesses();
   }
 
   /** While hardware runs the guest on shadow tables: its registers with the control registers that it believes it has. */
   private believed(): CpuState {
-    const { view } = this.context;
-    const { looking, cpu } = this;
+    const { view, ops } = this.context;
+    const { cpu } = this;
+    const { looking } = ops;
     view.copyFrom(cpu.state);
     for (const cr of [0, 4] as const) view.set(cr === 0 ? SLOT.CR0 : SLOT.CR4, cpu.vmx.intercepts.readControl(cpu, cr));
     view.set(SLOT.CR3, looking.cr3);
     view.set(SLOT.EFER, looking.efer);
-    for (let i = 0; i < 4; i++) view.set(SLOT.PDPTE0 + i, looking.vmcs.readEncoding(FIELD.GUEST_PDPTR0 + 2 * i));
+    looking.pdptes.forEach((p, i) => view.set(SLOT.PDPTE0 + i, p));
     return view;
   }
   /** Puts an edited view back into the running CPU. The hardware's control registers stay; a kick makes KVM load what the guest's have become. */
@@ -362,7 +293,6 @@ export class Vcpu {
     return {
       context: this.context.save(),
       emulator: this.emulator.save(),
-      log: this.log.save(),
       waiting: this.waiting,
       inGuest: this.inGuest,
       emulating: this.emulating,
@@ -372,7 +302,6 @@ export class Vcpu {
   restore(s: VcpuState): void {
     this.context.restore(s.context);
     this.emulator.restore(s.emulator);
-    this.log.restore(s.log);
     this.waiting = s.waiting;
     this.inGuest = s.inGuest;
     this.emulating = s.emulating;
@@ -400,13 +329,13 @@ export class Vcpu {
     v.syncRoots = false;
     if (change.kind === 'same') return undefined;
     const root = must(shadow.rootHpa, 'a loaded MMU has a root');
-    v.vmcs.write('GUEST_CR3', root | (paging.controls.pcide ? paging.cr3 & PCID_MASK : 0n));
+    v.ops.loadRoot(root, paging.controls.pcide ? paging.cr3 & PCID_MASK : 0n);
     // nobody knows what was cached under a root that was made anew
     if (change.kind === 'loaded') v.flushCurrent = true;
     yield v.step(
       'vmx_load_mmu_pgd',
       `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`,
-      cost('vmread'),
+      v.ops.accessCost(1),
       { addresses: { hpa: root } },
     );
     return undefined;
@@ -422,72 +351,37 @@ export class Vcpu {
 
   /** KVM_REQ_TLB_FLUSH and KVM_REQ_TLB_FLUSH_GUEST. */
   private *flush(): Work<void> {
-    const { context: v, cpu, vm } = this;
+    const { context: v, vm } = this;
     if (v.flushCurrent || v.flushesSeen !== vm.flushCount) {
       const why = v.flushCurrent ? 'another root, or a load of CR3' : 'shadow entries were taken away';
       v.flushesSeen = vm.flushCount;
       v.flushCurrent = false;
       v.stats.add('tlb_flush');
-      if (vm.shadow) {
-        if (v.vpid !== 0) cpu.vmx.invvpid(1, BigInt(v.vpid), 0n);
-        yield v.step(
-          'vmx_flush_tlb_current',
-          `${v.vpid === 0 ? 'the VM entry flushes' : `INVVPID of VPID ${v.vpid}`}: ${why}`,
-          cost('invept'),
-        );
-      } else {
-        cpu.vmx.invept(1, vm.mmu.eptp);
-        yield v.step(
-          'vmx_flush_tlb_current',
-          `INVEPT of EPTP ${hex(vm.mmu.eptp)}: entries of the EPT were taken away`,
-          cost('invept'),
-        );
-      }
+      yield* v.ops.flushCurrent(why);
     }
     if (v.flushGuest) {
       v.flushGuest = false;
-      // without a VPID the entry itself flushes
-      if (v.vpid !== 0) cpu.vmx.invvpid(1, BigInt(v.vpid), 0n);
       v.stats.add('tlb_flush');
-      yield v.step(
-        'vmx_flush_tlb_guest',
-        v.vpid !== 0 ? `INVVPID of VPID ${v.vpid}: the guest's own flush` : 'the VM entry flushes: there is no VPID',
-        cost('invept'),
-      );
+      yield* v.ops.flushGuest();
     }
   }
 
-  /** vmx_update_hv_timer: the VMX-preemption timer counts down to the local APIC timer's expiry, as far as 32 bits go. */
-  private armTimer(): void {
-    const { context: v } = this;
-    const { deadline } = v.lapic.timer;
-    const pin = v.vmcs.read('PIN_BASED_VM_EXEC_CONTROL');
-    const wanted = deadline === undefined ? pin & ~PREEMPTION_TIMER : pin | PREEMPTION_TIMER;
-    if (wanted !== pin) v.vmcs.write('PIN_BASED_VM_EXEC_CONTROL', wanted);
-    if (deadline === undefined) return;
-    const left = deadline - v.hostTsc;
-    v.vmcs.write('VMX_PREEMPTION_TIMER_VALUE', left > MAX_TIMER ? MAX_TIMER : left < 0n ? 0n : left);
-  }
-
-  /** The assembly behind VMRESUME (arch/x86/kvm/vmx/vmenter.S) and vmx_vcpu_run's end: what hardware does not save. */
+  /** The assembly behind VMRESUME and VMRUN (vmenter.S) and the end of vmx_vcpu_run and svm_vcpu_run: what hardware does not save. */
   private saveGuest(): void {
     const { context: v, cpu } = this;
     this.inGuest = false;
-    const guest = v.regs.saved;
+    const guest = v.saved;
     const s = cpu.state;
     for (let i = 0; i < 16; i++) if (i !== RSP) guest.set(i, s.get(i));
-    guest.set(SLOT.CR2, s.get(SLOT.CR2));
-    guest.set(SLOT.KERNEL_GS_BASE, s.get(SLOT.KERNEL_GS_BASE));
-    guest.set(SLOT.DR6, s.get(SLOT.DR6));
     guest.fp.set(s.fp);
-    s.set(SLOT.XCR0, HOST_XCR0);
+    v.ops.saveGuest();
     if (v.debugRegistersLoaded) {
-      // vmx_sync_dirty_debug_regs: the guest owned them since its MOV DR
+      // sync_dirty_debug_regs: the guest owned them since its MOV DR
       for (let i = 0; i < 4; i++) guest.set(SLOT.DR0 + i, s.get(SLOT.DR0 + i));
-      guest.set(SLOT.DR7, v.vmcs.read('GUEST_DR7'));
+      guest.set(SLOT.DR7, v.regs.dr7);
       v.debugRegistersLoaded = false;
-      setControl(v.regs, PROC.MOV_DR_EXITING, true);
-      v.vmcs.take();
+      v.ops.interceptDebugRegisters(true);
+      v.ops.takeAccesses();
     }
   }
 }
@@ -495,7 +389,6 @@ export class Vcpu {
 export interface VcpuState {
   readonly context: VcpuContextState;
   readonly emulator: ReturnType<Emulator['save']>;
-  readonly log: ReturnType<PageModificationLog['save']>;
   readonly waiting: Waiting | undefined;
   readonly inGuest: boolean;
   readonly emulating: boolean;

@@ -40,7 +40,7 @@ export class KvmAccelerator implements Accelerator {
       classify(linear, errorCode) {
         const answer = classifyShadowFault(context, shadow, linear, errorCode);
         // what is read of the VMCS to find out shows in no step
-        context.vmcs.take();
+        context.ops.takeAccesses();
         return answer;
       },
     };

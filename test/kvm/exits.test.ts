@@ -421,7 +421,7 @@ describe('other exits', () => {
     const g = new Guest('out 0x80, al\n hlt');
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
     g.stop();
-    g.machine.vcpu.context.vmcs.write('GUEST_RFLAGS', 0n);
+    g.machine.vcpu.context.regs.rflags = 0n;
     const end = g.end();
     assert.deepEqual([end.kind, end.code], ['entry-failure', 8]);
     assert.match(end.why, /GUEST_RFLAGS/);

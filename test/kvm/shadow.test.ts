@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { gpa, hpa, hva } from '../../src/base/address';
 import { drain } from '../../src/host/step';
 import { FRAME_MASK, PTE_RW, PTE_US, PTE_XD } from '../../src/isa/entries';
+import { FIELD } from '../../src/isa/vmcs-fields';
 import { listShadowTables } from '../../src/session/shadow-listing';
 import { Guest } from '../vmm/support/guest';
 
@@ -91,7 +92,7 @@ describe('shadow paging', () => {
     g.halt();
     const { vm, vcpu } = g.machine;
     assert.equal(g.exits['CR_ACCESS'], 3);
-    assert.equal(vcpu.context.vmcs.read('GUEST_CR3'), vm.shadow?.rootHpa);
+    assert.equal(vcpu.cpu.vmx.current?.read(FIELD.GUEST_CR3), vm.shadow?.rootHpa);
     assert.notEqual(vcpu.registers().get(66), vm.shadow?.rootHpa);
     assert.equal(g.steps.filter((s) => s.fn === 'mmu_alloc_roots').length, 1);
   });

@@ -1,6 +1,5 @@
 import { hex, hexBytes } from '../../base/hex';
 import { SEG, SLOT } from '../../hw/state/layout';
-import { FIELD } from '../../isa/vmcs-fields';
 import { buildBlock } from '../../hw/cpu/block-builder';
 import { Core, type IoPort } from '../../hw/cpu/core';
 import { RAN_EVENT, Runner } from '../../hw/cpu/runner';
@@ -116,8 +115,8 @@ export class Emulator {
     v.regs.loadInto(v.scratch);
     // RDTSC reads these
     v.scratch.set(SLOT.RETIRED, v.hostTsc);
-    v.scratch.set(SLOT.TSC_OFFSET, v.vmcs.readEncoding(FIELD.TSC_OFFSET));
-    v.vmcs.take();
+    v.scratch.set(SLOT.TSC_OFFSET, v.ops.tscOffset);
+    v.ops.takeAccesses();
   }
 
   /** emulate_int: an event through the guest's IVT or IDT. */

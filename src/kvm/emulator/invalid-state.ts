@@ -1,11 +1,9 @@
 import { bit } from '../../base/bits';
 import { CR0, RFLAGS } from '../../isa/flags';
-import { INTR_INFO, type InterruptionType } from '../../isa/vmcs-controls';
 import type { SegmentCache } from '../../hw/state/cpu-state';
 import { RIGHTS, SEG } from '../../hw/state/layout';
-import { isSoftware, type Interruption } from '../../hw/vmx/interruption';
 import type { Work } from '../../host/step';
-import type { GuestRegisters } from '../vmx/registers';
+import type { GuestRegisters } from '../x86/registers';
 import { REENTER, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 import type { VcpuContext } from '../vcpu-context';
@@ -80,20 +78,4 @@ export function* emulateInvalidState(vcpu: Vcpu, budget: number): Work<Handled> 
     if (v.events.tripleFault || !emulationRequired(v) || v.events.runnable(v.regs, v.lapic)) break;
   }
   return REENTER;
-}
-
-/** The event in the VM-entry interruption information, which no VM entry will inject, taken out of it. */
-export function takeEntryEvent(v: VcpuContext): Interruption | undefined {
-  const info = Number(v.vmcs.read('VM_ENTRY_INTR_INFO_FIELD'));
-  if ((info & INTR_INFO.VALID) === 0) return undefined;
-  v.vmcs.write('VM_ENTRY_INTR_INFO_FIELD', 0n);
-  const kind = ((info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) as InterruptionType;
-  return {
-    type: kind,
-    vector: info & INTR_INFO.VECTOR_MASK,
-    ...((info & INTR_INFO.DELIVER_CODE) !== 0
-      ? { errorCode: Number(v.vmcs.read('VM_ENTRY_EXCEPTION_ERROR_CODE')) }
-      : {}),
-    ...(isSoftware(kind) ? { instructionLength: Number(v.vmcs.read('VM_ENTRY_INSTRUCTION_LEN')) } : {}),
-  };
 }

@@ -9,7 +9,7 @@ import type { Work } from '../../host/step';
 import { REENTER, internalError, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 import type { VcpuContext } from '../vcpu-context';
-import { kvmSetCr3, vmxSetCr0 } from '../x86/control-registers';
+import { kvmSetCr3 } from '../x86/control-registers';
 import { queueNested } from './nested-fault';
 
 /**
@@ -68,5 +68,5 @@ function storeControlRegisters(v: VcpuContext): void {
   const cr0 = v.scratch.get(SLOT.CR0);
   const cr3 = v.scratch.get(SLOT.CR3);
   if (cr3 !== v.regs.cr3) kvmSetCr3(v, cr3);
-  if (cr0 !== v.regs.cr0) vmxSetCr0(v, cr0);
+  if (cr0 !== v.regs.cr0) v.ops.setCr0(cr0);
 }

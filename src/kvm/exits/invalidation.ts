@@ -1,35 +1,32 @@
-import type { Gva } from '../../base/address';
-import { gpa, gva } from '../../base/address';
-import { bit, bits, isCanonical } from '../../base/bits';
+import { gpa, gva, type Gva } from '../../base/address';
+import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { cost } from '../../host/costs';
 import type { TableAccess, Work } from '../../host/step';
 import { pageFaultErrorCode } from '../../hw/paging/page-fault';
-import { SEG } from '../../hw/state/layout';
 import { VECTOR } from '../../isa/exceptions';
 import { CR4, RFLAGS } from '../../isa/flags';
 import { guestPaging, walkGuest } from '../mmu/shadow/guest-walk';
 import type { Root } from '../mmu/shadow/roots';
-import { REENTER } from '../userspace-exit';
+import { REENTER, type Handled } from '../userspace-exit';
+import type { Vcpu } from '../vcpu';
 import type { VcpuContext } from '../vcpu-context';
 import { activePcid, invalidatePcid, isCanonicalFor } from '../x86/control-registers';
-import type { ExitHandler } from './handler';
 
 /** handle_invlpg, kvm_mmu_invlpg: the instruction drops global translations too, so it counts for all roots. */
-export const handleInvlpg: ExitHandler = function* (vcpu) {
+export function* invalidatePage(vcpu: Vcpu, linear: Gva): Work<Handled> {
   const { context: v } = vcpu;
-  const linear = v.exitQualification;
   const writes = invalidateAddress(v, linear, () => true);
   v.skipEmulatedInstruction();
   yield told(v, 'kvm_mmu_invlpg', `INVLPG of GVA ${hex(linear)}`, linear, writes);
   return REENTER;
-};
+}
 
 /** kvm_mmu_invalidate_addr: hardware forgets the address, and what the guest has written meanwhile to a table that is out of sync counts for it. */
 function invalidateAddress(v: VcpuContext, linear: bigint, which: (root: Root) => boolean): readonly TableAccess[] {
   v.stats.add('invlpg');
   if (v.regs.longMode && !isCanonicalFor(v, linear)) return [];
-  if (v.vpid !== 0) v.cpu.vmx.invvpid(0, BigInt(v.vpid), linear);
+  v.ops.flushGva(gva(linear));
   return v.vm.shadow?.invalidateAddress(linear, which) ?? [];
 }
 
@@ -50,15 +47,13 @@ function told(
 }
 
 const INVPCID = { ADDRESS: 0n, CONTEXT: 1n, ALL: 2n, ALL_NON_GLOBAL: 3n } as const;
-const DESCRIPTOR = 16;
+/** Bytes. */
+export const INVPCID_DESCRIPTOR = 16;
 
-/** handle_invpcid, kvm_handle_invpcid. Shadow entries are never global, so the last two types are one. */
-export const handleInvpcid: ExitHandler = function* (vcpu) {
+/** kvm_handle_invpcid. Shadow entries are never global, so the last two types are one. `at`: where the descriptor is. */
+export function* invalidateProcessContext(vcpu: Vcpu, type: bigint, at: Gva): Work<Handled> {
   const { context: v } = vcpu;
-  const info = Number(v.emulatedExit?.instructionInfo ?? v.vmcs.read('VMX_INSTRUCTION_INFO'));
-  const type = v.regs.mode64 ? v.regs.gpr(info >>> 28) : BigInt(v.regs.gpr32(info >>> 28));
-  const at = memoryOperand(v, info, v.exitQualification, DESCRIPTOR);
-  const bytes = at === undefined ? undefined : yield* readVirtual(v, at, DESCRIPTOR);
+  const bytes = yield* readVirtual(v, at, INVPCID_DESCRIPTOR);
   if (!bytes) return REENTER;
   const descriptor = new DataView(bytes.buffer, bytes.byteOffset);
   const pcid = descriptor.getBigUint64(0, true);
@@ -93,28 +88,6 @@ export const handleInvpcid: ExitHandler = function* (vcpu) {
     cost('kvmHandler'),
   );
   return REENTER;
-};
-
-/**
- * get_vmx_mem_address: the operand that the instruction-information field and the displacement in the qualification describe (hw/cpu/system/instruction-info).
- * Undefined: the guest got #GP or #SS.
- */
-function memoryOperand(v: VcpuContext, info: number, displacement: bigint, size: number): Gva | undefined {
-  const { regs } = v;
-  const field = (high: number, low: number): number => Number(bits(BigInt(info), high, low));
-  const width = [16, 32, 64][field(9, 7)] ?? 64;
-  const segment = field(17, 15);
-  let offset = displacement;
-  if (field(27, 27) === 0) offset += regs.gpr(field(26, 23));
-  if (field(22, 22) === 0) offset += regs.gpr(field(21, 18)) << BigInt(field(1, 0));
-  offset = BigInt.asUintN(width, offset);
-  const { base, limit } = regs.segment(segment);
-  if (regs.mode64) {
-    const at = segment >= SEG.FS ? BigInt.asUintN(64, base + offset) : offset;
-    if (isCanonical(at, v.model.linearBits)) return gva(at);
-  } else if (offset + BigInt(size - 1) <= BigInt(limit >>> 0)) return gva(BigInt.asUintN(32, base + offset));
-  v.events.queueException({ vector: segment === SEG.SS ? VECTOR.SS : VECTOR.GP, errorCode: 0 });
-  return undefined;
 }
 
 /** kvm_read_guest_virt, by the guest's own tables. Undefined: the guest got its #PF. */

@@ -1,34 +1,29 @@
-import { bits } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import { kvmEmulateInstruction } from '../emulator/emulate';
 import { REENTER, toUserspace, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
-import type { ExitHandler } from './handler';
 
 const RAX = 0;
 
-/**
- * handle_io. Exit qualification (SDM vol. 3, table 27-5):
- *
- *   31..16  6          5    4       3        2..0
- *  | port |immediate| REP |string |IN = 1 |size − 1|
- *
- * String forms need the emulator, since their data is in memory; the others are kvm_fast_pio.
- */
-export const handleIo: ExitHandler = function* (vcpu) {
+/** An I/O instruction that exited. `size`: 1, 2 or 4 bytes. */
+export interface PortAccess {
+  readonly port: number;
+  readonly size: number;
+  readonly input: boolean;
+  readonly string: boolean;
+}
+
+/** handle_io, io_interception: string forms need the emulator, since their data is in memory; the others are kvm_fast_pio. `fn` and `from`: which of the two, and what told it. */
+export function* accessPort(vcpu: Vcpu, a: PortAccess, fn: string, from: string): Work<Handled> {
   const { context: v } = vcpu;
-  const q = v.vmcs.read('EXIT_QUALIFICATION');
-  const port = Number(bits(q, 31, 16));
-  const size = Number(bits(q, 2, 0)) + 1;
-  const input = bits(q, 3, 3) === 1n;
-  const string = bits(q, 4, 4) === 1n;
+  const { port, size, input, string } = a;
   const name = string ? (input ? 'INS' : 'OUTS') : input ? 'IN' : 'OUT';
   yield v.step(
-    'handle_io',
-    `reads the exit qualification: ${name} of ${size} byte${size > 1 ? 's' : ''} at port ${hex(port)}`,
-    cost('vmread'),
+    fn,
+    `reads the ${from}: ${name} of ${size} byte${size > 1 ? 's' : ''} at port ${hex(port)}`,
+    v.ops.accessCost(1),
   );
   if (string) return yield* kvmEmulateInstruction(vcpu);
   v.stats.add('io_exits');
@@ -42,7 +37,7 @@ export const handleIo: ExitHandler = function* (vcpu) {
     cost('kvmHandler'),
   );
   return toUserspace({ reason: 'KVM_EXIT_IO', direction: input ? 'in' : 'out', port, size, value });
-};
+}
 
 /** complete_fast_pio_in, complete_fast_pio_out: the data into AL, AX or EAX, and on behind the instruction. */
 export function* completeFastPio(vcpu: Vcpu, input: boolean, size: number, value: bigint): Work<Handled> {
@@ -57,7 +52,7 @@ export function* completeFastPio(vcpu: Vcpu, input: boolean, size: number, value
   yield v.step(
     input ? 'complete_fast_pio_in' : 'complete_fast_pio_out',
     input ? `the guest gets ${hex(BigInt.asUintN(size * 8, value))}; RIP moves on` : 'RIP moves on',
-    cost('vmread', 3),
+    v.ops.accessCost(3),
   );
   return REENTER;
 }

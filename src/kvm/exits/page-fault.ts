@@ -1,4 +1,4 @@
-import { gva, type Gpa } from '../../base/address';
+import type { Gpa, Gva } from '../../base/address';
 import { hex } from '../../base/hex';
 import { VECTOR, pfErrorNames } from '../../isa/exceptions';
 import { cost } from '../../host/costs';
@@ -19,19 +19,17 @@ const KIND_TEXT: Readonly<Record<ShadowFaultKind, string>> = {
   hidden: "the guest's tables allow it: the shadow tables have not caught up",
 };
 
-/** handle_exception_nmi for #PF, kvm_handle_page_fault and kvm_mmu_page_fault: the address is the exit qualification, the error code in the interruption fields. */
-export function* handlePageFault(vcpu: Vcpu): Work<Handled> {
+/** handle_exception_nmi for #PF, kvm_handle_page_fault and kvm_mmu_page_fault. */
+export function* handlePageFault(vcpu: Vcpu, linear: Gva, code: number): Work<Handled> {
   const { context: v } = vcpu;
   const mmu = shadowOf(vcpu);
-  const linear = gva(v.vmcs.read('EXIT_QUALIFICATION'));
-  const code = Number(v.vmcs.read('VM_EXIT_INTR_ERROR_CODE'));
   v.stats.add('pf_taken');
   const { kind, gpa } = classifyShadowFault(v, mmu, linear, code);
   v.stats.add(`fault_${kind}`);
   yield v.step(
     'kvm_handle_page_fault',
     `#PF at GVA ${hex(linear)}, error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}): ${KIND_TEXT[kind]}`,
-    cost('vmread', 2),
+    v.ops.accessCost(2),
     {
       addresses: gpa === undefined ? { gva: linear } : { gva: linear, gpa },
     },

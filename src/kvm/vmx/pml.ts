@@ -5,7 +5,7 @@ import { SECONDARY } from '../../isa/vmcs-controls';
 import { PML_ENTRIES } from '../../hw/vmx/pml';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
-import type { VcpuContext } from '../vcpu-context';
+import type { VmxOps } from './ops';
 import { VmcsPort } from './vmcs-port';
 
 const LAST = PML_ENTRIES - 1;
@@ -18,22 +18,22 @@ export class PageModificationLog {
   private buffer: Hpa | undefined;
   private on = false;
 
-  constructor(private readonly v: VcpuContext) {}
+  constructor(private readonly vmx: VmxOps) {}
 
   /** vmx_update_cpu_dirty_logging. */
   *beforeEntry(): Work<void> {
-    const { v } = this;
+    const { vmcs, v } = this.vmx;
     const wanted = v.vm.dirtyLog.active && v.vm.pageModificationLogging;
     if (wanted === this.on) return;
     this.on = wanted;
-    const now = v.vmcs.read('SECONDARY_VM_EXEC_CONTROL');
+    const now = vmcs.read('SECONDARY_VM_EXEC_CONTROL');
     const flag = BigInt(SECONDARY.ENABLE_PML);
     if (wanted) {
       this.buffer ??= must(v.vm.kernel.frames.allocate(), 'the host has a frame for the page-modification log');
-      v.vmcs.write('PML_ADDRESS', this.buffer);
-      v.vmcs.write('GUEST_PML_INDEX', BigInt(LAST));
+      vmcs.write('PML_ADDRESS', this.buffer);
+      vmcs.write('GUEST_PML_INDEX', BigInt(LAST));
     }
-    v.vmcs.write('SECONDARY_VM_EXEC_CONTROL', wanted ? now | flag : now & ~flag);
+    vmcs.write('SECONDARY_VM_EXEC_CONTROL', wanted ? now | flag : now & ~flag);
     yield v.step(
       'vmx_update_cpu_dirty_logging',
       wanted
@@ -46,9 +46,9 @@ export class PageModificationLog {
   /** vmx_flush_pml_buffer. */
   *atExit(): Work<void> {
     if (!this.on) return;
-    const n = this.drain(this.v.vmcs);
+    const n = this.drain(this.vmx.vmcs);
     if (n > 0)
-      yield this.v.step(
+      yield this.vmx.v.step(
         'vmx_flush_pml_buffer',
         `${n} logged ${n === 1 ? 'page goes' : 'pages go'} into the dirty bitmap`,
         cost('kvmHandler') + cost('tableReference', n),
@@ -56,9 +56,9 @@ export class PageModificationLog {
   }
 
   /** Entries from the index + 1 to the end are logged; the index counts down and wraps below zero when the log is full. */
-  drain(vmcs = new VmcsPort(this.v.cpu.vmx)): number {
+  drain(vmcs = new VmcsPort(this.vmx.v.cpu.vmx)): number {
     if (!this.on || this.buffer === undefined) return 0;
-    const { vm } = this.v;
+    const { vm } = this.vmx.v;
     const index = Number(vmcs.read('GUEST_PML_INDEX'));
     const first = index > LAST ? 0 : index + 1;
     for (let i = first; i <= LAST; i++)

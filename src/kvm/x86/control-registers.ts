@@ -1,63 +1,13 @@
 import { gpa } from '../../base/address';
 import { bit, isCanonical } from '../../base/bits';
-import { FIELD } from '../../isa/vmcs-fields';
 import { CR0, CR4, EFER } from '../../isa/flags';
-import { RIGHTS, SEG, SLOT } from '../../hw/state/layout';
+import { RIGHTS, SEG } from '../../hw/state/layout';
 import type { VcpuContext } from '../vcpu-context';
-import {
-  CR0_ALWAYS_OFF,
-  CR0_ALWAYS_ON,
-  CR0_ALWAYS_ON_SHADOW,
-  CR4_ALWAYS_ON,
-  CR4_ALWAYS_ON_SHADOW,
-  CR4_PAGING_ONLY,
-} from '../vmx/setup';
 
 const on = (n: number): bigint => 1n << BigInt(n);
-const BUSY_64_TSS = 0xb;
 
 /** A new value that the architecture refuses: the guest gets #GP(0). */
 export type Accepted = boolean;
-
-// ---- writing the VMCS (vmx_set_cr0, vmx_set_cr4, vmx_set_efer)
-
-/** The hardware's CR0 has NE and not NW or CD whatever the guest believes; the shadow shows the guest its own value. */
-export function vmxSetCr0(v: VcpuContext, cr0: bigint): void {
-  const { vmcs, regs } = v;
-  const long = bit(regs.efer, EFER.LME);
-  const paging = bit(cr0, CR0.PG);
-  if (long && paging && !bit(regs.efer, EFER.LMA)) enterLongMode(v);
-  if (!paging && bit(regs.efer, EFER.LMA)) vmxSetEfer(v, regs.efer & ~on(EFER.LMA));
-  vmcs.write('CR0_READ_SHADOW', cr0);
-  vmcs.write('GUEST_CR0', (cr0 & ~CR0_ALWAYS_OFF) | (v.vm.shadow ? CR0_ALWAYS_ON_SHADOW : CR0_ALWAYS_ON));
-  if (v.vm.shadow) vmxSetCr4(v, regs.cr4);
-}
-
-export function vmxSetCr4(v: VcpuContext, cr4: bigint): void {
-  v.vmcs.write('CR4_READ_SHADOW', cr4);
-  const paging = bit(v.regs.cr0, CR0.PG);
-  v.vmcs.write(
-    'GUEST_CR4',
-    v.vm.shadow ? (paging ? cr4 : cr4 & ~CR4_PAGING_ONLY) | CR4_ALWAYS_ON_SHADOW : cr4 | CR4_ALWAYS_ON,
-  );
-}
-
-export function vmxSetEfer(v: VcpuContext, efer: bigint): void {
-  v.regs.saved.set(SLOT.EFER, efer);
-  v.vmcs.write('GUEST_IA32_EFER', v.vm.shadow ? shadowEfer(efer) : efer);
-  v.regs.setLongModeControl(bit(efer, EFER.LMA));
-}
-
-/** Shadow entries need NX for what SMEP and CR0.WP = 0 ask; and with paging always on, hardware knows LME only together with LMA. */
-const shadowEfer = (efer: bigint): bigint => (bit(efer, EFER.LMA) ? efer : efer & ~on(EFER.LME)) | on(EFER.NXE);
-
-/** enter_lmode: VM entry wants a busy 64-bit TSS, which a guest that never loaded TR has not. */
-function enterLongMode(v: VcpuContext): void {
-  const tr = v.regs.segment(SEG.TR);
-  if ((tr.rights & RIGHTS.TYPE_MASK) !== BUSY_64_TSS)
-    v.regs.setSegment(SEG.TR, { ...tr, rights: (tr.rights & ~RIGHTS.TYPE_MASK) | BUSY_64_TSS });
-  vmxSetEfer(v, v.regs.efer | on(EFER.LMA));
-}
 
 // ---- the guest's MOV to CRn (kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_set_cr8): checks of SDM vol. 2, "MOV—Move to/from Control Registers"
 
@@ -81,7 +31,7 @@ export function kvmSetCr0(v: VcpuContext, value: bigint): Accepted {
     if (!loadPdptrs(v, regs.cr3)) return false;
   }
   if (!bit(cr0, CR0.PG) && (regs.mode64 || bit(regs.cr4, CR4.PCIDE))) return false;
-  vmxSetCr0(v, cr0 & CR0_DEFINED);
+  v.ops.setCr0(cr0 & CR0_DEFINED);
   // clearing PG flushes the TLB
   if (bit(old, CR0.PG) && !bit(cr0, CR0.PG)) v.flushGuest = true;
   return true;
@@ -109,7 +59,7 @@ export function kvmSetCr4(v: VcpuContext, value: bigint): Accepted {
   if (bit(value, CR4.PCIDE) && !bit(old, CR4.PCIDE)) {
     if (!regs.longMode || (regs.cr3 & 0xfffn) !== 0n) return false;
   }
-  vmxSetCr4(v, value);
+  v.ops.setCr4(value);
   const changed = value ^ old;
   const dropsGlobals = (changed & (on(CR4.PGE) | on(CR4.PAE) | on(CR4.PSE))) !== 0n;
   const dropsPcids = bit(old, CR4.PCIDE) && !bit(value, CR4.PCIDE);
@@ -159,7 +109,7 @@ export function kvmSetCr8(v: VcpuContext, value: bigint): Accepted {
   return true;
 }
 
-/** load_pdptrs: the four PDPTEs of PAE paging, read through the memslots and put into the VMCS, whence EPT guests take them. */
+/** load_pdptrs: the four PDPTEs of PAE paging, read through the memslots and put where the hardware takes them from. */
 export function loadPdptrs(v: VcpuContext, cr3: bigint): boolean {
   const bytes = v.readGuest(gpa(cr3 & 0xffff_ffe0n), 32);
   if (!bytes) return false;
@@ -167,7 +117,7 @@ export function loadPdptrs(v: VcpuContext, cr3: bigint): boolean {
   const reserved = 0x1e6n | ~((1n << BigInt(v.model.physicalBits)) - 1n);
   const entries = [0, 1, 2, 3].map((i) => view.getBigUint64(i * 8, true));
   if (entries.some((e) => bit(e, 0) && (e & BigInt.asUintN(64, reserved)) !== 0n)) return false;
-  entries.forEach((e, i) => v.vmcs.writeEncoding(FIELD.GUEST_PDPTR0 + 2 * i, e));
+  v.regs.pdptes = entries;
   return true;
 }
 
@@ -176,7 +126,7 @@ export function kvmSetEfer(v: VcpuContext, value: bigint): Accepted {
   const old = v.regs.efer;
   if ((value & ~v.model.eferMask) !== 0n) return false;
   if (bit(v.regs.cr0, CR0.PG) && (value ^ old) & on(EFER.LME)) return false;
-  vmxSetEfer(v, (value & ~on(EFER.LMA)) | (old & on(EFER.LMA)));
+  v.ops.setEfer((value & ~on(EFER.LMA)) | (old & on(EFER.LMA)));
   if ((value ^ old) & on(EFER.NXE)) v.flushGuest = true;
   return true;
 }

@@ -1,9 +1,8 @@
 import { MSR } from '../../isa/msrs';
-import { FIELD } from '../../isa/vmcs-fields';
 import { SEG, SLOT } from '../../hw/state/layout';
 import type { VcpuContext } from '../vcpu-context';
-import { USER_RETURN_MSRS } from '../vcpu-context';
 import { isCanonicalFor, kvmSetEfer } from './control-registers';
+import { USER_RETURN_MSRS } from './user-return-msrs';
 
 const RETURN_SLOTS = new Map(USER_RETURN_MSRS);
 /** MSRs whose value must be a canonical address. */
@@ -27,9 +26,9 @@ const PAT_TYPES: ReadonlySet<bigint> = new Set([0n, 1n, 4n, 5n, 6n, 7n]);
 
 /** kvm_get_msr: undefined is #GP(0). */
 export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
-  const { regs, vmcs } = v;
+  const { regs } = v;
   const slot = RETURN_SLOTS.get(msr);
-  if (slot !== undefined) return regs.saved.get(slot);
+  if (slot !== undefined) return regs.keptMsr(slot);
   switch (msr) {
     case MSR.EFER:
       return regs.efer;
@@ -38,15 +37,15 @@ export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
     case MSR.GS_BASE:
       return regs.segment(SEG.GS).base;
     case MSR.SYSENTER_CS:
-      return vmcs.read('GUEST_SYSENTER_CS');
+      return regs.sysenter(SLOT.SYSENTER_CS);
     case MSR.SYSENTER_ESP:
-      return vmcs.read('GUEST_SYSENTER_ESP');
+      return regs.sysenter(SLOT.SYSENTER_ESP);
     case MSR.SYSENTER_EIP:
-      return vmcs.read('GUEST_SYSENTER_EIP');
+      return regs.sysenter(SLOT.SYSENTER_EIP);
     case MSR.PAT:
-      return vmcs.read('GUEST_IA32_PAT');
+      return regs.pat;
     case MSR.TSC:
-      return BigInt.asUintN(64, v.hostTsc + vmcs.readEncoding(FIELD.TSC_OFFSET));
+      return BigInt.asUintN(64, v.hostTsc + v.ops.tscOffset);
     case MSR.APIC_BASE:
       return v.lapic.apicBase;
     case MSR.TSC_DEADLINE:
@@ -62,12 +61,12 @@ export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
 
 /** kvm_set_msr: false is #GP(0). */
 export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
-  const { regs, vmcs } = v;
+  const { regs } = v;
   if (ADDRESSES.has(msr) && !isCanonicalFor(v, value)) return false;
   const slot = RETURN_SLOTS.get(msr);
   if (slot !== undefined) {
     if (msr === MSR.TSC_AUX && value >> 32n !== 0n) return false;
-    regs.saved.set(slot, value);
+    regs.setKeptMsr(slot, value);
     return true;
   }
   switch (msr) {
@@ -80,20 +79,20 @@ export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
       regs.setSegment(SEG.GS, { ...regs.segment(SEG.GS), base: value });
       return true;
     case MSR.SYSENTER_CS:
-      vmcs.write('GUEST_SYSENTER_CS', value & 0xffff_ffffn);
+      regs.setSysenter(SLOT.SYSENTER_CS, value & 0xffff_ffffn);
       return true;
     case MSR.SYSENTER_ESP:
-      vmcs.write('GUEST_SYSENTER_ESP', value);
+      regs.setSysenter(SLOT.SYSENTER_ESP, value);
       return true;
     case MSR.SYSENTER_EIP:
-      vmcs.write('GUEST_SYSENTER_EIP', value);
+      regs.setSysenter(SLOT.SYSENTER_EIP, value);
       return true;
     case MSR.PAT:
       for (let i = 0n; i < 64n; i += 8n) if (!PAT_TYPES.has((value >> i) & 0xffn)) return false;
-      vmcs.write('GUEST_IA32_PAT', value);
+      regs.pat = value;
       return true;
     case MSR.TSC:
-      vmcs.write('TSC_OFFSET', (value - v.hostTsc) & M64);
+      v.ops.tscOffset = (value - v.hostTsc) & M64;
       return true;
     case MSR.APIC_BASE:
       if (!v.lapic.setBase(value, v.model.physicalBits, v.model.has('X2APIC'))) return false;

@@ -1,7 +1,7 @@
 import type { SegmentCache } from '../../hw/state/cpu-state';
 import { SEG, SLOT } from '../../hw/state/layout';
 import type { VcpuContext } from '../vcpu-context';
-import { loadPdptrs, vmxSetCr0, vmxSetCr4, vmxSetEfer } from './control-registers';
+import { loadPdptrs } from './control-registers';
 import { bit } from '../../base/bits';
 import { CR0, CR4, EFER } from '../../isa/flags';
 
@@ -32,28 +32,26 @@ const RESET_DR7 = 0x400n;
 
 /** kvm_arch_vcpu_ioctl_set_regs and set_sregs. EFER before CR0, so that its LMA is what the VMM says. */
 export function loadSregs(v: VcpuContext, s: Sregs): void {
-  const { regs, vmcs } = v;
+  const { regs, ops } = v;
   regs.saved.r.fill(0n);
   for (const [index, value] of Object.entries(s.gprs)) regs.setGpr(Number(index), value);
   if (s.gprs[4] === undefined) regs.setGpr(4, 0n);
   regs.rip = s.rip;
   regs.rflags = s.rflags | 2n;
   regs.cr3 = s.cr3;
-  vmxSetEfer(v, s.efer);
-  vmxSetCr0(v, s.cr0);
-  vmxSetCr4(v, s.cr4);
+  ops.setEfer(s.efer);
+  ops.setCr0(s.cr0);
+  ops.setCr4(s.cr4);
   regs.setSegment(SEG.CS, s.cs);
   regs.setSegment(SEG.SS, s.ss);
   for (const i of [SEG.ES, SEG.DS, SEG.FS, SEG.GS]) regs.setSegment(i, s.data);
   regs.setSegment(SEG.LDTR, s.ldtr);
   regs.setSegment(SEG.TR, s.tr);
-  vmcs.write('GUEST_GDTR_BASE', s.gdtr.base);
-  vmcs.write('GUEST_GDTR_LIMIT', BigInt(s.gdtr.limit));
-  vmcs.write('GUEST_IDTR_BASE', s.idtr.base);
-  vmcs.write('GUEST_IDTR_LIMIT', BigInt(s.idtr.limit));
-  for (const field of ['GUEST_SYSENTER_CS', 'GUEST_SYSENTER_ESP', 'GUEST_SYSENTER_EIP'] as const) vmcs.write(field, 0n);
-  vmcs.write('GUEST_DR7', RESET_DR7);
-  vmcs.write('GUEST_IA32_PAT', RESET_PAT);
+  regs.gdtr = s.gdtr;
+  regs.idtr = s.idtr;
+  for (const slot of [SLOT.SYSENTER_CS, SLOT.SYSENTER_ESP, SLOT.SYSENTER_EIP]) regs.setSysenter(slot, 0n);
+  regs.dr7 = RESET_DR7;
+  regs.pat = RESET_PAT;
   regs.saved.set(SLOT.DR6, RESET_DR6);
   regs.saved.set(SLOT.PAT, RESET_PAT);
   regs.saved.set(SLOT.XCR0, 1n);

@@ -146,11 +146,9 @@ async function compare(gdb: GdbClient, machine: Machine, guest: LockstepGuest, l
 function seen(machine: Machine): GuestRegisters {
   const { vcpu } = machine;
   const state = vcpu.registers();
-  const { vmcs } = vcpu.context;
   const shown = (cr: 0 | 4): bigint => {
     const real = state.get(cr === 0 ? SLOT.CR0 : SLOT.CR4);
-    const mask = vmcs.read(cr === 0 ? 'CR0_GUEST_HOST_MASK' : 'CR4_GUEST_HOST_MASK');
-    return vcpu.running ? (real & ~mask) | (vmcs.read(cr === 0 ? 'CR0_READ_SHADOW' : 'CR4_READ_SHADOW') & mask) : real;
+    return vcpu.running ? (vcpu.cpu.intercepts?.readControl({ state, insn: { length: 0 } }, cr) ?? real) : real;
   };
   return { state, cr0: shown(0), cr4: shown(4) };
 }

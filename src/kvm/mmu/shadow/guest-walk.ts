@@ -11,10 +11,9 @@ import { WalkSink } from '../../../hw/paging/trace';
 import { WalkOut } from '../../../hw/paging/walk-out';
 import { SLOT } from '../../../hw/state/layout';
 import { PTE_RW, PTE_US, PTE_XD } from '../../../isa/entries';
-import { FIELD } from '../../../isa/vmcs-fields';
 import { slotHva } from '../../memslots';
-import type { GuestRegisters } from '../../vmx/registers';
 import type { Vm } from '../../vm';
+import type { GuestRegisters } from '../../x86/registers';
 import { ACC, modeWord, type RoleWord } from './role';
 
 /** The guest's own paging: registers as it believes them. */
@@ -28,8 +27,7 @@ export interface GuestPaging {
 
 export function guestPaging(regs: GuestRegisters, physicalBits: number): GuestPaging {
   const controls = decodeControls(regs.cr0, regs.cr4, regs.efer, regs.saved.get32(SLOT.PKRU), physicalBits);
-  const pdptes =
-    controls.format === 'pae' ? [0, 1, 2, 3].map((i) => regs.vmcs.readEncoding(FIELD.GUEST_PDPTR0 + 2 * i)) : [];
+  const pdptes = controls.format === 'pae' ? regs.pdptes : [];
   return { controls, cr3: regs.cr3, pdptes, mode: modeWord(controls) };
 }
 

@@ -1,0 +1,70 @@
+import { bits } from '../../base/bits';
+import { hex } from '../../base/hex';
+import { CR0 } from '../../isa/flags';
+import { cost } from '../../host/costs';
+import type { Work } from '../../host/step';
+import { kvmSetCr0, kvmSetCr3, kvmSetCr4, kvmSetCr8 } from '../x86/control-registers';
+import { REENTER, type Handled } from '../userspace-exit';
+import type { Vcpu } from '../vcpu';
+import type { VcpuContext } from '../vcpu-context';
+
+/** An access to a control register that exited. `gpr`: source or destination; `source`: the operand of LMSW. */
+export type ControlRegisterAccess =
+  | { readonly kind: 'write' | 'read'; readonly cr: 0 | 3 | 4 | 8; readonly gpr: number }
+  | { readonly kind: 'clts' }
+  | { readonly kind: 'lmsw'; readonly source: bigint };
+
+/** handle_cr, cr_interception: kvm_set_cr and kvm_get_cr, and on behind the instruction. `fn`: which of the two. */
+export function* accessControlRegister(vcpu: Vcpu, a: ControlRegisterAccess, fn: string): Work<Handled> {
+  const { context: v } = vcpu;
+  switch (a.kind) {
+    case 'write': {
+      const value = operand(v, a.gpr);
+      const accepted = SETTERS[a.cr](v, value);
+      if (accepted) v.skipEmulatedInstruction();
+      else v.injectGp();
+      yield v.step(fn, `MOV to CR${a.cr}: ${hex(value)}${accepted ? '' : ' is refused: #GP(0)'}`, cost('kvmHandler'));
+      return REENTER;
+    }
+    case 'read': {
+      const value = GETTERS[a.cr](v);
+      v.regs.setGpr(a.gpr, value);
+      v.skipEmulatedInstruction();
+      yield v.step(fn, `MOV from CR${a.cr}: ${hex(value)}`, cost('kvmHandler'));
+      return REENTER;
+    }
+    case 'clts': {
+      v.ops.setCr0(v.regs.cr0 & ~(1n << BigInt(CR0.TS)));
+      v.skipEmulatedInstruction();
+      yield v.step(fn, 'CLTS clears CR0.TS', cost('kvmHandler'));
+      return REENTER;
+    }
+    case 'lmsw': {
+      // the low four bits, but PE cannot be cleared
+      const old = v.regs.cr0;
+      const value = (old & ~0xen) | (bits(a.source, 3, 0) & 0xfn) | (old & 1n);
+      const accepted = kvmSetCr0(v, value);
+      if (accepted) v.skipEmulatedInstruction();
+      else v.injectGp();
+      yield v.step(fn, `LMSW makes CR0 ${hex(value)}${accepted ? '' : ', refused: #GP(0)'}`, cost('kvmHandler'));
+      return REENTER;
+    }
+  }
+}
+
+const SETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: VcpuContext, value: bigint) => boolean>> = {
+  0: kvmSetCr0,
+  3: kvmSetCr3,
+  4: kvmSetCr4,
+  8: kvmSetCr8,
+};
+const GETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: VcpuContext) => bigint>> = {
+  0: (v) => v.regs.cr0,
+  3: (v) => v.regs.cr3,
+  4: (v) => v.regs.cr4,
+  8: (v) => BigInt(v.lapic.taskPriority >> 4),
+};
+
+/** A general register as MOV to CR takes it: 32 bits outside 64-bit mode. */
+const operand = (v: VcpuContext, gpr: number): bigint =>
+  v.regs.mode64 ? v.regs.gpr(gpr) : BigInt.asUintN(32, v.regs.gpr(gpr));

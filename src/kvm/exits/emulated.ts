@@ -1,0 +1,66 @@
+import { gva } from '../../base/address';
+import { VMX_EXIT, vmxExitName } from '../../isa/exits';
+import type { VmExit } from '../../hw/state/event';
+import type { Work } from '../../host/step';
+import { REENTER, internalError, type Handled } from '../userspace-exit';
+import type { Vcpu } from '../vcpu';
+import { accessControlRegister } from './control-registers';
+import type { ExitHandler } from './handler';
+import {
+  handleCpuid,
+  handleGp,
+  handleHlt,
+  handleNop,
+  handleRdmsr,
+  handleVmcall,
+  handleVmxInstruction,
+  handleWrmsr,
+  handleXsetbv,
+} from './instructions';
+import { invalidatePage, invalidateProcessContext } from './invalidation';
+import { invpcidOperands } from './invpcid-operands';
+import { controlRegisterAccess } from './qualified';
+import { switchTask } from './task-switch';
+
+const HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, ExitHandler>([
+  [VMX_EXIT.CPUID, handleCpuid],
+  [VMX_EXIT.HLT, handleHlt],
+  [VMX_EXIT.INVD, handleNop],
+  [VMX_EXIT.WBINVD, handleNop],
+  [VMX_EXIT.MONITOR_INSTRUCTION, handleNop],
+  [VMX_EXIT.MWAIT_INSTRUCTION, handleNop],
+  [VMX_EXIT.RDPMC, handleGp],
+  [VMX_EXIT.XSETBV, handleXsetbv],
+  [VMX_EXIT.VMCALL, handleVmcall],
+  [VMX_EXIT.VMCLEAR, handleVmxInstruction],
+  [VMX_EXIT.VMLAUNCH, handleVmxInstruction],
+  [VMX_EXIT.VMPTRLD, handleVmxInstruction],
+  [VMX_EXIT.VMPTRST, handleVmxInstruction],
+  [VMX_EXIT.VMREAD, handleVmxInstruction],
+  [VMX_EXIT.VMRESUME, handleVmxInstruction],
+  [VMX_EXIT.VMWRITE, handleVmxInstruction],
+  [VMX_EXIT.VMOFF, handleVmxInstruction],
+  [VMX_EXIT.VMON, handleVmxInstruction],
+  [VMX_EXIT.INVEPT, handleVmxInstruction],
+  [VMX_EXIT.INVVPID, handleVmxInstruction],
+  [VMX_EXIT.VMFUNC, handleVmxInstruction],
+  [VMX_EXIT.MSR_READ, handleRdmsr],
+  [VMX_EXIT.MSR_WRITE, handleWrmsr],
+]);
+
+/** A sensitive instruction met by the emulator, which tells it as the VMX exit that it would be whatever the extension: the one handler of what it is does it. */
+export function* handleEmulated(vcpu: Vcpu, exit: VmExit): Work<Handled> {
+  if (exit.reason === VMX_EXIT.INVLPG) return yield* invalidatePage(vcpu, gva(exit.qualification));
+  if (exit.reason === VMX_EXIT.TASK_SWITCH)
+    return yield* switchTask(vcpu, exit.qualification, exit.instructionLength ?? 0);
+  if (exit.reason === VMX_EXIT.INVPCID) {
+    const operands = invpcidOperands(vcpu.context, exit.instructionInfo ?? 0, exit.qualification);
+    return operands ? yield* invalidateProcessContext(vcpu, operands.type, operands.descriptor) : REENTER;
+  }
+  const access = exit.reason === VMX_EXIT.CR_ACCESS ? controlRegisterAccess(exit.qualification) : undefined;
+  if (access) return yield* accessControlRegister(vcpu, access, 'emulator_set_cr');
+  const handler = HANDLERS.get(exit.reason);
+  if (!handler)
+    return internalError('UNEXPECTED_EXIT_REASON', `KVM cannot emulate what exits as ${vmxExitName(exit.reason)}`);
+  return yield* handler(vcpu);
+}

@@ -1,0 +1,52 @@
+import { gpa, gva } from '../../../base/address';
+import { hex } from '../../../base/hex';
+import { INTERRUPTIBILITY } from '../../../isa/vmcs-controls';
+import { EPT_QUALIFICATION as Q } from '../../../hw/vmx/ept-exit';
+import { cost } from '../../../host/costs';
+import { setBlocking } from '../../events';
+import { kvmMmuPageFault } from '../../exits/mmu-fault';
+import type { PageFault } from '../../mmu/fault';
+import type { VmxExitHandler } from './handler';
+
+/** handle_ept_violation: the exit qualification becomes a page-fault error code, and the MMU takes over. */
+export const handleEptViolation: VmxExitHandler = function* (vcpu, { vmcs }) {
+  const { context: v } = vcpu;
+  const q = Number(vmcs.read('EXIT_QUALIFICATION'));
+  // the IRET that faulted had unblocked NMIs already: they are blocked until it completes
+  if ((q & Q.NMI_UNBLOCKED) !== 0 && !v.events.vectoring) setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
+  const address = gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS'));
+  const linear = (q & Q.GLA_VALID) !== 0 ? gva(vmcs.read('GUEST_LINEAR_ADDRESS')) : undefined;
+  const fault: PageFault = {
+    gpa: address,
+    write: (q & Q.WRITE) !== 0,
+    exec: (q & Q.FETCH) !== 0,
+    present: (q & (Q.READABLE | Q.WRITABLE | Q.EXECUTABLE)) !== 0,
+    rsvd: false,
+  };
+  const access = fault.exec ? 'fetch' : fault.write ? ((q & Q.READ) !== 0 ? 'read and write' : 'write') : 'read';
+  const of =
+    linear === undefined
+      ? ''
+      : (q & Q.GLA_TRANSLATED) !== 0
+        ? `, for GVA ${hex(linear)}`
+        : `, a guest table entry on the way to GVA ${hex(linear)}`;
+  yield v.step(
+    'handle_ept_violation',
+    `reads the exit qualification: ${access} of GPA ${hex(address)}${of}`,
+    cost('vmread', 3),
+    {
+      addresses: linear === undefined ? { gpa: address } : { gva: linear, gpa: address },
+    },
+  );
+  return yield* kvmMmuPageFault(vcpu, fault);
+};
+
+/** handle_ept_misconfig: an entry that no hardware takes, as KVM leaves them for MMIO. */
+export const handleEptMisconfig: VmxExitHandler = function* (vcpu, { vmcs }) {
+  const { context: v } = vcpu;
+  const address = gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS'));
+  yield v.step('handle_ept_misconfig', `GPA ${hex(address)} met an entry that misconfigures`, cost('vmread'), {
+    addresses: { gpa: address },
+  });
+  return yield* kvmMmuPageFault(vcpu, { gpa: address, write: false, exec: false, present: true, rsvd: true });
+};

@@ -1,0 +1,101 @@
+import { gva } from '../../../base/address';
+import { bit } from '../../../base/bits';
+import { hex } from '../../../base/hex';
+import { RFLAGS } from '../../../isa/flags';
+import { VECTOR, vectorName } from '../../../isa/exceptions';
+import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PROC } from '../../../isa/vmcs-controls';
+import { cost } from '../../../host/costs';
+import { alignmentCheck, giveDebugRegisters, handleInvalidOpcode, hostInterrupt } from '../../exits/events';
+import { handlePageFault } from '../../exits/page-fault';
+import { REENTER, internalError } from '../../userspace-exit';
+import type { VmxExitHandler } from './handler';
+
+const DR6_BS = 1n << 14n;
+const DR6_BD = 1n << 13n;
+const DR7_GD = 13;
+
+/** handle_exception_nmi: the exceptions that KVM's exception bitmap has. */
+export const handleExceptionNmi: VmxExitHandler = function* (vcpu, vmx) {
+  const { context: v } = vcpu;
+  const { vmcs } = vmx;
+  const info = Number(vmcs.read('VM_EXIT_INTR_INFO'));
+  const vector = info & INTR_INFO.VECTOR_MASK;
+  const type = (info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK;
+  switch (vector) {
+    case VECTOR.UD:
+      return yield* handleInvalidOpcode(vcpu);
+    case VECTOR.DB: {
+      const dr6 = vmcs.read('EXIT_QUALIFICATION');
+      if (type === INTR_TYPE.PRIV_SW_EXCEPTION) v.skipEmulatedInstruction();
+      // a fault-like #DB under blocking by STI or MOV SS with TF set: VM entry wants the single step pending (SDM vol. 3, 26.3.1.5)
+      else if (
+        bit(v.regs.rflags, RFLAGS.TF) &&
+        (Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO')) & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) !== 0
+      ) {
+        vmcs.write('GUEST_PENDING_DBG_EXCEPTIONS', vmcs.read('GUEST_PENDING_DBG_EXCEPTIONS') | DR6_BS);
+      }
+      v.events.queueException({ vector, payload: dr6 });
+      yield v.step('handle_exception_nmi', `#DB with ${hex(dr6)} for DR6 is the guest's`, cost('kvmHandler'));
+      return REENTER;
+    }
+    case VECTOR.AC:
+      return yield* alignmentCheck(vcpu, Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')), 'vmx_guest_inject_ac');
+    case VECTOR.PF:
+      // the address is the exit qualification
+      return yield* handlePageFault(
+        vcpu,
+        gva(vmcs.read('EXIT_QUALIFICATION')),
+        Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
+      );
+    default:
+      return internalError('SIMUL_EX', `an exit for ${vectorName(vector)}, which KVM does not intercept`);
+  }
+};
+
+/** handle_interrupt_window: the guest can take the interrupt now. */
+export const handleInterruptWindow: VmxExitHandler = function* (vcpu, vmx) {
+  const { context: v } = vcpu;
+  vmx.setControl(PROC.INTR_WINDOW_EXITING, false);
+  v.stats.add('irq_window_exits');
+  yield v.step('handle_interrupt_window', 'the guest can take interrupts', cost('kvmHandler'));
+  return REENTER;
+};
+
+/** handle_dr: the first access gives the guest the real debug registers until the next exit, and runs again. */
+export const handleDr: VmxExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  // the exit comes before general detect, which is then KVM's to raise
+  if (bit(v.regs.dr7, DR7_GD)) {
+    v.events.queueException({ vector: VECTOR.DB, payload: DR6_BD });
+    yield v.step('handle_dr', 'DR7.GD makes the access a #DB with DR6.BD', cost('kvmHandler'));
+    return REENTER;
+  }
+  return yield* giveDebugRegisters(vcpu, 'handle_dr');
+};
+
+/** handle_nmi_window: the guest can take the NMI now. */
+export const handleNmiWindow: VmxExitHandler = function* (vcpu, vmx) {
+  const { context: v } = vcpu;
+  vmx.setControl(PROC.NMI_WINDOW_EXITING, false);
+  v.stats.add('nmi_window_exits');
+  yield v.step('handle_nmi_window', 'the guest can take NMIs', cost('kvmHandler'));
+  return REENTER;
+};
+
+/** handle_preemption_timer: the hardware counted down to the local APIC timer's expiry (kvm_lapic_expired_hv_timer). */
+export const handlePreemptionTimer: VmxExitHandler = function* (vcpu) {
+  const { context: v } = vcpu;
+  const fired = v.lapic.checkTimer();
+  yield v.step(
+    'handle_preemption_timer',
+    fired ? "the local APIC's timer fires" : 'the deadline is further away than the hardware counts',
+    cost('kvmHandler'),
+  );
+  return REENTER;
+};
+
+/** handle_external_interrupt: the exit acknowledged the vector. */
+export const handleExternalInterrupt: VmxExitHandler = function* (vcpu, { vmcs }) {
+  const vector = Number(vmcs.read('VM_EXIT_INTR_INFO')) & INTR_INFO.VECTOR_MASK;
+  return yield* hostInterrupt(vcpu, vector, 'handle_external_interrupt');
+};

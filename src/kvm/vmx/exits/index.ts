@@ -1,0 +1,137 @@
+import { VMX_EXIT, vmxExitName } from '../../../isa/exits';
+import { gva } from '../../../base/address';
+import { hex } from '../../../base/hex';
+import { bits } from '../../../base/bits';
+import type { Work } from '../../../host/step';
+import { accessControlRegister } from '../../exits/control-registers';
+import { handleTripleFault } from '../../exits/events';
+import {
+  handleCpuid,
+  handleGp,
+  handleHlt,
+  handleNop,
+  handleRdmsr,
+  handleVmcall,
+  handleVmxInstruction,
+  handleWrmsr,
+  handleXsetbv,
+} from '../../exits/instructions';
+import { accessPort } from '../../exits/io';
+import { invalidatePage, invalidateProcessContext } from '../../exits/invalidation';
+import { invpcidOperands } from '../../exits/invpcid-operands';
+import { controlRegisterAccess } from '../../exits/qualified';
+import { switchTask } from '../../exits/task-switch';
+import { REENTER, internalError, type Handled } from '../../userspace-exit';
+import type { Vcpu } from '../../vcpu';
+import type { VmxOps } from '../ops';
+import { handleEptMisconfig, handleEptViolation } from './ept';
+import {
+  handleDr,
+  handleExceptionNmi,
+  handleExternalInterrupt,
+  handleInterruptWindow,
+  handleNmiWindow,
+  handlePreemptionTimer,
+} from './events';
+import type { VmxExitHandler } from './handler';
+import { handlePmlFull } from './pml';
+
+const handleCr: VmxExitHandler = function* (vcpu, { vmcs }) {
+  const q = vmcs.read('EXIT_QUALIFICATION');
+  const access = controlRegisterAccess(q);
+  if (!access) return internalError('UNEXPECTED_EXIT_REASON', `CR_ACCESS with qualification ${hex(q)}`);
+  return yield* accessControlRegister(vcpu, access, 'handle_cr');
+};
+
+/**
+ * Exit qualification of I/O instructions (SDM vol. 3, table 27-5):
+ *
+ *   31..16  6          5    4       3        2..0
+ *  | port |immediate| REP |string |IN = 1 |size − 1|
+ */
+const handleIo: VmxExitHandler = function* (vcpu, { vmcs }) {
+  const q = vmcs.read('EXIT_QUALIFICATION');
+  const access = {
+    port: Number(bits(q, 31, 16)),
+    size: Number(bits(q, 2, 0)) + 1,
+    input: bits(q, 3, 3) === 1n,
+    string: bits(q, 4, 4) === 1n,
+  };
+  return yield* accessPort(vcpu, access, 'handle_io', 'exit qualification');
+};
+
+const handleInvlpg: VmxExitHandler = function* (vcpu, { vmcs }) {
+  return yield* invalidatePage(vcpu, gva(vmcs.read('EXIT_QUALIFICATION')));
+};
+
+const handleTaskSwitch: VmxExitHandler = function* (vcpu, { vmcs }) {
+  const q = vmcs.read('EXIT_QUALIFICATION');
+  return yield* switchTask(vcpu, q, Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')));
+};
+
+const handleInvpcid: VmxExitHandler = function* (vcpu, { vmcs }) {
+  const info = Number(vmcs.read('VMX_INSTRUCTION_INFO'));
+  const operands = invpcidOperands(vcpu.context, info, vmcs.read('EXIT_QUALIFICATION'));
+  return operands ? yield* invalidateProcessContext(vcpu, operands.type, operands.descriptor) : REENTER;
+};
+
+/** kvm_vmx_exit_handlers, by basic exit reason. */
+const EXIT_HANDLERS: ReadonlyMap<number, VmxExitHandler> = new Map<number, VmxExitHandler>([
+  [VMX_EXIT.EXCEPTION_NMI, handleExceptionNmi],
+  [VMX_EXIT.EXTERNAL_INTERRUPT, handleExternalInterrupt],
+  [VMX_EXIT.TRIPLE_FAULT, handleTripleFault],
+  [VMX_EXIT.INTERRUPT_WINDOW, handleInterruptWindow],
+  [VMX_EXIT.NMI_WINDOW, handleNmiWindow],
+  [VMX_EXIT.PREEMPTION_TIMER, handlePreemptionTimer],
+  [VMX_EXIT.TASK_SWITCH, handleTaskSwitch],
+  [VMX_EXIT.CPUID, handleCpuid],
+  [VMX_EXIT.HLT, handleHlt],
+  [VMX_EXIT.INVLPG, handleInvlpg],
+  [VMX_EXIT.INVPCID, handleInvpcid],
+  [VMX_EXIT.INVD, handleNop],
+  [VMX_EXIT.WBINVD, handleNop],
+  [VMX_EXIT.MONITOR_INSTRUCTION, handleNop],
+  [VMX_EXIT.MWAIT_INSTRUCTION, handleNop],
+  [VMX_EXIT.PAUSE_INSTRUCTION, handleNop],
+  [VMX_EXIT.RDPMC, handleGp],
+  [VMX_EXIT.XSETBV, handleXsetbv],
+  [VMX_EXIT.VMCALL, handleVmcall],
+  [VMX_EXIT.VMCLEAR, handleVmxInstruction],
+  [VMX_EXIT.VMLAUNCH, handleVmxInstruction],
+  [VMX_EXIT.VMPTRLD, handleVmxInstruction],
+  [VMX_EXIT.VMPTRST, handleVmxInstruction],
+  [VMX_EXIT.VMREAD, handleVmxInstruction],
+  [VMX_EXIT.VMRESUME, handleVmxInstruction],
+  [VMX_EXIT.VMWRITE, handleVmxInstruction],
+  [VMX_EXIT.VMOFF, handleVmxInstruction],
+  [VMX_EXIT.VMON, handleVmxInstruction],
+  [VMX_EXIT.INVEPT, handleVmxInstruction],
+  [VMX_EXIT.INVVPID, handleVmxInstruction],
+  [VMX_EXIT.VMFUNC, handleVmxInstruction],
+  [VMX_EXIT.CR_ACCESS, handleCr],
+  [VMX_EXIT.DR_ACCESS, handleDr],
+  [VMX_EXIT.IO_INSTRUCTION, handleIo],
+  [VMX_EXIT.MSR_READ, handleRdmsr],
+  [VMX_EXIT.MSR_WRITE, handleWrmsr],
+  [VMX_EXIT.EPT_VIOLATION, handleEptViolation],
+  [VMX_EXIT.EPT_MISCONFIG, handleEptMisconfig],
+  [VMX_EXIT.PML_FULL, handlePmlFull],
+]);
+
+/** vmx_handle_exit's call of the handler. What has none KVM asked for nowhere. */
+export function* handleVmxExit(vcpu: Vcpu, vmx: VmxOps, reason: number): Work<Handled> {
+  const handler = EXIT_HANDLERS.get(reason);
+  if (!handler) return internalError('UNEXPECTED_EXIT_REASON', `KVM does not handle the exit ${vmxExitName(reason)}`);
+  return yield* handler(vcpu, vmx);
+}
+
+/** Exits that may interrupt the delivery of an event without losing it (vmx_handle_exit). */
+export const MAY_INTERRUPT_DELIVERY: ReadonlySet<number> = new Set([
+  VMX_EXIT.EXCEPTION_NMI,
+  VMX_EXIT.EPT_VIOLATION,
+  VMX_EXIT.EPT_MISCONFIG,
+  VMX_EXIT.PML_FULL,
+  VMX_EXIT.APIC_ACCESS,
+  VMX_EXIT.TASK_SWITCH,
+  VMX_EXIT.TRIPLE_FAULT,
+]);

@@ -1,0 +1,16 @@
+import { INTERRUPTIBILITY } from '../../../isa/vmcs-controls';
+import { EPT_QUALIFICATION } from '../../../hw/vmx/ept-exit';
+import { cost } from '../../../host/costs';
+import { setBlocking } from '../../events';
+import { REENTER } from '../../userspace-exit';
+import type { VmxExitHandler } from './handler';
+
+/** handle_pml_full: the buffer was drained on the way here, as at every exit; the write that found no room runs again. */
+export const handlePmlFull: VmxExitHandler = function* (vcpu, { vmcs }) {
+  const { context: v } = vcpu;
+  const q = Number(vmcs.read('EXIT_QUALIFICATION'));
+  if ((q & EPT_QUALIFICATION.NMI_UNBLOCKED) !== 0 && !v.events.vectoring)
+    setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
+  yield v.step('handle_pml_full', 'the page-modification log was full; the exit has drained it', cost('kvmHandler'));
+  return REENTER;
+};
