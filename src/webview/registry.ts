@@ -2,9 +2,11 @@
 import type { PanelId } from '../protocol/panels';
 import type { PanelDefinition } from './panel';
 import { statisticsPanel } from './panels/statistics';
+import { tlbPanel } from './panels/tlb';
 import { translationPanel } from './panels/translation';
 
 export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly id: K } } = {
   translation: translationPanel,
   statistics: statisticsPanel,
+  tlb: tlbPanel,
 };

@@ -22,6 +22,30 @@ export interface RecordingSpec {
 
 const worked: Guest = { example: 'worked-example.asm', at: 'access' };
 
+/** One page is remapped, and one taken away, without INVLPG. */
+const staleSource = `bits 64
+  mov r12, cr3
+  mov r14, [r12]
+  and r14, -4096
+  mov r14, [r14]
+  and r14, -4096
+  mov r14, [r14+8]
+  and r14, -4096
+  mov qword [0x200000], 1
+  mov rax, [0x201000]
+  mov rax, [0x202000]
+touched:
+  mov qword [r14], 0x300003
+  mov qword [r14+8], 0
+edited:
+  invlpg [0x200000]
+  invlpg [0x201000]
+flushed:
+  hlt
+`;
+
+export const STALE: Guest = { source: staleSource, at: 'touched' };
+
 export const RECORDINGS: readonly RecordingSpec[] = [
   {
     name: 'translation-worked-example',
@@ -36,4 +60,11 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     command: { kind: 'translate', expression: '0x7f8a3b2a1000', space: 'gva', access: 'w' },
   },
   { name: 'statistics-worked-example', panel: 'statistics', guest: { ...worked, at: 'again' } },
+  {
+    name: 'tlb-stale',
+    panel: 'tlb',
+    guest: { ...STALE, options: { 'walk-caches': 'on' } },
+    then: [{ runTo: 'edited' }],
+  },
+  { name: 'tlb-small', panel: 'tlb', guest: { ...worked, at: 'again', options: { tlb: '32,4' } } },
 ];

@@ -10,6 +10,7 @@ import type { Hex } from '../translation';
 export const PANELS = [
   { id: 'translation', title: 'Translation', view: 'pagewalk.translation' },
   { id: 'statistics', title: 'KVM Statistics', view: 'pagewalk.statistics' },
+  { id: 'tlb', title: 'TLB', view: 'pagewalk.tlb' },
 ] as const;
 export type PanelId = (typeof PANELS)[number]['id'];
 
