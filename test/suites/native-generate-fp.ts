@@ -1,4 +1,4 @@
-/** Random x87, SSE and SSE2 sequences, with an integer instruction now and then, over states and memory full of values that floating point finds interesting. */
+/** Random x87, MMX, SSE and SSE2 sequences, with an integer instruction now and then, over states and memory full of values that floating point finds interesting. */
 import { Mnemonic } from 'iced-x86';
 import { InstructionDecoder } from '../../src/hw/cpu/decode';
 import type { Decoded } from '../../src/hw/cpu/decoded';
@@ -39,6 +39,7 @@ const EXCLUDED = new Set<number>([
   // AMD's MXCSR has a bit more than Intel's; with an empty mask processors differ in whether the address matters (SDM vol. 2, MASKMOVDQU)
   Mnemonic.Ldmxcsr,
   Mnemonic.Maskmovdqu,
+  Mnemonic.Maskmovq,
   Mnemonic.Fnstenv,
   Mnemonic.Fnsave,
   Mnemonic.Fldenv,
@@ -85,15 +86,15 @@ function usable(bytes: readonly number[]): Decoded | undefined {
   const insn = decoder.decode(Uint8Array.from([...bytes, 0, 0, 0, 0, 0, 0]), 64, 0);
   if (insn === undefined || EXCLUDED.has(insn.mnemonic) || lifterOf(insn) === undefined) return undefined;
   const name = names.get(insn.mnemonic) ?? '';
-  const control = name.endsWith('mxcsr') || name === 'movnti';
-  return insn.operands.some((o) => o.kind === 'xmm' || o.kind === 'st') ||
+  const control = name.endsWith('mxcsr') || name === 'movnti' || name === 'emms';
+  return insn.operands.some((o) => o.kind === 'xmm' || o.kind === 'mm' || o.kind === 'st') ||
     control ||
     (name.startsWith('f') && bytes.some((b) => b >= 0xd8 && b <= 0xdf))
     ? insn
     : undefined;
 }
 
-/** Every SSE and SSE2 opcode that the decoder and the lifters know. */
+/** Every MMX, SSE and SSE2 opcode that the decoder and the lifters know. */
 function vectorForms(): Form[] {
   const out: Form[] = [];
   for (const prefix of [0, 0x66, 0xf2, 0xf3]) {
@@ -293,7 +294,7 @@ function anyImage(r: Random): Uint8Array {
   return image;
 }
 
-/** One sequence: mostly of one kind, x87 or vectors. */
+/** One sequence: mostly of one kind, x87 or vectors (MMX among them, which uses x87's registers). */
 export function generateFloat(r: Random, bits: CodeBits): Sequence {
   const x87 = r.chance(50);
   const count = 1 + r.below(5);

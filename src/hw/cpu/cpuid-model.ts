@@ -39,6 +39,7 @@ const FEATURES = {
   PAT: [1, 0, 'edx', 16],
   PSE36: [1, 0, 'edx', 17],
   CLFSH: [1, 0, 'edx', 19],
+  MMX: [1, 0, 'edx', 23],
   FXSR: [1, 0, 'edx', 24],
   SSE: [1, 0, 'edx', 25],
   SSE2: [1, 0, 'edx', 26],
@@ -214,7 +215,7 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
   };
 }
 
-/** Integer work, x87 and SSE2, address translation, and nothing that is not there: no MMX, AVX, APIC or MTRRs. */
+/** Integer work, x87, MMX and SSE2, address translation, and nothing that is not there: no AVX, APIC or MTRRs. */
 const FEATURES_X64: readonly CpuFeature[] = [
   'VMX',
   'CX16',
@@ -244,6 +245,7 @@ const FEATURES_X64: readonly CpuFeature[] = [
   'CLWB',
   'UMIP',
   'FPU',
+  'MMX',
   'FXSR',
   'SSE',
   'SSE2',

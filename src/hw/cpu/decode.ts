@@ -49,7 +49,10 @@ function buildRegisters(): Operand[] {
     table[Register.DR0 + index] = { kind: 'debug', index };
     table[Register.XMM0 + index] = { kind: 'xmm', index };
   }
-  for (let index = 0; index < 8; index++) table[Register.ST0 + index] = { kind: 'st', index };
+  for (let index = 0; index < 8; index++) {
+    table[Register.ST0 + index] = { kind: 'st', index };
+    table[Register.MM0 + index] = { kind: 'mm', index };
+  }
   return table;
 }
 

@@ -22,6 +22,7 @@ export type Operand =
   | { readonly kind: 'control'; readonly index: number }
   | { readonly kind: 'debug'; readonly index: number }
   | { readonly kind: 'xmm'; readonly index: number }
+  | { readonly kind: 'mm'; readonly index: number }
   /** x87 register ST(index), relative to the top of the stack. */
   | { readonly kind: 'st'; readonly index: number }
   /** Value sign- or zero-extended to the operand size as the instruction defines, then to 64 bits, unsigned. */
@@ -30,7 +31,7 @@ export type Operand =
   /** Near branch target relative to the start of the instruction. */
   | { readonly kind: 'near'; readonly offset: number }
   | { readonly kind: 'far'; readonly selector: number; readonly offset: bigint }
-  /** A register that this CPU does not have (MMX, bounds, masks, wider vectors): the instruction is #UD. */
+  /** A register that this CPU does not have (bounds, masks, wider vectors): the instruction is #UD. */
   | { readonly kind: 'other'; readonly register: number };
 
 /** One decoded instruction in our own plain form (copied once out of iced-x86's object, then cached). */

@@ -10,6 +10,7 @@ import { BRANCH } from './branch';
 import type { Emitter } from './emitter';
 import { MISC, raiseOverlong, raiseUndefinedOpcode } from './misc';
 import { MOV } from './mov';
+import { MMX, MMX_CONTROL } from './mmx';
 import { MULDIV } from './muldiv';
 import { SHIFT } from './shift';
 import { SSE } from './sse';
@@ -36,6 +37,7 @@ export const LIFTERS: LifterTable = new Map<number, Lifter>([
   ...MISC,
   ...X87,
   ...SSE_CONTROL,
+  ...MMX_CONTROL,
 ]);
 
 // iced-x86's enums are objects: read once
@@ -49,10 +51,11 @@ export function lifterOf(insn: Decoded): Lifter | undefined {
   let vector = false;
   for (const o of insn.operands) {
     if (o.kind === 'other') return undefined;
+    if (o.kind === 'mm') return MMX.get(insn.mnemonic);
     if (o.kind === 'xmm') vector = true;
   }
-  // MOVSD and CMPSD are string instructions too
-  if (vector) return SSE.get(insn.mnemonic);
+  // MOVSD and CMPSD are string instructions too; CVTPI2PS and CVTPI2PD may have their integers in memory
+  if (vector) return SSE.get(insn.mnemonic) ?? MMX.get(insn.mnemonic);
   return LIFTERS.get(insn.mnemonic) ?? SYSTEM_LIFTERS.get(insn.mnemonic);
 }
 

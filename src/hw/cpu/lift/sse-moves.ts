@@ -1,7 +1,8 @@
 import { Mnemonic } from 'iced-x86';
 import { invariant } from '../../../base/assert';
 import { SLOT } from '../../state/layout';
-import { SYS_EVENT, SYS_NEXT } from '../core';
+import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
+import { entered, mmSlot } from '../mmx/state';
 import { loadMxcsr } from '../sse/mxcsr';
 import { moveSingle, signs } from '../sse/shuffle';
 import { dataAccess, writeLinear } from '../system/access';
@@ -97,21 +98,26 @@ const mask = (size: 1 | 4 | 8): Lifter => {
 /** MOVNTI needs no vector state. */
 const movnti: Lifter = (e) => e.write(0, e.readLow(1), e.width(0));
 
-/** MASKMOVDQU: the bytes of the first register whose byte in the second has its sign bit set go to DS:rDI; the other addresses are not touched. */
-const maskmovdqu: SystemFunction = (core) => {
+/** Where the bytes of a vector operand lie in the state, and how many they are. */
+function vectorBytes(core: Core, i: number): { readonly at: number; readonly count: number } {
+  const o = operand(core, i);
+  invariant(o.kind === 'xmm' || o.kind === 'mm', 'a vector operand');
+  return o.kind === 'xmm' ? { at: (SLOT.XMM + 2 * o.index) * 8, count: 16 } : { at: mmSlot(o.index) * 8, count: 8 };
+}
+/** MASKMOVDQU and MASKMOVQ: the bytes of the first register whose byte in the second has its sign bit set go to DS:rDI; the other addresses are not touched. */
+export const maskedStore: SystemFunction = (core) => {
   const s = core.state;
-  const value = operand(core, 1);
-  const mask = operand(core, 2);
-  invariant(value.kind === 'xmm' && mask.kind === 'xmm', 'MASKMOVDQU has two vector operands');
-  const from = (SLOT.XMM + 2 * value.index) * 8;
+  const { at: from, count } = vectorBytes(core, 1);
+  const mask = vectorBytes(core, 2).at;
   const chosen: { readonly linear: bigint; readonly byte: number }[] = [];
-  for (let i = 0; i < 16; i++) {
-    if ((s.u8[(SLOT.XMM + 2 * mask.index) * 8 + i] as number) < 0x80) continue;
+  for (let i = 0; i < count; i++) {
+    if ((s.u8[mask + i] as number) < 0x80) continue;
     const linear = operandAddress(core, memoryOperand(core, 0), i, 1, true);
     if (linear === undefined || !core.port.probe(core, linear, 1, dataAccess(core, 'write'))) return SYS_EVENT;
     chosen.push({ linear, byte: s.u8[from + i] as number });
   }
   for (const { linear, byte } of chosen) if (!writeLinear(core, linear, 1, BigInt(byte))) return SYS_EVENT;
+  if (count === 8) entered(s, 0, 0, 0);
   return SYS_NEXT;
 };
 
@@ -150,7 +156,7 @@ export const SSE_MOVES: LifterTable = new Map<number, Lifter>([
     Mnemonic.Maskmovdqu,
     (e) => {
       requireSse(e);
-      e.system(maskmovdqu);
+      e.system(maskedStore);
     },
   ],
 ]);
