@@ -86,7 +86,7 @@ function usable(bytes: readonly number[]): Decoded | undefined {
   const insn = decoder.decode(Uint8Array.from([...bytes, 0, 0, 0, 0, 0, 0]), 64, 0);
   if (insn === undefined || EXCLUDED.has(insn.mnemonic) || lifterOf(insn) === undefined) return undefined;
   const name = names.get(insn.mnemonic) ?? '';
-  const control = name.endsWith('mxcsr') || name === 'movnti' || name === 'emms';
+  const control = name.endsWith('mxcsr') || name === 'movnti' || name === 'emms' || name.startsWith('cvt');
   return insn.operands.some((o) => o.kind === 'xmm' || o.kind === 'mm' || o.kind === 'st') ||
     control ||
     (name.startsWith('f') && bytes.some((b) => b >= 0xd8 && b <= 0xdf))

@@ -42,11 +42,10 @@ describe('SSE', () => {
     for (const source of [
       'haddps xmm0, xmm1',
       'pshufb xmm0, xmm1',
-      'paddb mm0, mm1',
+      'pshufb mm0, mm1',
       'vaddps xmm0, xmm1, xmm2',
       'fisttp dword [5000h]',
-      'cvtpi2ps xmm0, mm1',
-      'movq2dq xmm0, mm1',
+      'pextrw [5000h], xmm0, 1',
     ]) {
       assert.equal(machine('long').run(source), '#UD', source);
     }

@@ -1,4 +1,4 @@
-import { Mnemonic } from 'iced-x86';
+import { Code, Mnemonic } from 'iced-x86';
 import { MAX_INSTRUCTION_BYTES } from '../decode';
 import type { Decoded } from '../decoded';
 import { ALU } from './alu';
@@ -43,6 +43,9 @@ export const LIFTERS: LifterTable = new Map<number, Lifter>([
 // iced-x86's enums are objects: read once
 const INVALID_MNEMONIC: number = Mnemonic.INVALID;
 
+/** Forms that SSE4.1 added to instructions of SSE2. */
+const LATER_FORMS: ReadonlySet<number> = new Set([Code.Pextrw_r32m16_xmm_imm8, Code.Pextrw_r64m16_xmm_imm8]);
+
 /** The lifter of an instruction, or undefined where this CPU does not have it (it then raises #UD). */
 export function lifterOf(insn: Decoded): Lifter | undefined {
   // MOV, POP, JMP and CALL have system forms beside their plain ones
@@ -55,8 +58,9 @@ export function lifterOf(insn: Decoded): Lifter | undefined {
     if (o.kind === 'xmm') vector = true;
   }
   // MOVSD and CMPSD are string instructions too; CVTPI2PS and CVTPI2PD may have their integers in memory
-  if (vector) return SSE.get(insn.mnemonic) ?? MMX.get(insn.mnemonic);
-  return LIFTERS.get(insn.mnemonic) ?? SYSTEM_LIFTERS.get(insn.mnemonic);
+  if (vector) return LATER_FORMS.has(insn.code) ? undefined : (SSE.get(insn.mnemonic) ?? MMX.get(insn.mnemonic));
+  // CVTSD2SI and its kin may have their vector operand in memory
+  return LIFTERS.get(insn.mnemonic) ?? SYSTEM_LIFTERS.get(insn.mnemonic) ?? SSE.get(insn.mnemonic);
 }
 
 /** Appends the micro-ops of one instruction. */
