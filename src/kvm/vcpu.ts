@@ -59,8 +59,9 @@ export interface ExitInfo {
   readonly qualification: bigint;
   readonly gpa: Gpa | undefined;
   readonly gva: Gva | undefined;
-  /** Guest RIP at the exit. */
+  /** Guest RIP at the exit, an offset in CS, and the linear address that it means. */
   readonly rip: bigint;
+  readonly linear: bigint;
   readonly instructionLength: number;
   readonly interruptionInfo: number;
   readonly interruptionErrorCode: number;

@@ -6,9 +6,8 @@ import { hex } from '../base/hex';
 import type { FaultEvent } from '../hw/state/event';
 import { VECTOR } from '../isa/exceptions';
 import type { ExprValue } from '../expr/index';
-import type { ExitRecord } from '../vmm/exit-log';
 import type { Machine } from '../vmm/machine';
-import type { MachineEnd, MachineStop } from '../vmm/machine-stop';
+import type { MachineEnd, MachineStop, PendingExit } from '../vmm/machine-stop';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import { exitFacts, exitTitle, readExit } from './exits';
 import type { GuestView } from './guest-view';
@@ -210,7 +209,7 @@ export class RunControl {
   // ---- exits
 
   /** Asked at each exit before it is handled: whether to stop the machine there. */
-  private atExit(record: ExitRecord): boolean {
+  private atExit(record: PendingExit): boolean {
     this.exits = record.number + 1;
     const { goal } = this;
     const vmcs = this.guest.cpu.vmx.current;

@@ -1,6 +1,6 @@
 import type { FaultEvent } from '../hw/state/event';
 import type { UnmetCheck } from '../kvm/userspace-exit';
-import type { ExitRecord } from './exit-log';
+import type { ExitInfo } from '../kvm/vcpu';
 
 /** How a run ended for good. */
 export interface MachineEnd {
@@ -24,6 +24,12 @@ export const END_CODES = {
   'internal-error': 8,
 } as const;
 
+/** A VM exit before anything is done about it. */
+export interface PendingExit extends ExitInfo {
+  /** 0 for the first exit of the run. */
+  readonly number: number;
+}
+
 /** Why `Machine.run` returned. */
 export type MachineStop =
   | { readonly kind: 'budget' }
@@ -32,5 +38,5 @@ export type MachineStop =
   /** Before an exception is delivered to the guest, because the CPU's fault observer asked. */
   | { readonly kind: 'fault'; readonly vcpu: number; readonly event: FaultEvent }
   /** After a VM exit and before anything was done about it, because `pauseAtExits` asked. */
-  | { readonly kind: 'exit-pending'; readonly exit: ExitRecord }
+  | { readonly kind: 'exit-pending'; readonly exit: PendingExit }
   | { readonly kind: 'end'; readonly end: MachineEnd };

@@ -17,10 +17,10 @@ import { DebugConsole } from './devices/debugcon';
 import { ExitPort } from './devices/exit-port';
 import { PostDisplay } from './devices/post';
 import { Serial16550 } from './devices/serial16550';
-import { ExitLog, type ExitLogState, type ExitRecord } from './exit-log';
+import { ExitLog, type ExitLogState, type Moment } from './exits/exit-log';
 import { KvmAccelerator } from './kvm-accelerator';
 import type { GuestImage } from './loader/image';
-import { END_CODES, type MachineEnd, type MachineStop } from './machine-stop';
+import { END_CODES, type MachineEnd, type MachineStop, type PendingExit } from './machine-stop';
 import type { MachineOptions } from './options';
 
 const BUDGET: MachineStop = { kind: 'budget' };
@@ -42,7 +42,7 @@ export class Machine {
   readonly bus = new PortBus();
   readonly exits = new ExitLog();
   /** Asked at each VM exit before anything is done about it; true: `run` returns 'exit-pending'. It sees, and changes nothing. */
-  pauseAtExits: ((exit: ExitRecord) => boolean) | undefined;
+  pauseAtExits: ((exit: PendingExit) => boolean) | undefined;
   /** Told of every step of hypervisor, host kernel and VMM, in order. */
   onStep: ((step: Step) => void) | undefined;
   /** POST codes that the guest showed. */
@@ -51,7 +51,6 @@ export class Machine {
   private readonly exitPort: ExitPort | undefined;
   private activity: Outside | undefined;
   private over: MachineEnd | undefined;
-  private stepCycles = 0;
   private hostReferences = 0;
   /** Guest table entries that KVM read in software. */
   private walkedReferences = 0;
@@ -110,12 +109,17 @@ export class Machine {
   }
   /** Cycles by the cost model (host/costs.ts). */
   get cycles(): number {
+    return this.exits.now(this.moment);
+  }
+  /** What guest and hardware have done so far, as the exit log wants it. */
+  get moment(): Moment {
     const { guestReferences, nestedReferences } = this.cpu.counters;
-    return (
-      Number(this.instructions) * cost('instruction') +
-      cost('tableReference', guestReferences + nestedReferences) +
-      this.stepCycles
-    );
+    const instructions = Number(this.instructions);
+    return {
+      instructions,
+      guest: cost('instruction', instructions),
+      walks: cost('tableReference', guestReferences + nestedReferences),
+    };
   }
   get references(): References {
     return this.accelerator.references({ guest: this.walkedReferences, host: this.hostReferences });
@@ -175,6 +179,7 @@ export class Machine {
       return next.value;
     }
     this.activity = undefined;
+    this.exits.finish();
     if (next.value) this.over = next.value;
     return undefined;
   }
@@ -205,14 +210,16 @@ export class Machine {
       case 'fault':
         return { kind: 'fault', vcpu: 0, event: stop.event };
       case 'exit': {
-        const record = this.exits.add(stop.exit, 0, this.instructions);
-        return this.pauseAtExits?.(record) === true ? { kind: 'exit-pending', exit: record } : undefined;
+        const { exits } = this;
+        const exit: PendingExit = { ...stop.exit, number: exits.count };
+        exits.begin(exit, 0, this.moment);
+        return this.pauseAtExits?.(exit) === true ? { kind: 'exit-pending', exit } : undefined;
       }
     }
   }
 
   private note(step: Step): void {
-    this.stepCycles += step.cycles;
+    this.exits.step(step);
     for (const r of step.reads) {
       if (r.table === 'host') this.hostReferences++;
       else if (r.table === 'guest') this.walkedReferences++;
@@ -236,7 +243,6 @@ export class Machine {
       bus: this.bus.save(),
       exits: this.exits.save(),
       over: this.over,
-      stepCycles: this.stepCycles,
       hostReferences: this.hostReferences,
       walkedReferences: this.walkedReferences,
     };
@@ -249,7 +255,6 @@ export class Machine {
     this.bus.restore(s.bus);
     this.exits.restore(s.exits);
     this.over = s.over;
-    this.stepCycles = s.stepCycles;
     this.hostReferences = s.hostReferences;
     this.walkedReferences = s.walkedReferences;
   }
@@ -262,7 +267,6 @@ export interface MachineState {
   readonly bus: Readonly<Record<string, unknown>>;
   readonly exits: ExitLogState;
   readonly over: MachineEnd | undefined;
-  readonly stepCycles: number;
   readonly hostReferences: number;
   readonly walkedReferences: number;
 }

@@ -58,7 +58,7 @@ function outcome(g: Guest): unknown {
     counters: { ...machine.cpu.counters },
     cycles: machine.cycles,
     debugcon: g.debugcon,
-    log: machine.exits.recent.map((e) => [e.name, e.rip, e.gpa, e.instructions]),
+    log: machine.exits.recent(10_000).map((e) => [e.name, e.rip, e.gpa, e.instructions]),
   };
 }
 
@@ -95,10 +95,7 @@ describe('a machine', () => {
     g.machine.pauseAtExits = (e) => e.gpa === 0x20_0000n;
     const stop = g.stop();
     assert.ok(stop.kind === 'exit-pending');
-    assert.deepEqual(
-      [stop.exit.name, stop.exit.gva, stop.exit.number, stop.exit.ofReason],
-      ['EPT_VIOLATION', 0x20_0000n, 6, 7],
-    );
+    assert.deepEqual([stop.exit.name, stop.exit.gva, stop.exit.number], ['EPT_VIOLATION', 0x20_0000n, 6]);
     assert.equal(g.epte(0x20_0000n), 0n);
     assert.equal(g.machine.vcpu.registers().rip, 0x10_0000n, 'the guest stands at the instruction');
     const fns: string[] = [];

@@ -1,6 +1,7 @@
 import { gpa, gva, hpa, type Gva, type Hpa } from '../../base/address';
 import { invariant, must } from '../../base/assert';
 import { hex } from '../../base/hex';
+import { VECTOR } from '../../isa/exceptions';
 import { VMX_EXIT, vmxExitName } from '../../isa/exits';
 import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PIN, PROC, type InterruptionType } from '../../isa/vmcs-controls';
 import { FIELD } from '../../isa/vmcs-fields';
@@ -238,10 +239,17 @@ export class VmxOps implements X86Ops {
   }
 
   exitInfo(): ExitInfo {
-    const { vmcs } = this.looking;
+    const { looking } = this;
+    const { vmcs } = looking;
+    const rip = looking.rip;
     const reason = Number(vmcs.read('VM_EXIT_REASON') & 0xffffn);
     const qualification = vmcs.read('EXIT_QUALIFICATION');
     const ept = reason === VMX_EXIT.EPT_VIOLATION || reason === VMX_EXIT.EPT_MISCONFIG;
+    const event = Number(vmcs.read('VM_EXIT_INTR_INFO'));
+    // SDM vol. 3, 27.2.1: the qualification of #PF and of INVLPG is the linear address
+    const isLinear =
+      reason === VMX_EXIT.INVLPG ||
+      (reason === VMX_EXIT.EXCEPTION_NMI && event >>> 31 === 1 && (event & 0xff) === VECTOR.PF);
     return {
       reason,
       name: vmxExitName(reason),
@@ -250,10 +258,13 @@ export class VmxOps implements X86Ops {
       gva:
         reason === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) !== 0n
           ? gva(vmcs.read('GUEST_LINEAR_ADDRESS'))
-          : undefined,
-      rip: vmcs.read('GUEST_RIP'),
+          : isLinear
+            ? gva(qualification)
+            : undefined,
+      rip,
+      linear: looking.mode64 ? rip : BigInt.asUintN(32, rip + vmcs.read('GUEST_CS_BASE')),
       instructionLength: Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')),
-      interruptionInfo: Number(vmcs.read('VM_EXIT_INTR_INFO')),
+      interruptionInfo: event,
       interruptionErrorCode: Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
       vectoringInfo: Number(vmcs.read('IDT_VECTORING_INFO_FIELD')),
     };

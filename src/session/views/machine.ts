@@ -1,3 +1,4 @@
+import { must } from '../../base/assert';
 import { hex } from '../../base/hex';
 import type { Machine } from '../../vmm/machine';
 import type { ViewPage } from '../types';
@@ -37,11 +38,17 @@ export function devicesView(machine: Machine, { path, start, count }: ViewReques
   );
 }
 
+/** Exits that the view lists; the VM Exits panel has all that are recorded. */
+const LISTED = 4096;
+
 /** The latest exits, newest first. */
 export function exitsView(machine: Machine, { path, start, count }: ViewRequest): ViewPage | undefined {
   if (path.length > 0) return undefined;
-  const records = [...machine.exits.recent].reverse();
-  return page(records, start, count, (r) => {
+  const { records } = machine.exits;
+  const listed = Math.min(LISTED, records.count - records.first);
+  const numbers = Array.from({ length: listed }, (_, i) => records.count - 1 - i);
+  return page(numbers, start, count, (number) => {
+    const r = must(records.at(number), 'a listed exit is recorded');
     const about = [
       r.gpa === undefined ? '' : `GPA ${hex(r.gpa)}`,
       r.gva === undefined ? '' : `GVA ${hex(r.gva)}`,
