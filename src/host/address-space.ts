@@ -3,13 +3,14 @@ import { alignDown, hpa, hva } from '../base/address';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
-import { FRAME_MASK, PTE_P, PTE_RW } from '../isa/entries';
+import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_RW } from '../isa/entries';
 import { cost } from './costs';
 import { HostFaults, type HostFaultError } from './fault';
 import type { HostKernel } from './kernel';
 import { Mm } from './mm';
 import type { MmuNotifier } from './notifier';
 import { collapse, discard, merge, migrate, release, splitHuge, swapOut, type Outcome } from './page-events';
+import { makeRoom } from './reclaim';
 import { ROOT_LEVEL, levelShift, levelSize, type HostPageTables } from './page-tables';
 import { hostStep, type Work } from './step';
 import { swapSlotOf } from './swap';
@@ -205,6 +206,19 @@ export class AddressSpace {
     };
   }
 
+  /** Frames for kernel memory: reclaims where fewer than `frames` are free above the watermark. */
+  makeRoom(frames: number): Work<void> {
+    return makeRoom(this.mm, frames);
+  }
+
+  /** Whether the page of `address` was used since reclaim last looked, by the process or through a secondary MMU. Changes nothing. */
+  young(address: Hva): boolean {
+    const { leaf } = this.tables.descend(address);
+    if (!leaf) return false;
+    const start = alignDown(address, levelSize(leaf.level));
+    return (leaf.entry & PTE_A) !== 0n || this.mm.testYoung(start, hva(start + levelSize(leaf.level)));
+  }
+
   /** handle_mm_fault: what the host kernel does about a fault of this process. */
   handleFault(address: Hva, write: boolean): Work<Result<void, HostFaultError>> {
     return this.faults.handle(address, write);
@@ -273,16 +287,22 @@ export class AddressSpace {
   /** The HPA that holds `address`, faulted in where needed. */
   *resolve(address: Hva, write: boolean): Work<Result<Hpa, HostFaultError>> {
     for (;;) {
-      const found = this.lookup(address);
-      if (found && (found.writable || !write)) return ok(found.hpa);
+      const { leaf } = this.tables.descend(address);
+      const found = leaf && this.lookup(address);
+      if (found && (found.writable || !write)) {
+        // what the CPU does when it runs the process
+        const flags = PTE_A | (write ? PTE_D : 0n);
+        if ((leaf.entry & flags) !== flags) this.tables.update(address, leaf, leaf.entry | flags);
+        return ok(found.hpa);
+      }
       const fault = yield* this.handleFault(address, write);
       if (!fault.ok) return fault;
     }
   }
 
   save(): AddressSpaceState {
-    const { areas, places, changes } = this.mm;
-    return { areas: areas.save(), places: [...places], changes };
+    const { areas, places, changes, hand } = this.mm;
+    return { areas: areas.save(), places: [...places], changes, hand };
   }
   restore(s: AddressSpaceState): void {
     const { mm } = this;
@@ -290,6 +310,7 @@ export class AddressSpace {
     mm.places.clear();
     for (const [page, frame] of s.places) mm.places.set(page, frame);
     mm.changes = s.changes;
+    mm.hand = s.hand;
   }
 
   private *change(start: Hva, end: Hva, fn: string, what: string, edit: () => void): Work<Result<void, string>> {
@@ -311,6 +332,7 @@ export interface AddressSpaceState {
   readonly areas: readonly Vma[];
   readonly places: readonly (readonly [Hva, Hpa])[];
   readonly changes: number;
+  readonly hand: Hva;
 }
 
 /** TASK_SIZE with 4-level tables. */

@@ -4,18 +4,21 @@ import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import { FRAMES_PER_1G, FRAMES_PER_2M } from '../hw/memory/frames';
-import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../isa/entries';
+import { FRAME_MASK, PTE_A, PTE_D, PTE_RW } from '../isa/entries';
 import { cost, type CostName } from './costs';
 import type { Mm } from './mm';
 import { levelSize, type Leaf } from './page-tables';
+import { makeRoom } from './reclaim';
 import { hostStep, type Work } from './step';
 import { swapSlotOf } from './swap';
-import type { Vma } from './vma';
+import { pageFlags, type Vma } from './vma';
 
 /** Why the host kernel could not give a page. The first two are SIGSEGV to the process, the last SIGBUS or the OOM killer. */
 export interface HostFaultError {
   readonly kind: 'no-vma' | 'no-access' | 'no-memory';
   readonly address: Hva;
+  /** Why nothing could be made free. */
+  readonly why?: string;
 }
 
 /** One sentence for a person. */
@@ -26,9 +29,12 @@ export function describeHostFault(e: HostFaultError): string {
     case 'no-access':
       return `the VMM's mapping of HVA ${hex(e.address)} does not allow the access`;
     case 'no-memory':
-      return `host memory is exhausted: no frame for HVA ${hex(e.address)}`;
+      return `host memory is exhausted: no frame for HVA ${hex(e.address)}${e.why === undefined ? '' : ` (${e.why})`}`;
   }
 }
+
+/** What one fault takes at most: the page, and tables of three levels. */
+const FAULT_FRAMES = 4;
 
 const FN: Readonly<Record<number, string>> = {
   1: 'do_anonymous_page',
@@ -45,8 +51,19 @@ const NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 G
 export class HostFaults {
   constructor(private readonly mm: Mm) {}
 
+  /** handle_mm_fault, and where it finds no memory the end of the process (mm/oom_kill.c). */
   *handle(address: Hva, write: boolean): Work<Result<void, HostFaultError>> {
-    const { areas, tables } = this.mm;
+    const done = yield* this.fault(address, write);
+    if (done.ok || done.error.kind !== 'no-memory') return done;
+    const { frames, swap, vmstat } = this.mm.kernel;
+    const why = `${frames.framesFree} frames are free, ${swap.used} of ${swap.capacity} pages of swap in use, and reclaim finds nothing to take`;
+    vmstat.oom_kill++;
+    yield hostStep('out_of_memory', `${why}: the VMM is killed`, cost('hostFault'), { addresses: { hva: address } });
+    return err({ ...done.error, why });
+  }
+
+  private *fault(address: Hva, write: boolean): Work<Result<void, HostFaultError>> {
+    const { areas, tables, kernel } = this.mm;
     const vma = areas.find(address);
     yield hostStep(
       'handle_mm_fault',
@@ -59,6 +76,9 @@ export class HostFaults {
     if (!vma) return err({ kind: 'no-vma', address });
     if (!vma.protection.read || (write && !vma.protection.write)) return err({ kind: 'no-access', address });
 
+    kernel.vmstat.pgfault++;
+    // before anything is looked up: what reclaim takes is nothing that this fault has found
+    yield* makeRoom(this.mm, FAULT_FRAMES);
     const { leaf } = tables.descend(address);
     if (leaf) return write && (leaf.entry & PTE_RW) === 0n ? yield* this.makeWritable(address, leaf) : ok(undefined);
     const pte = tables.pte(address);
@@ -123,6 +143,8 @@ export class HostFaults {
     if (frame === undefined) return err({ kind: 'no-memory', address });
     kernel.memory.write(frame, kernel.swap.read(slot));
     kernel.swap.free(slot);
+    kernel.vmstat.pgmajfault++;
+    kernel.vmstat.pswpin++;
     const mapped = tables.map(page, 1, frame | pageFlags(vma, 1));
     // the table that held the swap entry is there
     if (!mapped.ok) return err({ kind: 'no-memory', address });
@@ -147,6 +169,7 @@ export class HostFaults {
       return err({ kind: 'no-memory', address });
     }
     const tables = mapped.value.length - 1;
+    if (level === 2 && vma.backing === 'thp') this.mm.kernel.vmstat.thp_fault_alloc++;
     yield hostStep(
       FN[level] ?? 'do_anonymous_page',
       `gives HVA ${hex(page)} a zeroed ${NAME[level]} page at HPA ${hex(frame)}` +
@@ -194,16 +217,4 @@ export class HostFaults {
     for (const page of this.mm.places.keys()) if (page >= start && page < end) return true;
     return false;
   }
-}
-
-/** vm_page_prot, with accessed and, for a writable page, dirty set ahead. */
-export function pageFlags(vma: Vma, level: number): bigint {
-  return (
-    PTE_P |
-    PTE_US |
-    PTE_A |
-    (vma.protection.write ? PTE_RW | PTE_D : 0n) |
-    (vma.protection.exec ? 0n : PTE_XD) |
-    (level > 1 ? PTE_PS : 0n)
-  );
 }

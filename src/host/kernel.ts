@@ -8,12 +8,18 @@ import { SwapArea } from './swap';
 export class HostKernel {
   readonly frames: FrameAllocator;
   readonly swap: SwapArea;
+  /** What memory management has done. */
+  readonly vmstat = emptyVmstat();
   /** Frames that same-page merging shares (KSM's stable tree), by how many entries map each. */
   private readonly merged = new Map<Hpa, number>();
 
-  constructor(readonly memory: HostMemory) {
+  /** @param swapPages 4 KiB pages of its swap area; default: as many as there are frames */
+  constructor(
+    readonly memory: HostMemory,
+    swapPages = memory.frames,
+  ) {
     this.frames = new FrameAllocator(memory);
-    this.swap = new SwapArea(memory.frames);
+    this.swap = new SwapArea(swapPages);
   }
 
   // ---- frames that several pages share
@@ -47,12 +53,13 @@ export class HostKernel {
       content.set(this.memory.read(address, 4096), at);
       at += 4096;
     });
-    return { frames, content, swap: this.swap.save(), merged: [...this.merged] };
+    return { frames, content, swap: this.swap.save(), merged: [...this.merged], vmstat: { ...this.vmstat } };
   }
 
   restore(s: HostKernelState): void {
     this.frames.restore(s.frames);
     this.swap.restore(s.swap);
+    Object.assign(this.vmstat, s.vmstat);
     this.merged.clear();
     for (const [frame, n] of s.merged) this.merged.set(frame, n);
     let at = 0;
@@ -72,4 +79,23 @@ export interface HostKernelState {
   readonly content: Uint8Array;
   readonly swap: ReturnType<SwapArea['save']>;
   readonly merged: readonly (readonly [Hpa, number])[];
+  readonly vmstat: Vmstat;
 }
+
+/** Counters by their names in /proc/vmstat; those that nothing here can count are left out. */
+export const VMSTAT = [
+  'pgfault',
+  'pgmajfault', // … that read from swap
+  'pswpin',
+  'pswpout',
+  'allocstall', // an allocation that had to reclaim first
+  'pgscan', // pages that reclaim looked at
+  'pgsteal', // … and took
+  'pgmigrate_success',
+  'thp_fault_alloc',
+  'thp_collapse_alloc',
+  'thp_split_pmd',
+  'oom_kill',
+] as const;
+export type Vmstat = Record<(typeof VMSTAT)[number], number>;
+const emptyVmstat = (): Vmstat => Object.fromEntries(VMSTAT.map((n) => [n, 0])) as Vmstat;

@@ -1,4 +1,5 @@
 import type { Hpa, Hva } from '../base/address';
+import { hva } from '../base/address';
 import type { HostKernel } from './kernel';
 import type { MmuNotifier } from './notifier';
 import { HostPageTables } from './page-tables';
@@ -11,6 +12,8 @@ export class Mm {
   readonly tables: HostPageTables;
   /** Counts changes of the tables that notifiers were told of. */
   changes = 0;
+  /** Where the clock of reclaim stands. */
+  hand: Hva = hva(0n);
   private readonly notifiers: MmuNotifier[] = [];
 
   /**
@@ -43,5 +46,9 @@ export class Mm {
     let young = false;
     for (const n of this.notifiers) young = n.clearFlushYoung(start, end) || young;
     return young;
+  }
+  /** mmu_notifier_test_young. */
+  testYoung(start: Hva, end: Hva): boolean {
+    return this.notifiers.some((n) => n.testYoung(start, end));
   }
 }

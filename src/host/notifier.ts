@@ -8,6 +8,8 @@ import type { Work } from './step';
 export interface MmuNotifier {
   invalidateRangeStart(start: Hva, end: Hva): Work<void>;
   invalidateRangeEnd(start: Hva, end: Hva): Work<void>;
-  /** clear_flush_young: whether the secondary MMU has used the range since this was last asked. */
+  /** clear_flush_young: whether the secondary MMU has used the range since this was last asked. The next use is seen: cached translations go. */
   clearFlushYoung(start: Hva, end: Hva): boolean;
+  /** test_young: only asks. */
+  testYoung(start: Hva, end: Hva): boolean;
 }

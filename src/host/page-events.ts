@@ -6,11 +6,11 @@ import { err, ok } from '../base/result';
 import { FRAMES_PER_2M } from '../hw/memory/frames';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_RW } from '../isa/entries';
 import { cost } from './costs';
-import { pageFlags } from './fault';
 import type { Mm } from './mm';
 import { levelSize, type Leaf } from './page-tables';
 import { hostStep, type Work } from './step';
 import { SWP_TYPE, swapEntry, swapSlotOf } from './swap';
+import { pageFlags } from './vma';
 
 /** What happened, in one sentence; or why it cannot. */
 export type Outcome = Work<Result<string, string>>;
@@ -67,6 +67,7 @@ export function* swapOut(mm: Mm, address: Hva): Outcome {
     return slot;
   });
   kernel.putFrames(frame);
+  kernel.vmstat.pswpout++;
   yield hostStep(
     'swap_writepage',
     `writes HPA ${hex(frame)} to swap slot ${slot} and frees the frame`,
@@ -114,6 +115,7 @@ export function* migrate(mm: Mm, address: Hva, to?: Hpa): Outcome {
     (leaf.entry & ~(FRAME_MASK & ~(size - 1n) & ~(PAGE - 1n))) | fresh,
   );
   kernel.putFrames(old, frames);
+  kernel.vmstat.pgmigrate_success++;
   yield hostStep(
     'remove_migration_pte',
     `the page is copied; HVA ${hex(page)} is mapped to HPA ${hex(fresh)}, and HPA ${hex(old)} is free`,
@@ -202,6 +204,7 @@ export function* splitHuge(mm: Mm, address: Hva): Outcome {
   if (leaf.level !== 2 || vma?.backing !== 'thp')
     return err(`the page at HVA ${hex(page)} is hugetlbfs's: it is never split, swapped or merged in parts`);
   if (mm.kernel.frames.framesFree === 0) return err('host memory is exhausted: there is no frame for a page table');
+  mm.kernel.vmstat.thp_split_pmd++;
   yield* mm.invalidate(page, hva(page + HUGE), function* () {
     const change = mm.tables.split(page, leaf);
     if (change.ok)
@@ -237,6 +240,7 @@ export function* collapse(mm: Mm, address: Hva): Outcome {
     return err(`the page at HVA ${hex(blocked.at)} is merged with others (KSM), which khugepaged leaves alone`);
   const run = kernel.frames.allocateAligned(FRAMES_PER_2M);
   if (run === undefined) return err('host memory has no free, aligned 2 MiB');
+  kernel.vmstat.thp_collapse_alloc++;
   yield* mm.invalidate(start, end, function* () {
     for (const { at, leaf } of leaves) {
       const slot = swapSlotOf(leaf.entry);

@@ -99,16 +99,22 @@ export class HostPageTables {
     return last?.level === 1 ? { address: last.address, entry: last.value, level: 1 } : undefined;
   }
 
-  /** Visits each leaf that maps a part of the range, and each entry of a page that is not in memory, with the first HVA it is about. */
-  each(start: Hva, end: Hva, visit: (at: Hva, leaf: Leaf) => void): void {
+  /** The same one by one, read as they are asked for: what happens in between is seen. */
+  *leaves(start: Hva, end: Hva): Generator<{ readonly at: Hva; readonly leaf: Leaf }, void, void> {
     for (let at: bigint = start; at < end;) {
       const last = must(this.descend(asHva(at)).reads.at(-1), 'a descent reads the root');
       // an absent entry at a high level spans its whole range: skip it in one step
       const size = levelSize(last.level);
       const first = at & ~(size - 1n);
-      if (last.value !== 0n) visit(asHva(first), { address: last.address, entry: last.value, level: last.level });
+      if (last.value !== 0n)
+        yield { at: asHva(first), leaf: { address: last.address, entry: last.value, level: last.level } };
       at = first + size;
     }
+  }
+
+  /** Visits each leaf that maps a part of the range, and each entry of a page that is not in memory, with the first HVA it is about. */
+  each(start: Hva, end: Hva, visit: (at: Hva, leaf: Leaf) => void): void {
+    for (const { at, leaf } of this.leaves(start, end)) visit(at, leaf);
   }
 
   /** __split_huge_pmd: a table of 512 entries with the same frames and flags takes the place of a 2 MiB leaf. */

@@ -26,6 +26,8 @@ export function swapSlotOf(entry: bigint): number | undefined {
 /** The host's swap area: pages on a disk that is no part of host physical memory. */
 export class SwapArea {
   private readonly slots = new Map<number, Uint8Array>();
+  /** No slot below this one is free. */
+  private lowest = 0;
 
   /** @param capacity pages */
   constructor(readonly capacity: number) {}
@@ -37,9 +39,10 @@ export class SwapArea {
   /** Writes a page out; the slot it got, or undefined where swap is full. The bytes are kept, not copied. */
   write(page: Uint8Array): number | undefined {
     if (this.slots.size >= this.capacity) return undefined;
-    let slot = 0;
+    let slot = this.lowest;
     while (this.slots.has(slot)) slot++;
     this.slots.set(slot, page);
+    this.lowest = slot + 1;
     return slot;
   }
   read(slot: number): Uint8Array {
@@ -49,6 +52,7 @@ export class SwapArea {
   }
   free(slot: number): void {
     this.slots.delete(slot);
+    if (slot < this.lowest) this.lowest = slot;
   }
 
   save(): readonly (readonly [number, Uint8Array])[] {
@@ -56,6 +60,7 @@ export class SwapArea {
   }
   restore(saved: ReturnType<SwapArea['save']>): void {
     this.slots.clear();
+    this.lowest = 0;
     for (const [slot, page] of saved) this.slots.set(slot, page);
   }
 }

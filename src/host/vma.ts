@@ -1,6 +1,7 @@
 import type { Hva } from '../base/address';
 import { hva } from '../base/address';
 import { invariant } from '../base/assert';
+import { PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../isa/entries';
 
 /** PROT_READ, PROT_WRITE, PROT_EXEC. */
 export interface Protection {
@@ -29,6 +30,18 @@ export interface Vma {
   readonly backing: Backing;
   /** As /proc/PID/maps would name it. */
   readonly name: string;
+}
+
+/** vm_page_prot, with accessed and, for a writable page, dirty set ahead. */
+export function pageFlags(vma: Vma, level: number): bigint {
+  return (
+    PTE_P |
+    PTE_US |
+    PTE_A |
+    (vma.protection.write ? PTE_RW | PTE_D : 0n) |
+    (vma.protection.exec ? 0n : PTE_XD) |
+    (level > 1 ? PTE_PS : 0n)
+  );
 }
 
 /** The VMAs of a process, sorted and disjoint (the kernel's maple tree). */

@@ -83,6 +83,10 @@ export class KvmMmuNotifier implements MmuNotifier {
     return young;
   }
 
+  testYoung(start: Hva, end: Hva): boolean {
+    return this.vm.memslots.byHva(start, end).some((r) => this.vm.secondary.testAgeRange(r.start, r.end));
+  }
+
   save(): number {
     return this.sequence;
   }

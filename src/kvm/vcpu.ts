@@ -34,6 +34,9 @@ const PCID_MASK = 0xfffn;
 /** A row of TLB words that no CPU has: for walks that cache nothing. */
 const NO_TLB_ROW = 8;
 
+/** Shadow pages that a root takes: four below the one of PAE. */
+const SHADOW_ROOT_FRAMES = 5;
+
 /** L0 G0 … L3 G3. */
 const DR7_ENABLES = 0xffn;
 /** Registers that under shadow paging differ between the hardware and what the guest believes. */
@@ -316,6 +319,7 @@ export class Vcpu {
     const { context: v, vm } = this;
     const { shadow } = vm;
     if (!shadow || emulationRequired(v)) return undefined;
+    yield* vm.space.makeRoom(SHADOW_ROOT_FRAMES);
     const paging = guestPaging(v.regs, v.model.physicalBits);
     const change = shadow.load(paging);
     if (change.kind === 'no-memory')

@@ -22,7 +22,7 @@ const SLOT_PATTERN = '^(0x[0-9a-fA-F_]+|[0-9_]+)\\+(0x[0-9a-fA-F_]+|[0-9_]+)[KMG
 function typed(spec: OptionSpec): JsonSchema {
   switch (spec.type) {
     case 'size':
-      return { type: ['string', 'integer'], pattern: SIZE_PATTERN, minimum: 1 };
+      return { type: ['string', 'integer'], pattern: SIZE_PATTERN, minimum: spec.least ?? 1 };
     case 'address':
       return { type: ['string', 'integer'], pattern: ADDRESS_PATTERN, minimum: 0 };
     case 'count':

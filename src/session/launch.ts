@@ -39,6 +39,7 @@ export function createMachine(program: Program, sinks: MachineSinks): Answer<Mac
     memory: s.memory,
     slots: s.slots.map((slot) => ({ gpa: slot.gpa, size: slot.size, readonly: slot.readOnly })),
     hostMemory: hostMemory(s),
+    hostSwap: s.hostSwap,
     hostBase: s.hostBase,
     hvaBase: s.hvaBase,
     hostPages: s.hostPages,

@@ -25,6 +25,8 @@ export interface OptionSpec {
   readonly doc: string;
   /** For `choice`: each value and what it means; an empty text where the name says it. */
   readonly values?: Readonly<Record<string, string>>;
+  /** Smallest number of a `size`; default 1. */
+  readonly least?: number;
   /** The default as it would be written; absent: see `doc`. */
   readonly default?: string;
   /** What the command line's help shows for the value. */
@@ -120,6 +122,12 @@ export const OPTIONS = {
     argument: 'on|off',
   },
   'host-memory': { type: 'size', doc: "Size of the modelled host's physical memory.", argument: 'SIZE' },
+  'host-swap': {
+    type: 'size',
+    doc: "Size of the modelled host's swap area; 0: none. Default: as large as its memory.",
+    argument: 'SIZE',
+    least: 0,
+  },
   'host-base': {
     type: 'address',
     doc: 'First host physical address that is handed out.',

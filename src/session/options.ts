@@ -34,6 +34,7 @@ export interface Settings {
   readonly vpid: boolean;
   /** Bytes of host memory; undefined: enough for guest RAM. */
   readonly hostMemory: bigint | undefined;
+  readonly hostSwap: bigint | undefined;
   readonly hostBase: bigint;
   readonly hvaBase: bigint;
   readonly hostPages: HostPages;
@@ -228,6 +229,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
     eptAd: text('ept-ad') === 'on',
     vpid: text('vpid') === 'on',
     hostMemory: size('host-memory'),
+    hostSwap: size('host-swap'),
     hostBase: text('mmu') === 'shadow' && !all.has('host-base') ? SHADOW_HOST_BASE : (number('host-base') ?? 0n),
     hvaBase: number('hva-base') ?? 0n,
     hostPages: text('host-pages') as HostPages,

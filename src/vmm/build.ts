@@ -45,7 +45,10 @@ const GUARD = 4096n;
 export function buildMachine(options: MachineOptions, image: GuestImage): Result<MachineParts, readonly Diagnostic[]> {
   const wrong = checkOptions(options);
   if (wrong.length > 0) return err(wrong);
-  const kernel = new HostKernel(new HostMemory(options.hostBase, options.hostMemory));
+  const kernel = new HostKernel(
+    new HostMemory(options.hostBase, options.hostMemory),
+    options.hostSwap === undefined ? undefined : Number(options.hostSwap >> 12n),
+  );
   const placements = options.placements.map((p) => ({ hva: hva(p.hva), hpa: hpa(p.hpa) }));
   const made = AddressSpace.create(kernel, placements);
   if (!made.ok) return err([machineError('placement', made.error)]);
@@ -98,6 +101,7 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
     if (!loaded.ok) return err([machineError('hostMemory', loaded.error)]);
   }
 
+  drain(space.makeRoom(VCPU_FRAMES));
   if (kernel.frames.framesFree < VCPU_FRAMES)
     return err([
       machineError(

@@ -10,6 +10,9 @@ const PAGE = 4096n;
 /** Bytes of host memory below which not even the tables of an empty machine fit. */
 const LEAST_HOST_MEMORY = 1 << 20;
 
+/** What is swapped out lies in the memory of whoever runs the model. */
+const MOST_SWAP = 4n << 30n;
+
 /** What is wrong with the options by themselves; what only turns out on building (overlaps, exhausted memory) is reported there. */
 export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
   const out: Diagnostic[] = [];
@@ -31,6 +34,8 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
     out.push(
       machineError('hostMemory', `host-memory=${hex(o.hostMemory)}: between 1 MiB and 3 GiB, in whole 4 KiB frames`),
     );
+  if (o.hostSwap !== undefined && (o.hostSwap % PAGE !== 0n || o.hostSwap > MOST_SWAP))
+    out.push(machineError('hostMemory', `host-swap=${hex(o.hostSwap)}: at most 4 GiB, in whole 4 KiB pages`));
   if (o.hostBase % PAGE !== 0n || o.hostBase < 0n || o.hostBase >= 1n << 45n)
     out.push(machineError('hostMemory', `host-base=${hex(o.hostBase)}: a multiple of 4 KiB below 2^45`));
   if (o.mmu === 'shadow' && o.hostBase + BigInt(o.hostMemory) > 1n << 32n)

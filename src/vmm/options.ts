@@ -46,6 +46,8 @@ export interface MachineOptions {
   readonly cpus: number;
   /** Bytes of host physical memory, a multiple of 4 KiB, at most 3 GiB. */
   readonly hostMemory: number;
+  /** Bytes of its swap area, a multiple of 4 KiB; undefined: as many as of memory. */
+  readonly hostSwap: bigint | undefined;
   /** HPA of its first byte. */
   readonly hostBase: bigint;
   /** HVA at which the VMM maps guest RAM. */
@@ -71,6 +73,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   cpu: 'pagewalk-x64',
   cpus: 1,
   hostMemory: 1 << 30,
+  hostSwap: undefined,
   hostBase: 0x1_0000_0000n,
   hvaBase: 0x7f5a_0000_0000n,
   hostPages: '4k',

@@ -19,8 +19,8 @@ const HOST_CR4 = 0xa0n;
 const HOST_EFER = 0xd00n;
 const MIB = 1n << 20n;
 
-function host(mib = 16): HostKernel {
-  return new HostKernel(new HostMemory(0x1_0000_0000n, mib << 20));
+function host(mib = 16, swapPages?: number): HostKernel {
+  return new HostKernel(new HostMemory(0x1_0000_0000n, mib << 20), swapPages);
 }
 function space(kernel = host(), placements: { hva: bigint; hpa: bigint }[] = []): AddressSpace {
   const made = AddressSpace.create(
@@ -106,7 +106,7 @@ describe('a host process', () => {
   });
 
   it('answers a touch outside every mapping, and host memory that has run out', () => {
-    const small = host(1);
+    const small = host(1, 0);
     const s = space(small);
     map(s, 4n * MIB);
     const none = drain(s.resolve(hva(0x1000n), false));
@@ -176,6 +176,7 @@ describe('a host process', () => {
         yield hostStep('end', '', 0);
       },
       clearFlushYoung: () => false,
+      testYoung: () => false,
     });
     drain(s.resolve(hva(BASE), true));
     const used = kernel.frames.framesUsed;

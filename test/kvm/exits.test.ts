@@ -114,6 +114,7 @@ describe('EPT violations', () => {
   it('of exhausted host memory end the run and say so', () => {
     const g = new Guest('mov rdi, 0x200000\nl: mov [rdi], rdi\n add rdi, 4096\n jmp l', 'flat64', {
       hostMemory: 2 << 20,
+      hostSwap: 0n,
     });
     const end = g.end();
     assert.equal(end.kind, 'internal-error');

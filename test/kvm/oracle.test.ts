@@ -6,9 +6,13 @@
  *   - no leaf maps a frame that the host has free, or makes one writable that two pages share; no MMIO entry of the present generation lies in a slot;
  *   - while the guest runs, every TLB entry is what the EPT says;
  *   - no page's content changes but by the guest (balloon excepted).
+ *
+ * Two campaigns run on a host that is too small for its guest: there every fault may have the host reclaim pages first.
  */
 import * as assert from 'node:assert/strict';
 import { gpa, hpa, hva, type Hva } from '../../src/base/address';
+import { slotHva } from '../../src/kvm/memslots';
+import type { Vmstat } from '../../src/host/kernel';
 import type { Work } from '../../src/host/step';
 import { SLOT } from '../../src/hw/state/layout';
 import { MemoryRegions } from '../../src/vmm/memory-regions';
@@ -227,7 +231,11 @@ function campaign(
   events: number,
   seed: number,
   options: Partial<MachineOptions>,
-): { readonly done: number; readonly exits: Record<string, number> } {
+): {
+  readonly done: number;
+  readonly exits: Record<string, number>;
+  readonly vmstat: Readonly<Vmstat>;
+} {
   const g = new Guest(GUEST.replace('SEED', String(seed)), 'flat64', {
     slots: [
       { gpa: 0n, size: BigInt(DATA), readonly: false },
@@ -239,6 +247,7 @@ function campaign(
   });
   g.machine.onStep = undefined;
   const { machine } = g;
+  const pressed = (options.hostMemory ?? Infinity) < 32 << 20;
   const { host, vm } = machine;
   const regions = new MemoryRegions(vm, host);
   const slots = vm.memslots.all.map((s): OracleSlot => ({
@@ -324,7 +333,25 @@ function campaign(
     done++;
   };
 
+  /** Somebody wants memory: the VMM writes pages of its third slot, which the guest uses least, so that the host must find frames. */
+  const press = (): void => {
+    const spare = slots[2];
+    const slot = machine.vm.memslots.byId(2);
+    if (!spare || !slot) return;
+    // the prepared tables lie at the end
+    const first = rnd(spare.size / PAGE - 96);
+    const watched = all();
+    const before = rnd(16) === 0 ? snapshot(watched) : undefined;
+    for (let i = 0; i < 32; i++) {
+      const at = hva(slotHva(slot, slot.start) + BigInt((first + i) * PAGE + 0x800));
+      assert.ok(did(host.write(at, new Uint8Array([i]))));
+    }
+    if (before) assert.ok(before.equals(snapshot(watched)), 'reclaim changes no content');
+    done++;
+  };
+
   while (done < events) {
+    if (pressed && rnd(4) === 0) press();
     for (let burst = 1 + rnd(8); burst > 0; burst--) {
       if (rnd(8) === 0) slotEvent();
       else hostEvent();
@@ -338,7 +365,7 @@ function campaign(
     oracle.checkEpt();
     oracle.checkTlb();
   }
-  return { done, exits: g.exits };
+  return { done, exits: g.exits, vmstat: machine.kernel.vmstat };
 }
 
 /** Events in all; PAGEWALK_ORACLE_EVENTS asks for a longer run. */
@@ -350,14 +377,17 @@ describe('EPT under a living host, judged by an oracle', () => {
     ['no A/D flags, no VPID', { eptAd: false, vpid: false }],
     ['transparent huge pages', { hostPages: 'thp' }],
     ['a TLB of 16 entries', { tlb: { entries: 16, ways: 4 } }],
+    ['pressure', { hostMemory: 4 << 20, hostSwap: 16n << 20n }],
+    ['pressure, no A/D flags', { hostMemory: 4 << 20, hostSwap: 16n << 20n, eptAd: false }],
   ];
   variants.forEach(([name, options], i) => {
     it(`holds: ${name}`, function () {
       this.timeout(300_000);
-      const { done, exits } = campaign(EVENTS / variants.length, 0x9e37_79b9 ^ (i * 0x1234_5678), options);
+      const { done, exits, vmstat } = campaign(EVENTS / variants.length, 0x9e37_79b9 ^ (i * 0x1234_5678), options);
       assert.ok(done >= EVENTS / variants.length);
       for (const reason of ['EPT_VIOLATION', 'EPT_MISCONFIG', 'EXTERNAL_INTERRUPT'])
         assert.ok((exits[reason] ?? 0) > 0, reason);
+      if (options.hostMemory !== undefined) assert.ok(vmstat.pgsteal > 1000, `reclaim took ${vmstat.pgsteal} pages`);
     });
   });
 });

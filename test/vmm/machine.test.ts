@@ -230,7 +230,7 @@ describe('a machine is refused', () => {
     // 1 MiB is 256 frames: from "just fits" to "does not fit at all", never an exception of ours
     for (let kib = 900; kib < 1040; kib += 4) {
       const made = Machine.create(
-        { ...DEFAULT_OPTIONS, memory: 2n * MIB, hostMemory: 1 << 20 },
+        { ...DEFAULT_OPTIONS, memory: 2n * MIB, hostMemory: 1 << 20, hostSwap: 0n },
         image(new Uint8Array(kib << 10), 0x1000n),
         NO_SINKS,
       );

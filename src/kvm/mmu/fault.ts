@@ -4,7 +4,7 @@ import { hex } from '../../base/hex';
 import { cost } from '../../host/costs';
 import { describeHostFault, type HostFaultError } from '../../host/fault';
 import type { UserPage } from '../../host/address-space';
-import { levelSize } from '../../host/page-tables';
+import { ROOT_LEVEL, levelSize } from '../../host/page-tables';
 import { kvmStep, type Work } from '../../host/step';
 import { slotHva, slotMaxLevel, type Memslot } from '../memslots';
 import type { Vm } from '../vm';
@@ -53,6 +53,8 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
       addresses: { gpa: fault.gpa },
     },
   );
+  // mmu_topup_memory_caches: tables are kernel memory, had before anything is looked up
+  yield* vm.space.makeRoom(ROOT_LEVEL);
   // what the host answers from here on holds only while the count stays the same
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;

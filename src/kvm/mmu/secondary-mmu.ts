@@ -11,6 +11,8 @@ export interface SecondaryMmu {
   zapRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean;
   /** Whether a leaf of the range was used since this was last asked (kvm_age_gfn). */
   ageRange(start: Gpa, end: Gpa): boolean;
+  /** The same question, without any change (kvm_test_age_gfn). */
+  testAgeRange(start: Gpa, end: Gpa): boolean;
   /** Takes write access from the range's leaves, large ones whole: the fault of the first write splits them (kvm_mmu_slot_remove_write_access). */
   writeProtectRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean;
   /** Clears the dirty flag of the range's writable leaves, so that hardware logs the next write (kvm_mmu_slot_leaf_clear_dirty). */

@@ -238,6 +238,15 @@ export class TdpMmu implements SecondaryMmu {
     return young;
   }
 
+  /** kvm_tdp_mmu_test_age_gfn. Without A flags a leaf that is there was used: looking takes it away. */
+  testAgeRange(start: Gpa, end: Gpa): boolean {
+    let young = false;
+    this.eachEntry(start, end, (e) => {
+      young ||= isPresentSpte(e.entry) && (!this.ad || (e.entry & EPTE_A) !== 0n);
+    });
+    return young;
+  }
+
   /** kvm_tdp_mmu_wrprot_slot. A large leaf is protected whole; the fault of the first write splits it. */
   writeProtectRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
     return this.clear(start, end, () => EPTE_W | EPTE_D, writes);

@@ -4,7 +4,7 @@ import { bit } from '../../../base/bits';
 import { hex } from '../../../base/hex';
 import { cost } from '../../../host/costs';
 import { describeHostFault } from '../../../host/fault';
-import { levelSize } from '../../../host/page-tables';
+import { ROOT_LEVEL, levelSize } from '../../../host/page-tables';
 import { kvmStep, type Work } from '../../../host/step';
 import type { Access } from '../../../hw/paging/access';
 import { pageFaultErrorCode } from '../../../hw/paging/page-fault';
@@ -109,6 +109,8 @@ export function* shadowPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, co
   const paging = guestPaging(v.regs, v.model.physicalBits);
   const access = accessOf(code);
   const write = access.op === 'write';
+  // mmu_topup_memory_caches: shadow pages are kernel memory, had before anything is looked up
+  yield* vm.space.makeRoom(ROOT_LEVEL);
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;
   const { steps, ...walk } = walkGuest(vm, paging, linear, access, acOf(v));

@@ -323,6 +323,9 @@ export class ShadowMmu implements SecondaryMmu {
     this.eachLeaf(start, end, (page, index) => (young = this.pages.clearAccessed(page, index) || young));
     return young;
   }
+  testAgeRange(start: Gpa, end: Gpa): boolean {
+    return [...this.frames(start, end)].some((gfn) => this.pages.leavesOf(gfn).length > 0);
+  }
   writeProtectRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
     let changed = false;
     for (const gfn of this.frames(start, end)) changed = this.pages.writeProtect(gfn, writes) || changed;
