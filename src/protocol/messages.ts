@@ -14,6 +14,7 @@
 import type { Space } from '../base/address';
 import type { MemoryMapArguments, MemoryMapReply } from './memory-map';
 import type { StatisticsRequests } from './panels/statistics';
+import type { VmcsRequests } from './panels/vmcs';
 import type { TlbArguments, TlbReply } from './tlb';
 import type { Hex, ReverseTranslation, Translation } from './translation';
 
@@ -93,7 +94,7 @@ export interface TreeReply {
 }
 
 /** Request name → arguments and reply body. */
-export interface Requests extends StatisticsRequests {
+export interface Requests extends StatisticsRequests, VmcsRequests {
   'pagewalk/translate': { readonly arguments: TranslateArguments; readonly reply: TranslateReply };
   'pagewalk/hover': { readonly arguments: HoverArguments; readonly reply: HoverReply | null };
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };

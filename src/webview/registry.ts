@@ -4,9 +4,11 @@ import type { PanelDefinition } from './panel';
 import { statisticsPanel } from './panels/statistics';
 import { tlbPanel } from './panels/tlb';
 import { translationPanel } from './panels/translation';
+import { vmcsPanel } from './panels/vmcs';
 
 export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly id: K } } = {
   translation: translationPanel,
   statistics: statisticsPanel,
   tlb: tlbPanel,
+  vmcs: vmcsPanel,
 };

@@ -171,7 +171,7 @@ describe('views', () => {
     wait(s);
     assert.deepEqual(
       rows(s, 'vmcs').map((r) => r.split(' = ')[0]),
-      ['Guest State', 'Host State', 'Controls', 'Exit Information'],
+      ['Guest State', 'Host State', 'Controls', 'Exit Information', 'VM-Entry Checks'],
     );
     const exit = rows(s, 'vmcs/exit');
     assert.ok(
@@ -182,6 +182,27 @@ describe('views', () => {
       rows(s, 'vmcs/exit/EXIT_QUALIFICATION').some((r) => /^Port = 0x3fd/.test(r)),
       rows(s, 'vmcs/exit/EXIT_QUALIFICATION').join('\n'),
     );
+  });
+  it('a field is set as VMWRITE would, and the checks that it breaks are named', () => {
+    const s = at(example('hello'), 'start');
+    // while the guest runs, its state is in the CPU
+    assert.match(JSON.stringify(s.setValue('vmcs/guest/GUEST_RFLAGS', '2')), /cannot be set/);
+    s.setFunctionBreakpoints([{ name: 'exit:IO_INSTRUCTION' }]);
+    s.continue_();
+    wait(s);
+    assert.match(JSON.stringify(s.setValue('vmcs/exit/VM_EXIT_REASON', '1')), /cannot be set/);
+    assert.match(
+      JSON.stringify(s.setValue('vmcs/guest/GUEST_CS_SELECTOR', '0x10000')),
+      /GUEST_CS_SELECTOR has 16 bits, 0x10000 is wider/,
+    );
+    assert.ok(rows(s, 'vmcs').includes('VM-Entry Checks = all met'));
+    // bit 1 of RFLAGS is always 1 (26.3.1.4)
+    assert.deepEqual(s.setValue('vmcs/guest/GUEST_RFLAGS', '0'), { ok: true, value: '0x0' });
+    assert.ok(rows(s, 'vmcs').includes('VM-Entry Checks = 1 not met: the next VM entry fails'));
+    assert.match(rows(s, 'vmcs/checks').join('\n'), /^GUEST_RFLAGS = /);
+    s.setFunctionBreakpoints([]);
+    s.continue_();
+    assert.match(next(s), /^entry-failure/);
   });
   it('holes are shown as holes', () => {
     const s = open(example('memslots'));

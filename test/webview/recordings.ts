@@ -67,4 +67,11 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     then: [{ runTo: 'edited' }],
   },
   { name: 'tlb-small', panel: 'tlb', guest: { ...worked, at: 'again', options: { tlb: '32,4' } } },
+  {
+    name: 'vmcs-exit',
+    panel: 'vmcs',
+    guest: { example: 'hello.asm', at: 'exit:IO_INSTRUCTION' },
+    then: ['stepIn', { runTo: 'exit:IO_INSTRUCTION' }],
+    play: async ({ page }) => page.locator('.row', { hasText: 'EXIT_QUALIFICATION' }).click(),
+  },
 ];

@@ -11,6 +11,7 @@ export const PANELS = [
   { id: 'translation', title: 'Translation', view: 'pagewalk.translation' },
   { id: 'statistics', title: 'KVM Statistics', view: 'pagewalk.statistics' },
   { id: 'tlb', title: 'TLB', view: 'pagewalk.tlb' },
+  { id: 'vmcs', title: 'VMCS', view: 'pagewalk.vmcs' },
 ] as const;
 export type PanelId = (typeof PANELS)[number]['id'];
 

@@ -1,11 +1,12 @@
 import { hex } from '../../base/hex';
+import { unmetChecks, type UnmetCheck } from '../../hw/vmx/checks';
 import { supportedFields } from '../../hw/vmx/fields';
 import type { Vmcs } from '../../hw/vmx/vmcs';
 import { describeBits, type DecodedBits } from '../../isa/bit-layout';
 import { FRAME_MASK } from '../../isa/entries';
 import { decodeQualification } from '../../isa/exit-qualification';
 import { decodeField } from '../../isa/vmcs-layouts';
-import { FIELD, type VmcsArea, type VmcsField } from '../../isa/vmcs-fields';
+import { FIELD, vmcsFieldByName, type VmcsArea, type VmcsField } from '../../isa/vmcs-fields';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
@@ -17,6 +18,9 @@ const AREAS: readonly { readonly area: VmcsArea; readonly name: string }[] = [
   { area: 'control', name: 'Controls' },
   { area: 'exit', name: 'Exit Information' },
 ];
+
+/** The path of the group of unmet checks. */
+const CHECKS = 'checks';
 
 /** Fields that hold a physical address of the host's. */
 const HPA_FIELDS =
@@ -39,8 +43,10 @@ export function vmcsView(g: GuestView, { path, start, count }: ViewRequest): Vie
           total: 1,
         };
   const [area] = path;
+  if (area === CHECKS) return path.length === 1 ? page(unmetOf(g, vmcs), start, count, checkRow) : undefined;
   if (area === undefined) {
-    return page(AREAS, start, count, (a) => {
+    return page([...AREAS, undefined], start, count, (a) => {
+      if (!a) return checksRow(unmetOf(g, vmcs));
       const stale = a.area === 'guest' && g.inGuest ? 'as of the last VM exit; the CPU holds the present values' : '';
       return row({
         path: `vmcs/${a.area}`,
@@ -53,7 +59,8 @@ export function vmcsView(g: GuestView, { path, start, count }: ViewRequest): Vie
   }
   const [, name] = path;
   const inArea = fields.filter((f) => f.area === area);
-  if (name === undefined) return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(vmcs, f));
+  if (name === undefined)
+    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcs, f));
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
   return page(decoded(vmcs, field), start, count, (d) =>
@@ -83,7 +90,7 @@ const INTERRUPTION_INFO: ReadonlySet<string> = new Set([
 ]);
 const VALID = 1n << 31n;
 
-function fieldRow(vmcs: Vmcs, f: VmcsField): ViewNode {
+function fieldRow(g: GuestView, vmcs: Vmcs, f: VmcsField): ViewNode {
   const value = vmcs.read(f.encoding);
   const space = HPA_FIELDS.test(f.name)
     ? 'hpa'
@@ -103,7 +110,52 @@ function fieldRow(vmcs: Vmcs, f: VmcsField): ViewNode {
     raw: value,
     kind: 'field',
     children: bits.length,
+    editable: refusal(g, f) === undefined,
     ...(space === undefined ? {} : { address: { space, value: isFrame ? value & FRAME_MASK : value } as const }),
     detail: [f.title, `encoding ${hex(f.encoding)}, ${width}`],
   });
+}
+
+/** The VM-entry checks that the VMCS does not meet as it stands: KVM runs in long mode. */
+const unmetOf = (g: GuestView, vmcs: Vmcs): readonly UnmetCheck[] =>
+  unmetChecks(vmcs, { capabilities: g.cpu.vmx.capabilities, memory: g.cpu.memory, rootLongMode: true });
+
+const checksRow = (unmet: readonly UnmetCheck[]): ViewNode =>
+  row({
+    path: `vmcs/${CHECKS}`,
+    name: 'VM-Entry Checks',
+    value: unmet.length === 0 ? 'all met' : `${unmet.length} not met: the next VM entry fails`,
+    kind: 'group',
+    children: unmet.length,
+  });
+
+const checkRow = (u: UnmetCheck, index: number): ViewNode =>
+  row({
+    path: `vmcs/${CHECKS}/${index}`,
+    name: u.fields.join(', '),
+    value: u.message,
+    kind: 'text',
+    detail: [`SDM vol. 3, ${u.section}`],
+  });
+
+/** Why a field cannot be set by hand now; undefined: it can. */
+function refusal(g: GuestView, f: VmcsField): string | undefined {
+  if (f.area === 'exit') return `${f.name} is VM-exit information: the CPU writes it`;
+  if (f.area === 'guest' && g.inGuest)
+    return `the guest runs with ${f.name} in the CPU, which the next VM exit saves over this field: set the register`;
+  return undefined;
+}
+
+/** Sets a field as VMWRITE would; it takes effect at the next VM entry. The result: why not. */
+export function writeVmcsField(g: GuestView, name: string, value: bigint): string | undefined {
+  const vmcs = g.cpu.vmx.current;
+  const field = vmcsFieldByName(name);
+  if (!vmcs || !field) return `there is no field ${name} now`;
+  const why = refusal(g, field);
+  if (why !== undefined) return why;
+  const width = field.width === 'natural' ? 64 : field.width;
+  if (BigInt.asUintN(width, value) !== value) return `${name} has ${width} bits, ${hex(value)} is wider`;
+  vmcs.write(field.encoding, value);
+  g.refresh();
+  return undefined;
 }

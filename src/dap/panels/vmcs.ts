@@ -1,0 +1,73 @@
+/** The requests of the VMCS panel (src/protocol/panels/vmcs.ts): the rows of the Variables view, whole. */
+import { hex } from '../../base/hex';
+import type { ControlArea, ControlField, ControlStructureReply, UnmetEntryCheck } from '../../protocol/panels/vmcs';
+import type { DebugTarget } from '../../session/api';
+import type { ViewNode } from '../../session/types';
+import { encode } from '../../wire/encode';
+import { requestError } from '../errors';
+import { compact, type Handlers } from '../requests';
+
+/** By the root of their views; a machine has one of them. */
+const KINDS = ['vmcs', 'vmcb'] as const;
+const CHECKS = 'checks';
+
+const rows = (target: DebugTarget, path: string): readonly ViewNode[] => {
+  const found = target.view(path);
+  return found.ok ? found.value.nodes : [];
+};
+
+/** A row's value begins with the number; what follows is its meaning. */
+function field(target: DebugTarget, node: ViewNode): ControlField {
+  const number = hex(node.raw ?? 0n);
+  return compact<ControlField>({
+    path: node.path,
+    name: node.name,
+    value: number,
+    meaning: node.value.startsWith(number) ? node.value.slice(number.length).trim() : node.value,
+    about: node.detail ?? [],
+    bits: (node.children > 0 ? rows(target, node.path) : []).map((part) => ({
+      name: part.name,
+      where: part.detail?.[0] ?? '',
+      value: hex(part.raw ?? 0n),
+      text: part.value === hex(part.raw ?? 0n) ? '' : part.value,
+    })),
+    address: node.address && encode(node.address),
+    editable: node.editable,
+  });
+}
+
+function structure(target: DebugTarget, kind: (typeof KINDS)[number]): ControlStructureReply | undefined {
+  const groups = rows(target, kind).filter((node) => node.kind === 'group');
+  if (groups.length === 0) return undefined;
+  const idOf = (node: ViewNode): string => node.path.slice(node.path.lastIndexOf('/') + 1);
+  const areas = groups
+    .filter((node) => idOf(node) !== CHECKS)
+    .map((node): ControlArea => {
+      const fields = rows(target, node.path).map((each) => field(target, each));
+      return { id: idOf(node), name: node.name, note: node.value, fields };
+    });
+  const unmet = rows(target, `${kind}/${CHECKS}`).map((node): UnmetEntryCheck => ({
+    fields: node.name.split(', '),
+    what: node.value,
+    source: node.detail?.[0] ?? '',
+  }));
+  return { kind, areas, unmet };
+}
+
+export const vmcsRequests: Handlers<'pagewalk/controlStructure' | 'pagewalk/setControlField'> = {
+  'pagewalk/controlStructure'(adapter) {
+    const { stopped } = adapter;
+    for (const kind of KINDS) {
+      const found = structure(stopped, kind);
+      if (found) return found;
+    }
+    return { kind: 'none', areas: [], unmet: [] };
+  },
+
+  'pagewalk/setControlField'(adapter, { path, value }) {
+    if (!KINDS.some((kind) => path.startsWith(`${kind}/`))) throw requestError('badArgument', `${path} is no field`);
+    const reply = { value: adapter.unwrap(adapter.stopped.setValue(path, value)) };
+    adapter.sendInvalidated();
+    return reply;
+  },
+};

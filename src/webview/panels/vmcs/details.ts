@@ -1,0 +1,93 @@
+/** One field in full: what the manual calls it, its bits, and a box to set it in. */
+import type { ControlBits, ControlField } from '../../../protocol/panels/vmcs';
+import { h, number } from '../../dom';
+
+export interface FieldActions {
+  /** Resolves once the machine has taken the value; rejects with what is wrong with it. */
+  set(field: ControlField, value: string): Promise<void>;
+  translate(field: ControlField): void;
+}
+
+/** @param before the field's value at the last stop, where it was another */
+export function details(field: ControlField, before: string | undefined, actions: FieldActions): HTMLElement {
+  return h(
+    'section',
+    { class: 'details', 'aria-label': field.name },
+    h('h2', {}, h('code', {}, field.name)),
+    h('p', { class: 'about' }, field.about.join(' · ')),
+    h(
+      'p',
+      { class: 'value' },
+      number(field.value),
+      before !== undefined && h('span', { class: 'before' }, ' was ', number(before), ' at the last stop'),
+    ),
+    field.editable ? form(field, actions) : undefined,
+    field.address && link(`Translate this ${field.address.space.toUpperCase()}`, () => actions.translate(field)),
+    field.bits.length > 0 && bitsTable(field.bits, before),
+  );
+}
+
+function link(text: string, work: () => void): HTMLElement {
+  const button = h('button', { type: 'button', class: 'link' }, text);
+  button.addEventListener('click', work);
+  return h('p', {}, button);
+}
+
+function form(field: ControlField, actions: FieldActions): HTMLElement {
+  const input = h('input', {
+    type: 'text',
+    'aria-label': `New value of ${field.name}`,
+    placeholder: 'A number or an expression',
+    spellcheck: 'false',
+  });
+  const error = h('p', { class: 'error', role: 'alert' });
+  const made = h('form', {}, input, h('button', { type: 'submit' }, 'Set'), error);
+  made.addEventListener('submit', (event) => {
+    event.preventDefault();
+    if (input.value.trim() === '') return;
+    void actions.set(field, input.value).then(
+      () => (error.textContent = ''),
+      (why: unknown) => {
+        error.textContent = why instanceof Error ? why.message : String(why);
+        input.setAttribute('aria-invalid', 'true');
+      },
+    );
+  });
+  return made;
+}
+
+/** The bits `11:8` or `3` of a value. */
+function bitsOf(value: string, where: string): bigint {
+  const [, hi = '0', lo = hi] = /(\d+)(?::(\d+))?/.exec(where) ?? [];
+  return (BigInt(value) >> BigInt(lo)) & ((1n << (BigInt(hi) - BigInt(lo) + 1n)) - 1n);
+}
+
+function bitsTable(bits: readonly ControlBits[], before: string | undefined): HTMLElement {
+  const rows = bits.map((part) => {
+    const old = before === undefined ? undefined : bitsOf(before, part.where);
+    const isChanged = old !== undefined && old !== BigInt(part.value);
+    return h(
+      'tr',
+      { class: `${BigInt(part.value) === 0n ? 'zero' : ''}${isChanged ? ' changed' : ''}` },
+      h('td', { class: 'where' }, part.where.replace(/^bits? /, '')),
+      h('th', { scope: 'row' }, part.name),
+      h(
+        'td',
+        { class: 'number' },
+        part.text || part.value,
+        isChanged && h('span', { class: 'before' }, ` was 0x${old.toString(16)}`),
+      ),
+    );
+  });
+  return h(
+    'table',
+    {},
+    h('caption', { class: 'spoken' }, 'Bits'),
+    h(
+      'thead',
+      { class: 'spoken' },
+      h('tr', {}, ...['Bits', 'Name', 'Value'].map((text) => h('th', { scope: 'col' }, text))),
+    ),
+    h('tbody', {}, ...rows),
+  );
+}

@@ -1,0 +1,281 @@
+/** The current VMCS (on SVM the VMCB) by area: every field with its bits, what changed since the last stop, and the checks that VM entry would fail. */
+import type { ControlArea, ControlField, ControlStructureReply } from '../../../protocol/panels/vmcs';
+import { h } from '../../dom';
+import { VirtualList, type RowView } from '../../list';
+import type { Panel, PanelContext } from '../../panel';
+import { details } from './details';
+import './vmcs.css';
+
+type Values = Readonly<Record<string, string>>;
+
+interface Kept {
+  /** Areas that a person opened or closed. */
+  readonly open: Readonly<Record<string, boolean>>;
+  readonly path?: string;
+  readonly search: string;
+  readonly changedOnly: boolean;
+  /** The fields' values at the stop that is shown, and at the one before. */
+  readonly now: Values;
+  readonly before: Values;
+  readonly moment: number;
+}
+
+type Row =
+  | { readonly kind: 'area'; readonly area: ControlArea; readonly index: number; readonly open: boolean }
+  | { readonly kind: 'field'; readonly field: ControlField; readonly index: number; readonly siblings: number };
+
+const NOTHING: ControlStructureReply = { kind: 'none', areas: [], unmet: [] };
+/** Open until a person closes it: what an exit leaves is read there. */
+const OPEN_AT_FIRST = 'exit';
+
+export const vmcsPanel = {
+  id: 'vmcs',
+  empty: [
+    'The VMCS by area, or the VMCB on SVM: every field decoded, what changed since the last stop, and which VM-entry checks would fail.',
+    'Open an assembly file, set a breakpoint and press F5.',
+  ],
+  create: (context: PanelContext): Panel => new VmcsPanel(context),
+} as const;
+
+class VmcsPanel implements Panel {
+  readonly element: HTMLElement;
+  private reply = NOTHING;
+  private rows: readonly Row[] = [];
+  private kept: Kept;
+  /** A selection now is a person's. */
+  private choosing = true;
+  private readonly checks = h('div', { class: 'checks' });
+  private readonly search = h('input', {
+    type: 'search',
+    'aria-label': 'Find a field',
+    placeholder: 'Find a field',
+    spellcheck: 'false',
+  });
+  private readonly changedOnly = h('input', { type: 'checkbox' });
+  private readonly none = h('p', { class: 'none' });
+  private readonly detail = h('div');
+  private readonly list = new VirtualList({
+    role: 'tree',
+    label: 'Fields',
+    render: (index) => this.row(index),
+    select: (index) => this.selected(this.rows[index]),
+    toggle: (index, open) => this.toggle(index, open),
+    parent: (index) => this.parent(index),
+    activate: (index) => this.activate(index),
+  });
+
+  constructor(private readonly context: PanelContext) {
+    this.kept = context.kept<Kept>() ?? {
+      open: {},
+      search: '',
+      changedOnly: false,
+      now: {},
+      before: {},
+      moment: -1,
+    };
+    this.search.value = this.kept.search;
+    this.changedOnly.checked = this.kept.changedOnly;
+    this.search.addEventListener('input', () => {
+      this.keep({ search: this.search.value });
+      this.refill();
+    });
+    this.changedOnly.addEventListener('change', () => {
+      this.keep({ changedOnly: this.changedOnly.checked });
+      this.refill();
+    });
+    const changed = h('label', {}, this.changedOnly, ' Changed since the last stop');
+    this.element = h(
+      'section',
+      { 'aria-label': 'VMCS' },
+      this.checks,
+      h(
+        'div',
+        { class: 'sides' },
+        h(
+          'div',
+          { class: 'fields' },
+          h('div', { class: 'filters' }, this.search, changed),
+          this.none,
+          this.list.element,
+        ),
+        this.detail,
+      ),
+    );
+  }
+
+  async update(): Promise<void> {
+    this.reply = await this.context.request('pagewalk/controlStructure', {});
+    this.remember();
+    this.drawChecks();
+    this.refill();
+    const changed = this.fields().filter((f) => this.before(f) !== undefined).length;
+    this.context.announce(`${changed} fields changed, ${this.reply.unmet.length} checks not met`);
+  }
+
+  focus(): void {
+    this.list.focus();
+  }
+
+  // ---- what changed
+
+  private fields(): readonly ControlField[] {
+    return this.reply.areas.flatMap((area) => area.fields);
+  }
+  private remember(): void {
+    const { number, standing } = this.context.moment;
+    if (this.kept.moment === number || standing !== 'stopped') return;
+    const now = Object.fromEntries(this.fields().map(({ path, value }) => [path, value]));
+    this.keep({ before: this.kept.now, now, moment: number });
+  }
+  /** The value at the last stop, where it was another. */
+  private before({ path, value }: ControlField): string | undefined {
+    const old = this.kept.before[path];
+    return old === undefined || old === value ? undefined : old;
+  }
+
+  // ---- the checks
+
+  private drawChecks(): void {
+    const { kind, unmet } = this.reply;
+    if (kind === 'none')
+      return this.checks.replaceChildren(
+        h('p', { class: 'none' }, 'There is no VMCS or VMCB: no hypervisor runs this guest.'),
+      );
+    const entry = kind === 'vmcs' ? 'VM entry' : 'VMRUN';
+    if (unmet.length === 0)
+      return this.checks.replaceChildren(h('p', { class: 'met' }, `✓ All checks of ${entry} are met.`));
+    this.checks.replaceChildren(
+      h('p', { class: 'unmet' }, `✗ The next ${entry} would fail:`),
+      h(
+        'ul',
+        {},
+        ...unmet.map(({ fields, what, source }) =>
+          h(
+            'li',
+            {},
+            ...fields.flatMap((name) => [this.fieldLink(name), ' ']),
+            what,
+            h('span', { class: 'source' }, ` ${source}`),
+          ),
+        ),
+      ),
+    );
+  }
+  private fieldLink(name: string): HTMLElement {
+    const button = h('button', { type: 'button', class: 'link' }, h('code', {}, name));
+    button.addEventListener('click', () => this.reveal(name));
+    return button;
+  }
+  private reveal(name: string): void {
+    const area = this.reply.areas.find(({ fields }) => fields.some((f) => f.name === name));
+    const field = area?.fields.find((f) => f.name === name);
+    if (!area || !field) return;
+    this.search.value = '';
+    this.changedOnly.checked = false;
+    this.keep({ search: '', changedOnly: false, open: { ...this.kept.open, [area.id]: true }, path: field.path });
+    this.refill();
+    this.list.focus();
+  }
+
+  // ---- the tree
+
+  private refill(): void {
+    const words = this.kept.search.trim().toLowerCase();
+    const { changedOnly } = this.kept;
+    const narrowed = words !== '' || changedOnly;
+    const matches = (f: ControlField): boolean =>
+      (!changedOnly || this.before(f) !== undefined) &&
+      (words === '' || [f.name, f.meaning, ...f.about].some((text) => text.toLowerCase().includes(words)));
+    const areas = this.reply.areas
+      .map((area) => ({ ...area, fields: narrowed ? area.fields.filter(matches) : area.fields }))
+      .filter(({ fields }) => !narrowed || fields.length > 0);
+    this.rows = areas.flatMap((area, index): Row[] => {
+      const open = narrowed || (this.kept.open[area.id] ?? area.id === OPEN_AT_FIRST);
+      const fields = open ? area.fields : [];
+      return [
+        { kind: 'area', area, index, open },
+        ...fields.map((field, at): Row => ({ kind: 'field', field, index: at, siblings: area.fields.length })),
+      ];
+    });
+    this.none.textContent = this.rows.length === 0 && this.reply.kind !== 'none' ? 'No such field.' : '';
+    this.list.element.hidden = this.rows.length === 0;
+    this.list.changed(this.rows.length);
+    const chosen = this.rows.findIndex((row) => row.kind === 'field' && row.field.path === this.kept.path);
+    if (this.rows.length === 0) return this.selected(undefined);
+    this.choosing = false;
+    this.list.select(Math.max(chosen, 0));
+    this.choosing = true;
+  }
+
+  private row(index: number): RowView | undefined {
+    const row = this.rows[index];
+    if (!row) return undefined;
+    if (row.kind === 'area') {
+      const changed = row.area.fields.filter((f) => this.before(f) !== undefined).length;
+      return {
+        level: 1,
+        expanded: row.open,
+        position: row.index + 1,
+        siblings: this.reply.areas.length,
+        className: 'area',
+        content: [
+          h('span', { class: 'name' }, row.area.name),
+          h('span', { class: 'note' }, changed > 0 ? `${changed} changed` : row.area.note),
+        ],
+      };
+    }
+    const { field } = row;
+    const isChanged = this.before(field) !== undefined;
+    return {
+      level: 2,
+      position: row.index + 1,
+      siblings: row.siblings,
+      className: isChanged ? 'changed' : field.value === '0x0' ? 'zero' : '',
+      content: [
+        h('span', { class: 'name' }, field.name, isChanged && h('span', { class: 'spoken' }, ' changed')),
+        h('code', { class: `value ${field.address?.space ?? ''}` }, field.value),
+        h('span', { class: 'meaning' }, field.meaning),
+      ],
+    };
+  }
+
+  private toggle(index: number, open: boolean): void {
+    const row = this.rows[index];
+    if (row?.kind !== 'area') return;
+    this.keep({ open: { ...this.kept.open, [row.area.id]: open } });
+    this.refill();
+    this.list.select(this.rows.findIndex((each) => each.kind === 'area' && each.area.id === row.area.id));
+  }
+  private parent(index: number): number | undefined {
+    for (let at = index - 1; at >= 0; at--) if (this.rows[at]?.kind === 'area') return at;
+    return undefined;
+  }
+  private activate(index: number): void {
+    const row = this.rows[index];
+    if (row?.kind === 'area') this.toggle(index, !row.open);
+    else this.detail.querySelector('input')?.focus();
+  }
+
+  private selected(row: Row | undefined): void {
+    if (row?.kind !== 'field') return this.detail.replaceChildren();
+    const { field } = row;
+    if (this.choosing) this.keep({ path: field.path });
+    this.detail.replaceChildren(
+      details(field, this.before(field), {
+        set: async ({ path }, value) => {
+          await this.context.request('pagewalk/setControlField', { path, value });
+        },
+        translate: ({ address }) => {
+          if (!address) return;
+          const command = { kind: 'translate', expression: address.value, space: address.space, access: 'r' } as const;
+          this.context.act({ kind: 'open-panel', panel: 'translation', command });
+        },
+      }),
+    );
+  }
+
+  private keep(change: Partial<Kept>): void {
+    this.kept = { ...this.kept, ...change };
+    this.context.keep(this.kept);
+  }
+}
