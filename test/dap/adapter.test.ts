@@ -60,6 +60,7 @@ describe('debug adapter: run control', () => {
       ['pagewalk/tree', { tree: 'ept', start: 0, count: 1 }],
       ['pagewalk/tlb', {}],
       ['pagewalk/memoryMap', {}],
+      ['pagewalk/controlStructure', {}],
       ['next', { threadId: 1 }],
     ] as const) {
       assert.match(await driver.refused(command, args), /PW511.*pause it first/);

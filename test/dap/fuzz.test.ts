@@ -26,6 +26,8 @@ const COMMANDS = [
     'pagewalk/tree',
     'pagewalk/tlb',
     'pagewalk/memoryMap',
+    'pagewalk/controlStructure',
+    'pagewalk/setControlField',
     'toString',
     '__proto__',
     '',

@@ -38,6 +38,7 @@ async function lookAtEverything(d: Scene): Promise<void> {
     for (const access of ['r', 'w', 'x']) await d.ask('pagewalk/translate', { expression: 'rbx', space, access });
   }
   await d.ask('pagewalk/tlb', {});
+  await d.ask('pagewalk/controlStructure', {});
   await d.ask('pagewalk/memoryMap', { from: '0x0', to: '0x200000' });
   await d.send('pagewalk/hover', { lineText: '        mov     rax, [rbx + 8]', column: 24 });
   await d.ask('readMemory', { memoryReference: '0x200000', count: 4096 });
