@@ -60,6 +60,26 @@ export const COSTS = {
     source: 'model: return from ioctl(KVM_RUN) and the next call, with register and FPU state kept',
   },
   deviceModel: { cycles: 1000, source: 'model: a VMM finding the device and running its handler' },
+  hostException: {
+    cycles: 400,
+    source: 'model: exception entry and exit of the host kernel around a page fault of a process; hundreds of cycles',
+  },
+  hostTlbFlush: { cycles: 200, source: 'model: INVLPG of a few pages on one CPU, about 100-200 cycles each' },
+  translatedInstruction: {
+    cycles: 8,
+    source:
+      'model: host instructions per guest instruction of a dynamic translator at about one a cycle; published slowdowns of QEMU TCG against native are 5-20 times',
+  },
+  softTlbLookup: {
+    cycles: 5,
+    source:
+      'model: the inline fast path of a software TLB, five to six host instructions (accel/tcg, tlb_flush and tlb_load of QEMU)',
+  },
+  softTlbFill: {
+    cycles: 150,
+    source: 'model: tlb_fill and tlb_set_page without the entries they load, some hundred host instructions',
+  },
+  softTlbFlush: { cycles: 1000, source: 'model: clearing a software TLB of a thousand entries' },
   syscall: { cycles: 150, source: 'model: SYSCALL/SYSRET round trip without mitigations' },
 } as const satisfies Readonly<Record<string, Cost>>;
 

@@ -20,6 +20,9 @@ export class DirtyLog {
   mark(slot: Memslot, address: Gpa): void {
     this.pages.get(slot.id)?.add((address - slot.start) >> 12n);
   }
+  isDirty(slot: Memslot, address: Gpa): boolean {
+    return this.pages.get(slot.id)?.has((address - slot.start) >> 12n) === true;
+  }
   /** The dirty pages, in order; they stay marked. */
   look(slot: Memslot): readonly Gpa[] {
     const pages = [...(this.pages.get(slot.id) ?? [])].sort((a, b) => (a < b ? -1 : 1));

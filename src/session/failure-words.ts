@@ -57,6 +57,23 @@ export function describeFailure(
       explanation: `${capital(where)} for GPA ${hex(f.address)} (${hex(f.entry)}): ${REASONS[f.reason]}.${onTable} The access exits to the hypervisor. ${then}`,
     };
   }
+  // software emulation: the memory behind a GPA as the VMM's own access finds it
+  if (f.table === 'host') {
+    const slot = physical.slotOf(f.address);
+    const what = f.onTableWalk ? ` of a guest table entry` : '';
+    if (f.reason === 'no-memory')
+      return {
+        stage: 'memslot',
+        reason: slot ? 'read-only' : 'no memory region',
+        explanation: `GPA ${hex(f.address)}${what} ${slot ? 'is read-only' : 'is in no memory region'}: the VMM calls the device there, or nobody.`,
+      };
+    return {
+      stage: 'host',
+      ...level,
+      reason: REASONS[f.reason],
+      explanation: `The host's tables refuse the VMM's own access to GPA ${hex(f.address)}${what}: ${REASONS[f.reason]}. The host kernel's page-fault handler brings the page, and the instruction runs again.`,
+    };
+  }
   if (f.reason === 'non-canonical') {
     return {
       stage: 'guest',

@@ -81,6 +81,9 @@ export class GuestView implements Translator {
     const { second } = this.accelerator;
     return second.kind === 'shadow' ? second.shadow : undefined;
   }
+  get emulated(): boolean {
+    return this.accelerator.second.kind === 'software';
+  }
   get ac(): boolean {
     return this.state.systemFlag(RFLAGS.AC) && this.cpl < 3;
   }

@@ -29,6 +29,8 @@ function infoKvm({ machine, guest }: MonitorContext): MonitorAnswer {
   const vpid = `VPID ${guest.vpid === 0 ? 'off' : guest.vpid}`;
   const vmcs = `VMCS at HPA ${hex(guest.cpu.vmx.vmptrst())}`;
   switch (second.kind) {
+    case 'software':
+      return text(['kvm support: disabled (mmu=software: the VMM emulates the processor)']);
     case 'ept':
       return text([
         `kvm support: modelled, EPT ${second.mmu.ad ? 'with' : 'without'} A/D bits, ${vpid}`,

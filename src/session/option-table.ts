@@ -53,7 +53,7 @@ export const OPTIONS = {
     },
     default: 'ept',
     argument: 'ept|npt|shadow|software',
-    notBuilt: ['npt', 'software'],
+    notBuilt: ['npt'],
   },
   shadow: {
     type: 'choice',

@@ -1,8 +1,7 @@
 /** The way of host software: GPA → HVA by the memslots, HVA → HPA by the tables of the VMM's process. */
 import { hva as asHva } from '../base/address';
+import { HostTables } from '../host/walk';
 import type { Access } from '../hw/paging/access';
-import type { PagingControls } from '../hw/paging/controls';
-import { DirectPort, walkOrdinary } from '../hw/paging/ordinary';
 import { WalkSink } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
 import { ALL, chainStep } from './chain-steps';
@@ -23,7 +22,14 @@ export function softwareStages(
   readonly failure: ChainFailure | undefined;
 } {
   const slot = t.physical.slotOf(gpa);
-  const base = { stage: 'memslot', who: 'kvm', mode: 'root', from: 'gpa', to: 'hva', input: gpa } as const;
+  const base = {
+    stage: 'memslot',
+    who: t.emulated ? 'vmm' : 'kvm',
+    mode: 'root',
+    from: 'gpa',
+    to: 'hva',
+    input: gpa,
+  } as const;
   if (!slot) {
     const hole: MemslotStage = base;
     return {
@@ -48,16 +54,7 @@ export function softwareStages(
   const out = new WalkOut();
   const sink = new WalkSink();
   const write = access.op === 'write' && !slot.readOnly;
-  const ok = walkOrdinary(
-    new DirectPort(t.physical.memory, 'host'),
-    t.host.cr3,
-    HOST_CONTROLS,
-    hva,
-    { op: write ? 'write' : 'read', user: true, implicit: false },
-    false,
-    out,
-    sink,
-  );
+  const ok = new HostTables(t.physical.memory).walk(t.host.cr3, asHva(hva), write, out, sink);
   const found = t.host.lookup(asHva(hva));
   const failure = ok ? undefined : out.failure();
   const swapped = ok ? undefined : t.host.swapSlot(asHva(hva));
@@ -88,19 +85,3 @@ export function softwareStages(
     },
   };
 }
-
-/** The host runs in long mode with 4-level paging, NX, WP, SMEP and SMAP, as Linux does. */
-const HOST_CONTROLS: PagingControls = {
-  format: '4level',
-  wp: true,
-  nxe: true,
-  smep: true,
-  smap: true,
-  pse: true,
-  pge: true,
-  pcide: false,
-  pke: false,
-  pkru: 0,
-  physicalBits: 52,
-  pages1g: true,
-};

@@ -30,6 +30,8 @@ export interface Translator {
   readonly eptp: Eptp | undefined;
   /** The tables that hardware walks where EPT is off. */
   readonly shadow: ShadowMmu | undefined;
+  /** The VMM emulates the CPU: it walks the guest's tables itself, and knows memory regions instead of KVM's memslots. */
+  readonly emulated: boolean;
   /** RFLAGS.AC: explicit supervisor accesses may use user pages under SMAP. */
   readonly ac: boolean;
   readonly physical: GuestPhysical;
@@ -55,8 +57,7 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
   const guestOk = probe.gpa !== undefined;
   const guest: WalkStage = {
     stage: 'guest',
-    who: 'cpu',
-    mode: 'non-root',
+    ...(t.emulated ? ({ who: 'vmm', mode: 'root' } as const) : ({ who: 'cpu', mode: 'non-root' } as const)),
     from: 'gva',
     to: 'gpa',
     input: linear,
@@ -209,7 +210,9 @@ function tlbAnswer(
             ? 'INVLPG of the address, or a load of CR3'
             : t.shadow
               ? 'the flush before the next VM entry'
-              : 'INVEPT of this EPTP',
+              : t.emulated
+                ? 'nothing: the next access goes through the host’s tables'
+                : 'INVEPT of this EPTP',
         }
       : null,
   };

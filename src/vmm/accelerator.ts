@@ -33,7 +33,9 @@ export type SecondLevel =
       readonly shadow: ShadowMmu;
       /** Why the #PF that just exited, of this address and error code, happened. */
       classify(linear: bigint, errorCode: number): ReturnType<typeof classifyShadowFault>;
-    };
+    }
+  /** Nothing in hardware: software finds the memory region, and its own mapping of it. */
+  | { readonly kind: 'software' };
 
 /** What is done outside the guest, step by step; the result: how the machine ended, if it did. */
 export type Outside = Work<MachineEnd | undefined>;
@@ -96,6 +98,8 @@ export interface Accelerator {
   /** Counters, by the names that KVM's have in debugfs. */
   stats(): Readonly<Record<string, number>>;
   references(read: SoftwareReads): References;
+  /** Cycles by the cost model besides what steps tell: of the guest's instructions, and of the walks that their translation took. */
+  cycles(): { readonly guest: number; readonly walks: number };
 
   save(): unknown;
   /** Host memory and the address space are restored by their owners, before this. */

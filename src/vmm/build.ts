@@ -13,23 +13,26 @@ import { HostKernel } from '../host/kernel';
 import { drain } from '../host/step';
 import { createVcpu, createVm } from '../kvm/kvm';
 import { slotHva } from '../kvm/memslots';
-import type { Vcpu } from '../kvm/vcpu';
-import type { Vm } from '../kvm/vm';
+import { Vm } from '../kvm/vm';
+import type { Accelerator, GuestRam } from './accelerator';
 import { checkOptions } from './check-options';
+import type { PortBus } from './devices/bus';
+import type { ExitPort } from './devices/exit-port';
 import { machineError } from './diagnostics';
+import { KvmAccelerator } from './kvm-accelerator';
 import type { GuestImage, ImageSegment } from './loader/image';
+import { SoftwareAccelerator } from './softmmu/accelerator';
 import { slotsOf, type MachineOptions, type SlotOption } from './options';
 import { planStart } from './start';
 import { multibootStart } from './start/multiboot';
 import type { RamWrite, StartPlan } from './start/plan';
 import { firmwareBase, resetStart } from './start/reset';
 
-/** The parts of a machine, put together and loaded, before the first VM entry. */
+/** The parts of a machine, put together and loaded, before the guest runs. */
 export interface MachineParts {
   readonly kernel: HostKernel;
   readonly space: AddressSpace;
-  readonly vm: Vm;
-  readonly vcpus: readonly [Vcpu];
+  readonly accelerator: Accelerator;
 }
 
 /** Frames that a VCPU needs of the host kernel before it can run at all, generously. */
@@ -42,7 +45,12 @@ const MOST_TABLES = 8n;
 const GUARD = 4096n;
 
 /** What QEMU's main does: maps RAM, creates VM and VCPUs, sets memslots, loads the guest and its registers. */
-export function buildMachine(options: MachineOptions, image: GuestImage): Result<MachineParts, readonly Diagnostic[]> {
+export function buildMachine(
+  options: MachineOptions,
+  image: GuestImage,
+  bus: PortBus,
+  exitPort: ExitPort | undefined,
+): Result<MachineParts, readonly Diagnostic[]> {
   const wrong = checkOptions(options);
   if (wrong.length > 0) return err(wrong);
   const kernel = new HostKernel(
@@ -50,19 +58,28 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
     options.hostSwap === undefined ? undefined : Number(options.hostSwap >> 12n),
   );
   const placements = options.placements.map((p) => ({ hva: hva(p.hva), hpa: hpa(p.hpa) }));
-  const made = AddressSpace.create(kernel, placements);
-  if (!made.ok) return err([machineError('placement', made.error)]);
-  const space = made.value;
-  const vm = createVm(kernel, space, {
-    eptAd: options.eptAd,
-    ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}),
-  });
+  const created = AddressSpace.create(kernel, placements);
+  if (!created.ok) return err([machineError('placement', created.error)]);
+  const space = created.value;
   const model = must(CPU_MODELS.get(options.cpu), 'the CPU model was checked');
+  const tlb =
+    options.tlb === 'off'
+      ? { tlbEntries: 0, tlbWays: 0 }
+      : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
+  const cpuOptions = { ...tlb, walkCaches: options.walkCaches };
+  const made =
+    options.mmu === 'software'
+      ? new SoftwareAccelerator(kernel, space, model, cpuOptions, bus, exitPort)
+      : createVm(kernel, space, {
+          eptAd: options.eptAd,
+          ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}),
+        });
+  const ram = made instanceof Vm ? made : made.ram;
   const firmware =
     image.start === 'reset'
       ? [{ gpa: firmwareBase(image.firmware.length), size: BigInt(image.firmware.length), readonly: true }]
       : [];
-  const slots = setSlots(options, firmware, space, vm);
+  const slots = setSlots(options, firmware, space, ram);
   if (!slots.ok) return slots;
 
   const tables = image.start === 'flat64' ? slotsOf(options).reduce((n, s) => n + s.size, 0n) / 512n : 0n;
@@ -76,7 +93,7 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
   const plan = startOf(image, slotsOf(options), model);
   if (!plan.ok) return err([machineError('noRoomForTables', `start=${image.start}: ${plan.error}`)]);
   for (const s of image.segments) {
-    const outside = checkInside(vm, s);
+    const outside = checkInside(ram, s);
     if (outside !== undefined) return err([machineError('imageOutsideMemory', outside, image.file)]);
   }
   const clash =
@@ -90,14 +107,14 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
       ),
     ]);
   for (const w of plan.value.writes) {
-    const written = load(vm, gpa(w.gpa), w.bytes);
+    const written = load(ram, space, gpa(w.gpa), w.bytes);
     if (!written.ok)
       return err([
         machineError('badMemory', `start=${image.start} needs guest RAM at ${hex(w.gpa)}: ${written.error}`),
       ]);
   }
   for (const s of image.segments) {
-    const loaded = load(vm, gpa(s.gpa), s.bytes);
+    const loaded = load(ram, space, gpa(s.gpa), s.bytes);
     if (!loaded.ok) return err([machineError('hostMemory', loaded.error)]);
   }
 
@@ -109,14 +126,13 @@ export function buildMachine(options: MachineOptions, image: GuestImage): Result
         `host-memory=${hex(options.hostMemory)} is full once the guest is loaded: make it larger`,
       ),
     ]);
-  const tlb =
-    options.tlb === 'off'
-      ? { tlbEntries: 0, tlbWays: 0 }
-      : { tlbEntries: options.tlb.entries, tlbWays: options.tlb.ways };
-  const cpu = new Cpu(kernel.memory, 0, model, { ...tlb, walkCaches: options.walkCaches });
-  const vcpu = createVcpu(vm, cpu, 0, { vpid: options.vpid });
+  if (!(made instanceof Vm)) {
+    made.setRegisters(plan.value.state);
+    return ok({ kernel, space, accelerator: made });
+  }
+  const vcpu = createVcpu(made, new Cpu(kernel.memory, 0, model, cpuOptions), 0, { vpid: options.vpid });
   vcpu.setRegisters(plan.value.state);
-  return ok({ kernel, space, vm, vcpus: [vcpu] });
+  return ok({ kernel, space, accelerator: new KvmAccelerator(made, vcpu, bus, exitPort) });
 }
 
 /** The state and RAM contents that the image's start asks for. */
@@ -141,7 +157,7 @@ function setSlots(
   options: MachineOptions,
   firmware: readonly SlotOption[],
   space: AddressSpace,
-  vm: Vm,
+  memory: GuestRam,
 ): Result<void, readonly Diagnostic[]> {
   const pageSize = options.hostPages === '1g' ? 1n << 30n : 1n << 21n;
   const ram = slotsOf(options);
@@ -157,7 +173,7 @@ function setSlots(
     });
     if (!vma.ok) return err([machineError(options.slots.length === 0 ? 'badMemory' : 'badSlot', vma.error)]);
     const set = drain(
-      vm.setUserMemoryRegion({
+      memory.setUserMemoryRegion({
         slot: i,
         readonly: s.readonly,
         guestPhysAddr: gpa(s.gpa),
@@ -184,18 +200,18 @@ function overlap(writes: readonly RamWrite[], segments: readonly ImageSegment[])
 }
 
 /** What to tell a person about an image that does not fit into guest RAM. */
-function checkInside(vm: Vm, s: ImageSegment): string | undefined {
+function checkInside(memory: GuestRam, s: ImageSegment): string | undefined {
   const end = s.gpa + s.memorySize;
-  const bad = firstOutside(vm, s.gpa, end);
+  const bad = firstOutside(memory, s.gpa, end);
   if (bad === undefined) return undefined;
-  const ram = vm.memslots.all.map((m) => `${hex(m.start)}-${hex(m.end)}`).join(', ');
+  const ram = memory.memslots.all.map((m) => `${hex(m.start)}-${hex(m.end)}`).join(', ');
   return `${s.memorySize} bytes loaded at ${hex(s.gpa)} end at ${hex(end)}, and there is no guest RAM at ${hex(bad)} (RAM: ${ram}): make memory larger, or org lower`;
 }
 
 /** The first address of the range that no slot holds. */
-function firstOutside(vm: Vm, start: bigint, end: bigint): bigint | undefined {
+function firstOutside(memory: GuestRam, start: bigint, end: bigint): bigint | undefined {
   for (let at = start; at < end;) {
-    const slot = vm.memslots.find(gpa(at));
+    const slot = memory.memslots.find(gpa(at));
     if (!slot) return at;
     at = slot.end;
   }
@@ -203,14 +219,14 @@ function firstOutside(vm: Vm, start: bigint, end: bigint): bigint | undefined {
 }
 
 /** The VMM writes guest RAM through its own mapping, faulting pages in on the host. Read-only slots are read-only for the guest alone. */
-export function load(vm: Vm, address: Gpa, bytes: Uint8Array): Result<void, string> {
+function load(ram: GuestRam, space: AddressSpace, address: Gpa, bytes: Uint8Array): Result<void, string> {
   for (let done = 0; done < bytes.length;) {
     const at = gpa(address + BigInt(done));
-    const slot = vm.memslots.find(at);
+    const slot = ram.memslots.find(at);
     if (!slot) return err(`there is no guest RAM at ${hex(at)}`);
     const left = slot.end - at;
     const n = left < BigInt(bytes.length - done) ? Number(left) : bytes.length - done;
-    const written = drain(vm.space.write(slotHva(slot, at), bytes.subarray(done, done + n)));
+    const written = drain(space.write(slotHva(slot, at), bytes.subarray(done, done + n)));
     if (!written.ok) return err(describeHostFault(written.error));
     done += n;
   }

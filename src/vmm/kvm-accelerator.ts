@@ -2,6 +2,7 @@ import { decodeEptp } from '../hw/paging/ept';
 import type { Cpu, CpuSnapshot } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { CpuState } from '../hw/state/cpu-state';
+import { cost } from '../host/costs';
 import type { Work } from '../host/step';
 import { classifyShadowFault } from '../kvm/mmu/shadow/fault';
 import { REENTER, type Handled } from '../kvm/userspace-exit';
@@ -131,6 +132,13 @@ export class KvmAccelerator implements Accelerator {
     return this.vm.shadow
       ? { guest, nested: 0, shadow: guestReferences, host }
       : { guest: guestReferences, nested: nestedReferences, shadow: 0, host };
+  }
+  cycles(): { readonly guest: number; readonly walks: number } {
+    const { guestReferences, nestedReferences } = this.cpu.counters;
+    return {
+      guest: cost('instruction', Number(this.instructions)),
+      walks: cost('tableReference', guestReferences + nestedReferences),
+    };
   }
 
   save(): KvmState {

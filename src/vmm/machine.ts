@@ -5,7 +5,6 @@ import { ok } from '../base/result';
 import type { Cpu } from '../hw/cpu/cpu';
 import type { HostMemory } from '../hw/memory/host-memory';
 import type { AddressSpace, AddressSpaceState } from '../host/address-space';
-import { cost } from '../host/costs';
 import type { HostKernel, HostKernelState } from '../host/kernel';
 import { drain, type Step, type Work } from '../host/step';
 import type { Vcpu } from '../kvm/vcpu';
@@ -39,16 +38,11 @@ export class Machine {
   readonly kernel: HostKernel;
   readonly host: AddressSpace;
   readonly accelerator: Accelerator;
-  readonly bus = new PortBus();
   readonly exits = new ExitLog();
   /** Asked at each VM exit before anything is done about it; true: `run` returns 'exit-pending'. It sees, and changes nothing. */
   pauseAtExits: ((exit: PendingExit) => boolean) | undefined;
   /** Told of every step of hypervisor, host kernel and VMM, in order. */
   onStep: ((step: Step) => void) | undefined;
-  /** POST codes that the guest showed. */
-  readonly post = new PostDisplay();
-  /** The exit port, where there is one. */
-  private readonly exitPort: ExitPort | undefined;
   private activity: Outside | undefined;
   private over: MachineEnd | undefined;
   private hostReferences = 0;
@@ -58,16 +52,13 @@ export class Machine {
   private constructor(
     parts: MachineParts,
     readonly options: MachineOptions,
-    sinks: MachineSinks,
+    readonly bus: PortBus,
+    /** POST codes that the guest showed. */
+    readonly post: PostDisplay,
   ) {
     this.kernel = parts.kernel;
     this.host = parts.space;
-    if (options.devices.includes('serial')) this.bus.add(new Serial16550((b) => sinks.serial(b)));
-    if (options.devices.includes('post')) this.bus.add(this.post);
-    if (options.devices.includes('debugcon')) this.bus.add(new DebugConsole((b) => sinks.debugcon(b)));
-    this.exitPort = options.devices.includes('exit-port') ? new ExitPort() : undefined;
-    if (this.exitPort) this.bus.add(this.exitPort);
-    this.accelerator = new KvmAccelerator(parts.vm, parts.vcpus[0], this.bus, this.exitPort);
+    this.accelerator = parts.accelerator;
     this.activity = this.accelerator.start();
   }
 
@@ -77,8 +68,15 @@ export class Machine {
     image: GuestImage,
     sinks: MachineSinks,
   ): Result<Machine, readonly Diagnostic[]> {
-    const parts = buildMachine(options, image);
-    return parts.ok ? ok(new Machine(parts.value, options, sinks)) : parts;
+    const bus = new PortBus();
+    const post = new PostDisplay();
+    const exitPort = options.devices.includes('exit-port') ? new ExitPort() : undefined;
+    if (options.devices.includes('serial')) bus.add(new Serial16550((b) => sinks.serial(b)));
+    if (options.devices.includes('post')) bus.add(post);
+    if (options.devices.includes('debugcon')) bus.add(new DebugConsole((b) => sinks.debugcon(b)));
+    if (exitPort) bus.add(exitPort);
+    const parts = buildMachine(options, image, bus, exitPort);
+    return parts.ok ? ok(new Machine(parts.value, options, bus, post)) : parts;
   }
 
   // ---- what it is
@@ -113,13 +111,7 @@ export class Machine {
   }
   /** What guest and hardware have done so far, as the exit log wants it. */
   get moment(): Moment {
-    const { guestReferences, nestedReferences } = this.cpu.counters;
-    const instructions = Number(this.instructions);
-    return {
-      instructions,
-      guest: cost('instruction', instructions),
-      walks: cost('tableReference', guestReferences + nestedReferences),
-    };
+    return { instructions: Number(this.instructions), ...this.accelerator.cycles() };
   }
   get references(): References {
     return this.accelerator.references({ guest: this.walkedReferences, host: this.hostReferences });

@@ -27,7 +27,11 @@ const DEVICE_FUNCTIONS: Readonly<Record<string, readonly [read: string, write: s
 };
 const UNASSIGNED = ['unassigned_io_read', 'unassigned_io_write'] as const;
 
-const end = (kind: keyof typeof END_CODES, why: string, unmet: readonly UnmetCheck[] = []): Answer => ({
+const end = (
+  kind: keyof typeof END_CODES,
+  why: string,
+  unmet: readonly UnmetCheck[] = [],
+): Answer & { readonly kind: 'end' } => ({
   kind: 'end',
   end: { kind, code: END_CODES[kind], why, unmet },
 });
@@ -43,54 +47,12 @@ export function* userspace(
 ): Work<Answer> {
   yield vmmStep('kvm_cpu_exec', `ioctl(KVM_RUN) returns ${exit.reason}`, cost('userspaceSwitch'));
   switch (exit.reason) {
-    case 'KVM_EXIT_IO': {
-      const device = bus.at(exit.port);
-      const input = exit.direction === 'in';
-      const [read, write] = (device && DEVICE_FUNCTIONS[device.name]) ?? UNASSIGNED;
-      const where = device ? `${device.name}, port ${hex(exit.port)}` : `port ${hex(exit.port)}, where no device is`;
-      if (input) {
-        const value = bus.read(exit.port, exit.size);
-        yield vmmStep(read, `a read of ${where}, answers ${hex(value)}`, cost('deviceModel'));
-        return go(BigInt(value));
-      }
-      bus.write(exit.port, exit.size, exit.value);
-      yield vmmStep(
-        write,
-        `a write of ${hex(exit.value)} to ${where}${device ? '' : ', is swallowed'}`,
-        cost('deviceModel'),
-      );
-      if (exitPort?.code !== undefined && exitPort.value !== undefined) {
-        return {
-          kind: 'end',
-          end: {
-            kind: 'exit-port',
-            code: exitPort.code,
-            why: `the guest wrote ${hex(exitPort.value)} to the exit port: exit code ${exitPort.code}`,
-            unmet: [],
-          },
-        };
-      }
-      return go();
-    }
-    case 'KVM_EXIT_MMIO': {
-      const ones = (1n << BigInt(exit.size * 8)) - 1n;
-      yield vmmStep(
-        exit.isWrite ? 'unassigned_mem_write' : 'unassigned_mem_read',
-        exit.isWrite
-          ? `a write of ${hex(exit.value)} to GPA ${hex(exit.gpa)}, where no device is, is swallowed`
-          : `a read of GPA ${hex(exit.gpa)}, where no device is, answers ones`,
-        cost('deviceModel'),
-        { addresses: { gpa: exit.gpa } },
-      );
-      return go(exit.isWrite ? 0n : ones);
-    }
-    case 'KVM_EXIT_HLT': {
-      const vector = stubVector(guest.segmentBase(SEG.CS), guest.rip);
-      if (vector !== undefined) return end('internal-error', noBios(vector, guest));
-      return bit(guest.rflags, RFLAGS.IF)
-        ? end('idle', 'the guest halted with interrupts on, and there is nothing left that could interrupt it')
-        : end('halt', 'the guest halted with interrupts off');
-    }
+    case 'KVM_EXIT_IO':
+      return yield* portAccess(exit, bus, exitPort);
+    case 'KVM_EXIT_MMIO':
+      return yield* memoryAccess(exit);
+    case 'KVM_EXIT_HLT':
+      return halted(guest);
     case 'KVM_EXIT_SHUTDOWN':
       return end('triple-fault', explainTripleFault(undelivered, guest.rip));
     case 'KVM_EXIT_IRQ_WINDOW_OPEN':
@@ -108,6 +70,52 @@ export function* userspace(
     default:
       return assertUnreachable(exit);
   }
+}
+
+/** An IN or OUT, by the device that has the port. */
+export function* portAccess(
+  io: Pick<Extract<UserspaceExit, { reason: 'KVM_EXIT_IO' }>, 'direction' | 'port' | 'size' | 'value'>,
+  bus: PortBus,
+  exitPort: ExitPort | undefined,
+): Work<Answer> {
+  const device = bus.at(io.port);
+  const [read, write] = (device && DEVICE_FUNCTIONS[device.name]) ?? UNASSIGNED;
+  const where = device ? `${device.name}, port ${hex(io.port)}` : `port ${hex(io.port)}, where no device is`;
+  if (io.direction === 'in') {
+    const value = bus.read(io.port, io.size);
+    yield vmmStep(read, `a read of ${where}, answers ${hex(value)}`, cost('deviceModel'));
+    return go(BigInt(value));
+  }
+  bus.write(io.port, io.size, io.value);
+  yield vmmStep(write, `a write of ${hex(io.value)} to ${where}${device ? '' : ', is swallowed'}`, cost('deviceModel'));
+  if (exitPort?.code === undefined || exitPort.value === undefined) return go();
+  const why = `the guest wrote ${hex(exitPort.value)} to the exit port: exit code ${exitPort.code}`;
+  return { kind: 'end', end: { kind: 'exit-port', code: exitPort.code, why, unmet: [] } };
+}
+
+/** An access to guest physical memory where no RAM is. */
+export function* memoryAccess(
+  io: Pick<Extract<UserspaceExit, { reason: 'KVM_EXIT_MMIO' }>, 'gpa' | 'isWrite' | 'size' | 'value'>,
+): Work<Answer> {
+  const ones = (1n << BigInt(io.size * 8)) - 1n;
+  yield vmmStep(
+    io.isWrite ? 'unassigned_mem_write' : 'unassigned_mem_read',
+    io.isWrite
+      ? `a write of ${hex(io.value)} to GPA ${hex(io.gpa)}, where no device is, is swallowed`
+      : `a read of GPA ${hex(io.gpa)}, where no device is, answers ones`,
+    cost('deviceModel'),
+    { addresses: { gpa: io.gpa } },
+  );
+  return go(io.isWrite ? 0n : ones);
+}
+
+/** A guest that halted and that nothing will wake. */
+export function halted(guest: CpuState): Answer & { readonly kind: 'end' } {
+  const vector = stubVector(guest.segmentBase(SEG.CS), guest.rip);
+  if (vector !== undefined) return end('internal-error', noBios(vector, guest));
+  return bit(guest.rflags, RFLAGS.IF)
+    ? end('idle', 'the guest halted with interrupts on, and there is nothing left that could interrupt it')
+    : end('halt', 'the guest halted with interrupts off');
 }
 
 /** `INT 10h with AH = 0Eh`, as BIOS interrupt lists write it. */

@@ -5,6 +5,7 @@ import type { Decoded } from './decoded';
 import type { CpuEvent, VmExit } from '../state/event';
 import type { Intercepts } from '../state/intercepts';
 import type { CpuidModel } from './cpuid-model';
+import type { ApicPort } from './apic-port';
 
 /** What a system function answers: done, go on with the next instruction; `core.event` is set; or done and RIP is set (a taken branch). */
 export const SYS_NEXT = 0;
@@ -53,6 +54,8 @@ export class Core {
   /** The instruction being executed by a system function, and where the next one is. */
   insn!: Decoded;
   nextRip = 0n;
+  /** The local APIC, where the machine has one that the CPU itself reaches. */
+  apic: ApicPort | undefined;
   /** Instructions of the running block that completed before this one: guest time is SLOT.RETIRED plus these. */
   completed = 0;
   /** Linear CPU features (physical and linear address widths included). */

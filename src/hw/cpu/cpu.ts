@@ -21,6 +21,7 @@ import type { CpuidModel } from './cpuid-model';
 import { DebugUnit } from './debug-unit';
 import { Fetcher, NO_INSTRUCTION } from './fetch';
 import { Mmu } from './mmu';
+import type { Platform } from './platform';
 import { RAN_BRANCH, RAN_EVENT, Runner } from './runner';
 import { deliver, type Delivery } from './system/deliver';
 import { combine, DOUBLE_FAULT } from './system/escalation';
@@ -47,6 +48,8 @@ export interface CpuOptions {
   readonly tlbWays: number;
   /** Paging-structure caches; absent: none, and every walk begins at the root. */
   readonly walkCaches?: boolean;
+  /** The machine around a CPU that no hypervisor runs. Absent: physical addresses are host memory, and whoever calls `run` is the bus. */
+  readonly platform?: Platform;
 }
 
 /** Port I/O with nothing attached to the CPU's own pins: the caller of `run` is the bus. */
@@ -67,6 +70,13 @@ interface HeldFault {
   readonly rip: bigint;
   readonly nextRip: bigint;
   readonly instructionLength: number;
+}
+
+/** A delivery that memory without an answer interrupted; it is made again from its start when running goes on. */
+interface HeldDelivery {
+  readonly event: Delivery;
+  readonly vectoring: Interruption;
+  readonly nextRip: bigint;
 }
 
 /** DR6: single step. */
@@ -100,6 +110,8 @@ export class Cpu extends Core {
   /** The place (retired count and linear address) whose breakpoint was already reported. */
   private passedAt: { readonly retired: bigint; readonly linear: bigint } | undefined;
   private heldFault: HeldFault | undefined;
+  /** An event on its way to its handler that had to wait for the bus. */
+  private heldDelivery: HeldDelivery | undefined;
   /** An event that VM entry injects, delivered at the start of the next run. */
   private injection: Interruption | undefined;
   /** Debug traps (bits of DR6) that wait: for the instruction behind MOV SS, or because VM entry left them pending. */
@@ -123,8 +135,9 @@ export class Cpu extends Core {
       options.tlbWays,
       options.walkCaches === true ? new WalkCache() : undefined,
     );
-    const mmu = new Mmu(state, memory, tlb, model.physicalBits);
-    super(state, mmu, BUS_IO, model);
+    const mmu = new Mmu(state, memory, tlb, model.physicalBits, options.platform);
+    super(state, mmu, options.platform?.io ?? BUS_IO, model);
+    this.apic = options.platform?.apic;
     this.mmu = mmu;
     this.debugUnit = new DebugUnit(state);
     this.tlb = tlb;
@@ -175,7 +188,8 @@ export class Cpu extends Core {
     let left = budget;
     this.mmu.settleRights();
     // a delivery is a step of its own: a budget of one ends before the handler's first instruction
-    if (this.injection !== undefined || this.heldFault?.rip === this.state.rip) left--;
+    if (this.injection !== undefined || this.heldDelivery !== undefined || this.heldFault?.rip === this.state.rip)
+      left--;
     const early = this.deliverPending();
     if (early) return early;
     const s = this.state;
@@ -261,7 +275,7 @@ export class Cpu extends Core {
       const pending = s.get32(SLOT.PENDING_INTR);
       if (pending !== 0 && s.systemFlag(RFLAGS.IF) && (s.get32(SLOT.INTERRUPTIBILITY) & SHADOW) === 0) {
         s.set32(SLOT.PENDING_INTR, 0);
-        const vector = pending & 0xff;
+        const vector = this.apic ? this.apic.acknowledge() : pending & 0xff;
         return this.deliverEvent(
           { kind: 'interrupt', vector, source: 'external' },
           { type: INTR_TYPE.EXT_INTR, vector },
@@ -289,6 +303,13 @@ export class Cpu extends Core {
       const i = this.injection;
       this.injection = undefined;
       const stop = this.deliverEvent(this.deliveryOf(i), i, true);
+      if (stop) return stop;
+    }
+    if (this.heldDelivery !== undefined) {
+      const { event, vectoring, nextRip } = this.heldDelivery;
+      this.heldDelivery = undefined;
+      this.nextRip = nextRip;
+      const stop = this.deliverEvent(event, vectoring, true);
       if (stop) return stop;
     }
     const trapped = this.debugTrap();
@@ -327,12 +348,16 @@ export class Cpu extends Core {
   private handleEvent(): CpuStop | undefined {
     const event = this.event;
     this.event = undefined;
-    this.state.r32[CONTINUES] = 0;
+    const { r32 } = this.state;
+    const continues = r32[CONTINUES] as number;
+    r32[CONTINUES] = 0;
     if (event === undefined) throw new InvariantError('an event explains why an instruction did not complete');
     switch (event.kind) {
       case 'exit':
         return this.vmExit(event.exit, undefined);
       case 'bus':
+        // the instruction goes on when it is answered: its code was fetched
+        r32[CONTINUES] = continues;
         return { kind: 'bus', event };
       case 'suspend':
         throw new InvariantError('the CPU answers every access itself');
@@ -391,7 +416,10 @@ export class Cpu extends Core {
       }
       const nested: CpuEvent = delivered.event;
       if (nested.kind === 'exit') return this.vmExit(nested.exit, vectoring);
-      if (nested.kind === 'bus') return { kind: 'bus', event: nested };
+      if (nested.kind === 'bus') {
+        this.heldDelivery = { event: current, vectoring, nextRip: this.nextRip };
+        return { kind: 'bus', event: nested };
+      }
       if (nested.kind !== 'fault') throw new InvariantError('delivery meets faults, exits and the bus only');
       this.undelivered = [...this.undelivered, nested];
       const how = combine(
@@ -460,6 +488,7 @@ export class Cpu extends Core {
       injection: this.injection,
       debugTraps: this.debugTraps,
       heldFault: this.heldFault,
+      heldDelivery: this.heldDelivery,
       passedAt: this.passedAt,
     };
   }
@@ -480,6 +509,7 @@ export class Cpu extends Core {
     this.debugUnit.forget();
     this.debugging = true;
     this.heldFault = s.heldFault;
+    this.heldDelivery = s.heldDelivery;
     this.passedAt = s.passedAt;
     this.event = undefined;
   }
@@ -498,5 +528,6 @@ export interface CpuSnapshot {
   readonly injection: Interruption | undefined;
   readonly debugTraps: bigint;
   readonly heldFault: HeldFault | undefined;
+  readonly heldDelivery: HeldDelivery | undefined;
   readonly passedAt: { readonly retired: bigint; readonly linear: bigint } | undefined;
 }

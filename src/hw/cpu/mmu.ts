@@ -15,7 +15,9 @@ import {
 import { FORMATS, decodeControls, type PagingControls } from '../paging/controls';
 import type { Eptp } from '../paging/ept';
 import { pageFaultErrorCode } from '../paging/page-fault';
+import type { PhysicalPort } from '../paging/physical';
 import { WalkSink } from '../paging/trace';
+import type { WalkOut } from '../paging/walk-out';
 import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
 import { NO_ENTRY, RIGHT, type Tlb } from '../tlb/tlb';
@@ -26,7 +28,13 @@ import type { CpuCounters } from './counters';
 import type { DebugUnit } from './debug-unit';
 import { FastRights } from './fast-rights';
 import { NestedWalk } from './nested-walk';
+import type { Platform } from './platform';
 import { probeWalk, type Probe } from './probe';
+
+/** Instead of an offset: no RAM answers, but a device may. */
+const DEVICE = -2;
+/** What a TLB entry has of the second level: taken away where the host took the memory behind it back. */
+const SECOND_RIGHTS = RIGHT.EPT_R | RIGHT.EPT_W | RIGHT.EPT_X | RIGHT.EPT_D;
 
 const OP_OF: Readonly<Record<Access['op'], number>> = { read: CLASS_READ, write: CLASS_WRITE, fetch: CLASS_FETCH };
 
@@ -37,15 +45,19 @@ export class Mmu implements MemoryPort {
   private readonly walk: NestedWalk;
   private readonly rights: FastRights;
   private watch: DebugUnit | undefined;
+  /** The physical address of the last access that came to a device. */
+  private deviceAddress = 0n;
 
   constructor(
     private readonly state: CpuState,
     readonly memory: HostMemory,
     readonly tlb: Tlb,
     private readonly physicalBits: number,
+    private readonly platform?: Platform,
   ) {
     this.controls = this.decode();
     this.walk = new NestedWalk(state, memory, tlb, physicalBits);
+    this.walk.physical = platform?.physical;
     this.rights = new FastRights(tlb, this.controls);
     this.updateContext();
   }
@@ -165,6 +177,9 @@ export class Mmu implements MemoryPort {
         tlb.hits++;
         return ((tlb.words[e + 3] as number) >>> 0) + (lo & 0xfff);
       }
+      const { physical } = this.walk;
+      if (physical && this.rights.allowed(rights | SECOND_RIGHTS, (tlb.words[e + 9] as number) >>> 16) & (1 << cls))
+        return this.findAgain(core, physical, e, cls, lo & 0xfff);
       // a right or the dirty flag is missing: the entry goes and the tables decide
       tlb.dropAt(e);
     }
@@ -172,14 +187,49 @@ export class Mmu implements MemoryPort {
     return this.walkAndFill(core, linear, cls);
   }
 
+  /** The TLB's translation holds, and the memory behind it is to be found anew: the host moved it, or did not yet allow such an access. */
+  private findAgain(core: Core, physical: PhysicalPort, e: number, cls: number, within: number): number {
+    const { tlb, walk } = this;
+    const address = tlb.gpaOf(e) + BigInt(within);
+    const { op } = ACCESS_OF_CLASS[cls] as Access;
+    const found = walk.findAgain(physical, address, op);
+    if (!found && walk.second.reason !== 'no-memory') return this.memoryAbsent(core, address, op);
+    tlb.hits++;
+    if (!found) return this.atDevice(address);
+    const at = this.memory.offsetOf(walk.second.address);
+    let rights = ((tlb.words[e + 8] as number) & ~(SECOND_RIGHTS | RIGHT.CODE)) | secondRights(walk.second);
+    if (this.memory.codeFrames[this.memory.frameOf(at)]) rights |= RIGHT.CODE;
+    const fast = this.rights.wordOf(rights, (tlb.words[e + 9] as number) >>> 16);
+    tlb.moveHost(e, walk.second.address & ~0xfffn, at - (at & 0xfff), rights, fast);
+    return at;
+  }
+  private atDevice(address: bigint): typeof DEVICE {
+    this.deviceAddress = address;
+    return DEVICE;
+  }
+  /** RAM that the host has to bring first; the access will be made again, and counts then. */
+  private memoryAbsent(core: Core, address: bigint, op: Access['op'], purpose?: 'table'): -1 {
+    const about = purpose ?? (op === 'fetch' ? 'code' : undefined);
+    const event = { kind: 'bus', space: 'memory', op: op === 'write' ? op : 'read', address, size: 1 } as const;
+    core.event = about ? { ...event, purpose: about } : event;
+    return -1;
+  }
+  /** The host changed what is behind guest physical pages that satisfy `which`: TLB entries forget where that was, and keep what the guest's tables said. Returns how many. */
+  withdrawHost(which: (gpa: bigint) => boolean): number {
+    this.breakFetch();
+    return this.tlb.withdrawHost(which, SECOND_RIGHTS, this.rights.wordOf);
+  }
+
   private walkAndFill(core: Core, linear: bigint, cls: number): number {
     const access = ACCESS_OF_CLASS[cls] as Access;
-    const { out, second, eptp } = this.walk;
+    const { out, second } = this.walk;
     const c = this.controls;
     if (!this.walk.walk(c, linear, access, cls % 3 === WHO_SUPERVISOR_AC)) return this.walkFailed(core, linear, access);
     const gpa = out.address;
-    const hpa = eptp ? second.address : gpa;
-    const at = this.memory.offsetOf(hpa);
+    const { device } = this.walk;
+    const mapped = this.walk.eptp !== undefined || this.walk.physical !== undefined;
+    const hpa = device ? 0n : mapped ? second.address : gpa;
+    const at = device ? 0 : this.memory.offsetOf(hpa);
     if (at < 0) {
       core.event = {
         kind: 'bus',
@@ -190,12 +240,7 @@ export class Mmu implements MemoryPort {
       };
       return -1;
     }
-    let rights: number = eptp
-      ? (second.readable ? RIGHT.EPT_R : 0) |
-        (second.writable ? RIGHT.EPT_W : 0) |
-        (second.executable ? RIGHT.EPT_X : 0) |
-        (second.dirty ? RIGHT.EPT_D : 0)
-      : RIGHT.EPT_R | RIGHT.EPT_W | RIGHT.EPT_X | RIGHT.EPT_D;
+    let rights = device ? 0 : mapped ? secondRights(second) : SECOND_RIGHTS;
     rights |=
       c.format !== 'none'
         ? RIGHT.PAGED |
@@ -205,7 +250,7 @@ export class Mmu implements MemoryPort {
           (out.global ? RIGHT.G : 0) |
           (out.dirty ? RIGHT.D : 0)
         : RIGHT.W | RIGHT.U | RIGHT.D;
-    if (this.memory.codeFrames[this.memory.frameOf(at)]) rights |= RIGHT.CODE;
+    if (!device && this.memory.codeFrames[this.memory.frameOf(at)]) rights |= RIGHT.CODE;
     this.tlb.fill(
       {
         linear: linear & ~0xfffn,
@@ -214,12 +259,12 @@ export class Mmu implements MemoryPort {
         offset: at - (at & 0xfff),
         rights,
         guestPageShift: out.pageShift,
-        eptPageShift: eptp ? second.pageShift : 12,
+        eptPageShift: mapped && !device ? second.pageShift : 12,
         protectionKey: out.protectionKey,
       },
       this.rights.wordOf(rights, out.protectionKey),
     );
-    return at;
+    return device ? this.atDevice(gpa) : at;
   }
 
   /** Turns the failure in `out` into the architectural event. */
@@ -229,6 +274,13 @@ export class Mmu implements MemoryPort {
       this.walk.pmlFull = false;
       core.event = { kind: 'exit', exit: pmlFullExit() };
       return -1;
+    }
+    if (out.failedTable === 'host') {
+      // it is the access after that which counts
+      this.tlb.misses--;
+      return out.onTableWalk
+        ? this.memoryAbsent(core, out.failedAddress, this.walk.tableWrite ? 'write' : 'read', 'table')
+        : this.memoryAbsent(core, out.failedAddress, access.op);
     }
     if (out.failedTable === 'ept') {
       core.event = {
@@ -290,8 +342,9 @@ export class Mmu implements MemoryPort {
     let cls = this.classOf(access);
     if (intent) cls += CLASS_WRITE - CLASS_READ;
     const first = this.translate(core, linear, cls);
-    if (first < 0) return false;
+    if (first === -1) return false;
     if (this.watch && access !== IMPLICIT_READ) this.watch.access(linear, size, false);
+    if (first === DEVICE) return this.loadPieces(core, linear, size, cls, dst);
     const view = this.memory.view;
     const r32 = this.state.r32;
     const here = 4096 - Number(linear & 0xfffn);
@@ -302,7 +355,8 @@ export class Mmu implements MemoryPort {
       return true;
     }
     const second = this.translate(core, this.nextPage(linear), cls);
-    if (second < 0) return false;
+    if (second === -1) return false;
+    if (second === DEVICE) return this.loadPieces(core, linear, size, cls, dst);
     let value = 0n;
     for (let i = size - 1; i >= 0; i--)
       value = (value << 8n) | BigInt(view.getUint8(i < here ? first + i : second + i - here));
@@ -314,8 +368,9 @@ export class Mmu implements MemoryPort {
     if (!this.canonical(core, linear, size)) return false;
     const cls = this.classOf(access);
     const first = this.translate(core, linear, cls);
-    if (first < 0) return false;
+    if (first === -1) return false;
     if (this.watch && access !== IMPLICIT_WRITE) this.watch.access(linear, size, true);
+    if (first === DEVICE) return this.storePieces(core, linear, size, cls, src);
     const view = this.memory.view;
     const r32 = this.state.r32;
     const here = 4096 - Number(linear & 0xfffn);
@@ -329,7 +384,8 @@ export class Mmu implements MemoryPort {
       return true;
     }
     const second = this.translate(core, this.nextPage(linear), cls);
-    if (second < 0) return false;
+    if (second === -1) return false;
+    if (second === DEVICE) return this.storePieces(core, linear, size, cls, src);
     this.memory.noteWrite(first, here);
     this.memory.noteWrite(second, size - here);
     let value = this.state.get(src);
@@ -341,8 +397,66 @@ export class Mmu implements MemoryPort {
   probe(core: Core, linear: bigint, size: number, access: Access): boolean {
     if (!this.canonical(core, linear, size)) return false;
     const cls = this.classOf(access);
-    if (this.translate(core, linear, cls) < 0) return false;
-    return Number(linear & 0xfffn) + size <= 4096 || this.translate(core, this.nextPage(linear), cls) >= 0;
+    if (this.translate(core, linear, cls) === -1) return false;
+    return Number(linear & 0xfffn) + size <= 4096 || this.translate(core, this.nextPage(linear), cls) !== -1;
+  }
+
+  // ---- accesses of which at least a part goes to a device
+
+  /** The parts of an access, one a page, with where each goes; undefined: `core.event` is set. */
+  private pieces(core: Core, linear: bigint, size: number, cls: number): readonly Piece[] | undefined {
+    const here = Math.min(size, 4096 - Number(linear & 0xfffn));
+    const out: Piece[] = [];
+    for (const [start, n] of [
+      [linear, here],
+      [this.nextPage(linear), size - here],
+    ] as const) {
+      if (n === 0) continue;
+      const at = this.translate(core, start, cls);
+      if (at === -1) return undefined;
+      out.push({ at, address: this.deviceAddress, size: n });
+    }
+    return out;
+  }
+  private loadPieces(core: Core, linear: bigint, size: number, cls: number, dst: number): boolean {
+    const { platform, memory } = this;
+    const pieces = this.pieces(core, linear, size, cls);
+    if (!pieces || !platform) return false;
+    let value = 0n;
+    let shift = 0n;
+    for (const p of pieces) {
+      let part: bigint | undefined = 0n;
+      if (p.at === DEVICE) part = platform.read(core, p.address, p.size);
+      else for (let i = p.size - 1; i >= 0; i--) part = (part << 8n) | BigInt(memory.view.getUint8(p.at + i));
+      if (part === undefined) return false;
+      value |= BigInt.asUintN(p.size * 8, part) << shift;
+      shift += BigInt(p.size * 8);
+    }
+    this.state.set(dst, value);
+    return true;
+  }
+  private storePieces(core: Core, linear: bigint, size: number, cls: number, src: number): boolean {
+    const { platform, memory } = this;
+    const pieces = this.pieces(core, linear, size, cls);
+    if (!pieces || !platform) return false;
+    const value = this.state.get(src);
+    let shift = 0n;
+    // devices first: an instruction that waits for one must not have stored anything
+    for (const p of pieces) {
+      const part = BigInt.asUintN(p.size * 8, value >> shift);
+      if (p.at === DEVICE && !platform.write(core, p.address, p.size, part)) return false;
+      shift += BigInt(p.size * 8);
+    }
+    shift = 0n;
+    for (const p of pieces) {
+      if (p.at !== DEVICE) {
+        memory.noteWrite(p.at, p.size);
+        for (let i = 0; i < p.size; i++)
+          memory.view.setUint8(p.at + i, Number((value >> (shift + BigInt(8 * i))) & 0xffn));
+      }
+      shift += BigInt(p.size * 8);
+    }
+    return true;
   }
 
   readPhysical(core: Core, address: bigint): bigint | undefined {
@@ -355,7 +469,8 @@ export class Mmu implements MemoryPort {
   /** Offset of the code byte at `linear`, asking the TLB; −1 with `core.event` set. */
   fetch(core: Core, linear: bigint): number {
     if (!this.canonical(core, linear, 1)) return -1;
-    return this.translate(core, linear, CLASS_FETCH + (this.state.cpl === 3 ? WHO_USER : WHO_SUPERVISOR));
+    const at = this.translate(core, linear, CLASS_FETCH + (this.state.cpl === 3 ? WHO_USER : WHO_SUPERVISOR));
+    return at === DEVICE ? this.memoryAbsent(core, this.deviceAddress, 'fetch') : at;
   }
 
   save(): { readonly eptp: bigint | undefined; readonly vpid: number; readonly counters: CpuCounters } {
@@ -378,3 +493,16 @@ export class Mmu implements MemoryPort {
     return bit(this.state.get(SLOT.CR4), CR4.PGE);
   }
 }
+
+/** A part of an access within one page: its offset in the machine's memory, or DEVICE and its physical address. */
+interface Piece {
+  readonly at: number;
+  readonly address: bigint;
+  readonly size: number;
+}
+
+const secondRights = (second: WalkOut): number =>
+  (second.readable ? RIGHT.EPT_R : 0) |
+  (second.writable ? RIGHT.EPT_W : 0) |
+  (second.executable ? RIGHT.EPT_X : 0) |
+  (second.dirty ? RIGHT.EPT_D : 0);

@@ -3,6 +3,7 @@ import type { HostMemory } from '../memory/host-memory';
 import { type Access } from '../paging/access';
 import { FORMATS, levelShift, type PagingControls } from '../paging/controls';
 import { type Eptp, eptFlagsMissing, updateEptAccessedDirty, walkEpt } from '../paging/ept';
+import type { PhysicalPort } from '../paging/physical';
 import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../paging/ordinary';
 import type { WalkSink } from '../paging/trace';
 import { WalkOut, type WalkStart } from '../paging/walk-out';
@@ -28,6 +29,10 @@ export class NestedWalk implements EntryPort {
   pmlFull = false;
   /** The guest-table entry whose second-level walk failed was accessed as a write. */
   tableWrite = false;
+  /** What is behind physical addresses, where that is not host memory itself; asked where no EPT is in use. */
+  physical: PhysicalPort | undefined;
+  /** The walk of both dimensions came to where no RAM answers: `out` has the address. */
+  device = false;
   counters: CpuCounters = newCounters();
   /** While set, walks change and count nothing. */
   probing = false;
@@ -42,7 +47,7 @@ export class NestedWalk implements EntryPort {
   ) {}
 
   get space(): 'gpa' | 'hpa' {
-    return this.eptp ? 'gpa' : 'hpa';
+    return (this.eptp ?? this.physical) ? 'gpa' : 'hpa';
   }
   readonly loaded = (): void => {
     if (!this.probing) this.guestLoads++;
@@ -57,6 +62,7 @@ export class NestedWalk implements EntryPort {
   walk(c: PagingControls, linear: bigint, access: Access, ac: boolean): boolean {
     this.guestLoads = 0;
     this.nestedLoads = 0;
+    this.device = false;
     const good = this.both(c, linear, access, ac);
     const n = this.counters;
     if (good) {
@@ -79,7 +85,7 @@ export class NestedWalk implements EntryPort {
     const root = this.state.get(SLOT.CR3);
     let began = start;
     let good = walkOrdinary(this, root, c, linear, access, ac, out, undefined, pdptes, start);
-    if (!good && start && out.failedTable !== 'ept') {
+    if (!good && start && out.failedTable === 'guest') {
       // a page fault invalidates what led to it (SDM vol. 3, 4.10.4.1): as with the TLB, the tables decide
       const now = this.tlb.context;
       this.tlb.walkCache?.drop((x) => x.vpid === now.vpid && x.pcid === now.pcid && x.eptp === now.eptp);
@@ -88,7 +94,7 @@ export class NestedWalk implements EntryPort {
     }
     if (!good || (paged && !updateAccessedDirty(this, c, write, out, this.noteAccessedDirty))) return false;
     if (paged && this.tlb.walkCache) this.fillCaches(c, linear, began);
-    if (!this.eptp) return true;
+    if (!this.eptp) return this.physical === undefined || this.findFinal(this.physical, access.op);
     if (
       !walkEpt(
         this.memory,
@@ -107,6 +113,21 @@ export class NestedWalk implements EntryPort {
     return this.setEptFlags(out.address, write);
   }
 
+  private findFinal(physical: PhysicalPort, op: Access['op']): boolean {
+    if (physical.find(this.out.address, op, this.second, undefined, this.countNested)) return true;
+    this.device = this.second.reason === 'no-memory';
+    if (!this.device) this.copyFailure(false);
+    return this.device;
+  }
+  /** Finds the memory behind a translation that the TLB still has. False: the failure is in `second`. */
+  findAgain(physical: PhysicalPort, gpa: bigint, op: Access['op']): boolean {
+    this.nestedLoads = 0;
+    const found = physical.find(gpa, op, this.second, undefined, this.countNested);
+    if (found) this.counters.nestedReferences += this.nestedLoads;
+    else this.counters.failedNestedReferences += this.nestedLoads;
+    return found;
+  }
+
   /** The PDPTE registers, for PAE paging. */
   pdptes(c: PagingControls): readonly bigint[] | undefined {
     return c.format === 'pae' ? [0, 1, 2, 3].map((i) => this.state.get(SLOT.PDPTE0 + i)) : undefined;
@@ -115,6 +136,8 @@ export class NestedWalk implements EntryPort {
   // ---- EntryPort: guest table entries
 
   locate(address: bigint, write: boolean, out: WalkOut, sink: WalkSink | undefined): number {
+    if (this.eptp === undefined && this.physical !== undefined)
+      return this.findEntry(this.physical, address, write, sink);
     if (!this.eptp) {
       const at = this.memory.offsetOf(address);
       if (at < 0) out.fail('guest', 'no-memory', 0, 0n, address);
@@ -132,6 +155,15 @@ export class NestedWalk implements EntryPort {
     }
     if (!this.probing && !this.setEptFlags(address, asWrite)) return -1;
     return this.memory.offsetOf(this.second.address);
+  }
+  private findEntry(physical: PhysicalPort, gpa: bigint, write: boolean, sink: WalkSink | undefined): number {
+    const step = sink ? sink.nested.bind(sink) : undefined;
+    const count = this.probing || write ? undefined : this.countNested;
+    if (physical.find(gpa, write ? 'write' : 'read', this.second, step, count))
+      return this.memory.offsetOf(this.second.address);
+    this.tableWrite = write;
+    this.copyFailure(true);
+    return -1;
   }
   /** EPT's accessed and dirty flags for the walk in `second`, and the page-modification log. False: the log is full, and nothing was changed. */
   private setEptFlags(gpa: bigint, write: boolean): boolean {

@@ -37,7 +37,7 @@ export function probeWalk(
   ac: boolean,
   sink: WalkSink,
 ): Probe {
-  const { out, second, eptp, memory } = walk;
+  const { out, second, eptp, memory, physical } = walk;
   walk.probing = true;
   const ok = walkOrdinary(walk, root, c, linear, access, ac, out, sink, walk.pdptes(c));
   walk.probing = false;
@@ -57,7 +57,7 @@ export function probeWalk(
   }
   const guestRights: Rights = { r: true, w: out.writable, x: !(out.executeDisable && c.nxe), user: out.user };
   const gpa = out.address;
-  if (!eptp) {
+  if (!eptp && !physical) {
     return {
       ...base,
       ok: true,
@@ -69,7 +69,10 @@ export function probeWalk(
       failure: undefined,
     };
   }
-  const good = walkEpt(memory, eptp, gpa, access.op, walk.physicalBits, second, (s) => sink.nested(s));
+  const nested = sink.nested.bind(sink);
+  const good = eptp
+    ? walkEpt(memory, eptp, gpa, access.op, walk.physicalBits, second, nested)
+    : physical?.find(gpa, access.op, second, nested) === true;
   const finalSteps = sink.takeFinal();
   return {
     ...base,

@@ -48,6 +48,8 @@ export interface BusEvent {
   readonly size: number;
   /** What is written. */
   readonly value?: bigint;
+  /** Memory only: what the access is for, where that is not an instruction's own data. */
+  readonly purpose?: 'code' | 'table';
 }
 
 /** The port has no answer yet (KVM's emulator waiting for an MMIO or PIO reply); the instruction is run again with it. */

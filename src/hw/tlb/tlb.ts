@@ -216,6 +216,32 @@ export class Tlb {
     }
   }
 
+  /** Where the page behind the entry at word index e is now: another host page, or other rights of it. */
+  moveHost(e: number, hpa: bigint, offset: number, rights: number, fast: number): void {
+    const words = this.words;
+    words[e + 2] = fast | VALID;
+    words[e + 3] = offset;
+    put64(words, e + 6, hpa);
+    words[e + 8] = rights;
+  }
+  /** Takes `taken` from the rights of the entries whose guest physical page satisfies `which`. Returns how many had any of them. */
+  withdrawHost(
+    which: (gpa: bigint) => boolean,
+    taken: number,
+    fastOf: (rights: number, protectionKey: number) => number,
+  ): number {
+    const words = this.words;
+    let n = 0;
+    for (let e = 0; e < words.length; e += TLB_ENTRY_WORDS) {
+      const rights = words[e + 8] as number;
+      if (words[e + 2] === 0 || (rights & taken) === 0 || !which(this.gpaOf(e))) continue;
+      words[e + 8] = rights & ~taken;
+      words[e + 2] = fastOf(rights & ~taken, (words[e + 9] as number) >>> 16) | VALID;
+      n++;
+    }
+    return n;
+  }
+
   /** Drops what VPID 0 cached; nothing to do while it has cached nothing since the last time. */
   dropVpid0(): void {
     this.walkCache?.drop((c) => c.vpid === 0);

@@ -32,6 +32,10 @@ export class IoLog {
   get replayed(): boolean {
     return this.position >= this.answers.length;
   }
+  /** No access of the present instruction has been answered. */
+  get empty(): boolean {
+    return this.answers.length === 0;
+  }
   get pending(): IoRequest | undefined {
     return this.waiting;
   }

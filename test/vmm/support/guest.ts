@@ -4,6 +4,7 @@ import { formatDiagnostic } from '../../../src/base/diagnostic';
 import { gpa } from '../../../src/base/address';
 import { hpa } from '../../../src/base/address';
 import type { Step } from '../../../src/host/step';
+import { slotHva } from '../../../src/kvm/memslots';
 import { defaultOrigin, flatImage } from '../../../src/vmm/loader/image';
 import { Machine } from '../../../src/vmm/machine';
 import type { MachineEnd, MachineStop } from '../../../src/vmm/machine-stop';
@@ -48,7 +49,7 @@ export class Guest {
   /** Runs to the end. */
   end(): MachineEnd {
     const stop = this.stop();
-    assert.equal(stop.kind, 'end', `the guest ends (RIP 0x${this.machine.vcpu.registers().rip.toString(16)})`);
+    assert.equal(stop.kind, 'end', `the guest ends (RIP 0x${this.machine.accelerator.registers().rip.toString(16)})`);
     assert.ok(stop.kind === 'end');
     return stop.end;
   }
@@ -59,7 +60,7 @@ export class Guest {
     return this.gprs();
   }
   gprs(): readonly bigint[] {
-    const s = this.machine.vcpu.registers();
+    const s = this.machine.accelerator.registers();
     return Array.from({ length: 16 }, (_, i) => s.get(i));
   }
   get exits(): Record<string, number> {
@@ -83,7 +84,8 @@ export class Guest {
   }
   /** Eight bytes of guest RAM. */
   qword(address: bigint): bigint {
-    const found = this.machine.vm.lookup(gpa(address))?.hpa;
+    const slot = this.machine.ram.memslots.find(gpa(address));
+    const found = slot && this.machine.host.lookup(slotHva(slot, gpa(address)))?.hpa;
     return found === undefined ? 0n : this.machine.memory.read64(hpa(found));
   }
 }

@@ -140,5 +140,6 @@ export function setCr4(core: Core, wanted: bigint): boolean {
 export function setCr8(core: Core, value: bigint): boolean {
   if ((value & ~0xfn) !== 0n) return gp(core);
   core.state.set(SLOT.CR8, value);
+  core.apic?.setPriority(Number(value));
   return true;
 }

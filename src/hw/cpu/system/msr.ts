@@ -149,10 +149,13 @@ function handler(core: Core, index: number): MsrHandler | undefined {
   return h?.feature !== undefined && !core.model.has(h.feature) ? undefined : h;
 }
 /** The MSR's value, or undefined where RDMSR would raise #GP(0). */
-export const readMsr = (core: Core, index: number): bigint | undefined => handler(core, index)?.read(core);
+export const readMsr = (core: Core, index: number): bigint | undefined =>
+  core.apic?.owns(index) === true ? core.apic.readMsr(index) : handler(core, index)?.read(core);
 /** Writes an MSR as WRMSR does; false where that would raise #GP(0). */
 export const writeMsr = (core: Core, index: number, value: bigint): boolean =>
-  handler(core, index)?.write(core, value) ?? false;
+  core.apic?.owns(index) === true
+    ? core.apic.writeMsr(index, value)
+    : (handler(core, index)?.write(core, value) ?? false);
 
 const pair = (core: Core): bigint => (BigInt(core.state.get32(GPR.RDX)) << 32n) | BigInt(core.state.get32(GPR.RAX));
 /** EDX:EAX ← a 64-bit value, upper halves cleared. */

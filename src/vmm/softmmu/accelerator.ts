@@ -1,0 +1,329 @@
+import { gpa as asGpa } from '../../base/address';
+import { bit } from '../../base/bits';
+import { hex } from '../../base/hex';
+import { RFLAGS } from '../../isa/flags';
+import { Cpu, type CpuOptions, type CpuSnapshot } from '../../hw/cpu/cpu';
+import type { Core } from '../../hw/cpu/core';
+import type { CpuidModel } from '../../hw/cpu/cpuid-model';
+import type { Platform } from '../../hw/cpu/platform';
+import type { CpuState } from '../../hw/state/cpu-state';
+import type { BusEvent } from '../../hw/state/event';
+import { SLOT } from '../../hw/state/layout';
+import type { AddressSpace } from '../../host/address-space';
+import { cost } from '../../host/costs';
+import { describeHostFault } from '../../host/fault';
+import type { HostKernel } from '../../host/kernel';
+import { step, vmmStep } from '../../host/step';
+import { IoLog, type IoLogState, type IoRequest } from '../../kvm/emulator/io-log';
+import { slotHva } from '../../kvm/memslots';
+import { Stats, type StatValues } from '../../kvm/stats';
+import type { Sregs } from '../../kvm/x86/sregs';
+import type { Accelerator, AcceleratorStop, Outside, References, SecondLevel, SoftwareReads } from '../accelerator';
+import type { PortBus } from '../devices/bus';
+import type { ExitPort } from '../devices/exit-port';
+import { END_CODES, type MachineEnd } from '../machine-stop';
+import { explainTripleFault } from '../triple-fault';
+import { halted, memoryAccess, portAccess } from '../userspace-io';
+import { SoftApic, type SoftApicState } from './apic';
+import { softwareCpuModel } from './cpu-model';
+import { GuestMap, type GuestMapState } from './guest-map';
+import { loadRegisters } from './registers';
+
+/** What a run counts besides instructions and the TLB. */
+const SOFT_STATS = ['host_faults', 'io', 'mmio', 'halts', 'interrupts'] as const;
+
+/**
+ * Emulation in software, as QEMU's TCG does it: the VMM plays the CPU, its MMU and the machine around it, so that nothing exits and there is no second level in hardware. GPA → HPA
+ * is region → HVA → the host's page tables. A device access, and a page that the host has to bring first, interrupt the instruction; it is run again when they are done.
+ */
+export class SoftwareAccelerator implements Accelerator {
+  readonly kind = 'software';
+  readonly second: SecondLevel = { kind: 'software' };
+  readonly cpu: Cpu;
+  readonly ram: GuestMap;
+  readonly apic: SoftApic;
+  private readonly log = new IoLog();
+  private readonly counts = new Stats(SOFT_STATS);
+
+  constructor(
+    kernel: HostKernel,
+    private readonly space: AddressSpace,
+    model: CpuidModel,
+    options: Omit<CpuOptions, 'platform'>,
+    private readonly bus: PortBus,
+    private readonly exitPort: ExitPort | undefined,
+  ) {
+    this.apic = new SoftApic(() => this.cpu);
+    this.ram = new GuestMap(kernel.memory, space, {
+      flushAll: () => this.cpu.mmu.flush(this.cpu, true),
+      withdrawHost: (which) => this.cpu.mmu.withdrawHost(which),
+    });
+    const platform: Platform = {
+      physical: this.ram,
+      apic: { ...bound(this.apic), acknowledge: () => this.acknowledge() },
+      io: {
+        in: (core, port, size, dst) => {
+          const value = this.ask(core, { space: 'pio', write: false, port, size, value: 0n });
+          if (value !== undefined) core.state.set(dst, BigInt.asUintN(size * 8, value));
+          return value !== undefined;
+        },
+        out: (core, port, size, src) =>
+          this.ask(core, { space: 'pio', write: true, port, size, value: core.state.get(src) }) !== undefined,
+      },
+      read: (core, address, size) =>
+        this.ask(core, { space: 'mmio', write: false, address: asGpa(address), size, value: 0n }),
+      write: (core, address, size, value) =>
+        this.ask(core, { space: 'mmio', write: true, address: asGpa(address), size, value }) !== undefined,
+    };
+    this.cpu = new Cpu(kernel.memory, 0, softwareCpuModel(model), { ...options, platform });
+  }
+
+  /** What KVM_SET_REGS and KVM_SET_SREGS are elsewhere. Guest RAM holds what the registers point to already. */
+  setRegisters(sregs: Sregs): void {
+    loadRegisters(this.cpu, sregs, this.apic.lapic.apicBase);
+  }
+
+  get instructions(): bigint {
+    return this.cpu.retired;
+  }
+  readonly running = true;
+  readonly vpid = 0;
+  registers(): CpuState {
+    return this.cpu.state;
+  }
+  commitRegisters(): void {
+    this.cpu.mmu.controlsChanged();
+  }
+  get copy(): CpuState {
+    return this.cpu.state;
+  }
+  flushGuest(): void {
+    this.cpu.mmu.cr3Loaded(this.cpu, false);
+  }
+
+  // ---- running
+
+  // eslint-disable-next-line require-yield -- the CPU is in the guest from the first
+  *start(): Outside {
+    return undefined;
+  }
+
+  run(budget: number): AcceleratorStop {
+    const { cpu, apic, log } = this;
+    for (let left = budget; left > 0;) {
+      const { deadline } = apic.lapic.timer;
+      let slice = left;
+      if (log.empty) {
+        apic.update();
+        if (deadline !== undefined && deadline - apic.now < BigInt(left))
+          slice = Math.max(1, Number(deadline - apic.now));
+      } else {
+        // the instruction that was answered, and nothing before it
+        cpu.state.set32(SLOT.PENDING_INTR, 0);
+        slice = 1;
+      }
+      const stop = cpu.run(slice);
+      if (stop.kind !== 'bus') log.clear();
+      switch (stop.kind) {
+        case 'budget':
+          left -= slice;
+          continue;
+        case 'breakpoint':
+        case 'fault':
+          return stop;
+        case 'bus':
+          return { kind: 'outside', work: this.answer(stop.event) };
+        case 'halt':
+          return { kind: 'outside', work: this.halt() };
+        case 'shutdown':
+          return { kind: 'outside', work: this.shutDown() };
+        case 'exit':
+          return { kind: 'outside', work: this.stray() };
+      }
+    }
+    return { kind: 'budget' };
+  }
+
+  private acknowledge(): number {
+    this.counts.add('interrupts');
+    return this.apic.acknowledge();
+  }
+
+  /** The answer to a device access; without one yet, the instruction stops and asks. */
+  private ask(core: Core, request: IoRequest): bigint | undefined {
+    const known = this.log.ask(request);
+    if (known !== undefined) return known;
+    core.event = {
+      kind: 'bus',
+      space: request.space === 'pio' ? 'io' : 'memory',
+      op: request.write ? 'write' : 'read',
+      address: request.space === 'pio' ? BigInt(request.port) : request.address,
+      size: request.size,
+      value: request.value,
+    };
+    return undefined;
+  }
+
+  private *answer(event: BusEvent): Outside {
+    const request = this.log.pending;
+    if (request === undefined) return yield* this.bringMemory(event);
+    const { size, value } = request;
+    if (request.space === 'mmio') {
+      this.counts.add('mmio');
+      const { lapic } = this.apic;
+      if (lapic.answers(request.address)) {
+        this.log.answer(this.accessApic(Number(request.address & 0xfffn), request.write, size, value));
+        yield vmmStep(
+          request.write ? 'apic_mem_write' : 'apic_mem_read',
+          `the local APIC's register ${hex(request.address & 0xfffn)}`,
+          cost('deviceModel'),
+          { addresses: { gpa: request.address } },
+        );
+        return undefined;
+      }
+      const answer = yield* memoryAccess({ gpa: request.address, isWrite: request.write, size, value });
+      if (answer.kind === 'end') return this.end(answer.end);
+      this.log.answer(answer.value);
+      return undefined;
+    }
+    this.counts.add('io');
+    const direction = request.write ? 'out' : 'in';
+    const answer = yield* portAccess(
+      { direction, port: request.port, size, value: Number(BigInt.asUintN(size * 8, value)) },
+      this.bus,
+      this.exitPort,
+    );
+    if (answer.kind === 'end') return this.end(answer.end);
+    this.log.answer(answer.value);
+    return undefined;
+  }
+
+  private accessApic(offset: number, write: boolean, size: number, value: bigint): bigint {
+    if (!write) return this.apic.lapic.readMmio(offset, size);
+    this.apic.lapic.writeMmio(offset, size, Number(BigInt.asUintN(32, value)));
+    return 0n;
+  }
+
+  /** The host faults in the VMM's own access, and its kernel brings the page. Where no RAM is, the guest cannot go on. */
+  private *bringMemory(event: BusEvent): Outside {
+    const address = asGpa(event.address);
+    const write = event.op === 'write';
+    const slot = this.ram.memslots.find(address);
+    if (!slot || (write && slot.readonly)) {
+      const what = event.purpose === 'code' ? 'its next instruction is' : 'an entry of its page tables is';
+      return this.fail(
+        `the guest cannot go on: ${what} at GPA ${hex(address)}, where no RAM ${slot ? 'can be written' : 'is'}`,
+      );
+    }
+    const at = slotHva(slot, address);
+    const there = this.space.lookup(at);
+    if (!there || (write && !there.writable)) {
+      this.counts.add('host_faults');
+      yield step(
+        'cpu',
+        'root',
+        '#PF',
+        `the host's tables ${there ? 'do not let the VMM write' : 'have no page for'} HVA ${hex(at)}, which is GPA ${hex(address)}`,
+        cost('hostException'),
+        { addresses: { gpa: address, hva: at } },
+      );
+    }
+    const found = yield* this.space.resolve(at, write);
+    if (!found.ok) return this.fail(`the VMM dies of SIGBUS at GPA ${hex(address)}: ${describeHostFault(found.error)}`);
+    if (write && slot.logDirty) {
+      this.ram.dirtyLog.mark(slot, address);
+      yield vmmStep('notdirty_write', `notes that the page of GPA ${hex(address)} was written`, cost('softTlbFill'), {
+        addresses: { gpa: address },
+      });
+    }
+    return undefined;
+  }
+
+  /** cpu_handle_halt: time passes at once up to the timer's expiry. */
+  private *halt(): Outside {
+    const { apic, cpu } = this;
+    const { state } = cpu;
+    this.counts.add('halts');
+    yield vmmStep('cpu_handle_halt', 'the guest halts', cost('softTlbFill'));
+    const wakes = (): boolean =>
+      state.get32(SLOT.PENDING_NMI) !== 0 || (bit(state.rflags, RFLAGS.IF) && apic.lapic.pending >= 0);
+    if (!wakes()) {
+      const { deadline } = apic.lapic.timer;
+      if (deadline === undefined || !bit(state.rflags, RFLAGS.IF) || !apic.lapic.timerUnmasked)
+        return this.end(halted(state).end);
+      apic.sleepUntil(deadline);
+      apic.update();
+      yield vmmStep('qemu_wait_io_event', "sleeps until the local APIC's timer fires", cost('syscall'));
+      if (!wakes()) return this.end(halted(state).end);
+    }
+    state.set32(SLOT.ACTIVITY, 0);
+    return undefined;
+  }
+
+  // eslint-disable-next-line require-yield -- there is nothing to tell
+  private *shutDown(): Outside {
+    const why = explainTripleFault(this.cpu.undelivered, this.cpu.state.rip);
+    return this.end({ kind: 'triple-fault', code: END_CODES['triple-fault'], why, unmet: [] });
+  }
+  // eslint-disable-next-line require-yield -- there is nothing to tell
+  private *stray(): Outside {
+    return this.fail('a VM exit without a hypervisor');
+  }
+  private fail(why: string): MachineEnd {
+    return this.end({ kind: 'internal-error', code: END_CODES['internal-error'], why, unmet: [] });
+  }
+  private end(end: Omit<MachineEnd, 'rip'>): MachineEnd {
+    return { ...end, rip: this.cpu.state.rip };
+  }
+
+  // ---- counted
+
+  stats(): Readonly<Record<string, number>> {
+    return this.counts.all();
+  }
+  references({ host }: SoftwareReads): References {
+    const { guestReferences, nestedReferences } = this.cpu.counters;
+    return { guest: guestReferences, nested: 0, shadow: 0, host: nestedReferences + host };
+  }
+  cycles(): { readonly guest: number; readonly walks: number } {
+    const { guestReferences, nestedReferences } = this.cpu.counters;
+    const { hits, misses } = this.cpu.tlb;
+    return {
+      guest: cost('translatedInstruction', Number(this.instructions)) + cost('softTlbLookup', hits + misses),
+      walks: cost('softTlbFill', misses) + cost('tableReference', guestReferences + nestedReferences),
+    };
+  }
+
+  save(): SoftwareState {
+    return {
+      cpu: this.cpu.save(),
+      ram: this.ram.save(),
+      apic: this.apic.save(),
+      log: this.log.save(),
+      counts: this.counts.save(),
+    };
+  }
+  restore(s: SoftwareState): void {
+    this.cpu.restore(s.cpu);
+    this.ram.restore(s.ram);
+    this.apic.restore(s.apic);
+    this.log.restore(s.log);
+    this.counts.restore(s.counts);
+  }
+}
+
+/** The methods of the APIC that need no more than it. */
+const bound = (apic: SoftApic): Omit<Platform['apic'], 'acknowledge'> => ({
+  owns: (msr) => apic.owns(msr),
+  readMsr: (msr) => apic.readMsr(msr),
+  writeMsr: (msr, value) => apic.writeMsr(msr, value),
+  setPriority: (cr8) => apic.setPriority(cr8),
+});
+
+export interface SoftwareState {
+  readonly cpu: CpuSnapshot;
+  readonly ram: GuestMapState;
+  readonly apic: SoftApicState;
+  readonly log: IoLogState;
+  readonly counts: StatValues<(typeof SOFT_STATS)[number]>;
+}

@@ -1,0 +1,144 @@
+import { gpa as asGpa, type Gpa, type Hva } from '../../base/address';
+import { hex } from '../../base/hex';
+import type { Result } from '../../base/result';
+import { err, ok } from '../../base/result';
+import type { HostMemory } from '../../hw/memory/host-memory';
+import type { PhysicalPort } from '../../hw/paging/physical';
+import { WalkSink, type WalkStep } from '../../hw/paging/trace';
+import { WalkOut } from '../../hw/paging/walk-out';
+import type { AddressSpace } from '../../host/address-space';
+import { cost } from '../../host/costs';
+import type { MmuNotifier } from '../../host/notifier';
+import { hostStep, vmmStep, type Work } from '../../host/step';
+import { HostTables } from '../../host/walk';
+import { DirtyLog, type DirtyLogState } from '../../kvm/dirty-log';
+import { Memslots, slotHva, type SlotChange, type UserMemoryRegion } from '../../kvm/memslots';
+import type { GuestRam } from '../accelerator';
+
+/** The software TLB, as far as changes behind it concern it. */
+export interface SoftTlbs {
+  /** tlb_flush: every translation of every CPU. */
+  flushAll(): void;
+  /** What was known of the host pages behind these guest pages is to be found anew. Returns how many entries. */
+  withdrawHost(which: (gpa: bigint) => boolean): number;
+}
+
+/**
+ * Guest physical memory of a machine emulated in software: QEMU's flat view of memory regions, each with the VMM's own mapping of it. Where a GPA leads is found as a load by
+ * the VMM would find it: region, HVA, then the host's page tables, walked by the host's MMU. A page that the host takes back is taken out of the software TLB as well: there
+ * QEMU keeps the HVA alone, and the host's own TLB, flushed by the host, is what knew the frame.
+ */
+export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
+  readonly memslots = new Memslots();
+  readonly dirtyLog = new DirtyLog();
+  private readonly tables: HostTables;
+  private readonly host = new WalkOut();
+
+  constructor(
+    memory: HostMemory,
+    private readonly space: AddressSpace,
+    private readonly tlbs: SoftTlbs,
+  ) {
+    this.tables = new HostTables(memory);
+    space.register(this);
+  }
+
+  // ---- PhysicalPort
+
+  find(
+    gpa: bigint,
+    op: 'read' | 'write' | 'fetch',
+    out: WalkOut,
+    step: ((step: WalkStep) => void) | undefined,
+    loaded?: () => void,
+  ): boolean {
+    const address = asGpa(gpa);
+    const write = op === 'write';
+    const slot = this.memslots.find(address);
+    if (!slot || (write && slot.readonly)) return out.fail('host', 'no-memory', 0, 0n, gpa);
+    const { tables, host } = this;
+    const sink = step && new WalkSink();
+    tables.count = loaded;
+    const found = tables.walk(this.space.cr3, slotHva(slot, address), write, host, sink);
+    if (step) sink?.steps.forEach(step);
+    if (!found) return out.fail('host', host.reason, host.failedLevel, host.failedEntry, gpa);
+    const clean = slot.logDirty && !this.dirtyLog.isDirty(slot, address);
+    // the first write to a page of a logged region takes the slow way, where it is noted
+    if (write && clean) return out.fail('host', 'write-protected', 0, 0n, gpa);
+    out.address = host.address;
+    out.pageShift = host.pageShift;
+    out.readable = out.executable = out.dirty = true;
+    out.writable = host.writable && !slot.readonly && !clean;
+    return true;
+  }
+
+  // ---- GuestRam
+
+  /** memory_region_transaction_commit, and its listener tcg_commit. */
+  *setUserMemoryRegion(region: UserMemoryRegion): Work<Result<SlotChange, string>> {
+    const changed = this.memslots.set(region);
+    if (!changed.ok) return changed;
+    const change = changed.value;
+    if (change.kind === 'none') return changed;
+    if (change.kind !== 'create' && change.old.logDirty) this.dirtyLog.stop(change.old);
+    if (change.kind !== 'delete' && change.slot.logDirty) this.dirtyLog.start(change.slot);
+    this.tlbs.flushAll();
+    yield vmmStep('tcg_commit', 'the map of guest memory changed: the software TLB is flushed', cost('softTlbFlush'));
+    return changed;
+  }
+
+  /** The dirty bitmap of a region, whose pages are watched again (tlb_reset_dirty). */
+  *getDirtyLog(id: number): Work<Result<readonly Gpa[], string>> {
+    const slot = this.memslots.byId(id);
+    if (!slot) return err(`memory slot ${id}: there is none (ENOENT)`);
+    if (!slot.logDirty) return err(`memory slot ${id}: dirty pages are not logged; switch logging on first (ENOENT)`);
+    const pages = this.dirtyLog.take(slot);
+    const watched = new Set<bigint>(pages);
+    const n = this.tlbs.withdrawHost((gpa) => watched.has(gpa));
+    yield vmmStep(
+      'tlb_reset_dirty',
+      `${pages.length} pages of region ${id} were written; they are watched again (${n} TLB entries)`,
+      cost('softTlbFlush'),
+    );
+    return ok(pages);
+  }
+
+  // ---- MmuNotifier: the host changes its tables
+
+  *invalidateRangeStart(start: Hva, end: Hva): Work<void> {
+    const n = this.withdraw(start, end);
+    yield hostStep(
+      'flush_tlb_mm_range',
+      n === 0
+        ? `HVA ${hex(start)}-${hex(end)}: the VMM's accesses have nothing cached for it`
+        : `HVA ${hex(start)}-${hex(end)} leaves the host's TLB: ${n} ${n === 1 ? 'entry' : 'entries'} of the software TLB lead through the host's tables anew`,
+      cost('hostTlbFlush'),
+      { addresses: { hva: start } },
+    );
+  }
+  // eslint-disable-next-line require-yield -- nothing waits for the end of an invalidation
+  *invalidateRangeEnd(): Work<void> {
+    return undefined;
+  }
+  /** The accessed flag of the host's entry, which our host leaves set: here what is cached has been used. */
+  clearFlushYoung(start: Hva, end: Hva): boolean {
+    return this.withdraw(start, end) > 0;
+  }
+  private withdraw(start: Hva, end: Hva): number {
+    const ranges = this.memslots.byHva(start, end);
+    return ranges.length === 0 ? 0 : this.tlbs.withdrawHost((gpa) => ranges.some((r) => gpa >= r.start && gpa < r.end));
+  }
+
+  save(): GuestMapState {
+    return { memslots: this.memslots.save(), dirtyLog: this.dirtyLog.save() };
+  }
+  restore(s: GuestMapState): void {
+    this.memslots.restore(s.memslots);
+    this.dirtyLog.restore(s.dirtyLog);
+  }
+}
+
+export interface GuestMapState {
+  readonly memslots: ReturnType<Memslots['save']>;
+  readonly dirtyLog: DirtyLogState;
+}

@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { gpa, hva } from '../../src/base/address';
+import { SLOT } from '../../src/hw/state/layout';
+import { drain } from '../../src/host/step';
+import type { MachineOptions } from '../../src/vmm/options';
+import { Guest } from './support/guest';
+
+/** Runs code in 64-bit mode on prepared tables. */
+const flat = (code: string, more: Partial<MachineOptions> = {}): Guest =>
+  new Guest(code, 'flat64', { mmu: 'software', ...more });
+/** Runs up to the label `here`. */
+const runTo = (g: Guest): void => {
+  g.machine.cpu.breakpoints.add(g.symbols.get('here') ?? assert.fail('a label'));
+  assert.equal(g.stop().kind, 'breakpoint');
+  g.machine.cpu.breakpoints.clear();
+};
+const TOUCH = `mov rbx, 0x200000
+  mov qword [rbx], 0x1234
+  mov rax, [rbx]
+  hlt`;
+
+describe('translation in software', () => {
+  it('runs a guest without an exit, and the same result as under EPT', () => {
+    const check = (code: string): void => {
+      const [soft, ept] = [flat(code), flat(code, { mmu: 'ept' })];
+      assert.deepEqual([soft.halt(), soft.qword(0x20_0000n)], [ept.halt(), ept.qword(0x20_0000n)]);
+      assert.equal(soft.serial, ept.serial);
+      assert.equal(soft.machine.exits.count, 0);
+    };
+    check(TOUCH);
+    check('mov dx, 0x3f8\nmov al, "x"\nout dx, al\nin al, dx\nhlt');
+    check('mov eax, 1\ncpuid\nand edx, 0x2000000\nxor ecx, ecx\nxor ebx, ebx\nxor eax, eax\nhlt');
+  });
+
+  it('counts n·(m+1)+m loads at each access without a TLB, and a walk once with one', () => {
+    const check = (code: string, accesses: number): void => {
+      const off = flat(code, { tlb: 'off' });
+      off.halt();
+      // 4 levels of the guest's tables, each entry found by 4 of the host's, and 4 more for the page
+      const { guestReferences, nestedReferences } = off.machine.cpu.counters;
+      assert.deepEqual([guestReferences, nestedReferences], [4 * accesses, (4 * 4 + 4) * accesses]);
+      assert.equal(off.machine.references.guest, guestReferences);
+      assert.equal(off.machine.cpu.tlb.misses, accesses);
+      const on = flat(code);
+      on.halt();
+      assert.equal(on.machine.cpu.tlb.hits + on.machine.cpu.tlb.misses, accesses);
+      assert.equal(on.machine.references.guest, 4 * on.machine.cpu.tlb.misses);
+    };
+    // a fetch of the page at the start, then two data accesses to a page that nobody touched before
+    check(TOUCH, 3);
+    check(`mov rbx, 0x200000\nmov rcx, 5\n.next: mov [rbx], rcx\nloop .next\nhlt`, 1 + 5 + 4);
+  });
+
+  it('goes through the host’s tables anew where the host took a page back', () => {
+    const g = flat(`mov rbx, 0x200000
+      mov qword [rbx], 1
+    here: mov rax, [rbx]
+      hlt`);
+    runTo(g);
+    const { machine } = g;
+    const at = hva(0x7f5a_0020_0000n);
+    const before = machine.host.lookup(at)?.hpa;
+    const [hits, misses] = [machine.cpu.tlb.hits, machine.cpu.tlb.misses];
+    assert.ok(machine.perform(machine.host.swapOut(at)).ok);
+    assert.equal(machine.host.lookup(at), undefined);
+    assert.deepEqual(machine.cpu.tlb.peek(0x20_0000n)?.eptRights, { r: false, w: false, x: false });
+    g.halt();
+    assert.equal(machine.accelerator.registers().get(0), 1n);
+    assert.notEqual(before, undefined);
+    assert.equal(machine.accelerator.stats()['host_faults'], 2, 'the first touch, and the swap-in');
+    assert.equal(machine.cpu.tlb.misses - misses, 0, 'the guest’s translation stayed');
+    assert.ok(machine.cpu.tlb.hits > hits);
+  });
+
+  it('delivers a guest fault whose handler’s stack the host has to bring first', () => {
+    const g = flat(`
+      lea rax, [handler]
+      mov rbx, 0x300000
+      mov word [rbx + 14*16], ax
+      mov word [rbx + 14*16 + 2], 8
+      mov word [rbx + 14*16 + 4], 0x8e00
+      shr rax, 16
+      mov word [rbx + 14*16 + 6], ax
+      mov dword [rbx + 14*16 + 8], 0
+      lidt [idtr]
+      mov rsp, 0x500000
+      mov rcx, 0x4000000000
+      mov rax, [rcx]
+      hlt
+    handler:
+      mov rdx, cr2
+      mov rsi, [rsp]
+      hlt
+    idtr: dw 0xfff
+      dq 0x300000`);
+    g.halt();
+    const s = g.machine.accelerator.registers();
+    assert.deepEqual([s.get(2), s.get(6)], [0x40_0000_0000n, 0n], 'CR2 and the error code');
+  });
+
+  it('stops on a triple fault, and at the exit port', () => {
+    const g = flat('ud2');
+    assert.equal(g.end().kind, 'triple-fault');
+    assert.deepEqual(
+      [flat('mov al, 5\nout 0xf4, al').end().kind, flat('mov al, 5\nout 0xf4, al').end().code],
+      ['exit-port', 11],
+    );
+  });
+
+  it('wakes a halted guest by the timer of its local APIC', () => {
+    const g = flat(`
+      mov ecx, 0x1b
+      rdmsr
+      or eax, 0xc00
+      wrmsr
+      mov ecx, 0x80f
+      mov eax, 0x1ff
+      xor edx, edx
+      wrmsr
+      lea rax, [handler]
+      mov rbx, 0x300000
+      mov word [rbx + 0x40*16], ax
+      mov word [rbx + 0x40*16 + 2], 8
+      mov word [rbx + 0x40*16 + 4], 0x8e00
+      shr rax, 16
+      mov word [rbx + 0x40*16 + 6], ax
+      mov dword [rbx + 0x40*16 + 8], 0
+      lidt [idtr]
+      xor edx, edx
+      mov ecx, 0x832
+      mov eax, 0x40
+      wrmsr
+      mov ecx, 0x838
+      mov eax, 1000000
+      wrmsr
+      sti
+      hlt
+      cli
+      hlt
+    handler:
+      mov rdi, 0x77
+      iretq
+    idtr: dw 0xfff
+      dq 0x300000`);
+    g.halt();
+    assert.equal(g.machine.accelerator.registers().get(7), 0x77n);
+  });
+
+  it('logs dirty pages, and answers read-only memory as KVM does', () => {
+    const g = flat(`mov rbx, 0x200000
+      mov qword [rbx], 1
+    here: mov qword [rbx], 2
+      mov qword [rbx + 0x1000], 2
+      hlt`);
+    runTo(g);
+    const { machine } = g;
+    const slot = machine.ram.memslots.byId(0) ?? assert.fail('slot 0');
+    const region = {
+      slot: 0,
+      readonly: false,
+      guestPhysAddr: slot.start,
+      memorySize: slot.end - slot.start,
+      userspaceAddr: slot.hva,
+    };
+    assert.ok(machine.perform(machine.ram.setUserMemoryRegion({ ...region, logDirty: true })).ok);
+    g.halt();
+    const pages = drain(machine.ram.getDirtyLog(0));
+    // the prepared tables' dirty flags are written too
+    assert.deepEqual(pages.ok && pages.value.filter((p) => p < 0x100_0000n), [gpa(0x20_0000n), gpa(0x20_1000n)]);
+  });
+
+  it('saves and restores between two accesses', () => {
+    const g = flat(`mov rcx, 20\n.next: mov [rcx*8 + 0x200000], rcx\nloop .next\nhlt`);
+    g.machine.run(25);
+    const saved = g.machine.save();
+    const finish = (): unknown => [
+      g.halt(),
+      g.machine.references,
+      g.machine.cycles,
+      g.qword(0x20_0008n),
+      g.machine.accelerator.registers().get(SLOT.RETIRED),
+    ];
+    const first = finish();
+    g.machine.restore(saved);
+    assert.deepEqual(finish(), first);
+  });
+});
