@@ -5,7 +5,7 @@ import { levelSize } from '../host/page-tables';
 import { swapSlotOf } from '../host/swap';
 import type { Vma } from '../host/vma';
 import { FRAME_MASK, PTE_P, PTE_RW } from '../isa/entries';
-import type { Memslot } from '../kvm/memslots';
+import { slotHva, type Memslot } from '../kvm/memslots';
 import type { Machine } from '../vmm/machine';
 import { memslotRanges } from './views/memory';
 
@@ -301,5 +301,12 @@ function mappedSizes(m: Machine): (address: bigint) => { readonly size: number; 
         until: address + PAGE,
       });
     }
+    case 'software':
+      // the host's own tables are the only ones between
+      return (address) => {
+        const slot = m.ram.memslots.find(gpa(address));
+        const found = slot && m.host.lookup(slotHva(slot, gpa(address)));
+        return { size: found ? 2 ** found.pageShift : 0, until: address + PAGE };
+      };
   }
 }

@@ -97,6 +97,10 @@ export class SoftwareAccelerator implements Accelerator {
   get copy(): CpuState {
     return this.cpu.state;
   }
+  readonly flushDue = { guest: false, second: false };
+  get guestModel(): CpuidModel {
+    return this.cpu.model;
+  }
   flushGuest(): void {
     this.cpu.mmu.cr3Loaded(this.cpu, false);
   }
