@@ -74,7 +74,12 @@ describe('bad input', () => {
       '--memory',
       'lots',
     );
-    await fails('hlt', 'command line: error PW302: `--mmu`: `npt` is not built yet; use ept, shadow, software', '--mmu', 'npt');
+    await fails(
+      'hlt',
+      'command line: error PW302: `--mmu`: `npt` is not built yet; use ept, shadow, software',
+      '--mmu',
+      'npt',
+    );
     await fails(
       '; @guest strat=flat64\nhlt',
       'g.asm:1:10: error PW300: there is no option `strat`; did you mean `start`?',
