@@ -21,6 +21,8 @@ export interface SoftTlbs {
   flushAll(): void;
   /** What was known of the host pages behind these guest pages is to be found anew. Returns how many entries. */
   withdrawHost(which: (gpa: bigint) => boolean): number;
+  /** Whether anything is known of host pages behind such guest pages. */
+  usesHost(which: (gpa: bigint) => boolean): boolean;
 }
 
 /**
@@ -124,9 +126,18 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
   clearFlushYoung(start: Hva, end: Hva): boolean {
     return this.withdraw(start, end) > 0;
   }
+  testYoung(start: Hva, end: Hva): boolean {
+    const within = this.within(start, end);
+    return within !== undefined && this.tlbs.usesHost(within);
+  }
   private withdraw(start: Hva, end: Hva): number {
+    const within = this.within(start, end);
+    return within ? this.tlbs.withdrawHost(within) : 0;
+  }
+  /** Whether a GPA leads into the range; undefined: none does. */
+  private within(start: Hva, end: Hva): ((gpa: bigint) => boolean) | undefined {
     const ranges = this.memslots.byHva(start, end);
-    return ranges.length === 0 ? 0 : this.tlbs.withdrawHost((gpa) => ranges.some((r) => gpa >= r.start && gpa < r.end));
+    return ranges.length === 0 ? undefined : (gpa) => ranges.some((r) => gpa >= r.start && gpa < r.end);
   }
 
   save(): GuestMapState {
