@@ -5,10 +5,12 @@ import { statisticsPanel } from './panels/statistics';
 import { tlbPanel } from './panels/tlb';
 import { translationPanel } from './panels/translation';
 import { vmcsPanel } from './panels/vmcs';
+import { memoryMapPanel } from './panels/memory-map';
 
 export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly id: K } } = {
   translation: translationPanel,
   statistics: statisticsPanel,
   tlb: tlbPanel,
   vmcs: vmcsPanel,
+  memoryMap: memoryMapPanel,
 };

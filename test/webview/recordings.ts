@@ -46,6 +46,29 @@ flushed:
 
 export const STALE: Guest = { source: staleSource, at: 'touched' };
 
+/** The mail's page, another one in swap, a logged slot: every condition of a page once. */
+export const MAPPED: Guest = {
+  source: `; @guest start=flat64 memory=16M slot=0x0+8M slot=0x800000+6M slot=0x2000000+1M
+bits 64
+  mov rdi, 0x200000
+  mov ecx, 12
+touch:
+  mov [rdi], rdi
+  add rdi, 4096
+  loop touch
+  mov rax, [0x900000]
+; @host swap-out 0x202000
+; @host swap-out 0x203000
+; @host memslot log 1 on
+logged:
+  mov qword [0x900000], 1
+  mov qword [0x901000], 1
+done:
+  hlt
+`,
+  at: 'done',
+};
+
 export const RECORDINGS: readonly RecordingSpec[] = [
   {
     name: 'translation-worked-example',
@@ -74,4 +97,11 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     then: ['stepIn', { runTo: 'exit:IO_INSTRUCTION' }],
     play: async ({ page }) => page.locator('.row', { hasText: 'EXIT_QUALIFICATION' }).click(),
   },
+  {
+    name: 'memoryMap-conditions',
+    panel: 'memoryMap',
+    guest: MAPPED,
+    play: async ({ page }) => page.locator('.row.run', { hasText: 'in swap' }).first().click(),
+  },
+  { name: 'memoryMap-mail', panel: 'memoryMap', guest: { example: 'slot-and-frame.asm', at: 'moved' } },
 ];

@@ -12,6 +12,7 @@ export const PANELS = [
   { id: 'statistics', title: 'KVM Statistics', view: 'pagewalk.statistics' },
   { id: 'tlb', title: 'TLB', view: 'pagewalk.tlb' },
   { id: 'vmcs', title: 'VMCS', view: 'pagewalk.vmcs' },
+  { id: 'memoryMap', title: 'Memory Map', view: 'pagewalk.memoryMap' },
 ] as const;
 export type PanelId = (typeof PANELS)[number]['id'];
 
