@@ -54,6 +54,7 @@ export class Conditionals {
       else top.taking = top.done = this.context.conditions.holds(word.slice(5), tokens.slice(1), first);
       return true;
     }
+    if (word === '%else' || word === '%endif') this.nothingBehind(tokens);
     if (word === '%else') {
       if (!top) this.orphan(first);
       else {
@@ -71,11 +72,24 @@ export class Conditionals {
     return false;
   }
 
+  private nothingBehind(tokens: readonly Token[]): void {
+    const extra = tokens[1];
+    if (extra)
+      this.context.sink.warning(
+        'pp-trailing',
+        'preprocessor',
+        `what stands behind ${tokens[0]?.text ?? ''} is passed over`,
+        tokenSpan(extra),
+      );
+  }
+
   /** NASM warns, and takes nothing of what follows. */
   private misplaced(top: Conditional, first: Token): void {
     top.done = true;
     top.taking = false;
-    this.context.sink.warning('preprocessor', `${first.text} stands behind %else and is passed over`, tokenSpan(first));
+    const name = first.text === '%else' ? 'pp-else-else' : 'pp-else-elif';
+    const message = `${first.text} stands behind %else and is passed over`;
+    this.context.sink.warning(name, 'preprocessor', message, tokenSpan(first));
   }
 
   private orphan(first: Token): void {

@@ -24,7 +24,7 @@ const WIDTHS: Readonly<Record<string, number>> = {
 export function parseData(cursor: TokenCursor, qualify: QualifyName, width: number, depth = 0): DataItem[] {
   if (depth > MAX_DEPTH) cursor.fail('dup nests too deeply');
   const items: DataItem[] = [];
-  if (cursor.done) cursor.fail('there is no value after the data directive');
+  if (cursor.done && depth === 0) return items;
   for (;;) {
     items.push(parseItem(cursor, qualify, width, depth));
     if (!cursor.accept(',')) return items;

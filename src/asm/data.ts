@@ -1,5 +1,5 @@
 import type { Span } from '../base/diagnostic';
-import { floatBytes } from './float';
+import { floatBytes, floatClass } from './float';
 import type { DataItem } from './statement';
 import type { Scope, Value } from './value';
 import { evaluate, EvaluationFault } from './value';
@@ -9,6 +9,14 @@ export interface DataSink {
   bytes(bytes: ArrayLike<number>): void;
   /** `value` in `width` bytes, little-endian. */
   value(value: Value, width: number, span: Span): void;
+  /** `?` */
+  uninitialized(width: number): void;
+  /** A floating-point number whose bytes say less than its text. */
+  inexact(
+    name: 'float-overflow' | 'float-underflow' | 'float-denorm' | 'float-toolong',
+    message: string,
+    span: Span,
+  ): void;
 }
 
 /** Writes out db, dw, …: strings padded to the unit, numbers truncated with a warning. @throws EvaluationFault */
@@ -39,10 +47,11 @@ export function emitData(
             item.span,
           );
         sink.bytes(bytes);
+        warnOfLoss(item.text, bytes, sink, item.span);
         break;
       }
       case 'uninitialized':
-        sink.bytes(new Uint8Array(width));
+        sink.uninitialized(width);
         break;
       case 'repeat': {
         const count = evaluate(item.count, scope);
@@ -63,6 +72,29 @@ export function emitData(
         break;
       }
     }
+  }
+}
+
+/** nasm keeps so many digits of a significand. */
+const MAX_DIGITS = 52;
+
+/** What nasm says of a number that its format holds only as infinity, as zero, or with fewer bits. */
+function warnOfLoss(text: string, bytes: Uint8Array, sink: DataSink, span: Span): void {
+  const written = /^[0-9][0-9_.]*/.exec(text)?.[0].replace(/[_.]/g, '') ?? '';
+  if (written === '') return;
+  if (written.replace(/^0+/, '').length > MAX_DIGITS)
+    sink.inexact('float-toolong', `a floating-point number has at most ${MAX_DIGITS} digits that count`, span);
+  switch (floatClass(bytes)) {
+    case 'infinite':
+      return sink.inexact('float-overflow', 'this number is too large for its format and becomes infinity', span);
+    case 'zero':
+      if (/[1-9]/.test(written))
+        sink.inexact('float-underflow', 'this number is too small for its format and becomes zero', span);
+      return;
+    case 'denormal':
+      return sink.inexact('float-denorm', 'this number is denormal in its format and has fewer digits', span);
+    case 'normal':
+      return;
   }
 }
 

@@ -45,7 +45,8 @@ export class Definitions {
         this.define(first, rest, word === '%xdefine', ignoreCase);
         return true;
       case '%undef':
-        for (const t of rest) macros.undefine(this.nameOf(t) ?? '');
+        for (const t of rest.slice(0, 1)) macros.undefine(this.nameOf(t) ?? '');
+        this.nothingBehind(first, rest.slice(1));
         return true;
       case '%undefalias':
         for (const t of rest) macros.undefineAlias(this.nameOf(t) ?? '');
@@ -79,6 +80,11 @@ export class Definitions {
       default:
         return false;
     }
+  }
+
+  private nothingBehind(first: Token, rest: readonly Token[]): void {
+    const message = `what stands behind the name after ${first.text} is passed over`;
+    if (rest[0]) this.host.sink.warning('pp-trailing', 'preprocessor', message, tokenSpan(rest[0]));
   }
 
   private error(at: Token, message: string): void {
@@ -176,12 +182,14 @@ export class Definitions {
         body: expandNow ? this.host.macros.expand(body, new Set(parsed?.parameters.map((p) => p.name))) : body,
       },
       ignoreCase,
+      written,
     );
   }
 
   private context(first: Token, rest: readonly Token[]): void {
     const { contexts, macros } = this.host;
     const name = rest[0]?.text;
+    this.nothingBehind(first, rest.slice(1));
     if (first.text === '%push') {
       if (!contexts.push(name)) this.error(first, 'too many contexts are open; each %push needs its %pop');
       return;

@@ -1,4 +1,6 @@
 import type { Diagnostic, Span } from '../base/diagnostic';
+import type { WarningClass } from './warnings';
+import { Warnings } from './warnings';
 
 /**
  * The assembler's error numbers. PW1xx belongs to src/asm; each number means one thing for ever, so that a person can look it up.
@@ -26,6 +28,9 @@ export const ASM_CODES = {
   wrongMode: 'PW119',
   userMessage: 'PW120',
   orphanLabel: 'PW121',
+  cpuLevel: 'PW122',
+  obsolete: 'PW123',
+  ignored: 'PW124',
 } as const;
 export type AsmCode = keyof typeof ASM_CODES;
 
@@ -39,12 +44,25 @@ export class DiagnosticSink {
   private dropped = 0;
   private errors = 0;
 
+  constructor(readonly warnings = new Warnings([])) {}
+
+  /** Obeys a `[warning …]` line. */
+  setWarning(text: string, span: Span): void {
+    const wrong = this.warnings.apply(text);
+    if (wrong === 'unknown-warning')
+      this.warning(wrong, 'badDirective', `\`${text}\` names no class of warnings`, span);
+    else if (wrong) this.warning(wrong, 'badDirective', 'there is no [warning push] for this pop', span);
+  }
+
   error(code: AsmCode, message: string, span: Span): void {
     this.add('error', code, message, span);
   }
 
-  warning(code: AsmCode, message: string, span: Span): void {
-    this.add('warning', code, message, span);
+  /** As the class of the warning is set at this point of the source: nothing, a warning or an error. */
+  warning(name: WarningClass, code: AsmCode, message: string, span: Span): void {
+    const state = this.warnings.stateOf(name);
+    if (state === 'on') this.add('warning', code, `${message} [-w+${name}]`, span);
+    else if (state === 'error') this.add('error', code, `${message} [-w+error=${name}]`, span);
   }
 
   /** How many errors so far, also those beyond the limit. */

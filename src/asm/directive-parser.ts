@@ -1,4 +1,5 @@
 import { parseNumber } from '../expr/numbers';
+import { CPU_NAMES, parseCpu } from './cpu-levels';
 import type { QualifyName } from './expression';
 import { parseExpression, TokenCursor } from './expression';
 import { tokenSpan } from './lexer';
@@ -52,6 +53,8 @@ const PRIMITIVE_ONLY = new Set([
   'map',
   'warning',
   'alignmode',
+  'list',
+  'debug',
 ]);
 
 /** `[directive …]`: the primitive form, the same without the user-level additions. @throws SyntaxFault */
@@ -63,7 +66,7 @@ export function parsePrimitive(cursor: TokenCursor, qualify: QualifyName): Body 
     return cursor.fail('a directive such as `bits 16` is expected inside the brackets');
   const last = cursor.tokens[cursor.tokens.length - 1];
   if (last?.text !== ']') return cursor.fail('this `[` has no `]`', open);
-  const inner = new TokenCursor(cursor.tokens.slice(0, -1), tokenSpan(last));
+  const inner = new TokenCursor(cursor.tokens.slice(0, -1), tokenSpan(last), cursor.warn);
   inner.index = cursor.index;
   const body = parseDirectiveLine(inner, qualify, () => cursor.fail('no instruction is expected here'));
   if (!inner.done) inner.fail(`\`${inner.peek()?.text ?? ''}\` is not expected here`);
@@ -88,6 +91,28 @@ export function parseDirectiveLine(
       return { kind: 'bits', bits: 32 };
     case 'use64':
       return { kind: 'bits', bits: 64 };
+    case 'cpu':
+      return parseCpuLine(cursor);
+    case 'warning': {
+      const text = cursor.tokens.slice(cursor.index).map((t) => t.text);
+      cursor.index = cursor.tokens.length;
+      return { kind: 'warning', text: text.join('') };
+    }
+    case 'common':
+      cursor.index = cursor.tokens.length;
+      return {
+        kind: 'refused',
+        message: 'a flat binary is not linked, so it has no common variables; reserve the space with resb in .bss',
+      };
+    case 'float': {
+      const t = cursor.next();
+      if (t === undefined || !/^(daz|nodaz|near|down|up|zero|default)$/i.test(t.text))
+        return cursor.fail(
+          'float takes daz, nodaz, near, down, up, zero or default',
+          t ? tokenSpan(t) : cursor.lineEnd,
+        );
+      return { kind: 'none' };
+    }
     case 'org':
       return { kind: 'org', origin: parseExpression(cursor, qualify) };
     case 'absolute':
@@ -154,6 +179,22 @@ export function parseDirectiveLine(
   }
 }
 
+/** `cpu 386`; words behind it that choose among encodings are passed over. */
+function parseCpuLine(cursor: TokenCursor): Body {
+  const from = cursor.index;
+  const text = cursor.tokens.slice(from).map((t) => (t.spaced ? ' ' : '') + t.text);
+  cursor.index = cursor.tokens.length;
+  const { level, unknown } = parseCpu(
+    text
+      .join('')
+      .split(/[\s,]+/)
+      .filter((word) => word !== ''),
+  );
+  if (unknown !== undefined || text.length === 0)
+    return cursor.fail(`\`${unknown ?? ''}\` is no processor; there are ${CPU_NAMES.join(', ')}`, cursor.since(from));
+  return level === undefined ? { kind: 'none' } : { kind: 'cpu', level };
+}
+
 function parseBits(cursor: TokenCursor): Body {
   const t = cursor.next();
   if (t === undefined || !/^(16|32|64)$/.test(t.text))
@@ -189,10 +230,8 @@ function parseSection(cursor: TokenCursor, qualify: QualifyName): Body {
         : parseExpression(cursor, qualify);
       attributes.push({ name: word, value, span: cursor.since(from) });
     } else if (cursor.accept('=')) {
-      return cursor.fail(
-        `\`${word}\` is no section attribute; there are align, start, vstart, follows, vfollows, progbits and nobits`,
-        cursor.since(from),
-      );
+      cursor.next();
+      attributes.push({ name: word, value: undefined, span: cursor.since(from) });
     } else attributes.push({ name: word, value: undefined, span: cursor.since(from) });
   }
   return { kind: 'section', name, attributes };

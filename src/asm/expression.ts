@@ -2,6 +2,8 @@ import type { Span } from '../base/diagnostic';
 import { characterConstant, parseNumber, stringBytes } from '../expr/numbers';
 import type { RegisterInfo } from './registers';
 import { registerByName } from './registers';
+import type { AsmCode } from './diagnostics';
+import type { WarningClass } from './warnings';
 import { conversionWord, floatBits } from './float';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
@@ -95,6 +97,8 @@ export class TokenCursor {
     readonly tokens: readonly Token[],
     /** Where "something is missing" is reported: the end of the line. */
     readonly lineEnd: Span,
+    /** Is told what is no mistake but worth a word. */
+    readonly warn: (name: WarningClass, code: AsmCode, message: string, span: Span) => void = () => undefined,
   ) {}
 
   peek(ahead = 0): Token | undefined {
@@ -165,6 +169,7 @@ export type QualifyName = (written: string) => string;
 export function parseExpression(cursor: TokenCursor, qualify: QualifyName, depth = 0): Expr {
   const from = cursor.index;
   const test = parseBinary(cursor, qualify, 0, depth);
+  if (cursor.word() === 'wrt') cursor.fail('a flat binary has no segments for `wrt` to count from; leave it out');
   if (!(cursor.peek()?.text === '?' && cursor.peek()?.kind !== 'string')) return test;
   cursor.next();
   const then = parseExpression(cursor, qualify, depth + 1);
@@ -203,6 +208,13 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
       const value = parseNumber(t.text) ?? (/^0[xhoqbydt]$/i.test(t.text) ? 0n : undefined);
       if (value === undefined)
         return cursor.fail(`\`${t.text}\` is not a number; write hex as 0x1f or 1fh, binary as 0b101`, span);
+      if (value >> 64n !== 0n)
+        cursor.warn(
+          'number-overflow',
+          'truncated',
+          `${t.text} does not fit in 64 bits; the lower ones are taken`,
+          span,
+        );
       return { kind: 'number', value: BigInt.asIntN(64, value), span };
     }
     case 'float':

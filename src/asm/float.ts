@@ -45,6 +45,18 @@ export function floatBytes(text: string, negative: boolean, width: number): Uint
   return out;
 }
 
+/** Of which kind the number is that bytes encode. */
+export function floatClass(bytes: Uint8Array): 'zero' | 'denormal' | 'normal' | 'infinite' {
+  const format = FORMATS[bytes.length];
+  if (format === undefined) return 'normal';
+  const bits = bytes.reduceRight((n, b) => (n << 8n) | BigInt(b), 0n);
+  const stored = BigInt(format.fraction + (format.explicit ? 1 : 0));
+  const exponent = (bits >> stored) & ((1n << BigInt(format.exponent)) - 1n);
+  const fraction = bits & ((1n << BigInt(format.fraction)) - 1n);
+  if (exponent === 0n) return fraction === 0n ? 'zero' : 'denormal';
+  return exponent === (1n << BigInt(format.exponent)) - 1n && fraction === 0n ? 'infinite' : 'normal';
+}
+
 /** Two decimal digits to a byte; the sign bit stands apart in the tenth. */
 function packedDecimal(text: string): bigint | undefined {
   const digits = /^(?:0p([0-9_]+)|([0-9][0-9_]*)p)$/i.exec(text);

@@ -10,6 +10,7 @@ import { Parser } from './parser';
 import { Preprocessor } from './preprocess';
 import type { EarlierLayout } from './preprocess';
 import type { Bits, Statement } from './statement';
+import { Warnings } from './warnings';
 
 export { disassemble } from './disassemble';
 export type { DisassembledInstruction } from './disassemble';
@@ -26,6 +27,7 @@ export type { Comment, LogicalLine, Token, TokenKind } from './lexer';
 export { registerByName, registerNames } from './registers';
 export type { RegisterInfo } from './registers';
 export type { Bits } from './statement';
+export { WARNING_CLASSES, Warnings } from './warnings';
 
 export interface AssembleOptions {
   readonly fileName: string;
@@ -40,6 +42,8 @@ export interface AssembleOptions {
   readonly defines?: Readonly<Record<string, string>>;
   /** As `nasm -I`: folders where %include and incbin look for what does not lie beside the file that names it. */
   readonly includePath?: readonly string[];
+  /** As `nasm -w`: `+class`, `-class`, `error`, `error=class`. */
+  readonly warnings?: readonly string[];
   /** In bytes; default 64 MiB. */
   readonly maxImage?: number;
 }
@@ -138,7 +142,7 @@ interface Run {
 }
 
 function runOnce(source: string, options: AssembleOptions, earlier: EarlierLayout | undefined): Run {
-  const sink = new DiagnosticSink();
+  const sink = new DiagnosticSink(new Warnings(options.warnings ?? []));
   const find = fileFinder(options.readFile ?? ((): undefined => undefined), options.includePath ?? []);
   const parser = new Parser({ sink, readBinary: (path, from) => find(path, from, 'bytes')?.bytes });
   const preprocessor = new Preprocessor({

@@ -1,3 +1,5 @@
+import type { Span } from '../base/diagnostic';
+import { hex } from '../base/hex';
 import type { EffectiveAddress } from './address';
 import { encode, SEGMENT_BYTE } from './encode';
 import type { Placement } from './encode';
@@ -7,6 +9,8 @@ import { candidates, preferred } from './match';
 import { resolveOperand } from './operand';
 import type { Output } from './output';
 import { checkRanges } from './ranges';
+import { cpuName, neededCpu } from './cpu-levels';
+import { instructionWarnings } from './instruction-warnings';
 import type { Bits, Body, OperandSyntax, Prefixes, Statement } from './statement';
 import type { Scope, Value } from './value';
 import { evaluate } from './value';
@@ -31,6 +35,15 @@ interface SizeMemo {
   readonly length: number;
 }
 
+/** What the lines before an instruction decided for it. */
+export interface Mode {
+  readonly bits: Bits;
+  /** `default rel` is in force. */
+  readonly relative: boolean;
+  /** The newest processor that `cpu` allows. */
+  readonly cpu: number;
+}
+
 /** Turns instruction statements into bytes: resolves operands, takes the form that NASM would take, and remembers what cannot change. */
 export class InstructionEncoder {
   private readonly fixed = new Map<Statement, Fixed>();
@@ -45,7 +58,7 @@ export class InstructionEncoder {
    * Encodes a statement's instruction at the output's position. What is wrong goes to the sink.
    * @returns whether the bytes are the same wherever they stand
    */
-  encode(s: Statement, body: InstructionBody, bits: Bits, relative: boolean): boolean {
+  encode(s: Statement, body: InstructionBody, { bits, relative, cpu }: Mode): boolean {
     const { output, scope } = this;
     const known = this.fixed.get(s);
     if (known && known.bits === bits && known.relative === relative) {
@@ -71,8 +84,16 @@ export class InstructionEncoder {
     let best: Uint8Array | undefined;
     let chosen: Candidate | undefined;
     let reason = '';
-    for (const c of found as readonly Candidate[]) {
-      const bytes = encode(c.form, c.operands, body.prefixes, bits, placement);
+    const allowed = (found as readonly Candidate[]).filter((c) => neededCpu(c.form.code, cpu, bits) === undefined);
+    if (allowed.length === 0) {
+      const [first] = found as readonly Candidate[];
+      const far = first && this.farCondition(first, body, bits, placement);
+      if (far) output.emit(far, s.span);
+      else if (first) this.refuseByCpu(body.mnemonic, first, cpu, bits, s.bodySpan);
+      return false;
+    }
+    for (const c of allowed) {
+      const bytes = encode(c.form, c.operands, withoutIdleBnd(body.prefixes, c), bits, placement);
       if (typeof bytes === 'string') reason ||= bytes;
       else if (best === undefined || chosen === undefined || beats(c, bytes, chosen, best)) {
         best = bytes;
@@ -84,6 +105,11 @@ export class InstructionEncoder {
       return false;
     }
     let clean = true;
+    const at = { bits, cpu, span: s.bodySpan };
+    for (const w of instructionWarnings(chosen, operands, body.operands, body.prefixes, at)) {
+      output.sink.warning(w.name, w.code, w.message, w.span);
+      clean = false;
+    }
     for (const [i, o] of chosen.operands.entries()) clean = this.checkImmediate(chosen, i, o) && clean;
     const movable =
       !chosen.form.operands.some((p) => p.kind === 'relative') &&
@@ -93,6 +119,24 @@ export class InstructionEncoder {
     else if (!output.emitting && clean) this.rememberSize(s, body, bits, relative, best.length, chosen);
     output.emit(best, s.span);
     return movable;
+  }
+
+  private refuseByCpu(mnemonic: string, { form }: Candidate, cpu: number, bits: Bits, span: Span): void {
+    const needed = neededCpu(form.code, cpu, bits) ?? '';
+    const message = `${mnemonic} with these operands needs \`cpu ${needed}\`; \`cpu ${cpuName(cpu)}\` is in force`;
+    this.output.sink.error('cpuLevel', message, span);
+  }
+
+  /** Before the 386 a conditional jump reaches 127 bytes: as NASM does, the opposite one over a near jmp. */
+  private farCondition(c: Candidate, body: InstructionBody, bits: Bits, placement: Placement): Uint8Array | undefined {
+    const [target] = body.operands;
+    if (bits !== 16 || target?.kind !== 'expression' || target.distance === 'near') return undefined;
+    const near = encode(c.form, c.operands, body.prefixes, bits, placement);
+    if (typeof near === 'string' || near.length !== 4 || near[0] !== 0x0f || ((near[1] ?? 0) & 0xf0) !== 0x80)
+      return undefined;
+    // The jmp ends a byte later than the near form would.
+    const distance = ((near[2] ?? 0) | ((near[3] ?? 0) << 8)) - 1;
+    return Uint8Array.of(0x70 | (((near[1] ?? 0) & 15) ^ 1), 3, 0xe9, distance & 255, (distance >> 8) & 255);
   }
 
   /** Advances by the size of an earlier pass where everything that decided it is unchanged. */
@@ -145,6 +189,14 @@ export class InstructionEncoder {
   private checkImmediate(c: Candidate, i: number, o: Candidate['operands'][number]): boolean {
     const p = c.form.operands[i];
     if (o.kind !== 'immediate' || p?.kind !== 'immediate' || o.value.terms.length > 0 || p.width < 8) return true;
+    if (p.width === 32 && p.extendsTo === 64) {
+      const full = BigInt.asUintN(64, BigInt.asIntN(32, o.value.number));
+      if (o.value.number >= 0x8000_0000n && o.value.number <= 0xffff_ffffn) {
+        const message = `${hex(o.value.number)} is extended by its sign and becomes ${hex(full)}`;
+        this.output.sink.warning('number-overflow', 'truncated', message, o.span);
+        return false;
+      }
+    }
     return checkRanges(
       o.value.number,
       p.width === 8 && p.extendsTo > 0 ? p.extendsTo : p.width,
@@ -217,6 +269,12 @@ function sameForSize(a: Value, b: Value): boolean {
   }
   return placed || a.number === b.number;
 }
+
+/** NASM leaves `bnd` out of a short jump where a near one is there too. */
+const withoutIdleBnd = (prefixes: Prefixes, { form }: Candidate): Prefixes =>
+  prefixes.bnd && form.hasNear && form.operands.some((p) => p.kind === 'relative' && p.width === 8)
+    ? { ...prefixes, rep: undefined }
+    : prefixes;
 
 /** Among legacy forms the shorter wins; among AVX forms the earlier in the table; `preferred` breaks ties. */
 function beats(a: Candidate, aBytes: Uint8Array, b: Candidate, bBytes: Uint8Array): boolean {

@@ -2,6 +2,7 @@ import type { DiagnosticSink } from './diagnostics';
 import type { QualifyName } from './expression';
 import { parseExpression, SyntaxFault, TokenCursor } from './expression';
 import type { Token } from './lexer';
+import { tokenSpan } from './lexer';
 import { evaluate, EvaluationFault, UNKNOWN } from './value';
 import type { Scope, Value } from './value';
 
@@ -37,12 +38,9 @@ export class LayoutQuestions {
     const found = this.evaluateFirst(tokens, first);
     const extra = found?.rest[0];
     if (found === undefined || extra === undefined) return found?.value;
-    this.sink.error('preprocessor', `\`${extra.text}\` is not expected here`, {
-      file: extra.file,
-      start: { line: extra.line, column: extra.column },
-      end: { line: extra.line, column: extra.end },
-    });
-    return undefined;
+    const message = `\`${extra.text}\` is not expected here and is passed over`;
+    this.sink.warning('pp-trailing', 'preprocessor', message, tokenSpan(extra));
+    return found.value;
   }
 
   /** The first expression's value, and the tokens behind it. */

@@ -1,5 +1,6 @@
 import type { Span } from '../base/diagnostic';
 import { emitData } from './data';
+import { ANY_CPU, cpuName, I386, X64 } from './cpu-levels';
 import type { AsmCode } from './diagnostics';
 import { DiagnosticSink } from './diagnostics';
 import type { Expr } from './expression';
@@ -63,6 +64,7 @@ export class Layout {
   private readonly structures = new Structures(this);
   private bits: Bits = 16;
   private relative = false;
+  private cpu = ANY_CPU;
   private padding: { readonly mode: PaddingMode; readonly threshold: number } | undefined;
   private origin: bigint | undefined;
   private firstBits: Bits | undefined;
@@ -133,6 +135,8 @@ export class Layout {
   private pass(): void {
     this.symbols.beginPass();
     if (!this.output.emitting) this.output.sink = new DiagnosticSink();
+    this.output.sink.warnings.reset();
+    this.cpu = ANY_CPU;
     this.output.beginPass();
     this.structures.beginPass();
     this.bits = 16;
@@ -251,10 +255,19 @@ export class Layout {
         this.equ(s, body.value, body.far);
         return undefined;
       case 'bits':
-        this.bits = body.bits;
+        this.switchBits(body.bits, s.bodySpan);
         return undefined;
       case 'default':
         this.relative = body.relative;
+        return undefined;
+      case 'cpu':
+        this.cpu = body.level;
+        return undefined;
+      case 'warning':
+        this.output.sink.setWarning(body.text, s.bodySpan);
+        return undefined;
+      case 'refused':
+        this.error('badDirective', body.message, s.bodySpan);
         return undefined;
       case 'org':
         this.org(body.origin);
@@ -314,7 +327,9 @@ export class Layout {
           return 'code';
         }
         this.firstBits ??= this.bits;
-        this.repeat(s, times, () => this.encoder.encode(s, body, this.bits, this.relative));
+        this.repeat(s, times, () =>
+          this.encoder.encode(s, body, { bits: this.bits, relative: this.relative, cpu: this.cpu }),
+        );
         return 'code';
     }
   }
@@ -370,11 +385,21 @@ export class Layout {
 
   private switchSection(body: Extract<Body, { kind: 'section' }>): void {
     const section = this.output.select(body.name);
-    if (this.output.emitting) return;
     for (const a of body.attributes) {
       const number = a.value !== undefined && typeof a.value !== 'string' ? this.number(a.value) : undefined;
       applyAttribute(section, a, number, this.output.sink);
     }
+  }
+
+  private switchBits(bits: Bits, span: Span): void {
+    const needed = bits === 64 ? X64 : bits === 32 ? I386 : 0;
+    if (this.cpu < needed)
+      this.error(
+        'cpuLevel',
+        `\`bits ${bits}\` needs \`cpu ${cpuName(needed)}\`; \`cpu ${cpuName(this.cpu)}\` is in force`,
+        span,
+      );
+    this.bits = bits;
   }
 
   private reserve(count: Expr, width: number, times: number): 'data' {
@@ -391,8 +416,17 @@ export class Layout {
         `this reserves ${total} bytes; declare guest memory with @guest memory= instead`,
         count.span,
       );
+    if (total > 0n) this.warnOfZeroing(count.span);
     this.output.zeros(Number(total), count.span);
     return 'data';
+  }
+
+  /** Space is reserved where there are bytes: it becomes zero. */
+  private warnOfZeroing(span: Span): void {
+    const { output } = this;
+    if (!output.emitting || output.absolute !== undefined || output.section.nobits) return;
+    const message = `reserved space in ${output.section.name}, which is in the file, becomes zero; a nobits section such as .bss takes none`;
+    output.sink.warning('zeroing', 'ignored', message, span);
   }
 
   private align(s: Statement, body: Extract<Body, { kind: 'align' }>, times: number): 'code' | 'data' {
@@ -431,7 +465,19 @@ export class Layout {
     emitData(items, width, this.scope, {
       bytes: (b) => this.output.emit(b, s.span),
       value: (v, w, span) => this.emitValue(v, w, span),
+      uninitialized: (w) => {
+        this.warnOfZeroing(s.bodySpan);
+        this.output.zeros(w, s.span);
+      },
+      inexact: (name, message, span) => this.output.sink.warning(name, 'truncated', message, span),
     });
+    if (items.length === 0)
+      this.output.sink.warning(
+        'db-empty',
+        'ignored',
+        'there is no value after the data directive, so it gives no bytes',
+        s.bodySpan,
+      );
     return true;
   }
 

@@ -97,7 +97,12 @@ export function macroFunctions(host: FunctionHost): SingleMacro[] {
       name: '%sel',
       parameters: [number, parameter()],
       variadic: true,
-      body: (args) => choose(args, numberOf(args[0])),
+      body: (args, at) => {
+        const which = numberOf(args[0]);
+        if (which !== undefined && (which < 1n || which >= BigInt(args.length)))
+          host.sink.warning('pp-sel-range', 'preprocessor', `%sel has no argument ${which}`, tokenSpan(at));
+        return choose(args, which);
+      },
     },
     {
       name: '%cond',

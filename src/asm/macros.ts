@@ -54,8 +54,10 @@ export class MacroTable {
 
   constructor(private readonly host: MacroHost) {}
 
-  define(macro: SingleMacro, ignoreCase: boolean): void {
+  /** @param at where a source defines it; absent for NASM's own */
+  define(macro: SingleMacro, ignoreCase: boolean, at?: Token): void {
     const name = this.followed(macro.name);
+    if (at) this.checkRedefinition(name, macro.parameters !== undefined, ignoreCase, at);
     const table = ignoreCase ? this.folded : this.exact;
     const key = ignoreCase ? name.toLowerCase() : name;
     const others = (table.get(key) ?? []).filter(
@@ -63,6 +65,22 @@ export class MacroTable {
         macro.parameters !== undefined && m.parameters !== undefined && m.parameters.length !== macro.parameters.length,
     );
     table.set(key, [...others, { ...macro, name }]);
+  }
+
+  private checkRedefinition(name: string, hasParameters: boolean, ignoreCase: boolean, at: Token): void {
+    const warn = (kind: 'pp-macro-def-param-single' | 'pp-macro-def-case-single', message: string): void =>
+      this.host.sink.warning(kind, 'preprocessor', message, tokenSpan(at));
+    const same = ignoreCase ? this.folded.get(name.toLowerCase()) : this.exact.get(name);
+    if (same?.some((m) => (m.parameters !== undefined) !== hasParameters))
+      warn('pp-macro-def-param-single', `the macro ${name} is defined with and without parameters; %undef it first`);
+    const shadowed = ignoreCase
+      ? [...this.exact.keys()].find((k) => k.toLowerCase() === name.toLowerCase())
+      : this.folded.get(name.toLowerCase())?.[0]?.name;
+    if (shadowed !== undefined)
+      warn(
+        'pp-macro-def-case-single',
+        `the macro ${name} and ${shadowed}, which differ in regard for case, hide each other`,
+      );
   }
 
   defineAlias(name: string, target: string): void {
@@ -225,7 +243,13 @@ export class MacroTable {
     const macro =
       candidates.find((m) => m.parameters !== undefined && call !== undefined && fits(m, call.raw)) ??
       candidates.find((m) => m.parameters === undefined);
-    if (!macro) return undefined;
+    if (!macro) {
+      if (call && call.raw.length > 0 && !isFunction) {
+        const message = `the macro ${written} does not take ${call.raw.length} arguments, so this is no call of it`;
+        this.host.sink.warning('pp-macro-params-single', 'preprocessor', message, tokenSpan(t));
+      }
+      return undefined;
+    }
     const inner = isFunction ? active : new Set(active).add(real);
     const args =
       macro.parameters === undefined || call === undefined

@@ -333,6 +333,11 @@ function explain(mnemonic: string, forms: readonly Form[], operands: readonly Op
     const where = [...new Set(forms.flatMap((f) => f.modes))].map((m) => `bits ${m}`).join(' or ');
     return { code: 'wrongMode', message: `${mnemonic} does not exist in ${bits}-bit mode; it does under ${where}` };
   }
+  if (operands.some((o) => o.kind === 'immediate' && o.distance === 'far'))
+    return {
+      code: 'badOperands',
+      message: `a label of a flat binary has no segment to ${mnemonic} to; write selector and offset, as \`${mnemonic} 8:label\``,
+    };
   const counts = [...new Set(forms.map((f) => f.operands.length))].sort();
   if (!counts.includes(operands.length)) {
     return {

@@ -1,5 +1,4 @@
 import type { DiagnosticSink } from './diagnostics';
-import { isMnemonic } from './forms';
 import type { LogicalLine, Token } from './lexer';
 import { tokenSpan } from './lexer';
 import { glue, relocate, unbraced } from './macros';
@@ -197,6 +196,14 @@ export class MultiMacroTable {
       recursive: first.text.endsWith('rmacro'),
       inProgress: 0,
     };
+    if (defaults.length > maximum - minimum) {
+      const message = `${name.text} has more defaults than parameters that may be left out`;
+      this.sink.warning('pp-macro-defaults', 'preprocessor', message, tokenSpan(name));
+    }
+    if (this.byName.get(key)?.some((o) => o.minimum <= maximum && minimum <= o.maximum)) {
+      const message = `the macro ${name.text} is there already for such a number of parameters`;
+      this.sink.warning('pp-macro-redef-multi', 'preprocessor', message, tokenSpan(name));
+    }
     const others = (this.byName.get(key) ?? []).filter((o) => o.minimum !== minimum || o.maximum !== maximum);
     this.byName.set(key, [...others, macro]);
   }
@@ -215,14 +222,10 @@ export class MultiMacroTable {
       const label = tokens.slice(0, at);
       const chosen = this.choose(macros, rest);
       if (!chosen) {
-        // Like NASM: a macro may take over some uses of an instruction and leave the others alone.
-        if (isMnemonic(name.text.toLowerCase())) return undefined;
-        this.sink.error(
-          'preprocessor',
-          `${name.text} takes ${macros.map(arity).join(' or ')} arguments here`,
-          tokenSpan(name),
-        );
-        return { name, label: [], body: [], frame: new CallFrame([], 0, name, name.text, []), done: () => undefined };
+        // Like NASM: a macro may take over some uses of a name and leave the others alone.
+        const message = `the macro ${name.text} takes ${macros.map(arity).join(' or ')} arguments, so this is no call of it`;
+        this.sink.warning('pp-macro-params-multi', 'preprocessor', message, tokenSpan(name));
+        return undefined;
       }
       const { macro, args } = chosen;
       if (macro.inProgress > (macro.recursive ? MAX_RECURSION : 0)) return undefined;

@@ -22,7 +22,9 @@ function parseKeywords(cursor: TokenCursor): Keywords {
     } else if (word === 'strict') out.strict = true;
     else if (word === 'near' || word === 'far' || word === 'short') out.distance = word;
     else if (word === 'to') out.to = true;
-    else if (word !== 'ptr') return out;
+    else if (word === 'ptr')
+      cursor.warn('ptr', 'ignored', '`ptr` is not written in NASM; the size alone says it', cursor.here());
+    else return out;
     cursor.next();
   }
 }

@@ -99,6 +99,7 @@ export class Output {
     checkSize(this.section.offset + bytes.length, this.maxImage, span);
     if (this.section.nobits && bytes.length > 0) {
       this.sink.warning(
+        'other',
         'sections',
         `${this.section.name} is nobits: its contents are not in the file; use resb here, or another section`,
         span,

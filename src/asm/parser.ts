@@ -53,7 +53,7 @@ const PREFIX_WORDS: Readonly<Record<string, Partial<Prefixes>>> = {
   repnz: { rep: 'repne' },
   xacquire: { rep: 'repne', elides: true },
   xrelease: { rep: 'repe', elides: true },
-  bnd: { rep: 'repne' },
+  bnd: { rep: 'repne', bnd: true },
   nobnd: {},
   lock: { lock: true },
   o16: { operandSize: 16 },
@@ -123,9 +123,12 @@ export class Parser {
       start: { line: last.line, column: last.end },
       end: { line: last.line, column: last.end },
     };
-    const cursor = new TokenCursor(line.tokens, lineEnd);
+    const { sink } = this.context;
+    const cursor = new TokenCursor(line.tokens, lineEnd, (...warning) => sink.warning(...warning));
     try {
-      return this.parseLine(cursor, line);
+      const statement = this.parseLine(cursor, line);
+      if (statement.body.kind === 'warning') sink.setWarning(statement.body.text, statement.bodySpan);
+      return statement;
     } catch (e) {
       if (!(e instanceof SyntaxFault)) throw e;
       this.context.sink.error('syntax', e.message, e.span);
@@ -146,6 +149,7 @@ export class Parser {
     if (label && !label.colon && times === undefined) {
       if (!first) {
         this.context.sink.warning(
+          'label-orphan',
           'orphanLabel',
           `\`${label.name}\` stands alone and so is a label; put a colon behind it, or check the spelling of the instruction`,
           label.span,

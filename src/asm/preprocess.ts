@@ -114,7 +114,9 @@ export class Preprocessor {
   run(source: string, fileName: string): readonly SourceLine[] {
     const lines = lexFile(source, fileName);
     this.files.push(lines);
+    this.options.sink.warnings.reset();
     this.lines(lines, 0, undefined, undefined);
+    this.options.sink.warnings.reset();
     return this.out;
   }
 
@@ -230,6 +232,8 @@ export class Preprocessor {
       this.questions.scope = label.text.replace(/^\$/, '');
     }
     const primitive = tokens[0]?.text === '[';
+    if (primitive && tokens[1]?.text.toLowerCase() === 'warning')
+      this.options.sink.setWarning(spell(tokens.slice(2, -1)).replace(/\s/g, ''), tokenSpan(tokens[0] ?? tokens[1]));
     const word = tokens[primitive ? 1 : 0]?.text.toLowerCase() ?? '';
     const mode = /^use(16|32|64)$/.exec(word)?.[1] ?? (word === 'bits' ? tokens[primitive ? 2 : 1]?.text : undefined);
     if (mode === '16' || mode === '32' || mode === '64') this.bits = Number(mode);
@@ -257,6 +261,13 @@ export class Preprocessor {
         first,
       );
     if (count === undefined || !first) return 'end';
+    if (count < 0n)
+      this.options.sink.warning(
+        'pp-rep-negative',
+        'preprocessor',
+        `%rep ${count} repeats nothing`,
+        this.spanOf(block.header),
+      );
     if (count > BigInt(MAX_LINES)) {
       this.options.sink.error(
         'preprocessor',
@@ -311,7 +322,7 @@ export class Preprocessor {
         if (first.text === '%fatal') this.overflow = true;
         return;
       case '%warning':
-        sink.warning('userMessage', this.message(rest), this.spanOf(line));
+        sink.warning('user', 'userMessage', this.message(rest), this.spanOf(line));
         return;
       case '%unmacro':
       case '%unimacro':

@@ -11,6 +11,7 @@ export function checkRanges(n: bigint, width: number, span: Span, sink: Diagnost
   const limit = 1n << BigInt(width);
   if (n >= -(limit >> 1n) && n < limit) return true;
   const low = BigInt.asUintN(width, n);
-  sink.warning('truncated', `${n < 0n ? n : hex(n)} does not fit in ${width} bits and becomes ${hex(low)}`, span);
+  const message = `${n < 0n ? n : hex(n)} does not fit in ${width} bits and becomes ${hex(low)}`;
+  sink.warning('number-overflow', 'truncated', message, span);
   return false;
 }

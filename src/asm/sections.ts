@@ -71,8 +71,6 @@ export class SectionTable {
 
 const isPowerOfTwo = (n: bigint): boolean => n > 0n && (n & (n - 1n)) === 0n;
 
-const IGNORED: ReadonlySet<string> = new Set(['exec', 'noexec', 'write', 'nowrite', 'alloc', 'noalloc']);
-
 /** Applies one attribute of a section directive; `number` is its evaluated value where it has one. */
 export function applyAttribute(
   s: Section,
@@ -113,9 +111,12 @@ export function applyAttribute(
       s.vfollows = String(a.value);
       return;
     default:
-      if (!IGNORED.has(a.name))
-        sink.warning('sections', `\`${a.name}\` means nothing to a flat binary and is passed over`, a.span);
-      // exec, write, alloc and their opposites mean nothing to a flat binary.
+      sink.warning(
+        'other',
+        'sections',
+        `\`${a.name}\` means nothing to a flat binary and is passed over; there are align, start, vstart, follows, vfollows, progbits and nobits`,
+        a.span,
+      );
       return;
   }
 }

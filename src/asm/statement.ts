@@ -73,6 +73,7 @@ export interface Prefixes {
   readonly wait: boolean;
   /** xacquire or xrelease: hardware lock elision, which the direct-address forms of mov do not have. */
   readonly elides: boolean;
+  readonly bnd: boolean;
   readonly encoding: 'rex' | 'vex' | 'vex2' | 'vex3' | 'evex' | undefined;
 }
 export const NO_PREFIXES: Prefixes = {
@@ -83,6 +84,7 @@ export const NO_PREFIXES: Prefixes = {
   addressSize: undefined,
   wait: false,
   elides: false,
+  bnd: false,
   encoding: undefined,
 };
 
@@ -120,6 +122,11 @@ export type Body =
     }
   | { readonly kind: 'align'; readonly boundary: Expr; readonly reserve: boolean; readonly fill: Body | undefined }
   | { readonly kind: 'org'; readonly origin: Expr }
+  /** The newest processor whose instructions are allowed, as a number of cpu-levels. */
+  | { readonly kind: 'cpu'; readonly level: number }
+  | { readonly kind: 'warning'; readonly text: string }
+  /** A directive that a flat binary cannot obey. */
+  | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'bits'; readonly bits: Bits }
   | { readonly kind: 'section'; readonly name: string; readonly attributes: readonly SectionAttribute[] }
   | { readonly kind: 'absolute'; readonly at: Expr }

@@ -95,7 +95,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'asm',
     operand: 'FILE',
     summary: 'Assemble a NASM source to a flat image.',
-    guestOptions: ['define', 'include'],
+    guestOptions: ['define', 'include', 'warning'],
     options: {
       output: { argument: 'OUT', doc: 'Where the image goes; default FILE with .bin for its extension.', short: '-o' },
       listing: { argument: 'FILE', doc: 'Write a listing.' },

@@ -23,6 +23,7 @@ function fromSettings(
   const assembler: unknown = config['assembler'] ?? setByUser(settings, 'assembler');
   const path = assembler === 'nasm' ? settings.get<string>('nasmPath') : undefined;
   const define = [...settings.get<string[]>('define', []), ...listOf(config['define'])];
+  const warning = [...settings.get<string[]>('warning', []), ...listOf(config['warning'])];
   const root = folder ?? vscode.workspace.workspaceFolders?.[0];
   const folders = settings
     .get<string[]>('include', [])
@@ -34,6 +35,7 @@ function fromSettings(
     ...(assembler === undefined ? {} : { assembler }),
     ...(path === undefined || path === 'nasm' ? {} : { assemblerPath: path }),
     ...(define.length > 0 ? { define } : {}),
+    ...(warning.length > 0 ? { warning } : {}),
     ...(include.length > 0 ? { include } : {}),
     // What the guest includes must lie in one of these.
     workspaceFolders: (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri.fsPath),

@@ -26,10 +26,11 @@ export interface Host {
   includePath(source: string, path: string, settings: AssemblerSettings): readonly string[];
 }
 
-/** What the editor's settings give to the assembler, as the options `define` and `include` do; folders as full paths. */
+/** What the editor's settings give to the assembler, as the options of the same names do; folders as full paths. */
 export interface AssemblerSettings {
   readonly define: readonly string[];
   readonly include: readonly string[];
+  readonly warning: readonly string[];
 }
 
 export interface AssembledForEditor {

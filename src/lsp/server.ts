@@ -60,6 +60,7 @@ interface Settings {
     readonly inlayHints?: { readonly enabled?: boolean };
     readonly define?: unknown;
     readonly include?: unknown;
+    readonly warning?: unknown;
   };
 }
 
@@ -105,9 +106,13 @@ export function serve(connection: Connection, host: Host): void {
     });
   });
   connection.onDidChangeConfiguration(({ settings }: { settings: Settings | null }) => {
-    const { inlayHints: hints, define, include } = settings?.pagewalk ?? {};
+    const { inlayHints: hints, define, include, warning } = settings?.pagewalk ?? {};
     const wanted = hints?.enabled !== false;
-    const otherwise = workspace.configure({ define: textsIn(define), include: textsIn(include) });
+    const otherwise = workspace.configure({
+      define: textsIn(define),
+      include: textsIn(include),
+      warning: textsIn(warning),
+    });
     if (otherwise && canRefresh) connection.languages.diagnostics.refresh();
     if (wanted === showInlayHints && !otherwise) return;
     showInlayHints = wanted;

@@ -38,7 +38,7 @@ const INCLUDE = /^[ \t]*%[ \t]*(?:include|require)[ \t]+(["'`])(.+?)\1/gim;
 
 export class Workspace {
   folders: readonly string[] = [];
-  private settings: AssemblerSettings = { define: [], include: [] };
+  private settings: AssemblerSettings = { define: [], include: [], warning: [] };
   private readonly programs = new Map<string, Entry>();
   private readonly sources = new Map<string, SourceFile & { readonly version: string }>();
   private readonly onDisk = new Map<string, string | undefined>();
@@ -72,11 +72,11 @@ export class Workspace {
 
   /** The settings for a file; their folders count from the workspace folder that it lies in. */
   private settingsFor(path: string): AssemblerSettings {
-    const { define, include } = this.settings;
+    const { include } = this.settings;
     const around = this.folders.filter((each) => path.startsWith(each)).sort((a, b) => b.length - a.length)[0];
     const folder = around ?? this.folders[0];
     const from = folder === undefined ? path : insideOf(folder);
-    return { define, include: include.map((each) => this.host.resolve(each, from)) };
+    return { ...this.settings, include: include.map((each) => this.host.resolve(each, from)) };
   }
 
   /** A file as the editor has it, or else the disk. */

@@ -13,11 +13,8 @@ const options = OPTION_KEYS.flatMap((key): OptionHelp[] => {
 });
 
 /** A setting that is wrong is told when the guest is launched with it. */
-function textsOf({ define, include }: AssemblerSettings): OptionTexts {
-  const written = [
-    ...define.map((value) => ({ key: 'define', value })),
-    ...include.map((value) => ({ key: 'include', value })),
-  ];
+function textsOf(settings: AssemblerSettings): OptionTexts {
+  const written = Object.entries(settings).map(([key, value]: [string, readonly string[]]) => ({ key, value }));
   return checkOptions(written, 'launch', 'settings').options;
 }
 

@@ -12,6 +12,8 @@ const MAX_MESSAGES = 4 * 1024 * 1024;
 export interface AssemblerGifts {
   readonly defines: Readonly<Record<string, string>>;
   readonly includePath: readonly string[];
+  /** As `nasm -w` takes them; GNU as has none of these. */
+  readonly warnings: readonly string[];
 }
 
 export interface NasmRun {
@@ -30,7 +32,7 @@ export interface NasmRun {
 export function runNasm(
   file: string,
   origin: bigint | undefined,
-  { defines, includePath }: AssemblerGifts,
+  { defines, includePath, warnings }: AssemblerGifts,
   program = 'nasm',
 ): NasmRun {
   const scratch = mkdtempSync(join(tmpdir(), 'pagewalk-nasm-'));
@@ -38,6 +40,7 @@ export function runNasm(
   try {
     const before = [`[map all ${at('a.map')}]`, ...(origin === undefined ? [] : [`org 0x${origin.toString(16)}`])];
     const options = ['-f', 'bin', '-o', at('a.bin'), '-l', at('a.lst'), '-I', dirname(file) + sep];
+    options.push(...warnings.map((each) => `-w${each}`));
     options.push(...includePath.flatMap((folder) => ['-I', folder + sep]));
     options.push(...Object.entries(defines).flatMap(([name, text]) => ['-D', `${name}=${text}`]));
     const done = spawnSync(program, [...options, ...before.flatMap((line) => ['--before', line]), file], {

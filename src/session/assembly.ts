@@ -16,8 +16,8 @@ import { parseDefine, settle } from './options';
 import type { SettledStart } from './start';
 import { ORIGIN, settleStart } from './start';
 
-/** What an assembler is given beside the source: `nasm -D` and `-I`. */
-export type Given = Required<Pick<AssembleOptions, 'defines' | 'includePath'>>;
+/** What an assembler is given beside the source: `nasm -D`, `-I` and `-w`. */
+export type Given = Required<Pick<AssembleOptions, 'defines' | 'includePath' | 'warnings'>>;
 
 /** An assembler that is installed, for one source file. */
 export type InstalledAssembler = (source: string, origin: bigint, given: Given) => Assembled;
@@ -48,7 +48,11 @@ export function givenTo(file: string, guest: OptionTexts, options: OptionTexts):
   const texts = [guest, options].flatMap((set) => set.get('define') ?? []);
   const defines = texts.map(parseDefine).filter((each) => each !== undefined);
   const own = (guest.get('include') ?? []).map((folder) => folderBeside(folder, file));
-  return { defines: Object.fromEntries(defines), includePath: [...(options.get('include') ?? []), ...own] };
+  return {
+    defines: Object.fromEntries(defines),
+    includePath: [...(options.get('include') ?? []), ...own],
+    warnings: [guest, options].flatMap((set) => set.get('warning') ?? []),
+  };
 }
 
 /** A folder named by a path that counts from where `file` lies, as the guest's reader is asked for what is in it. */

@@ -91,7 +91,7 @@ export function readDirectives(directives: readonly Directive[], guest: string):
   return { options: checked.options, places, events, diagnostics: [...diagnostics, ...checked.diagnostics] };
 }
 
-const FOR_ASSEMBLY: ReadonlySet<string> = new Set(['define', 'include']);
+const FOR_ASSEMBLY: ReadonlySet<string> = new Set(['define', 'include', 'warning']);
 const VERBS: readonly string[] = ['guest', 'host', 'break', 'assert'];
 
 function readHost(

@@ -45,7 +45,8 @@ function typed(spec: OptionSpec): JsonSchema {
       return { oneOf: [one, { type: 'array', items: one }] };
     }
     case 'define':
-    case 'folder': {
+    case 'folder':
+    case 'warning': {
       const one: JsonSchema = { type: 'string' };
       return { oneOf: [one, { type: 'array', items: one }] };
     }

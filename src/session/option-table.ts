@@ -16,9 +16,21 @@
  *   file     a path
  *   define   `NAME[=VALUE]` or `NAME(PARAMETERS)=VALUE`; repeatable
  *   folder   a path; repeatable
+ *   warning  a class of the assembler's warnings, with a sign; repeatable
  */
 export type OptionType =
-  'size' | 'address' | 'count' | 'switch' | 'choice' | 'tlb' | 'slot' | 'text' | 'file' | 'define' | 'folder';
+  | 'size'
+  | 'address'
+  | 'count'
+  | 'switch'
+  | 'choice'
+  | 'tlb'
+  | 'slot'
+  | 'text'
+  | 'file'
+  | 'define'
+  | 'folder'
+  | 'warning';
 
 export interface OptionSpec {
   readonly type: OptionType;
@@ -180,6 +192,12 @@ export const OPTIONS = {
     argument: 'DIR',
     short: '-I',
   },
+  warning: {
+    type: 'warning',
+    doc: "Turns a class of the assembler's warnings on or off, as `nasm -w`: `-zeroing`, `+float-denorm`, `error=label-orphan`. Repeatable.",
+    argument: '±CLASS',
+    short: '-w',
+  },
   'max-instructions': { type: 'count', doc: 'Stop after so many guest instructions.', argument: 'N' },
   serial: {
     type: 'file',
@@ -206,5 +224,5 @@ export const OPTION_KEYS = Object.keys(OPTIONS) as readonly OptionKey[];
 export const optionSpec = (key: OptionKey): OptionSpec => OPTIONS[key];
 /** Whether an option may be given several times, or as a list. */
 export const isRepeatable = ({ type }: OptionSpec): boolean =>
-  type === 'slot' || type === 'define' || type === 'folder';
+  type === 'slot' || type === 'define' || type === 'folder' || type === 'warning';
 export const isOptionKey = (key: string): key is OptionKey => Object.hasOwn(OPTIONS, key);

@@ -1,3 +1,4 @@
+import { WARNING_CLASSES, Warnings } from '../asm/index';
 import type { Diagnostic, Span } from '../base/diagnostic';
 import { parseNumber, parseSize } from './option-values';
 import type { OptionKey, OptionSpec } from './option-table';
@@ -121,6 +122,12 @@ function problemOf(
     case 'define':
       if (parseDefine(text) === undefined)
         return bad(`\`${text}\` is no NAME or NAME=VALUE; a name begins with a letter, as DEBUG=1`);
+      break;
+    case 'warning':
+      if (new Warnings([]).apply(text) !== undefined)
+        return bad(
+          `\`${text}\` names no class of warnings${didYouMean(text.replace(/^[-+]?(error=)?/, ''), WARNING_CLASSES)}`,
+        );
       break;
     case 'text':
     case 'file':

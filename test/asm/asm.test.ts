@@ -230,7 +230,7 @@ describe('asm: mistakes are located, all at once', () => {
     checkErrors('org 1\norg 2', '2:5 error PW109');
     checkErrors('equ 5', '1:1 error PW100');
     checkErrors('incbin "no.bin"', '1:8 error PW112');
-    checkErrors('section .x foo=1', '1:12 error PW100');
+    checkErrors('section .x foo=1', '1:12 warning PW117');
     checkErrors('section .data\ndb 1\nsection .a follows=.nosuch\ndb 1', '1:1 error PW117');
   });
   it('of the preprocessor', () => {
@@ -241,7 +241,7 @@ describe('asm: mistakes are located, all at once', () => {
     checkErrors('%include "none.inc"', '1:10 error PW112');
     checkErrors('%error stop here', '1:1 error PW120');
     checkErrors('%macro m 1\nnop\n', '1:1 error PW114');
-    checkErrors('%macro m 1\nnop\n%endmacro\nm 1, 2', '4:1 error PW114');
+    checkErrors('%macro m 1\nnop\n%endmacro\nm 1, 2', '4:1 warning PW114', '4:1 error PW100');
     checkErrors('%define f(x', '1:9 error PW114');
     checkErrors('%macro m 0\n  bad bad\n%endmacro\n m', '4:2 error PW100');
   });

@@ -10,7 +10,7 @@ import type { Given } from '../../src/session/assembly';
 const HAS_GAS = spawnSync('as', ['--version']).status === 0 && spawnSync('ld', ['--version']).status === 0;
 if (!HAS_GAS) console.log('skipped: GNU as (it is not installed)');
 
-const NOTHING_GIVEN = { defines: {}, includePath: [] };
+const NOTHING_GIVEN = { defines: {}, includePath: [], warnings: [] };
 
 function build(source: string, name: string, origin: bigint, given: Given = NOTHING_GIVEN): Assembled {
   const folder = mkdtempSync(join(tmpdir(), 'pagewalk-gas-test-'));
@@ -72,12 +72,12 @@ describe('node: GNU as', () => {
     );
   });
   it('is given macros and folders, as numbers where there is no C preprocessor', () => {
-    const given = { defines: { N: '5', ON: '' }, includePath: [] };
+    const given = { defines: { N: '5', ON: '' }, includePath: [], warnings: [] };
     assert.strictEqual(hex(build(' movb $N, %al\n movb $ON, %bl\n', 'a.s', 0n, given)), 'b005b301');
     const folder = mkdtempSync(join(tmpdir(), 'pagewalk-gas-test-'));
     try {
       writeFileSync(join(folder, 'a.h'), '#define M N+1\n');
-      const inFolder = { defines: { N: '5' }, includePath: [folder] };
+      const inFolder = { defines: { N: '5' }, includePath: [folder], warnings: [] };
       assert.strictEqual(hex(build('#include "a.h"\n movb $M, %al\n', 'a.S', 0n, inFolder)), 'b006');
     } finally {
       rmSync(folder, { recursive: true, force: true });

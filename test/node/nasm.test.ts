@@ -19,7 +19,11 @@ describe('an installed nasm', () => {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  function byNasm(source: string, program?: string, given = { defines: {}, includePath: [] as string[] }): Assembled {
+  function byNasm(
+    source: string,
+    program?: string,
+    given = { defines: {}, includePath: [] as string[], warnings: [] as string[] },
+  ): Assembled {
     const file = join(folder, 'main.asm');
     writeFileSync(file, source);
     return assembledFromNasm(source, file, runNasm(file, statesOrigin(source) ? undefined : ORIGIN, given, program));
@@ -60,8 +64,12 @@ describe('an installed nasm', () => {
   it('is given macros and folders as ours is', () => {
     mkdirSync(join(folder, 'lib'), { recursive: true });
     writeFileSync(join(folder, 'lib/a.inc'), 'db TWO\n');
-    const given = { defines: { TWO: '2', 'f(x)': 'x+1', NONE: '' }, includePath: [join(folder, 'lib')] };
-    const source = 'bits 64\n%include "a.inc"\n%ifdef NONE\n db f(2)\n%endif\n';
+    const given = {
+      defines: { TWO: '2', 'f(x)': 'x+1', NONE: '' },
+      includePath: [join(folder, 'lib')],
+      warnings: ['-db-empty'],
+    };
+    const source = 'bits 64\n%include "a.inc"\n%ifdef NONE\n db\n db f(2)\n%endif\n';
     const theirs = byNasm(source, undefined, given);
     const ours = assemble(source, {
       fileName: join(folder, 'main.asm'),
