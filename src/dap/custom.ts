@@ -96,7 +96,15 @@ export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 
       ...(args.user === undefined ? {} : { user: args.user }),
     });
     const symbol = space === 'gva' ? stopped.symbolOf(address) : undefined;
-    return { address: hex(address), space, ...(symbol === undefined ? {} : { symbol }), ...chains(answer) };
+    const at = symbol === undefined ? undefined : stopped.disassemble(address, 0, 1)[0]?.location;
+    const path = at && adapter.client.source(at.file).path;
+    return compact<TranslateReply>({
+      address: hex(address),
+      space,
+      symbol,
+      source: at && path !== undefined ? { path, line: at.line } : undefined,
+      ...chains(answer),
+    });
   },
 
   'pagewalk/hover'(adapter, args) {

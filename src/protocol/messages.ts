@@ -34,6 +34,8 @@ export interface TranslateReply {
   readonly space: Space;
   /** The symbol that the address lies at or after, as `table+0x8`. */
   readonly symbol?: string;
+  /** The source line that the bytes at the address came from. */
+  readonly source?: { readonly path: string; readonly line: number };
   readonly translation?: Translation;
   readonly reverse?: ReverseTranslation;
 }

@@ -107,6 +107,8 @@ export interface Translation {
     readonly hit: boolean;
     /** What a stale entry would answer instead: its address, and the invalidation that is missing. */
     readonly stale: { readonly hpa: Hex; readonly missing: string } | null;
+    /** Level of the table at which the next walk begins, where the paging-structure caches spare the levels above: 1 where the PDE cache answers. */
+    readonly walkStart?: number;
   };
   readonly stages: readonly Stage[];
   readonly failure?: TranslationFailure;

@@ -40,6 +40,8 @@ export interface Translator {
   readonly pdptes: readonly bigint[];
   /** The TLB entry that the guest's next access to `linear` would use. */
   tlbEntry(linear: bigint): TlbEntryView | undefined;
+  /** Level of the table at which a walk to `linear` begins by the paging-structure caches; undefined: at the root. */
+  walkStart(linear: bigint): number | undefined;
 }
 
 export function accessOf(query: TranslateQuery, cpl: number): Access {
@@ -191,7 +193,9 @@ function tlbAnswer(
   hpa: bigint | undefined,
 ): Chain['tlb'] {
   const e = t.tlbEntry(linear);
-  if (!e) return { hit: false, stale: null };
+  const start = t.walkStart(linear);
+  const cached = start === undefined ? {} : { walkStart: start };
+  if (!e) return { hit: false, stale: null, ...cached };
   const within = linear & 0xfffn;
   const serves =
     access.op === 'write'
@@ -202,6 +206,7 @@ function tlbAnswer(
   const guestMoved = gpa === undefined || (gpa & ~0xfffn) !== e.gpa;
   const moved = guestMoved || hpa === undefined || (hpa & ~0xfffn) !== e.hpa;
   return {
+    ...cached,
     hit: serves,
     stale: moved
       ? {

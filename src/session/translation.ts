@@ -78,7 +78,12 @@ export interface Chain {
   readonly hpa?: bigint;
   readonly rights: ChainRights;
   readonly references: number;
-  readonly tlb: { readonly hit: boolean; readonly stale: { readonly hpa: bigint; readonly missing: string } | null };
+  readonly tlb: {
+    readonly hit: boolean;
+    readonly stale: { readonly hpa: bigint; readonly missing: string } | null;
+    /** Level of the table at which the next walk begins, where the paging-structure caches spare the levels above. */
+    readonly walkStart?: number;
+  };
   readonly stages: readonly Stage[];
   readonly failure?: ChainFailure;
 }

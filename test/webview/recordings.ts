@@ -82,6 +82,19 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     guest: worked,
     command: { kind: 'translate', expression: '0x7f8a3b2a1000', space: 'gva', access: 'w' },
   },
+  {
+    name: 'translation-caches',
+    panel: 'translation',
+    guest: { ...STALE, at: 'edited', options: { 'walk-caches': 'on' } },
+    command: { kind: 'translate', expression: '0x203000', space: 'gva', access: 'r' },
+    play: async ({ page }) => {
+      await page.locator('h1 .tool').click();
+      for (const stage of ['guest', 'ept', 'memslot', 'host'])
+        await page.locator(`.section.${stage} > summary`).click();
+      await page.getByRole('slider').fill('22');
+      await page.locator('.detail').scrollIntoViewIfNeeded();
+    },
+  },
   { name: 'statistics-worked-example', panel: 'statistics', guest: { ...worked, at: 'again' } },
   {
     name: 'tlb-stale',

@@ -52,6 +52,22 @@ describe('the grid of the two-dimensional walk', () => {
       ['PML4E: 1 2 3 4 5', 'PDPTE: 6 7 8 9 10', 'PDE: 11 12 13 14 15', 'PTE: 16 17 18 19 20', 'page: 21 22 23 24 .'],
     ));
 
+  it('names the cache that spares a load: the PDE cache all but the PTE and the walk of the page', () => {
+    const whole = translation(
+      levels(4).map((level) => step(level, ept())),
+      ept(),
+    );
+    const left = (tlb: Partial<Translation['tlb']>): (number | string)[] => {
+      const { rows } = gridRows({ ...whole, tlb: { ...whole.tlb, ...tlb } });
+      const cells = rows.flatMap((row) => row.cells).filter((cell) => cell !== undefined);
+      const names = new Set(cells.flatMap(({ served }) => served ?? []));
+      return [...names, ...cells.filter(({ served }) => served === undefined).map(({ order }) => order)];
+    };
+    assert.deepEqual(left({ walkStart: 1 }), ['PDE cache', 20, 21, 22, 23, 24]);
+    assert.deepEqual(left({ walkStart: 2 }), ['PDPTE cache', 15, 16, 17, 18, 19, 20, 21, 22, 23, 24]);
+    assert.deepEqual(left({ walkStart: 1, hit: true }), ['TLB']);
+  });
+
   it('leaves out what large pages spare', () =>
     check(
       levels(4, 2).map((level) => step(level, ept(2))),

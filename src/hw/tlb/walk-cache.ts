@@ -39,12 +39,15 @@ export class WalkCache {
 
   /** The lowest table that a cached entry leads to for `linear`. `shiftOf`: log2 of what an entry of a level spans; `root`: level of the root table. */
   find(linear: bigint, context: TlbContext, root: number, shiftOf: (level: number) => number): WalkStart | undefined {
+    const found = this.peek(linear, context, root, shiftOf);
+    if (found) this.hits++;
+    return found;
+  }
+  /** What `find` would give, counting nothing. */
+  peek(linear: bigint, context: TlbContext, root: number, shiftOf: (level: number) => number): WalkStart | undefined {
     for (let level = 2; level <= root; level++) {
       const found = this.levels.get(level)?.get(WalkCache.key(shiftOf(level), linear, context));
-      if (found) {
-        this.hits++;
-        return found;
-      }
+      if (found) return found;
     }
     return undefined;
   }

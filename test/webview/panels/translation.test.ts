@@ -50,6 +50,79 @@ describe('the Translation panel', () => {
     await page.context().close();
   });
 
+  it('plays the walk forward to its end and back', async function () {
+    const { page } = await open(this, shown(COLD));
+    const place = page.locator('.player .place');
+    const button = (name: string): ReturnType<typeof page.getByRole> => page.getByRole('button', { name, exact: true });
+    await button('One forward').click();
+    await page.locator('.detail', { hasText: 'Load 1: EPT PML4E for the PML4E' }).waitFor();
+    await page.getByRole('slider').fill('22');
+    await button('Play').click();
+    await page.locator('.player .place', { hasText: '24 / 24' }).waitFor();
+    await button('Play').waitFor();
+    assert.match(await page.locator('.detail').innerText(), /^Load 24: EPT PTE for the page/);
+    assert.ok(await button('One forward').isDisabled());
+    await button('One back').click();
+    assert.equal(await place.innerText(), '23 / 24');
+    assert.equal(await page.locator('.grid .now').innerText(), '23');
+    await page.context().close();
+  });
+
+  it('leads on: an entry to memory, the HPA back to every GVA, the symbol to its source', async function () {
+    const live = await Live.start({ example: 'worked-example.asm', at: 'access' });
+    const setup = { moment: live.moment, settings: SETTINGS, command: question('access') };
+    const panel = await open(this, setup, { live });
+    const { page } = panel;
+    await page
+      .locator('h1')
+      .getByRole('button', { name: /^worked-example\.asm:/ })
+      .click();
+    await page.locator('.entry button[data-space="gpa"]').first().click();
+    const [source, memory] = (await panel.acts()) as { kind: string; path?: string; line?: number; space?: string }[];
+    const line = sourceOf({ example: 'worked-example.asm' })
+      .split('\n')
+      .findIndex((text) => text.startsWith('access:'));
+    assert.deepEqual([source?.kind, source?.path], ['open-source', live.file]);
+    assert.ok((source?.line ?? 0) > line, 'the code at the label');
+    assert.deepEqual([memory?.kind, memory?.space], ['open-memory', 'gpa']);
+    await page.locator('.station.hpa button').click();
+    await page.locator('.station.hpa.asked').waitFor();
+    assert.match(await page.locator('.station.gva').innerText(), /0x10[0-9a-f]{4}/);
+    await panel.assertSound();
+    live.close();
+    await panel.close();
+  });
+
+  it('lays an answer beside one of another method', async function () {
+    const at = { example: 'first-touch.asm', at: 'second' };
+    const live = await Live.start(at);
+    const setup = { moment: live.moment, settings: SETTINGS, command: question('0x180000') };
+    const first = await open(this, setup, { live });
+    await first.page.getByRole('button', { name: 'Keep to compare' }).click();
+    assert.match(await first.page.locator('.comparison .way').innerText(), /Nothing differs/);
+    const kept = await first.kept();
+    live.close();
+    await first.close();
+    const other = await Live.start({ ...at, options: { mmu: 'shadow' } });
+    const panel = await open(this, { ...setup, kept, moment: { ...other.moment, number: 9 } }, { live: other });
+    const { page } = panel;
+    assert.deepEqual(await page.locator('.comparison thead th').allInnerTexts(), [
+      `0x180000, stop ${setup.moment.number}, EPT`,
+      '0x180000, stop 9, SHADOW',
+    ]);
+    const differing = await page.locator('tr.differs th').allInnerTexts();
+    assert.ok(
+      differing.some((text) => text.startsWith('References')),
+      differing.join('; '),
+    );
+    assert.ok(!differing.some((text) => text.startsWith('GPA')), 'the guest sees the same');
+    await panel.shot('panel-translation-two-methods');
+    await panel.assertSound();
+    await panel.assertAccessible();
+    other.close();
+    await panel.close();
+  });
+
   it('says in words what failed, and what a stale TLB entry still answers', async function () {
     const { page } = await open(this, shown(UNTOUCHED));
     await page.locator('.banner.bad', { hasText: 'level 1: not present' }).waitFor();

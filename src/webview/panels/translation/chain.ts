@@ -15,8 +15,19 @@ function station(space: Space, addresses: readonly string[], isFirst: boolean, n
     h(
       'span',
       { class: 'addresses' },
-      ...(shown ? addresses.map((address) => number(address)) : [h('span', { class: 'none' }, none)]),
+      ...(shown ? addresses.map((address) => askLink(space, address, isFirst)) : [h('span', { class: 'none' }, none)]),
     ),
+  );
+}
+
+/** An address that asks for its own chain: from HVA and HPA that is the way back to every GVA. */
+function askLink(space: Space, address: string, isAsked: boolean): HTMLElement {
+  if (isAsked) return number(address);
+  const way = space === 'hva' || space === 'hpa' ? 'Which guest addresses lead here' : 'Translate from here';
+  return h(
+    'button',
+    { type: 'button', class: 'address', 'data-ask': address, 'data-space': space, title: way },
+    number(address),
   );
 }
 

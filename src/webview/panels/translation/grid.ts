@@ -2,6 +2,7 @@
 import type { Translation, WalkStep } from '../../../protocol/translation';
 import { gridRows, type Cell } from './grid-rows';
 import { h, number } from '../../dom';
+import { player } from './player';
 import { flagChip, section, type Folds, type StepElements } from './stages';
 
 /** Draws the grid; arrow keys move in it, and Enter leads to the entry below. */
@@ -13,25 +14,43 @@ export function grid(translation: Translation, folds: Folds, drawn: StepElements
     { class: 'detail', 'aria-live': 'polite' },
     h('p', { class: 'note' }, 'Arrow keys move through the loads; Enter leads to the entry above.'),
   );
+  const cells = rows.flatMap((row) => row.cells).filter((cell) => cell !== undefined);
+  /** By the order of the loads. */
+  const inOrder: HTMLButtonElement[] = [];
+  const controls = player(cells.length, 'load', (at) => {
+    mark(at);
+    const cell = cells[at - 1];
+    detail.replaceChildren(cell ? cellDetail(cell) : h('p', { class: 'note' }, 'Before the first load.'));
+  });
+  const mark = (at: number): void =>
+    inOrder.forEach((button, i) => {
+      button.classList.toggle('done', at > 0 && i < at - 1);
+      button.classList.toggle('now', i === at - 1);
+      button.classList.toggle('ahead', at > 0 && i > at - 1);
+      button.setAttribute('tabindex', i === Math.max(0, at - 1) ? '0' : '-1');
+    });
   const buttons: (HTMLButtonElement | undefined)[][] = rows.map(({ cells }) =>
     cells.map((cell) => cell && cellButton(cell)),
   );
 
   function cellButton(cell: Cell): HTMLButtonElement {
     const failed = cell.step.problem !== undefined;
+    const served = cell.served === undefined ? '' : `, from the ${cell.served}`;
     const button = h(
       'button',
       {
         type: 'button',
         tabindex: -1,
-        class: `${cell.isGuest ? 'guest' : 'second'}${failed ? ' bad' : ''}`,
-        'aria-label': `load ${cell.order}: ${cell.name}${failed ? `, ${cell.step.problem}` : ''}`,
-        title: cell.name,
+        class: `${cell.isGuest ? 'guest' : 'second'}${failed ? ' bad' : ''}${served === '' ? '' : ' served'}`,
+        'aria-label': `load ${cell.order}: ${cell.name}${failed ? `, ${cell.step.problem}` : ''}${served}`,
+        title: `${cell.name}${served}`,
       },
       failed ? '✗' : String(cell.order),
     );
+    inOrder[cell.order - 1] = button;
     button.addEventListener('focus', () => {
-      for (const each of buttons.flat()) each?.setAttribute('tabindex', each === button ? '0' : '-1');
+      mark(cell.order);
+      controls.at(cell.order);
       detail.replaceChildren(cellDetail(cell));
     });
     button.addEventListener('click', () => reveal(cell.step, drawn));
@@ -68,14 +87,22 @@ export function grid(translation: Translation, folds: Folds, drawn: StepElements
       ),
     ),
   );
-  buttons.flat().find(Boolean)?.setAttribute('tabindex', '0');
+  inOrder[0]?.setAttribute('tabindex', '0');
   body.addEventListener('keydown', (event) => moveFocus(event, buttons));
-  const total = rows.flatMap(({ cells }) => cells).filter(Boolean).length;
-  const aside = h('p', { class: 'way' }, `${total} loads, then the data itself`);
-  return section('two-d', 'The walk in two dimensions', aside, folds, body, detail);
+  const spared = cells.filter(({ served }) => served !== undefined);
+  const aside = h('p', { class: 'way' }, `${cells.length} loads, then the data itself`);
+  const by = [...new Set(spared.map(({ served }) => served))].join(', ');
+  const note =
+    spared.length > 0 &&
+    h(
+      'p',
+      { class: 'note' },
+      `${cells.length - spared.length} of them are left for the next access: the ${by} spares the hatched ones.`,
+    );
+  return section('two-d', 'The walk in two dimensions', aside, folds, controls.element, body, note, detail);
 }
 
-function cellDetail({ step, order, name }: Cell): HTMLElement {
+function cellDetail({ step, order, name, served }: Cell): HTMLElement {
   return h(
     'p',
     {},
@@ -87,6 +114,7 @@ function cellDetail({ step, order, name }: Cell): HTMLElement {
     ' ',
     ...step.flags.map(flagChip),
     step.problem && h('span', { class: 'problem' }, ` ✗ ${step.problem}`),
+    served !== undefined && h('span', { class: 'note' }, `the next access has it from the ${served}`),
   );
 }
 

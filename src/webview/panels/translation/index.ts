@@ -1,4 +1,5 @@
 /** The Translation panel: the chain of an address, stage by stage. Everything it shows comes from the debug adapter's probe. */
+import { SPACES } from '../../../base/address';
 import type { HoverReply, TranslateArguments, TranslateReply } from '../../../protocol/messages';
 import type { Cursor, PanelCommand, PanelSettings } from '../../../protocol/panels';
 import { h, number } from '../../dom';
@@ -7,6 +8,7 @@ import { chain, failureBanner, outcome, staleBanner } from './chain';
 import { questionForm, type Question } from './form';
 import { grid } from './grid';
 import { rightsTable } from './rights';
+import { comparison, linesOf, type Pinned } from './pinned';
 import { stageSection, type Folds, type StepElements } from './stages';
 import './translation.css';
 
@@ -16,6 +18,8 @@ interface Kept {
   readonly open: readonly string[];
   /** What was translated last; `spelled` is what a person would call it. */
   readonly asked?: { readonly question: Question; readonly spelled: string };
+  /** An answer to lay beside the present one. */
+  readonly pinned?: Pinned | undefined;
 }
 
 export const translationPanel = {
@@ -54,6 +58,7 @@ class TranslationPanel implements Panel {
       this.kept.question,
     );
     this.element = h('div', {}, this.form.element, this.drawing);
+    this.drawing.addEventListener('click', ({ target }) => this.clicked(target));
   }
 
   /** The operand under the cursor, else the last question again. */
@@ -91,6 +96,16 @@ class TranslationPanel implements Panel {
     if (command.kind !== 'translate') return;
     const { expression, space, access } = command;
     this.ask({ expression, space, access });
+  }
+
+  /** Addresses lead on: to memory, or to their own chain. */
+  private clicked(target: EventTarget | null): void {
+    const link = target instanceof Element ? target.closest<HTMLElement>('[data-memory], [data-ask]') : null;
+    const space = SPACES.find((each) => each === link?.dataset['space']);
+    if (!link || !space) return;
+    const { memory, ask } = link.dataset;
+    if (memory !== undefined) this.context.act({ kind: 'open-memory', space, address: memory });
+    else if (ask !== undefined) this.ask({ expression: ask, space, access: this.kept.question.access });
   }
 
   private keep(change: Partial<Kept>): void {
@@ -167,8 +182,10 @@ class TranslationPanel implements Panel {
       h('span', { class: 'asked' }, asked),
       asked !== address && h('span', { class: 'equals' }, ' = ', number(address, space)),
       symbol !== undefined && symbol !== asked && h('span', { class: 'symbol' }, symbol),
+      this.sourceLink(reply),
+      this.keepButton(asked, reply),
     );
-    const parts: (HTMLElement | undefined)[] = [title];
+    const parts: (HTMLElement | undefined)[] = [title, this.sideBySide(asked, reply)];
     if (translation) {
       // The entries come before the grid in `drawn`, after it on the page.
       const stages = translation.stages.map((stage) => stageSection(stage, this.folds, drawn));
@@ -179,6 +196,47 @@ class TranslationPanel implements Panel {
       parts.push(...reverse.stages.map((stage) => stageSection(stage, this.folds, drawn)));
     }
     this.drawing.replaceChildren(...parts.filter((part) => part !== undefined));
+  }
+
+  private sourceLink({ source }: TranslateReply): HTMLElement | undefined {
+    if (!source) return undefined;
+    const name = source.path.slice(source.path.lastIndexOf('/') + 1);
+    const link = h('button', { type: 'button', class: 'link' }, `${name}:${source.line}`);
+    link.addEventListener('click', () => this.context.act({ kind: 'open-source', ...source }));
+    return link;
+  }
+
+  // ---- an answer kept beside the present one
+
+  private keepButton(asked: string, reply: TranslateReply): HTMLElement {
+    const button = h(
+      'button',
+      {
+        type: 'button',
+        class: 'tool',
+        title: 'Keep this answer, to see it beside later ones or those of another method',
+      },
+      'Keep to compare',
+    );
+    button.addEventListener('click', () => {
+      this.keep({ pinned: { label: this.label(asked, reply), lines: linesOf(reply) } });
+      this.draw(asked, reply);
+      this.context.announce('Kept');
+    });
+    return button;
+  }
+  /** `rbx, stop 3, EPT`. */
+  private label(asked: string, { translation }: TranslateReply): string {
+    const method = translation?.stages.find(({ stage }) => stage === 'ept' || stage === 'npt' || stage === 'shadow');
+    return `${asked}, stop ${this.context.moment.number}${method ? `, ${method.stage.toUpperCase()}` : ''}`;
+  }
+  private sideBySide(asked: string, reply: TranslateReply): HTMLElement | undefined {
+    const { pinned } = this.kept;
+    if (!pinned) return undefined;
+    return comparison(pinned, linesOf(reply), this.label(asked, reply), () => {
+      this.keep({ pinned: undefined });
+      this.draw(asked, reply);
+    });
   }
 }
 

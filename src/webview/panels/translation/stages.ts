@@ -1,4 +1,5 @@
 /** The stages below the chain: each table's walk, entry by entry, with the second-level walks folded into it. */
+import type { Space } from '../../../base/address';
 import type { MemslotStage, Stage, WalkStage, WalkStep } from '../../../protocol/translation';
 import { addressSplit } from './chain';
 import { h, number } from '../../dom';
@@ -86,6 +87,14 @@ function stepItem(stage: WalkStage, step: WalkStep, folds: Folds, drawn: StepEle
   return item;
 }
 
+/** An address that opens VS Code's memory view: index.ts hears the click. */
+const memoryLink = (address: string, space: Space): HTMLElement =>
+  h(
+    'button',
+    { type: 'button', class: 'address', 'data-memory': address, 'data-space': space, title: 'Open in the memory view' },
+    number(address, space),
+  );
+
 function entryLine(stage: Stage['stage'], step: WalkStep): HTMLElement {
   return h(
     'div',
@@ -97,9 +106,9 @@ function entryLine(stage: Stage['stage'], step: WalkStep): HTMLElement {
       'span',
       { class: 'where' },
       `at ${SPACE_NAMES[step.space].short} `,
-      number(step.entryAddress, step.space),
+      memoryLink(step.entryAddress, step.space),
       step.entryHpa !== undefined && step.space !== 'hpa' && ' = HPA ',
-      step.entryHpa !== undefined && step.space !== 'hpa' && number(step.entryHpa, 'hpa'),
+      step.entryHpa !== undefined && step.space !== 'hpa' && memoryLink(step.entryHpa, 'hpa'),
     ),
     step.problem && h('span', { class: 'problem' }, `✗ ${step.problem}`),
   );
