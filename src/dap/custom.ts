@@ -11,7 +11,7 @@ import { compact } from './requests';
 import { frameOfId } from './stack';
 
 /** The number that an expression stands for as an address: a memory operand's own address, otherwise the value. */
-function addressIn(evaluation: Evaluation): bigint | undefined {
+export function addressIn(evaluation: Evaluation): bigint | undefined {
   return evaluation.kind === 'memory' ? evaluation.address?.value : (evaluation.value ?? evaluation.address?.value);
 }
 

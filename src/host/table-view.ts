@@ -34,6 +34,28 @@ export interface TableEntryView {
   readonly child: TableRef | undefined;
 }
 
+/** What an entry that is not zero says, wherever it lies. */
+export interface DecodedEntry {
+  readonly present: boolean;
+  readonly leaf: boolean;
+  readonly mmio: boolean;
+  readonly flags: readonly string[];
+  readonly target: Hpa | undefined;
+}
+
+export function decodeEntry(kind: TableRef['kind'], level: number, entry: bigint): DecodedEntry {
+  const mmio = kind === 'ept' && (entry & EPTE_RWX) === 6n;
+  const present = !mmio && (kind === 'ept' ? (entry & EPTE_RWX) !== 0n : (entry & PTE_P) !== 0n);
+  const leaf = level === 1 || (entry & (kind === 'ept' ? EPTE_PS : PTE_PS)) !== 0n;
+  return {
+    present,
+    leaf,
+    mmio,
+    flags: kind === 'ept' ? epteFlags(entry, leaf) : pteFlags(entry, leaf, level),
+    target: present ? hpa(entry & FRAME_MASK & (leaf ? ~(levelSize(level) - 1n) : FRAME_MASK)) : undefined,
+  };
+}
+
 /** The non-zero entries of one table, in order. Reads memory and changes nothing. */
 export function readTable(memory: HostMemory, ref: TableRef): readonly TableEntryView[] {
   const out: TableEntryView[] = [];
@@ -42,29 +64,12 @@ export function readTable(memory: HostMemory, ref: TableRef): readonly TableEntr
     const entryAddress = hpa(ref.table + BigInt(index * 8));
     const entry = memory.read64(entryAddress);
     if (entry === 0n) continue;
-    const mmio = ref.kind === 'ept' && (entry & EPTE_RWX) === 6n;
-    const present = !mmio && (ref.kind === 'ept' ? (entry & EPTE_RWX) !== 0n : (entry & PTE_P) !== 0n);
-    const leaf = ref.level === 1 || (entry & (ref.kind === 'ept' ? EPTE_PS : PTE_PS)) !== 0n;
+    const decoded = decodeEntry(ref.kind, ref.level, entry);
+    const { leaf, target } = decoded;
     const start = ref.start + BigInt(index) * size;
-    const target = present ? hpa(entry & FRAME_MASK & (leaf ? ~(size - 1n) : FRAME_MASK)) : undefined;
-    out.push({
-      kind: ref.kind,
-      level: ref.level,
-      index,
-      entryAddress,
-      entry,
-      flags: ref.kind === 'ept' ? epteFlags(entry, leaf) : pteFlags(entry, leaf, ref.level),
-      start,
-      size,
-      present,
-      leaf,
-      mmio,
-      target,
-      child:
-        present && !leaf && target !== undefined
-          ? { kind: ref.kind, level: ref.level - 1, table: target, start }
-          : undefined,
-    });
+    const child =
+      target !== undefined && !leaf ? { kind: ref.kind, level: ref.level - 1, table: target, start } : undefined;
+    out.push({ kind: ref.kind, level: ref.level, index, entryAddress, entry, start, size, child, ...decoded });
   }
   return out;
 }

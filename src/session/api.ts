@@ -28,6 +28,7 @@ import type {
 } from './types';
 import type { MemoryMap, MemoryMapQuery } from './memory-map';
 import type { TlbState } from './tlb-view';
+import type { TableMaps } from './table-map';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 
 export type Granularity = 'instruction' | 'line';
@@ -75,6 +76,8 @@ export interface DebugTarget {
   /** A hypervisor frame's generated text. */
   document(id: number): string | undefined;
   view(path: string, start?: number, count?: number): Answer<ViewPage>;
+  /** The page tables as maps, for the Page Tables panel. */
+  readonly tableMaps: Pick<TableMaps, 'sets' | 'page' | 'find' | 'strips'>;
   /** KVM's counters by the names of its debugfs files, then our own. */
   statistics(): readonly (readonly [name: string, value: number])[];
   setValue(path: string, text: string): Answer<string>;

@@ -26,6 +26,7 @@ import { RunControl } from './run-control';
 import { guestFrames } from './stack';
 import type { SymbolTable } from './symbols';
 import { listShadowTables } from './shadow-listing';
+import { TableMaps } from './table-map';
 import { listGuestTables, listHostTables, type TableListing } from './table-listing';
 import { tlbState, type TlbState } from './tlb-view';
 import { accessOf, translateGpa, translateGva } from './translate';
@@ -60,6 +61,7 @@ interface Written {
 export class Session implements DebugTarget {
   readonly guest: GuestView;
   readonly symbols: SymbolTable;
+  readonly tableMaps: TableMaps;
   private readonly memory: MemoryAccess;
   private readonly names: Names;
   private readonly breakpoints: Breakpoints;
@@ -97,6 +99,7 @@ export class Session implements DebugTarget {
     );
     this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints, script);
     this.views = new Views(machine, this.guest, this.names);
+    this.tableMaps = new TableMaps(this.guest, machine, this.symbols);
   }
 
   /** A machine with the program loaded, standing before its first instruction. */

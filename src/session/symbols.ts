@@ -54,6 +54,12 @@ export class SymbolTable {
   valueOf(name: string): bigint | undefined {
     return this.byName.get(name) ?? this.constants.get(name);
   }
+  /** The first label from `from` to `to`. */
+  firstIn(from: bigint, to: bigint): string | undefined {
+    const found = floor(this.labels, to, (label) => label.address);
+    if (!found || found.address < from) return undefined;
+    return this.labels.find((label) => label.address >= from)?.name;
+  }
   isLabel(name: string): boolean {
     return this.byName.has(name);
   }

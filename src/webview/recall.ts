@@ -10,9 +10,9 @@ export interface Remembered {
 /** Characters of JSON kept in all. */
 const LIMIT = 400_000;
 
-/** The frame's number is of one stop; the question is the same without it. */
+/** The numbers of the frame and the moment are of one stop; the question is the same without them. */
 export const keyOf = (name: string, args: object): string =>
-  `${name} ${JSON.stringify({ ...args, frameId: undefined })}`;
+  `${name} ${JSON.stringify({ ...args, frameId: undefined, moment: undefined })}`;
 
 export class Recall {
   private readonly replies = new Map<string, string>();

@@ -1,6 +1,7 @@
 /** The panels, by id: the one place that names them all. */
 import type { PanelId } from '../protocol/panels';
 import type { PanelDefinition } from './panel';
+import { pageTablesPanel } from './panels/page-tables';
 import { statisticsPanel } from './panels/statistics';
 import { tlbPanel } from './panels/tlb';
 import { translationPanel } from './panels/translation';
@@ -9,6 +10,7 @@ import { memoryMapPanel } from './panels/memory-map';
 
 export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly id: K } } = {
   translation: translationPanel,
+  'page-tables': pageTablesPanel,
   statistics: statisticsPanel,
   tlb: tlbPanel,
   vmcs: vmcsPanel,

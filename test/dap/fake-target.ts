@@ -131,6 +131,12 @@ export class FakeTarget implements DebugTarget {
   document(): string | undefined {
     return Array.from({ length: this.runs }, (_, i) => `step ${i + 1}`).join('\n');
   }
+  readonly tableMaps: DebugTarget['tableMaps'] = {
+    sets: () => [],
+    page: () => ok({ rows: [], total: 0 }),
+    find: () => ok({ path: [], present: false }),
+    strips: () => ok([]),
+  };
   statistics(): readonly (readonly [string, number])[] {
     return [['exits', this.runs]];
   }

@@ -71,6 +71,24 @@ done:
 
 export const RECORDINGS: readonly RecordingSpec[] = [
   {
+    name: 'page-tables-guest',
+    panel: 'page-tables',
+    guest: worked,
+    command: { kind: 'reveal-entry', set: 'guest', address: '0x7f8a3b2a0100' },
+  },
+  {
+    name: 'page-tables-guest-ept',
+    panel: 'page-tables',
+    guest: { ...worked, at: 'again' },
+    play: async ({ page, settled }) => {
+      await page.getByLabel('Tables beside').selectOption('ept');
+      await page.getByLabel('Address or symbol').fill('rbx');
+      await page.keyboard.press('Enter');
+      await settled();
+      await page.locator('.pane.guest .row[aria-selected="true"]').click();
+    },
+  },
+  {
     name: 'translation-worked-example',
     panel: 'translation',
     guest: worked,

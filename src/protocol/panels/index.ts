@@ -5,10 +5,12 @@
 import type { Space } from '../../base/address';
 import type { RequestName, Requests } from '../messages';
 import type { Hex } from '../translation';
+import type { TableSet } from './page-tables';
 
 /** The panels, in the order of the side bar. `view` is the id of the view, and of the editor tab's type. */
 export const PANELS = [
   { id: 'translation', title: 'Translation', view: 'pagewalk.translation' },
+  { id: 'page-tables', title: 'Page Tables', view: 'pagewalk.pageTables' },
   { id: 'statistics', title: 'KVM Statistics', view: 'pagewalk.statistics' },
   { id: 'tlb', title: 'TLB', view: 'pagewalk.tlb' },
   { id: 'vmcs', title: 'VMCS', view: 'pagewalk.vmcs' },
@@ -21,7 +23,7 @@ export type Standing = 'none' | 'running' | 'stopped';
 /** Where the debug session stands. What a panel shows is of one moment. */
 export interface Moment {
   readonly standing: Standing;
-  /** Counts what changed the machine: stops, edits by hand. Another number: everything is to be asked again. */
+  /** Counts what changed the machine: stops, edits by hand. Another number: everything is to be asked again. Requests that compare with the moment before carry it. */
   readonly number: number;
   /** The frame that the Call Stack view has selected: expressions are evaluated in it. */
   readonly frameId?: number;
@@ -46,6 +48,7 @@ export interface Cursor {
 /** What another place (a tree node, a command, another panel) wants a panel to show. */
 export type PanelCommand =
   | { readonly kind: 'focus' }
+  | { readonly kind: 'reveal-entry'; readonly set: TableSet; readonly address: Hex }
   | {
       readonly kind: 'translate';
       readonly expression: string;

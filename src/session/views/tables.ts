@@ -43,9 +43,34 @@ export function guestRoot(g: GuestView): GuestTable | undefined {
   };
 }
 
+/** What an entry of the guest's that is not zero says, in the guest's present paging mode. */
+export function decodeGuestEntry(
+  g: GuestView,
+  level: number,
+  entry: bigint,
+): Pick<GuestEntry, 'flags' | 'present' | 'leaf' | 'target'> {
+  const { format, pse } = g.controls;
+  const canBeLarge = level > 1 && level <= 3 && !(format === 'pae' && level === 3) && (format !== '32bit' || pse);
+  const large = canBeLarge && (entry & PTE_PS) !== 0n;
+  const leaf = level === 1 || large;
+  const size = format === 'none' ? 1n : 1n << BigInt(levelShift(format, level));
+  const frame =
+    format !== '32bit'
+      ? entry & FRAME_MASK
+      : large
+        ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n)
+        : entry & 0xffff_f000n;
+  return {
+    flags: pteFlags(entry, leaf, level),
+    present: (entry & PTE_P) !== 0n,
+    leaf,
+    target: leaf && format !== '32bit' ? frame & ~(size - 1n) : frame,
+  };
+}
+
 /** The non-zero entries of one guest table, read through the memslots. */
 export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: GuestTable): GuestEntry[] {
-  const { format, pse } = g.controls;
+  const { format } = g.controls;
   if (format === 'none') return [];
   const { entryBytes, indexBits, linearBits } = FORMATS[format];
   const inRegisters = format === 'pae' && ref.level === 3;
@@ -63,27 +88,16 @@ export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: Guest
         ? view.getBigUint64(base + index * 8, true)
         : BigInt(view.getUint32(base + index * 4, true));
     if (entry === 0n) continue;
-    const large =
-      ref.level > 1 && ref.level <= 3 && !inRegisters && (entry & PTE_PS) !== 0n && (format !== '32bit' || pse);
-    const leaf = ref.level === 1 || large;
-    const frame =
-      format === '32bit'
-        ? leaf && large
-          ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n)
-          : entry & 0xffff_f000n
-        : entry & FRAME_MASK;
+    const decoded = decodeGuestEntry(g, ref.level, entry);
     const start = ref.start + (BigInt(index) << shift);
     out.push({
       level: ref.level,
       index,
       entry,
-      leaf,
       size,
       entryAddress: inRegisters ? BigInt(index) : ref.table + BigInt(index * entryBytes),
-      flags: pteFlags(entry, leaf, ref.level),
-      present: (entry & PTE_P) !== 0n,
       start: linearBits === 32 ? start : BigInt.asUintN(64, BigInt.asIntN(linearBits, start)),
-      target: leaf && format !== '32bit' ? frame & ~(size - 1n) : frame,
+      ...decoded,
     });
   }
   return out;

@@ -86,7 +86,7 @@ export class PanelPage {
   }
 
   /** Waits until no request is open and what came of them is drawn. */
-  async settled(): Promise<void> {
+  readonly settled = async (): Promise<void> => {
     await this.page.evaluate(`new Promise((done) => {
       let quiet = 0;
       const look = () => {
@@ -95,7 +95,7 @@ export class PanelPage {
       };
       look();
     })`);
-  }
+  };
 
   async post(message: ToPanel): Promise<void> {
     await this.page.evaluate(`standAlone.post(${JSON.stringify(message)})`);

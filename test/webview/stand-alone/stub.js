@@ -6,7 +6,7 @@
 (() => {
   const { moment, settings, exchanges = [], kept, command, cursor } = SETUP;
   const post = (message) => window.postMessage(message, '*');
-  const key = (name, args) => `${name} ${JSON.stringify({ ...args, frameId: undefined })}`;
+  const key = (name, args) => `${name} ${JSON.stringify({ ...args, frameId: undefined, moment: undefined })}`;
   const recorded = new Map(exchanges.map((each) => [key(each.name, each.arguments), each]));
   const standAlone = { sent: [], acts: [], kept, missing: [], open: 0, post };
   window.standAlone = standAlone;

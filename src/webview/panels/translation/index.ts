@@ -86,7 +86,7 @@ class TranslationPanel implements Panel {
     const before = this.at;
     this.at = cursor;
     // What a person asked for stays until the cursor moves; where it stands is told again at each stop, and first of all.
-    if (!before || JSON.stringify(cursor) === JSON.stringify(before)) return;
+    if (JSON.stringify(cursor) === JSON.stringify(before) || (!before && this.pinned)) return;
     if (!this.context.settings.followCursor || this.context.moment.standing !== 'stopped') return;
     this.pinned = false;
     this.context.run(() => this.update());

@@ -1,0 +1,39 @@
+/** The requests of the Page Tables panel (src/protocol/panels/page-tables.ts). */
+import { hex } from '../../base/hex';
+import { TABLE_SETS, type TableSet } from '../../protocol/panels/page-tables';
+import { encode } from '../../wire/encode';
+import { addressIn } from '../custom';
+import { requestError } from '../errors';
+import type { Handlers } from '../requests';
+import { frameOfId } from '../stack';
+
+type Names = 'pagewalk/tables/sets' | 'pagewalk/tables/rows' | 'pagewalk/tables/find' | 'pagewalk/tables/strips';
+
+function known(set: string): TableSet {
+  const found = TABLE_SETS.find((each) => each === set);
+  if (!found) throw requestError('badArgument', `there are no ${set} tables; there are ${TABLE_SETS.join(', ')}`);
+  return found;
+}
+const pathOf = (path: readonly string[]): readonly string[] => {
+  if (!Array.isArray(path) || path.length > 16) throw requestError('badArgument', 'path: no list of at most 16 steps');
+  return path.map(String);
+};
+
+export const pageTablesRequests: Handlers<Names> = {
+  'pagewalk/tables/sets'(adapter, { moment }) {
+    return { sets: encode(adapter.stopped.tableMaps.sets(moment)) };
+  },
+  'pagewalk/tables/rows'(adapter, { set, moment, path, start, count, filter }) {
+    const { tableMaps } = adapter.stopped;
+    return encode(adapter.unwrap(tableMaps.page(known(set), moment, pathOf(path), start, count, filter)));
+  },
+  'pagewalk/tables/find'(adapter, { set, moment, expression, frameId }) {
+    const evaluation = adapter.unwrap(adapter.stopped.evaluate(expression, { ...frameOfId(frameId), acts: false }));
+    const address = addressIn(evaluation);
+    if (address === undefined) throw requestError('badArgument', `${expression} is no address`);
+    return { address: hex(address), ...adapter.unwrap(adapter.stopped.tableMaps.find(known(set), moment, address)) };
+  },
+  'pagewalk/tables/strips'(adapter, { set, moment, path }) {
+    return { strips: encode(adapter.unwrap(adapter.stopped.tableMaps.strips(known(set), moment, pathOf(path)))) };
+  },
+};

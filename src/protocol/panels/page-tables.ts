@@ -1,0 +1,115 @@
+/** The requests of the Page Tables panel. `moment` names the machine's present state: see src/protocol/panels/index.ts. */
+import type { Space } from '../../base/address';
+import type { Hex } from '../translation';
+
+export const TABLE_SETS = ['guest', 'shadow', 'ept', 'npt', 'host'] as const;
+export type TableSet = (typeof TABLE_SETS)[number];
+
+export interface TableSetInfo {
+  readonly set: TableSet;
+  /** `CR3`, `EPTP`, `host CR3`, … */
+  readonly root: { readonly name: string; readonly value: Hex };
+  /** What its entries translate, and to what. */
+  readonly from: Space;
+  readonly to: Space;
+  readonly levels: number;
+  /** Pages mapped, and tables read. */
+  readonly pages: number;
+  readonly tables: number;
+  /** Not all of it was read: see TableRow. */
+  readonly partial: boolean;
+}
+
+/** One entry, or a run of entries that follow each other with the same bits. */
+export interface TableRow {
+  /** `160`, or `0-511` for a run: the step of a path from the parent. */
+  readonly id: string;
+  readonly first: number;
+  readonly last: number;
+  readonly level: number;
+  /** `PTE`, `EPT PDE`, … */
+  readonly name: string;
+  readonly kind: 'table' | 'page' | 'absent' | 'mmio';
+  /** The addresses that it translates; the last is included. */
+  readonly from: Hex;
+  readonly to: Hex;
+  /** Of the first entry: where it lies, what it holds, where it leads. */
+  readonly entryAddress: Hex;
+  readonly entry: Hex;
+  readonly flags: readonly string[];
+  readonly target: Hex;
+  /** How the targets of a run's entries stand to each other. */
+  readonly targets: 'one' | 'following' | 'same' | 'various';
+  /** Bytes that one entry maps. */
+  readonly pageSize?: number;
+  /** Allowed here, with what the entries above allow ANDed: `rwxu`, `-` where not. For tables: what any page below is allowed. */
+  readonly rights: string;
+  /** Pages below. */
+  readonly pages: number;
+  /** Rows below: a table's, or a run's single entries. */
+  readonly rows: number;
+  /** Something below was not read: no memory behind it, or too much of it. */
+  readonly partial?: boolean;
+  /** The first label of the guest in the range. */
+  readonly symbol?: string;
+  /** Entries of this row that are not what they were at the last look; with one of them, what it was. */
+  readonly changed?: number;
+  readonly was?: Hex;
+  readonly changedBelow?: boolean;
+}
+
+/** Only pages whose entry has the flag (`without`: has it not), and the tables above them. */
+export interface TableFilter {
+  readonly flag: string;
+  readonly without: boolean;
+}
+
+/** A table on the way down, an entry a character. */
+export interface TableStrip {
+  readonly level: number;
+  readonly name: string;
+  readonly table: Hex;
+  readonly from: Hex;
+  readonly to: Hex;
+  /** `.` nothing, `!` MMIO, `?` not present with bits set, `A`–`P` a page with these rights (A + r 1, w 2, x 4, u 8), `a`–`p` a table with pages below that have them. */
+  readonly cells: string;
+  /** The entries that the path goes through. */
+  readonly first?: number;
+  readonly last?: number;
+}
+
+interface OfSet {
+  readonly set: TableSet;
+  readonly moment: number;
+}
+
+export interface PageTablesRequests {
+  'pagewalk/tables/sets': {
+    readonly arguments: { readonly moment: number };
+    readonly reply: { readonly sets: readonly TableSetInfo[] };
+  };
+  /** At most `count` rows from the `start`th of the table (or run) at `path`, the ids from the root on. */
+  'pagewalk/tables/rows': {
+    readonly arguments: OfSet & {
+      readonly path: readonly string[];
+      readonly start: number;
+      readonly count: number;
+      readonly filter?: TableFilter;
+    };
+    readonly reply: { readonly rows: readonly TableRow[]; readonly total: number };
+  };
+  /** The path to the entry that translates an address; `missing`: why it ends above a page. */
+  'pagewalk/tables/find': {
+    readonly arguments: OfSet & { readonly expression: string; readonly frameId?: number };
+    readonly reply: {
+      readonly address: Hex;
+      readonly path: readonly string[];
+      readonly present: boolean;
+      readonly missing?: string;
+    };
+  };
+  'pagewalk/tables/strips': {
+    readonly arguments: OfSet & { readonly path: readonly string[] };
+    readonly reply: { readonly strips: readonly TableStrip[] };
+  };
+}

@@ -1,0 +1,118 @@
+/** The page tables of a moment as maps: which sets there are, rows of any table, the way to an address, and what changed since the moment before. */
+import { err, ok } from '../../base/result';
+import type { Machine } from '../../vmm/machine';
+import type { Answer } from '../api';
+import { sessionError } from '../diagnostics';
+import type { GuestView } from '../guest-view';
+import type { SymbolTable } from '../symbols';
+import { TableRows, strips, type RowFilter, type Strip, type TableRow } from './rows';
+import { TableScan } from './scan';
+import { tableSources, type TableSet, type TableSource } from './source';
+
+export type { RowFilter, Strip, TableRow } from './rows';
+export type { TableSet } from './source';
+
+export interface TableSetInfo {
+  readonly set: TableSet;
+  readonly root: TableSource['root'];
+  readonly from: TableSource['from'];
+  readonly to: TableSource['to'];
+  readonly levels: number;
+  readonly pages: number;
+  readonly tables: number;
+  readonly partial: boolean;
+}
+
+export interface TablePage {
+  readonly rows: readonly TableRow[];
+  readonly total: number;
+}
+
+/** One set, now and as it was when it was looked at before. */
+interface Kept {
+  readonly moment: number;
+  readonly root: bigint;
+  readonly scan: TableScan;
+  readonly before: TableScan | undefined;
+}
+
+/** Most rows that one request gets. */
+const MAX_ROWS = 512;
+
+export class TableMaps {
+  private readonly kept = new Map<TableSet, Kept>();
+  private readonly rowsBy = new Map<string, TableRows>();
+
+  constructor(
+    private readonly guest: GuestView,
+    private readonly machine: Machine,
+    private readonly symbols: SymbolTable,
+  ) {}
+
+  /** `moment` names the machine's present state: with another number everything is read anew, and compared with what was read before. */
+  sets(moment: number): readonly TableSetInfo[] {
+    return tableSources(this.guest, this.machine, this.machine.host).map((source) => {
+      const { scan } = this.scanOf(source, moment);
+      const { top } = scan;
+      return {
+        set: source.set,
+        root: source.root,
+        from: source.from,
+        to: source.to,
+        levels: source.top.level,
+        pages: top?.leaves ?? 0,
+        tables: scan.count,
+        partial: top?.partial ?? true,
+      };
+    });
+  }
+
+  page(
+    set: TableSet,
+    moment: number,
+    path: readonly string[],
+    start: number,
+    count: number,
+    filter: RowFilter | undefined,
+  ): Answer<TablePage> {
+    const rows = this.rows(set, moment, filter);
+    if (!rows.ok) return rows;
+    const place = rows.value.place(path);
+    if (!place)
+      return err([sessionError('unknownView', `there is no table at ${path.join('/') || 'the root'} now`, set)]);
+    return ok(rows.value.rows(place, Math.max(0, start), Math.min(count, MAX_ROWS)));
+  }
+
+  find(set: TableSet, moment: number, address: bigint): Answer<ReturnType<TableRows['find']>> {
+    const rows = this.rows(set, moment, undefined);
+    return rows.ok ? ok(rows.value.find(address)) : rows;
+  }
+
+  strips(set: TableSet, moment: number, path: readonly string[]): Answer<readonly Strip[]> {
+    const rows = this.rows(set, moment, undefined);
+    return rows.ok ? ok(strips(rows.value, path)) : rows;
+  }
+
+  private rows(set: TableSet, moment: number, filter: RowFilter | undefined): Answer<TableRows> {
+    const source = tableSources(this.guest, this.machine, this.machine.host).find((each) => each.set === set);
+    if (!source) return err([sessionError('unknownView', `there are no ${set} tables now`, set)]);
+    const { scan, before } = this.scanOf(source, moment);
+    const key = `${set} ${filter ? `${filter.without} ${filter.flag}` : ''}`;
+    const known = this.rowsBy.get(key);
+    if (known?.scan === scan) return ok(known);
+    const rows = new TableRows(scan, before, (from, to) => this.symbols.firstIn(from, to), filter);
+    this.rowsBy.set(key, rows);
+    return ok(rows);
+  }
+
+  private scanOf(source: TableSource, moment: number): Kept {
+    const known = this.kept.get(source.set);
+    if (known?.moment === moment) return known;
+    const scan = new TableScan(source, this.machine.memory);
+    // Another root is another address space: nothing in it has changed, it is another one.
+    const before = known && known.root === source.root.value ? known.scan : undefined;
+    const kept: Kept = { moment, root: source.root.value, scan, before };
+    this.kept.set(source.set, kept);
+    return kept;
+  }
+}

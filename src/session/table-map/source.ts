@@ -1,0 +1,143 @@
+/** The sets of page tables that a moment has, each in the same words: where its tables lie, and what an entry says. */
+import type { Space } from '../../base/address';
+import type { AddressSpace } from '../../host/address-space';
+import { decodeEntry, type TableRef } from '../../host/table-view';
+import { FORMATS, levelShift } from '../../hw/paging/controls';
+import { pteFlags } from '../../isa/entries';
+import type { ShadowMmu } from '../../kvm/mmu/shadow/mmu';
+import { rootLevel } from '../../kvm/mmu/shadow/role';
+import { isShadowLeaf, isShadowMmio, isShadowPresent, shadowFrame, shadowMmioGpa } from '../../kvm/mmu/shadow/spte';
+import type { Machine } from '../../vmm/machine';
+import type { GuestView } from '../guest-view';
+import { decodeGuestEntry, guestRoot } from '../views/tables';
+
+export type TableSet = 'guest' | 'shadow' | 'ept' | 'npt' | 'host';
+
+/** What an entry that is not zero says. */
+export interface Decoded {
+  readonly present: boolean;
+  readonly leaf: boolean;
+  /** A mark for MMIO that no hardware accepts. */
+  readonly mmio: boolean;
+  readonly flags: readonly string[];
+  readonly target: bigint;
+}
+
+export interface TableSource {
+  readonly set: TableSet;
+  /** The register or field that holds the root, as the architecture names it. */
+  readonly root: { readonly name: string; readonly value: bigint };
+  readonly from: Space;
+  /** What leaves lead to, and where the tables themselves lie. */
+  readonly to: Space;
+  readonly tables: Space;
+  readonly top: { readonly level: number; readonly table: bigint };
+  /** Bits of the addresses that are translated; those of the upper half are sign-extended above 32. */
+  readonly linearBits: number;
+  readonly entryBytes: 4 | 8;
+  entries(level: number): number;
+  /** log2 of what an entry spans. */
+  shift(level: number): number;
+  /** Offset of a table in the machine's memory; −1: there is no memory, or nobody has touched it. */
+  locate(table: bigint): number;
+  /** Entries of the top table where registers hold them (PAE). */
+  readonly registers?: readonly bigint[];
+  decode(level: number, entry: bigint): Decoded;
+}
+
+function guestSource(g: GuestView): TableSource | undefined {
+  const { format } = g.controls;
+  const top = guestRoot(g);
+  if (format === 'none' || !top) return undefined;
+  const { entryBytes, indexBits, linearBits } = FORMATS[format];
+  return {
+    set: 'guest',
+    root: { name: 'CR3', value: g.cr3 },
+    from: 'gva',
+    to: 'gpa',
+    tables: 'gpa',
+    top,
+    linearBits,
+    entryBytes,
+    entries: (level) => (format === 'pae' && level === 3 ? 4 : 1 << indexBits),
+    shift: (level) => levelShift(format, level),
+    locate: (table) => g.physical.offsetOf(table),
+    ...(format === 'pae' ? { registers: g.pdptes } : {}),
+    decode: (level, entry) => ({ ...decodeGuestEntry(g, level, entry), mmio: false }),
+  };
+}
+
+/** EPT and host tables: 512 entries of 8 bytes a table, 48 bits. */
+function hostSource(
+  set: 'ept' | 'host',
+  root: TableSource['root'],
+  top: TableRef,
+  memory: Machine['memory'],
+): TableSource {
+  return {
+    set,
+    root,
+    from: set === 'ept' ? 'gpa' : 'hva',
+    to: 'hpa',
+    tables: 'hpa',
+    top,
+    linearBits: 48,
+    entryBytes: 8,
+    entries: () => 512,
+    shift: (level) => 12 + 9 * (level - 1),
+    locate: (table) => memory.offsetOf(table),
+    decode: (level, entry) => {
+      const decoded = decodeEntry(set, level, entry);
+      return { ...decoded, target: decoded.target ?? 0n };
+    },
+  };
+}
+
+function shadowSource(mmu: ShadowMmu, memory: Machine['memory']): TableSource | undefined {
+  const root = mmu.loaded;
+  if (!root) return undefined;
+  // Guests of the 32-bit formats run on PAE tables, whose four PDPTEs KVM keeps in memory.
+  const level = rootLevel(root.paging.controls.format);
+  const isPae = level === 2;
+  return {
+    set: 'shadow',
+    root: { name: 'hardware CR3', value: root.hpa },
+    from: 'gva',
+    to: 'hpa',
+    tables: 'hpa',
+    top: { level: isPae ? 3 : level, table: root.hpa },
+    linearBits: isPae ? 32 : 12 + 9 * level,
+    entryBytes: 8,
+    entries: (at) => (isPae && at === 3 ? 4 : 512),
+    shift: (at) => 12 + 9 * (at - 1),
+    locate: (table) => memory.offsetOf(table),
+    decode: (at, entry) => {
+      const mmio = isShadowMmio(mmu.generation, entry);
+      const isTop = isPae && at === 3;
+      const leaf = !isTop && isShadowLeaf(entry, at);
+      return {
+        present: !mmio && (isTop ? (entry & 1n) !== 0n : isShadowPresent(mmu.generation, entry)),
+        leaf,
+        mmio,
+        flags: pteFlags(entry, leaf, at),
+        target: mmio ? shadowMmioGpa(entry, 0n) : shadowFrame(entry),
+      };
+    },
+  };
+}
+
+/** The sets that there are now, in the order in which an address goes through them. */
+export function tableSources(g: GuestView, machine: Machine, host: AddressSpace): readonly TableSource[] {
+  const { second } = machine.accelerator;
+  const { memory } = machine;
+  const hostTop = host.rootTable();
+  const all = [
+    guestSource(g),
+    second.kind === 'shadow' ? shadowSource(second.shadow, memory) : undefined,
+    second.kind === 'ept'
+      ? hostSource('ept', { name: 'EPTP', value: second.mmu.rootTable().table }, second.mmu.rootTable(), memory)
+      : undefined,
+    hostSource('host', { name: 'host CR3', value: hostTop.table }, hostTop, memory),
+  ];
+  return all.filter((each) => each !== undefined);
+}
