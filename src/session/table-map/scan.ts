@@ -52,8 +52,7 @@ const MAX_TABLES = 16_384;
 export function rightsOf(source: TableSource, { flags, present, mmio }: Decoded): number {
   if (!present || mmio) return 0;
   const has = (flag: string): boolean => flags.includes(flag);
-  if (source.set === 'ept')
-    return (has('R') ? RIGHTS.r : 0) | (has('W') ? RIGHTS.w : 0) | (has('X') ? RIGHTS.x : 0);
+  if (source.set === 'ept') return (has('R') ? RIGHTS.r : 0) | (has('W') ? RIGHTS.w : 0) | (has('X') ? RIGHTS.x : 0);
   return RIGHTS.r | (has('RW') ? RIGHTS.w : 0) | (has('XD') ? 0 : RIGHTS.x) | (has('US') ? RIGHTS.u : 0);
 }
 
