@@ -6,6 +6,7 @@
  *   server.js     the language server, a process of its own
  *   cli.js        the command line, executable
  *   webview.js    the browser side of the views
+ *   extension.browser.js, server.browser.js   the language features where VS Code runs in a browser
  */
 import { build as esbuild, context } from 'esbuild';
 import { chmod, readFile } from 'node:fs/promises';
@@ -45,6 +46,15 @@ const shared = {
 
 export const nodeBundle = { ...shared, platform: 'node', format: 'cjs', target: 'node20' };
 
+/** The language server for a browser's worker. */
+export const browserWorkerBundle = {
+  ...shared,
+  platform: 'browser',
+  format: 'iife',
+  target: 'es2022',
+  entryPoints: ['src/main/server-web.ts'],
+};
+
 function bundles({ production = false } = {}) {
   const common = { minify: production, sourcemap: production ? false : 'linked', define: {} };
   return [
@@ -64,6 +74,17 @@ function bundles({ production = false } = {}) {
       outfile: 'dist/cli.js',
       banner: { js: '#!/usr/bin/env node' },
     },
+    {
+      ...shared,
+      ...common,
+      platform: 'browser',
+      format: 'cjs',
+      target: 'es2022',
+      entryPoints: ['src/main/extension-web.ts'],
+      outfile: 'dist/extension.browser.js',
+      external: ['vscode'],
+    },
+    { ...browserWorkerBundle, ...common, outfile: 'dist/server.browser.js' },
     {
       ...shared,
       ...common,
@@ -103,9 +124,10 @@ async function watch() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  if (process.argv.includes('--watch')) await watch();
-  else
-    await build({ production: process.argv.includes('--production') }).catch(() => {
-      process.exitCode = 1; // esbuild has printed what is wrong
-    });
+  const done = process.argv.includes('--watch')
+    ? watch()
+    : build({ production: process.argv.includes('--production') });
+  done.catch(() => {
+    process.exitCode = 1; // esbuild has printed what is wrong
+  });
 }

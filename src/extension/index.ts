@@ -3,7 +3,7 @@ import * as vscode from 'vscode';
 import { registerCommands } from './commands';
 import { ConfigurationProvider, DEBUG_TYPE, OpenFileConfigurations } from './configuration';
 import { registerHover } from './hover';
-import { startLanguageClient } from './language-client';
+import { startLanguageProcess } from './language-process';
 import { PanelHost } from './panels/host';
 import { SessionTracker } from './session';
 import { TableTree } from './table-tree';
@@ -28,7 +28,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(), Initial),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new OpenFileConfigurations(), Dynamic),
   );
-  const client = startLanguageClient(context, tracker);
+  const client = startLanguageProcess(context, tracker);
   stopLanguageClient = () => client.stop();
 }
 

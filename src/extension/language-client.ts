@@ -1,41 +1,42 @@
-/** Starts the language server, and joins its hover with that of a stopped guest. */
+/** The language client's own side, wherever its server runs: which documents, and one hover. */
 import * as vscode from 'vscode';
-import { LanguageClient, TransportKind } from 'vscode-languageclient/node';
+import type { BaseLanguageClient, LanguageClientOptions } from 'vscode-languageclient';
 import { SERVED_LANGUAGE, stoppedHover } from './hover';
 import { joinedMarkdown } from './hover-text';
 import type { SessionTracker } from './session';
 
-export function startLanguageClient(context: vscode.ExtensionContext, tracker: SessionTracker): LanguageClient {
-  const module = context.asAbsolutePath('dist/server.js');
+export const CLIENT_ID = 'pagewalk';
+export const CLIENT_NAME = 'Pagewalk Language Server';
+
+/** Makes a client, starts it and keeps it for as long as the extension is active. */
+export function startLanguageClient<C extends BaseLanguageClient>(
+  context: vscode.ExtensionContext,
+  tracker: SessionTracker | undefined,
+  create: (options: LanguageClientOptions) => C,
+): C {
   const sources = vscode.workspace.createFileSystemWatcher('**/*.{asm,nasm,inc,mac,s,S}');
-  const client = new LanguageClient(
-    'pagewalk',
-    'Pagewalk Language Server',
-    {
-      run: { module, transport: TransportKind.ipc },
-      debug: { module, transport: TransportKind.ipc, options: { execArgv: ['--nolazy', '--inspect=6009'] } },
-    },
-    {
-      documentSelector: [{ language: SERVED_LANGUAGE }],
-      synchronize: { configurationSection: 'pagewalk', fileEvents: sources },
-      middleware: {
-        provideHover: async (document, position, token, next) => {
-          const [value, words] = await Promise.all([
-            stoppedHover(tracker, document, position),
-            // Without an answer the hover of the stopped guest is still worth showing.
-            Promise.resolve(next(document, position, token)).catch(() => undefined),
-          ]);
-          if (!value || !words) return value ?? words;
-          return joined(value, words);
-        },
-      },
-    },
-  );
+  const client = create({
+    documentSelector: [{ language: SERVED_LANGUAGE }],
+    synchronize: { configurationSection: 'pagewalk', fileEvents: sources },
+    ...(tracker ? { middleware: oneHover(tracker) } : {}),
+  });
   context.subscriptions.push(sources, vscode.workspace.onDidOpenTextDocument(adopt));
   vscode.workspace.textDocuments.forEach(adopt);
   client.start().catch((error: unknown) => client.error('The language server did not start', error));
   return client;
 }
+
+const oneHover = (tracker: SessionTracker): NonNullable<LanguageClientOptions['middleware']> => ({
+  provideHover: async (document, position, token, next) => {
+    const [value, words] = await Promise.all([
+      stoppedHover(tracker, document, position),
+      // Without an answer the hover of the stopped guest is still worth showing.
+      Promise.resolve(next(document, position, token)).catch(() => undefined),
+    ]);
+    if (!value || !words) return value ?? words;
+    return joined(value, words);
+  },
+});
 
 function joined(value: vscode.Hover, words: vscode.Hover): vscode.Hover {
   const [guest] = value.contents;

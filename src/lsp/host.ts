@@ -17,6 +17,10 @@ export interface Host {
   resolve(path: string, from: string): string;
   /** For %include and incbin: the bytes of a file inside the workspace, or undefined. `folders` are the workspace's paths. */
   readFile(path: string, from: string, folders: readonly string[]): Uint8Array | undefined;
+  /** Calls back when files have come in that were asked for and not there; absent where reading never waits. */
+  onFilesKnown?(known: () => void): void;
+  /** The editor says that these files changed, came or went. */
+  filesChanged?(paths: readonly string[]): void;
   /** The assembly sources below the folders, a bounded number of them. */
   sources(folders: readonly string[]): readonly string[];
   readonly options: readonly OptionHelp[];

@@ -118,9 +118,17 @@ export function serve(connection: Connection, host: Host): void {
     showInlayHints = wanted;
     if (canRefresh) void connection.languages.inlayHint.refresh();
   });
-  connection.onDidChangeWatchedFiles(() => {
+  const readAgain = (): void => {
     workspace.filesChanged();
     if (canRefresh) connection.languages.diagnostics.refresh();
+  };
+  connection.onDidChangeWatchedFiles(({ changes }) => {
+    host.filesChanged?.(changes.map(({ uri }) => host.pathOf(uri)));
+    readAgain();
+  });
+  host.onFilesKnown?.(() => {
+    readAgain();
+    if (canRefresh) void connection.languages.inlayHint.refresh();
   });
 
   connection.languages.diagnostics.on(({ textDocument: { uri } }) => ({
