@@ -87,9 +87,18 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: 'compare',
     operand: 'GUEST',
     summary: 'Run a guest under several kinds of memory virtualization, side by side.',
-    guestOptions: GUEST_KEYS,
-    options: { json: JSON_OPTION },
-    notes: ['Not built yet.'],
+    guestOptions: GUEST_KEYS.filter((key) => key !== 'shadow'),
+    options: {
+      methods: {
+        argument: 'LIST',
+        doc: 'What to compare, with commas between: ept, npt, shadow (both), shadow:classic, shadow:modern, software, software:naive. Default: all but the last. `--mmu LIST` is the same.',
+      },
+      json: JSON_OPTION,
+    },
+    notes: [
+      'Checks that the guest-visible result (end, registers, guest memory, output) is the same; exit code 1 where it is not.',
+      'Cycles are those of a cost model, whose parameters and their sources --json lists.',
+    ],
   },
   {
     name: 'asm',

@@ -1,7 +1,7 @@
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
-import { prepareProgram } from '../session/program';
+import { prepareProgram, type Program } from '../session/program';
 import { checkOptions } from '../session/options';
 import { Session } from '../session/session';
 import type { EndInfo } from '../session/types';
@@ -10,8 +10,8 @@ import { COMMAND_LINE, cliError, formatAll } from './diagnostics';
 import type { CliHost } from './host';
 import { SLICE } from './host';
 
-/** Reads, assembles and loads the guest that a command names. Warnings go to standard error. */
-export function openGuest(args: ParsedArguments, host: CliHost): Result<Session, readonly Diagnostic[]> {
+/** Reads and assembles the guest that a command names. Warnings go to standard error. */
+export function readGuest(args: ParsedArguments, host: CliHost): Result<Program, readonly Diagnostic[]> {
   const checked = checkOptions(args.guest, 'command-line', COMMAND_LINE);
   if (checked.diagnostics.length > 0) return err(checked.diagnostics);
   const path = args.operand;
@@ -32,11 +32,14 @@ export function openGuest(args: ParsedArguments, host: CliHost): Result<Session,
     ...(host.nasm ? { nasm: host.nasm(path) } : {}),
     ...(host.gas ? { gas: host.gas(path) } : {}),
   });
-  if (!program.ok) return program;
-  const session = Session.create(program.value);
-  if (!session.ok) return session;
-  host.stderr(formatAll(program.value.diagnostics));
-  return ok(session.value);
+  if (program.ok) host.stderr(formatAll(program.value.diagnostics));
+  return program;
+}
+
+/** The same, loaded into a machine. */
+export function openGuest(args: ParsedArguments, host: CliHost): Result<Session, readonly Diagnostic[]> {
+  const program = readGuest(args, host);
+  return program.ok ? Session.create(program.value) : program;
 }
 
 /** How a run came to its end. */

@@ -1,6 +1,7 @@
 import { InvariantError } from '../base/assert';
 import { parseArguments } from './arguments';
 import { asmCommand } from './asm';
+import { compareCommand } from './compare';
 import { COMMANDS, findCommand } from './commands';
 import { cliError, formatAll } from './diagnostics';
 import { commandHelp, generalHelp } from './help';
@@ -58,6 +59,8 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
         return await translateCommand(args.value, host);
       case 'tables':
         return await tablesCommand(args.value, host);
+      case 'compare':
+        return await compareCommand(args.value, host);
       case 'trace':
         return await traceCommand(args.value, host);
       default:

@@ -213,7 +213,7 @@ export function checkOptions(
 }
 
 /** Under shadow paging the top table of a 32-bit guest must lie below 4 GiB, and all of host memory does, unless somebody says where it begins. */
-const SHADOW_HOST_BASE = 0x4000_0000n;
+export const SHADOW_HOST_BASE = 0x4000_0000n;
 
 /** Later sets override earlier ones, option by option. */
 export function settle(...sets: readonly OptionTexts[]): Settings {
