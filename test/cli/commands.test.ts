@@ -113,7 +113,9 @@ describe('bad input', () => {
       stderr: 'command line: error PW600: there is no command `rum`; did you mean `run`?\n',
       files: {},
     });
-    assert.match((await pagewalk(['compare', 'x'])).stderr, /PW609: `compare` is not built yet/);
+    const wrong = await pagewalk(['compare', 'g.asm', '--mmu', 'ept,tcg'], { 'g.asm': 'hlt' });
+    assert.deepEqual([wrong.code, wrong.stdout], [2, '']);
+    assert.match(wrong.stderr, /^command line: error PW301: methods to compare: `tcg` is none of shadow, ept, npt,/);
     assert.equal((await pagewalk([])).code, 2);
     assert.equal((await pagewalk(['--help'])).code, 0);
     assert.equal((await pagewalk(['--version'])).stdout, 'pagewalk 0.0.0\n');
