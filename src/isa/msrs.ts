@@ -29,6 +29,10 @@ export const MSR = {
   VMX_TRUE_PROCBASED_CTLS: 0x48e,
   VMX_TRUE_EXIT_CTLS: 0x48f,
   VMX_TRUE_ENTRY_CTLS: 0x490,
+  // KVM's own (Documentation/virt/kvm/x86/msr.rst)
+  KVM_ASYNC_PF_EN: 0x4b564d02,
+  KVM_ASYNC_PF_INT: 0x4b564d06,
+  KVM_ASYNC_PF_ACK: 0x4b564d07,
   EFER: 0xc0000080,
   STAR: 0xc0000081,
   LSTAR: 0xc0000082,

@@ -44,6 +44,9 @@ export class PendingEvents {
   get interruptPending(): boolean {
     return this.interrupt !== undefined;
   }
+  get exceptionPending(): boolean {
+    return this.exception !== undefined;
+  }
   /** An event was being delivered when the exit happened. */
   get vectoring(): Interruption | undefined {
     return this.reinject;

@@ -76,6 +76,10 @@ export class Lapic {
   get enabled(): boolean {
     return (this.base & APIC_BASE_ENABLE) !== 0n;
   }
+  /** kvm_lapic_enabled: by hardware and by software. */
+  get accepts(): boolean {
+    return this.enabled && (this.svr & SVR_ENABLED) !== 0;
+  }
   get x2apic(): boolean {
     return (this.base & (APIC_BASE_ENABLE | APIC_BASE_EXTD)) === (APIC_BASE_ENABLE | APIC_BASE_EXTD);
   }
@@ -256,7 +260,7 @@ export class Lapic {
   }
   /** kvm_apic_has_interrupt: the vector that the VCPU would take now, or −1. */
   get pending(): number {
-    if (!this.enabled || (this.svr & SVR_ENABLED) === 0) return -1;
+    if (!this.accepts) return -1;
     const vector = this.irr.highest;
     return vector >= 0 && (vector & 0xf0) > (this.processorPriority & 0xf0) ? vector : -1;
   }
@@ -273,7 +277,7 @@ export class Lapic {
     switch (delivery) {
       case DELIVERY.FIXED:
       case DELIVERY.LOWEST:
-        if (!this.enabled || (this.svr & SVR_ENABLED) === 0) return;
+        if (!this.accepts) return;
         // vectors below 16 are exceptions' (SDM vol. 3, 10.5.2)
         if (vector < 16) this.esr |= ESR.RECEIVE_ILLEGAL_VECTOR;
         else {

@@ -11,6 +11,7 @@ import { CpuState } from '../hw/state/cpu-state';
 import type { VmExit } from '../hw/state/event';
 import { MAX_CPUS, SLOT } from '../hw/state/layout';
 import { drain, kvmStep, type Step } from '../host/step';
+import { AsyncPf, type AsyncPfState } from './async-pf';
 import { Lapic } from './lapic';
 import { slotHva } from './memslots';
 import { PendingEvents } from './events';
@@ -43,6 +44,8 @@ export class VcpuContext {
   readonly events = new PendingEvents();
   readonly stats: Stats<VcpuStat>;
   readonly lapic: Lapic;
+  /** Asynchronous page faults; not offered under shadow paging. */
+  readonly apf: AsyncPf | undefined;
   /** What CPUID tells the guest, and which CR4 and EFER bits it may set. */
   readonly model: CpuidModel;
   /** The emulator's registers, and a place to show the guest's while the CPU runs the host. */
@@ -79,6 +82,7 @@ export class VcpuContext {
       taskPriority: (tpr) => this.saved.set(SLOT.CR8, BigInt(tpr >> 4)),
     });
     vm.lapics.push(this.lapic);
+    this.apf = vm.shadow ? undefined : new AsyncPf(this);
     const memory = vm.kernel.memory;
     this.scratch = new CpuState(memory, SCRATCH + id);
     this.view = new CpuState(memory, VIEW + id);
@@ -154,6 +158,7 @@ export class VcpuContext {
     return {
       events: this.events.save(),
       lapic: this.lapic.save(),
+      ...(this.apf ? { apf: this.apf.save() } : {}),
       stats: this.stats.save(),
       saved: this.saved.save(),
       ops: this.ops.save(),
@@ -169,6 +174,7 @@ export class VcpuContext {
   restore(s: VcpuContextState): void {
     this.events.restore(s.events);
     this.lapic.restore(s.lapic);
+    if (s.apf) this.apf?.restore(s.apf);
     this.stats.restore(s.stats);
     this.saved.restore(s.saved);
     this.ops.restore(s.ops);
@@ -185,6 +191,7 @@ export class VcpuContext {
 export interface VcpuContextState {
   readonly events: ReturnType<PendingEvents['save']>;
   readonly lapic: ReturnType<Lapic['save']>;
+  readonly apf?: AsyncPfState;
   readonly stats: ReturnType<Stats<VcpuStat>['save']>;
   readonly saved: Uint8Array;
   readonly scratch: Uint8Array;

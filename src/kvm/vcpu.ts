@@ -130,6 +130,7 @@ export class Vcpu {
     const { context: v, cpu } = this;
     const { ops } = v;
     if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
+    if (v.apf) yield* v.apf.beforeEntry();
     const unloaded = yield* this.loadRoot();
     if (unloaded) return unloaded;
     yield* this.flush();

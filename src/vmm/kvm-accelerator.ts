@@ -79,7 +79,10 @@ export class KvmAccelerator implements Accelerator {
     return this.goOn(REENTER);
   }
   run(budget: number): AcceleratorStop {
-    const stop = this.vcpu.runGuest(budget);
+    const { apf, hostTsc } = this.vcpu.context;
+    const left = apf?.deadline === undefined ? undefined : Number(apf.deadline - hostTsc);
+    if (left !== undefined && left <= 0 && this.running) return { kind: 'outside', work: this.worker() };
+    const stop = this.vcpu.runGuest(left === undefined || left <= 0 ? budget : Math.min(budget, left));
     switch (stop.kind) {
       case 'budget':
       case 'breakpoint':
@@ -97,6 +100,12 @@ export class KvmAccelerator implements Accelerator {
     }
   }
 
+  /** A worker of the host, beside the VCPU's thread: it has read what it was to read, and makes the VCPU look. */
+  private *worker(): Outside {
+    const { apf } = this.vcpu.context;
+    if (apf && (yield* apf.execute())) this.vcpu.kick();
+    return undefined;
+  }
   private *after(work: Work<Handled>): Outside {
     return yield* this.goOn(yield* work);
   }

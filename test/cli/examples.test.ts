@@ -108,4 +108,25 @@ describe('examples on the command line', () => {
       ['0xcafe', '0xcafe', '0x0'],
     );
   });
+
+  // Violations: 5; the IDT's page and the page to be swapped out; then the GDT (its page table and its page), the stack, the page in swap, and task B's stack. When the page is back
+  // KVM maps it ahead, so task A's second attempt exits no more. The kick of the swap-out and the INVEPT after it drop all translations. Walks: code, IDT, page; and after that
+  // code, IDT, GDT, stack, the first write to the page of code and `shared` (D is clear), task B's stack, the page. The second kick is the worker's; the interrupt window is
+  // for "every page is ready", which comes while interrupts are off. WRMSR: the APIC's base, SVR, INT, EN; then ACK and EOI for each of two interrupts.
+  it('async-page-fault', async () => {
+    await check('async-page-fault', {
+      violations: 5 + 2 + 2 + 1 + 1 + 1,
+      walks: 3 + 7,
+      registers: { rbx: '0xcafe', cr2: '0x1000' },
+    });
+    assert.deepEqual((await report('async-page-fault')).exits, {
+      EPT_VIOLATION: 12,
+      MSR_READ: 1,
+      MSR_WRITE: 8,
+      CPUID: 1,
+      EXTERNAL_INTERRUPT: 2,
+      INTERRUPT_WINDOW: 1,
+      HLT: 1,
+    });
+  });
 });

@@ -1,6 +1,7 @@
 import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { CR4, RFLAGS } from '../../isa/flags';
+import { earlier } from '../async-pf';
 import { isValidXcr0 } from '../../hw/cpu/system/control';
 import { SLOT } from '../../hw/state/layout';
 import { msrName } from '../../isa/msrs';
@@ -82,14 +83,21 @@ export const handleHlt: ExitHandler = function* (vcpu) {
   v.stats.add('halt_exits');
   yield v.step('kvm_emulate_halt', 'the guest halts', cost('kvmHandler'));
   const mayWake = bit(v.regs.rflags, RFLAGS.IF);
-  if (!v.events.runnable(v.regs, v.lapic)) {
-    const { deadline } = v.lapic.timer;
-    if (deadline === undefined || !mayWake || !v.lapic.timerUnmasked) return toUserspace({ reason: 'KVM_EXIT_HLT' });
-    v.passTimeUntil(deadline);
+  while (!v.events.runnable(v.regs, v.lapic)) {
+    const timer = mayWake && v.lapic.timerUnmasked ? v.lapic.timer.deadline : undefined;
+    const wake = earlier(timer, v.apf?.deadline);
+    if (wake === undefined) return toUserspace({ reason: 'KVM_EXIT_HLT' });
+    v.passTimeUntil(wake);
     v.lapic.checkTimer();
-    yield v.step('kvm_vcpu_block', "sleeps until the local APIC's timer fires", cost('kvmHandler'));
+    yield v.step(
+      'kvm_vcpu_block',
+      wake === timer ? "sleeps until the local APIC's timer fires" : 'sleeps until a worker of the host has a page',
+      cost('kvmHandler'),
+    );
+    // a page that is ready makes the VCPU runnable, whatever interrupts the guest takes
+    if (v.apf && (yield* v.apf.check())) return REENTER;
     // an interrupt whose priority is too low does not wake the guest, and a periodic timer brings only the same one again
-    if (!v.events.runnable(v.regs, v.lapic)) return toUserspace({ reason: 'KVM_EXIT_HLT' });
+    if (wake === timer && !v.events.runnable(v.regs, v.lapic)) return toUserspace({ reason: 'KVM_EXIT_HLT' });
   }
   return REENTER;
 };

@@ -28,7 +28,7 @@ export function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
         `an EPT misconfiguration at GPA ${hex(fault.gpa)} that is not KVM's own mark`,
       );
   }
-  const r = yield* kvmTdpPageFault(v.vm, fault);
+  const r = yield* kvmTdpPageFault(v.vm, fault, v.apf);
   switch (r.kind) {
     case 'fixed':
       v.stats.add('pf_fixed');

@@ -1,5 +1,6 @@
 import type { Gpa, Hpa, Hva } from '../../base/address';
 import { gpa } from '../../base/address';
+import { invariant } from '../../base/assert';
 import { hex } from '../../base/hex';
 import { cost } from '../../host/costs';
 import { describeHostFault, type HostFaultError } from '../../host/fault';
@@ -41,10 +42,16 @@ export type Pfn =
   | { readonly kind: 'readonly-slot' }
   | { readonly kind: 'error'; readonly error: HostFaultError };
 
+/** Who may take over the wait for a page that the host has in swap (kvm/async-pf.ts). */
+export interface AsyncFault {
+  /** True: the page is being read, and the VCPU need not wait for it here. */
+  setup(address: Gpa, at: Hva, write: boolean): Work<boolean>;
+}
+
 const accessName = (f: PageFault): string => (f.exec ? 'fetch' : f.write ? 'write' : 'read');
 
-/** kvm_mmu_do_page_fault for a VCPU whose root is EPT: kvm_tdp_page_fault. */
-export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
+/** kvm_mmu_do_page_fault for a VCPU whose root is EPT: kvm_tdp_page_fault. `async`: absent where the page is mapped ahead (prefetch). */
+export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): Work<FaultResult> {
   yield kvmStep(
     'kvm_tdp_page_fault',
     `a ${accessName(fault)} of GPA ${hex(fault.gpa)} found ${fault.present ? 'an entry without that right' : 'no entry'} in the EPT`,
@@ -58,8 +65,10 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault): Work<FaultResult> {
   // what the host answers from here on holds only while the count stays the same
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;
-  const pfn = yield* kvmFaultinPfn(vm, fault);
+  const pfn = yield* faultin(vm, fault, async);
   switch (pfn.kind) {
+    case 'async':
+      return result('retry');
     case 'readonly-slot':
       return result('emulate');
     case 'error':
@@ -87,8 +96,14 @@ const noTable = (address: Gpa): FaultResult => ({
   why: `host memory is exhausted: no frame for an EPT table for GPA ${hex(address)}`,
 });
 
-/** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent. */
+/** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent, and waited for where it is in swap. */
 export function* kvmFaultinPfn(vm: Vm, fault: PageFault): Work<Pfn> {
+  const pfn = yield* faultin(vm, fault, undefined);
+  invariant(pfn.kind !== 'async', 'nobody else waits');
+  return pfn;
+}
+
+function* faultin(vm: Vm, fault: PageFault, async: AsyncFault | undefined): Work<Pfn | { readonly kind: 'async' }> {
   const slot = yield* gfnToMemslot(vm, fault.gpa);
   if (!slot) return { kind: 'noslot' };
   const at = slotHva(slot, fault.gpa);
@@ -101,7 +116,10 @@ export function* kvmFaultinPfn(vm: Vm, fault: PageFault): Work<Pfn> {
     );
     return { kind: 'readonly-slot' };
   }
-  return yield* hvaToPfn(vm, slot, at, fault.write);
+  const fast = yield* vm.space.getUserPageFast(at, fault.write);
+  if (!fast && async && vm.space.swapSlot(at) !== undefined && (yield* async.setup(fault.gpa, at, fault.write)))
+    return { kind: 'async' };
+  return yield* hvaToPfn(vm, slot, at, fault.write, fast);
 }
 
 /** gfn_to_memslot and __gfn_to_hva_memslot. */
@@ -118,9 +136,8 @@ export function* gfnToMemslot(vm: Vm, address: Gpa): Work<Memslot | undefined> {
   return slot;
 }
 
-/** hva_to_pfn: the fast way if the host has the page mapped, else through the host's fault handler. A read maps writable too where the host allows it. */
-function* hvaToPfn(vm: Vm, slot: Memslot, at: Hva, write: boolean): Work<Pfn> {
-  const fast = yield* vm.space.getUserPageFast(at, write);
+/** hva_to_pfn: what the fast way found if the host has the page mapped, else through the host's fault handler. A read maps writable too where the host allows it. */
+function* hvaToPfn(vm: Vm, slot: Memslot, at: Hva, write: boolean, fast: UserPage | undefined): Work<Pfn> {
   let page = fast;
   if (!page) {
     yield kvmStep('hva_to_pfn_slow', `asks the host kernel to fault HVA ${hex(at)} in`, cost('gup'), {

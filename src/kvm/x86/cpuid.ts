@@ -10,9 +10,11 @@ const LEAF1_ECX_TSC_DEADLINE = 1 << 24;
 const LEAF1_EDX_APIC = 1 << 9;
 /** What KVM's own local APIC brings, whatever the host's CPU has. */
 const LAPIC_FEATURES: ReadonlySet<CpuFeature> = new Set(['APIC', 'X2APIC', 'TSC_DEADLINE']);
-/** The hypervisor leaves (Documentation/virt/kvm/x86/cpuid.rst): signature "KVMKVMKVM\0\0\0", then the paravirtual features, of which there are none. */
+/** The hypervisor leaves (Documentation/virt/kvm/x86/cpuid.rst): signature "KVMKVMKVM\0\0\0", then the paravirtual features. */
 const KVM_SIGNATURE = 0x4000_0000;
 const KVM_FEATURES = 0x4000_0001;
+/** KVM_FEATURE_ASYNC_PF and KVM_FEATURE_ASYNC_PF_INT. */
+const ASYNC_PF_FEATURES = (1 << 4) | (1 << 14);
 const SIGNATURE: CpuidRegisters = [KVM_FEATURES, 0x4b4d_564b, 0x564b_4d56, 0x4d];
 
 /** What KVM_SET_CPUID2 would have set for a guest on this CPU: everything but VMX, the in-kernel local APIC, and the sign of a hypervisor. */
@@ -29,7 +31,7 @@ export function guestCpuModel(full: CpuidModel, shadow?: ShadowGeneration): Cpui
     eferMask: host.eferMask,
     leaf(leaf, subleaf) {
       if (leaf >>> 0 === KVM_SIGNATURE) return SIGNATURE;
-      if (leaf >>> 0 === KVM_FEATURES) return [0, 0, 0, 0];
+      if (leaf >>> 0 === KVM_FEATURES) return [shadow ? 0 : ASYNC_PF_FEATURES, 0, 0, 0];
       const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
       if (leaf >>> 0 !== 1) return [eax, ebx, ecx, edx];
       return [

@@ -19,6 +19,12 @@ const ADDRESSES: ReadonlySet<number> = new Set([
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
 const M64 = 0xffff_ffff_ffff_ffffn;
+/** What each of KVM's own MSRs for asynchronous page faults is. */
+const ASYNC_PF = {
+  [MSR.KVM_ASYNC_PF_EN]: 'EN',
+  [MSR.KVM_ASYNC_PF_INT]: 'INT',
+  [MSR.KVM_ASYNC_PF_ACK]: 'ACK',
+} as const;
 /** The one microcode revision that KVM claims on Intel. */
 const BIOS_SIGN_ID = 0x1_0000_0000n;
 /** Memory types PAT entries may have: UC, WC, WT, WP, WB, UC−. */
@@ -54,6 +60,10 @@ export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
       return regs.saved.get(SLOT.MISC_ENABLE);
     case MSR.BIOS_SIGN_ID:
       return BIOS_SIGN_ID;
+    case MSR.KVM_ASYNC_PF_EN:
+    case MSR.KVM_ASYNC_PF_INT:
+    case MSR.KVM_ASYNC_PF_ACK:
+      return v.apf?.read(ASYNC_PF[msr]);
     default:
       return msr >= X2APIC_FIRST && msr <= X2APIC_LAST ? v.lapic.readMsr(msr) : undefined;
   }
@@ -107,6 +117,10 @@ export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
       return true;
     case MSR.BIOS_SIGN_ID:
       return value === 0n;
+    case MSR.KVM_ASYNC_PF_EN:
+    case MSR.KVM_ASYNC_PF_INT:
+    case MSR.KVM_ASYNC_PF_ACK:
+      return v.apf?.write(ASYNC_PF[msr], value) === true;
     default:
       return msr >= X2APIC_FIRST && msr <= X2APIC_LAST && v.lapic.writeMsr(msr, value);
   }
