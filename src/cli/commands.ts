@@ -78,9 +78,15 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: 'trace',
     operand: 'GUEST',
-    summary: 'Run a guest and print one JSON line for each step of the hypervisor.',
+    summary: 'Run a guest and print what hypervisor, host and VMM do, step by step or exit by exit.',
     guestOptions: GUEST_KEYS,
-    options: {},
+    options: {
+      format: {
+        argument: 'jsonl|chrome|csv',
+        doc: 'One JSON line for each step (default); a trace for Perfetto and chrome://tracing; one CSV line for each VM exit.',
+        values: ['jsonl', 'chrome', 'csv'],
+      },
+    },
     notes: EXIT_NOTES,
   },
   {

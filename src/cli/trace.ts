@@ -1,3 +1,4 @@
+import { EXIT_TRACE_FORMATS, type ExitTraceFormat } from '../wire/exit-trace';
 import type { ParsedArguments } from './arguments';
 import { formatAll } from './diagnostics';
 import { openGuest, runToEnd } from './guest';
@@ -5,7 +6,7 @@ import type { CliHost } from './host';
 import { EXIT } from './host';
 import { traceLine } from './trace-line';
 
-/** `pagewalk trace GUEST`: JSON lines on standard output, one for each Step of the hypervisor. */
+/** `pagewalk trace GUEST`: on standard output, JSON lines, one for each Step of the hypervisor; or the exits in another format. */
 export async function traceCommand(args: ParsedArguments, host: CliHost): Promise<number> {
   const opened = openGuest(args, host);
   if (!opened.ok) {
@@ -18,14 +19,23 @@ export async function traceCommand(args: ParsedArguments, host: CliHost): Promis
     if (lines.length > 0) host.stdout(lines.join(''));
     lines = [];
   };
-  session.onStep((step) => {
-    lines.push(traceLine(session.instructions, step));
+  const print = (line: string): void => {
+    lines.push(line);
     if (lines.length >= 1000) flush();
-  });
+  };
+  const format = formatOf(args.own.get('format'));
+  if (format) {
+    print(format.head);
+    session.exits.onExit((row, steps) => print(format.exit(row, steps)));
+  } else session.onStep((step) => print(traceLine(session.instructions, step)));
   const finished = await runToEnd(session, host, () => {
     session.takeOutput();
     flush();
   });
+  if (format) print(format.tail);
   flush();
   return finished.kind === 'ended' ? finished.end.code : EXIT.interrupted;
 }
+
+const formatOf = (name: string | undefined): ExitTraceFormat | undefined =>
+  name === 'chrome' || name === 'csv' ? EXIT_TRACE_FORMATS[name] : undefined;

@@ -13,6 +13,7 @@
  */
 import type { Space } from '../base/address';
 import type { MemoryMapArguments, MemoryMapReply } from './memory-map';
+import type { ExitsRequests } from './panels/exits';
 import type { PageTablesRequests } from './panels/page-tables';
 import type { StatisticsRequests } from './panels/statistics';
 import type { VmcsRequests } from './panels/vmcs';
@@ -97,7 +98,7 @@ export interface TreeReply {
 }
 
 /** Request name → arguments and reply body. */
-export interface Requests extends PageTablesRequests, StatisticsRequests, VmcsRequests {
+export interface Requests extends ExitsRequests, PageTablesRequests, StatisticsRequests, VmcsRequests {
   'pagewalk/translate': { readonly arguments: TranslateArguments; readonly reply: TranslateReply };
   'pagewalk/hover': { readonly arguments: HoverArguments; readonly reply: HoverReply | null };
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };

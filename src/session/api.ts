@@ -28,6 +28,7 @@ import type {
 } from './types';
 import type { MemoryMap, MemoryMapQuery } from './memory-map';
 import type { TlbState } from './tlb-view';
+import type { ExitHistory } from './exit-history/index';
 import type { TableMaps } from './table-map';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 
@@ -79,6 +80,8 @@ export interface DebugTarget {
   /** The page tables as maps, for the Page Tables panel. */
   readonly tableMaps: Pick<TableMaps, 'sets' | 'page' | 'find' | 'strips'>;
   /** KVM's counters by the names of its debugfs files, then our own. */
+  /** What became of the run's time, exit by exit. */
+  readonly exits: ExitHistory;
   statistics(): readonly (readonly [name: string, value: number])[];
   setValue(path: string, text: string): Answer<string>;
   evaluate(text: string, options?: EvaluateOptions): Answer<Evaluation>;

@@ -156,8 +156,16 @@ function failingLevel(g: GuestView, gpa: bigint): number {
   return done ? 1 : out.failedLevel;
 }
 
+/** What a title needs of an exit. */
+export interface TitledExit {
+  readonly reason: number;
+  readonly name: string;
+  readonly qualification: bigint;
+  readonly gpa?: bigint | undefined;
+}
+
 /** A line for status bars: `EPT_VIOLATION, write, GPA 0x5000`. */
-export function exitTitle(x: ExitView): string {
+export function exitTitle(x: TitledExit): string {
   const q = x.qualification;
   switch (x.reason) {
     case VMX_EXIT.EPT_VIOLATION:

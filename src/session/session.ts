@@ -8,6 +8,7 @@ import { Breakpoints } from './breakpoints';
 import { disassembleAround } from './disassembly';
 import { Documents } from './documents';
 import { sessionError } from './diagnostics';
+import { ExitHistory } from './exit-history/index';
 import { evaluateExpression } from './evaluate';
 import { GuestPhysical } from './guest-physical';
 import { GuestView } from './guest-view';
@@ -68,6 +69,7 @@ export class Session implements DebugTarget {
   private readonly control: RunControl;
   private readonly events: HostEvents;
   private readonly views: Views;
+  readonly exits: ExitHistory;
   private readonly documents = new Documents();
   private logs: Output[] = [];
 
@@ -98,6 +100,7 @@ export class Session implements DebugTarget {
       this.logs.push(o),
     );
     this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints, script);
+    this.exits = new ExitHistory(machine, this.symbols);
     this.views = new Views(machine, this.guest, this.names);
     this.tableMaps = new TableMaps(this.guest, machine, this.symbols);
   }

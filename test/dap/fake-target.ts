@@ -137,6 +137,9 @@ export class FakeTarget implements DebugTarget {
     find: () => ok({ path: [], present: false }),
     strips: () => ok([]),
   };
+  get exits(): DebugTarget['exits'] {
+    throw new Error('this target has no exits');
+  }
   statistics(): readonly (readonly [string, number])[] {
     return [['exits', this.runs]];
   }

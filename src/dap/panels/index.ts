@@ -1,5 +1,6 @@
 /** The requests of single panels: one file a panel. */
-import { pageTablesRequests } from './page-tables';
+import { exitsRequests } from './exits';
+import { ...exitsRequests, pageTablesRequests } from './page-tables';
 import { statisticsRequests } from './statistics';
 import { vmcsRequests } from './vmcs';
 

@@ -1,7 +1,7 @@
 import { must } from '../../base/assert';
 import type { Step } from '../../host/step';
 import type { ExitInfo } from '../../kvm/vcpu';
-import { Bins, type BinsState } from './bins';
+import { BIN_REASONS, Bins, type BinsState } from './bins';
 import { ByInstruction, type ByInstructionState, type InstructionCount } from './by-instruction';
 import { KeptSteps, STEPS_OF_ONE_EXIT, type KeptStepsState } from './kept-steps';
 import { LANE, LANE_COUNT } from './lanes';
@@ -97,6 +97,10 @@ export class ExitLog {
   open(moment: Moment): { readonly from: number; readonly cycles: readonly number[] } {
     return { from: this.since, cycles: Array.from(this.cycles, (n, lane) => n + this.sinceThen(lane, moment)) };
   }
+  /** The place of a reason in the bins. */
+  placeOf(reason: number): number {
+    return Math.min(this.reasons.get(reason)?.place ?? 0, BIN_REASONS - 1);
+  }
   nameOf(reason: number): string {
     return this.reasons.get(reason)?.name ?? `reason ${reason}`;
   }
@@ -125,6 +129,18 @@ export class ExitLog {
       must(this.stepNames.at(firstStep + i), 'a step behind the oldest is kept'),
     );
   }
+  /** The oldest exit whose Steps are known by name. */
+  get firstNamed(): number {
+    let low = this.records.first;
+    let high = this.records.count;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (this.records.firstStepOf(middle) < this.stepNames.first) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+  /** The oldest whose Steps are kept in full. */
   get firstWithSteps(): number {
     return this.keptSteps.first;
   }

@@ -185,6 +185,9 @@ export class ExitRecords {
   startOf(number: number): number {
     return this.chunkOf(number)?.start[number % CHUNK] ?? 0;
   }
+  firstStepOf(number: number): number {
+    return this.chunkOf(number)?.firstStep[number % CHUNK] ?? 0;
+  }
   reasonOf(number: number): number {
     return this.chunkOf(number)?.reason[number % CHUNK] ?? 0;
   }

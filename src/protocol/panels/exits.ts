@@ -1,0 +1,148 @@
+/**
+ * The requests of the VM Exits panel. Only what is in sight crosses the wire: the run's time comes in tiles of a fixed number of
+ * bins, each level of tiles twice as fine as the one before; lists come in pages. Cycles are the cost model's.
+ */
+import type { Hex } from '../translation';
+
+/** Who acts, in the order of the lanes and of every array by lane. */
+export const EXIT_LANES = ['guest', 'cpu', 'kvm', 'host', 'vmm'] as const;
+export type ExitLane = (typeof EXIT_LANES)[number];
+
+export interface ExitSummary {
+  /** Exits so far. */
+  readonly count: number;
+  readonly instructions: number;
+  readonly cycles: number;
+  /** Cycles by lane. */
+  readonly lanes: readonly number[];
+  /** In the order in which they first came. */
+  readonly reasons: readonly { readonly name: string; readonly count: number; readonly cycles: number }[];
+  /** The oldest exit recorded one by one, the oldest whose Steps are known by name, and the oldest whose Steps are kept in full (numbers from 1). */
+  readonly first: number;
+  readonly firstNamed: number;
+  readonly firstFull: number;
+  /** Cycles of a bin of the whole run: the resolution where exits are not recorded one by one. */
+  readonly binWidth: number;
+  readonly uncounted: number;
+}
+
+/** Bins of a tile. */
+export const TILE_BINS = 256;
+
+export interface ExitSegment {
+  readonly lane: number;
+  readonly from: number;
+  readonly to: number;
+  readonly share: number;
+  readonly label: string;
+  readonly exit?: number;
+}
+
+export interface ExitTile {
+  readonly level: number;
+  readonly index: number;
+  readonly source: 'exits' | 'bins';
+  readonly resolution: number;
+  readonly cycles: readonly (readonly number[])[];
+  readonly reasons: readonly { readonly name: string; readonly counts: readonly number[] }[];
+  readonly segments?: readonly ExitSegment[];
+}
+
+export interface SourceLine {
+  readonly path: string;
+  readonly line: number;
+}
+
+export interface ExitRow {
+  readonly number: number;
+  readonly vcpu: number;
+  readonly name: string;
+  readonly title: string;
+  readonly instructions: number;
+  readonly start: number;
+  readonly cost: number;
+  readonly lanes: readonly number[];
+  readonly before: readonly number[];
+  readonly steps: readonly number[];
+  readonly qualification: Hex;
+  readonly rip: Hex;
+  readonly address: Hex;
+  readonly symbol?: string;
+  readonly source?: SourceLine;
+  readonly gpa?: Hex;
+  readonly gva?: Hex;
+}
+
+/** One Step; of older exits only who did what at which cost is known. */
+export interface ExitStep {
+  readonly actor: ExitLane;
+  readonly mode: string;
+  readonly fn: string;
+  readonly cycles: number;
+  readonly what?: string;
+  readonly references?: number;
+  readonly addresses?: { readonly gva?: Hex; readonly gpa?: Hex; readonly hva?: Hex; readonly hpa?: Hex };
+}
+
+export interface ExitDetail {
+  readonly row: ExitRow;
+  readonly decoded: readonly { readonly name: string; readonly value: string }[];
+  readonly steps?: readonly ExitStep[];
+  /** Steps in all: `steps` has the first STEPS_SHOWN of them. */
+  readonly stepCount: number;
+  readonly full: boolean;
+  readonly open: boolean;
+}
+export const STEPS_SHOWN = 500;
+
+export interface ExitPlace {
+  readonly address: Hex;
+  readonly symbol?: string;
+  readonly source?: SourceLine;
+  readonly count: number;
+  readonly cycles: number;
+  readonly reasons: readonly { readonly name: string; readonly count: number }[];
+}
+
+/** A line of a source file that exited, for the editor's gutter. */
+export interface ExitLine {
+  readonly line: number;
+  readonly count: number;
+  readonly cycles: number;
+  readonly reasons: readonly { readonly name: string; readonly count: number }[];
+}
+
+export interface ExitsRequests {
+  'pagewalk/exits': { readonly arguments: Record<string, never>; readonly reply: ExitSummary };
+  'pagewalk/exits/tile': {
+    readonly arguments: { readonly level: number; readonly index: number };
+    readonly reply: ExitTile;
+  };
+  'pagewalk/exits/list': {
+    readonly arguments: {
+      readonly start: number;
+      readonly count: number;
+      readonly reason?: string;
+      readonly address?: Hex;
+    };
+    readonly reply: { readonly total: number; readonly rows: readonly ExitRow[] };
+  };
+  /** By number, or the one at a cycle (or the next); null: it is not recorded. */
+  'pagewalk/exits/exit': {
+    readonly arguments: { readonly number: number } | { readonly cycle: number };
+    readonly reply: ExitDetail | null;
+  };
+  'pagewalk/exits/places': {
+    readonly arguments: { readonly start: number; readonly count: number; readonly reason?: string };
+    readonly reply: { readonly total: number; readonly rows: readonly ExitPlace[] };
+  };
+  'pagewalk/exits/lines': {
+    readonly arguments: { readonly path: string };
+    readonly reply: { readonly lines: readonly ExitLine[] };
+  };
+  /** Recorded exits by number, as `pagewalk trace --format` writes them; at most 20,000 of them. */
+  'pagewalk/exits/export': {
+    readonly arguments: { readonly format: 'chrome' | 'csv'; readonly first: number; readonly last: number };
+    readonly reply: { readonly text: string; readonly exits: number };
+  };
+}
