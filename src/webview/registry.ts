@@ -1,6 +1,7 @@
 /** The panels, by id: the one place that names them all. */
 import type { PanelId } from '../protocol/panels';
 import type { PanelDefinition } from './panel';
+import { exitsPanel } from './panels/exits';
 import { pageTablesPanel } from './panels/page-tables';
 import { statisticsPanel } from './panels/statistics';
 import { tlbPanel } from './panels/tlb';
@@ -15,4 +16,5 @@ export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly i
   tlb: tlbPanel,
   vmcs: vmcsPanel,
   memoryMap: memoryMapPanel,
+  exits: exitsPanel,
 };

@@ -69,6 +69,56 @@ done:
   at: 'done',
 };
 
+/** Exits of several kinds: the first touch of pages, CPUID, a port, device memory; computing between them. */
+export const EXITING: Guest = {
+  source: `; @guest start=flat64 memory=16M slot=0x0+0x300000 slot=0x400000+0xc00000
+bits 64
+start:  mov     r12d, 24
+        mov     rdi, 0x200000
+again:  mov     [rdi], rdi              ; touches a page: EPT violation
+        add     rdi, 0x1000
+        call    ask
+        mov     ecx, 3000
+work:   dec     ecx
+        jnz     work
+        test    r12d, 3
+        jnz     .quiet
+        mov     dx, 0x3f8
+        mov     al, '.'
+        out     dx, al                  ; serial port
+        mov     eax, 0x300000
+        mov     [rax], r12d             ; device memory: no memslot
+.quiet: dec     r12d
+        jnz     again
+done:   hlt
+ask:    xor     eax, eax
+        cpuid
+        ret
+`,
+};
+
+/** Very many exits of one kind, with two others strewn in. */
+export const LONG: Guest = {
+  source: `; @guest start=flat64 memory=16M
+bits 64
+start:  mov     esi, 6000
+again:  xor     eax, eax
+        cpuid
+        test    esi, 0x3ff
+        jnz     next
+        mov     ecx, 200000
+work:   dec     ecx
+        jnz     work
+next:   test    esi, 7
+        jnz     more
+        mov     al, 'x'
+        out     0xe9, al
+more:   dec     esi
+        jnz     again
+done:   hlt
+`,
+};
+
 export const RECORDINGS: readonly RecordingSpec[] = [
   {
     name: 'page-tables-guest',
@@ -135,4 +185,25 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     play: async ({ page }) => page.locator('.row.run', { hasText: 'in swap' }).first().click(),
   },
   { name: 'memoryMap-mail', panel: 'memoryMap', guest: { example: 'slot-and-frame.asm', at: 'moved' } },
+  { name: 'exits-kinds', panel: 'exits', guest: { ...EXITING, at: 'done' } },
+  {
+    name: 'exits-steps',
+    panel: 'exits',
+    guest: { ...EXITING, at: 'done' },
+    play: async ({ page }) => {
+      await page.locator('.bars button', { hasText: 'EPT_MISCONFIG' }).click();
+      await page.locator('.row', { hasText: 'EPT_MISCONFIG' }).nth(2).click();
+      await page.locator('.selected h2', { hasText: 'EPT_MISCONFIG' }).waitFor();
+      await page.getByRole('button', { name: 'Zoom to the selected exit' }).click();
+    },
+  },
+  {
+    name: 'exits-long',
+    panel: 'exits',
+    guest: { ...LONG, at: 'done' },
+    play: async ({ page }) => {
+      await page.locator('.bars button', { hasText: 'IO_INSTRUCTION' }).first().click();
+      await page.getByRole('button', { name: 'Call graph' }).click();
+    },
+  },
 ];

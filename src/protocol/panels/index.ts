@@ -15,6 +15,7 @@ export const PANELS = [
   { id: 'tlb', title: 'TLB', view: 'pagewalk.tlb' },
   { id: 'vmcs', title: 'VMCS', view: 'pagewalk.vmcs' },
   { id: 'memoryMap', title: 'Memory Map', view: 'pagewalk.memoryMap' },
+  { id: 'exits', title: 'VM Exits', view: 'pagewalk.exits' },
 ] as const;
 export type PanelId = (typeof PANELS)[number]['id'];
 

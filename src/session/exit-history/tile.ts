@@ -48,7 +48,8 @@ export function tileOf(log: ExitLog, moment: Moment, level: number, index: numbe
   const to = from + TILE_BINS * width;
   const { records, bins } = log;
   const first = Math.max(records.first, records.from(from) - 1);
-  const last = records.from(to);
+  // the one behind the tile's end, too: what went on before it may lie in the tile
+  const last = Math.min(records.from(to) + 1, records.count);
   const isKept = records.first === 0 || from >= records.startOf(records.first);
   const few = last - first <= MOST_EXITS;
   const exact = isKept && (few || (bins.width > width && last - first <= MOST_RECORDS));
