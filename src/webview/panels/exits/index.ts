@@ -13,6 +13,9 @@ import './exits.css';
 /** Rows of one page of the list. */
 const PAGE = 64;
 const PLACES = 12;
+/** The list is as high as what it holds, up to so many rows. */
+const LIST_ROWS = 12;
+const ROW_HEIGHT = 22;
 
 interface Filter {
   readonly reason?: string;
@@ -261,6 +264,7 @@ class ExitsPanel implements Panel {
     this.rows.clear();
     this.pagesAsked.clear();
     await this.page(0);
+    this.list.element.style.height = `${Math.min(Math.max(this.total, 1), LIST_ROWS) * ROW_HEIGHT}px`;
     this.list.changed(this.total);
   }
 

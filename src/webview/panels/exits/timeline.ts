@@ -261,4 +261,8 @@ export class Timeline {
   }
 }
 
-export const rangeText = ({ from, to }: Range): string => `${cyclesText(from)} to ${cyclesText(to)} cycles`;
+/** In as many digits as it takes to tell the two ends apart. */
+export function rangeText({ from, to }: Range): string {
+  const digits = Math.max(3, Math.ceil(Math.log10(to / (to - from))) + 2);
+  return `${cyclesText(from, digits)} to ${cyclesText(to, digits)} cycles`;
+}
