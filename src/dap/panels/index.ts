@@ -1,7 +1,7 @@
 /** The requests of single panels: one file a panel. */
 import { exitsRequests } from './exits';
-import { ...exitsRequests, pageTablesRequests } from './page-tables';
+import { pageTablesRequests } from './page-tables';
 import { statisticsRequests } from './statistics';
 import { vmcsRequests } from './vmcs';
 
-export const panelRequests = { ...pageTablesRequests, ...statisticsRequests, ...vmcsRequests };
+export const panelRequests = { ...exitsRequests, ...pageTablesRequests, ...statisticsRequests, ...vmcsRequests };

@@ -129,7 +129,7 @@ describe('the VM Exits panel', () => {
     assert.ok(box);
     const middle = { x: box.x + box.width / 2, y: box.y + 80 };
     await page.mouse.move(middle.x, middle.y);
-    for (let i = 0; i < 12; i++) await page.mouse.wheel(0, -240);
+    for (let i = 0; i < 8; i++) await page.mouse.wheel(0, -240);
     await page.locator('.in-sight', { hasText: 'cycles' }).waitFor();
     await page.mouse.down();
     await page.mouse.move(middle.x - 60, middle.y, { steps: 4 });
