@@ -1,0 +1,65 @@
+/** The request of the Compare panel: one guest run to its end under several methods of memory virtualization. */
+import type { Hex } from '../translation';
+
+export type CompareLane = 'guest' | 'cpu' | 'kvm' | 'host' | 'vmm';
+
+/** What one method came to. */
+export interface MethodRun {
+  readonly method: string;
+  readonly title: string;
+  readonly stop: { readonly kind: string; readonly code: number };
+  readonly instructions: number;
+  /** By the cost model, in all and by who spent them. */
+  readonly cycles: number;
+  readonly cyclesBy: Readonly<Record<CompareLane, number>>;
+  readonly exitCount: number;
+  readonly exits: Readonly<Record<string, number>>;
+  readonly references: Readonly<Record<string, number>>;
+  readonly tlb: { readonly hits: number; readonly misses: number };
+  readonly stats: Readonly<Record<string, number>>;
+  /** Host frames in use at the end. */
+  readonly hostFrames: number;
+}
+
+export interface Comparison {
+  readonly guest: string;
+  readonly methods: readonly MethodRun[];
+  /** Methods that were asked for and did not run. */
+  readonly refused: readonly { readonly method: string; readonly title: string; readonly why: string }[];
+  /** The guest-visible result is the same under all methods that ran. */
+  readonly equal: boolean;
+  readonly differences: readonly {
+    readonly what: string;
+    readonly where?: string | Hex;
+    readonly values: Readonly<Record<string, string | Hex>>;
+  }[];
+  /** The parameters of the cost model, with where each comes from. */
+  readonly costs: readonly { readonly name: string; readonly cycles: number; readonly source: string }[];
+}
+
+export interface CompareReply {
+  /** The comparison, once all methods have run. */
+  readonly result?: Comparison;
+  readonly progress: {
+    /** The method that runs, and its place among all. */
+    readonly method: string;
+    readonly index: number;
+    readonly of: number;
+    readonly instructions: number;
+  };
+}
+
+export interface CompareRequests {
+  /**
+   * Each request carries a comparison on for a few hundredths of a second, so that the adapter stays free and whoever asks can show progress, and cancels by asking no more.
+   * `start`: a new one.
+   */
+  'pagewalk/compare': {
+    readonly arguments: {
+      /** As for `pagewalk compare --mmu`: `ept,shadow,software`. */
+      readonly methods: string;
+      readonly start: boolean;
+    };
+    readonly reply: CompareReply;
+  };
+}
