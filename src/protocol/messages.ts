@@ -15,6 +15,7 @@ import type { Space } from '../base/address';
 import type { MemoryMapArguments, MemoryMapReply } from './memory-map';
 import type { ExitsRequests } from './panels/exits';
 import type { PageTablesRequests } from './panels/page-tables';
+import type { CompareRequests } from './panels/compare';
 import type { StatisticsRequests } from './panels/statistics';
 import type { VmcsRequests } from './panels/vmcs';
 import type { TlbArguments, TlbReply } from './tlb';
@@ -98,7 +99,11 @@ export interface TreeReply {
 }
 
 /** Request name → arguments and reply body. */
+<<<<<<< HEAD
 export interface Requests extends ExitsRequests, PageTablesRequests, StatisticsRequests, VmcsRequests {
+=======
+export interface Requests extends CompareRequests, PageTablesRequests, StatisticsRequests, VmcsRequests {
+>>>>>>> 64eb159 (Compare panel: in the container, recorded and tested against pagewalk compare)
   'pagewalk/translate': { readonly arguments: TranslateArguments; readonly reply: TranslateReply };
   'pagewalk/hover': { readonly arguments: HoverArguments; readonly reply: HoverReply | null };
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };

@@ -30,6 +30,7 @@ import type { MemoryMap, MemoryMapQuery } from './memory-map';
 import type { TlbState } from './tlb-view';
 import type { ExitHistory } from './exit-history/index';
 import type { TableMaps } from './table-map';
+import type { Program } from './program';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 
 export type Granularity = 'instruction' | 'line';
@@ -45,6 +46,9 @@ export interface EvaluateOptions {
 }
 
 export interface DebugTarget {
+  /** What was launched. */
+  readonly program: Program;
+
   // run control
   continue_(): void;
   /** Into calls, and from a faulting or exiting instruction into the hypervisor; within an exit: the next Step. */

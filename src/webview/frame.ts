@@ -143,7 +143,7 @@ class Frame implements PanelContext {
   /** Says above the panel what moment it shows, where that is not the present one. */
   private mark(): void {
     const { moment, shown } = this;
-    const nothing = shown === undefined && this.recall.isEmpty;
+    const nothing = shown === undefined && this.recall.isEmpty && this.state === undefined;
     document.body.dataset['standing'] = moment.standing;
     this.empty.hidden = !nothing;
     this.body.hidden = nothing;

@@ -8,6 +8,7 @@ import { tlbPanel } from './panels/tlb';
 import { translationPanel } from './panels/translation';
 import { vmcsPanel } from './panels/vmcs';
 import { memoryMapPanel } from './panels/memory-map';
+import { comparePanel } from './panels/compare';
 
 export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly id: K } } = {
   translation: translationPanel,
@@ -16,5 +17,9 @@ export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly i
   tlb: tlbPanel,
   vmcs: vmcsPanel,
   memoryMap: memoryMapPanel,
+<<<<<<< HEAD
   exits: exitsPanel,
+=======
+  compare: comparePanel,
+>>>>>>> 64eb159 (Compare panel: in the container, recorded and tested against pagewalk compare)
 };

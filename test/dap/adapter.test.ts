@@ -61,6 +61,7 @@ describe('debug adapter: run control', () => {
       ['pagewalk/tlb', {}],
       ['pagewalk/memoryMap', {}],
       ['pagewalk/controlStructure', {}],
+      ['pagewalk/compare', { methods: 'ept', start: true }],
       ['next', { threadId: 1 }],
     ] as const) {
       assert.match(await driver.refused(command, args), /PW511.*pause it first/);

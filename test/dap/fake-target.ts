@@ -23,6 +23,7 @@ import type {
   ViewPage,
 } from '../../src/session/types';
 import { sessionError } from '../../src/session/diagnostics';
+import { prepareProgram, type Program } from '../../src/session/program';
 
 export const stopAt = (kind: StopInfo['kind'], more: Partial<StopInfo> = {}): StopInfo => ({
   kind,
@@ -33,7 +34,17 @@ export const stopAt = (kind: StopInfo['kind'], more: Partial<StopInfo> = {}): St
   ...more,
 });
 
+const PROGRAM = prepareProgram({
+  file: 'fake.asm',
+  bytes: new TextEncoder().encode('bits 16\nhlt\n'),
+  options: new Map(),
+});
+
 export class FakeTarget implements DebugTarget {
+  get program(): Program {
+    if (!PROGRAM.ok) throw new Error('the program of the fake target assembles');
+    return PROGRAM.value;
+  }
   stopped: StopInfo | undefined = stopAt('entry');
   ended: EndInfo | undefined;
   /** What the next calls of `run` do; the last one stays for all further calls. */

@@ -27,6 +27,7 @@ const COMMANDS = [
     'pagewalk/tlb',
     'pagewalk/memoryMap',
     'pagewalk/controlStructure',
+    'pagewalk/compare',
     'pagewalk/setControlField',
     'toString',
     '__proto__',

@@ -39,6 +39,7 @@ async function lookAtEverything(d: Scene): Promise<void> {
   }
   await d.ask('pagewalk/tlb', {});
   await d.ask('pagewalk/controlStructure', {});
+  await d.ask('pagewalk/compare', { methods: 'ept', start: true });
   await d.ask('pagewalk/memoryMap', { from: '0x0', to: '0x200000' });
   await d.send('pagewalk/hover', { lineText: '        mov     rax, [rbx + 8]', column: 24 });
   await d.ask('readMemory', { memoryReference: '0x200000', count: 4096 });

@@ -204,6 +204,14 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     play: async ({ page }) => {
       await page.locator('.bars button', { hasText: 'IO_INSTRUCTION' }).first().click();
       await page.getByRole('button', { name: 'Call graph' }).click();
+  {
+    name: 'compare-worked-example',
+    panel: 'compare',
+    guest: worked,
+    play: async ({ page }) => {
+      const again = page.getByRole('button', { name: 'Compare' });
+      if (await again.isEnabled()) await again.click();
+      await page.locator('.verdict').waitFor();
     },
   },
 ];

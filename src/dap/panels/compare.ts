@@ -19,7 +19,7 @@ export const compareRequests: Handlers<'pagewalk/compare'> = {
   'pagewalk/compare'(adapter, { methods, start }) {
     const { stopped, host } = adapter;
     if (start) {
-      const list = adapter.unwrap(parseMethods(methods, 'methods'));
+      const list = adapter.unwrap(parseMethods(String(methods), 'methods'));
       underWay.set(stopped, new Compare(stopped.program, list));
     }
     const compare = underWay.get(stopped);

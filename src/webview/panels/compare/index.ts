@@ -60,6 +60,7 @@ class ComparePanel implements Panel {
   /** A comparison does not depend on where the guest stands: what was compared stays. */
   async update(): Promise<void> {
     this.run.disabled = this.context.moment.standing !== 'stopped';
+    this.keep(this.kept);
     await Promise.resolve();
   }
 
@@ -112,7 +113,8 @@ class ComparePanel implements Panel {
   private draw(): void {
     const { result } = this.kept;
     if (!result) {
-      const text = 'Each method is a machine of its own, run to the end of the guest; the guest that you debug stays where it is.';
+      const text =
+        'Each method is a machine of its own, run to the end of the guest; the guest that you debug stays where it is.';
       return this.body.replaceChildren(h('p', { class: 'hint' }, text));
     }
     const name = result.guest.slice(result.guest.lastIndexOf('/') + 1);

@@ -10,7 +10,11 @@ export function verdict({ equal, differences, methods, refused }: Comparison): H
     methods.length < 2
       ? h('p', {}, 'One method ran: there is nothing to compare it with.')
       : equal
-        ? h('p', { class: 'same' }, '✓ The guest cannot tell them apart: end, registers, memory and output are the same.')
+        ? h(
+            'p',
+            { class: 'same' },
+            '✓ The guest cannot tell them apart: end, registers, memory and output are the same.',
+          )
         : h('p', { class: 'differs' }, '✗ The guest-visible result differs:');
   return h(
     'div',
@@ -71,12 +75,7 @@ export function table(comparison: Comparison): HTMLElement {
   return h(
     'div',
     { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'All numbers' },
-    h(
-      'table',
-      {},
-      h('thead', {}, h('tr', {}, h('td', {}), ...heads)),
-      h('tbody', {}, ...linesOf(comparison).map(row)),
-    ),
+    h('table', {}, h('thead', {}, h('tr', {}, h('td', {}), ...heads)), h('tbody', {}, ...linesOf(comparison).map(row))),
   );
 }
 
