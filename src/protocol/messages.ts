@@ -99,11 +99,7 @@ export interface TreeReply {
 }
 
 /** Request name → arguments and reply body. */
-<<<<<<< HEAD
-export interface Requests extends ExitsRequests, PageTablesRequests, StatisticsRequests, VmcsRequests {
-=======
-export interface Requests extends CompareRequests, PageTablesRequests, StatisticsRequests, VmcsRequests {
->>>>>>> 64eb159 (Compare panel: in the container, recorded and tested against pagewalk compare)
+export interface Requests extends CompareRequests, ExitsRequests, PageTablesRequests, StatisticsRequests, VmcsRequests {
   'pagewalk/translate': { readonly arguments: TranslateArguments; readonly reply: TranslateReply };
   'pagewalk/hover': { readonly arguments: HoverArguments; readonly reply: HoverReply | null };
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };

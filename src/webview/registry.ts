@@ -17,9 +17,6 @@ export const REGISTRY: { readonly [K in PanelId]: PanelDefinition & { readonly i
   tlb: tlbPanel,
   vmcs: vmcsPanel,
   memoryMap: memoryMapPanel,
-<<<<<<< HEAD
   exits: exitsPanel,
-=======
   compare: comparePanel,
->>>>>>> 64eb159 (Compare panel: in the container, recorded and tested against pagewalk compare)
 };

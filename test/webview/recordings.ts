@@ -204,6 +204,8 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     play: async ({ page }) => {
       await page.locator('.bars button', { hasText: 'IO_INSTRUCTION' }).first().click();
       await page.getByRole('button', { name: 'Call graph' }).click();
+    },
+  },
   {
     name: 'compare-worked-example',
     panel: 'compare',

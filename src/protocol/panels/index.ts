@@ -15,11 +15,8 @@ export const PANELS = [
   { id: 'tlb', title: 'TLB', view: 'pagewalk.tlb' },
   { id: 'vmcs', title: 'VMCS', view: 'pagewalk.vmcs' },
   { id: 'memoryMap', title: 'Memory Map', view: 'pagewalk.memoryMap' },
-<<<<<<< HEAD
   { id: 'exits', title: 'VM Exits', view: 'pagewalk.exits' },
-=======
   { id: 'compare', title: 'Compare', view: 'pagewalk.compare' },
->>>>>>> 64eb159 (Compare panel: in the container, recorded and tested against pagewalk compare)
 ] as const;
 export type PanelId = (typeof PANELS)[number]['id'];
 
