@@ -48,12 +48,12 @@ set_handler:
 ; RBX = where the PTE of `page` lies: CR3, then the indices of `page`, level by level.
 find_entry:
         mov     rbx, cr3
-%assign level 4
-%rep 3
         and     rbx, ~0xfff
-        mov     rbx, [rbx + ((page >> (level * 9 + 3)) & 0x1ff) * 8]
-%assign level level - 1
-%endrep
+        mov     rbx, [rbx + ((page >> 39) & 0x1ff) * 8]
+        and     rbx, ~0xfff
+        mov     rbx, [rbx + ((page >> 30) & 0x1ff) * 8]
+        and     rbx, ~0xfff
+        mov     rbx, [rbx + ((page >> 21) & 0x1ff) * 8]
         and     rbx, ~0xfff
         add     rbx, ((page >> 12) & 0x1ff) * 8
         ret

@@ -28,6 +28,9 @@ interface Expected {
   readonly registers?: Readonly<Record<string, string>>;
 }
 
+/** What a guest finds out by asking is not the same everywhere: asynchronous page faults are offered by KVM under EPT alone. */
+const OF_KVM: ReadonlySet<string> = new Set(['async-page-fault']);
+
 const FAULTS = ['hidden', 'dirty', 'tracing', 'mmio', 'guest'] as const;
 
 async function compare(name: string): Promise<Encoded<Comparison>> {
@@ -161,7 +164,8 @@ describe('compare', () => {
 
   const examples = readdirSync(new URL('../../examples/', import.meta.url))
     .filter((f) => f.endsWith('.asm'))
-    .map((f) => f.slice(0, -4));
+    .map((f) => f.slice(0, -4))
+    .filter((name) => !OF_KVM.has(name));
   for (const name of examples)
     it(`${name}: the same result under every method`, async () => void (await compare(name)));
 });
