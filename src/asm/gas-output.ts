@@ -7,6 +7,7 @@ import type { ElfFile } from './elf';
 import { readElf, SHF_ALLOC, SHT_NOBITS } from './elf';
 import type { Assembled, AsmSymbol, LineEntry } from './index';
 import type { Directive } from './directives';
+import { gasNames } from './gas-source';
 import { lexFile } from './lexer';
 import type { Bits } from './statement';
 
@@ -33,7 +34,7 @@ export function assembledFromGas(source: string, fileName: string, output: GasOu
     bss,
     hasOrg: false,
     firstInstructionBits: gasBits(source),
-    symbols: elf ? symbolsOf(elf, fileName) : [],
+    symbols: elf ? located(symbolsOf(elf, fileName), source, fileName, lines) : [],
     lines,
     directives: gasDirectives(source, fileName),
     diagnostics,
@@ -104,6 +105,24 @@ function symbolsOf(elf: ElfFile, fileName: string): AsmSymbol[] {
     const section = elf.sections[s.section]?.name;
     return [{ name: s.name, value: s.value, kind: 'label', span, ...(section === undefined ? {} : { section }) }];
   });
+}
+
+/** Where the source itself defines symbols, and whether instructions stand there; as keeps lines for instructions alone. */
+function located(
+  symbols: readonly AsmSymbol[],
+  source: string,
+  file: string,
+  lines: readonly LineEntry[],
+): AsmSymbol[] {
+  const places = new Map<string, Span>();
+  for (const { name, defines, line, column, end } of gasNames(source))
+    if (defines && !places.has(name)) places.set(name, { file, start: { line, column }, end: { line, column: end } });
+  const code = new Set(lines.map(({ address }) => address));
+  return symbols.map((symbol) => ({
+    ...symbol,
+    span: places.get(symbol.name) ?? symbol.span,
+    ...(symbol.kind === 'label' ? { followedBy: code.has(symbol.value) ? 'code' : 'data' } : {}),
+  }));
 }
 
 /** What an ELF file says of its own source: symbols, and lines where it carries DWARF. For executables from any compiler. */

@@ -22,6 +22,7 @@ export { fileBeside, insideOf } from './included';
 export type { FileUse, ReadFile } from './included';
 export { DIRECTIVES } from './directive-parser';
 export { isMnemonic, mnemonics } from './forms';
+export { gasNames } from './gas-source';
 export { lexFile, lexLine } from './lexer';
 export type { Comment, LogicalLine, Token, TokenKind } from './lexer';
 export { registerByName, registerNames } from './registers';

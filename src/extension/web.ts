@@ -15,11 +15,13 @@ const NEEDS_PROCESSES = [
 
 type WorkerConstructor = new (url: string) => ConstructorParameters<typeof LanguageClient>[3];
 declare const Worker: WorkerConstructor;
+declare const Blob: new (parts: readonly Uint8Array[], options: { readonly type: string }) => object;
+declare const URL: { createObjectURL(blob: object): string };
 
 let client: LanguageClient | undefined;
 
-export function activate(context: vscode.ExtensionContext): void {
-  const script = vscode.Uri.joinPath(context.extensionUri, 'dist/server.browser.js').toString(true);
+export async function activate(context: vscode.ExtensionContext): Promise<void> {
+  const script = await scriptUrl(vscode.Uri.joinPath(context.extensionUri, 'dist/server.browser.js'));
   client = startLanguageClient(
     context,
     undefined,
@@ -37,6 +39,13 @@ export function activate(context: vscode.ExtensionContext): void {
 
 export function deactivate(): Promise<void> | undefined {
   return client?.stop();
+}
+
+/** Where a worker may load a script from. One that a remote serves is none of the browser's own, so its text is handed over. */
+async function scriptUrl(file: vscode.Uri): Promise<string> {
+  if (/^https?$/.test(file.scheme)) return file.toString(true);
+  const text = await vscode.workspace.fs.readFile(file);
+  return URL.createObjectURL(new Blob([text], { type: 'text/javascript' }));
 }
 
 /** Bytes of a file of the workspace; null where there is none, it is too large, or it lies elsewhere. */

@@ -35,9 +35,13 @@ export interface AssemblerSettings {
   readonly define: readonly string[];
   readonly include: readonly string[];
   readonly warning: readonly string[];
+  /** Who assembles, where the settings say another than the built-in assembler. */
+  readonly assembler: string | undefined;
 }
 
 export interface AssembledForEditor {
+  /** `gnu`: a source for GNU as, of which only the names are known here; `assembled` is empty then. */
+  readonly syntax: 'nasm' | 'gnu';
   readonly assembled: Assembled;
   /** Those of the assembler, of the directives in comments, and of how the guest starts. */
   readonly diagnostics: readonly Diagnostic[];

@@ -1,6 +1,7 @@
 /** The hover: instructions, directives, names, numbers, control registers. */
 import type { Hover, Position } from 'vscode-languageserver';
 import type { AsmSymbol, Token } from '../asm/index';
+import { gasBits } from '../asm/gas-output';
 import { hex } from '../base/hex';
 import { parseNumber } from '../expr/numbers';
 import { CR0, CR4 } from '../isa/flags';
@@ -18,6 +19,7 @@ const MAX_BODY_LINES = 12;
 
 export function hoverAt(program: Program, file: SourceFile, { line, character }: Position, host: Host): Hover | null {
   const [row, column] = [line + 1, character + 1];
+  if (program.syntax === 'gnu') return gnuHover(program, file, row, column);
   const logical = logicalLineAt(file.lines, row);
   const token = logical?.tokens.find((each) => each.line === row && each.column <= column && column <= each.end);
   const hover = (markdown: string | undefined, at: { line: number; column: number; end: number }): Hover | null =>
@@ -33,6 +35,22 @@ export function hoverAt(program: Program, file: SourceFile, { line, character }:
   if (token.kind !== 'word' && token.kind !== 'preprocessor') return null;
   const bits = bitsAt(program, file, row);
   return hover(directiveMarkdown(word) ?? instructionMarkdown(word, bits) ?? registerMarkdown(word), token);
+}
+
+/** In a source for GNU as: what a name is, and an instruction, whose name may end in its operand size (`movl`). */
+function gnuHover(program: Program, { path, text }: SourceFile, line: number, column: number): Hover | null {
+  const name = program.names.at(path, line, column);
+  if (name) return { contents: { kind: 'markdown', value: nameMarkdown(program, name) ?? '' }, range: rangeOf(name) };
+  const row = text.split('\n')[line - 1] ?? '';
+  for (const { 0: written, index } of row.replace(/(#|\/\/).*/, '').matchAll(/(?<![%$.\w])[a-z]\w*/gi)) {
+    const at = { line, column: index + 1, end: index + 1 + written.length };
+    if (column < at.column || column > at.end) continue;
+    const word = written.toLowerCase();
+    const bits = gasBits(text);
+    const value = instructionMarkdown(word, bits) ?? instructionMarkdown(word.replace(/[bwlq]$/, ''), bits);
+    return value === undefined ? null : { contents: { kind: 'markdown', value }, range: rangeOf(at) };
+  }
+  return null;
 }
 
 function commentHover(

@@ -51,20 +51,25 @@ export class Names {
   private readonly byKey = new Map<string, Occurrence[]>();
   private readonly byLine = new Map<string, Occurrence[]>();
 
-  constructor(files: Iterable<readonly LogicalLine[]>) {
+  /** @param found all that hold a name; those that nothing defines are left out */
+  constructor(found: readonly Occurrence[]) {
+    const defined = new Set(found.flatMap((each) => (each.defines ? [each.key] : [])));
+    for (const each of found) {
+      if (!defined.has(each.key)) continue;
+      push(this.byKey, each.key, each);
+      push(this.byLine, `${each.file}:${each.line}`, each);
+    }
+  }
+
+  /** Of NASM sources. */
+  static of(files: Iterable<readonly LogicalLine[]>): Names {
     const all = [...files];
     const macros = new Set(all.flatMap(macroNames));
     const found: Occurrence[] = [];
     for (const lines of all) new Scanner(macros, found).file(lines);
     const folded = new Set(all.flatMap(foldedNames));
     const keyOf = ({ key }: Occurrence): string => (folded.has(key.toLowerCase()) ? key.toLowerCase() : key);
-    const defined = new Set(found.flatMap((each) => (each.defines ? [keyOf(each)] : [])));
-    for (const raw of found) {
-      const each = { ...raw, key: keyOf(raw) };
-      if (!defined.has(each.key)) continue;
-      push(this.byKey, each.key, each);
-      push(this.byLine, `${each.file}:${each.line}`, each);
-    }
+    return new Names(found.map((raw) => ({ ...raw, key: keyOf(raw) })));
   }
 
   /** The name at a 1-based column; of `owner.local` the part that the column is in. */

@@ -87,7 +87,7 @@ export function rename(
   if (rest.length > 0 || token?.kind !== kind || !newName.startsWith(prefix))
     refuse(`\`${newName}\` is no name ${prefix ? `that begins with ${prefix}` : 'of a label or macro'}`);
   if (!prefix && newName.startsWith('.')) refuse(`\`${newName}\` would be a local label of the one before`);
-  if (kind === 'word' && isReservedWord(newName.toLowerCase()))
+  if (kind === 'word' && program.syntax === 'nasm' && isReservedWord(newName.toLowerCase()))
     refuse(`\`${newName}\` is an instruction, register or directive`);
   const newKey = name.key.slice(0, name.key.length - part.text.length) + newName;
   if (newKey !== name.key && program.names.definitions(newKey).length > 0) refuse(`\`${newName}\` is defined already`);

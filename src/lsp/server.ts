@@ -61,6 +61,7 @@ interface Settings {
     readonly define?: unknown;
     readonly include?: unknown;
     readonly warning?: unknown;
+    readonly assembler?: unknown;
   };
 }
 
@@ -88,6 +89,10 @@ export function serve(connection: Connection, host: Host): void {
     return program && file ? answer(program, file) : otherwise;
   }
 
+  /** The same for what is known of NASM sources only. */
+  const askNasm: typeof ask = (uri, otherwise, answer) =>
+    ask(uri, otherwise, (program, file) => (program.syntax === 'nasm' ? answer(program, file) : otherwise));
+
   connection.onInitialize(({ workspaceFolders, capabilities }) => {
     workspace.folders = (workspaceFolders ?? []).map(({ uri }) => host.pathOf(uri));
     canRefresh = capabilities.workspace?.diagnostics?.refreshSupport === true;
@@ -106,12 +111,14 @@ export function serve(connection: Connection, host: Host): void {
     });
   });
   connection.onDidChangeConfiguration(({ settings }: { settings: Settings | null }) => {
-    const { inlayHints: hints, define, include, warning } = settings?.pagewalk ?? {};
+    const { inlayHints: hints, define, include, warning, assembler } = settings?.pagewalk ?? {};
     const wanted = hints?.enabled !== false;
     const otherwise = workspace.configure({
       define: textsIn(define),
       include: textsIn(include),
       warning: textsIn(warning),
+      // What is the default says nothing against the guest's own @guest line.
+      assembler: typeof assembler === 'string' && assembler !== 'builtin' ? assembler : undefined,
     });
     if (otherwise && canRefresh) connection.languages.diagnostics.refresh();
     if (wanted === showInlayHints && !otherwise) return;
@@ -136,11 +143,11 @@ export function serve(connection: Connection, host: Host): void {
     items: ask(uri, [], (program, { path }) => diagnosticsOf(program, path, host)),
   }));
   connection.onCompletion(({ textDocument: { uri }, position }) =>
-    ask(uri, [], (program, file) => completionAt(program, file, position, host, workspace.allSources())),
+    askNasm(uri, [], (program, file) => completionAt(program, file, position, host, workspace.allSources())),
   );
   connection.onCompletionResolve(resolveCompletion);
   connection.onSignatureHelp(({ textDocument: { uri }, position }) =>
-    ask(uri, null, (program, file) => signatureAt(program, file, position)),
+    askNasm(uri, null, (program, file) => signatureAt(program, file, position)),
   );
   connection.onHover(({ textDocument: { uri }, position }) =>
     ask(uri, null, (program, file) => hoverAt(program, file, position, host)),
@@ -171,21 +178,21 @@ export function serve(connection: Connection, host: Host): void {
   connection.languages.semanticTokens.onRange(({ textDocument: { uri }, range }) =>
     ask(uri, { data: [] }, (program, { path }) => semanticTokens(program, path, range)),
   );
-  connection.onFoldingRanges(({ textDocument: { uri } }) => ask(uri, [], (_, file) => foldingRanges(file)));
+  connection.onFoldingRanges(({ textDocument: { uri } }) => askNasm(uri, [], (_, file) => foldingRanges(file)));
   connection.languages.inlayHint.on(({ textDocument: { uri }, range }) =>
-    ask(uri, [], (program, file) => (showInlayHints ? inlayHints(program, file, range) : [])),
+    askNasm(uri, [], (program, file) => (showInlayHints ? inlayHints(program, file, range) : [])),
   );
   connection.onDocumentLinks(({ textDocument: { uri } }) =>
-    ask(uri, [], (program, file) => documentLinks(program, file, host, workspace.folders)),
+    askNasm(uri, [], (program, file) => documentLinks(program, file, host, workspace.folders)),
   );
   connection.onCodeAction((params) =>
-    ask(params.textDocument.uri, [], (program, file) => codeActions(program, file, params)),
+    askNasm(params.textDocument.uri, [], (program, file) => codeActions(program, file, params)),
   );
   connection.onDocumentFormatting(({ textDocument: { uri }, options }) =>
-    ask(uri, [], (_, file) => formatEdits(file, options)),
+    askNasm(uri, [], (_, file) => formatEdits(file, options)),
   );
   connection.onDocumentRangeFormatting(({ textDocument: { uri }, options, range }) =>
-    ask(uri, [], (_, file) => formatEdits(file, options, range)),
+    askNasm(uri, [], (_, file) => formatEdits(file, options, range)),
   );
 
   documents.onDidOpen(({ document }) => byPath.set(host.pathOf(document.uri), document));

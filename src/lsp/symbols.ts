@@ -63,7 +63,7 @@ export function workspaceSymbols(files: Iterable<SourceFile>, query: string, hos
   };
   const out: WorkspaceSymbol[] = [];
   for (const { path, lines } of files)
-    for (const name of new Names([lines]).defined()) {
+    for (const name of Names.of([lines]).defined()) {
       if (!name.defines || name.defines === 'parameter' || !matches(name)) continue;
       out.push({ name: name.key, kind: KIND[name.defines], location: { uri: host.uriOf(path), range: rangeOf(name) } });
       if (out.length >= MAX_FOUND) return out;

@@ -3,7 +3,7 @@
  * file is looked at as part of the program that includes it. Programs are kept until a file of theirs changes.
  */
 import type { TextDocument } from 'vscode-languageserver-textdocument';
-import { insideOf, lexFile, type Assembled, type Bits, type LogicalLine } from '../asm/index';
+import { gasNames, insideOf, lexFile, type Assembled, type Bits, type LogicalLine } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
 import { type AssemblerSettings, type Host, placesOf } from './host';
 import { Names } from './names';
@@ -17,6 +17,8 @@ export interface SourceFile {
 export interface Program {
   /** The file that is assembled. */
   readonly root: string;
+  /** Of a source for GNU as only the names are known. */
+  readonly syntax: 'nasm' | 'gnu';
   readonly assembled: Assembled;
   readonly diagnostics: readonly Diagnostic[];
   /** Folders where files are looked for that do not lie beside the one that names them. */
@@ -38,7 +40,7 @@ const INCLUDE = /^[ \t]*%[ \t]*(?:include|require)[ \t]+(["'`])(.+?)\1/gim;
 
 export class Workspace {
   folders: readonly string[] = [];
-  private settings: AssemblerSettings = { define: [], include: [], warning: [] };
+  private settings: AssemblerSettings = { define: [], include: [], warning: [], assembler: undefined };
   private readonly programs = new Map<string, Entry>();
   private readonly sources = new Map<string, SourceFile & { readonly version: string }>();
   private readonly onDisk = new Map<string, string | undefined>();
@@ -117,7 +119,7 @@ export class Workspace {
     const versions = new Map([[root, this.versionOf(root)]]);
     const files = new Map([[root, source]]);
     const settings = this.settingsFor(root);
-    const { assembled, diagnostics } = this.host.assemble(source.text, root, settings, (name, from, use) => {
+    const { syntax, assembled, diagnostics } = this.host.assemble(source.text, root, settings, (name, from, use) => {
       const path = this.host.resolve(name, from);
       versions.set(path, this.versionOf(path));
       const onDisk = this.host.readFile(name, from, this.folders);
@@ -130,12 +132,14 @@ export class Workspace {
     let names: Names | undefined;
     const program: Program = {
       root,
+      syntax,
       assembled,
       diagnostics,
       includePath: this.host.includePath(source.text, root, settings),
       files,
       get names() {
-        return (names ??= new Names([...files.values()].map(({ lines }) => lines)));
+        return (names ??=
+          syntax === 'gnu' ? gnuNames(source) : Names.of([...files.values()].map(({ lines }) => lines)));
       },
     };
     this.programs.delete(root);
@@ -212,6 +216,10 @@ export class Workspace {
     return map;
   }
 }
+
+/** The names of a source for GNU as. */
+const gnuNames = ({ path, text }: SourceFile): Names =>
+  new Names(gasNames(text).map(({ name, ...rest }) => ({ ...rest, key: name, text: name, file: path })));
 
 /** The file of a program that `from` includes by a name. */
 export const includedFile = (program: Program, name: string, from: string, host: Host): string | undefined =>

@@ -14,7 +14,9 @@ const options = OPTION_KEYS.flatMap((key): OptionHelp[] => {
 
 /** A setting that is wrong is told when the guest is launched with it. */
 function textsOf(settings: AssemblerSettings): OptionTexts {
-  const written = Object.entries(settings).map(([key, value]: [string, readonly string[]]) => ({ key, value }));
+  const written = Object.entries(settings).flatMap(([key, value]: [string, unknown]) =>
+    value === undefined ? [] : [{ key, value }],
+  );
   return checkOptions(written, 'launch', 'settings').options;
 }
 
@@ -24,12 +26,12 @@ export const languageHost: Pick<Host, 'options' | 'assemble' | 'includePath'> = 
     const request = { file, options: textsOf(settings), readFile };
     // Only GNU as itself knows what is wrong in a source of its own.
     const gnu = gnuDirectives(source, request);
-    if (gnu) return { assembled: NOTHING, diagnostics: gnu.diagnostics };
+    if (gnu) return { syntax: 'gnu', assembled: NOTHING, diagnostics: gnu.diagnostics };
     const { assembled, directives, start } = assembleBuiltin(source, request);
     const problems = [...assembled.diagnostics, ...directives.diagnostics];
     // How it starts is asked only once the rest is right, as by a run.
     const isWrong = problems.some(({ severity }) => severity === 'error');
-    return { assembled, diagnostics: start.ok || isWrong ? problems : [...problems, ...start.error] };
+    return { syntax: 'nasm', assembled, diagnostics: start.ok || isWrong ? problems : [...problems, ...start.error] };
   },
   includePath: (source, file, settings) =>
     givenTo(file, readDirectives(leadingDirectives(source, file), file).options, textsOf(settings)).includePath,

@@ -33,6 +33,44 @@ const rename = (source: string, newName: string, files: Files = {}): Promise<Rec
     files,
   );
 
+describe('language server on a source for GNU as', () => {
+  const SOURCE =
+    '# @guest assembler=gas start=flat64\n.globl _start\n.set size, 5\n_start:\n movl $size, %ea|x # size\nagain: decl %eax\n jnz again\n.macro twice x\n.endm\nmsg: .ascii "again"\n';
+  it('says nothing of what it does not know', () =>
+    inEditor(SOURCE, async ({ ask }) => {
+      assert.deepEqual(await ask('diagnostic'), { kind: 'full', items: [] });
+      assert.deepEqual(await ask('completion'), []);
+      assert.equal(
+        ((await ask<{ contents: { value: string } } | null>('hover')) ?? { contents: { value: '' } }).contents.value,
+        '',
+      );
+    }));
+  it('knows labels, constants and macros, and where they are used', () =>
+    inEditor(SOURCE.replace('|', '').replace('jnz again', 'jnz aga|in'), async ({ ask }) => {
+      const outline = await ask<{ name: string }[]>('documentSymbol');
+      assert.deepEqual(
+        outline.map(({ name }) => name),
+        ['size', '_start', 'again', 'twice', 'msg'],
+      );
+      const [definition] = await ask<{ range: { start: { line: number } } }[]>('definition');
+      assert.equal(definition?.range.start.line, 5);
+      const places = await ask<{ range: { start: { line: number } } }[]>('references', {
+        context: { includeDeclaration: true },
+      });
+      assert.deepEqual(
+        places.map(({ range }) => range.start.line),
+        [5, 6],
+      );
+      const { changes } = await ask<{ changes: Record<string, unknown[]> }>('rename', { newName: 'loop1' });
+      assert.equal(Object.values(changes)[0]?.length, 2);
+    }));
+  it('helps with an instruction whose name ends in its size', () =>
+    inEditor(SOURCE.replace('|', '').replace(' movl', ' mo|vl'), async ({ ask }) => {
+      const { contents } = await ask<{ contents: { value: string } }>('hover');
+      assert.match(contents.value, /^\*\*mov\*\*/i);
+    }));
+});
+
 describe('names across a program', () => {
   it('goes to the definition of a label, and of a local label below its owner', async () => {
     assert.deepEqual(await definition('bits 64\nstart:\n jmp sta|rt\n'), ['main.asm 1:0-5']);

@@ -141,7 +141,6 @@ declare global {
       tell(method: string, params: unknown): void;
     };
   }
-  // eslint-disable-next-line no-var
   var window: Window;
 }
 

@@ -45,11 +45,16 @@ describe('node: GNU as', () => {
         [8, 0x100009n, 1],
       ],
     );
-    assert.deepStrictEqual(a.symbols.map((s) => [s.name, s.value, s.kind]).sort(), [
-      ['_start', 0x100000n, 'label'],
-      ['again', 0x100005n, 'label'],
-      ['size', 5n, 'constant'],
-    ]);
+    assert.deepStrictEqual(
+      a.symbols
+        .map((s) => [s.name, s.value, s.kind, s.followedBy, `${s.span.start.line}:${s.span.start.column}`])
+        .sort(),
+      [
+        ['_start', 0x100000n, 'label', 'code', '4:1'],
+        ['again', 0x100005n, 'label', 'code', '6:1'],
+        ['size', 5n, 'constant', undefined, '3:6'],
+      ],
+    );
     assert.deepStrictEqual(
       a.directives.map((d) => [d.verb, d.text, d.beforeCode]),
       [['guest', 'memory=2M', true]],

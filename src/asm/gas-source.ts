@@ -1,0 +1,56 @@
+/**
+ * The names in a source for GNU as, by the text alone: labels, `.set` and its kin, macros, and where they are used. Only as itself knows what
+ * a line means; this is enough to find one's way, and to say where a symbol of the linked file is defined.
+ */
+
+export type GasNameKind = 'label' | 'constant' | 'macro';
+
+export interface GasName {
+  readonly name: string;
+  readonly defines: GasNameKind | undefined;
+  /** 1-based; the end exclusive. */
+  readonly line: number;
+  readonly column: number;
+  readonly end: number;
+}
+
+const NAME = /(?<![\w.$%])[A-Za-z_.][\w.$]*/g;
+const LABEL = /^(\s*)([A-Za-z_.$][\w.$]*)\s*:/;
+const SETTER = /^(\s*\.(?:set|equ|equiv|eqv|comm|lcomm)\s+)([A-Za-z_.$][\w.$]*)/i;
+const ASSIGNMENT = /^(\s*)([A-Za-z_.$][\w.$]*)\s*=(?!=)/;
+const MACRO = /^(\s*\.macro\s+)([A-Za-z_.$][\w.$]*)/i;
+/** Longer lines are no assembly that a person reads. */
+const MAX_LINE = 2000;
+
+/** Every name that stands in the code of a source, comments and strings left out. */
+export function gasNames(source: string): GasName[] {
+  const out: GasName[] = [];
+  const defined = new Set<string>();
+  for (const [i, text] of withoutComments(source).split('\n').entries()) {
+    if (text.length > MAX_LINE) continue;
+    const definitions = new Map<number, GasNameKind>();
+    let from = 0;
+    for (let m = LABEL.exec(text); m; m = LABEL.exec(text.slice(from))) {
+      definitions.set(from + (m[1] ?? '').length, 'label');
+      from += m[0].length;
+    }
+    const rest = text.slice(from);
+    const statement = SETTER.exec(rest) ?? ASSIGNMENT.exec(rest);
+    if (statement)
+      definitions.set(from + (statement[1] ?? '').length, /comm\b/i.test(statement[1] ?? '') ? 'label' : 'constant');
+    const macro = MACRO.exec(rest);
+    if (macro) definitions.set(from + (macro[1] ?? '').length, 'macro');
+    for (const { 0: name, index } of text.matchAll(NAME)) {
+      const defines = definitions.get(index);
+      if (defines) defined.add(name);
+      out.push({ name, defines, line: i + 1, column: index + 1, end: index + 1 + name.length });
+    }
+  }
+  return out.filter(({ name }) => defined.has(name));
+}
+
+/** Comments and strings as spaces, so that every column stays. `#` begins a comment, except of the C preprocessor's lines. */
+function withoutComments(source: string): string {
+  const blank = (text: string): string => text.replace(/[^\n]/g, ' ');
+  return source.replace(/\/\*[^]*?(?:\*\/|$)|"(?:[^"\\\n]|\\.)*"|(?:\/\/|#|;(?=\s*@)).*/g, blank);
+}
