@@ -76,6 +76,19 @@ export const COMMANDS: readonly CommandSpec[] = [
     notes: [],
   },
   {
+    name: 'pagemap',
+    operand: 'GUEST',
+    summary: 'Print where each page of guest RAM is: GPA, HVA, and HPA or swap slot.',
+    guestOptions: GUEST_KEYS,
+    options: {
+      at: AT_OPTION,
+      json: JSON_OPTION,
+      binary: { argument: undefined, doc: 'Write 64 bits per 4 KiB from GPA 0 on, as in /proc/PID/pagemap (with -o).' },
+      output: { argument: 'FILE', doc: 'Where it goes; default standard output.', short: '-o' },
+    },
+    notes: ['Pages that nobody has touched are not there. A large page of the host is one line.'],
+  },
+  {
     name: 'trace',
     operand: 'GUEST',
     summary: 'Run a guest and print what hypervisor, host and VMM do, step by step or exit by exit.',

@@ -5,6 +5,7 @@ import { compareCommand } from './compare';
 import { COMMANDS, findCommand } from './commands';
 import { cliError, formatAll } from './diagnostics';
 import { commandHelp, generalHelp } from './help';
+import { pagemapCommand } from './pagemap';
 import { runCommand } from './run';
 import { tablesCommand } from './tables';
 import { traceCommand } from './trace';
@@ -61,6 +62,8 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
         return await tablesCommand(args.value, host);
       case 'compare':
         return await compareCommand(args.value, host);
+      case 'pagemap':
+        return await pagemapCommand(args.value, host);
       case 'trace':
         return await traceCommand(args.value, host);
       default:

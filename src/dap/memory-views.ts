@@ -1,5 +1,6 @@
 /** The requests behind the memory panels: TLB, and the map of guest memory. */
 import type { Hex } from '../protocol/translation';
+import { pagemapText } from '../session/pagemap-file';
 import { encode } from '../wire/encode';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
@@ -14,9 +15,14 @@ function countOf(n: number | undefined): number | undefined {
   return n;
 }
 
-export const memoryViewRequests: Handlers<'pagewalk/tlb' | 'pagewalk/memoryMap'> = {
+export const memoryViewRequests: Handlers<'pagewalk/tlb' | 'pagewalk/memoryMap' | 'pagewalk/pagemap'> = {
   'pagewalk/tlb'(adapter, args) {
     return encode(adapter.stopped.tlb(countOf(args.most)));
+  },
+  'pagewalk/pagemap'(adapter, { format }) {
+    const rows = adapter.stopped.pagemap();
+    const text = format === 'json' ? JSON.stringify({ pages: encode(rows) }, undefined, 2) + '\n' : pagemapText(rows);
+    return { text, pages: rows.length };
   },
   'pagewalk/memoryMap'(adapter, args) {
     const [from, to, most] = [addressOf(args.from, 'from'), addressOf(args.to, 'to'), countOf(args.most)];

@@ -4,7 +4,9 @@ import type { TreeNode } from '../protocol/messages';
 import { PANELS } from '../protocol/panels';
 import { configurationFor } from './configuration';
 import { guestFile } from './guest-files';
+import { HOST_COMMANDS, runHostCommand, savePagemap } from './host-commands';
 import type { PanelHost } from './panels/host';
+import type { SessionTracker } from './session';
 import type { TableTree, TreeItem } from './table-tree';
 
 /** Exit reasons worth offering by name (SDM vol. 3, appendix C); any other may be typed into Function Breakpoints. */
@@ -47,7 +49,11 @@ async function breakOnExit(): Promise<void> {
   vscode.debug.addBreakpoints([new vscode.FunctionBreakpoint(`exit:${picked.label}`, true, condition || undefined)]);
 }
 
-export function registerCommands(panels: PanelHost, trees: readonly TableTree[]): vscode.Disposable {
+export function registerCommands(
+  panels: PanelHost,
+  trees: readonly TableTree[],
+  tracker: SessionTracker,
+): vscode.Disposable {
   const nodeOf = (item: TreeItem | undefined): TreeNode | undefined => (item?.kind === 'node' ? item.node : undefined);
   const copy = async (text: string | undefined): Promise<void> => {
     if (text !== undefined) await vscode.env.clipboard.writeText(text);
@@ -73,6 +79,10 @@ export function registerCommands(panels: PanelHost, trees: readonly TableTree[])
     'pagewalk.refresh': () => trees.forEach((tree) => tree.refresh()),
     'pagewalk.showMore': (tree: TableTree, parent: TreeNode | undefined) => tree.showMore(parent),
     'pagewalk.breakOnExit': () => breakOnExit(),
+    'pagewalk.savePagemap': () => savePagemap(tracker),
+    ...Object.fromEntries(
+      Object.keys(HOST_COMMANDS).map((id) => [id, (item?: TreeItem) => runHostCommand(tracker, id, nodeOf(item))]),
+    ),
     ...Object.fromEntries(PANELS.map(({ id, view }) => [`${view}.openInEditor`, () => panels.openInEditor(id)])),
   };
   return vscode.Disposable.from(

@@ -17,6 +17,7 @@ export function activate(context: vscode.ExtensionContext): void {
     new TableTree('guest', 'pagewalk.guestTables', tracker),
     new TableTree('ept', 'pagewalk.ept', tracker),
     new TableTree('memslots', 'pagewalk.memslots', tracker),
+    new TableTree('host', 'pagewalk.hostMemory', tracker),
   ];
   const { Initial, Dynamic } = vscode.DebugConfigurationProviderTriggerKind;
   context.subscriptions.push(
@@ -24,7 +25,7 @@ export function activate(context: vscode.ExtensionContext): void {
     panels,
     ...trees,
     registerHover(tracker),
-    registerCommands(panels, trees),
+    registerCommands(panels, trees, tracker),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(), Initial),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new OpenFileConfigurations(), Dynamic),
   );

@@ -7,6 +7,7 @@
  *   pagewalk/hover       value and chain of what stands under the cursor in a source line
  *   pagewalk/tree        one page of children of a node of a table tree
  *   pagewalk/tlb         TLB and paging-structure caches, stale entries marked
+ *   pagewalk/pagemap     GPA, HVA and HPA of each page, as the text of a file
  *   pagewalk/memoryMap   memslots, holes, VMAs, and guest memory as runs GPA | HVA | HPA
  *
  * and those of single panels: panels/<panel>.ts.
@@ -67,7 +68,7 @@ export interface HoverReply {
 }
 
 /** The trees of the Pagewalk views. */
-export type TreeName = 'guest' | 'ept' | 'memslots';
+export type TreeName = 'guest' | 'ept' | 'memslots' | 'host';
 
 export interface TreeArguments {
   readonly tree: TreeName;
@@ -98,12 +99,22 @@ export interface TreeReply {
   readonly total: number;
 }
 
+export interface PagemapArguments {
+  /** As `pagewalk pagemap` prints it, without and with --json. */
+  readonly format: 'text' | 'json';
+}
+export interface PagemapReply {
+  readonly text: string;
+  readonly pages: number;
+}
+
 /** Request name → arguments and reply body. */
 export interface Requests extends CompareRequests, ExitsRequests, PageTablesRequests, StatisticsRequests, VmcsRequests {
   'pagewalk/translate': { readonly arguments: TranslateArguments; readonly reply: TranslateReply };
   'pagewalk/hover': { readonly arguments: HoverArguments; readonly reply: HoverReply | null };
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };
   'pagewalk/tlb': { readonly arguments: TlbArguments; readonly reply: TlbReply };
+  'pagewalk/pagemap': { readonly arguments: PagemapArguments; readonly reply: PagemapReply };
   'pagewalk/memoryMap': { readonly arguments: MemoryMapArguments; readonly reply: MemoryMapReply };
 }
 export type RequestName = keyof Requests;

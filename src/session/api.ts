@@ -27,6 +27,7 @@ import type {
   ViewPage,
 } from './types';
 import type { MemoryMap, MemoryMapQuery } from './memory-map';
+import type { PagemapRow } from './pagemap';
 import type { TlbState } from './tlb-view';
 import type { ExitHistory } from './exit-history/index';
 import type { TableMaps } from './table-map';
@@ -96,6 +97,8 @@ export interface DebugTarget {
   translate(query: TranslateQuery): TranslateAnswer;
   /** TLB and paging-structure caches, compared with the tables; at most `most` entries of each. */
   tlb(most?: number): TlbState;
+  /** GPA, HVA and frame or swap slot of each page of guest RAM that there is. */
+  pagemap(): readonly PagemapRow[];
   /** Slots, holes, VMAs, and guest memory as runs. */
   memoryMap(query?: MemoryMapQuery): MemoryMap;
   /** What stands under a 1-based column of a source line: see src/expr's findOperandAt. */

@@ -18,6 +18,7 @@ import { hoverAt } from './hover';
 import { createMachine } from './launch';
 import { MemoryAccess, formatReference, parseReference } from './memory';
 import { memoryMap, type MemoryMap, type MemoryMapQuery } from './memory-map';
+import { pagemap, type PagemapRow } from './pagemap';
 import { MONITOR_WORDS, hostCommand, monitor } from './monitor';
 import { Names } from './names';
 import { runReport, type RunReport } from './report';
@@ -267,6 +268,9 @@ export class Session implements DebugTarget {
 
   tlb(most?: number): TlbState {
     return tlbState(this.guest, most);
+  }
+  pagemap(): readonly PagemapRow[] {
+    return pagemap(this.machine);
   }
   memoryMap(query?: MemoryMapQuery): MemoryMap {
     return memoryMap(this.machine, this.guest.physicalBits, query);

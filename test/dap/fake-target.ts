@@ -6,6 +6,7 @@ import { hexBytes } from '../../src/base/hex';
 import { ok } from '../../src/base/result';
 import type { Answer, DebugTarget, HoverAnswer } from '../../src/session/api';
 import type { MemoryMap } from '../../src/session/memory-map';
+import type { PagemapRow } from '../../src/session/pagemap';
 import type { TlbState } from '../../src/session/tlb-view';
 import type { TranslateAnswer } from '../../src/session/translation';
 import type {
@@ -192,6 +193,9 @@ export class FakeTarget implements DebugTarget {
   }
   tlb(): TlbState {
     return { sets: 0, ways: 0, hits: 0, misses: 0, entries: [], total: 0, staleCount: 0 };
+  }
+  pagemap(): readonly PagemapRow[] {
+    return [];
   }
   memoryMap(): MemoryMap {
     const host = { frames: 0, used: 0, swapPages: 0, swapUsed: 0, base: 0n };

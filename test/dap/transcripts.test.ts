@@ -400,6 +400,7 @@ describe('adapter transcripts', function () {
       await d.ask('pagewalk/tlb', { most: 2 });
       await d.ask('pagewalk/memoryMap', { from: '0x12340000', to: '0x12346000' });
       await d.refused('pagewalk/memoryMap', { from: 'here' });
+      await d.ask('pagewalk/pagemap', { format: 'text' });
       const lineText = '        mov     al, [rbx]       ; once more';
       for (const column of [9, 22, 45]) await d.ask('pagewalk/hover', { lineText, column });
       for (const tree of ['guest', 'ept', 'memslots']) {

@@ -36,6 +36,7 @@ describe('package.json', () => {
   it('contributes exactly the commands that the extension registers', () => {
     const registered = [
       ...quoted(read('src/extension/commands.ts'), /^ {4}'(pagewalk\.\w+)':/gm),
+      ...quoted(read('src/extension/host-commands.ts'), /^ {2}'(pagewalk\.[\w.]+)':/gm),
       ...PANELS.map(({ view }) => `${view}.openInEditor`),
     ];
     const internal = ['pagewalk.showMore'];

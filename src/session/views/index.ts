@@ -8,10 +8,11 @@ import { didYouMean } from '../nearest';
 import type { ViewNode, ViewPage } from '../types';
 import { VIEW_ROOTS } from '../types';
 import { FORMATS } from '../../hw/paging/controls';
+import { hostView } from './host';
 import { memslotsView } from './memory';
 import { devicesView, exitsView, statisticsOf, statsView } from './machine';
 import { controlView, flagsView, registersView, segmentsView } from './registers';
-import { guestRoot, guestTablesView, hostTablesView, readGuestTable, vmaRows } from './tables';
+import { guestRoot, guestTablesView, hostTablesView, readGuestTable } from './tables';
 import { tlbView } from './tlb';
 import { page, row, type ViewRequest } from './view';
 import { vmcsView } from './vmcs';
@@ -87,7 +88,7 @@ export class Views {
       case 'ept':
         return this.eptView(request);
       case 'host':
-        return this.hostView(request);
+        return hostView(machine, request);
       case 'vmcs':
         return vmcsView(guest, request);
       case 'memslots':
@@ -110,19 +111,6 @@ export class Views {
     return second.kind === 'ept'
       ? hostTablesView('ept', second.mmu.rootTable(), (t) => second.mmu.readTable(t), request)
       : nothing(request);
-  }
-
-  /** The VMM's VMAs, and below them its page tables. */
-  private hostView(request: ViewRequest): ViewPage | undefined {
-    const { host } = this.machine;
-    const vmas = request.path.length === 0 ? vmaRows(host) : [];
-    const tables = hostTablesView('host', host.rootTable(), (t) => host.readTable(t), {
-      ...request,
-      start: Math.max(0, request.start - vmas.length),
-    });
-    if (!tables || request.path.length > 0) return tables;
-    const rows = vmas.slice(request.start, request.start + request.count);
-    return { nodes: [...rows, ...tables.nodes].slice(0, request.count), total: vmas.length + tables.total };
   }
 }
 

@@ -9,6 +9,7 @@ export function statisticsOf(machine: Machine): readonly (readonly [string, numb
   const { counters, tlb } = machine.cpu;
   return [
     ...Object.entries(machine.accelerator.stats()),
+    ...Object.entries(machine.kernel.vmstat),
     ['instructions', Number(machine.instructions)],
     ['walks', counters.walks],
     ['guest_references', counters.guestReferences],

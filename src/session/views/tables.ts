@@ -1,6 +1,5 @@
 import { hex } from '../../base/hex';
 import { FORMATS, levelShift } from '../../hw/paging/controls';
-import type { AddressSpace } from '../../host/address-space';
 import type { TableEntryView, TableRef } from '../../host/table-view';
 import { FRAME_MASK, PTE_P, PTE_PS, pteFlags } from '../../isa/entries';
 import type { GuestPhysical } from '../guest-physical';
@@ -106,7 +105,7 @@ export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: Guest
 const shown = (entry: bigint, flags: readonly string[], present: boolean, target: bigint): string =>
   `${hex(entry)} ${present ? `${flags.join(' ')} → ${hex(target)}` : 'not present'}`;
 
-const rangeOf = (start: bigint, size: bigint): string =>
+export const rangeOf = (start: bigint, size: bigint): string =>
   `${hex(start)}–${hex(BigInt.asUintN(64, start + size - 1n))}, ${sizeName(size)}`;
 
 /** `guest`, `guest/255`, `guest/255/40`, …: indices from the root table on. */
@@ -155,12 +154,13 @@ function guestRow(g: GuestView, e: GuestEntry, path: string): ViewNode {
   });
 }
 
-/** EPT and host tables, whose entries host memory holds. `reader` opens a table. */
+/** EPT and host tables, whose entries host memory holds. `reader` opens a table; `note`: what else is to be said of an entry. */
 export function hostTablesView(
   root: 'ept' | 'host',
   rootTable: TableRef,
   reader: (ref: TableRef) => readonly TableEntryView[],
   { path, start, count }: ViewRequest,
+  note?: (e: TableEntryView) => string | undefined,
 ): ViewPage | undefined {
   let ref: TableRef | undefined = rootTable;
   for (const step of path) {
@@ -173,10 +173,11 @@ export function hostTablesView(
     const value = e.mmio
       ? `${hex(e.entry)} MMIO: misconfigures on purpose (W X without R)`
       : shown(e.entry, e.flags, e.present, e.target ?? 0n);
+    const more = note?.(e);
     return row({
       path: `${prefix}/${e.index}`,
       name: `[${e.index}] ${entryName(root === 'ept' ? 'ept' : 'host', e.level)}`,
-      value,
+      value: more === undefined ? value : `${value}  ${more}`,
       kind: e.child ? 'table' : e.mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
       address: { space: root === 'ept' ? 'gpa' : 'hva', value: e.start },
       raw: e.entry,
@@ -190,17 +191,3 @@ export function hostTablesView(
     });
   });
 }
-
-/** The VMM's address ranges, above its page tables. */
-export const vmaRows = (host: AddressSpace): readonly ViewNode[] =>
-  host.vmas().map((v, i) => {
-    const { read, write, exec } = v.protection;
-    return row({
-      path: `host/vma${i}`,
-      name: v.name,
-      kind: 'range',
-      address: { space: 'hva', value: v.start },
-      memory: { space: 'hva', value: v.start },
-      value: `${rangeOf(v.start, v.end - v.start)} ${read ? 'r' : '-'}${write ? 'w' : '-'}${exec ? 'x' : '-'} ${v.backing}`,
-    });
-  });
