@@ -149,18 +149,26 @@ export class TableScan {
       }
       const frame = (high & 0xf_ffff) * 0x10_0000 + (low >>> 12);
       const ownKey = (low & 0xfff) + (high >>> 19) * 4096;
-      const decoded = run && ownKey === key ? run.decoded : this.decode(level, this.entryOf(words, i), ownKey);
-      const isTable = decoded.present && !decoded.leaf;
-      const child = isTable ? this.table(level - 1, source.decode(level, this.entryOf(words, i)).target) : undefined;
-      if (isTable) {
+      const decoded = this.decode(level, this.entryOf(words, i), ownKey);
+      if (decoded.present && decoded.leaf) {
+        const { last, step } = pagesFrom(words, i, count, span);
+        runs.push({ first: i, last, entry: this.entryOf(words, i), decoded, frame, step, shape: undefined });
+        leaves += last - i + 1;
+        rights |= rightsOf(source, decoded);
+        key = ownKey;
+        run = undefined;
+        i = last;
+        continue;
+      }
+      const child = decoded.present
+        ? this.table(level - 1, source.decode(level, this.entryOf(words, i)).target)
+        : undefined;
+      if (decoded.present) {
         leaves += child?.leaves ?? 0;
         rights |= rightsOf(source, decoded) & (child?.rights ?? 0);
         partial ||= child === undefined || child.partial;
-      } else if (decoded.present) {
-        leaves++;
-        rights |= rightsOf(source, decoded);
       }
-      if (run && ownKey === key && extend(run, i, frame, span, isTable, child?.shape)) continue;
+      if (run && ownKey === key && extend(run, i, frame, child?.shape)) continue;
       run = {
         first: i,
         last: i,
@@ -182,27 +190,31 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** Levels are at most 5, tables are frames. */
 const keyOf = (level: number, table: bigint): number => Number(table >> 5n) * 8 + level;
 
-/** Whether entry `i` goes on where the run ends; then the run has it. */
-function extend(
-  run: Mutable<Run>,
-  i: number,
-  frame: number,
+/** The run of pages that begins at entry `first`: up to where an entry is neither the same nor one page on. This loop sees every entry. */
+function pagesFrom(
+  words: Uint32Array,
+  first: number,
+  count: number,
   span: number,
-  isTable: boolean,
-  shape: Shape | undefined,
-): boolean {
-  if (isTable) {
-    const { shape: own } = run;
-    if (!own || !shape || own.key !== shape.key || own.level !== shape.level) return false;
-    const sets = i - run.first;
-    // `own` stays the first table's shape; the run's step says how the tables follow each other.
-    const step = shape.frame - own.frame;
-    const isNext = shape.step === own.step && (own.step === 0 ? step === 0 : step === sets * own.step * own.leaves);
-    if (!isNext || shape.leaves !== own.leaves) return false;
-    run.last = i;
-    run.step = own.step;
-    return true;
+): { readonly last: number; readonly step: number } {
+  let low = words[2 * first] as number;
+  let high = words[2 * first + 1] as number;
+  const isSame = words[2 * first + 2] === low && words[2 * first + 3] === high;
+  const step = isSame ? 0 : span;
+  let next = first + 1;
+  for (; next < count; next++) {
+    low += step * 4096;
+    if (low >= 0x1_0000_0000) {
+      low -= 0x1_0000_0000;
+      high++;
+    }
+    if (words[2 * next] !== low || words[2 * next + 1] !== high) break;
   }
+  return { last: next - 1, step: next - first > 1 ? step : -1 };
+}
+
+/** Whether a table, or an entry that is not present, goes on where the run ends; then the run has it. */
+function extend(run: Mutable<Run>, i: number, frame: number, shape: Shape | undefined): boolean {
   if (!run.decoded.present) {
     // Marks and not-present entries: the same bits are the same.
     if (frame !== run.frame) return false;
@@ -210,13 +222,14 @@ function extend(
     run.step = 0;
     return true;
   }
-  const distance = frame - run.frame;
-  const sets = i - run.first;
-  if (run.step < 0) {
-    if (distance !== 0 && distance !== span) return false;
-    run.step = distance;
-  } else if (distance !== run.step * sets) return false;
+  const { shape: own } = run;
+  if (!own || !shape || own.key !== shape.key || own.level !== shape.level) return false;
+  // `own` stays the first table's shape; the run's step says how the tables follow each other.
+  const distance = shape.frame - own.frame;
+  const isNext = shape.step === own.step && distance === (own.step === 0 ? 0 : (i - run.first) * own.step * own.leaves);
+  if (!isNext || shape.leaves !== own.leaves) return false;
   run.last = i;
+  run.step = own.step;
   return true;
 }
 
