@@ -16,8 +16,10 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
   const of = args.own.get('of');
   if (of === undefined)
     return refuse([cliError('missingOption', '`tables` needs `--of guest`, `--of shadow`, `--of ept` or `--of host`')]);
-  if (of !== 'guest' && of !== 'shadow' && of !== 'ept' && of !== 'host')
-    return refuse([cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, shadow, ept and host`)]);
+  if (of !== 'guest' && of !== 'shadow' && of !== 'ept' && of !== 'npt' && of !== 'host')
+    return refuse([
+      cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, shadow, ept, npt and host`),
+    ]);
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);
   const there = await runToPlace(opened.value, args.own.get('at'), host);

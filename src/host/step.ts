@@ -29,8 +29,10 @@ export interface TableAccess {
   readonly previous?: bigint;
 }
 
-/** One VMREAD or VMWRITE. */
+/** One VMREAD or VMWRITE; under SVM a load or store of a VMCB field, whose offset is the encoding. */
 export interface VmcsAccess {
+  /** Default: a VMCS. */
+  readonly of?: 'vmcb';
   readonly op: 'read' | 'write';
   /** The field's encoding (SDM vol. 3, appendix B) and the name Linux gives it. */
   readonly encoding: number;

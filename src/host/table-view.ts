@@ -4,9 +4,13 @@ import type { HostMemory } from '../hw/memory/host-memory';
 import { EPTE_PS, EPTE_RWX, FRAME_MASK, PTE_P, PTE_PS, epteFlags, pteFlags } from '../isa/entries';
 import { TABLE_ENTRIES, levelSize } from './page-tables';
 
+/** Bit 51 and P without bit 11, by which KVM marks what it mapped. */
+const NPT_MMIO = (1n << 51n) | PTE_P;
+const NPT_MARKS = NPT_MMIO | (1n << 11n);
+
 /** A table that can be opened: where it lies, its level, and the first address it translates. */
 export interface TableRef {
-  readonly kind: 'host' | 'ept';
+  readonly kind: 'host' | 'ept' | 'npt';
   readonly level: number;
   readonly table: Hpa;
   /** HVA for host tables, GPA for EPT. */
@@ -15,7 +19,7 @@ export interface TableRef {
 
 /** One entry of a table that is not zero. */
 export interface TableEntryView {
-  readonly kind: 'host' | 'ept';
+  readonly kind: 'host' | 'ept' | 'npt';
   readonly level: number;
   readonly index: number;
   readonly entryAddress: Hpa;
@@ -26,7 +30,7 @@ export interface TableEntryView {
   readonly size: bigint;
   readonly present: boolean;
   readonly leaf: boolean;
-  /** An EPT entry that no hardware accepts, which KVM leaves for MMIO: W and X without R. */
+  /** An entry that no hardware accepts, which KVM leaves for MMIO: in EPT W and X without R, in NPT bit 51 without KVM's present mark. */
   readonly mmio: boolean;
   /** Frame or table that a present entry points to. */
   readonly target: Hpa | undefined;
@@ -44,7 +48,7 @@ export interface DecodedEntry {
 }
 
 export function decodeEntry(kind: TableRef['kind'], level: number, entry: bigint): DecodedEntry {
-  const mmio = kind === 'ept' && (entry & EPTE_RWX) === 6n;
+  const mmio = (kind === 'ept' && (entry & EPTE_RWX) === 6n) || (kind === 'npt' && (entry & NPT_MARKS) === NPT_MMIO);
   const present = !mmio && (kind === 'ept' ? (entry & EPTE_RWX) !== 0n : (entry & PTE_P) !== 0n);
   const leaf = level === 1 || (entry & (kind === 'ept' ? EPTE_PS : PTE_PS)) !== 0n;
   return {

@@ -42,6 +42,8 @@ export const MSR = {
   GS_BASE: 0xc0000101,
   KERNEL_GS_BASE: 0xc0000102,
   TSC_AUX: 0xc0000103,
+  VM_CR: 0xc0010114,
+  VM_HSAVE_PA: 0xc0010117,
 } as const;
 export type MsrName = keyof typeof MSR;
 

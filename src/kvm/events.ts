@@ -2,7 +2,7 @@ import { CR0, RFLAGS } from '../isa/flags';
 import { bit } from '../base/bits';
 import { ERROR_CODE_VECTORS, VECTOR, vectorName } from '../isa/exceptions';
 import { INTERRUPTIBILITY, INTR_TYPE } from '../isa/vmcs-controls';
-import type { Interruption } from '../hw/vmx/interruption';
+import type { Interruption } from '../hw/state/interruption';
 import { SLOT } from '../hw/state/layout';
 import { kvmStep, type Work } from '../host/step';
 import { hex } from '../base/hex';
@@ -121,10 +121,13 @@ export class PendingEvents {
         yield kvmStep(`${ops.name}_inject_nmi`, 'injects an NMI', ops.accessCost(2), { vmcs: ops.takeAccesses() });
       }
       if (this.nmis > 0) {
-        ops.enableNmiWindow();
+        const taken = ops.enableNmiWindow();
+        if (taken) this.nmis--;
         yield kvmStep(
-          `${ops.name}_enable_nmi_window`,
-          'asks for an exit as soon as the guest can take an NMI',
+          taken ? 'svm_set_vnmi_pending' : `${ops.name}_enable_nmi_window`,
+          taken
+            ? 'hands the NMI to the hardware, which delivers it'
+            : 'asks for an exit as soon as the guest can take an NMI',
           ops.accessCost(2),
           { vmcs: ops.takeAccesses() },
         );

@@ -17,6 +17,7 @@ import { slotHva } from './memslots';
 import { PendingEvents } from './events';
 import { SHADOW_VCPU_STATS, Stats, VCPU_STATS, type VcpuStat } from './stats';
 import type { Vm } from './vm';
+import { SvmOps } from './svm/ops';
 import { VmxOps } from './vmx/ops';
 import { guestCpuModel } from './x86/cpuid';
 import type { OpsState, X86Ops } from './x86/ops';
@@ -87,7 +88,7 @@ export class VcpuContext {
     this.scratch = new CpuState(memory, SCRATCH + id);
     this.view = new CpuState(memory, VIEW + id);
     this.saved = new CpuState(memory, SAVE_AREA + id);
-    this.ops = new VmxOps(this, options.vpid);
+    this.ops = vm.svm ? new SvmOps(this) : new VmxOps(this, options.vpid);
     this.regs = this.ops.regs;
   }
 

@@ -6,16 +6,15 @@ import type { Cpu, CpuStop } from '../hw/cpu/cpu';
 import { Mmu } from '../hw/cpu/mmu';
 import type { Probe } from '../hw/cpu/probe';
 import type { Access } from '../hw/paging/access';
-import { decodeEptp } from '../hw/paging/ept';
 import type { WalkSink } from '../hw/paging/trace';
 import type { CpuState } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
 import type { VmExit } from '../hw/state/event';
-import type { Interruption } from '../hw/vmx/interruption';
+import type { Interruption } from '../hw/state/interruption';
 import { Tlb } from '../hw/tlb/tlb';
 import { cost } from '../host/costs';
 import { step, type Work } from '../host/step';
-import { completeEmulation } from './emulator/emulate';
+import { completeEmulation, kvmEmulateInstruction } from './emulator/emulate';
 import { Emulator } from './emulator/emulator';
 import { deliverByHand } from './emulator/deliver';
 import { emulateInvalidState, emulationRequired } from './emulator/invalid-state';
@@ -59,7 +58,10 @@ export interface ExitInfo {
   /** Basic exit reason and its name. */
   readonly reason: number;
   readonly name: string;
+  /** Exit qualification, or EXITINFO1 of SVM. */
   readonly qualification: bigint;
+  /** EXITINFO2 of SVM. */
+  readonly info2?: bigint;
   readonly gpa: Gpa | undefined;
   readonly gva: Gva | undefined;
   /** Guest RIP at the exit, an offset in CS, and the linear address that it means. */
@@ -203,6 +205,11 @@ export class Vcpu {
     return yield* ops.handleExit(this, info);
   }
 
+  /** kvm_emulate_instruction: the instruction at RIP. */
+  emulate(): Work<Handled> {
+    return kvmEmulateInstruction(this);
+  }
+
   /** A sensitive instruction in the emulator: done as the exit that it would have been. */
   *handleIntercepted(exit: VmExit): Work<Handled> {
     const { context: v } = this;
@@ -290,7 +297,7 @@ export class Vcpu {
     if (this.inGuest) return this.cpu.mmu.probeWalk(linear, access, sink);
     const { memory } = this.vm.kernel;
     const mmu = new Mmu(this.registers(), memory, new Tlb(memory, NO_TLB_ROW, 0, 0), this.context.model.physicalBits);
-    mmu.setSecondLevel(decodeEptp(this.vm.mmu.eptp), this.context.vpid);
+    mmu.setSecondLevel(this.vm.mmu.tables, this.context.vpid);
     return mmu.probeWalk(linear, access, sink);
   }
 

@@ -6,6 +6,7 @@ import { err, ok } from '../base/result';
 import type { AddressSpace } from '../host/address-space';
 import { cost } from '../host/costs';
 import type { HostKernel } from '../host/kernel';
+import type { PagingControls } from '../hw/paging/controls';
 import { kvmStep, type TableAccess, type Work } from '../host/step';
 import type { Lapic } from './lapic';
 import { DirtyLog, type DirtyLogState } from './dirty-log';
@@ -20,6 +21,8 @@ import { SHADOW_VM_STATS, Stats, VM_STATS, type StatValues, type VmStat } from '
 export interface VmOptions {
   /** EPT accessed and dirty flags (module parameter eptad). */
   readonly eptAd: boolean;
+  /** Nested page tables of SVM instead of EPT: the paging of the host, whose format they have. */
+  readonly npt?: PagingControls | undefined;
   /** Shadow page tables instead of EPT (module parameter ept=0), in one of their two generations. */
   readonly shadow?: ShadowGeneration | undefined;
 }
@@ -54,17 +57,26 @@ export class Vm {
     options: VmOptions,
   ) {
     this.stats = new Stats<VmStat>(options.shadow ? [...VM_STATS, ...SHADOW_VM_STATS] : VM_STATS);
-    this.mmu = new TdpMmu(kernel, this.stats, options.eptAd, () => this.requestFlush());
+    this.mmu = new TdpMmu(
+      kernel,
+      this.stats,
+      options.npt ? { kind: 'npt', host: options.npt } : { kind: 'ept', ad: options.eptAd },
+      () => this.requestFlush(),
+    );
     this.shadow = options.shadow && new ShadowMmu(this, options.shadow);
     space.register(this.notifier);
   }
 
+  /** Its VCPUs run on SVM. */
+  get svm(): boolean {
+    return this.mmu.format.table === 'npt';
+  }
   addVcpu(vcpu: RequestTarget): void {
     this.vcpus.push(vcpu);
   }
   /** Whether hardware logs writes (EPT with A/D flags, PML), or writes are found by their violations of write protection. */
   get pageModificationLogging(): boolean {
-    return this.shadow === undefined && this.mmu.ad;
+    return this.shadow === undefined && !this.svm && this.mmu.ad;
   }
   /** The tables that lead from guest to host frames: EPT or shadow tables. */
   get secondary(): SecondaryMmu {

@@ -5,7 +5,7 @@ const ORDINARY: Readonly<Record<number, string>> = { 5: 'PML5E', 4: 'PML4E', 3: 
 /** The manual's name of an entry: `PML4E`, `EPT PDE`. */
 export function entryName(table: TableKind, level: number): string {
   const name = ORDINARY[level] ?? `level ${level} entry`;
-  return table === 'ept' ? `EPT ${name}` : name;
+  return table === 'ept' ? `EPT ${name}` : table === 'npt' ? `NPT ${name}` : name;
 }
 
 /** `4 KiB`, `2 MiB`, `1 GiB` and their kin, from a size in bytes. */

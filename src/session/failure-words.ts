@@ -2,6 +2,7 @@ import { hex } from '../base/hex';
 import { pfErrorNames, vectorName, VECTOR } from '../isa/exceptions';
 import type { Access } from '../hw/paging/access';
 import type { PagingControls } from '../hw/paging/controls';
+import { isSecondLevel } from '../hw/paging/nested';
 import { pageFaultErrorCode } from '../hw/paging/page-fault';
 import type { WalkFailure } from '../hw/paging/trace';
 import { entryName } from './entry-names';
@@ -37,23 +38,24 @@ export function describeFailure(
 ): ChainFailure {
   const where = f.level > 0 ? `the ${entryName(f.table, f.level)}` : 'the address';
   const level = f.level > 0 ? { level: f.level } : {};
-  if (f.table === 'ept') {
-    const misconfigured = f.reason === 'misconfiguration';
+  if (isSecondLevel(f.table)) {
+    const name = f.table === 'ept' ? 'EPT' : 'nested paging';
+    const event = f.table === 'npt' ? 'NPF' : f.reason === 'misconfiguration' ? 'EPT_MISCONFIG' : 'EPT_VIOLATION';
     const slot = physical.slotOf(f.address);
     const onTable = f.onTableWalk
-      ? ` The address is that of a guest table entry, which goes through EPT like any other.`
+      ? ` The address is that of a guest table entry, which goes through ${name} like any other${f.table === 'npt' ? ', as a write of a user' : ''}.`
       : '';
     const then =
       slot === undefined
         ? `No memslot holds GPA ${hex(f.address)}: KVM treats it as device memory and emulates the instruction.`
         : f.reason === 'write-protected' && slot.readOnly
           ? `Memslot ${slot.slot} is read-only: KVM hands the write to the VMM as KVM_EXIT_MMIO.`
-          : `KVM looks up memslot ${slot.slot}, finds the host page behind HVA ${hex(slot.hva + (f.address - slot.gpa))} and writes the EPT entry; the instruction then runs again.`;
+          : `KVM looks up memslot ${slot.slot}, finds the host page behind HVA ${hex(slot.hva + (f.address - slot.gpa))} and writes the ${f.table === 'ept' ? 'EPT' : 'nested'} entry; the instruction then runs again.`;
     return {
-      stage: 'ept',
+      stage: f.table,
       ...level,
       reason: REASONS[f.reason],
-      event: misconfigured ? 'EPT_MISCONFIG' : 'EPT_VIOLATION',
+      event,
       explanation: `${capital(where)} for GPA ${hex(f.address)} (${hex(f.entry)}): ${REASONS[f.reason]}.${onTable} The access exits to the hypervisor. ${then}`,
     };
   }

@@ -3,7 +3,7 @@ import type { Cpu } from '../hw/cpu/cpu';
 import { Mmu } from '../hw/cpu/mmu';
 import { codeMode } from '../hw/cpu/system/modes';
 import { FORMATS, levelShift, type PagingControls } from '../hw/paging/controls';
-import type { Eptp } from '../hw/paging/ept';
+import type { NestedTables } from '../hw/paging/nested';
 import type { CpuState } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
 import { Tlb, type TlbEntryView } from '../hw/tlb/tlb';
@@ -38,7 +38,7 @@ export class GuestView implements Translator {
   /** Takes the guest's state from where it lies now; to be called after everything that may have changed it. */
   refresh(): void {
     this.current = this.accelerator.registers();
-    if (!this.inGuest || this.shadow) this.scratchMmu.setSecondLevel(this.eptp, 0);
+    if (!this.inGuest || this.shadow) this.scratchMmu.setSecondLevel(this.nested, 0);
   }
   /** Puts an edited state back to where it lies. */
   commit(): void {
@@ -58,7 +58,8 @@ export class GuestView implements Translator {
   }
   /** CR0 and CR4 as the guest reads them: bits that the hypervisor owns come from the read shadows (SDM vol. 3, 24.6.6). */
   control(cr: 0 | 4): bigint {
-    if (this.inGuest) return this.cpu.vmx.intercepts.readControl({ state: this.state, insn: { length: 0 } }, cr);
+    if (this.inGuest && this.cpu.intercepts)
+      return this.cpu.intercepts.readControl({ state: this.state, insn: { length: 0 } }, cr);
     return this.state.get(cr === 0 ? SLOT.CR0 : SLOT.CR4);
   }
   get mmu(): Mmu {
@@ -87,14 +88,16 @@ export class GuestView implements Translator {
   get ac(): boolean {
     return this.state.systemFlag(RFLAGS.AC) && this.cpl < 3;
   }
-  get eptp(): Eptp | undefined {
+  get nested(): NestedTables | undefined {
     const { second } = this.accelerator;
-    return second.kind === 'ept' ? second.eptp : undefined;
+    return second.kind === 'nested' ? second.tables : undefined;
   }
   get vpid(): number {
     return this.accelerator.vpid;
   }
-  get pdptes(): readonly bigint[] {
+  get pdptes(): readonly bigint[] | undefined {
+    // nested paging has them in memory
+    if (this.nested?.kind === 'npt') return undefined;
     return [0, 1, 2, 3].map((i) => this.state.get(SLOT.PDPTE0 + i));
   }
   /** Default operand size of the code at RIP. */
@@ -122,7 +125,7 @@ export class GuestView implements Translator {
   tlbEntry(linear: bigint): TlbEntryView | undefined {
     if (this.inGuest) return this.cpu.tlb.peek(linear);
     const pcid = this.controls.pcide ? Number(this.cr3 & 0xfffn) : 0;
-    const eptp = this.eptp?.root ?? 0n;
+    const eptp = this.nested?.root ?? 0n;
     const page = linear & ~0xfffn;
     return this.cpu.tlb
       .entries()
@@ -135,7 +138,7 @@ export class GuestView implements Translator {
     if (!walkCache || format === 'none') return undefined;
     const context = this.inGuest
       ? this.cpu.tlb.context
-      : { vpid: this.vpid, pcid: pcide ? Number(this.cr3 & 0xfffn) : 0, eptp: this.eptp?.root ?? 0n };
+      : { vpid: this.vpid, pcid: pcide ? Number(this.cr3 & 0xfffn) : 0, eptp: this.nested?.root ?? 0n };
     return walkCache.peek(linear, context, FORMATS[format].levels, (level) => levelShift(format, level))?.level;
   }
 }

@@ -73,7 +73,11 @@ function describe(step: Step): string {
       (a) => `wrote ${tableEntry(a)}${a.previous === undefined ? '' : ` ${hex(a.previous)}`} → ${hex(a.value)}`,
     ),
     ...step.vmcs.map((v) =>
-      v.op === 'read' ? `vmread ${v.field} = ${hex(v.value)}` : `vmwrite ${v.field} ← ${hex(v.value)}`,
+      v.of === 'vmcb'
+        ? `VMCB ${v.field} ${v.op === 'read' ? '=' : '←'} ${hex(v.value)}`
+        : v.op === 'read'
+          ? `vmread ${v.field} = ${hex(v.value)}`
+          : `vmwrite ${v.field} ← ${hex(v.value)}`,
     ),
   ];
   return parts.length === 0 ? step.what : `${step.what}    ; ${parts.join(', ')}`;

@@ -34,7 +34,7 @@ export function createMachine(program: Program, sinks: MachineSinks): Answer<Mac
   const { settings: s, directives } = program;
   const options: MachineOptions = {
     ...DEFAULT_OPTIONS,
-    mmu: s.mmu === 'npt' ? 'ept' : s.mmu,
+    mmu: s.mmu,
     shadow: s.shadow,
     memory: s.memory,
     slots: s.slots.map((slot) => ({ gpa: slot.gpa, size: slot.size, readonly: slot.readOnly })),

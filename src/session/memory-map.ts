@@ -290,7 +290,7 @@ function leaves(
 function mappedSizes(m: Machine): (address: bigint) => { readonly size: number; readonly until: bigint } {
   const { second } = m.accelerator;
   switch (second.kind) {
-    case 'ept': {
+    case 'nested': {
       let known = { size: 0, until: 0n };
       return (address) => (address < known.until ? known : (known = second.mmu.mappedSize(gpa(address))));
     }

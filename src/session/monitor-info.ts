@@ -31,11 +31,18 @@ function infoKvm({ machine, guest }: MonitorContext): MonitorAnswer {
   switch (second.kind) {
     case 'software':
       return text(['kvm support: disabled (mmu=software: the VMM emulates the processor)']);
-    case 'ept':
-      return text([
-        `kvm support: modelled, EPT ${second.mmu.ad ? 'with' : 'without'} A/D bits, ${vpid}`,
-        `EPTP ${hex(second.eptp.value)}, ${vmcs}`,
-      ]);
+    case 'nested':
+      return text(
+        second.tables.kind === 'ept'
+          ? [
+              `kvm support: modelled, EPT ${second.mmu.ad ? 'with' : 'without'} A/D bits, ${vpid}`,
+              `EPTP ${hex(second.tables.value)}, ${vmcs}`,
+            ]
+          : [
+              `kvm support: modelled, SVM with nested paging, ASID ${guest.vpid}`,
+              `nCR3 ${hex(second.tables.value)}, VMCB at HPA ${hex(guest.cpu.svm.vmcb?.address ?? 0n)}, host save area at HPA ${hex(guest.cpu.svm.hostSaveArea)}`,
+            ],
+      );
     case 'shadow': {
       const { generation, pages, rootHpa } = second.shadow;
       return text([

@@ -65,7 +65,6 @@ export const OPTIONS = {
     },
     default: 'ept',
     argument: 'ept|npt|shadow|software',
-    notBuilt: ['npt'],
   },
   shadow: {
     type: 'choice',
@@ -103,6 +102,7 @@ export const OPTIONS = {
     values: {
       'pagewalk-x64': 'Paging as on a Skylake client, four levels',
       'pagewalk-x64-la57': 'With 5-level paging, protection keys and 52 physical bits',
+      'pagewalk-svm': 'AMD: SVM with nested paging; the default with mmu=npt',
     },
     default: 'pagewalk-x64',
     argument: 'MODEL',

@@ -215,6 +215,9 @@ export function checkOptions(
 /** Under shadow paging the top table of a 32-bit guest must lie below 4 GiB, and all of host memory does, unless somebody says where it begins. */
 export const SHADOW_HOST_BASE = 0x4000_0000n;
 
+/** Nested paging is AMD's: the processor is one of theirs unless somebody says which. */
+const SVM_CPU = 'pagewalk-svm';
+
 /** Later sets override earlier ones, option by option. */
 export function settle(...sets: readonly OptionTexts[]): Settings {
   const all = new Map(sets.flatMap((s) => [...s]));
@@ -242,7 +245,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
     hostPages: text('host-pages') as HostPages,
     assembler: text('assembler') as AssemblerName,
     maxInstructions: limit === undefined ? undefined : Number(limit),
-    cpu: text('cpu') ?? '',
+    cpu: (text('mmu') === 'npt' && !all.has('cpu') ? SVM_CPU : text('cpu')) ?? '',
     module: text('module'),
     firmware: text('firmware'),
     append: text('append'),

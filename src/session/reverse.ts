@@ -83,12 +83,12 @@ function gvasOf(t: Translator, gpa: bigint): bigint[] {
     if (empty.has(key) || found.length >= MAX_FOUND) return;
     const before = found.length;
     const shift = BigInt(levelShift(format, level));
-    const inRegisters = format === 'pae' && level === 3;
+    const inRegisters = format === 'pae' && level === 3 && t.pdptes !== undefined;
     const base = inRegisters ? 0 : t.physical.offsetOf(table);
-    const count = inRegisters ? 4 : 1 << indexBits;
+    const count = format === 'pae' && level === 3 ? 4 : 1 << indexBits;
     for (let index = 0; base >= 0 && index < count && found.length < MAX_FOUND; index++) {
       const entry = inRegisters
-        ? (t.pdptes[index] ?? 0n)
+        ? (t.pdptes?.[index] ?? 0n)
         : entryBytes === 8
           ? view.getBigUint64(base + index * 8, true)
           : BigInt(view.getUint32(base + index * 4, true));

@@ -2,6 +2,7 @@
  * Continuing and stepping: carries out an intention a budget at a time, asks the breakpoints at each event, and says why it stopped.
  * What is observed never changes what the guest does: addresses are watched by the CPU's own comparison, exits and faults by being asked on their way.
  */
+import { must } from '../base/assert';
 import { hex } from '../base/hex';
 import type { FaultEvent } from '../hw/state/event';
 import { VECTOR } from '../isa/exceptions';
@@ -212,15 +213,13 @@ export class RunControl {
   private atExit(record: PendingExit): boolean {
     this.exits = record.number + 1;
     const { goal } = this;
-    const vmcs = this.guest.cpu.vmx.current;
-    if (!vmcs) return false;
     const candidates = this.breakpoints.onExit(record.reason);
     const stepping = isStep(goal) && this.callReturn === undefined;
     if (candidates.length === 0) return stepping;
     this.guest.refresh();
-    const hit = this.hits(candidates, exitFacts(this.guest, vmcs, this.exits));
+    const hit = this.hits(candidates, exitFacts(this.guest, this.exits));
     if (hit.length > 0) {
-      const exit = readExit(this.guest, vmcs, this.exits);
+      const exit = must(readExit(this.guest, this.exits), 'an exit is recorded where it was counted');
       const filters = hit.map((b) => (b.trigger.kind === 'exit' ? b.trigger.filter : undefined));
       const kind: StopKind = filters.includes('ept-violation')
         ? 'ept-violation'
@@ -260,8 +259,7 @@ export class RunControl {
   }
 
   private presentExit(): ExitView | undefined {
-    const vmcs = this.guest.cpu.vmx.current;
-    return vmcs && readExit(this.guest, vmcs, this.exits);
+    return readExit(this.guest, this.exits);
   }
 
   /** One Step of the exit in progress, or back in the guest. */

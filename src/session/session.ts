@@ -316,7 +316,7 @@ export class Session implements DebugTarget {
     return Number(this.machine.instructions);
   }
   /** The present entries of a set of tables, in the order of the addresses that they map. */
-  tables(of: 'guest' | 'shadow' | 'ept' | 'host'): readonly TableListing[] {
+  tables(of: 'guest' | 'shadow' | 'ept' | 'npt' | 'host'): readonly TableListing[] {
     const { accelerator, host } = this.machine;
     const { second } = accelerator;
     switch (of) {
@@ -325,8 +325,9 @@ export class Session implements DebugTarget {
       case 'shadow':
         return second.kind === 'shadow' ? listShadowTables(second.shadow) : [];
       case 'ept':
-        return second.kind === 'ept'
-          ? listHostTables('ept', second.mmu.rootTable(), (t) => second.mmu.readTable(t))
+      case 'npt':
+        return second.kind === 'nested' && second.tables.kind === of
+          ? listHostTables(of, second.mmu.rootTable(), (t) => second.mmu.readTable(t))
           : [];
       case 'host':
         return listHostTables('host', host.rootTable(), (t) => host.readTable(t));

@@ -48,7 +48,7 @@ export function listGuestTables(g: GuestView): readonly TableListing[] {
 }
 
 export function listHostTables(
-  kind: 'ept' | 'host',
+  kind: 'ept' | 'npt' | 'host',
   root: TableRef,
   reader: (ref: TableRef) => readonly TableEntryView[],
 ): readonly TableListing[] {

@@ -5,7 +5,7 @@
 import { hex } from '../base/hex';
 import type { Access } from '../hw/paging/access';
 import { FORMATS, levelShift, type PagingFormat } from '../hw/paging/controls';
-import { walkEpt } from '../hw/paging/ept';
+import { walkNested } from '../hw/paging/nested';
 import { walkOrdinary } from '../hw/paging/ordinary';
 import type { WalkFailure } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
@@ -125,7 +125,7 @@ export class TlbComparison {
       ? shadowTables(g, g.shadow)
       : { port: new SoftwareEntryPort(g.physical), root: g.cr3, controls: g.controls, pdptes: g.pdptes };
     this.pcid = g.controls.pcide ? Number(g.cr3 & 0xfffn) : 0;
-    this.root = g.eptp?.root ?? 0n;
+    this.root = g.nested?.root ?? 0n;
   }
 
   /** Of the tables that the CPU walks first. */
@@ -260,22 +260,24 @@ export class TlbComparison {
 
   private secondLevel(e: TlbEntryView): TlbStaleness | undefined {
     const { g, second: out } = this;
-    if (!g.eptp) return undefined;
-    const ok = walkEpt(g.physical.memory, g.eptp, e.gpa, 'read', g.physicalBits, out, undefined);
+    if (!g.nested) return undefined;
+    const name = g.nested.kind === 'ept' ? 'EPT' : 'NPT';
+    const where = g.nested.kind;
+    const ok = walkNested(g.physical.memory, g.nested, e.gpa, 'read', g.physicalBits, out, undefined);
     const gone = !ok && out.reason !== 'not-readable';
     const stale = (kind: TlbStaleness['kind'], why: string, now?: bigint): TlbStaleness => ({
       kind,
-      where: 'ept',
+      where,
       why,
-      missing: this.hypervisors('ept'),
+      missing: this.hypervisors(where),
       requested: g.accelerator.flushDue.second,
       ...(now === undefined ? {} : { now }),
     });
-    if (gone) return stale('absent', `the EPT has no entry for GPA ${hex(e.gpa)} any more`);
+    if (gone) return stale('absent', `the ${name} has no entry for GPA ${hex(e.gpa)} any more`);
     if (out.address !== e.hpa)
       return stale(
         'elsewhere',
-        `the EPT leads to HPA ${hex(out.address)} now, the entry to ${hex(e.hpa)}`,
+        `the ${name} leads to HPA ${hex(out.address)} now, the entry to ${hex(e.hpa)}`,
         out.address,
       );
     const lost = [
@@ -284,7 +286,7 @@ export class TlbComparison {
       e.eptRights.x && !out.executable ? 'execution' : '',
     ].filter((t) => t !== '');
     return lost.length > 0
-      ? stale('wider', `the EPT no longer allows ${lost.join(' or ')}; the entry does`, out.address)
+      ? stale('wider', `the ${name} no longer allows ${lost.join(' or ')}; the entry does`, out.address)
       : undefined;
   }
 
@@ -320,8 +322,8 @@ export class TlbComparison {
     if (at >= 0 && at !== e.offset)
       return {
         ...stale('elsewhere', `the table's page is at HPA ${hex(g.physical.memory.hpaOf(at))} now`),
-        where: 'ept',
-        missing: this.hypervisors('ept'),
+        where: g.nested?.kind ?? 'ept',
+        missing: this.hypervisors(g.nested?.kind ?? 'ept'),
       };
     return undefined;
   }

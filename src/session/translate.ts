@@ -1,12 +1,12 @@
 /**
- * The chain of an address: GVA → GPA by the guest's tables, GPA → HPA by EPT (the hardware's way), and GPA → HVA → HPA by memslot and
+ * The chain of an address: GVA → GPA by the guest's tables, GPA → HPA by EPT or NPT (the hardware's way), and GPA → HVA → HPA by memslot and
  * host tables (the way of KVM and the host kernel). The hardware's part is one probe by the hardware's own walker.
  */
 import type { AddressSpace } from '../host/address-space';
 import type { Mmu } from '../hw/cpu/mmu';
 import type { Access } from '../hw/paging/access';
 import type { PagingControls } from '../hw/paging/controls';
-import { walkEpt, type Eptp } from '../hw/paging/ept';
+import { walkNested, type NestedTables } from '../hw/paging/nested';
 import { walkOrdinary } from '../hw/paging/ordinary';
 import type { Rights, WalkFailure, WalkStep } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
@@ -27,7 +27,7 @@ export interface Translator {
   readonly cr3: bigint;
   readonly cpl: number;
   readonly physicalBits: number;
-  readonly eptp: Eptp | undefined;
+  readonly nested: NestedTables | undefined;
   /** The tables that hardware walks where EPT is off. */
   readonly shadow: ShadowMmu | undefined;
   /** The VMM emulates the CPU: it walks the guest's tables itself, and knows memory regions instead of KVM's memslots. */
@@ -37,7 +37,7 @@ export interface Translator {
   readonly physical: GuestPhysical;
   readonly host: AddressSpace;
   /** The PAE page-directory-pointer registers. */
-  readonly pdptes: readonly bigint[];
+  readonly pdptes: readonly bigint[] | undefined;
   /** The TLB entry that the guest's next access to `linear` would use. */
   tlbEntry(linear: bigint): TlbEntryView | undefined;
   /** Level of the table at which a walk to `linear` begins by the paging-structure caches; undefined: at the root. */
@@ -71,10 +71,10 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
   };
   const failure = probe.failure && describeFailure(probe.failure, access, t.controls, t.physical);
   const stages: Stage[] = [guest];
-  if (t.eptp)
+  if (t.nested)
     stages.push(
-      eptStage(
-        t.eptp,
+      nestedStage(
+        t.nested,
         guestOk ? gpa : undefined,
         probe.hpa,
         probe.eptRights,
@@ -85,7 +85,7 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
     );
   const software = gpa === undefined ? undefined : softwareStages(t, gpa, access);
   if (software) stages.push(...software.stages);
-  const second = !t.eptp ? ALL : grants(probe.failure) ? (probe.eptRights ?? NONE) : NONE;
+  const second = !t.nested ? ALL : grants(probe.failure) ? (probe.eptRights ?? NONE) : NONE;
   const rights = both(probe.guestRights ?? NONE, both(second, software?.rights ?? ALL));
   return chain(
     { gva: linear, gpa, hva: software?.hva, hpa: probe.hpa ?? software?.hpa },
@@ -104,7 +104,7 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
 export function translateGpa(t: Translator, gpa: bigint, access: Access): Chain {
   const software = softwareStages(t, gpa, access);
   const tlb = { hit: false, stale: null };
-  if (!t.eptp) {
+  if (!t.nested) {
     return chain(
       { gpa, hva: software.hva, hpa: software.hpa },
       {
@@ -119,12 +119,12 @@ export function translateGpa(t: Translator, gpa: bigint, access: Access): Chain 
   }
   const out = new WalkOut();
   const steps: WalkStep[] = [];
-  const ok = walkEpt(t.physical.memory, t.eptp, gpa, access.op, t.physicalBits, out, (s) =>
+  const ok = walkNested(t.physical.memory, t.nested, gpa, access.op, t.physicalBits, out, (s) =>
     steps.push({ ...s, nested: [] }),
   );
   const failure = ok ? undefined : out.failure();
   const rights: Rights = { r: out.readable, w: out.writable, x: out.executable, user: true };
-  const ept = eptStage(t.eptp, gpa, ok ? out.address : undefined, rights, out.pageShift, steps, failure);
+  const second = nestedStage(t.nested, gpa, ok ? out.address : undefined, rights, out.pageShift, steps, failure);
   return chain(
     { gpa, hva: software.hva, hpa: ok ? out.address : software.hpa },
     {
@@ -132,7 +132,7 @@ export function translateGpa(t: Translator, gpa: bigint, access: Access): Chain 
       rights: both(grants(failure) ? rights : NONE, software.rights),
       references: steps.length,
       tlb,
-      stages: [ept, ...software.stages],
+      stages: [second, ...software.stages],
       failure: failure && describeFailure(failure, access, t.controls, t.physical),
     },
   );
@@ -158,10 +158,11 @@ export function softwareGpa(t: Translator, linear: bigint): bigint | undefined {
 
 /** Whether the entries on the way give any right: those of an absent or misconfigured one mean nothing. */
 const grants = (failure: WalkFailure | undefined): boolean =>
-  failure === undefined || (failure.reason !== 'not-present' && failure.reason !== 'misconfiguration');
+  failure === undefined ||
+  (failure.reason !== 'not-present' && failure.reason !== 'misconfiguration' && failure.reason !== 'reserved-bit');
 
-function eptStage(
-  eptp: Eptp,
+function nestedStage(
+  tables: NestedTables,
   gpa: bigint | undefined,
   hpa: bigint | undefined,
   rights: Rights | undefined,
@@ -170,14 +171,14 @@ function eptStage(
   failure: WalkFailure | undefined,
 ): WalkStage {
   return {
-    stage: 'ept',
+    stage: tables.kind,
     who: 'cpu',
     mode: 'non-root',
     from: 'gpa',
     to: 'hpa',
     ...(gpa === undefined ? {} : { input: gpa }),
     ...(hpa === undefined ? {} : { output: hpa, pageSize: 2 ** pageShift }),
-    root: { name: 'EPTP', value: eptp.value },
+    root: { name: tables.kind === 'ept' ? 'EPTP' : 'nCR3', value: tables.value },
     ...(rights && gpa !== undefined ? { rights: grants(failure) ? rights : NONE } : {}),
     references: steps.length,
     steps: steps.map((s) => chainStep(s, failure?.onTableWalk ? undefined : failure)),
@@ -217,7 +218,9 @@ function tlbAnswer(
               ? 'the flush before the next VM entry'
               : t.emulated
                 ? 'nothing: the next access goes through the host’s tables'
-                : 'INVEPT of this EPTP',
+                : t.nested?.kind === 'npt'
+                  ? 'a flush of this ASID, by TLB_CONTROL'
+                  : 'INVEPT of this EPTP',
         }
       : null,
   };

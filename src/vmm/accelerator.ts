@@ -2,7 +2,7 @@ import type { Gpa } from '../base/address';
 import type { Result } from '../base/result';
 import type { Cpu } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
-import type { Eptp } from '../hw/paging/ept';
+import type { NestedTables } from '../hw/paging/nested';
 import type { CpuState } from '../hw/state/cpu-state';
 import type { FaultEvent } from '../hw/state/event';
 import type { Work } from '../host/step';
@@ -26,7 +26,8 @@ export interface GuestRam {
 
 /** What the CPU goes through from guest to host addresses. */
 export type SecondLevel =
-  | { readonly kind: 'ept'; readonly eptp: Eptp; readonly mmu: TdpMmu }
+  /** EPT or NPT. */
+  | { readonly kind: 'nested'; readonly tables: NestedTables; readonly mmu: TdpMmu }
   /** No second level: the tables that the CPU walks are the hypervisor's, and lead from GVA to HPA. */
   | {
       readonly kind: 'shadow';

@@ -12,6 +12,7 @@ import { describeHostFault } from '../host/fault';
 import { HostKernel } from '../host/kernel';
 import { drain } from '../host/step';
 import { createVcpu, createVm } from '../kvm/kvm';
+import { hostPaging } from '../kvm/svm/setup';
 import { slotHva } from '../kvm/memslots';
 import { Vm } from '../kvm/vm';
 import type { Accelerator, GuestRam } from './accelerator';
@@ -73,6 +74,7 @@ export function buildMachine(
       : createVm(kernel, space, {
           eptAd: options.eptAd,
           ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}),
+          ...(options.mmu === 'npt' ? { npt: hostPaging(model.physicalBits) } : {}),
         });
   const ram = made instanceof Vm ? made : made.ram;
   const firmware =

@@ -50,6 +50,18 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
     out.push(
       machineError('badCpu', `cpu=${o.cpu}: there is no such model; these are: ${[...CPU_MODELS.keys()].join(', ')}`),
     );
+  const model = CPU_MODELS.get(o.cpu);
+  const needs = o.mmu === 'npt' ? 'SVM' : o.mmu === 'software' ? undefined : 'VMX';
+  if (model && needs && !model.has(needs))
+    out.push(
+      machineError(
+        'badCpu',
+        `mmu=${o.mmu}, cpu=${o.cpu}: that processor has no ${needs}; these have: ${[...CPU_MODELS.values()]
+          .filter((m) => m.has(needs))
+          .map((m) => m.name)
+          .join(', ')}`,
+      ),
+    );
   if (o.cpus !== 1) out.push(machineError('notBuilt', `cpus=${o.cpus}: more than one VCPU is not built yet`));
   if (o.tlb !== 'off') {
     const { entries, ways } = o.tlb;

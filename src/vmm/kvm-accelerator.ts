@@ -1,4 +1,3 @@
-import { decodeEptp } from '../hw/paging/ept';
 import type { Cpu, CpuSnapshot } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { CpuState } from '../hw/state/cpu-state';
@@ -33,7 +32,7 @@ export class KvmAccelerator implements Accelerator {
   }
   get second(): SecondLevel {
     const { shadow, mmu } = this.vm;
-    if (!shadow) return { kind: 'ept', eptp: decodeEptp(mmu.eptp), mmu };
+    if (!shadow) return { kind: 'nested', tables: mmu.tables, mmu };
     const { context } = this.vcpu;
     return {
       kind: 'shadow',

@@ -1,5 +1,5 @@
 /** How guest memory is virtualized; the session refuses what is not built by name. */
-export const MMU_KINDS = ['ept', 'shadow', 'software'] as const;
+export const MMU_KINDS = ['ept', 'npt', 'shadow', 'software'] as const;
 export type MmuKind = (typeof MMU_KINDS)[number];
 
 export const START_KINDS = ['boot', 'flat16', 'flat32', 'flat64'] as const;

@@ -144,7 +144,7 @@ class Oracle {
 
   /** GPA to HPA and rights by the EPT's bytes. */
   ept(address: number): { readonly hpa: number; readonly rights: number } | undefined {
-    let table = Number(this.g.machine.vm.mmu.eptp & 0xf_ffff_ffff_f000n);
+    let table = Number(this.g.machine.vm.mmu.pointer & 0xf_ffff_ffff_f000n);
     for (const span of [2 ** 39, 2 ** 30, 2 ** 21, 2 ** 12]) {
       const entry = table + 8 * (Math.floor(address / span) % 512);
       const low = this.bytes.low(entry);
@@ -164,7 +164,11 @@ class Oracle {
     this.owners.clear();
     this.checkTable();
   }
-  private checkTable(table = Number(this.g.machine.vm.mmu.eptp & 0xf_ffff_ffff_f000n), span = 2 ** 39, base = 0): void {
+  private checkTable(
+    table = Number(this.g.machine.vm.mmu.pointer & 0xf_ffff_ffff_f000n),
+    span = 2 ** 39,
+    base = 0,
+  ): void {
     for (let i = 0; i < 512; i++) {
       const low = this.bytes.low(table + 8 * i);
       const at = base + i * span;

@@ -13,6 +13,7 @@ const METHODS = [
   { mmu: 'ept', shadow: 'classic' },
   { mmu: 'shadow', shadow: 'classic' },
   { mmu: 'shadow', shadow: 'modern' },
+  { mmu: 'npt', shadow: 'modern', cpu: 'pagewalk-svm' },
 ] as const;
 /** CR3, CR0, CR4, EFER and CR2 among them are the guest's own. */
 const SLOTS = [...Array(16).keys(), 16, 64, 65, 66, 67, 69];
@@ -55,7 +56,7 @@ function compare(
   return runs.map((r) => r.machine);
 }
 
-describe('the guest sees no difference under shadow paging', () => {
+describe('the guest sees no difference under shadow paging and NPT', () => {
   for (const name of readdirSync(EXAMPLES).filter((n) => n.endsWith('.asm'))) {
     it(name, () => void compare(name, readFileSync(new URL(name, EXAMPLES), 'utf8'), new Map()));
   }

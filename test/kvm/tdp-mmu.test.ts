@@ -23,10 +23,10 @@ function fixture(ad = true): Fixture {
   const kernel = new HostKernel(new HostMemory(0x1_0000_0000n, 16 << 20));
   const stats = new Stats<VmStat>(VM_STATS);
   let flushes = 0;
-  const mmu = new TdpMmu(kernel, stats, ad, () => flushes++);
+  const mmu = new TdpMmu(kernel, stats, { kind: 'ept', ad }, () => flushes++);
   const walk = (address: bigint, op: 'read' | 'write' | 'fetch' = 'read'): WalkOut | string => {
     const out = new WalkOut();
-    return walkEpt(kernel.memory, decodeEptp(mmu.eptp), address, op, 46, out, undefined) ? out : out.reason;
+    return walkEpt(kernel.memory, decodeEptp(mmu.pointer), address, op, 46, out, undefined) ? out : out.reason;
   };
   return { mmu, stats, flushes: () => flushes, walk, steps: [] };
 }
@@ -40,8 +40,8 @@ const found = (r: WalkOut | string): { address: bigint; shift: number } => {
 describe('the EPT that KVM builds', () => {
   it('is what the hardware walks: four levels, write-back, A/D by option', () => {
     const f = fixture();
-    assert.equal(f.mmu.eptp & 0xfffn, 0x5en);
-    assert.equal(fixture(false).mmu.eptp & 0xfffn, 0x1en);
+    assert.equal(f.mmu.pointer & 0xfffn, 0x5en);
+    assert.equal(fixture(false).mmu.pointer & 0xfffn, 0x1en);
     assert.equal(f.walk(0x5000n), 'not-present');
     assert.equal(map(f, 0x5000n, 0x1_0020_0000n), 'fixed');
     assert.deepEqual(found(f.walk(0x5678n)), { address: 0x1_0020_0678n, shift: 12 });

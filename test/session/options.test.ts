@@ -20,7 +20,6 @@ describe('options', () => {
     ]);
   });
   it('says of each unbuilt value that it is not built yet, and what to use', () => {
-    assert.deepEqual(messages({ mmu: 'npt' }), ['PW302 field `mmu`: `npt` is not built yet; use ept, shadow']);
     assert.deepEqual(messages({ disk: 'c.img' }), ['PW302 field `disk`: `c.img` is not built yet; leave it out']);
     assert.deepEqual(messages({ cpus: 2 }), ['PW302 field `cpus`: `2` is not built yet; leave it out']);
     assert.deepEqual(messages({ cpus: 1 }), []);

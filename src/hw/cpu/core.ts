@@ -33,6 +33,8 @@ export interface MemoryPort {
   /** Every entry of the current VPID; without `globals`, global ones stay. */
   flush(core: Core, globals: boolean): void;
   invlpg(core: Core, linear: bigint): void;
+  /** False: PAE paging finds its PDPTEs in memory at each walk (SVM's nested paging), so that a load of CR3 loads none. Default: true. */
+  readonly loadsPdptes?: boolean;
   /** Eight bytes at a physical address of the guest, through the second level only: the PDPTEs of PAE paging. Undefined: event set. */
   readPhysical(core: Core, address: bigint): bigint | undefined;
 }
@@ -42,6 +44,18 @@ export interface IoPort {
   /** False: `core.event` is set. */
   in(core: Core, port: number, size: number, dst: number): boolean;
   out(core: Core, port: number, size: number, src: number): boolean;
+}
+
+/** What VMRUN and its like do once their operands and privileges are checked. */
+export interface SvmInstructions {
+  readonly enabled: boolean;
+  /** Whether the address can be a VMCB. */
+  isVmcb(address: bigint): boolean;
+  vmrun(core: Core, address: bigint): SysResult;
+  vmload(address: bigint): void;
+  vmsave(address: bigint): void;
+  setGif(on: boolean): void;
+  invlpga(linear: bigint, asid: number): void;
 }
 
 /**
@@ -56,6 +70,8 @@ export class Core {
   nextRip = 0n;
   /** The local APIC, where the machine has one that the CPU itself reaches. */
   apic: ApicPort | undefined;
+  /** SVM's instructions; absent: they are #UD. */
+  svmInstructions: SvmInstructions | undefined;
   /** Instructions of the running block that completed before this one: guest time is SLOT.RETIRED plus these. */
   completed = 0;
   /** Linear CPU features (physical and linear address widths included). */

@@ -2,6 +2,7 @@ import { InvariantError } from '../../base/assert';
 import { bit } from '../../base/bits';
 import { VECTOR } from '../../isa/exceptions';
 import { VMX_EXIT } from '../../isa/exits';
+import { SVM_EXIT } from '../../isa/svm-exits';
 import { CR0, RFLAGS } from '../../isa/flags';
 import { INTR_TYPE, SECONDARY } from '../../isa/vmcs-controls';
 import type { HostMemory } from '../memory/host-memory';
@@ -12,8 +13,12 @@ import { SEG, SLOT } from '../state/layout';
 import { Tlb } from '../tlb/tlb';
 import { WalkCache } from '../tlb/walk-cache';
 import type { EntryResult } from '../vmx/entry';
-import { interruptionOfFault, isSoftware, type Interruption } from '../vmx/interruption';
+import { interruptionOfFault, isSoftware, type Interruption } from '../state/interruption';
+import { Svm, type VmrunResult } from '../svm/svm';
 import { Vmx } from '../vmx/vmx';
+import { decodeControls } from '../paging/controls';
+import { decodeNpt } from '../paging/npt';
+import type { NestedTables } from '../paging/nested';
 import { BlockCache } from './block-cache';
 import { MAX_BLOCK_INSTRUCTIONS } from './block-builder';
 import { Core, type IoPort } from './core';
@@ -26,7 +31,8 @@ import { RAN_BRANCH, RAN_EVENT, Runner } from './runner';
 import { deliver, type Delivery } from './system/deliver';
 import { combine, DOUBLE_FAULT } from './system/escalation';
 import { codeMode } from './system/modes';
-import { readMsr, vmxCapabilitiesOf, writeMsr } from './system/msr';
+import { readMsr, svmCapabilitiesOf, vmxCapabilitiesOf, writeMsr } from './system/msr';
+import { SvmUnit } from './system/svm-unit';
 import { resetState } from './system/reset';
 
 /** Why `run` came back. After 'exit' the VMCS holds guest state and exit information, and the registers the host's. */
@@ -83,6 +89,8 @@ interface HeldDelivery {
 const DR6_BS = 1n << 14n;
 /** B3–B0 and BS: what can be pending. */
 const DR6_TRAPS = 0x400fn;
+const NO_BYTES = new Uint8Array(0);
+const MAX_INSN_BYTES = 15;
 const BUDGET: CpuStop = { kind: 'budget' };
 const CONTINUES = SLOT.FETCH_CONTINUES * 2;
 const RETIRED = SLOT.RETIRED * 2;
@@ -99,6 +107,7 @@ export class Cpu extends Core {
   readonly mmu: Mmu;
   readonly tlb: Tlb;
   readonly vmx: Vmx;
+  readonly svm: Svm;
   /** Linear addresses to stop before. */
   readonly breakpoints = new Set<bigint>();
   /** Asked when an exception is about to be delivered to the guest; true stops first. Sees, and changes nothing. */
@@ -145,6 +154,8 @@ export class Cpu extends Core {
       msr: { read: (i) => readMsr(this, i), write: (i, v) => writeMsr(this, i, v) },
       caches: mmu,
     });
+    this.svm = new Svm(state, memory, svmCapabilitiesOf(model), mmu);
+    this.svmInstructions = new SvmUnit(this);
     this.runner = new Runner(this, tlb);
     this.fetcher = new Fetcher(this, mmu, tlb, blocks);
     blocks.onCodePage((offset, code) => mmu.setCodePage(offset, code));
@@ -165,7 +176,7 @@ export class Cpu extends Core {
   get counters(): Mmu['counters'] {
     return this.mmu.counters;
   }
-  /** VMX non-root operation: the registers are a guest's. */
+  /** VMX non-root operation or SVM guest mode: the registers are a guest's. */
   get nonRoot(): boolean {
     return this.intercepts !== null;
   }
@@ -210,7 +221,7 @@ export class Cpu extends Core {
         resume ||
         left < MAX_BLOCK_INSTRUCTIONS ||
         this.breakpoints.size > 0 ||
-        (this.nonRoot && this.vmx.watchesBoundaries);
+        (this.nonRoot && this.extension.watchesBoundaries);
       if (this.breakpoints.size > 0 && this.atBreakpoint()) return { kind: 'breakpoint', linear: this.linearRip };
       if (this.debugging && !resume && (shadow & MOV_SS) === 0) {
         const why = this.debugUnit.instruction(this.linearRip);
@@ -239,7 +250,15 @@ export class Cpu extends Core {
         if (after >>> 0 < before >>> 0) r32[RETIRED + 1] = (r32[RETIRED + 1] as number) + 1;
       }
       left -= n > 0 ? n : 1;
-      if (end === RAN_BRANCH) r32[CONTINUES] = 0;
+      if (end === RAN_BRANCH) {
+        r32[CONTINUES] = 0;
+        // VMRUN by the code that runs here
+        if (this.injection !== undefined) {
+          left--;
+          const stop = this.deliverPending();
+          if (stop) return stop;
+        }
+      }
       if (end === RAN_EVENT) {
         if (resume) s.setSystemFlag(RFLAGS.RF, true);
         if (shadow !== 0) r32[INTERRUPTIBILITY] = (r32[INTERRUPTIBILITY] as number) | shadow;
@@ -260,30 +279,37 @@ export class Cpu extends Core {
   private atBoundary(progressed: boolean): CpuStop | undefined {
     const s = this.state;
     if (this.nonRoot) {
-      if (this.vmx.watchesBoundaries || s.get32(SLOT.PENDING_INTR) !== 0 || s.get32(SLOT.PENDING_NMI) !== 0) {
-        const exit = this.vmx.boundaryExit(progressed);
+      if (this.extension.watchesBoundaries || s.get32(SLOT.PENDING_INTR) !== 0 || s.get32(SLOT.PENDING_NMI) !== 0) {
+        const exit = this.extension.boundaryExit(progressed);
         if (exit) return this.vmExit(exit, undefined);
+        const due = this.svm.inGuest ? this.svm.takeGuestInterrupt() : undefined;
+        if (due) return this.deliverInterrupt(due.vector, due.nmi);
       }
-    } else {
+    } else if (this.svm.gif) {
       if (s.get32(SLOT.PENDING_NMI) !== 0 && (s.get32(SLOT.INTERRUPTIBILITY) & NMI_BLOCKING) === 0) {
         s.set32(SLOT.PENDING_NMI, 0);
-        return this.deliverEvent(
-          { kind: 'interrupt', vector: VECTOR.NMI, source: 'nmi' },
-          { type: INTR_TYPE.NMI_INTR, vector: VECTOR.NMI },
-        );
+        return this.deliverInterrupt(VECTOR.NMI, true);
       }
       const pending = s.get32(SLOT.PENDING_INTR);
       if (pending !== 0 && s.systemFlag(RFLAGS.IF) && (s.get32(SLOT.INTERRUPTIBILITY) & SHADOW) === 0) {
         s.set32(SLOT.PENDING_INTR, 0);
-        const vector = this.apic ? this.apic.acknowledge() : pending & 0xff;
-        return this.deliverEvent(
-          { kind: 'interrupt', vector, source: 'external' },
-          { type: INTR_TYPE.EXT_INTR, vector },
-        );
+        return this.deliverInterrupt(this.apic ? this.apic.acknowledge() : pending & 0xff, false);
       }
     }
     const activity = s.get32(SLOT.ACTIVITY);
     return activity === 0 ? undefined : activity === 1 ? { kind: 'halt' } : { kind: 'shutdown' };
+  }
+
+  private deliverInterrupt(vector: number, nmi: boolean): CpuStop | undefined {
+    this.state.set(SLOT.ACTIVITY, 0n);
+    return this.deliverEvent(
+      { kind: 'interrupt', vector, source: nmi ? 'nmi' : 'external' },
+      { type: nmi ? INTR_TYPE.NMI_INTR : INTR_TYPE.EXT_INTR, vector },
+    );
+  }
+  /** The extension whose guest runs. */
+  private get extension(): Vmx | Svm {
+    return this.svm.inGuest ? this.svm : this.vmx;
   }
 
   private atBreakpoint(): boolean {
@@ -429,7 +455,9 @@ export class Cpu extends Core {
         nested,
       );
       if (how === 'triple') {
-        if (this.nonRoot) return this.vmExit({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n }, undefined);
+        if (this.svm.inGuest && this.svm.shutdownExits)
+          return this.vmExit({ reason: SVM_EXIT.SHUTDOWN, qualification: 0n }, undefined);
+        if (this.vmx.inNonRoot) return this.vmExit({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n }, undefined);
         this.state.set32(SLOT.ACTIVITY, 2);
         return { kind: 'shutdown' };
       }
@@ -470,13 +498,68 @@ export class Cpu extends Core {
     );
     return result;
   }
-  private vmExit(exit: VmExit, vectoring: Interruption | undefined): CpuStop {
+  /** An exit to whoever entered the guest: undefined where that is code that runs here, which goes on. */
+  private vmExit(exit: VmExit, vectoring: Interruption | undefined): CpuStop | undefined {
+    const stop: CpuStop = { kind: 'exit', exit };
+    if (this.svm.inGuest) {
+      this.svm.exit(exit, vectoring, exit.reason === SVM_EXIT.NPF ? this.instructionBytes() : NO_BYTES);
+      this.leftGuest();
+      if (!this.svm.byInstruction) return stop;
+      this.mmu.settleRights();
+      return undefined;
+    }
     this.vmx.exit(exit, vectoring, (this.state.get32(SLOT.INTERRUPTIBILITY) & MOV_SS) !== 0 ? this.debugTraps : 0n);
+    this.leftGuest();
+    return stop;
+  }
+  private leftGuest(): void {
     this.debugTraps = 0n;
     this.intercepts = null;
     this.event = undefined;
-    this.mmu.setSecondLevel(undefined, 0);
-    return { kind: 'exit', exit };
+    this.mmu.setSecondLevel(undefined, 0, undefined, this.model.has('SVM'));
+  }
+
+  // ---- SVM
+
+  /** VMRUN by software that drives this CPU. On success the registers are the guest's and `run` goes on in it. */
+  vmrun(vmcb: bigint): VmrunResult {
+    return this.enterSvm(vmcb, this.state.rip, false);
+  }
+  /** VMRUN; `byInstruction`: as code that runs here executes it. */
+  enterSvm(vmcb: bigint, returnRip: bigint, byInstruction: boolean): VmrunResult {
+    const result = this.svm.vmrun(vmcb, returnRip, byInstruction);
+    if (!result.ok) return result;
+    this.intercepts = this.svm.intercepts;
+    this.heldFault = undefined;
+    this.injection = result.inject;
+    this.debugTraps = 0n;
+    this.mmu.setSecondLevel(this.nestedTables(), this.svm.controls.asid, undefined, true);
+    if (byInstruction) this.mmu.settleRights();
+    return result;
+  }
+  /** Nested paging has the format of the host's own paging, whose registers lie in the host save area. */
+  private nestedTables(): NestedTables | undefined {
+    const { controls, hostSaveArea } = this.svm;
+    if (!controls.nestedPaging) return undefined;
+    const host = this.svm.at(hostSaveArea);
+    return decodeNpt(
+      controls.nestedCr3,
+      decodeControls(host.read('CR0'), host.read('CR4'), host.read('EFER'), 0, this.model.physicalBits),
+    );
+  }
+  /** Decode assists: up to 15 bytes of the instruction at RIP, as far as its pages can be fetched without a fault (APM vol. 2, 15.33.4). */
+  private instructionBytes(): Uint8Array {
+    const out: number[] = [];
+    const first = this.linearRip;
+    const access = { op: 'fetch', user: this.state.cpl === 3, implicit: false } as const;
+    for (let at = first; out.length < MAX_INSN_BYTES;) {
+      const { hpa } = this.mmu.probeWalk(at, access);
+      if (hpa === undefined || !this.memory.contains(hpa)) break;
+      const n = Math.min(MAX_INSN_BYTES - out.length, 4096 - Number(at & 0xfffn));
+      out.push(...this.memory.read(hpa, n));
+      at += BigInt(n);
+    }
+    return Uint8Array.from(out);
   }
 
   save(): CpuSnapshot {
@@ -485,6 +568,7 @@ export class Cpu extends Core {
       tlb: this.tlb.save(),
       mmu: this.mmu.save(),
       vmx: this.vmx.save(),
+      svm: this.svm.save(),
       injection: this.injection,
       debugTraps: this.debugTraps,
       heldFault: this.heldFault,
@@ -498,10 +582,11 @@ export class Cpu extends Core {
     this.state.restore(s.state);
     this.tlb.restore(s.tlb);
     this.vmx.restore(s.vmx);
-    this.intercepts = this.vmx.inNonRoot ? this.vmx.intercepts : null;
+    this.svm.restore(s.svm);
+    this.intercepts = this.svm.inGuest ? this.svm.intercepts : this.vmx.inNonRoot ? this.vmx.intercepts : null;
     this.mmu.restore(
       s.mmu,
-      s.mmu.eptp === undefined ? undefined : decodeEptp(s.mmu.eptp),
+      s.mmu.tables === undefined ? undefined : this.svm.inGuest ? this.nestedTables() : decodeEptp(s.mmu.tables),
       this.vmx.inNonRoot ? this.vmx.log : undefined,
     );
     this.injection = s.injection;
@@ -525,6 +610,7 @@ export interface CpuSnapshot {
   readonly tlb: ReturnType<Tlb['save']>;
   readonly mmu: ReturnType<Mmu['save']>;
   readonly vmx: ReturnType<Vmx['save']>;
+  readonly svm: ReturnType<Svm['save']>;
   readonly injection: Interruption | undefined;
   readonly debugTraps: bigint;
   readonly heldFault: HeldFault | undefined;

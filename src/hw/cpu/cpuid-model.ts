@@ -62,6 +62,14 @@ const FEATURES = {
   RDPID: [7, 0, 'ecx', 22],
   LAHF64: [0x8000_0001, 0, 'ecx', 0],
   SVM: [0x8000_0001, 0, 'ecx', 2],
+  /** Leaf 8000_000A: nested paging, next-RIP save, flush by ASID, decode assists, VMCB clean bits, virtual NMIs. */
+  NPT: [0x8000_000a, 0, 'edx', 0],
+  NRIPS: [0x8000_000a, 0, 'edx', 3],
+  VMCB_CLEAN: [0x8000_000a, 0, 'edx', 5],
+  FLUSH_BY_ASID: [0x8000_000a, 0, 'edx', 6],
+  DECODE_ASSISTS: [0x8000_000a, 0, 'edx', 7],
+  VNMI: [0x8000_000a, 0, 'edx', 25],
+
   LZCNT: [0x8000_0001, 0, 'ecx', 5],
   PREFETCHW: [0x8000_0001, 0, 'ecx', 8],
   SYSCALL: [0x8000_0001, 0, 'edx', 11],
@@ -133,6 +141,10 @@ export interface CpuDefinition {
   readonly features: readonly CpuFeature[];
 }
 
+/** ASIDs of the SVM models: 0 is the host's. */
+export const SVM_ASIDS = 0x8000;
+const SVM_REVISION = 1;
+
 const VENDOR_STRING = { intel: 'GenuineIntel', amd: 'AuthenticAMD' } as const;
 
 /** Four ASCII characters as a little-endian register. */
@@ -164,7 +176,7 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
     table.reduce((m, [name, feature]) => (features.has(feature) ? m | (1n << BigInt(positions[name] ?? 0)) : m), 0n);
   const brand = d.brand.padEnd(48, '\0');
   const maxBasic = features.has('XSAVE') ? 0xd : 7;
-  const maxExtended = 0x8000_0008;
+  const maxExtended = features.has('SVM') ? 0x8000_000a : 0x8000_0008;
 
   const own = (leaf: number, subleaf: number): [number, number, number, number] => {
     const vendor = VENDOR_STRING[d.vendor];
@@ -187,6 +199,8 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
       }
       case 0x8000_0008:
         return [d.physicalBits | (d.linearBits << 8), 0, 0, 0];
+      case 0x8000_000a:
+        return features.has('SVM') ? [SVM_REVISION, SVM_ASIDS, 0, 0] : [0, 0, 0, 0];
       default:
         return [0, 0, 0, 0];
     }
@@ -290,7 +304,29 @@ export const PAGEWALK_X64_LA57: CpuidModel = defineCpu({
   features: [...FEATURES_X64, 'LA57', 'PKU'],
 });
 
+/** AMD's counterpart of the default processor: SVM with nested paging. Family 0x19 model 0x11 is a Zen 4 server, whose features these are as far as they go. */
+export const PAGEWALK_SVM: CpuidModel = defineCpu({
+  name: 'pagewalk-svm',
+  vendor: 'amd',
+  brand: 'Pagewalk x86-64 SVM',
+  family: 0x19,
+  model: 0x11,
+  stepping: 1,
+  physicalBits: 48,
+  linearBits: 48,
+  features: [
+    ...FEATURES_X64.filter((f) => f !== 'VMX'),
+    'SVM',
+    'NPT',
+    'NRIPS',
+    'VMCB_CLEAN',
+    'FLUSH_BY_ASID',
+    'DECODE_ASSISTS',
+    'VNMI',
+  ],
+});
+
 /** Models by name. */
 export const CPU_MODELS: ReadonlyMap<string, CpuidModel> = new Map(
-  [PAGEWALK_X64, PAGEWALK_X64_LA57].map((m) => [m.name, m]),
+  [PAGEWALK_X64, PAGEWALK_X64_LA57, PAGEWALK_SVM].map((m) => [m.name, m]),
 );

@@ -13,7 +13,7 @@ import {
   type Access,
 } from '../paging/access';
 import { FORMATS, decodeControls, type PagingControls } from '../paging/controls';
-import type { Eptp } from '../paging/ept';
+import type { NestedTables } from '../paging/nested';
 import { pageFaultErrorCode } from '../paging/page-fault';
 import type { PhysicalPort } from '../paging/physical';
 import { WalkSink } from '../paging/trace';
@@ -21,6 +21,7 @@ import type { WalkOut } from '../paging/walk-out';
 import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
 import { NO_ENTRY, RIGHT, type Tlb } from '../tlb/tlb';
+import { nestedPageFaultExit } from '../svm/npf-exit';
 import { eptFaultExit } from '../vmx/ept-exit';
 import { type PmlLog, pmlFullExit } from '../vmx/pml';
 import { IMPLICIT_READ, IMPLICIT_WRITE, type Core, type MemoryPort } from './core';
@@ -38,7 +39,7 @@ const SECOND_RIGHTS = RIGHT.EPT_R | RIGHT.EPT_W | RIGHT.EPT_X | RIGHT.EPT_D;
 
 const OP_OF: Readonly<Record<Access['op'], number>> = { read: CLASS_READ, write: CLASS_WRITE, fetch: CLASS_FETCH };
 
-/** A CPU's memory port: TLB, then the walk of the guest's tables and EPT (nested-walk). Keeps both by the architecture's invalidation rules, and turns a walk's failure into an event. */
+/** A CPU's memory port: TLB, then the walk of the guest's tables and the second level (nested-walk). Keeps both by the architecture's invalidation rules, and turns a walk's failure into an event. */
 export class Mmu implements MemoryPort {
   controls: PagingControls;
   private vpid = 0;
@@ -65,8 +66,8 @@ export class Mmu implements MemoryPort {
   get counters(): CpuCounters {
     return this.walk.counters;
   }
-  get secondLevel(): Eptp | undefined {
-    return this.walk.eptp;
+  get secondLevel(): NestedTables | undefined {
+    return this.walk.tables;
   }
 
   // ---- what translations depend on
@@ -81,12 +82,15 @@ export class Mmu implements MemoryPort {
     this.updateContext();
     this.breakFetch();
   }
-  /** EPT and VPID of the VM entered, or none. With VPID 0, entries of VPID 0 do not survive VM entries and exits (SDM vol. 3, 29.4.1). */
-  setSecondLevel(eptp: Eptp | undefined, vpid: number, pml?: PmlLog): void {
-    if (vpid === 0) this.tlb.dropVpid0();
-    this.walk.eptp = eptp;
+  /**
+   * The second level of the guest entered, or none, and what tags its translations: VPID or ASID. With VPID 0, entries of VPID 0 do not survive VM entries and exits (SDM vol. 3,
+   * 29.4.1); `tagged`: SVM's host, ASID 0, keeps its own.
+   */
+  setSecondLevel(tables: NestedTables | undefined, tag: number, pml?: PmlLog, tagged = false): void {
+    if (tag === 0 && !tagged) this.tlb.dropVpid0();
+    this.walk.tables = tables;
     this.walk.pml = pml;
-    this.vpid = vpid;
+    this.vpid = tag;
     this.controls = this.decode();
     // most VM exits run no code of the host's on this CPU: `settleRights` waits for the next run
     this.updateContext();
@@ -98,7 +102,7 @@ export class Mmu implements MemoryPort {
   }
   private updateContext(): void {
     const pcid = this.controls.pcide ? Number(this.state.get(SLOT.CR3) & 0xfffn) : 0;
-    this.tlb.setContext(this.vpid, pcid, this.walk.eptp?.root ?? 0n);
+    this.tlb.setContext(this.vpid, pcid, this.walk.tables?.root ?? 0n);
   }
   private breakFetch(): void {
     this.state.set32(SLOT.FETCH_CONTINUES, 0);
@@ -133,6 +137,19 @@ export class Mmu implements MemoryPort {
   invept(type: 'single' | 'all', eptp: bigint): void {
     const root = eptp & 0x000f_ffff_ffff_f000n;
     this.tlb.drop((c) => c.eptp !== 0n && (type === 'all' || c.eptp === root));
+    this.breakFetch();
+  }
+  /** TLB_CONTROL and INVLPGA: by ASID (AMD APM vol. 2, 15.16). */
+  flushAsid(asid: number, globals: boolean): void {
+    this.tlb.drop((c) => c.vpid === asid && (globals || c.pcid !== -1));
+    this.breakFetch();
+  }
+  flushAsidAddress(asid: number, linear: bigint): void {
+    this.tlb.drop((c, e) => c.vpid === asid && this.inSamePage(e, linear));
+    this.breakFetch();
+  }
+  flushAll(): void {
+    this.tlb.flushAll();
     this.breakFetch();
   }
   invvpid(type: 'address' | 'single' | 'all' | 'retain-globals', vpid: number, linear: bigint): void {
@@ -227,7 +244,7 @@ export class Mmu implements MemoryPort {
     if (!this.walk.walk(c, linear, access, cls % 3 === WHO_SUPERVISOR_AC)) return this.walkFailed(core, linear, access);
     const gpa = out.address;
     const { device } = this.walk;
-    const mapped = this.walk.eptp !== undefined || this.walk.physical !== undefined;
+    const mapped = this.walk.tables !== undefined || this.walk.physical !== undefined;
     const hpa = device ? 0n : mapped ? second.address : gpa;
     const at = device ? 0 : this.memory.offsetOf(hpa);
     if (at < 0) {
@@ -282,6 +299,21 @@ export class Mmu implements MemoryPort {
         ? this.memoryAbsent(core, out.failedAddress, this.walk.tableWrite ? 'write' : 'read', 'table')
         : this.memoryAbsent(core, out.failedAddress, access.op);
     }
+    if (out.failedTable === 'npt') {
+      const present = out.reason !== 'not-present';
+      core.event = {
+        kind: 'exit',
+        exit: nestedPageFaultExit({
+          tableWalk: out.onTableWalk,
+          access: access.op,
+          present,
+          reserved: out.reason === 'reserved-bit' || out.reason === 'no-memory',
+          gpa: out.failedAddress,
+          noExecute: this.walk.tables?.kind === 'npt' && this.walk.tables.controls.nxe,
+        }),
+      };
+      return -1;
+    }
     if (out.failedTable === 'ept') {
       core.event = {
         kind: 'exit',
@@ -295,7 +327,7 @@ export class Mmu implements MemoryPort {
           readable: second.readable,
           writable: second.writable,
           executable: second.executable,
-          accessedDirty: this.walk.eptp?.accessedDirty === true,
+          accessedDirty: this.walk.tables?.accessedDirty === true,
         }),
       };
       return -1;
@@ -459,6 +491,10 @@ export class Mmu implements MemoryPort {
     return true;
   }
 
+  /** Whether PAE paging's PDPTEs are loaded into registers with CR3: nested paging walks them instead. */
+  get loadsPdptes(): boolean {
+    return this.walk.tables?.kind !== 'npt';
+  }
   readPhysical(core: Core, address: bigint): bigint | undefined {
     const at = this.walk.locate(address, false, this.walk.out, undefined);
     if (at >= 0) return this.memory.view.getBigUint64(at, true);
@@ -473,12 +509,12 @@ export class Mmu implements MemoryPort {
     return at === DEVICE ? this.memoryAbsent(core, this.deviceAddress, 'fetch') : at;
   }
 
-  save(): { readonly eptp: bigint | undefined; readonly vpid: number; readonly counters: CpuCounters } {
-    return { eptp: this.walk.eptp?.value, vpid: this.vpid, counters: { ...this.counters } };
+  save(): { readonly tables: bigint | undefined; readonly vpid: number; readonly counters: CpuCounters } {
+    return { tables: this.walk.tables?.value, vpid: this.vpid, counters: { ...this.counters } };
   }
   /** The state's registers and the TLB are restored by their owners, before this. */
-  restore(s: ReturnType<Mmu['save']>, eptp: Eptp | undefined, pml?: PmlLog): void {
-    this.walk.eptp = eptp;
+  restore(s: ReturnType<Mmu['save']>, tables: NestedTables | undefined, pml?: PmlLog): void {
+    this.walk.tables = tables;
     this.walk.pml = pml;
     this.vpid = s.vpid;
     this.walk.counters = { ...s.counters };

@@ -2,7 +2,8 @@ import { FRAME_MASK, PTE_RW, PTE_US, PTE_XD } from '../../isa/entries';
 import type { HostMemory } from '../memory/host-memory';
 import { type Access } from '../paging/access';
 import { FORMATS, levelShift, type PagingControls } from '../paging/controls';
-import { type Eptp, eptFlagsMissing, updateEptAccessedDirty, walkEpt } from '../paging/ept';
+import { eptFlagsMissing } from '../paging/ept';
+import { updateNestedFlags, walkNested, type NestedTables } from '../paging/nested';
 import type { PhysicalPort } from '../paging/physical';
 import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../paging/ordinary';
 import type { WalkSink } from '../paging/trace';
@@ -14,7 +15,7 @@ import type { PmlLog } from '../vmx/pml';
 import { newCounters, type CpuCounters } from './counters';
 
 /**
- * A CPU's walk of a linear address in both dimensions: the guest's tables, and under EPT a second-level walk for each entry's own address and for the final one. Sets
+ * A CPU's walk of a linear address in both dimensions: the guest's tables, and under EPT or nested paging a second-level walk for each entry's own address and for the final one. Sets
  * accessed and dirty flags, keeps the paging-structure caches and the page-modification log, counts references. Knows no TLB entry and raises nothing: a walk that
  * fails says why in `out`.
  */
@@ -23,7 +24,7 @@ export class NestedWalk implements EntryPort {
   /** The guest walk, and the last second-level walk. */
   readonly out = new WalkOut();
   readonly second = new WalkOut();
-  eptp: Eptp | undefined;
+  tables: NestedTables | undefined;
   pml: PmlLog | undefined;
   /** The walk ended because the page-modification log has no room for what it must set. */
   pmlFull = false;
@@ -47,7 +48,7 @@ export class NestedWalk implements EntryPort {
   ) {}
 
   get space(): 'gpa' | 'hpa' {
-    return (this.eptp ?? this.physical) ? 'gpa' : 'hpa';
+    return (this.tables ?? this.physical) ? 'gpa' : 'hpa';
   }
   readonly loaded = (): void => {
     if (!this.probing) this.guestLoads++;
@@ -94,11 +95,11 @@ export class NestedWalk implements EntryPort {
     }
     if (!good || (paged && !updateAccessedDirty(this, c, write, out, this.noteAccessedDirty))) return false;
     if (paged && this.tlb.walkCache) this.fillCaches(c, linear, began);
-    if (!this.eptp) return this.physical === undefined || this.findFinal(this.physical, access.op);
+    if (!this.tables) return this.physical === undefined || this.findFinal(this.physical, access.op);
     if (
-      !walkEpt(
+      !walkNested(
         this.memory,
-        this.eptp,
+        this.tables,
         out.address,
         access.op,
         this.physicalBits,
@@ -110,7 +111,7 @@ export class NestedWalk implements EntryPort {
       this.copyFailure(false);
       return false;
     }
-    return this.setEptFlags(out.address, write);
+    return this.setFlags(out.address, write);
   }
 
   private findFinal(physical: PhysicalPort, op: Access['op']): boolean {
@@ -128,32 +129,34 @@ export class NestedWalk implements EntryPort {
     return found;
   }
 
-  /** The PDPTE registers, for PAE paging. */
+  /** The PDPTE registers, for PAE paging; undefined where nested paging has them in memory. */
   pdptes(c: PagingControls): readonly bigint[] | undefined {
-    return c.format === 'pae' ? [0, 1, 2, 3].map((i) => this.state.get(SLOT.PDPTE0 + i)) : undefined;
+    return c.format === 'pae' && this.tables?.kind !== 'npt'
+      ? [0, 1, 2, 3].map((i) => this.state.get(SLOT.PDPTE0 + i))
+      : undefined;
   }
 
   // ---- EntryPort: guest table entries
 
   locate(address: bigint, write: boolean, out: WalkOut, sink: WalkSink | undefined): number {
-    if (this.eptp === undefined && this.physical !== undefined)
+    if (this.tables === undefined && this.physical !== undefined)
       return this.findEntry(this.physical, address, write, sink);
-    if (!this.eptp) {
+    if (!this.tables) {
       const at = this.memory.offsetOf(address);
       if (at < 0) out.fail('guest', 'no-memory', 0, 0n, address);
       return at;
     }
-    // with accessed and dirty flags enabled, accesses to guest paging structures are treated as writes (SDM vol. 3, 29.3.3.2)
-    const asWrite = write || this.eptp.accessedDirty;
+    // with accessed and dirty flags enabled, accesses to guest paging structures are treated as writes (SDM vol. 3, 29.3.3.2), under nested paging always (APM vol. 2, 15.25.5)
+    const asWrite = write || this.tables.accessedDirty;
     const nested = sink ? sink.nested.bind(sink) : undefined;
     const count = this.probing || write ? undefined : this.countNested;
     const op = asWrite ? 'write' : 'read';
-    if (!walkEpt(this.memory, this.eptp, address, op, this.physicalBits, this.second, nested, count)) {
+    if (!walkNested(this.memory, this.tables, address, op, this.physicalBits, this.second, nested, count)) {
       this.tableWrite = asWrite;
       this.copyFailure(true);
       return -1;
     }
-    if (!this.probing && !this.setEptFlags(address, asWrite)) return -1;
+    if (!this.probing && !this.setFlags(address, asWrite)) return -1;
     return this.memory.offsetOf(this.second.address);
   }
   private findEntry(physical: PhysicalPort, gpa: bigint, write: boolean, sink: WalkSink | undefined): number {
@@ -165,16 +168,16 @@ export class NestedWalk implements EntryPort {
     this.copyFailure(true);
     return -1;
   }
-  /** EPT's accessed and dirty flags for the walk in `second`, and the page-modification log. False: the log is full, and nothing was changed. */
-  private setEptFlags(gpa: bigint, write: boolean): boolean {
-    if (this.eptp?.accessedDirty !== true) return true;
+  /** The second level's accessed and dirty flags for the walk in `second`, and the page-modification log. False: the log is full, and nothing was changed. */
+  private setFlags(gpa: bigint, write: boolean): boolean {
+    if (this.tables?.accessedDirty !== true) return true;
     const { pml, second } = this;
     const missing = pml ? eptFlagsMissing(write, second) : 'none';
     if (missing !== 'none' && pml?.full === true) {
       this.pmlFull = true;
       return false;
     }
-    this.counters.accessedDirtyWrites += updateEptAccessedDirty(this.memory, write, second);
+    this.counters.accessedDirtyWrites += updateNestedFlags(this.memory, this.tables, write, second);
     if (missing === 'dirty') pml?.add(gpa);
     return true;
   }

@@ -1,7 +1,7 @@
 import { gpa as asGpa, hpa as asHpa, type Gpa, type Hpa } from '../../base/address';
 import type { Access } from '../paging/access';
 import type { PagingControls } from '../paging/controls';
-import { walkEpt } from '../paging/ept';
+import { walkNested } from '../paging/nested';
 import { walkOrdinary } from '../paging/ordinary';
 import { WalkSink, type Rights, type WalkFailure, type WalkStep } from '../paging/trace';
 import type { NestedWalk } from './nested-walk';
@@ -37,7 +37,7 @@ export function probeWalk(
   ac: boolean,
   sink: WalkSink,
 ): Probe {
-  const { out, second, eptp, memory, physical } = walk;
+  const { out, second, tables, memory, physical } = walk;
   walk.probing = true;
   const ok = walkOrdinary(walk, root, c, linear, access, ac, out, sink, walk.pdptes(c));
   walk.probing = false;
@@ -57,7 +57,7 @@ export function probeWalk(
   }
   const guestRights: Rights = { r: true, w: out.writable, x: !(out.executeDisable && c.nxe), user: out.user };
   const gpa = out.address;
-  if (!eptp && !physical) {
+  if (!tables && !physical) {
     return {
       ...base,
       ok: true,
@@ -70,8 +70,8 @@ export function probeWalk(
     };
   }
   const nested = sink.nested.bind(sink);
-  const good = eptp
-    ? walkEpt(memory, eptp, gpa, access.op, walk.physicalBits, second, nested)
+  const good = tables
+    ? walkNested(memory, tables, gpa, access.op, walk.physicalBits, second, nested)
     : physical?.find(gpa, access.op, second, nested) === true;
   const finalSteps = sink.takeFinal();
   return {

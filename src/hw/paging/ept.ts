@@ -18,12 +18,14 @@ import { outcomeOf, type WalkOut } from './walk-out';
  * EPTP (SDM vol. 3, table 24-9):  51..12 root table | 6 A/D enable | 5..3 walk length − 1 | 2..0 memory type.
  */
 export interface Eptp {
+  readonly kind: 'ept';
   readonly value: bigint;
   readonly root: bigint;
   readonly levels: number;
   readonly accessedDirty: boolean;
 }
 export const decodeEptp = (value: bigint): Eptp => ({
+  kind: 'ept',
   value,
   root: value & FRAME_MASK,
   levels: Number((value >> 3n) & 7n) + 1,

@@ -53,7 +53,8 @@ export class DirectPort implements EntryPort {
 
 /**
  * The ordinary page walk (SDM vol. 3, 4.3–4.5) in all its formats: loads entries, checks presence and reserved bits, ANDs rights, then checks permission.
- * Sets no A/D bits; `updateAccessedDirty` does, for those who want it. `root`: CR3 (or, for PAE, ignored in favour of `pdptes`). `start`: a paging-structure cache's entry to begin at.
+ * Sets no A/D bits; `updateAccessedDirty` does, for those who want it. `root`: CR3. `pdptes`: the registers that PAE paging loads with CR3 (SDM vol. 3, 4.4.1); absent: SVM's
+ * nested paging, which loads the PDPTEs from memory as any entry (APM vol. 2, 15.25.10). `start`: a paging-structure cache's entry to begin at.
  *
  * 4-level linear address:    63..48  47..39  38..30  29..21  20..12  11..0
  *                           | sign  | PML4  | PDPT  |  PD   |  PT   | offset |
@@ -90,16 +91,18 @@ export function walkOrdinary(
   let writable = start?.writable ?? true;
   let user = start?.user ?? true;
   let executeDisable = start?.executeDisable ?? false;
-  let base = start?.table ?? (format === '32bit' ? root & 0xffff_f000n : root & FRAME_MASK);
+  const inMemory = format === 'pae' && pdptes === undefined;
+  let base =
+    start?.table ?? (format === '32bit' ? root & 0xffff_f000n : inMemory ? root & 0xffff_ffe0n : root & FRAME_MASK);
   const top = start?.level ?? levels;
 
   for (let level = top; level >= 1; level--) {
     const shift = BigInt(levelShift(format, level));
     const index = Number((va >> shift) & ((1n << BigInt(indexBits)) - 1n));
     let entry: bigint;
-    if (format === 'pae' && level === 3) {
+    if (format === 'pae' && level === 3 && pdptes !== undefined) {
       // the four PDPTEs were loaded with CR3 and live in registers: no memory reference
-      entry = pdptes?.[index & 3] ?? 0n;
+      entry = pdptes[index & 3] ?? 0n;
       if ((entry & PTE_P) === 0n) return out.fail(port.table, 'not-present', 3, entry, linear);
       base = entry & FRAME_MASK;
       continue;
@@ -123,10 +126,14 @@ export function walkOrdinary(
     }
     entry = entryBytes === 8 ? port.memory.view.getBigUint64(at, true) : BigInt(port.memory.view.getUint32(at, true));
     port.loaded?.();
-    out.entries[out.depth] = entry;
-    out.offsets[out.depth] = at;
-    out.addresses[out.depth] = address;
-    out.depth++;
+    const pointer = format === 'pae' && level === 3;
+    // a PDPTE has no accessed flag to set
+    if (!pointer) {
+      out.entries[out.depth] = entry;
+      out.offsets[out.depth] = at;
+      out.addresses[out.depth] = address;
+      out.depth++;
+    }
 
     const large =
       level > 1 &&
@@ -150,13 +157,18 @@ export function walkOrdinary(
       if (sink) record('not-present');
       return out.fail(port.table, 'not-present', level, entry, linear);
     }
-    if ((entry & reservedBits(controls, level, large, (entry & PTE_PS) !== 0n)) !== 0n) {
+    const reserved = pointer
+      ? PDPTE_RESERVED | above(controls.physicalBits)
+      : reservedBits(controls, level, large, (entry & PTE_PS) !== 0n);
+    if ((entry & reserved) !== 0n) {
       if (sink) record('reserved');
       return out.fail(port.table, 'reserved-bit', level, entry, linear);
     }
-    writable &&= (entry & PTE_RW) !== 0n;
-    user &&= (entry & PTE_US) !== 0n;
-    executeDisable ||= format !== '32bit' && (entry & PTE_XD) !== 0n;
+    if (!pointer) {
+      writable &&= (entry & PTE_RW) !== 0n;
+      user &&= (entry & PTE_US) !== 0n;
+      executeDisable ||= format !== '32bit' && (entry & PTE_XD) !== 0n;
+    }
     if (!leaf) {
       if (sink) record('next');
       base = format === '32bit' ? entry & 0xffff_f000n : entry & FRAME_MASK;
@@ -182,6 +194,10 @@ export function walkOrdinary(
   }
   return out.fail(port.table, 'not-present', 0, 0n, linear);
 }
+
+/** Reserved bits of a PDPTE of PAE paging: 2:1, 8:5, and all above the physical address. */
+const PDPTE_RESERVED = 0x1e6n;
+const above = (width: number): bigint => ((1n << 64n) - 1n) ^ ((1n << BigInt(width)) - 1n);
 
 /** Bits that must be zero in a present entry (SDM vol. 3, tables 4-4 to 4-21), as a mask. `ps`: the entry's bit 7. */
 export function reservedBits(c: PagingControls, level: number, large: boolean, ps: boolean): bigint {

@@ -18,11 +18,19 @@ export interface FaultEvent {
   readonly software?: 'int' | 'int3' | 'into' | 'icebp';
 }
 
-/** A VM exit: what VMX records in the VMCS's exit-information fields (SDM vol. 3, 27.2). Unset fields are zero. */
+/**
+ * A VM exit: what VMX records in the VMCS's exit-information fields (SDM vol. 3, 27.2), or SVM in the VMCB (AMD APM vol. 2, 15.6). Unset fields are zero.
+ */
 export interface VmExit {
-  /** Basic exit reason. */
+  /** Basic exit reason; SVM: EXITCODE. */
   readonly reason: number;
+  /** SVM: EXITINFO1. */
   readonly qualification: bigint;
+  /** SVM: EXITINFO2, and the next-RIP field. */
+  readonly info2?: bigint;
+  readonly nextRip?: bigint;
+  /** SVM, an intercepted #DB: the bits that DR6 gains. */
+  readonly debug?: bigint;
   /** Bytes, for exits due to instruction execution. */
   readonly instructionLength?: number;
   readonly instructionInfo?: number;

@@ -32,6 +32,8 @@ export interface Intercepts {
   readControl(context: InterceptContext, cr: 0 | 4): bigint;
   /** What MOV to CR0/CR4 really stores when it does not exit (host-owned bits kept). */
   writeControl(context: InterceptContext, cr: 0 | 4, value: bigint): bigint;
+  /** An instruction that SVM alone intercepts, by its exit code. Absent: VMX. */
+  svm?(context: InterceptContext, code: number, info1?: bigint): VmExit | undefined;
   debugRegister(
     context: InterceptContext,
     access: { readonly write: boolean; readonly dr: number; readonly gpr: number },

@@ -76,6 +76,9 @@ export const SLOT = {
   /** While FETCH_CONTINUES: the linear page the fetch unit is in, and the offset of its bytes in the machine's memory. */
   FETCH_LINEAR: 133,
   FETCH_OFFSET: 134,
+  /** SVM's VM_CR and VM_HSAVE_PA MSRs. */
+  VM_CR: 135,
+  VM_HSAVE_PA: 136,
 
   /** XMM0–XMM15, two slots each, low half first: 256–287. */
   XMM: 256,

@@ -19,7 +19,7 @@ import type { UnmetCheck } from './checks';
 import { unmetChecks, unmetGuestChecks } from './checks';
 import { pdptesAreValid, readPdptes } from './checks-guest';
 import { eventToInject, recordEntryFailure, recordExit, recordLongMode } from './exit';
-import type { Interruption } from './interruption';
+import type { Interruption } from '../state/interruption';
 import { loadMsrArea, storeMsrArea } from './msr-area';
 import { isNmiExit } from './qualification';
 import { FAIL_INVALID } from './status';

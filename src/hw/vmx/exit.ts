@@ -3,8 +3,8 @@ import { ENTRY_CTL, EXIT_REASON_ENTRY_FAILURE, INTR_INFO } from '../../isa/vmcs-
 import type { InterruptionType } from '../../isa/vmcs-controls';
 import { FIELD } from '../../isa/vmcs-fields';
 import type { VmExit } from '../state/event';
-import type { Interruption } from './interruption';
-import { interruptionInfo, isSoftware } from './interruption';
+import type { Interruption } from '../state/interruption';
+import { interruptionInfo, isSoftware } from '../state/interruption';
 import type { Vmcs } from './vmcs';
 
 /**

@@ -2,7 +2,7 @@ import { VMX_EXIT } from '../../isa/exits';
 import { INTR_INFO, INTR_TYPE } from '../../isa/vmcs-controls';
 import { VECTOR } from '../../isa/exceptions';
 import type { VmExit } from '../state/event';
-import { interruptionInfo } from './interruption';
+import { interruptionInfo } from '../state/interruption';
 
 /** Control-register accesses by their number in bits 5:4 (SDM vol. 3, table 27-3). */
 export const CR_ACCESS = { write: 0, read: 1, clts: 2, lmsw: 3 } as const;

@@ -16,7 +16,7 @@ import type { EntryResult } from './entry';
 import { enterGuest, leaveGuest } from './entry';
 import { supportedEncodings } from './fields';
 import { VmxIntercepts } from './intercepts';
-import type { Interruption } from './interruption';
+import type { Interruption } from '../state/interruption';
 import type { MsrAccess } from './msr-area';
 import { PmlLog } from './pml';
 import type { VmInstructionError, VmxFailure, VmxStatus } from './status';

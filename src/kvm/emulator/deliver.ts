@@ -1,6 +1,6 @@
 import { hex } from '../../base/hex';
 import { vectorName } from '../../isa/exceptions';
-import type { Interruption } from '../../hw/vmx/interruption';
+import type { Interruption } from '../../hw/state/interruption';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import { REENTER, internalError, type Handled } from '../userspace-exit';

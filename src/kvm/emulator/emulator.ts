@@ -9,7 +9,7 @@ import type { CpuEvent, FaultEvent, VmExit } from '../../hw/state/event';
 import { deliver, type Delivery } from '../../hw/cpu/system/deliver';
 import { taskSwitch, type TaskSwitch } from '../../hw/cpu/system/task';
 import { INTERRUPTIBILITY, INTR_TYPE } from '../../isa/vmcs-controls';
-import { interruptionOfFault, isSoftware, type Interruption } from '../../hw/vmx/interruption';
+import { interruptionOfFault, isSoftware, type Interruption } from '../../hw/state/interruption';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import type { VcpuContext } from '../vcpu-context';

@@ -1,6 +1,6 @@
 import { INTR_TYPE } from '../../isa/vmcs-controls';
 import type { FaultEvent } from '../../hw/state/event';
-import type { Interruption } from '../../hw/vmx/interruption';
+import type { Interruption } from '../../hw/state/interruption';
 import type { VcpuContext } from '../vcpu-context';
 
 /** A fault while KVM itself delivered `event`: both are queued, and make a double fault or a shutdown where they do on a processor. */

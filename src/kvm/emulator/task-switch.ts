@@ -2,7 +2,7 @@ import { hex } from '../../base/hex';
 import { vectorName } from '../../isa/exceptions';
 import { INTR_TYPE } from '../../isa/vmcs-controls';
 import { SEG, SLOT } from '../../hw/state/layout';
-import { isSoftware, type Interruption } from '../../hw/vmx/interruption';
+import { isSoftware, type Interruption } from '../../hw/state/interruption';
 import { decodeTaskSwitch } from '../../hw/vmx/qualification';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';

@@ -1,16 +1,17 @@
 import { INTERRUPTIBILITY, INTR_TYPE } from '../../isa/vmcs-controls';
 import { decodeTaskSwitch } from '../../hw/vmx/qualification';
+import type { Interruption } from '../../hw/state/interruption';
 import { kvmTaskSwitch } from '../emulator/task-switch';
 import { setBlocking } from '../events';
 import type { Work } from '../../host/step';
 import type { Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 
-/** handle_task_switch, task_switch_interception: `qualification` as VMX has it, `length`: bytes of the instruction. What went through a task gate is not injected again, since the switch itself delivers it. */
-export function* switchTask(vcpu: Vcpu, qualification: bigint, length: number): Work<Handled> {
+/** handle_task_switch, task_switch_interception: `qualification` as VMX has it, `length`: bytes of the instruction; `software`: INT n, which SVM has not put back. What went through a task gate is not injected again, since the switch itself delivers it. */
+export function* switchTask(vcpu: Vcpu, qualification: bigint, length: number, software?: Interruption): Work<Handled> {
   const { context: v } = vcpu;
   const { source } = decodeTaskSwitch(qualification);
-  const event = source === 'idt' ? v.events.takeVectoring() : undefined;
+  const event = source === 'idt' ? (software ?? v.events.takeVectoring()) : undefined;
   setBlocking(v.regs, INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS, false);
   if (event?.type === INTR_TYPE.NMI_INTR) setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
   if (source === 'iret') setBlocking(v.regs, INTERRUPTIBILITY.NMI, false);

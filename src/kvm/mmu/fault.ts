@@ -9,7 +9,6 @@ import { ROOT_LEVEL, levelSize } from '../../host/page-tables';
 import { kvmStep, type Work } from '../../host/step';
 import { slotHva, slotMaxLevel, type Memslot } from '../memslots';
 import type { Vm } from '../vm';
-import { isMmioSpte, mmioSpteCurrent } from './spte';
 
 /** PFERR_*: a page fault as KVM's MMU sees it, in the format of a #PF error code plus what EPT adds. */
 export interface PageFault {
@@ -50,11 +49,11 @@ export interface AsyncFault {
 
 const accessName = (f: PageFault): string => (f.exec ? 'fetch' : f.write ? 'write' : 'read');
 
-/** kvm_mmu_do_page_fault for a VCPU whose root is EPT: kvm_tdp_page_fault. `async`: absent where the page is mapped ahead (prefetch). */
+/** kvm_mmu_do_page_fault for a VCPU whose root is EPT or NPT: kvm_tdp_page_fault. `async`: absent where the page is mapped ahead (prefetch). */
 export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): Work<FaultResult> {
   yield kvmStep(
     'kvm_tdp_page_fault',
-    `a ${accessName(fault)} of GPA ${hex(fault.gpa)} found ${fault.present ? 'an entry without that right' : 'no entry'} in the EPT`,
+    `a ${accessName(fault)} of GPA ${hex(fault.gpa)} found ${fault.present ? 'an entry without that right' : 'no entry'} in the ${vm.mmu.format.name}`,
     cost('kvmHandler'),
     {
       addresses: { gpa: fault.gpa },
@@ -93,7 +92,7 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): 
 
 const noTable = (address: Gpa): FaultResult => ({
   kind: 'error',
-  why: `host memory is exhausted: no frame for an EPT table for GPA ${hex(address)}`,
+  why: `host memory is exhausted: no frame for a second-level table for GPA ${hex(address)}`,
 });
 
 /** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent, and waited for where it is in swap. */
@@ -160,7 +159,7 @@ function* mappingLevel(vm: Vm, fault: PageFault, slot: Memslot, at: Hva, page: U
   const { reads } = vm.space.tables.descend(at);
   yield kvmStep(
     'host_pfn_mapping_level',
-    `memslot ${slot.id} allows ${NAME[bySlot]} at GPA ${hex(fault.gpa)}, the host maps ${NAME[host]}: the EPT entry can be ${NAME[level]}`,
+    `memslot ${slot.id} allows ${NAME[bySlot]} at GPA ${hex(fault.gpa)}, the host maps ${NAME[host]}: the ${vm.mmu.format.name} entry can be ${NAME[level]}`,
     cost('kvmHandler') + cost('tableReference', reads.length),
     { addresses: { gpa: fault.gpa, hva: at, hpa: page.frame }, reads },
   );
@@ -176,7 +175,11 @@ export function* handleMmioPageFault(vm: Vm, address: Gpa): Work<'emulate' | 'st
   const found = vm.mmu.mmioSpte(address);
   const generation = vm.memslots.generation;
   const verdict =
-    !found || !isMmioSpte(found.value) ? 'bug' : mmioSpteCurrent(found.value, generation) ? 'emulate' : 'stale';
+    !found || !vm.mmu.format.isMmio(found.value)
+      ? 'bug'
+      : vm.mmu.format.mmioCurrent(found.value, generation)
+        ? 'emulate'
+        : 'stale';
   yield kvmStep(
     'handle_mmio_page_fault',
     verdict === 'emulate'

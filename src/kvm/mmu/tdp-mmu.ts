@@ -7,19 +7,15 @@ import type { HostKernel } from '../../host/kernel';
 import { ROOT_LEVEL, TABLE_ENTRIES, levelIndex, levelSize } from '../../host/page-tables';
 import { kvmStep, type Step, type TableAccess, type Work } from '../../host/step';
 import { readTable, type TableEntryView, type TableRef } from '../../host/table-view';
-import { EPTE_A, EPTE_D, EPTE_PS, EPTE_W } from '../../isa/entries';
+import { EPTE_PS, EPTE_W } from '../../isa/entries';
+import { decodeEptp } from '../../hw/paging/ept';
+import type { NestedTables } from '../../hw/paging/nested';
+import { decodeNpt } from '../../hw/paging/npt';
+import type { PagingControls } from '../../hw/paging/controls';
 import type { Stats, VmStat } from '../stats';
 import type { SecondaryMmu } from './secondary-mmu';
-import {
-  isLastSpte,
-  isMmioSpte,
-  isPresentSpte,
-  makeMmioSpte,
-  makeNonleafSpte,
-  makeSpte,
-  spteFrame,
-  type SpteRights,
-} from './spte';
+import { isLastSpte, isPresentSpte, spteFrame, type SpteRights } from './spte';
+import { EPT_FORMAT, NPT_FORMAT, type SpteFormat } from './spte-format';
 
 /**
  * What a fault wants mapped: a page frame, or nothing where no slot is. `valid` is asked right before the leaf is set: whether what was looked up still holds.
@@ -39,6 +35,10 @@ export type MapRequest =
 /** 'retry': the host took the page back meanwhile (RET_PF_RETRY). */
 export type MapResult = 'fixed' | 'spurious' | 'emulate' | 'no-memory' | 'retry';
 
+/** Which tables a VM has. `ad`: EPT's accessed and dirty flags are on; `host`: the paging of the host kernel, whose format nested tables have. */
+export type TdpKind =
+  { readonly kind: 'ept'; readonly ad: boolean } | { readonly kind: 'npt'; readonly host: PagingControls };
+
 const PAGE_STAT: Readonly<Record<number, VmStat>> = { 1: 'pages_4k', 2: 'pages_2m', 3: 'pages_1g' };
 const PAGE_NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };
 
@@ -52,25 +52,34 @@ interface LeafPlace extends EntryPlace {
   readonly entry: bigint;
 }
 
-/** The EPT of one VM: tables in host memory, edited as KVM's TDP MMU edits them (arch/x86/kvm/mmu/tdp_mmu.c). */
+/** The EPT or nested page tables of one VM: tables in host memory, edited as KVM's TDP MMU edits them (arch/x86/kvm/mmu/tdp_mmu.c). */
 export class TdpMmu implements SecondaryMmu {
   readonly root: Hpa;
+  readonly format: SpteFormat;
+  /** Hardware sets accessed and dirty flags: EPTP bit 6, and nested paging always. */
+  readonly ad: boolean;
 
   constructor(
     private readonly kernel: HostKernel,
     private readonly stats: Stats<VmStat>,
-    /** EPTP bit 6: hardware sets accessed and dirty flags. */
-    readonly ad: boolean,
+    private readonly kind: TdpKind,
     /** Asks every VCPU to forget cached translations before it enters again. */
     private readonly flush: () => void,
     root: Hpa | undefined = kernel.frames.allocate(),
   ) {
-    this.root = must(root, 'a new VM finds a frame for its EPT root');
+    this.root = must(root, 'a new VM finds a frame for its root table');
+    this.format = kind.kind === 'npt' ? NPT_FORMAT : EPT_FORMAT;
+    this.ad = kind.kind === 'npt' || kind.ad;
   }
 
-  /** construct_eptp: write-back, four levels, A/D as configured. */
-  get eptp(): bigint {
+  /** What names them to the hardware. construct_eptp: write-back, four levels, A/D as configured; nCR3 is the root alone. */
+  get pointer(): bigint {
+    if (this.kind.kind === 'npt') return this.root;
     return this.root | 6n | (BigInt(ROOT_LEVEL - 1) << 3n) | (this.ad ? 1n << 6n : 0n);
+  }
+  /** As the hardware walks them. */
+  get tables(): NestedTables {
+    return this.kind.kind === 'npt' ? decodeNpt(this.pointer, this.kind.host) : decodeEptp(this.pointer);
   }
 
   /** The entries on the way to `address`, root first, to the last one present. */
@@ -80,7 +89,7 @@ export class TdpMmu implements SecondaryMmu {
     for (let level = ROOT_LEVEL; level >= 1; level--) {
       const at = this.entryAt(table, address, level);
       const value = this.kernel.memory.read64(at.address);
-      out.push({ table: 'ept', level, index: at.index, address: at.address, value });
+      out.push({ table: this.format.table, level, index: at.index, address: at.address, value });
       if (!isPresentSpte(value) || isLastSpte(value, level)) break;
       table = hpa(spteFrame(value));
     }
@@ -97,7 +106,7 @@ export class TdpMmu implements SecondaryMmu {
   /** get_mmio_spte. */
   mmioSpte(address: Gpa): TableAccess | undefined {
     const last = this.read(address).at(-1);
-    return last && isMmioSpte(last.value) ? last : undefined;
+    return last && this.format.isMmio(last.value) ? last : undefined;
   }
 
   /** kvm_tdp_mmu_map: walks down, links the tables that are missing, and sets the leaf. Filling an entry that was not present needs no INVEPT. */
@@ -107,7 +116,7 @@ export class TdpMmu implements SecondaryMmu {
     const last = must(reads.at(-1), 'a walk reads the root');
     yield kvmStep(
       'kvm_tdp_mmu_map',
-      `walks the EPT for GPA ${hex(request.gpa)} towards level ${goal}: the entry of level ${last.level} ${isPresentSpte(last.value) ? 'is present' : 'is not present'}`,
+      `walks the ${this.format.name} for GPA ${hex(request.gpa)} towards level ${goal}: the entry of level ${last.level} ${isPresentSpte(last.value) ? 'is present' : 'is not present'}`,
       cost('kvmHandler') + cost('tableReference', reads.length),
       { addresses: { gpa: request.gpa }, reads },
     );
@@ -131,10 +140,10 @@ export class TdpMmu implements SecondaryMmu {
 
   /** tdp_mmu_link_sp: an empty table where there was none. */
   private link(address: Gpa, child: Hpa, at: EntryPlace, level: number): Step {
-    const write = this.set(at.address, level, at.index, makeNonleafSpte(child, this.ad));
+    const write = this.set(at.address, level, at.index, this.format.nonleaf(child, this.ad));
     return kvmStep(
       'tdp_mmu_link_sp',
-      `links a new EPT table of level ${level - 1} at HPA ${hex(child)} for GPA ${hex(address)}`,
+      `links a new ${this.format.name} table of level ${level - 1} at HPA ${hex(child)} for GPA ${hex(address)}`,
       cost('eptTable') + cost('eptEntry'),
       {
         addresses: { gpa: address, hpa: child },
@@ -148,7 +157,7 @@ export class TdpMmu implements SecondaryMmu {
     this.splitInto(child, huge, level);
     this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
     this.stats.add(must(PAGE_STAT[level - 1], 'a leaf level'), TABLE_ENTRIES);
-    const write = this.set(at.address, level, at.index, makeNonleafSpte(child, this.ad));
+    const write = this.set(at.address, level, at.index, this.format.nonleaf(child, this.ad));
     this.flush();
     return kvmStep(
       'tdp_mmu_split_huge_page',
@@ -165,10 +174,10 @@ export class TdpMmu implements SecondaryMmu {
   private *setLeaf(request: MapRequest, address: Hpa, old: bigint, level: number): Work<MapResult> {
     const index = levelIndex(request.gpa, level);
     if (request.kind === 'mmio') {
-      const write = this.set(address, level, index, makeMmioSpte(request.gpa, request.generation));
+      const write = this.set(address, level, index, this.format.mmio(request.gpa, request.generation));
       yield kvmStep(
         'make_mmio_spte',
-        `marks GPA ${hex(request.gpa)} as MMIO: an entry that hardware misconfigures on, of memslot generation ${request.generation}`,
+        `marks GPA ${hex(request.gpa)} as MMIO: an entry ${this.format.table === 'ept' ? 'that hardware misconfigures on' : 'with a reserved bit, which faults'}, of memslot generation ${request.generation}`,
         cost('eptEntry'),
         {
           addresses: { gpa: request.gpa },
@@ -186,7 +195,7 @@ export class TdpMmu implements SecondaryMmu {
       );
       return 'retry';
     }
-    const spte = makeSpte(request.frame, level, request.rights, this.ad);
+    const spte = this.format.leaf(request.frame, level, request.rights, this.ad);
     if (spte === old) return 'spurious';
     const change = this.set(address, level, index, spte);
     if (isPresentSpte(old)) {
@@ -231,9 +240,9 @@ export class TdpMmu implements SecondaryMmu {
     if (!this.ad) return this.zapRange(start, end);
     let young = false;
     this.eachEntry(start, end, (e) => {
-      if (!isPresentSpte(e.entry) || (e.entry & EPTE_A) === 0n) return;
+      if (!isPresentSpte(e.entry) || (e.entry & this.format.accessed) === 0n) return;
       young = true;
-      this.set(e.address, e.level, e.index, e.entry & ~EPTE_A);
+      this.set(e.address, e.level, e.index, e.entry & ~this.format.accessed);
     });
     return young;
   }
@@ -242,19 +251,19 @@ export class TdpMmu implements SecondaryMmu {
   testAgeRange(start: Gpa, end: Gpa): boolean {
     let young = false;
     this.eachEntry(start, end, (e) => {
-      young ||= isPresentSpte(e.entry) && (!this.ad || (e.entry & EPTE_A) !== 0n);
+      young ||= isPresentSpte(e.entry) && (!this.ad || (e.entry & this.format.accessed) !== 0n);
     });
     return young;
   }
 
   /** kvm_tdp_mmu_wrprot_slot. A large leaf is protected whole; the fault of the first write splits it. */
   writeProtectRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
-    return this.clear(start, end, () => EPTE_W | EPTE_D, writes);
+    return this.clear(start, end, () => EPTE_W | this.format.dirty, writes);
   }
 
   /** kvm_tdp_mmu_clear_dirty_slot. A large leaf would log one of its pages for all of them, so it loses write access instead. */
   clearDirtyRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
-    return this.clear(start, end, (level) => (level > 1 ? EPTE_W | EPTE_D : EPTE_D), writes);
+    return this.clear(start, end, (level) => (level > 1 ? EPTE_W | this.format.dirty : this.format.dirty), writes);
   }
 
   private clear(start: Gpa, end: Gpa, mask: (level: number) => bigint, writes: TableAccess[] | undefined): boolean {
@@ -270,7 +279,7 @@ export class TdpMmu implements SecondaryMmu {
   }
 
   rootTable(): TableRef {
-    return { kind: 'ept', level: ROOT_LEVEL, table: this.root, start: 0n };
+    return { kind: this.format.table, level: ROOT_LEVEL, table: this.root, start: 0n };
   }
   readTable(ref: TableRef): readonly TableEntryView[] {
     return readTable(this.kernel.memory, ref);
@@ -327,6 +336,6 @@ export class TdpMmu implements SecondaryMmu {
   private set(address: Hpa, level: number, index: number, value: bigint): TableAccess {
     const previous = this.kernel.memory.read64(address);
     this.kernel.memory.write64(address, value);
-    return { table: 'ept', level, index, address, value, previous };
+    return { table: this.format.table, level, index, address, value, previous };
   }
 }

@@ -7,7 +7,7 @@ import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PIN, PROC, type InterruptionTyp
 import { FIELD } from '../../isa/vmcs-fields';
 import type { CpuStop } from '../../hw/cpu/cpu';
 import { SLOT } from '../../hw/state/layout';
-import { interruptionInfo, isSoftware, type Interruption } from '../../hw/vmx/interruption';
+import { interruptionInfo, isSoftware, type Interruption } from '../../hw/state/interruption';
 import type { VmxStatus } from '../../hw/vmx/status';
 import { cost } from '../../host/costs';
 import { step, type VmcsAccess, type Work } from '../../host/step';
@@ -67,7 +67,7 @@ export class VmxOps implements X86Ops {
     this.enableVirtualization();
     this.loadVmcs();
     initVmcs(this.vmcs, {
-      eptp: shadow ? undefined : vm.mmu.eptp,
+      eptp: shadow ? undefined : vm.mmu.pointer,
       interceptInvlpg: shadow?.generation === 'modern',
       vpid: this.tag,
       msrBitmap: this.msrBitmap,
@@ -152,8 +152,9 @@ export class VmxOps implements X86Ops {
   enableIrqWindow(): void {
     this.setControl(PROC.INTR_WINDOW_EXITING, true);
   }
-  enableNmiWindow(): void {
+  enableNmiWindow(): boolean {
     this.setControl(PROC.NMI_WINDOW_EXITING, true);
+    return false;
   }
 
   // ---- translations
@@ -169,10 +170,10 @@ export class VmxOps implements X86Ops {
         cost('invept'),
       );
     } else {
-      cpu.vmx.invept(1, vm.mmu.eptp);
+      cpu.vmx.invept(1, vm.mmu.pointer);
       yield v.step(
         'vmx_flush_tlb_current',
-        `INVEPT of EPTP ${hex(vm.mmu.eptp)}: entries of the EPT were taken away`,
+        `INVEPT of EPTP ${hex(vm.mmu.pointer)}: entries of the EPT were taken away`,
         cost('invept'),
       );
     }

@@ -1,7 +1,8 @@
 import type { CpuFeature, CpuidModel, CpuidRegisters } from '../../hw/cpu/cpuid-model';
-import { CR4 } from '../../isa/flags';
+import { CR4, EFER } from '../../isa/flags';
 import type { ShadowGeneration } from '../mmu/shadow/role';
 
+const SVM_LEAF = 0x8000_000a;
 const LEAF1_ECX_VMX = 1 << 5;
 const LEAF1_ECX_HYPERVISOR = 1 << 31;
 const LEAF1_ECX_X2APIC = 1 << 21;
@@ -10,6 +11,17 @@ const LEAF1_ECX_TSC_DEADLINE = 1 << 24;
 const LEAF1_EDX_APIC = 1 << 9;
 /** What KVM's own local APIC brings, whatever the host's CPU has. */
 const LAPIC_FEATURES: ReadonlySet<CpuFeature> = new Set(['APIC', 'X2APIC', 'TSC_DEADLINE']);
+const EXT_ECX_SVM = 1 << 2;
+/** Nested virtualization is off (module parameter nested=0). */
+const SVM_FEATURES: ReadonlySet<CpuFeature> = new Set([
+  'SVM',
+  'NPT',
+  'NRIPS',
+  'VMCB_CLEAN',
+  'FLUSH_BY_ASID',
+  'DECODE_ASSISTS',
+  'VNMI',
+]);
 /** The hypervisor leaves (Documentation/virt/kvm/x86/cpuid.rst): signature "KVMKVMKVM\0\0\0", then the paravirtual features. */
 const KVM_SIGNATURE = 0x4000_0000;
 const KVM_FEATURES = 0x4000_0001;
@@ -26,13 +38,19 @@ export function guestCpuModel(full: CpuidModel, shadow?: ShadowGeneration): Cpui
     physicalBits: host.physicalBits,
     linearBits: host.linearBits,
     has: (feature) =>
-      feature === 'VMX' ? false : feature === 'HYPERVISOR' || LAPIC_FEATURES.has(feature) ? true : host.has(feature),
+      feature === 'VMX' || SVM_FEATURES.has(feature)
+        ? false
+        : feature === 'HYPERVISOR' || LAPIC_FEATURES.has(feature)
+          ? true
+          : host.has(feature),
     cr4Mask: host.cr4Mask & ~(1n << BigInt(CR4.VMXE)),
-    eferMask: host.eferMask,
+    eferMask: host.eferMask & ~(1n << BigInt(EFER.SVME)),
     leaf(leaf, subleaf) {
+      if (leaf >>> 0 === SVM_LEAF) return [0, 0, 0, 0];
       if (leaf >>> 0 === KVM_SIGNATURE) return SIGNATURE;
       if (leaf >>> 0 === KVM_FEATURES) return [shadow ? 0 : ASYNC_PF_FEATURES, 0, 0, 0];
       const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
+      if (leaf >>> 0 === 0x8000_0001) return [eax, ebx, (ecx & ~EXT_ECX_SVM) >>> 0, edx];
       if (leaf >>> 0 !== 1) return [eax, ebx, ecx, edx];
       return [
         eax,

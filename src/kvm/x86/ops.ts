@@ -1,9 +1,10 @@
 import type { Gva, Hpa } from '../../base/address';
-import type { Interruption } from '../../hw/vmx/interruption';
+import type { Interruption } from '../../hw/state/interruption';
 import type { VmcsAccess, Work } from '../../host/step';
 import type { Handled, UnmetCheck } from '../userspace-exit';
 import type { CpuStop } from '../../hw/cpu/cpu';
 import type { ExitInfo, Vcpu } from '../vcpu';
+import type { SvmOpsState } from '../svm/ops';
 import type { VmxOpsState } from '../vmx/ops';
 import type { GuestRegisters } from './registers';
 
@@ -53,9 +54,9 @@ export interface X86Ops {
   inject(event: Interruption): void;
   /** The event that the next entry would inject, which then it does not. */
   takeInjected(): Interruption | undefined;
-  /** Makes the guest exit as soon as it can take an interrupt, or an NMI. */
+  /** Makes the guest exit as soon as it can take an interrupt, or an NMI. Result: the hardware itself will deliver the NMI (virtual NMIs of SVM). */
   enableIrqWindow(): void;
-  enableNmiWindow(): void;
+  enableNmiWindow(): boolean;
 
   // ---- translations
 
@@ -97,4 +98,5 @@ export interface X86Ops {
 /** What an extension's side keeps beside VMCS or VMCB, which lie in host memory. */
 export interface OpsState {
   readonly vmx?: VmxOpsState;
+  readonly svm?: SvmOpsState;
 }

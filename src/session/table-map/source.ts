@@ -62,14 +62,14 @@ function guestSource(g: GuestView): TableSource | undefined {
     entries: (level) => (format === 'pae' && level === 3 ? 4 : 1 << indexBits),
     shift: (level) => levelShift(format, level),
     locate: (table) => g.physical.offsetOf(table),
-    ...(format === 'pae' ? { registers: g.pdptes } : {}),
+    ...(format === 'pae' && g.pdptes ? { registers: g.pdptes } : {}),
     decode: (level, entry) => ({ ...decodeGuestEntry(g, level, entry), mmio: false }),
   };
 }
 
-/** EPT and host tables: 512 entries of 8 bytes a table, 48 bits. */
+/** EPT, NPT and host tables: 512 entries of 8 bytes a table, 48 bits. */
 function hostSource(
-  set: 'ept' | 'host',
+  set: 'ept' | 'npt' | 'host',
   root: TableSource['root'],
   top: TableRef,
   memory: Machine['memory'],
@@ -77,7 +77,7 @@ function hostSource(
   return {
     set,
     root,
-    from: set === 'ept' ? 'gpa' : 'hva',
+    from: set === 'host' ? 'hva' : 'gpa',
     to: 'hpa',
     tables: 'hpa',
     top,
@@ -134,8 +134,13 @@ export function tableSources(g: GuestView, machine: Machine, host: AddressSpace)
   const all = [
     guestSource(g),
     second.kind === 'shadow' ? shadowSource(second.shadow, memory) : undefined,
-    second.kind === 'ept'
-      ? hostSource('ept', { name: 'EPTP', value: second.mmu.rootTable().table }, second.mmu.rootTable(), memory)
+    second.kind === 'nested'
+      ? hostSource(
+          second.tables.kind,
+          { name: second.tables.kind === 'ept' ? 'EPTP' : 'nCR3', value: second.mmu.rootTable().table },
+          second.mmu.rootTable(),
+          memory,
+        )
       : undefined,
     hostSource('host', { name: 'host CR3', value: hostTop.table }, hostTop, memory),
   ];

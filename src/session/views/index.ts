@@ -15,6 +15,7 @@ import { controlView, flagsView, registersView, segmentsView } from './registers
 import { guestRoot, guestTablesView, hostTablesView, readGuestTable } from './tables';
 import { tlbView } from './tlb';
 import { page, row, type ViewRequest } from './view';
+import { vmcbView } from './vmcb';
 import { vmcsView } from './vmcs';
 
 /** Most rows that one request gets. */
@@ -86,7 +87,10 @@ export class Views {
       case 'guest':
         return guestTablesView(guest, request);
       case 'ept':
-        return this.eptView(request);
+      case 'npt':
+        return this.nestedView(root, request);
+      case 'vmcb':
+        return vmcbView(guest, request);
       case 'host':
         return hostView(machine, request);
       case 'vmcs':
@@ -106,10 +110,10 @@ export class Views {
     }
   }
 
-  private eptView(request: ViewRequest): ViewPage | undefined {
+  private nestedView(kind: 'ept' | 'npt', request: ViewRequest): ViewPage | undefined {
     const { second } = this.machine.accelerator;
-    return second.kind === 'ept'
-      ? hostTablesView('ept', second.mmu.rootTable(), (t) => second.mmu.readTable(t), request)
+    return second.kind === 'nested' && second.tables.kind === kind
+      ? hostTablesView(kind, second.mmu.rootTable(), (t) => second.mmu.readTable(t), request)
       : nothing(request);
   }
 }

@@ -72,17 +72,17 @@ export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: Guest
   const { format } = g.controls;
   if (format === 'none') return [];
   const { entryBytes, indexBits, linearBits } = FORMATS[format];
-  const inRegisters = format === 'pae' && ref.level === 3;
+  const inRegisters = format === 'pae' && ref.level === 3 && g.pdptes !== undefined;
   const base = inRegisters ? 0 : physical.offsetOf(ref.table);
   if (base < 0) return [];
   const view = physical.memory.view;
   const shift = BigInt(levelShift(format, ref.level));
   const size = 1n << shift;
   const out: GuestEntry[] = [];
-  const count = inRegisters ? 4 : 1 << indexBits;
+  const count = format === 'pae' && ref.level === 3 ? 4 : 1 << indexBits;
   for (let index = 0; index < count; index++) {
     const entry = inRegisters
-      ? (g.pdptes[index] ?? 0n)
+      ? (g.pdptes?.[index] ?? 0n)
       : entryBytes === 8
         ? view.getBigUint64(base + index * 8, true)
         : BigInt(view.getUint32(base + index * 4, true));
@@ -156,7 +156,7 @@ function guestRow(g: GuestView, e: GuestEntry, path: string): ViewNode {
 
 /** EPT and host tables, whose entries host memory holds. `reader` opens a table; `note`: what else is to be said of an entry. */
 export function hostTablesView(
-  root: 'ept' | 'host',
+  root: 'ept' | 'npt' | 'host',
   rootTable: TableRef,
   reader: (ref: TableRef) => readonly TableEntryView[],
   { path, start, count }: ViewRequest,
@@ -171,20 +171,20 @@ export function hostTablesView(
   return page(reader(ref), start, count, (e) => {
     const below = e.child ? reader(e.child).length : 0;
     const value = e.mmio
-      ? `${hex(e.entry)} MMIO: misconfigures on purpose (W X without R)`
+      ? `${hex(e.entry)} MMIO: ${root === 'ept' ? 'misconfigures on purpose (W X without R)' : 'faults on purpose (reserved bit 51)'}`
       : shown(e.entry, e.flags, e.present, e.target ?? 0n);
     const more = note?.(e);
     return row({
       path: `${prefix}/${e.index}`,
-      name: `[${e.index}] ${entryName(root === 'ept' ? 'ept' : 'host', e.level)}`,
+      name: `[${e.index}] ${entryName(root, e.level)}`,
       value: more === undefined ? value : `${value}  ${more}`,
       kind: e.child ? 'table' : e.mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
-      address: { space: root === 'ept' ? 'gpa' : 'hva', value: e.start },
+      address: { space: root === 'host' ? 'hva' : 'gpa', value: e.start },
       raw: e.entry,
       children: below,
       ...(e.target === undefined ? {} : { memory: { space: 'hpa', value: e.target } as const }),
       detail: [
-        `maps ${root === 'ept' ? 'GPA' : 'HVA'} ${rangeOf(e.start, e.size)}`,
+        `maps ${root === 'host' ? 'HVA' : 'GPA'} ${rangeOf(e.start, e.size)}`,
         `entry at HPA ${hex(e.entryAddress)}`,
         `flags: ${e.flags.join(' ') || 'none'}`,
       ],

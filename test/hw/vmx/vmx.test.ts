@@ -6,7 +6,7 @@ import type { VmcsFieldName } from '../../../src/isa/vmcs-fields';
 import { FIELD } from '../../../src/isa/vmcs-fields';
 import { hpa } from '../../../src/base/address';
 import { SLOT } from '../../../src/hw/state/layout';
-import { interruptionOfFault } from '../../../src/hw/vmx/interruption';
+import { interruptionOfFault } from '../../../src/hw/state/interruption';
 import { VMX_ABORT } from '../../../src/hw/vmx/entry';
 import { applyStatus } from '../../../src/hw/vmx/status';
 import {

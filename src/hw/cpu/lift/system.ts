@@ -13,6 +13,7 @@ import * as moves from '../system/segment-moves';
 import * as fast from '../system/syscall';
 import type { SystemFunction } from '../system/table';
 import * as tables from '../system/tables';
+import * as svm from '../system/svm';
 import { VMX_FUNCTIONS } from '../system/vmx';
 import type { Lifter } from './table';
 
@@ -128,6 +129,15 @@ export const SYSTEM_LIFTERS: ReadonlyMap<number, Lifter> = lifters([
   [Mnemonic.Invept, VMX_FUNCTIONS.INVEPT],
   [Mnemonic.Invvpid, VMX_FUNCTIONS.INVVPID],
   [Mnemonic.Vmfunc, VMX_FUNCTIONS.VMFUNC],
+  // AMD's
+  [Mnemonic.Vmrun, svm.vmrun],
+  [Mnemonic.Vmload, svm.vmloadInstruction],
+  [Mnemonic.Vmsave, svm.vmsaveInstruction],
+  [Mnemonic.Vmmcall, svm.vmmcall],
+  [Mnemonic.Stgi, svm.stgi],
+  [Mnemonic.Clgi, svm.clgi],
+  [Mnemonic.Invlpga, svm.invlpga],
+  [Mnemonic.Skinit, svm.skinit],
 ]);
 
 /** System forms of instructions that have ordinary ones under the same mnemonic, by Code: asked before the table by Mnemonic. */

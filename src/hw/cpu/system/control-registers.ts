@@ -30,6 +30,7 @@ const PDPTE_RESERVED_LOW = 0x1e6n;
  * (SDM vol. 3, 4.4.1). False: event set.
  */
 export function loadPdptes(core: Core, cr3: bigint): boolean {
+  if (core.port.loadsPdptes === false) return true;
   const reserved = PDPTE_RESERVED_LOW | above(core.model.physicalBits);
   const entries: bigint[] = [];
   for (let i = 0n; i < 4n; i++) {

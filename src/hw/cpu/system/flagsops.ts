@@ -1,5 +1,6 @@
 import { VECTOR } from '../../../isa/exceptions';
 import { IOPL_SHIFT, RFLAGS } from '../../../isa/flags';
+import { SVM_EXIT } from '../../../isa/svm-exits';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
 import { iopl, isProtected, isV86 } from './modes';
 import { setShadow, SHADOW } from './segments';
@@ -23,6 +24,8 @@ const v86Denied = (core: Core): boolean => isV86(core.state) && iopl(core.state)
 
 /** PUSHF PUSHFD PUSHFQ: VM and RF read as zero in the image. */
 export const pushf: SystemFunction = (core) => {
+  const exit = core.intercepts?.svm?.(core, SVM_EXIT.PUSHF);
+  if (exit) return core.exit(exit);
   if (v86Denied(core)) return core.raise(VECTOR.GP, 0);
   const image = core.state.rflags & ~HIDDEN;
   const push = new Pushes(core, currentStack(core)).push(image, core.insn.operandBits / 8);
@@ -36,6 +39,8 @@ export const pushf: SystemFunction = (core) => {
  * outside virtual-8086 mode.
  */
 export const popf: SystemFunction = (core) => {
+  const exit = core.intercepts?.svm?.(core, SVM_EXIT.POPF);
+  if (exit) return core.exit(exit);
   const s = core.state;
   if (v86Denied(core)) return core.raise(VECTOR.GP, 0);
   const size = core.insn.operandBits / 8;

@@ -1,6 +1,7 @@
 import { invariant } from '../../../base/assert';
 import { VECTOR } from '../../../isa/exceptions';
 import { RFLAGS } from '../../../isa/flags';
+import { SVM_EXIT } from '../../../isa/svm-exits';
 import { SYS_EVENT, SYS_NEXT } from '../core';
 import { iopl, isV86 } from './modes';
 import { operand } from './operand';
@@ -11,6 +12,9 @@ export const intN: SystemFunction = (core) => {
   const o = operand(core, 0);
   invariant(o.kind === 'immediate', 'INT takes a vector');
   if (isV86(core.state) && iopl(core.state) < 3) return core.raise(VECTOR.GP, 0);
+  // decode assists tell the vector
+  const exit = core.intercepts?.svm?.(core, SVM_EXIT.SWINT, o.value & 0xffn);
+  if (exit) return core.exit(exit);
   core.event = { kind: 'fault', vector: Number(o.value & 0xffn), software: 'int' };
   return SYS_EVENT;
 };
@@ -23,6 +27,8 @@ export const int3: SystemFunction = (core) => {
 
 /** INT1 (ICEBP): a #DB that checks no gate DPL and leaves DR6 alone. */
 export const int1: SystemFunction = (core) => {
+  const exit = core.intercepts?.svm?.(core, SVM_EXIT.ICEBP);
+  if (exit) return core.exit(exit);
   core.event = { kind: 'fault', vector: VECTOR.DB, software: 'icebp' };
   return SYS_EVENT;
 };

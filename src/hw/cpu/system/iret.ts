@@ -1,5 +1,6 @@
 import { VECTOR } from '../../../isa/exceptions';
 import { IOPL_SHIFT, RFLAGS } from '../../../isa/flags';
+import { SVM_EXIT } from '../../../isa/svm-exits';
 import { SEG, SLOT } from '../../state/layout';
 import { SYS_EVENT, SYS_JUMPED, type Core, type SysResult } from '../core';
 import { orTypeBits } from './descriptor';
@@ -100,6 +101,8 @@ function returnProtected(core: Core, size: number): SysResult {
 /** IRET IRETD IRETQ (SDM vol. 2). NMIs are unblocked. With NT set it returns to the task the TSS links to; in IA-32e mode that is #GP(0). */
 export const iret: SystemFunction = (core) => {
   const s = core.state;
+  const exit = core.intercepts?.svm?.(core, SVM_EXIT.IRET);
+  if (exit) return core.exit(exit);
   const size = core.insn.operandBits / 8;
   const result = returnFrom(core, size);
   if (result !== SYS_EVENT) s.set32(SLOT.INTERRUPTIBILITY, s.get32(SLOT.INTERRUPTIBILITY) & ~SHADOW.NMI);

@@ -6,7 +6,8 @@ import { MSR } from '../../../isa/msrs';
 import { VMX_EXIT } from '../../../isa/exits';
 import { SEG, SLOT } from '../../state/layout';
 import { vmxCapabilities, type VmxCapabilities } from '../../vmx/capabilities';
-import type { CpuFeature, CpuidModel } from '../cpuid-model';
+import { SVM_ASIDS, type CpuFeature, type CpuidModel } from '../cpuid-model';
+import type { SvmCapabilities } from '../../svm/checks';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
 import { cr0Bit, cr4Bit, isLong64 } from './modes';
 import { GPR, operand, putGpr } from './operand';
@@ -93,6 +94,13 @@ export function vmxCapabilitiesOf(model: CpuidModel): VmxCapabilities {
   }
   return c;
 }
+/** What VMRUN's checks allow on a processor of this model. */
+export const svmCapabilitiesOf = (model: CpuidModel): SvmCapabilities => ({
+  physicalBits: model.physicalBits,
+  cr4: model.cr4Mask,
+  efer: model.eferMask,
+  asids: SVM_ASIDS,
+});
 /** VMX_BASIC to VMX_TRUE_ENTRY_CTLS. */
 const VMX_CAPABILITY_MSRS: readonly number[] = Array.from(
   { length: MSR.VMX_TRUE_ENTRY_CTLS - MSR.VMX_BASIC + 1 },
@@ -138,6 +146,12 @@ export const MSR_HANDLERS = new Map<number, MsrHandler>([
   [MSR.GS_BASE, segmentBase(SEG.GS)],
   [MSR.KERNEL_GS_BASE, stored(SLOT.KERNEL_GS_BASE, canonical, 'LM')],
   [MSR.TSC_AUX, stored(SLOT.TSC_AUX, (_, v) => v >> 32n === 0n, 'RDTSCP')],
+  // the lock bit (3) and SVMDIS (4) stay clear: writing them is refused, so that no guest takes SVM from itself for good
+  [MSR.VM_CR, stored(SLOT.VM_CR, (_, v) => (v & ~7n) === 0n, 'SVM')],
+  [
+    MSR.VM_HSAVE_PA,
+    stored(SLOT.VM_HSAVE_PA, (core, v) => (v & 0xfffn) === 0n && v >> BigInt(core.model.physicalBits) === 0n, 'SVM'),
+  ],
   ...VMX_CAPABILITY_MSRS.map((index): [number, MsrHandler] => [
     index,
     readOnlyMsr((core) => vmxCapabilitiesOf(core.model).msr(index), 'VMX'),

@@ -1,6 +1,6 @@
 import { INTR_INFO, INTR_TYPE } from '../../isa/vmcs-controls';
 import type { InterruptionType } from '../../isa/vmcs-controls';
-import type { FaultEvent } from '../state/event';
+import type { FaultEvent } from './event';
 
 /** An event on its way through the IDT: injected by a VM entry, or being delivered when a VM exit happened. */
 export interface Interruption {

@@ -1,0 +1,88 @@
+import { gpa } from '../../../base/address';
+import { hex } from '../../../base/hex';
+import { cost } from '../../../host/costs';
+import { SLOT } from '../../../hw/state/layout';
+import { SEG } from '../../../hw/state/layout';
+import { VECTOR, vectorName } from '../../../isa/exceptions';
+import { alignmentCheck, giveDebugRegisters, handleInvalidOpcode, hostInterrupt } from '../../exits/events';
+import { handleVmcall } from '../../exits/instructions';
+import { REENTER, internalError } from '../../userspace-exit';
+import type { Vcpu } from '../../vcpu';
+import type { SvmExitHandler } from './handler';
+
+const DR6_ACTIVE_LOW = 0xffff_0ff0n;
+const DR6_TRAPS = 0xe00fn;
+const VMCALL = [0x0f, 0x01, 0xc1];
+
+/** db_interception: DR6 in the VMCB is as the handler would see it. */
+const handleDb: SvmExitHandler = function* (vcpu, { vmcb }) {
+  const { context: v } = vcpu;
+  const dr6 = (vmcb.read('DR6') ^ DR6_ACTIVE_LOW) & DR6_TRAPS;
+  v.events.queueException({ vector: VECTOR.DB, payload: dr6 });
+  yield v.step('db_interception', `#DB with ${hex(dr6)} for DR6 is the guest's`, cost('kvmHandler'));
+  return REENTER;
+};
+
+/**
+ * ud_interception, handle_ud: Intel's VMCALL is no instruction here, and KVM takes it for the hypercall that it was meant as (em_hypercall; Linux patches the guest's code into
+ * VMMCALL and runs that).
+ */
+const handleUd: SvmExitHandler = function* (vcpu) {
+  if (!isVmcall(vcpu)) return yield* handleInvalidOpcode(vcpu);
+  const { context: v } = vcpu;
+  const { rip } = v.regs;
+  v.emulatedExit = { reason: 0, qualification: 0n, instructionLength: VMCALL.length };
+  const handled = yield* handleVmcall(vcpu);
+  v.emulatedExit = undefined;
+  yield v.step(
+    'em_hypercall',
+    `VMCALL at RIP ${hex(rip)} was #UD here: done as a hypercall`,
+    cost('emulateInstruction'),
+  );
+  return handled;
+};
+function isVmcall(vcpu: Vcpu): boolean {
+  const { context: v } = vcpu;
+  const linear = v.regs.mode64 ? v.regs.rip : BigInt.asUintN(32, v.regs.rip + v.regs.segment(SEG.CS).base);
+  return VMCALL.every((byte, i) => {
+    const at = vcpu.probe(linear + BigInt(i), { op: 'fetch', user: v.regs.cpl === 3, implicit: false }).gpa;
+    return at !== undefined && v.readGuest(gpa(at), 1)?.[0] === byte;
+  });
+}
+
+/** Exceptions that init_vmcb intercepts. */
+export const exceptionHandler = (vector: number): SvmExitHandler => {
+  switch (vector) {
+    case VECTOR.DB:
+      return handleDb;
+    case VECTOR.UD:
+      return handleUd;
+    case VECTOR.AC:
+      return (vcpu, { vmcb }) => alignmentCheck(vcpu, vmcb.read32('EXITINFO1'), 'ac_interception');
+    default:
+      // eslint-disable-next-line require-yield
+      return function* () {
+        return internalError('SIMUL_EX', `an exit for ${vectorName(vector)}, which KVM does not intercept`);
+      };
+  }
+};
+
+/** interrupt_window_interception: the guest can take the interrupt now. */
+export const handleVintr: SvmExitHandler = function* (vcpu, svm) {
+  const { context: v } = vcpu;
+  svm.disableIrqWindow();
+  v.stats.add('irq_window_exits');
+  yield v.step('interrupt_window_interception', 'the guest can take interrupts', cost('kvmHandler'));
+  return REENTER;
+};
+
+/** intr_interception: with GIF set again, the host's own handler has taken the interrupt, which the exit left pending. */
+export const handleIntr: SvmExitHandler = function* (vcpu) {
+  const { state } = vcpu.cpu;
+  const vector = state.get32(SLOT.PENDING_INTR) & 0xff;
+  state.set32(SLOT.PENDING_INTR, 0);
+  return yield* hostInterrupt(vcpu, vector, 'intr_interception');
+};
+
+/** dr_interception. */
+export const handleDrAccess: SvmExitHandler = (vcpu) => giveDebugRegisters(vcpu, 'dr_interception');

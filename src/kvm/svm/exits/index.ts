@@ -1,0 +1,127 @@
+import { gva } from '../../../base/address';
+import { bits } from '../../../base/bits';
+import type { Work } from '../../../host/step';
+import { eventOf } from '../../../hw/svm/events';
+import { isSoftware } from '../../../hw/state/interruption';
+import { taskSwitchQualification } from '../../../hw/vmx/qualification';
+import { SVM_EXIT, SVM_EXIT_BASE, svmExitName } from '../../../isa/svm-exits';
+import { EVENT } from '../../../isa/vmcb-fields';
+import { accessControlRegister } from '../../exits/control-registers';
+import { handleTripleFault } from '../../exits/events';
+import {
+  handleCpuid,
+  handleGp,
+  handleHlt,
+  handleNop,
+  handleRdmsr,
+  handleVmcall,
+  handleVmxInstruction,
+  handleWrmsr,
+  handleXsetbv,
+} from '../../exits/instructions';
+import { invalidatePage, invalidateProcessContext } from '../../exits/invalidation';
+import { accessPort } from '../../exits/io';
+import { switchTask } from '../../exits/task-switch';
+import { internalError, type Handled } from '../../userspace-exit';
+import type { Vcpu } from '../../vcpu';
+import type { SvmOps } from '../ops';
+import { exceptionHandler, handleDrAccess, handleIntr, handleVintr } from './events';
+import type { SvmExitHandler } from './handler';
+import { handleNpf } from './npf';
+
+/** io_interception: EXITINFO1 (APM vol. 2, 15.10.2) has the port in 31:16, the size as one of bits 6:4, STR in 2, IN in 0. */
+const handleIoio: SvmExitHandler = function* (vcpu, { vmcb }) {
+  const info = vmcb.read('EXITINFO1');
+  const access = {
+    port: Number(bits(info, 31, 16)),
+    size: bits(info, 6, 6) === 1n ? 4 : bits(info, 5, 5) === 1n ? 2 : 1,
+    input: bits(info, 0, 0) === 1n,
+    string: bits(info, 2, 2) === 1n,
+  };
+  return yield* accessPort(vcpu, access, 'io_interception', 'exit information');
+};
+
+/** msr_interception: EXITINFO1 tells RDMSR from WRMSR. */
+const handleMsr: SvmExitHandler = function* (vcpu, { vmcb }) {
+  return yield* (vmcb.read('EXITINFO1') === 0n ? handleRdmsr : handleWrmsr)(vcpu);
+};
+
+/** cr_interception with decode assists: bit 63 of EXITINFO1 says MOV, its low bits name the general register; CLTS and LMSW are emulated. */
+const crAccess = (cr: 0 | 3 | 4 | 8, kind: 'read' | 'write'): SvmExitHandler =>
+  function* (vcpu, { vmcb }) {
+    const info = vmcb.read('EXITINFO1');
+    if (info >> 63n === 0n) return yield* vcpu.emulate();
+    return yield* accessControlRegister(vcpu, { kind, cr, gpr: Number(bits(info, 3, 0)) }, 'cr_interception');
+  };
+
+/** task_switch_interception: how is in EXITINFO2; through the IDT it is where an event was being delivered. */
+const handleTaskSwitch: SvmExitHandler = function* (vcpu, { vmcb, regs }) {
+  const selector = vmcb.read32('EXITINFO1') & 0xffff;
+  const how = vmcb.read('EXITINFO2');
+  const vectoring = (vmcb.read('EXITINTINFO') & EVENT.VALID) !== 0n;
+  const source = bits(how, 36, 36) === 1n ? 'iret' : bits(how, 38, 38) === 1n ? 'jmp' : vectoring ? 'idt' : 'call';
+  const length = Number(BigInt.asUintN(32, vmcb.read('NRIP') - regs.rip));
+  const event = source === 'idt' ? eventOf(vmcb.read('EXITINTINFO')) : undefined;
+  const software = event && isSoftware(event.type) ? { ...event, instructionLength: length } : undefined;
+  return yield* switchTask(vcpu, taskSwitchQualification(selector, source), source === 'idt' ? 0 : length, software);
+};
+
+/** invlpga and the other instructions of SVM, which is not offered to the guest. */
+const handleInvlpg: SvmExitHandler = (vcpu, { vmcb }) => invalidatePage(vcpu, gva(vmcb.read('EXITINFO1')));
+const handleInvpcid: SvmExitHandler = (vcpu, { vmcb }) =>
+  invalidateProcessContext(vcpu, vmcb.read('EXITINFO2'), gva(vmcb.read('EXITINFO1')));
+
+const HANDLERS: ReadonlyMap<number, SvmExitHandler> = new Map<number, SvmExitHandler>([
+  [SVM_EXIT_BASE.CR_READ, crAccess(0, 'read')],
+  [SVM_EXIT_BASE.CR_READ + 3, crAccess(3, 'read')],
+  [SVM_EXIT_BASE.CR_READ + 4, crAccess(4, 'read')],
+  [SVM_EXIT_BASE.CR_READ + 8, crAccess(8, 'read')],
+  [SVM_EXIT_BASE.CR_WRITE, crAccess(0, 'write')],
+  [SVM_EXIT_BASE.CR_WRITE + 3, crAccess(3, 'write')],
+  [SVM_EXIT_BASE.CR_WRITE + 4, crAccess(4, 'write')],
+  [SVM_EXIT_BASE.CR_WRITE + 8, crAccess(8, 'write')],
+  ...Array.from({ length: 8 }, (_, i): [number, SvmExitHandler] => [SVM_EXIT_BASE.DR_READ + i, handleDrAccess]),
+  ...Array.from({ length: 8 }, (_, i): [number, SvmExitHandler] => [SVM_EXIT_BASE.DR_WRITE + i, handleDrAccess]),
+  ...Array.from({ length: 32 }, (_, i): [number, SvmExitHandler] => [SVM_EXIT_BASE.EXCP + i, exceptionHandler(i)]),
+  [SVM_EXIT.INTR, handleIntr],
+  [SVM_EXIT.VINTR, handleVintr],
+  [SVM_EXIT.CR0_SEL_WRITE, crAccess(0, 'write')],
+  [SVM_EXIT.RDPMC, handleGp],
+  [SVM_EXIT.CPUID, handleCpuid],
+  [SVM_EXIT.INVD, handleNop],
+  [SVM_EXIT.WBINVD, handleNop],
+  [SVM_EXIT.PAUSE, handleNop],
+  [SVM_EXIT.HLT, handleHlt],
+  [SVM_EXIT.INVLPG, handleInvlpg],
+  [SVM_EXIT.INVPCID, handleInvpcid],
+  [SVM_EXIT.IOIO, handleIoio],
+  [SVM_EXIT.MSR, handleMsr],
+  [SVM_EXIT.TASK_SWITCH, handleTaskSwitch],
+  [SVM_EXIT.SHUTDOWN, handleTripleFault],
+  [SVM_EXIT.VMMCALL, handleVmcall],
+  [SVM_EXIT.MONITOR, handleNop],
+  [SVM_EXIT.MWAIT, handleNop],
+  [SVM_EXIT.XSETBV, handleXsetbv],
+  [SVM_EXIT.INVLPGA, handleVmxInstruction],
+  [SVM_EXIT.VMRUN, handleVmxInstruction],
+  [SVM_EXIT.VMLOAD, handleVmxInstruction],
+  [SVM_EXIT.VMSAVE, handleVmxInstruction],
+  [SVM_EXIT.STGI, handleVmxInstruction],
+  [SVM_EXIT.CLGI, handleVmxInstruction],
+  [SVM_EXIT.SKINIT, handleVmxInstruction],
+  [SVM_EXIT.NPF, handleNpf],
+]);
+
+/** svm_invoke_exit_handler. What has none KVM asked for nowhere. */
+export function* handleSvmExit(vcpu: Vcpu, svm: SvmOps, code: number): Work<Handled> {
+  const handler = HANDLERS.get(code);
+  if (!handler) return internalError('UNEXPECTED_EXIT_REASON', `KVM does not handle the exit ${svmExitName(code)}`);
+  return yield* handler(vcpu, svm);
+}
+
+/** Exits that may interrupt the delivery of an event without losing it (svm_handle_exit). */
+export const MAY_INTERRUPT_DELIVERY = (code: number): boolean =>
+  code === SVM_EXIT.NPF ||
+  code === SVM_EXIT.TASK_SWITCH ||
+  code === SVM_EXIT.SHUTDOWN ||
+  (code >= SVM_EXIT_BASE.EXCP && code < SVM_EXIT_BASE.EXCP + 32);

@@ -1,0 +1,107 @@
+import { hex } from '../../base/hex';
+import { bit } from '../../base/bits';
+import { unmetVmrunChecks } from '../../hw/svm/checks';
+import type { Vmcb } from '../../hw/svm/vmcb';
+import { describeBits, type DecodedBits } from '../../isa/bit-layout';
+import { CR0 } from '../../isa/flags';
+import { FRAME_MASK } from '../../isa/entries';
+import { VMCB_FIELDS, type VmcbArea, type VmcbField } from '../../isa/vmcb-fields';
+import { decodeVmcbField } from '../../isa/vmcb-layouts';
+import type { GuestView } from '../guest-view';
+import type { ViewNode, ViewPage } from '../types';
+import { page, row, type ViewRequest } from './view';
+
+/** The areas of a VMCB in the manual's words (AMD APM vol. 2, appendix B), and the checks of VMRUN that it does not meet. */
+const AREAS: readonly { readonly area: VmcbArea; readonly name: string }[] = [
+  { area: 'control', name: 'Control Area' },
+  { area: 'save', name: 'State-Save Area' },
+];
+const CHECKS = 'checks';
+
+const HPA_FIELDS: ReadonlySet<string> = new Set(['IOPM_BASE_PA', 'MSRPM_BASE_PA', 'N_CR3']);
+const GVA_FIELDS = /^(RIP|RSP|[A-Z]+_BASE|[LC]STAR|SYSENTER_E.P)$/;
+
+/** The VMCB of the last VMRUN by area, each field with its offset. Saved guest state is as the last #VMEXIT left it: while the guest runs, its registers are in the CPU. */
+export function vmcbView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
+  const { vmcb } = g.cpu.svm;
+  if (vmcb === undefined)
+    return path.length > 0
+      ? undefined
+      : {
+          nodes: [row({ path: 'vmcb/none', name: 'VMCB', value: 'no VMRUN has been executed', kind: 'text' })],
+          total: 1,
+        };
+  const [area, name] = path;
+  if (area === undefined) {
+    const groups = AREAS.map((a) =>
+      row({
+        path: `vmcb/${a.area}`,
+        name: a.name,
+        value: a.area === 'save' && g.inGuest ? 'as of the last #VMEXIT; the CPU holds the present values' : '',
+        kind: 'group',
+        children: VMCB_FIELDS.filter((f) => f.area === a.area).length,
+      }),
+    );
+    const unmet = checks(g, vmcb);
+    const all = row({
+      path: `vmcb/${CHECKS}`,
+      name: 'VMRUN Checks',
+      value: unmet.length === 0 ? 'all met' : `${unmet.length} not met`,
+      kind: 'group',
+      children: unmet.length,
+    });
+    return page([...groups, all], start, count, (n) => n);
+  }
+  if (area === CHECKS) {
+    if (name !== undefined) return undefined;
+    return page([...checks(g, vmcb).entries()], start, count, ([i, c]) =>
+      row({
+        path: `vmcb/${CHECKS}/${i}`,
+        name: c.fields.join(', '),
+        value: `not met: ${c.message}`,
+        kind: 'text',
+        detail: [`APM vol. 2, ${c.section}`],
+      }),
+    );
+  }
+  const inArea = VMCB_FIELDS.filter((f) => f.area === area);
+  if (name === undefined) return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(vmcb, f));
+  const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
+  if (!field) return undefined;
+  return page(decoded(vmcb, field), start, count, (d) =>
+    row({
+      path: `vmcb/${area}/${name}/${d.name}`,
+      name: d.name,
+      value: d.text ?? hex(d.value),
+      raw: d.value,
+      kind: 'field',
+      detail: [d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`],
+    }),
+  );
+}
+
+const checks = (g: GuestView, vmcb: Vmcb): ReturnType<typeof unmetVmrunChecks> =>
+  unmetVmrunChecks(vmcb, {
+    ...g.cpu.svm.capabilities,
+    hostPaging: bit(g.cpu.svm.at(g.cpu.svm.hostSaveArea).read('CR0'), CR0.PG),
+  });
+
+const decoded = (vmcb: Vmcb, f: VmcbField): readonly DecodedBits[] =>
+  decodeVmcbField(f.name, vmcb.read(f.name), Number(BigInt.asIntN(64, vmcb.read('EXITCODE'))));
+
+function fieldRow(vmcb: Vmcb, f: VmcbField): ViewNode {
+  const value = vmcb.read(f.name);
+  const bits = decoded(vmcb, f);
+  const words = bits.length > 0 ? describeBits(bits) : '';
+  const space = HPA_FIELDS.has(f.name) ? 'hpa' : f.name === 'CR3' ? 'gpa' : GVA_FIELDS.test(f.name) ? 'gva' : undefined;
+  return row({
+    path: `vmcb/${f.area}/${f.name}`,
+    name: f.name,
+    value: `${hex(value)}${words === '' ? '' : ` (${words})`}`,
+    raw: value,
+    kind: 'field',
+    detail: [f.manualName, `offset ${hex(f.offset)}`],
+    ...(bits.length > 1 ? { children: bits.length } : {}),
+    ...(space ? { address: { space, value: space === 'gva' ? value : value & FRAME_MASK } } : {}),
+  });
+}
