@@ -3,6 +3,7 @@ import * as vscode from 'vscode';
 import type { TreeNode } from '../protocol/messages';
 import { PANELS } from '../protocol/panels';
 import { configurationFor } from './configuration';
+import { toggleHeat } from './exit-heat';
 import { guestFile } from './guest-files';
 import { HOST_COMMANDS, runHostCommand, savePagemap } from './host-commands';
 import type { PanelHost } from './panels/host';
@@ -61,6 +62,7 @@ export function registerCommands(
   const commands: Readonly<Record<string, (...args: never[]) => unknown>> = {
     'pagewalk.debugFile': (resource?: vscode.Uri) => debug(resource, { noDebug: false }),
     'pagewalk.runFile': (resource?: vscode.Uri) => debug(resource, { noDebug: true }),
+    'pagewalk.toggleExitHeat': () => toggleHeat(),
     'pagewalk.translate': () => panels.show('translation'),
     'pagewalk.translateNode': (item?: TreeItem) => {
       const address = nodeOf(item)?.address;

@@ -2,6 +2,7 @@
 import * as vscode from 'vscode';
 import { registerCommands } from './commands';
 import { ConfigurationProvider, DEBUG_TYPE, OpenFileConfigurations } from './configuration';
+import { ExitHeat } from './exit-heat';
 import { registerHover } from './hover';
 import { startLanguageProcess } from './language-process';
 import { PanelHost } from './panels/host';
@@ -26,6 +27,8 @@ export function activate(context: vscode.ExtensionContext): void {
     ...trees,
     registerHover(tracker),
     registerCommands(panels, trees, tracker),
+    new ExitHeat(tracker),
+    registerCommands(panels, trees),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(), Initial),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new OpenFileConfigurations(), Dynamic),
   );

@@ -5,7 +5,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
+import { chromium, type Browser, type Frame, type Locator, type Page } from 'playwright-core';
 import { startServer, type Server } from '../vscode-host/server.mjs';
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -315,6 +315,22 @@ export class Workbench {
   /** The document inside the Translation view (two nested frames). */
   translation() {
     return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  }
+
+  /** The document inside a panel, by its id: the frame whose page is that panel's. */
+  async panel(id: string): Promise<Frame> {
+    const end = Date.now() + PATIENCE_MS;
+    for (;;) {
+      for (const frame of this.page.frames()) {
+        const found = await frame
+          .locator(`body[data-panel="${id}"]`)
+          .count()
+          .catch(() => 0);
+        if (found > 0) return frame;
+      }
+      if (Date.now() > end) throw new Error(`the panel ${id} is not on the screen`);
+      await this.page.locator('iframe.webview.ready').first().waitFor();
+    }
   }
 
   /** Waits until keys go to the Translation view: VS Code focuses a view's frame a moment after it shows it. */

@@ -14,7 +14,7 @@ export async function act(action: Action, tracker: SessionTracker, panels: Panel
     case 'copy':
       return vscode.env.clipboard.writeText(action.text);
     case 'open-source':
-      return openSource(action.path, action.line);
+      return openSource(action.path, action.line, action.keepFocus === true);
     case 'open-memory':
       return openMemory(tracker, action.space, action.address);
     case 'open-panel':
@@ -30,9 +30,12 @@ export async function act(action: Action, tracker: SessionTracker, panels: Panel
   }
 }
 
-async function openSource(path: string, line: number): Promise<void> {
-  const at = new vscode.Range(line - 1, 0, line - 1, 0);
-  await vscode.window.showTextDocument(vscode.Uri.file(path), { selection: at, preview: true });
+/** Where the file can be seen already; else beside the panel, never over it. */
+async function openSource(path: string, line: number, preserveFocus: boolean): Promise<void> {
+  const selection = new vscode.Range(line - 1, 0, line - 1, 0);
+  const seen = vscode.window.visibleTextEditors.find(({ document }) => document.uri.fsPath === path);
+  const viewColumn = seen?.viewColumn ?? vscode.ViewColumn.One;
+  await vscode.window.showTextDocument(vscode.Uri.file(path), { selection, preview: true, viewColumn, preserveFocus });
 }
 
 /** As VS Code's own "View Binary Data" spells a memory reference (vscode-debug-memory:). */

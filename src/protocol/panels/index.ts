@@ -63,7 +63,8 @@ export type Action =
   /** F5 on the open file: what empty states offer. */
   | { readonly kind: 'debug' }
   | { readonly kind: 'copy'; readonly text: string }
-  | { readonly kind: 'open-source'; readonly path: string; readonly line: number }
+  /** `keepFocus`: the keyboard stays in the panel. */
+  | { readonly kind: 'open-source'; readonly path: string; readonly line: number; readonly keepFocus?: true }
   /** VS Code's memory view (the Hex Editor extension) at an address. */
   | { readonly kind: 'open-memory'; readonly space: Space; readonly address: Hex }
   | { readonly kind: 'open-panel'; readonly panel: PanelId; readonly command?: PanelCommand }

@@ -103,7 +103,12 @@ describe('the VM Exits panel', () => {
     assert.ok(chosen);
     await page.locator('.selected h2', { hasText: `Exit ${chosen['number']}:` }).waitFor();
     const acts = await panel.acts();
-    assert.deepEqual(acts.at(-1), { kind: 'open-source', path: live.file, line: Number(chosen['line']) });
+    assert.deepEqual(acts.at(-1), {
+      kind: 'open-source',
+      path: live.file,
+      line: Number(chosen['line']),
+      keepFocus: true,
+    });
     await page.getByTitle('Show its walk').last().click();
     assert.deepEqual((await panel.acts()).at(-1), {
       kind: 'open-panel',

@@ -344,7 +344,7 @@ class ExitsPanel implements Panel {
     this.mark();
     if (!byHand) return;
     this.timeline.reveal({ from: row.start, to: row.start + row.cost });
-    if (row.source) this.context.act({ kind: 'open-source', ...row.source });
+    if (row.source) this.context.act({ kind: 'open-source', ...row.source, keepFocus: true });
     this.context.announce(`Exit ${row.number}, ${row.title}, ${row.cost} cycles`);
   }
 

@@ -1,0 +1,35 @@
+import * as assert from 'node:assert/strict';
+import { inVSCode } from './vscode';
+
+const GUEST = `; @guest start=flat64 memory=16M
+bits 64
+start:  mov     ecx, 4
+        mov     rsi, 0x200000
+again:  mov     [rsi], rsi
+        add     rsi, 0x1000
+        push    rcx
+        xor     eax, eax
+        cpuid
+        pop     rcx
+        dec     ecx
+        jnz     again
+        hlt
+`;
+
+describe('VM exits', () => {
+  it('shows where the guest exits beside its lines, and an exit that is chosen leads to its instruction', () =>
+    inVSCode('exits-select', { 'main.asm': GUEST }, async (code) => {
+      await code.debug('main.asm', 13);
+      await code.editor.locator('.view-line', { hasText: /cpuid.*4\sexits/ }).waitFor();
+      await code.command('Pagewalk: Open VM Exits in Editor');
+      const panel = await code.panel('exits');
+      await panel.locator('.selected h2').waitFor();
+      await panel.locator('.bars button', { hasText: 'CPUID' }).click();
+      await panel.locator('.filter', { hasText: 'Only CPUID' }).waitFor();
+      await panel.locator('.row', { hasText: 'CPUID' }).nth(1).click();
+      await code.page.locator('#status\\.editor\\.selection', { hasText: /Ln 9,/ }).waitFor();
+      await panel.locator('.selected h2', { hasText: 'CPUID' }).waitFor();
+      assert.equal(await panel.locator('.sequence .fn', { hasText: 'kvm_emulate_cpuid' }).count(), 1);
+      assert.deepEqual(await code.notifications(), []);
+    }));
+});
