@@ -7,8 +7,8 @@ import type { SessionTracker } from './session';
 export const HEAT_SETTING = 'exitHeat.enabled';
 /** Stops closer together than this are one. */
 const SETTLE_MS = 150;
-/** How many pixels wide the bar is, from the coldest level on. */
-const WIDTHS = [1, 2, 4, 6] as const;
+/** How many pixels wide the bar is, from the coldest level on: it stands at the line's start and must not cover a label. */
+const WIDTHS = [1, 1.5, 2, 3] as const;
 
 const isOn = (): boolean => vscode.workspace.getConfiguration('pagewalk').get(HEAT_SETTING, true);
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Times } from './adapter';
 import { launchTimes, stepTimes } from './adapter';
 import { assemblyTimes } from './asm';
+import { recordingRatio, timelineCost } from './exits';
 import { keystrokeTimes } from './language';
 import { coldWalks, exits, firstTouches, integerLoop } from './guests';
 import type { Rate } from './machine';
@@ -28,11 +29,22 @@ function assembly(): string {
   return `${own.toFixed(0)} ms, ${ratio}`;
 }
 
+function timeline(): string {
+  const { perExit, mebibytes, screen } = timelineCost(10_000_000);
+  return `${perExit.toFixed(0)} ns to record an exit, ${mebibytes.toFixed(0)} MiB kept; a screen of tiles ${times(screen)}`;
+}
+
 const ROWS: readonly { readonly name: string; readonly measure: () => string | Promise<string> }[] = [
   { name: 'guest instructions, integer loop', measure: () => million(rate(integerLoop(3_000_000))) },
   { name: 'cold 4×4 walks, 24 references each', measure: () => thousand(rate(coldWalks(300_000))) },
   { name: 'EPT violations, first touch of a page', measure: () => thousand(rate(firstTouches(20_000))) },
   { name: 'CPUID exits', measure: () => thousand(rate(exits(50_000))) },
+  {
+    name: 'speed with exits recorded, of that without',
+    measure: () =>
+      `${recordingRatio(exits(30_000)).toFixed(2)} (CPUID), ${recordingRatio(firstTouches(15_000)).toFixed(2)} (first touches)`,
+  },
+  { name: 'a timeline of ten million exits', measure: timeline },
   { name: 'assembling 20,000 lines', measure: assembly },
   { name: 'F5 to stopped, adapter process', measure: async () => times(await launchTimes(adapter, 15)) },
   { name: 'step to stopped, adapter process', measure: async () => times(await stepTimes(adapter, 300)) },

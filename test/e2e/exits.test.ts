@@ -1,5 +1,5 @@
 import * as assert from 'node:assert/strict';
-import { inVSCode } from './vscode';
+import { inVSCode, type Workbench } from './vscode';
 
 const GUEST = `; @guest start=flat64 memory=16M
 bits 64
@@ -16,11 +16,22 @@ again:  mov     [rsi], rsi
         hlt
 `;
 
+/** Waits until such a text stands behind a line: decorations are drawn as ::after, which is no text of the page. */
+async function behindLines(code: Workbench, text: string): Promise<void> {
+  const spans = code.editor.locator('.view-line span');
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const found = await spans.evaluateAll((all) => all.map((each) => getComputedStyle(each, '::after').content));
+    if (found.some((content) => content.replace(/\s/g, ' ').includes(text))) return;
+    await code.editor.locator('.view-line').first().waitFor();
+  }
+  throw new Error(`no ${text} behind a line`);
+}
+
 describe('VM exits', () => {
   it('shows where the guest exits beside its lines, and an exit that is chosen leads to its instruction', () =>
     inVSCode('exits-select', { 'main.asm': GUEST }, async (code) => {
       await code.debug('main.asm', 13);
-      await code.editor.locator('.view-line', { hasText: /cpuid.*4\sexits/ }).waitFor();
+      await behindLines(code, '4 exits');
       await code.command('Pagewalk: Open VM Exits in Editor');
       const panel = await code.panel('exits');
       await panel.locator('.selected h2').waitFor();
