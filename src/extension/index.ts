@@ -28,7 +28,6 @@ export function activate(context: vscode.ExtensionContext): void {
     registerHover(tracker),
     registerCommands(panels, trees, tracker),
     new ExitHeat(tracker),
-    registerCommands(panels, trees),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(), Initial),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new OpenFileConfigurations(), Dynamic),
   );
