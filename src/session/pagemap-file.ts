@@ -3,10 +3,12 @@ import { hex } from '../base/hex';
 import type { PagemapRow } from './pagemap';
 
 /**
- * One line per page of the host's that holds guest RAM:
+ * One line per page of the host's that holds guest RAM, in the order of GPAs:
  *
- *    # GPA       HVA             WHERE          SIZE  SLOT FLAGS
- *    0x0010_0000 0x7f5a_0010_0000 0x1_0a7c_5000 0x1000 0    rw       a frame by its HPA, or `swap:N`; flags r w, and `merged:N` where N pages share the frame
+ *    # GPA HVA WHERE SIZE SLOT FLAGS
+ *    0x0000000000100000 0x00007f5a00100000 0x101c9e000        0x1000 0 rw
+ *
+ * WHERE is a frame by its HPA, or `swap:N`; SIZE is the host's page, cut to the slot; FLAGS are r and w, `merged:N` where N pages share the frame, and -- in swap.
  */
 export function pagemapText(rows: readonly PagemapRow[]): string {
   const lines = rows.map((r) => {
