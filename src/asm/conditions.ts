@@ -4,9 +4,9 @@ import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
 import { stringText } from './macro-functions';
 import type { MacroTable } from './macros';
-import { splitParameters } from './macros';
 import type { MultiMacroTable } from './multiline';
 import { packageSource } from './packages';
+import { splitParameters } from './token-text';
 
 /** What conditions ask about. */
 export interface ConditionHost {

@@ -5,9 +5,9 @@ import type { LogicalLine, Token } from './lexer';
 import { tokenSpan } from './lexer';
 import { stringText, substring } from './macro-functions';
 import type { MacroParameter, MacroTable } from './macros';
-import { lexed, numberTokens, quoted, quotedText, spell, splitParameters } from './macros';
 import type { StackName } from './stack-frames';
 import { StackFrames } from './stack-frames';
+import { lexed, numberTokens, quoted, quotedText, spell, splitParameters } from './token-text';
 
 /** What the directives that define names ask of the preprocessor. */
 export interface DefinitionHost {

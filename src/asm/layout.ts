@@ -1,5 +1,5 @@
 import type { Span } from '../base/diagnostic';
-import { emitData } from './data';
+import { DataWriter } from './data-writer';
 import { ANY_CPU, cpuName, I386, X64 } from './cpu-levels';
 import type { AsmCode } from './diagnostics';
 import { DiagnosticSink } from './diagnostics';
@@ -9,14 +9,13 @@ import { InstructionEncoder } from './instruction';
 import { Output } from './output';
 import type { PaddingMode } from './padding';
 import { padding } from './padding';
-import { checkRanges } from './ranges';
 import type { Placed } from './sections';
 import { applyAttribute, placeSections } from './sections';
 import type { Bits, Body, Statement } from './statement';
 import { Structures } from './structures';
 import { SymbolTable } from './symbols';
 import type { Scope, Value } from './value';
-import { constant, evaluate, EvaluationFault, isSimple } from './value';
+import { constant, evaluate, EvaluationFault } from './value';
 
 /**
  * Lays statements out. Each pass walks all statements with the symbol values of the pass before; when a whole pass moves nothing,
@@ -61,6 +60,7 @@ export class Layout {
   readonly symbols = new SymbolTable();
   readonly output: Output;
   private readonly encoder: InstructionEncoder;
+  private readonly data: DataWriter;
   private readonly structures = new Structures(this);
   private bits: Bits = 16;
   private relative = false;
@@ -86,6 +86,7 @@ export class Layout {
   ) {
     this.output = new Output(options.maxImage, new DiagnosticSink());
     this.encoder = new InstructionEncoder(this.output, this.scope);
+    this.data = new DataWriter(this.output, this.scope);
   }
 
   /** Runs to the end; what is wrong is in `sink`. */
@@ -299,7 +300,7 @@ export class Layout {
         this.structures.closeInstance(s);
         return 'data';
       case 'reserve':
-        return this.reserve(body.count, body.width, times);
+        return this.data.reserve(body.count, body.width, times);
       case 'align':
         return this.align(s, body, times);
       case 'incbin': {
@@ -316,7 +317,7 @@ export class Layout {
         return 'data';
       }
       case 'data':
-        this.repeat(s, times, () => this.data(s, body.items, body.width));
+        this.repeat(s, times, () => this.data.items(s, body.items, body.width));
         return 'data';
       case 'instruction':
         if (body.mnemonic === '') {
@@ -402,33 +403,6 @@ export class Layout {
     this.bits = bits;
   }
 
-  private reserve(count: Expr, width: number, times: number): 'data' {
-    const v = evaluate(count, this.scope);
-    if (v.unknown) return 'data';
-    if (!isSimple(v))
-      throw new EvaluationFault('notConstant', 'the number of units to reserve must be a plain number', count.span);
-    if (v.number < 0n)
-      throw new EvaluationFault('notConstant', 'the number of units to reserve is negative', count.span);
-    const total = v.number * BigInt(width) * BigInt(times);
-    if (total > 0x1_0000_0000n)
-      throw new EvaluationFault(
-        'tooLarge',
-        `this reserves ${total} bytes; declare guest memory with @guest memory= instead`,
-        count.span,
-      );
-    if (total > 0n) this.warnOfZeroing(count.span);
-    this.output.zeros(Number(total), count.span);
-    return 'data';
-  }
-
-  /** Space is reserved where there are bytes: it becomes zero. */
-  private warnOfZeroing(span: Span): void {
-    const { output } = this;
-    if (!output.emitting || output.absolute !== undefined || output.section.nobits) return;
-    const message = `reserved space in ${output.section.name}, which is in the file, becomes zero; a nobits section such as .bss takes none`;
-    output.sink.warning('zeroing', 'ignored', message, span);
-  }
-
   private align(s: Statement, body: Extract<Body, { kind: 'align' }>, times: number): 'code' | 'data' {
     const boundary = this.number(body.boundary);
     const valid = boundary > 0n && (boundary & (boundary - 1n)) === 0n;
@@ -458,45 +432,6 @@ export class Layout {
 
   private repeatFill(s: Statement, fill: Body, count: number): void {
     if (count > 0) this.body({ ...s, body: fill }, fill, count);
-  }
-
-  /** `$` stands for the statement's start in every item, so repetitions are all the same: true. */
-  private data(s: Statement, items: Extract<Body, { kind: 'data' }>['items'], width: number): boolean {
-    emitData(items, width, this.scope, {
-      bytes: (b) => this.output.emit(b, s.span),
-      value: (v, w, span) => this.emitValue(v, w, span),
-      uninitialized: (w) => {
-        this.warnOfZeroing(s.bodySpan);
-        this.output.zeros(w, s.span);
-      },
-      inexact: (name, message, span) => this.output.sink.warning(name, 'truncated', message, span),
-    });
-    if (items.length === 0)
-      this.output.sink.warning(
-        'db-empty',
-        'ignored',
-        'there is no value after the data directive, so it gives no bytes',
-        s.bodySpan,
-      );
-    return true;
-  }
-
-  private emitValue(v: Value, width: number, span: Span): void {
-    if (v.terms.some((t) => t.kind === 'register'))
-      throw new EvaluationFault('notConstant', 'a register has no value when the program is assembled', span);
-    if (!this.output.emitting) {
-      this.output.zeros(width, span);
-      return;
-    }
-    const n = this.output.resolve(v);
-    if (v.terms.length === 0) checkRanges(n, width * 8, span, this.output.sink);
-    const out = new Uint8Array(width);
-    let rest = n;
-    for (let i = 0; i < width; i++) {
-      out[i] = Number(BigInt.asUintN(8, rest));
-      rest >>= 8n;
-    }
-    this.output.emit(out, span);
   }
 }
 

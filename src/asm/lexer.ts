@@ -42,12 +42,21 @@ export const tokenSpan = (t: Token): Span => ({
 });
 
 /** From the first token's start to the last one's end. */
-export function tokensSpan(first: Token, last: Token): Span {
+function tokensSpan(first: Token, last: Token): Span {
   return {
     file: first.file,
     start: { line: first.line, column: first.column },
     end: { line: last.line, column: last.end },
   };
+}
+
+/** All that a line holds. */
+export function lineSpan({ file, line, tokens }: LogicalLine): Span {
+  const [first] = tokens;
+  const last = tokens[tokens.length - 1];
+  if (first && last) return tokensSpan(first, last);
+  const at = { line, column: 1 };
+  return { file, start: at, end: at };
 }
 
 /**

@@ -3,7 +3,7 @@ import type { DiagnosticSink } from './diagnostics';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
 import type { MacroParameter, SingleMacro } from './macros';
-import { lexed, numberTokens, quoted } from './macros';
+import { lexed, numberTokens, quoted } from './token-text';
 
 /** What the functions need beside their arguments. */
 export interface FunctionHost {

@@ -1,8 +1,8 @@
 import type { DiagnosticSink } from './diagnostics';
 import type { LogicalLine, Token } from './lexer';
 import { tokenSpan } from './lexer';
-import { glue, relocate, unbraced } from './macros';
 import { CONDITION_SYNONYMS } from './names';
+import { glue, relocate, unbraced } from './token-text';
 
 /** `%macro … %endmacro` or `%rep … %endrep` with the lines between. */
 export interface Block {

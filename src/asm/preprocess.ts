@@ -1,4 +1,3 @@
-import type { Span } from '../base/diagnostic';
 import { Conditionals } from './conditionals';
 import { Conditions } from './conditions';
 import { ContextStack } from './contexts';
@@ -8,16 +7,19 @@ import { decodeUtf8, notFound } from './included';
 import type { FindFile } from './included';
 import type { EarlierLayout } from './layout-questions';
 import { LayoutQuestions } from './layout-questions';
-import { lexFile, lexLine, tokenSpan, tokensSpan } from './lexer';
+import { lexFile, lexLine, lineSpan, tokenSpan } from './lexer';
 import type { LogicalLine, Token } from './lexer';
 import { macroFunctions } from './macro-functions';
-import { MacroTable, spell, splitParameters } from './macros';
+import { MacroTable } from './macros';
 import { BlockReader, MultiMacroTable } from './multiline';
 import type { Block, CallFrame } from './multiline';
 import { packageNames, packageSource } from './packages';
+import { LineNumbers } from './line-numbers';
+import type { Site } from './line-numbers';
 import type { SourceLine } from './parser';
 import { isReservedWord } from './parser';
 import { standardMacros } from './standard-macros';
+import { spell, splitParameters } from './token-text';
 
 export type { EarlierLayout } from './layout-questions';
 
@@ -37,13 +39,6 @@ const MAX_DEPTH = 128;
 const MAX_LINES = 1_000_000;
 const MAX_LINES_READ = 4_000_000;
 
-/** Where the lines of a macro's expansion are shown: its outermost call. */
-interface Site {
-  readonly file: string;
-  readonly line: number;
-  readonly column: number;
-}
-
 /** How a stretch of lines was left: read to its end, or by %exitrep or %exitmacro. */
 type Ending = 'end' | 'exitrep' | 'exitmacro';
 
@@ -59,6 +54,7 @@ export class Preprocessor {
   private readonly conditions: Conditions;
   private readonly definitions: Definitions;
   private readonly questions: LayoutQuestions;
+  private readonly numbers: LineNumbers;
   private readonly used = new Set<string>();
   private readonly out: SourceLine[] = [];
   private includes = 0;
@@ -68,14 +64,12 @@ export class Preprocessor {
   private overflow = false;
   /** The mode at this point, for `__?BITS?__`. */
   private bits = 16;
-  /** What %line says of the lines that follow it: shown as `file`, counted from `line` in steps of `step`. */
-  private renumbered:
-    { readonly file: string; readonly line: number; readonly step: number; readonly from: number } | undefined;
   /** The outermost call under way. */
   private site: Site | undefined;
 
   constructor(private readonly options: PreprocessOptions) {
     const { sink } = options;
+    this.numbers = new LineNumbers(sink);
     this.questions = new LayoutQuestions(
       sink,
       options.earlier,
@@ -188,7 +182,7 @@ export class Preprocessor {
     const tokens = this.macros.expand(splitParameters(line.tokens));
     const first = tokens[0];
     if (!first) return;
-    const where = site ?? this.placeOf(line, first);
+    const where = site ?? this.numbers.placeOf(line, first);
     // What a macro's line expands to is shown at the call; where it is written stays known.
     const definition = site === undefined ? {} : { definition: { file: raw.file, line: raw.line } };
     const call = this.multi.call(tokens);
@@ -203,12 +197,6 @@ export class Preprocessor {
       this.lines(call.body, depth + 1, where, call.frame);
     }
     call.done();
-  }
-
-  private placeOf(line: LogicalLine, first: Token): Site {
-    const r = this.renumbered;
-    if (r === undefined) return { file: line.file, line: line.line, column: first.column };
-    return { file: r.file, line: r.line + (line.line - r.from - 1) * r.step, column: first.column };
   }
 
   private emit(line: SourceLine, first: Token): void {
@@ -266,13 +254,13 @@ export class Preprocessor {
         'pp-rep-negative',
         'preprocessor',
         `%rep ${count} repeats nothing`,
-        this.spanOf(block.header),
+        lineSpan(block.header),
       );
     if (count > BigInt(MAX_LINES)) {
       this.options.sink.error(
         'preprocessor',
         `%rep ${count} repeats more than ${MAX_LINES} times`,
-        this.spanOf(block.header),
+        lineSpan(block.header),
       );
       return 'end';
     }
@@ -286,14 +274,6 @@ export class Preprocessor {
       if (ending === 'exitrep') break;
     }
     return 'end';
-  }
-
-  private spanOf(line: LogicalLine): Span {
-    const first = line.tokens[0];
-    const last = line.tokens[line.tokens.length - 1];
-    if (first && last) return tokensSpan(first, last);
-    const at = { line: line.line, column: 1 };
-    return { file: line.file, start: at, end: at };
   }
 
   private directive(
@@ -318,11 +298,11 @@ export class Preprocessor {
         return;
       case '%error':
       case '%fatal':
-        sink.error('userMessage', this.message(rest) || `${first.text} without text`, this.spanOf(line));
+        sink.error('userMessage', this.message(rest) || `${first.text} without text`, lineSpan(line));
         if (first.text === '%fatal') this.overflow = true;
         return;
       case '%warning':
-        sink.warning('user', 'userMessage', this.message(rest), this.spanOf(line));
+        sink.warning('user', 'userMessage', this.message(rest), lineSpan(line));
         return;
       case '%unmacro':
       case '%unimacro':
@@ -340,7 +320,7 @@ export class Preprocessor {
         return;
       }
       case '%line':
-        this.renumber(rest, line);
+        this.numbers.renumber(rest, line);
         return;
       case '%clear':
         this.macros.clear();
@@ -366,26 +346,6 @@ export class Preprocessor {
     const expanded = this.macros.expand(tokens);
     const [only] = expanded;
     return expanded.length === 1 && only?.kind === 'string' ? only.text.slice(1, -1) : spell(expanded);
-  }
-
-  /** `%line 10+1 other.asm`: the next line is line 10 of other.asm. */
-  private renumber(rest: readonly Token[], line: LogicalLine): void {
-    const m = /^(\d+)(?:\+(\d+))?(.*)$/.exec(spell(rest));
-    if (!m) {
-      this.options.sink.error(
-        'preprocessor',
-        '%line takes a line number, a step and a file: %line 10+1 other.asm',
-        this.spanOf(line),
-      );
-      return;
-    }
-    const file = (m[3] ?? '').trim().replace(/^(["'`])(.*)\1$/, '$2');
-    this.renumbered = {
-      file: file || (this.renumbered?.file ?? line.file),
-      line: Number(m[1]),
-      step: Number(m[2] ?? 1),
-      from: line.line,
-    };
   }
 
   private use(first: Token, rest: readonly Token[], depth: number): void {
@@ -432,9 +392,6 @@ export class Preprocessor {
     this.included.add(found.name);
     const lines = lexFile(decodeUtf8(found.bytes), found.name);
     this.files.push(lines);
-    const outer = this.renumbered;
-    this.renumbered = undefined;
-    this.lines(lines, depth + 1, site, undefined);
-    this.renumbered = outer;
+    this.numbers.inOtherFile(() => this.lines(lines, depth + 1, site, undefined));
   }
 }

@@ -1,5 +1,5 @@
 import type { Token } from './lexer';
-import { numberTokens } from './macros';
+import { numberTokens } from './token-text';
 
 /** What `%stacksize` says of a stack: the size of a slot in bytes, the frame register, where the first argument lies. */
 interface StackModel {

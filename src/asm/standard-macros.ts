@@ -1,7 +1,7 @@
 import type { Token } from './lexer';
 import { lexLine } from './lexer';
 import type { SingleMacro } from './macros';
-import { numberTokens, quotedText } from './macros';
+import { numberTokens, quotedText } from './token-text';
 
 /** The version that NASM's macros report: the one that the bytes are compared with. */
 const VERSION: Readonly<Record<string, string>> = {
