@@ -6,6 +6,7 @@ import type { AsmCode } from './diagnostics';
 import type { Candidate } from './match';
 import type { Operand } from './operand';
 import type { Bits, OperandSyntax, Prefixes } from './statement';
+import { NO_PREFIXES } from './statement';
 
 /** What nasm warns of about one instruction (nasm 2.16, by its classes), besides values that do not fit. */
 export interface InstructionWarning {
@@ -47,6 +48,18 @@ const RELEASES: ReadonlySet<Code> = new Set([
   ...[Code.Mov_rm8_imm8, Code.Mov_rm16_imm16, Code.Mov_rm32_imm32, Code.Mov_rm64_imm32],
 ]);
 const FLAT_SEGMENTS: ReadonlySet<string> = new Set(['cs', 'ds', 'es', 'ss']);
+
+/** Whether anything could be said of an instruction; of most nothing can, and this is asked of each in every pass. */
+export function mayWarn({ form }: Candidate, operands: readonly Operand[], prefixes: Prefixes, bits: Bits): boolean {
+  if (prefixes !== NO_PREFIXES || REMOVED.has(form.code)) return true;
+  return operands.some((o) => {
+    if (o.kind === 'register') return o.size !== 0;
+    if (o.kind !== 'memory') return false;
+    const { base, index, segment, displacement } = o.address;
+    const isSmall = displacement >= -0x8000n && displacement <= 0xffffn;
+    return (base === undefined && index === undefined) || (bits === 64 && segment !== undefined) || !isSmall || o.rel;
+  });
+}
 
 export function* instructionWarnings(
   { form }: Candidate,

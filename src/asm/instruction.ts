@@ -9,8 +9,8 @@ import { candidates, preferred } from './match';
 import { resolveOperand } from './operand';
 import type { Output } from './output';
 import { checkRanges } from './ranges';
-import { cpuName, neededCpu } from './cpu-levels';
-import { instructionWarnings } from './instruction-warnings';
+import { ANY_CPU, cpuName, neededCpu } from './cpu-levels';
+import { instructionWarnings, mayWarn } from './instruction-warnings';
 import type { Bits, Body, OperandSyntax, Prefixes, Statement } from './statement';
 import type { Scope, Value } from './value';
 import { evaluate } from './value';
@@ -84,9 +84,10 @@ export class InstructionEncoder {
     let best: Uint8Array | undefined;
     let chosen: Candidate | undefined;
     let reason = '';
-    const allowed = (found as readonly Candidate[]).filter((c) => neededCpu(c.form.code, cpu, bits) === undefined);
+    const all = found as readonly Candidate[];
+    const allowed = cpu === ANY_CPU ? all : all.filter((c) => neededCpu(c.form.code, cpu, bits) === undefined);
     if (allowed.length === 0) {
-      const [first] = found as readonly Candidate[];
+      const [first] = all;
       const far = first && this.farCondition(first, body, bits, placement);
       if (far) output.emit(far, s.span);
       else if (first) this.refuseByCpu(body.mnemonic, first, cpu, bits, s.bodySpan);
@@ -105,10 +106,12 @@ export class InstructionEncoder {
       return false;
     }
     let clean = true;
-    const at = { bits, cpu, span: s.bodySpan };
-    for (const w of instructionWarnings(chosen, operands, body.operands, body.prefixes, at)) {
-      output.sink.warning(w.name, w.code, w.message, w.span);
-      clean = false;
+    if (mayWarn(chosen, operands, body.prefixes, bits)) {
+      const at = { bits, cpu, span: s.bodySpan };
+      for (const w of instructionWarnings(chosen, operands, body.operands, body.prefixes, at)) {
+        output.sink.warning(w.name, w.code, w.message, w.span);
+        clean = false;
+      }
     }
     for (const [i, o] of chosen.operands.entries()) clean = this.checkImmediate(chosen, i, o) && clean;
     const movable =

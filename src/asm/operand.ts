@@ -19,6 +19,8 @@ export type Operand =
   | {
       readonly kind: 'memory';
       readonly address: EffectiveAddress;
+      /** `rel` is written. */
+      readonly rel: boolean;
       readonly size: number;
       readonly distance: 'near' | 'far' | 'short' | undefined;
       readonly decorators: Decorators;
@@ -64,6 +66,7 @@ export function resolveOperand(
       return {
         kind: 'memory',
         address,
+        rel: syntax.relative === true,
         size: syntax.size,
         distance: syntax.distance,
         decorators: syntax.decorators,
