@@ -20,7 +20,7 @@ export const DIRECTIVE_HELP: Readonly<Record<string, string>> = {
   global: 'Exports a name; without effect on a flat binary.',
   extern: 'Imports a name; a flat binary has none.',
   common: 'Declares a common variable; a flat binary has none.',
-  cpu: 'Limits the instructions to those of a processor; accepted and not enforced.',
+  cpu: 'Allows the instructions of a processor and of those before it: `cpu 386`; `cpu any` allows all.',
   times: 'Repeats what follows: `times 510-($-$$) db 0`.',
   equ: 'Gives a name a value: `SIZE equ 512`.',
   incbin: 'Takes the bytes of a file: `incbin "logo.bin", skip, length`.',

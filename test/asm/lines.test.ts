@@ -38,7 +38,9 @@ describe('asm: line table', () => {
       const ours = assemble(source, { fileName: name, origin: 0n });
       // nasm gives a row where the line changes and has rows for code and data alike, in the sections that hold code.
       const wanted = new Map(theirs.map((r) => [r.address, r.line]));
-      const found = new Map(ours.lines.filter((l) => wanted.has(l.address)).map((l) => [l.address, l.line]));
+      // Of a macro nasm tells the line of its body; ours has that too, beside the call, which the debugger shows.
+      const lines = ours.lines.filter((l) => wanted.has(l.address));
+      const found = new Map(lines.map((l) => [l.address, l.definition?.line ?? l.line]));
       assert(theirs.length > 0, 'nasm wrote no lines');
       assert.deepStrictEqual([...found].sort(byAddress), [...wanted].sort(byAddress));
     });
