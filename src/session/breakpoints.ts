@@ -1,4 +1,5 @@
 import { VMX_EXIT } from '../isa/exits';
+import { SVM_EXITS } from '../isa/svm-exits';
 import type { Env } from '../expr/index';
 import type { Clauses } from './conditions';
 import { conditionHolds, logText, parseClauses } from './conditions';
@@ -20,7 +21,7 @@ import type {
 export type Trigger =
   | { readonly kind: 'address'; readonly address: bigint; readonly origin: 'source' | 'instruction' | 'function' }
   /** `reason` undefined: any exit. */
-  | { readonly kind: 'exit'; readonly reasons: readonly number[] | undefined; readonly filter: FilterName | undefined }
+  | { readonly kind: 'exit'; readonly names: readonly string[] | undefined; readonly filter: FilterName | undefined }
   | { readonly kind: 'guest-pf' };
 
 export interface Breakpoint {
@@ -61,12 +62,13 @@ export class Breakpoints {
   at(linear: bigint): readonly Breakpoint[] {
     return this.byTrigger.guest.filter((b) => b.trigger.kind === 'address' && b.trigger.address === linear);
   }
-  onExit(reason: number): readonly Breakpoint[] {
+  /** `name`: the exit's, since the extensions' numbers mean different things. */
+  onExit(name: string): readonly Breakpoint[] {
     const { exits } = this.byTrigger;
     return exits.length === 0
       ? exits
       : exits.filter(
-          (b) => b.trigger.kind === 'exit' && (b.trigger.reasons === undefined || b.trigger.reasons.includes(reason)),
+          (b) => b.trigger.kind === 'exit' && (b.trigger.names === undefined || b.trigger.names.includes(name)),
         );
   }
   onFault(): readonly Breakpoint[] {
@@ -184,25 +186,28 @@ export class Breakpoints {
 
 type Placed = { readonly problem: string } | { readonly trigger: Trigger; readonly view: Partial<BreakpointView> };
 
+/** Exits of both extensions. */
+const EXIT_NAMES: readonly string[] = [...Object.keys(VMX_EXIT), ...Object.keys(SVM_EXITS)];
+
 function exitTrigger(name: string): Placed {
-  if (name === '*') return { trigger: { kind: 'exit', reasons: undefined, filter: undefined }, view: {} };
+  if (name === '*') return { trigger: { kind: 'exit', names: undefined, filter: undefined }, view: {} };
   const upper = name.toUpperCase();
-  if (Object.hasOwn(VMX_EXIT, upper))
+  if (EXIT_NAMES.includes(upper))
     return {
-      trigger: { kind: 'exit', reasons: [VMX_EXIT[upper as keyof typeof VMX_EXIT]], filter: undefined },
+      trigger: { kind: 'exit', names: [upper], filter: undefined },
       view: {},
     };
   return {
-    problem: `there is no VM exit \`${name}\`${didYouMean(name, Object.keys(VMX_EXIT)) || '; names are as in Linux: EPT_VIOLATION, CPUID, IO_INSTRUCTION, …, or * for any'}`,
+    problem: `there is no VM exit \`${name}\`${didYouMean(name, EXIT_NAMES) || '; names are as in Linux: EPT_VIOLATION, CPUID, IO_INSTRUCTION, …, or under mmu=npt AMD’s: NPF, CPUID, IOIO, …, or * for any'}`,
   };
 }
 
 function filterTrigger(filter: FilterName): Trigger {
   switch (filter) {
     case 'vm-exit':
-      return { kind: 'exit', reasons: undefined, filter };
+      return { kind: 'exit', names: undefined, filter };
     case 'ept-violation':
-      return { kind: 'exit', reasons: [VMX_EXIT.EPT_VIOLATION, VMX_EXIT.EPT_MISCONFIG], filter };
+      return { kind: 'exit', names: ['EPT_VIOLATION', 'EPT_MISCONFIG', 'NPF'], filter };
     case 'guest-pf':
       return { kind: 'guest-pf' };
   }

@@ -213,7 +213,7 @@ export class RunControl {
   private atExit(record: PendingExit): boolean {
     this.exits = record.number + 1;
     const { goal } = this;
-    const candidates = this.breakpoints.onExit(record.reason);
+    const candidates = this.breakpoints.onExit(record.name);
     const stepping = isStep(goal) && this.callReturn === undefined;
     if (candidates.length === 0) return stepping;
     this.guest.refresh();

@@ -72,7 +72,7 @@ export const EXCEPTION_FILTERS: readonly {
   {
     filter: 'ept-violation',
     label: 'EPT violation',
-    description: 'Stops at EPT violations and EPT misconfigurations.',
+    description: 'Stops at EPT violations, EPT misconfigurations and, under NPT, nested page faults.',
     conditionDescription: 'for example: write && slot == 1',
   },
   {

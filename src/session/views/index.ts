@@ -88,13 +88,14 @@ export class Views {
         return guestTablesView(guest, request);
       case 'ept':
       case 'npt':
-        return this.nestedView(root, request);
+        return this.nestedView(request);
       case 'vmcb':
         return vmcbView(guest, request);
       case 'host':
         return hostView(machine, request);
       case 'vmcs':
-        return vmcsView(guest, request);
+        // what the scope shows is whichever the extension has
+        return guest.cpu.svm.vmcb ? vmcbView(guest, request) : vmcsView(guest, request);
       case 'memslots':
         return memslotsView(machine.ram, request);
       case 'tlb':
@@ -110,10 +111,10 @@ export class Views {
     }
   }
 
-  private nestedView(kind: 'ept' | 'npt', request: ViewRequest): ViewPage | undefined {
+  private nestedView(request: ViewRequest): ViewPage | undefined {
     const { second } = this.machine.accelerator;
-    return second.kind === 'nested' && second.tables.kind === kind
-      ? hostTablesView(kind, second.mmu.rootTable(), (t) => second.mmu.readTable(t), request)
+    return second.kind === 'nested'
+      ? hostTablesView(second.tables.kind, second.mmu.rootTable(), (t) => second.mmu.readTable(t), request)
       : nothing(request);
   }
 }
