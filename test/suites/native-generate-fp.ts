@@ -323,7 +323,9 @@ export function generateFloat(r: Random, bits: CodeBits): Sequence {
     code.push(...bytes);
     text.push(`${names.get(insn.mnemonic) ?? '?'} [${bytes.map((b) => b.toString(16).padStart(2, '0')).join(' ')}]`);
   }
-  const { regs, rflags } = generate(r, bits);
+  const { regs, rflags: wanted } = generate(r, bits);
+  // whether a 128-bit move that takes any address is checked is the processor's choice (SDM vol. 2, MOVDQU): AMD's are, at 16 bytes
+  const rflags = text.some((t) => /^mov(up[sd]|dqu) /.test(t)) ? wanted & ~0x4_0000n : wanted;
   const placed = [...regs];
   for (const p of POINTERS[bits])
     placed[p] = SCRATCH_BASE + BigInt(1024 + r.below(128) * 16) + (r.chance(85) ? 0n : BigInt(r.below(16)));

@@ -354,7 +354,7 @@ export function generate(r: Random, bits: CodeBits): Sequence {
     code: Uint8Array.from([...code, 0xcc]),
     text,
     regs,
-    rflags: BigInt(0x202 | (r.next() & 0x8d5) | (r.chance(20) ? 0x400 : 0)),
+    rflags: BigInt(0x202 | (r.next() & 0x8d5) | (r.chance(20) ? 0x400 : 0) | (r.chance(8) ? 0x4_0000 : 0)),
     undefinedFlags: tainted,
   };
 }

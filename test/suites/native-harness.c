@@ -50,7 +50,7 @@ uint64_t guest[18]; /* registers, unused, rflags */
 uint8_t guest_fx[512] __attribute__((aligned(16)));
 static uint8_t host_fx[512] __attribute__((aligned(16)));
 uint64_t host_rsp;
-struct __attribute__((packed)) {
+struct __attribute__((packed, aligned(8))) {
   uint32_t offset;
   uint16_t selector;
 } far_target = {CODE_BASE, USER_CS};
@@ -82,6 +82,8 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
   greg_t *g = m->gregs;
   (void)info;
+  /* the kernel leaves alignment checks on */
+  __asm__ volatile("sub $128, %%rsp\n pushfq\n andl $~0x40000, (%%rsp)\n popfq\n add $128, %%rsp" ::: "memory", "cc");
   memcpy(result.fxsave, m->fpregs, sizeof result.fxsave);
   /* the bytes after the registers tell the kernel how large its own frame is */
   memcpy(m->fpregs, host_fx, 416);

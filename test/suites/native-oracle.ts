@@ -188,7 +188,8 @@ export class Emulated {
   ) {
     const s = this.m.state;
     setFlatSegments(s, bits === 64);
-    s.set(SLOT.CR0, 0x8000_0031n);
+    // AM among them, as Linux has it
+    s.set(SLOT.CR0, 0x8004_0031n);
     // PAE, OSFXSR, OSXMMEXCPT
     s.set(SLOT.CR4, 0x620n);
     s.set(SLOT.EFER, 0x500n);
@@ -229,8 +230,8 @@ export class Emulated {
   }
 }
 
-/** Of an instruction's two accesses either may be made first: where both fault, #GP, #SS and #PF stand for each other. */
-const ACCESS_FAULTS = new Set([12, 13, 14]);
+/** Of an instruction's two accesses either may be made first: where both fault, #GP, #SS, #PF and #AC stand for each other. */
+const ACCESS_FAULTS = new Set([12, 13, 14, 17]);
 function sameVector(a: Outcome, b: Outcome): boolean {
   return a.vector === b.vector || (ACCESS_FAULTS.has(a.vector) && ACCESS_FAULTS.has(b.vector));
 }

@@ -74,6 +74,8 @@ export class Core {
   svmInstructions: SvmInstructions | undefined;
   /** Instructions of the running block that completed before this one: guest time is SLOT.RETIRED plus these. */
   completed = 0;
+  /** The IRET that met the event had unblocked NMIs before. */
+  nmiUnblocked = false;
   /** Linear CPU features (physical and linear address widths included). */
   constructor(
     readonly state: CpuState,
@@ -88,6 +90,8 @@ export class Core {
     this.event = errorCode === undefined || real ? { kind: 'fault', vector } : { kind: 'fault', vector, errorCode };
     return SYS_EVENT;
   }
+  /** A port access that completed, for those who watch. */
+  portAccessed(_port: number, _size: number): void {}
   /** Records a VM exit. */
   exit(exit: VmExit): typeof SYS_EVENT {
     this.event = { kind: 'exit', exit };

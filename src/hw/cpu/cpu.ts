@@ -15,6 +15,7 @@ import { WalkCache } from '../tlb/walk-cache';
 import type { EntryResult } from '../vmx/entry';
 import { interruptionOfFault, isSoftware, type Interruption } from '../state/interruption';
 import { Svm, type VmrunResult } from '../svm/svm';
+import { withNmiUnblocked } from '../vmx/qualification';
 import { Vmx } from '../vmx/vmx';
 import { decodeControls } from '../paging/controls';
 import { decodeNpt } from '../paging/npt';
@@ -126,6 +127,7 @@ export class Cpu extends Core {
   /** Debug traps (bits of DR6) that wait: for the instruction behind MOV SS, or because VM entry left them pending. */
   private debugTraps = 0n;
   private readonly debugUnit: DebugUnit;
+  private readonly hasPlatform: boolean;
   /** Breakpoints were set the last time DR7 was looked at. */
   private debugging = false;
 
@@ -148,6 +150,7 @@ export class Cpu extends Core {
     super(state, mmu, options.platform?.io ?? BUS_IO, model);
     this.apic = options.platform?.apic;
     this.mmu = mmu;
+    this.hasPlatform = options.platform !== undefined;
     this.debugUnit = new DebugUnit(state);
     this.tlb = tlb;
     this.vmx = new Vmx(state, memory, vmxCapabilitiesOf(model), {
@@ -365,6 +368,14 @@ export class Cpu extends Core {
     this.event = { kind: 'fault', vector: VECTOR.DB, debug: why };
     return this.handleEvent();
   }
+  override portAccessed(port: number, size: number): void {
+    if (this.debugging) this.debugUnit.portAccessed(BigInt(port), size);
+  }
+  /** Single step and I/O breakpoints of an instruction that the bus completes. */
+  private portTraps(event: BusEvent): bigint {
+    const step = this.state.systemFlag(RFLAGS.TF) ? DR6_BS : 0n;
+    return this.debugging ? step | this.debugUnit.port(event.address, event.size) : step;
+  }
   private settleBreakpoints(): void {
     const unit = this.debugUnit;
     if (unit.decode()) this.mmu.setWatch(unit.watchesData ? unit : undefined);
@@ -374,16 +385,20 @@ export class Cpu extends Core {
   private handleEvent(): CpuStop | undefined {
     const event = this.event;
     this.event = undefined;
+    const unblocked = this.nmiUnblocked;
+    this.nmiUnblocked = false;
     const { r32 } = this.state;
     const continues = r32[CONTINUES] as number;
     r32[CONTINUES] = 0;
     if (event === undefined) throw new InvariantError('an event explains why an instruction did not complete');
     switch (event.kind) {
       case 'exit':
-        return this.vmExit(event.exit, undefined);
+        return this.vmExit(unblocked ? withNmiUnblocked(event.exit) : event.exit, undefined);
       case 'bus':
         // the instruction goes on when it is answered: its code was fetched
         r32[CONTINUES] = continues;
+        // without a platform the caller completes a port access: what it traps to waits for the next run
+        if (event.space === 'io' && !this.hasPlatform) this.debugTraps |= this.portTraps(event);
         return { kind: 'bus', event };
       case 'suspend':
         throw new InvariantError('the CPU answers every access itself');
@@ -395,6 +410,8 @@ export class Cpu extends Core {
           this.heldFault = { event, rip: this.state.rip, nextRip: this.nextRip, instructionLength };
           return { kind: 'fault', event };
         }
+        const exit = unblocked ? this.exceptionExit(event) : undefined;
+        if (exit) return this.vmExit(withNmiUnblocked(exit), undefined);
         return this.deliverEvent(event, interruptionOfFault(event, instructionLength));
       }
     }

@@ -236,6 +236,7 @@ const FEATURES_X64: readonly CpuFeature[] = [
   'PCID',
   'MOVBE',
   'POPCNT',
+  'VME',
   'DE',
   'PSE',
   'TSC',

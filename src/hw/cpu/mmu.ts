@@ -31,6 +31,7 @@ import { FastRights } from './fast-rights';
 import { NestedWalk } from './nested-walk';
 import type { Platform } from './platform';
 import { probeWalk, type Probe } from './probe';
+import { isAligned } from './system/alignment';
 
 /** Instead of an offset: no RAM answers, but a device may. */
 const DEVICE = -2;
@@ -370,7 +371,7 @@ export class Mmu implements MemoryPort {
   }
 
   load(core: Core, linear: bigint, size: number, access: Access, dst: number, intent: boolean): boolean {
-    if (!this.canonical(core, linear, size)) return false;
+    if (!this.canonical(core, linear, size) || !isAligned(core, linear, size, access)) return false;
     let cls = this.classOf(access);
     if (intent) cls += CLASS_WRITE - CLASS_READ;
     const first = this.translate(core, linear, cls);
@@ -397,7 +398,7 @@ export class Mmu implements MemoryPort {
   }
 
   store(core: Core, linear: bigint, size: number, access: Access, src: number): boolean {
-    if (!this.canonical(core, linear, size)) return false;
+    if (!this.canonical(core, linear, size) || !isAligned(core, linear, size, access)) return false;
     const cls = this.classOf(access);
     const first = this.translate(core, linear, cls);
     if (first === -1) return false;
@@ -427,7 +428,7 @@ export class Mmu implements MemoryPort {
   }
 
   probe(core: Core, linear: bigint, size: number, access: Access): boolean {
-    if (!this.canonical(core, linear, size)) return false;
+    if (!this.canonical(core, linear, size) || !isAligned(core, linear, size, access)) return false;
     const cls = this.classOf(access);
     if (this.translate(core, linear, cls) === -1) return false;
     return Number(linear & 0xfffn) + size <= 4096 || this.translate(core, this.nextPage(linear), cls) !== -1;

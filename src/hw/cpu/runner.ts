@@ -16,6 +16,7 @@ import type { Tlb } from '../tlb/tlb';
 import type { Block } from './block';
 import { type Core, SYS_JUMPED, SYS_NEXT } from './core';
 import { HELPERS } from './lift/helpers';
+import { checksAlignment } from './system/alignment';
 import { checkSegment } from './system/segments';
 import { SYSTEM } from './system/table';
 
@@ -68,8 +69,10 @@ export class Runner {
     const tlbWords = tlb.words;
     const view = state.memory.view;
     const who = dataWho(core);
-    const readBit = 1 << (CLASS_READ + who);
-    const writeBit = 1 << (CLASS_WRITE + who);
+    // with alignment checks no access is fast: the port looks at each
+    const fast = checksAlignment(state) ? 0 : 1;
+    const readBit = fast << (CLASS_READ + who);
+    const writeBit = fast << (CLASS_WRITE + who);
     let end = w.length;
     let pc = 0;
 

@@ -14,6 +14,8 @@ export interface InterceptContext {
 export interface Intercepts {
   /** Whether the instruction with this VMX exit reason is #UD in guest mode because the control that enables it is 0 (RDTSCP, INVPCID); asked first of all. */
   isUndefined(reason: number): boolean;
+  /** IRET leaves blocking by NMI as it is. Absent: it unblocks. */
+  readonly keepsNmiBlocking?: boolean;
   /** CPUID HLT INVD INVLPG RDPMC RDTSC RDTSCP PAUSE WBINVD XSETBV MONITOR MWAIT RDRAND RDSEED INVPCID VMCALL VMX instructions, by VMX exit reason. */
   instruction(context: InterceptContext, reason: number, qualification: bigint, info?: number): VmExit | undefined;
   /** MOV to/from CR0 CR3 CR4 CR8, CLTS, LMSW. `value` is what a write would store. `gpr`: source or destination register. */

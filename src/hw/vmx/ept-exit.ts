@@ -18,8 +18,6 @@ export interface EptFault {
   readonly executable: boolean;
   /** The EPTP enables accessed and dirty flags: every access to a guest paging-structure entry then counts as a write (28.3.3.2). */
   readonly accessedDirty: boolean;
-  /** The access was made by an IRET that had unblocked NMIs. */
-  readonly nmiUnblocked?: boolean;
 }
 
 /** Bits of the exit qualification for EPT violations. */
@@ -53,7 +51,6 @@ export function eptViolationQualification(f: EptFault): bigint {
   if (f.writable) bits |= q.WRITABLE;
   if (f.executable) bits |= q.EXECUTABLE;
   if (f.linear !== undefined) bits |= q.GLA_VALID | (f.tableWalk ? 0 : q.GLA_TRANSLATED);
-  if (f.nmiUnblocked === true) bits |= q.NMI_UNBLOCKED;
   return BigInt(bits);
 }
 

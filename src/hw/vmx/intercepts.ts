@@ -3,7 +3,7 @@ import { hpa } from '../../base/address';
 import { CR0 } from '../../isa/flags';
 import { VECTOR } from '../../isa/exceptions';
 import { VMX_EXIT } from '../../isa/exits';
-import { PROC, SECONDARY } from '../../isa/vmcs-controls';
+import { PIN, PROC, SECONDARY } from '../../isa/vmcs-controls';
 import type { HostMemory } from '../memory/host-memory';
 import type { VmExit } from '../state/event';
 import type { InterceptContext, Intercepts } from '../state/intercepts';
@@ -57,6 +57,11 @@ export class VmxIntercepts implements Intercepts {
   isUndefined(reason: number): boolean {
     const enable = ENABLED_BY[reason];
     return enable !== undefined && (this.controls.secondary & enable) === 0;
+  }
+
+  /** "NMI exiting" without "virtual NMIs" (25.3). */
+  get keepsNmiBlocking(): boolean {
+    return (this.controls.pin & (PIN.NMI_EXITING | PIN.VIRTUAL_NMIS)) === PIN.NMI_EXITING;
   }
 
   instruction(context: InterceptContext, reason: number, qualification: bigint, info?: number): VmExit | undefined {

@@ -97,6 +97,27 @@ export function exceptionExit(
   };
 }
 
+const NMI_UNBLOCKED = 1 << 12;
+/**
+ * The exit of an IRET that had unblocked NMIs before it faulted (27.2.1 to 27.2.3): bit 12 of the interruption information, or of the qualification where it was an EPT violation or a
+ * full page-modification log. Not to be asked where the exit interrupted the delivery of an event.
+ */
+export function withNmiUnblocked(exit: VmExit): VmExit {
+  switch (exit.reason) {
+    case VMX_EXIT.EXCEPTION_NMI: {
+      const info = exit.interruptionInfo ?? 0;
+      return (info & INTR_INFO.VECTOR_MASK) === VECTOR.DF
+        ? exit
+        : { ...exit, interruptionInfo: (info | INTR_INFO.UNBLOCK_NMI) >>> 0 };
+    }
+    case VMX_EXIT.EPT_VIOLATION:
+    case VMX_EXIT.PML_FULL:
+      return { ...exit, qualification: exit.qualification | BigInt(NMI_UNBLOCKED) };
+    default:
+      return exit;
+  }
+}
+
 /** An NMI under "NMI exiting". */
 export const nmiExit = (): VmExit => ({
   reason: VMX_EXIT.EXCEPTION_NMI,

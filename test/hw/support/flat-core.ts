@@ -7,8 +7,10 @@ import { buildBlock, MAX_BLOCK_INSTRUCTIONS } from '../../../src/hw/cpu/block-bu
 import { Core, type IoPort, type MemoryPort } from '../../../src/hw/cpu/core';
 import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
 import { RAN_EVENT, Runner } from '../../../src/hw/cpu/runner';
+import { isAligned } from '../../../src/hw/cpu/system/alignment';
 import { codeMode } from '../../../src/hw/cpu/system/modes';
 import { resetState } from '../../../src/hw/cpu/system/reset';
+import type { Access } from '../../../src/hw/paging/access';
 import { CpuState } from '../../../src/hw/state/cpu-state';
 import type { FaultEvent } from '../../../src/hw/state/event';
 import { SEG, SLOT } from '../../../src/hw/state/layout';
@@ -37,16 +39,16 @@ export class FlatPort implements MemoryPort {
     if (fault !== undefined) core.event = fault;
     return fault === undefined;
   }
-  load(core: Core, linear: bigint, size: number, _access: unknown, dst: number, intent: boolean): boolean {
-    if (!this.allowed(core, linear, size, intent)) return false;
+  load(core: Core, linear: bigint, size: number, access: Access, dst: number, intent: boolean): boolean {
+    if (!isAligned(core, linear, size, access) || !this.allowed(core, linear, size, intent)) return false;
     let value = 0n;
     for (let i = size - 1; i >= 0; i--)
       value = (value << 8n) | BigInt(this.bytes[this.at(linear + BigInt(i))] as number);
     core.state.set(dst, value);
     return true;
   }
-  store(core: Core, linear: bigint, size: number, _access: unknown, src: number): boolean {
-    if (!this.allowed(core, linear, size, true)) return false;
+  store(core: Core, linear: bigint, size: number, access: Access, src: number): boolean {
+    if (!isAligned(core, linear, size, access) || !this.allowed(core, linear, size, true)) return false;
     let value = core.state.get(src);
     for (let i = 0; i < size; i++, value >>= 8n) {
       this.stored.push(linear + BigInt(i));
@@ -54,8 +56,8 @@ export class FlatPort implements MemoryPort {
     }
     return true;
   }
-  probe(core: Core, linear: bigint, size: number, access: { readonly op: string }): boolean {
-    return this.allowed(core, linear, size, access.op === 'write');
+  probe(core: Core, linear: bigint, size: number, access: Access): boolean {
+    return isAligned(core, linear, size, access) && this.allowed(core, linear, size, access.op === 'write');
   }
   readPhysical(_core: Core, address: bigint): bigint {
     let value = 0n;

@@ -102,7 +102,6 @@ describe('MOV to CR3, CR4 and CR8', () => {
   });
   it('CR4: what the model lacks is reserved', () => {
     for (const [name, n] of [
-      ['VME', 0],
       ['LA57', 12],
       ['SMXE', 14],
       ['PKE', 22],

@@ -378,6 +378,44 @@ describe('guests under VMX', () => {
     enter(g);
   });
 
+  describe('an IRET that faults has unblocked NMIs, and the exit says so', () => {
+    const pin = (mask: number): ((g: Guest) => void) => or('PIN_BASED_VM_EXEC_CONTROL', mask);
+    const blocked = set('GUEST_INTERRUPTIBILITY_INFO', 8n);
+    const virtualNmis = all(pin(PIN.NMI_EXITING | PIN.VIRTUAL_NMIS), blocked);
+    const gp = set('EXCEPTION_BITMAP', 1n << 13n);
+    const noStack = (g: Guest): void => g.epte(0x9000n, 0n);
+    exits(
+      'mov esp, 0x9000\niretq',
+      'EXCEPTION_NMI',
+      { at: 5, fields: { VM_EXIT_INTR_INFO: 0x8000_1b0dn, GUEST_INTERRUPTIBILITY_INFO: 0n } },
+      all(virtualNmis, gp),
+    );
+    exits(
+      'mov esp, 0x9000\niretq',
+      'EPT_VIOLATION',
+      { at: 5, qualification: 0x1181n, fields: { GUEST_INTERRUPTIBILITY_INFO: 0n } },
+      all(virtualNmis, noStack),
+    );
+    exits(
+      'mov esp, 0x9000\npop rax',
+      'EPT_VIOLATION',
+      { at: 5, qualification: 0x181n, fields: { GUEST_INTERRUPTIBILITY_INFO: 8n } },
+      all(virtualNmis, noStack),
+    );
+    exits(
+      'mov esp, 0x9000\niretq',
+      'EXCEPTION_NMI',
+      { at: 5, fields: { VM_EXIT_INTR_INFO: 0x8000_0b0dn, GUEST_INTERRUPTIBILITY_INFO: 0n } },
+      all(pin(PIN.NMI_EXITING | PIN.VIRTUAL_NMIS), gp),
+    );
+    exits(
+      'mov esp, 0x9000\niretq',
+      'EXCEPTION_NMI',
+      { at: 5, fields: { VM_EXIT_INTR_INFO: 0x8000_0b0dn, GUEST_INTERRUPTIBILITY_INFO: 8n } },
+      all(pin(PIN.NMI_EXITING), blocked, gp),
+    );
+  });
+
   it('a snapshot taken in the guest goes on to the same exit', () => {
     const g = guest('mov ecx, 100\nl: dec ecx\njnz l\ncpuid');
     enter(g);

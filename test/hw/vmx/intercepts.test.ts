@@ -325,7 +325,6 @@ describe('EPT violations (table 27-7)', () => {
     assert.deepEqual([q({}), q({ access: 'write' }), q({ access: 'fetch' })], [0x181n, 0x182n, 0x184n]);
     assert.equal(q({ access: 'write', readable: true, executable: true }), 0x1aan);
     assert.equal(q({ access: 'fetch', readable: true, writable: true }), 0x19cn);
-    assert.equal(q({ nmiUnblocked: true }), 0x1181n);
   });
   it('on a guest paging-structure entry: a read, and a write where flags are or may be set', () => {
     assert.equal(q({ tableWalk: true, access: 'fetch' }), 0x81n);

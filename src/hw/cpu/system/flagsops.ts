@@ -6,6 +6,7 @@ import { iopl, isProtected, isV86 } from './modes';
 import { setShadow, SHADOW } from './segments';
 import { currentStack, Pops, Pushes } from './stack';
 import type { SystemFunction } from './table';
+import { clearVirtualIf, hasVirtualFlags, hasVirtualIf, setVirtualIf, virtualFlags, withVirtualFlags } from './vme';
 
 const flag = (n: number): bigint => 1n << BigInt(n);
 const IF = flag(RFLAGS.IF);
@@ -19,15 +20,17 @@ const LOW = 0x7fd5n;
 const WIDE = flag(RFLAGS.AC) | flag(RFLAGS.ID);
 const IOPL_BITS = 3n << BigInt(IOPL_SHIFT);
 
-/** In virtual-8086 mode PUSHF, POPF, CLI and STI need IOPL 3. */
-const v86Denied = (core: Core): boolean => isV86(core.state) && iopl(core.state) < 3;
+/** In virtual-8086 mode PUSHF and POPF need IOPL 3, or 16-bit operands and CR4.VME. */
+const v86Denied = (core: Core): boolean =>
+  isV86(core.state) && iopl(core.state) < 3 && !(hasVirtualFlags(core.state) && core.insn.operandBits === 16);
 
 /** PUSHF PUSHFD PUSHFQ: VM and RF read as zero in the image. */
 export const pushf: SystemFunction = (core) => {
   const exit = core.intercepts?.svm?.(core, SVM_EXIT.PUSHF);
   if (exit) return core.exit(exit);
   if (v86Denied(core)) return core.raise(VECTOR.GP, 0);
-  const image = core.state.rflags & ~HIDDEN;
+  const s = core.state;
+  const image = (hasVirtualFlags(s) ? virtualFlags(s) : s.rflags) & ~HIDDEN;
   const push = new Pushes(core, currentStack(core)).push(image, core.insn.operandBits / 8);
   if (!push.write()) return SYS_EVENT;
   push.commit();
@@ -36,7 +39,7 @@ export const pushf: SystemFunction = (core) => {
 
 /**
  * POPF POPFD POPFQ (SDM vol. 2, table 4-16): IOPL only at CPL 0, IF only with CPL ≤ IOPL; VM never; RF cleared; VIF and VIP cleared by the wide forms
- * outside virtual-8086 mode.
+ * outside virtual-8086 mode. There, with CR4.VME and IOPL below 3, IF is VIF.
  */
 export const popf: SystemFunction = (core) => {
   const exit = core.intercepts?.svm?.(core, SVM_EXIT.POPF);
@@ -48,6 +51,13 @@ export const popf: SystemFunction = (core) => {
   const image = stack.pop(size);
   if (image === undefined) return SYS_EVENT;
   let may = size > 2 ? LOW | WIDE : LOW;
+  if (hasVirtualFlags(s)) {
+    const flags = withVirtualFlags(core, image, may);
+    if (flags === undefined) return SYS_EVENT;
+    stack.commit();
+    s.rflags = flags;
+    return SYS_NEXT;
+  }
   if (isV86(s) || (isProtected(s) && s.cpl > 0)) may &= ~IOPL_BITS;
   if (isProtected(s) && !isV86(s) && s.cpl > iopl(s)) may &= ~IF;
   const cleared = size > 2 ? RF | (isV86(s) ? 0n : VIRTUAL) : 0n;
@@ -56,13 +66,18 @@ export const popf: SystemFunction = (core) => {
   return SYS_NEXT;
 };
 
-/** CLI and STI: IOPL ≥ CPL, or #GP(0). STI that turns interrupts on holds them off for one more instruction. */
+/** CLI and STI: IOPL ≥ CPL, or a virtual interrupt flag, or #GP(0). STI that turns interrupts on holds them off for one more instruction. */
 export const cli: SystemFunction = (core) => {
+  if (hasVirtualIf(core.state)) {
+    clearVirtualIf(core.state);
+    return SYS_NEXT;
+  }
   if (!mayChangeIf(core)) return core.raise(VECTOR.GP, 0);
   core.state.setSystemFlag(RFLAGS.IF, false);
   return SYS_NEXT;
 };
 export const sti: SystemFunction = (core) => {
+  if (hasVirtualIf(core.state)) return setVirtualIf(core) ? SYS_NEXT : SYS_EVENT;
   if (!mayChangeIf(core)) return core.raise(VECTOR.GP, 0);
   const s = core.state;
   if (!s.systemFlag(RFLAGS.IF)) {

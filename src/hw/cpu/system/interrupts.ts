@@ -6,16 +6,21 @@ import { SYS_EVENT, SYS_NEXT } from '../core';
 import { iopl, isV86 } from './modes';
 import { operand } from './operand';
 import type { SystemFunction } from './table';
+import { isRedirected, redirect } from './vme';
 
-/** INT n. In virtual-8086 mode only with IOPL 3 (#GP(0)). The gate is looked at by delivery. */
+/** INT n. In virtual-8086 mode it may be the program's own affair; else only with IOPL 3 (#GP(0)). The gate is looked at by delivery. */
 export const intN: SystemFunction = (core) => {
   const o = operand(core, 0);
   invariant(o.kind === 'immediate', 'INT takes a vector');
+  const vector = Number(o.value & 0xffn);
+  const redirected = isRedirected(core, vector);
+  if (redirected === undefined) return SYS_EVENT;
+  if (redirected) return redirect(core, vector);
   if (isV86(core.state) && iopl(core.state) < 3) return core.raise(VECTOR.GP, 0);
   // decode assists tell the vector
-  const exit = core.intercepts?.svm?.(core, SVM_EXIT.SWINT, o.value & 0xffn);
+  const exit = core.intercepts?.svm?.(core, SVM_EXIT.SWINT, BigInt(vector));
   if (exit) return core.exit(exit);
-  core.event = { kind: 'fault', vector: Number(o.value & 0xffn), software: 'int' };
+  core.event = { kind: 'fault', vector, software: 'int' };
   return SYS_EVENT;
 };
 

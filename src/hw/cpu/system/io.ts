@@ -56,6 +56,7 @@ export const inPort: SystemFunction = (core) => {
   const exit = core.intercepts?.io(core, { write: false, port, size, string: false, rep: false, immediate });
   if (exit) return core.exit(exit);
   if (!core.io.in(core, port, size, SLOT.VALUE)) return SYS_EVENT;
+  core.portAccessed(port, size);
   putGpr(core.state, GPR.RAX, size * 8, core.state.get(SLOT.VALUE));
   return SYS_NEXT;
 };
@@ -68,7 +69,9 @@ export const outPort: SystemFunction = (core) => {
   const exit = core.intercepts?.io(core, { write: true, port, size, string: false, rep: false, immediate });
   if (exit) return core.exit(exit);
   core.state.set(SLOT.VALUE, BigInt.asUintN(size * 8, core.state.get(GPR.RAX)));
-  return core.io.out(core, port, size, SLOT.VALUE) ? SYS_NEXT : SYS_EVENT;
+  if (!core.io.out(core, port, size, SLOT.VALUE)) return SYS_EVENT;
+  core.portAccessed(port, size);
+  return SYS_NEXT;
 };
 
 const ADDRESS_SIZE: Readonly<Record<16 | 32 | 64, number>> = { 16: 0, 32: 1, 64: 2 };
@@ -103,6 +106,7 @@ const stringIo =
         return SYS_EVENT;
       if (!writeLinear(core, linear, size, s.get(SLOT.VALUE))) return SYS_EVENT;
     }
+    core.portAccessed(port, size);
     putGpr(s, pointer, width, BigInt.asUintN(width, offset + BigInt(s.systemFlag(RFLAGS.DF) ? -size : size)));
     if (!rep) return SYS_NEXT;
     putGpr(s, GPR.RCX, width, count - 1n);

@@ -11,6 +11,7 @@ import { paragraphSegment, SHADOW, v86Segment } from './segments';
 import { Pops } from './stack';
 import type { SystemFunction } from './table';
 import { taskSwitch } from './task';
+import { hasVirtualFlags, withVirtualFlags } from './vme';
 
 const mask = (...positions: readonly number[]): bigint => positions.reduce((m, n) => m | (1n << BigInt(n)), 0n);
 const { CF, PF, AF, ZF, SF, TF, IF, DF, OF, NT, RF, VM, AC, VIF, VIP, ID } = RFLAGS;
@@ -28,8 +29,8 @@ function restoreFlags(core: Core, image: bigint, size: number, cpl: number): voi
   s.rflags = (s.rflags & ~may) | (image & may);
 }
 
-/** The return from virtual-8086 or real mode, where CS is a paragraph number. `may`: flags that are restored. */
-function returnParagraph(core: Core, size: number, may: bigint): SysResult {
+/** The return from virtual-8086 or real mode, where CS is a paragraph number. `may`: flags that are restored; `virtual`: IF is VIF. */
+function returnParagraph(core: Core, size: number, may: bigint, virtual = false): SysResult {
   const s = core.state;
   const stack = new Pops(core);
   const rip = stack.pop(size);
@@ -37,11 +38,12 @@ function returnParagraph(core: Core, size: number, may: bigint): SysResult {
   const flags = cs === undefined ? undefined : stack.pop(size);
   if (rip === undefined || cs === undefined || flags === undefined) return SYS_EVENT;
   const cache = paragraphSegment(s, SEG.CS, Number(cs & 0xffffn));
-  if (!checkTarget(core, cache, rip)) return SYS_EVENT;
+  const restored = virtual ? withVirtualFlags(core, flags, may) : (s.rflags & ~may) | (flags & may);
+  if (restored === undefined || !checkTarget(core, cache, rip)) return SYS_EVENT;
   stack.commit();
   s.setSegment(SEG.CS, cache);
   s.rip = rip;
-  s.rflags = (s.rflags & ~may) | (flags & may);
+  s.rflags = restored;
   return SYS_JUMPED;
 }
 
@@ -98,14 +100,18 @@ function returnProtected(core: Core, size: number): SysResult {
   return SYS_JUMPED;
 }
 
-/** IRET IRETD IRETQ (SDM vol. 2). NMIs are unblocked. With NT set it returns to the task the TSS links to; in IA-32e mode that is #GP(0). */
+/** IRET IRETD IRETQ (SDM vol. 2). NMIs are unblocked, even if it faults (vol. 3, 6.7.1). With NT set it returns to the task the TSS links to; in IA-32e mode that is #GP(0). */
 export const iret: SystemFunction = (core) => {
   const s = core.state;
   const exit = core.intercepts?.svm?.(core, SVM_EXIT.IRET);
   if (exit) return core.exit(exit);
   const size = core.insn.operandBits / 8;
   const result = returnFrom(core, size);
-  if (result !== SYS_EVENT) s.set32(SLOT.INTERRUPTIBILITY, s.get32(SLOT.INTERRUPTIBILITY) & ~SHADOW.NMI);
+  const blocking = s.get32(SLOT.INTERRUPTIBILITY);
+  if ((blocking & SHADOW.NMI) !== 0 && core.intercepts?.keepsNmiBlocking !== true && core.event?.kind !== 'suspend') {
+    s.set32(SLOT.INTERRUPTIBILITY, blocking & ~SHADOW.NMI);
+    core.nmiUnblocked = result === SYS_EVENT;
+  }
   return result;
 };
 
@@ -113,6 +119,7 @@ function returnFrom(core: Core, size: number): SysResult {
   const s = core.state;
   if (isReal(s)) return returnParagraph(core, size, size === 2 ? 0xffffn & ~(1n << 15n) : 0x25_7fd5n);
   if (isV86(s)) {
+    if (hasVirtualFlags(s) && size === 2) return returnParagraph(core, size, ALWAYS | mask(IF), true);
     if (iopl(s) < 3) return core.raise(VECTOR.GP, 0);
     return returnParagraph(core, size, ALWAYS | mask(IF) | (size > 2 ? WIDE : 0n));
   }

@@ -43,6 +43,15 @@ class Region {
     if (this.failed) return;
     if (!writeLinear(this.core, this.base + BigInt(at), size, BigInt(value))) this.failed = true;
   }
+  /** Eight bytes by words: 80-bit values in a row are aligned to no more, and the block's own alignment is that of the environment before them. */
+  readSignificand(at: number): bigint {
+    let v = 0n;
+    for (let i = 6; i >= 0; i -= 2) v = (v << 16n) | this.read(at + i, 2);
+    return v;
+  }
+  writeSignificand(at: number, value: bigint): void {
+    for (let i = 0; i < 8; i += 2) this.write(at + i, 2, (value >> BigInt(8 * i)) & 0xffffn);
+  }
 }
 
 /** The memory operand as a region of `size` bytes, every page of it checked first. `alignment`: another address is #GP(0). Undefined: event set. */
@@ -160,7 +169,7 @@ export const fnsave: SystemFunction = (core) => {
   writeEnvironment(core, m);
   for (let i = 0; i < 8; i++) {
     const { signExponent, significand } = rawSt(s, i);
-    m.write(environment + 10 * i, 8, significand);
+    m.writeSignificand(environment + 10 * i, significand);
     m.write(environment + 10 * i + 8, 2, signExponent);
   }
   if (m.failed) return SYS_EVENT;
@@ -176,7 +185,7 @@ export const frstor: SystemFunction = (core) => {
   const e = readEnvironment(core, m);
   const registers = Array.from(
     { length: 8 },
-    (_, i) => [m.read(environment + 10 * i, 8), m.read(environment + 10 * i + 8, 2)] as const,
+    (_, i) => [m.readSignificand(environment + 10 * i), m.read(environment + 10 * i + 8, 2)] as const,
   );
   if (m.failed) return SYS_EVENT;
   loadEnvironment(s, e);

@@ -5,6 +5,7 @@ import { RFLAGS } from '../../../isa/flags';
 import { VECTOR, vectorName } from '../../../isa/exceptions';
 import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PROC } from '../../../isa/vmcs-controls';
 import { cost } from '../../../host/costs';
+import { setBlocking } from '../../events';
 import { alignmentCheck, giveDebugRegisters, handleInvalidOpcode, hostInterrupt } from '../../exits/events';
 import { handlePageFault } from '../../exits/page-fault';
 import { REENTER, internalError } from '../../userspace-exit';
@@ -21,6 +22,9 @@ export const handleExceptionNmi: VmxExitHandler = function* (vcpu, vmx) {
   const info = Number(vmcs.read('VM_EXIT_INTR_INFO'));
   const vector = info & INTR_INFO.VECTOR_MASK;
   const type = (info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK;
+  // vmx_recover_nmi_blocking: the IRET that faulted runs again, and NMIs are blocked until it completes
+  if ((info & INTR_INFO.UNBLOCK_NMI) !== 0 && vector !== VECTOR.DF && !v.events.vectoring)
+    setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
   switch (vector) {
     case VECTOR.UD:
       return yield* handleInvalidOpcode(vcpu);
