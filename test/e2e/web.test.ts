@@ -13,7 +13,7 @@ describe('the extension in a browser', () => {
   });
   after(() => server.stop());
 
-  it('tells mistakes, knows included files and shows addresses', async () => {
+  it('warns, knows included files and shows addresses', async () => {
     const folder = join(server.root, 'w');
     mkdirSync(join(folder, 'lib'), { recursive: true });
     writeFileSync(
@@ -30,7 +30,7 @@ describe('the extension in a browser', () => {
       await editor.locator('.view-line', { hasText: /100005:\sf4/ }).waitFor();
       await editor.locator('.view-line', { hasText: 'hlt' }).click();
       await page.keyboard.type('x');
-      await editor.locator('.squiggly-error').first().waitFor({ state: 'attached' });
+      await editor.locator('.squiggly-warning').first().waitFor({ state: 'attached' });
       await page.screenshot({ path: join(ARTIFACTS, 'web.png') });
     } catch (error) {
       await page.screenshot({ path: join(ARTIFACTS, 'web.failed.png') });
