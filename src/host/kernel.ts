@@ -13,12 +13,16 @@ export class HostKernel {
   /** Frames that same-page merging shares (KSM's stable tree), by how many entries map each. */
   private readonly merged = new Map<Hpa, number>();
 
-  /** @param swapPages 4 KiB pages of its swap area; default: as many as there are frames */
+  /**
+   * @param swapPages 4 KiB pages of its swap area; default: as many as there are frames
+   * @param seed of the order in which frames are handed out
+   */
   constructor(
     readonly memory: HostMemory,
     swapPages = memory.frames,
+    seed = 0,
   ) {
-    this.frames = new FrameAllocator(memory);
+    this.frames = new FrameAllocator(memory, seed);
     this.swap = new SwapArea(swapPages);
   }
 

@@ -49,6 +49,7 @@ export function createMachine(program: Program, sinks: MachineSinks): Answer<Mac
     walkCaches: s.walkCaches,
     placements: directives.places.map(({ hva, hpa }) => ({ hva, hpa })),
     maxInstructions: s.maxInstructions,
+    seed: s.seed,
     cpu: s.cpu,
     devices: DEVICES,
   };

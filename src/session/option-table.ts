@@ -163,7 +163,6 @@ export const OPTIONS = {
     type: 'count',
     doc: 'Seed of the order in which host frames are handed out.',
     argument: 'N',
-    notBuilt: ['*'],
   },
   firmware: {
     type: 'file',

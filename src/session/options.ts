@@ -41,6 +41,8 @@ export interface Settings {
   readonly hostPages: HostPages;
   readonly assembler: AssemblerName;
   readonly maxInstructions: number | undefined;
+  /** Of the order in which host frames are handed out; 0: the usual one. */
+  readonly seed: number;
   /** CPU model by name. */
   readonly cpu: string;
   /** Files that the guest is given, and the text behind a Multiboot kernel's name. */
@@ -244,6 +246,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
     hvaBase: number('hva-base') ?? 0n,
     hostPages: text('host-pages') as HostPages,
     assembler: text('assembler') as AssemblerName,
+    seed: Number(number('seed') ?? 0n),
     maxInstructions: limit === undefined ? undefined : Number(limit),
     cpu: (text('mmu') === 'npt' && !all.has('cpu') ? SVM_CPU : text('cpu')) ?? '',
     module: text('module'),

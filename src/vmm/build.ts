@@ -57,6 +57,7 @@ export function buildMachine(
   const kernel = new HostKernel(
     new HostMemory(options.hostBase, options.hostMemory),
     options.hostSwap === undefined ? undefined : Number(options.hostSwap >> 12n),
+    options.seed,
   );
   const placements = options.placements.map((p) => ({ hva: hva(p.hva), hpa: hpa(p.hpa) }));
   const created = AddressSpace.create(kernel, placements);

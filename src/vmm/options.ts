@@ -62,6 +62,8 @@ export interface MachineOptions {
   readonly placements: readonly Placement[];
   /** The run ends as `limit` after this many instructions; undefined: never. */
   readonly maxInstructions: number | undefined;
+  /** Of the order in which host frames are handed out. */
+  readonly seed: number;
   readonly devices: readonly DeviceName[];
 }
 
@@ -83,6 +85,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   walkCaches: false,
   placements: [],
   maxInstructions: undefined,
+  seed: 0,
   devices: DEVICES,
 };
 

@@ -1,5 +1,6 @@
 /** What the machine itself does in a second, run as the command line runs it: assembled, loaded, and driven in slices. */
 import { performance } from 'node:perf_hooks';
+import type { OptionTexts } from '../../src/session/options';
 import { prepareProgram } from '../../src/session/program';
 import { Session } from '../../src/session/session';
 import type { BenchGuest } from './guests';
@@ -7,8 +8,11 @@ import type { BenchGuest } from './guests';
 const SLICE = 2_000_000;
 
 /** Seconds of one run of the guest to its end, by the wall and of processor time; throws where it ends otherwise. */
-function timeRun({ source }: BenchGuest): Rate {
-  const program = prepareProgram({ file: 'bench.asm', bytes: new TextEncoder().encode(source), options: new Map() });
+export function runToEnd(
+  { source }: BenchGuest,
+  options: OptionTexts = new Map(),
+): Rate & { readonly session: Session } {
+  const program = prepareProgram({ file: 'bench.asm', bytes: new TextEncoder().encode(source), options });
   if (!program.ok) throw new Error(program.error.map(({ message }) => message).join('\n'));
   const made = Session.create(program.value);
   if (!made.ok) throw new Error(made.error.map(({ message }) => message).join('\n'));
@@ -22,7 +26,7 @@ function timeRun({ source }: BenchGuest): Rate {
       throw new Error(`the guest did not halt: ${result.kind === 'stopped' ? result.stop.why : result.end.why}`);
     }
     const { user, system } = process.cpuUsage(used);
-    return { wall: (performance.now() - start) / 1e3, processor: (user + system) / 1e6 };
+    return { wall: (performance.now() - start) / 1e3, processor: (user + system) / 1e6, session: target };
   }
 }
 
@@ -33,8 +37,8 @@ export interface Rate {
 }
 
 /** Work in a second: the best of several runs, the first of them only to warm up. */
-export function rate(guest: BenchGuest, runs = 4): Rate {
-  const rates = Array.from({ length: runs }, () => timeRun(guest));
+export function rate(guest: BenchGuest, runs = 4, options?: OptionTexts): Rate {
+  const rates = Array.from({ length: runs }, () => runToEnd(guest, options));
   const best = (key: keyof Rate): number => Math.max(...rates.map((each) => guest.work / each[key]));
   return { wall: best('wall'), processor: best('processor') };
 }

@@ -9,6 +9,7 @@ import { keystrokeTimes } from './language';
 import { coldWalks, exits, firstTouches, integerLoop } from './guests';
 import type { Rate } from './machine';
 import { rate } from './machine';
+import { METHODS, NAIVE, fill, type Filled } from './methods';
 
 const adapter = join(__dirname, '../dist/dap.js');
 const server = join(__dirname, '../dist/server.js');
@@ -34,6 +35,9 @@ function timeline(): string {
   return `${perExit.toFixed(0)} ns to record an exit, ${mebibytes.toFixed(0)} MiB kept; a screen of tiles ${times(screen)}`;
 }
 
+const full = ({ pages, frames, tables, wall, processor }: Filled): string =>
+  `${pages} pages in ${wall.toFixed(1)} s (${processor.toFixed(1)} s of processor time); ${frames} host frames, ${tables} of them no guest RAM`;
+
 const ROWS: readonly { readonly name: string; readonly measure: () => string | Promise<string> }[] = [
   { name: 'guest instructions, integer loop', measure: () => million(rate(integerLoop(3_000_000))) },
   { name: 'cold 4×4 walks, 24 references each', measure: () => thousand(rate(coldWalks(300_000))) },
@@ -45,6 +49,15 @@ const ROWS: readonly { readonly name: string; readonly measure: () => string | P
       `${recordingRatio(exits(30_000)).toFixed(2)} (CPUID), ${recordingRatio(firstTouches(15_000)).toFixed(2)} (first touches)`,
   },
   { name: 'a timeline of ten million exits', measure: timeline },
+  {
+    name: 'mmu=software, integer loop',
+    measure: () => million(rate(integerLoop(3_000_000), 4, new Map([['mmu', ['software']]]))),
+  },
+  { name: 'the same without a TLB', measure: () => thousand(rate(integerLoop(30_000), 2, NAIVE)) },
+  ...METHODS.map(({ name, options }) => ({
+    name: `1 GiB in 4 KiB pages, ${name}`,
+    measure: () => full(fill(1024, options)),
+  })),
   { name: 'assembling 20,000 lines', measure: assembly },
   { name: 'F5 to stopped, adapter process', measure: async () => times(await launchTimes(adapter, 15)) },
   { name: 'step to stopped, adapter process', measure: async () => times(await stepTimes(adapter, 300)) },

@@ -2,7 +2,7 @@ import { formatDiagnostic } from '../../src/base/diagnostic';
 import { Machine } from '../../src/vmm/machine';
 import type { MachineEnd } from '../../src/vmm/machine-stop';
 import { multibootImage } from '../../src/vmm/loader/image';
-import { DEFAULT_OPTIONS } from '../../src/vmm/options';
+import { DEFAULT_OPTIONS, type MmuKind } from '../../src/vmm/options';
 
 /** The module from which the suite takes its configuration: no test device, a boot loader that is none of theirs. */
 const ENVIRONMENT = 'NR_CPUS=1\nMEMSIZE=512\nTEST_DEVICE=0\nBOOTLOADER=1\n';
@@ -18,18 +18,23 @@ export interface Outcome {
   readonly rip: bigint;
 }
 
-/** Runs an image of the suite as a Multiboot kernel under EPT. `args`: what follows its name on the command line. */
+/** Runs an image of the suite as a Multiboot kernel, under EPT unless `mmu` says otherwise. `args`: what follows its name on the command line. */
 export function runImage(
   name: string,
   bytes: Uint8Array,
-  options: { readonly cpu?: string; readonly args?: string; readonly limit: bigint },
+  options: { readonly cpu?: string; readonly mmu?: MmuKind; readonly args?: string; readonly limit: bigint },
 ): Outcome {
   const modules = [{ bytes: new TextEncoder().encode(ENVIRONMENT), commandLine: 'environment' }];
   const image = multibootImage(bytes, name, [name, options.args ?? ''].join(' ').trim(), modules);
   if (!image.ok) throw new Error(image.error.map(formatDiagnostic).join('\n'));
   let serial = '';
   const machine = Machine.create(
-    { ...DEFAULT_OPTIONS, memory: 512n << 20n, ...(options.cpu === undefined ? {} : { cpu: options.cpu }) },
+    {
+      ...DEFAULT_OPTIONS,
+      mmu: options.mmu ?? DEFAULT_OPTIONS.mmu,
+      memory: 512n << 20n,
+      ...(options.cpu === undefined ? {} : { cpu: options.cpu }),
+    },
     image.value,
     {
       serial: (b) => (serial += String.fromCharCode(b)),
@@ -48,6 +53,6 @@ export function runImage(
     end,
     instructions: m.instructions,
     exits: m.exits.byReason,
-    rip: m.vcpu.registers().rip,
+    rip: m.accelerator.registers().rip,
   };
 }

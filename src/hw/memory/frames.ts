@@ -12,16 +12,23 @@ const FRAMES_2M = 512;
 export class FrameAllocator {
   private readonly used: Uint8Array;
   private readonly lower: number;
+  private readonly increment: number;
   private cursor: number;
   private upperCursor: number;
   private usedCount = 0;
   /** Free frames of the lower half: without any, looking for one is not worth a whole period. */
   private lowerFree: number;
 
-  constructor(private readonly memory: HostMemory) {
+  /** @param seed another one gives another order; it does not bear on aligned runs */
+  constructor(
+    private readonly memory: HostMemory,
+    seed = 0,
+  ) {
     this.used = new Uint8Array(memory.frames);
     this.lower = powerOfTwoAtMost(Math.max(1, memory.frames >> 1));
-    this.cursor = 0x2b3 % this.lower;
+    // odd whatever the seed is, which the period wants
+    this.increment = (0x9e37 + 2 * (Math.imul(seed, 0x9e37_79b1) >>> 8)) | 0;
+    this.cursor = (0x2b3 + (Math.imul(seed, 0x85eb_ca6b) >>> 8)) % this.lower;
     this.upperCursor = this.lower;
     this.lowerFree = this.lower;
   }
@@ -42,7 +49,7 @@ export class FrameAllocator {
     for (let i = 0; i < this.lower && this.lowerFree > 0; i++) {
       const f = this.cursor;
       // a ≡ 1 (mod 4) and odd c: full period modulo a power of two
-      this.cursor = (Math.imul(this.cursor, 0x2545) + 0x9e37) & (this.lower - 1);
+      this.cursor = (Math.imul(this.cursor, 0x2545) + this.increment) & (this.lower - 1);
       if (!this.used[f]) return this.take(f, 1);
     }
     for (; this.upperCursor < this.used.length; this.upperCursor++) {

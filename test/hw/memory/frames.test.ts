@@ -18,6 +18,18 @@ describe('the frame allocator', () => {
     assert.equal(frames.allocate(), undefined);
   });
 
+  it('hands them out in another order with another seed, and every one of them', () => {
+    const orderOf = (seed: number): readonly (bigint | undefined)[] => {
+      const memory = new HostMemory(0x1_0000_0000n, 8 << 20);
+      const frames = new FrameAllocator(memory, seed);
+      return Array.from({ length: memory.frames }, () => frames.allocate());
+    };
+    const orders = [0, 1, 2, 0x7fff_ffff].map(orderOf);
+    for (const order of orders) assert.equal(new Set(order).size, order.length);
+    assert.equal(new Set(orders.map((order) => order.slice(0, 3).join())).size, orders.length);
+    assert.deepEqual(orderOf(1), orders[1]);
+  });
+
   it('gives aligned runs and exact frames, and repeats itself from a snapshot', () => {
     const frames = new FrameAllocator(new HostMemory(0x1_0000_0000n, 8 << 20));
     const run = frames.allocateAligned(512) ?? 1n;
