@@ -5,7 +5,7 @@ import { err, ok } from '../base/result';
 import { sessionError } from './diagnostics';
 import { didYouMean } from './nearest';
 import { optionSpec, type OptionKey } from './option-table';
-import { SHADOW_HOST_BASE, type MmuName, type Settings } from './options';
+import { SHADOW_HOST_BASE, SVM_CPU, type MmuName, type Settings } from './options';
 import type { Program } from './program';
 
 export interface Method {
@@ -61,12 +61,15 @@ export function notBuilt(m: Method): string | undefined {
 /** The program as it is run under a method; everything else stays as it was asked for. */
 export function withMethod(program: Program, m: Method, maxInstructions: number): Program {
   const { settings } = program;
+  // NPT wants a processor with SVM, and the others one with VMX
+  const cpu = m.mmu === 'npt' ? SVM_CPU : settings.cpu === SVM_CPU ? (optionSpec('cpu').default ?? '') : settings.cpu;
   const below4g = m.mmu === 'shadow' && settings.hostBase >= 1n << 32n;
   return {
     ...program,
     settings: {
       ...settings,
       mmu: m.mmu,
+      cpu,
       shadow: m.shadow ?? settings.shadow,
       hostBase: below4g ? SHADOW_HOST_BASE : settings.hostBase,
       tlb: m.naive ? 'off' : settings.tlb === 'off' ? undefined : settings.tlb,

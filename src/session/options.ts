@@ -218,7 +218,7 @@ export function checkOptions(
 export const SHADOW_HOST_BASE = 0x4000_0000n;
 
 /** Nested paging is AMD's: the processor is one of theirs unless somebody says which. */
-const SVM_CPU = 'pagewalk-svm';
+export const SVM_CPU = 'pagewalk-svm';
 
 /** Later sets override earlier ones, option by option. */
 export function settle(...sets: readonly OptionTexts[]): Settings {
