@@ -124,7 +124,7 @@ export class Vm {
         if (change.kind === 'move' && change.slot.logDirty) this.dirtyLog.start(change.slot);
         const { start, end, id } = change.old;
         yield* this.edit('kvm_arch_flush_shadow_memslot', `nothing of the old slot ${id} may stay mapped`, (writes) =>
-          this.secondary.zapRange(start, end, writes),
+          this.secondary.flushSlot(start, end, writes),
         );
         break;
       }

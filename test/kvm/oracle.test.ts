@@ -10,23 +10,17 @@
  * Two campaigns run on a host that is too small for its guest: there every fault may have the host reclaim pages first.
  */
 import * as assert from 'node:assert/strict';
-import { gpa, hpa, hva, type Hva } from '../../src/base/address';
-import { slotHva } from '../../src/kvm/memslots';
+import { hpa } from '../../src/base/address';
 import type { Vmstat } from '../../src/host/kernel';
-import type { Work } from '../../src/host/step';
 import { SLOT } from '../../src/hw/state/layout';
-import { MemoryRegions } from '../../src/vmm/memory-regions';
 import type { MachineOptions } from '../../src/vmm/options';
 import { Guest } from '../vmm/support/guest';
+import { HostView, LivingHost, PAGE, random } from './support/living-host';
 
 const PAGES = 64;
-const PAGE = 4096;
 const DATA = 0x20_0000;
 const SIZE = PAGES * PAGE;
 const RAM = 0x80_0000;
-/** Where the data slot goes when it is moved, and memory of the VMM that it may be given instead. */
-const ELSEWHERE = 0x100_0000;
-const OTHER_HVA = 0x7f5b_0000_0000;
 
 /**
  * Pages chosen by a linear congruence are read and written; now and then two guest entries change places, with INVLPG or without, and CR3 is loaded. A copy of
@@ -89,59 +83,7 @@ align 4096
 other: times 512 dq 0
 `;
 
-interface OracleSlot {
-  readonly id: number;
-  gpa: number;
-  readonly size: number;
-  hva: number;
-  readonly: boolean;
-  there: boolean;
-}
-
-/** A 64-bit entry as two numbers: bits 51:12 as an address, and bits 11:0. */
-class Bytes {
-  constructor(
-    private readonly view: DataView,
-    private readonly origin: number,
-  ) {}
-  low(at: number): number {
-    return this.view.getUint32(this.origin + at, true);
-  }
-  frame(at: number): number {
-    return (
-      (this.view.getUint32(this.origin + at + 4, true) & 0xfffff) * 0x1_0000_0000 + ((this.low(at) & 0xffff_f000) >>> 0)
-    );
-  }
-}
-
-class Oracle {
-  private readonly bytes: Bytes;
-  constructor(
-    private readonly g: Guest,
-    readonly slots: readonly OracleSlot[],
-  ) {
-    const { memory } = g.machine;
-    this.bytes = new Bytes(memory.view, memory.offsetOf(memory.base) - Number(memory.base));
-  }
-
-  /** HVA to HPA by the host's tables. */
-  host(at: number): { readonly hpa: number; readonly writable: boolean } | undefined {
-    let table = Number(this.g.machine.host.cr3);
-    for (const span of [2 ** 39, 2 ** 30, 2 ** 21, 2 ** 12]) {
-      const entry = table + 8 * (Math.floor(at / span) % 512);
-      const low = this.bytes.low(entry);
-      if ((low & 1) === 0) return undefined;
-      const frame = this.bytes.frame(entry);
-      if (span === PAGE || (low & 0x80) !== 0)
-        return { hpa: frame - (frame % span) + (at % span), writable: (low & 2) !== 0 };
-      table = frame;
-    }
-    return undefined;
-  }
-  private slotAt(address: number): OracleSlot | undefined {
-    return this.slots.find((s) => s.there && address >= s.gpa && address < s.gpa + s.size);
-  }
-
+class Oracle extends HostView {
   /** GPA to HPA and rights by the EPT's bytes. */
   ept(address: number): { readonly hpa: number; readonly rights: number } | undefined {
     let table = Number(this.g.machine.vm.mmu.pointer & 0xf_ffff_ffff_f000n);
@@ -220,17 +162,6 @@ class Oracle {
   }
 }
 
-/** Marsaglia's xorshift, 32 bits. */
-function random(seed: number): (below: number) => number {
-  let x = seed;
-  return (below) => {
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    return (x >>> 0) % below;
-  };
-}
-
 function campaign(
   events: number,
   seed: number,
@@ -252,113 +183,14 @@ function campaign(
   g.machine.onStep = undefined;
   const { machine } = g;
   const pressed = (options.hostMemory ?? Infinity) < 32 << 20;
-  const { host, vm } = machine;
-  const regions = new MemoryRegions(vm, host);
-  const slots = vm.memslots.all.map((s): OracleSlot => ({
-    id: s.id,
-    gpa: Number(s.start),
-    size: Number(s.end - s.start),
-    hva: Number(s.hva),
-    readonly: false,
-    there: true,
-  }));
-  const oracle = new Oracle(g, slots);
-  const data = slots[1];
-  assert.ok(data);
-  const home = data.hva;
   const rnd = random(seed);
-  const pick = (): Hva => {
-    // mostly data, now and then code or tables
-    const slot = rnd(8) === 0 ? slots[rnd(3)] : data;
-    const s = slot ?? data;
-    return hva(BigInt(s.hva + rnd(Math.min(s.size, SIZE) / PAGE) * PAGE));
-  };
-  const snapshot = (pages: readonly Hva[]): Buffer =>
-    Buffer.concat(pages.map((p) => host.peekPage(p) ?? new Uint8Array()));
-  const all = (): Hva[] => Array.from({ length: PAGES }, (_, i) => hva(BigInt(data.hva + i * PAGE)));
-  let done = 0;
-  const did = (work: Work<{ readonly ok: boolean }>): boolean => machine.perform(work).ok;
+  const living = new LivingHost(g, rnd);
+  const oracle = new Oracle(g, living.slots);
 
-  const hostEvent = (): void => {
-    const [one, other] = [pick(), pick()];
-    const watched = rnd(256) === 0 ? all() : [one, other];
-    const before = snapshot(watched);
-    const kind = rnd(20);
-    const happened =
-      kind < 7
-        ? did(host.swapOut(one))
-        : kind < 13
-          ? did(host.migrate(one))
-          : kind < 16
-            ? did(host.merge(one, other))
-            : kind < 17
-              ? did(host.collapse(one))
-              : kind < 18
-                ? did(host.splitHuge(one))
-                : balloon(other);
-    if (happened) done++;
-    if (kind < 18) assert.ok(before.equals(snapshot(watched)), 'a host event changes no content');
-  };
-  const balloon = (at: Hva): boolean =>
-    Number(at) >= data.hva && Number(at) < data.hva + SIZE && did(host.discard(at, hva(at + 4096n)));
-
-  const slotEvent = (): void => {
-    const kind = rnd(9);
-    if (!data.there) {
-      assert.ok(
-        did(
-          vm.setUserMemoryRegion({
-            slot: 1,
-            readonly: data.readonly,
-            guestPhysAddr: gpa(BigInt(data.gpa)),
-            memorySize: BigInt(SIZE),
-            userspaceAddr: hva(BigInt(data.hva)),
-          }),
-        ),
-      );
-      data.there = true;
-    } else if (kind === 0) {
-      assert.ok(did(regions.remove(1)));
-      data.there = false;
-    } else if (kind === 1) {
-      data.gpa = data.gpa === DATA ? ELSEWHERE : DATA;
-      assert.ok(did(regions.move(1, gpa(BigInt(data.gpa)))));
-    } else if (kind === 2) {
-      data.hva = data.hva === home ? OTHER_HVA : home;
-      assert.ok(did(regions.remap(1, hva(BigInt(data.hva)))));
-    } else if (kind === 3) {
-      data.readonly = !data.readonly;
-      assert.ok(did(regions.setReadonly(1, data.readonly)));
-    } else if (kind < 6) {
-      assert.ok(did(regions.setLogging(1, kind === 4)));
-    } else if (vm.memslots.byId(1)?.logDirty === true) {
-      assert.ok(did(regions.dirtyPages(1)));
-    }
-    done++;
-  };
-
-  /** Somebody wants memory: the VMM writes pages of its third slot, which the guest uses least, so that the host must find frames. */
-  const press = (): void => {
-    const spare = slots[2];
-    const slot = machine.vm.memslots.byId(2);
-    if (!spare || !slot) return;
-    // the prepared tables lie at the end
-    const first = rnd(spare.size / PAGE - 96);
-    const watched = all();
-    const before = rnd(16) === 0 ? snapshot(watched) : undefined;
-    for (let i = 0; i < 32; i++) {
-      const at = hva(slotHva(slot, slot.start) + BigInt((first + i) * PAGE + 0x800));
-      assert.ok(did(host.write(at, new Uint8Array([i]))));
-    }
-    if (before) assert.ok(before.equals(snapshot(watched)), 'reclaim changes no content');
-    done++;
-  };
-
-  while (done < events) {
-    if (pressed && rnd(4) === 0) press();
+  while (living.done < events) {
+    if (pressed && rnd(4) === 0) living.press();
     for (let burst = 1 + rnd(8); burst > 0; burst--) {
-      if (rnd(8) === 0) slotEvent();
-      else hostEvent();
+      living.event();
       oracle.checkEpt();
     }
     const stop = machine.run(1 + rnd(60), 1);
@@ -369,7 +201,7 @@ function campaign(
     oracle.checkEpt();
     oracle.checkTlb();
   }
-  return { done, exits: g.exits, vmstat: machine.kernel.vmstat };
+  return { done: living.done, exits: g.exits, vmstat: machine.kernel.vmstat };
 }
 
 /** Events in all; PAGEWALK_ORACLE_EVENTS asks for a longer run. */

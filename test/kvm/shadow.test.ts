@@ -5,9 +5,8 @@
  */
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { gpa, hpa, hva } from '../../src/base/address';
+import { gpa, hva } from '../../src/base/address';
 import { drain } from '../../src/host/step';
-import { FRAME_MASK, PTE_RW, PTE_US, PTE_XD } from '../../src/isa/entries';
 import { FIELD } from '../../src/isa/vmcs-fields';
 import { listShadowTables } from '../../src/session/shadow-listing';
 import { Guest } from '../vmm/support/guest';
@@ -115,100 +114,6 @@ describe('shadow paging', () => {
     g.machine.restore(saved);
     assert.deepEqual(finish(), first);
   });
-});
-
-/** A small generator with a fixed seed (mulberry32). */
-function random(seed: number): (n: number) => number {
-  let a = seed;
-  return (n) => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % n;
-  };
-}
-
-/** A guest that edits its page table of 0x200000 and touches what it maps, at random. */
-function scramble(next: (n: number) => number, steps: number): string {
-  const lines = [FIND_PTE, 'mov rcx, 0x200000', 'mov rsi, cr3'];
-  for (let i = 0; i < steps; i++) {
-    const page = next(8);
-    const frame = 0x20_0000 + next(8) * 4096;
-    switch (next(5)) {
-      case 0:
-        lines.push(`mov qword [rdi + ${page * 8}], ${frame | 3 | (next(2) << 2)}`, `invlpg [rcx + ${page * 4096}]`);
-        break;
-      case 1:
-        lines.push(`mov [rcx + ${page * 4096}], al`);
-        break;
-      case 2:
-        lines.push(`and qword [rdi + ${page * 8}], ~0x60`, `invlpg [rcx + ${page * 4096}]`);
-        break;
-      case 3:
-        lines.push('mov cr3, rsi');
-        break;
-      default:
-        lines.push(`add al, [rcx + ${page * 4096}]`);
-    }
-  }
-  return [...lines, 'hlt'].join('\n');
-}
-
-/** The guest's translation, found without any of the walkers: four loads of eight bytes. */
-function guestEntry(g: Guest, linear: bigint): { readonly entry: bigint; readonly rights: bigint } | undefined {
-  let table = g.machine.vcpu.registers().get(66) & FRAME_MASK;
-  let rights = PTE_RW | PTE_US;
-  for (let level = 4; level >= 1; level--) {
-    const entry = g.qword(table + ((linear >> BigInt(12 + 9 * (level - 1))) & 0x1ffn) * 8n);
-    if ((entry & 1n) === 0n) return undefined;
-    rights &= entry;
-    if (level === 1) return { entry, rights };
-    table = entry & FRAME_MASK;
-  }
-  return undefined;
-}
-
-describe('each shadow leaf is what guest, memslot and host give', () => {
-  for (const options of [classic]) {
-    it(options.shadow, () => {
-      let checked = 0;
-      for (let seed = 1; seed <= 12; seed++) {
-        const g = new Guest(scramble(random(seed), 60), 'flat64', options);
-        const { machine } = g;
-        for (let stop = machine.run(1, 1); stop.kind === 'budget'; stop = machine.run(1, 1)) {
-          for (const leaf of listShadowTables(machine.vm.shadow ?? assert.fail('shadow paging'))) {
-            if (!leaf.leaf || leaf.note === 'mmio') continue;
-            const guest = guestEntry(g, leaf.from);
-            assert.ok(guest, `seed ${seed}: ${leaf.from.toString(16)} is mapped by the guest too`);
-            const frame = guest.entry & FRAME_MASK;
-            assert.equal(
-              leaf.target,
-              machine.vm.lookup(gpa(frame))?.hpa,
-              `seed ${seed}: the frame of ${leaf.from.toString(16)}`,
-            );
-            assert.equal(leaf.entry & ~guest.rights & PTE_US, 0n, 'no more than the guest gives to users');
-            assert.equal(leaf.entry & PTE_XD, guest.entry & PTE_XD);
-            if ((leaf.entry & PTE_RW) !== 0n) {
-              assert.ok(
-                (guest.rights & PTE_RW) !== 0n && (guest.entry & 0x40n) !== 0n,
-                'writable only where the guest may write and has dirtied',
-              );
-              assert.equal(
-                machine.vm.shadow?.pages.isShadowed(Number(frame >> 12n)),
-                false,
-                'no shadowed table is writable',
-              );
-              assert.ok(machine.host.lookup(machine.vm.lookup(gpa(frame))?.hva ?? assert.fail('a slot'))?.writable);
-            }
-            assert.ok(machine.memory.contains(hpa(leaf.target), 4096));
-            checked++;
-          }
-        }
-        assert.equal(machine.ended?.kind, 'halt');
-      }
-      assert.ok(checked > 5000, `${checked} leaves checked`);
-    }).timeout(60_000);
-  }
 });
 
 describe('shadow tables over a living host', () => {

@@ -230,6 +230,9 @@ export class TdpMmu implements SecondaryMmu {
     });
     return flush;
   }
+  flushSlot(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
+    return this.zapRange(start, end, writes);
+  }
   /** kvm_mmu_zap_all_fast: every entry below the root. */
   zapAll(): void {
     this.zapRange(gpa(0n), gpa(1n << 48n));

@@ -316,6 +316,12 @@ export class ShadowMmu implements SecondaryMmu {
     if (!this.strategy.marksHaveGeneration) this.dropMarks(start, end);
     return changed;
   }
+  flushSlot(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
+    const [first, last] = [Number(start >> 12n), Number((end - 1n) >> 12n)];
+    const tables = [...this.pages.all()].filter((p) => !roleDirect(p.role) && p.gfn >= first && p.gfn <= last);
+    for (const p of tables) if (this.pages.ofTable(p.spt) === p) this.zapPage(p, writes);
+    return this.zapRange(start, end, writes) || tables.length > 0;
+  }
   /** Hardware sets A in shadow entries (kvm_age_rmap); where nobody looks at it, a leaf goes and counts as used. */
   ageRange(start: Gpa, end: Gpa): boolean {
     if (!this.strategy.agesByFlag) return this.zapRange(start, end);
