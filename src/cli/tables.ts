@@ -1,5 +1,6 @@
 import { hex } from '../base/hex';
 import { encode } from '../wire/encode';
+import { driftText } from '../session/drift';
 import type { TableListing } from '../session/table-listing';
 import type { ParsedArguments } from './arguments';
 import { cliError, formatAll } from './diagnostics';
@@ -36,5 +37,5 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
 
 function line(e: TableListing): string {
   const indent = '  '.repeat(Math.max(0, 4 - e.level));
-  return `${indent}${e.name} [${e.index}] ${hex(e.from)}–${hex(e.to)} = ${hex(e.entry)} ${e.flags.join(' ')} → ${hex(e.target)}\n`;
+  return `${indent}${e.name} [${e.index}] ${hex(e.from)}–${hex(e.to)} = ${hex(e.entry)} ${e.flags.join(' ')} → ${hex(e.target)}${driftText(e.marks ?? [])}\n`;
 }

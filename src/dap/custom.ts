@@ -58,6 +58,7 @@ function treeNode(node: ViewNode, isRoot: boolean): TreeNode {
     tooltip: node.detail && ['```text', ...node.detail, '```'].join('\n'),
     kind: treeKind(node.kind, isRoot),
     address: node.address && encode(node.address),
+    marks: node.marks && node.marks.length > 0 ? node.marks : undefined,
     value: node.raw === undefined ? undefined : hex(node.raw),
     children: node.children > 0,
   });

@@ -80,9 +80,10 @@ export const stackRequests: Handlers<
 
   /** The same for every frame: they show the VCPU and its tables, not a function's variables. */
   scopes(adapter) {
-    const { references } = adapter;
+    const { references, target } = adapter;
+    const roots = VIEW_ROOTS.filter((r) => !('mmu' in r) || r.mmu === target.program.settings.mmu);
     return {
-      scopes: VIEW_ROOTS.map(({ path, name, expensive }) =>
+      scopes: roots.map(({ path, name, expensive }) =>
         compact<Dap.Scope>({
           name,
           presentationHint: path === 'registers' ? 'registers' : undefined,

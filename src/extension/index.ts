@@ -16,6 +16,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const panels = new PanelHost(context.extensionUri, tracker);
   const trees = [
     new TableTree('guest', 'pagewalk.guestTables', tracker),
+    new TableTree('shadow', 'pagewalk.shadow', tracker),
     new TableTree('ept', 'pagewalk.ept', tracker),
     new TableTree('memslots', 'pagewalk.memslots', tracker),
     new TableTree('host', 'pagewalk.hostMemory', tracker),

@@ -10,7 +10,14 @@ interface AdapterMessage {
   readonly event?: string;
   readonly command?: string;
   readonly success?: boolean;
+  readonly body?: { readonly scopes?: readonly { readonly name: string }[] };
 }
+
+/** The scopes that only one way to virtualize memory has: by them the views know which there is (context key `pagewalk.mmu`). */
+const MMU_OF_SCOPE: ReadonlyMap<string, string> = new Map([
+  ['Shadow Page Tables', 'shadow'],
+  ['EPT', 'ept'],
+]);
 
 const RESUMING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'stepBack', 'reverseContinue', 'goto', 'restart']);
 const EDITING = new Set(['setVariable', 'setExpression', 'writeMemory']);
@@ -24,6 +31,7 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   private readonly changed = new vscode.EventEmitter<void>();
   /** Counts what changed a machine, or which machine is looked at. */
   private moments = 0;
+  private mmu: string | undefined;
   private readonly subscriptions: vscode.Disposable[];
   readonly onDidChange = this.changed.event;
 
@@ -81,7 +89,7 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
     };
   }
 
-  private follow(id: string, { type, event, command = '', success }: AdapterMessage): void {
+  private follow(id: string, { type, event, command = '', success, body }: AdapterMessage): void {
     if (type === 'event') {
       if (event === 'stopped') this.set(id, 'stopped');
       else if (event === 'continued') this.set(id, 'running');
@@ -90,8 +98,15 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
     } else if (type === 'response' && !success) {
       if (RESUMING.has(command)) this.set(id, 'stopped');
     } else if (type === 'response') {
+      if (command === 'scopes') this.tellMmu(body?.scopes?.flatMap((s) => MMU_OF_SCOPE.get(s.name) ?? [])[0]);
       if (EDITING.has(command)) this.news();
     }
+  }
+
+  private tellMmu(mmu: string | undefined): void {
+    if (this.mmu === mmu) return;
+    this.mmu = mmu;
+    void vscode.commands.executeCommand('setContext', 'pagewalk.mmu', mmu ?? 'none');
   }
 
   private set(id: string, standing: Standing | undefined): void {

@@ -68,7 +68,7 @@ export interface HoverReply {
 }
 
 /** The trees of the Pagewalk views. */
-export type TreeName = 'guest' | 'ept' | 'memslots' | 'host';
+export type TreeName = 'guest' | 'shadow' | 'ept' | 'memslots' | 'host';
 
 export interface TreeArguments {
   readonly tree: TreeName;
@@ -89,6 +89,8 @@ export interface TreeNode {
   readonly kind: 'root' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range';
   /** An address that can be translated from here: the first one that the entry maps. */
   readonly address?: { readonly value: Hex; readonly space: Space };
+  /** Of guest and shadow entries under shadow paging: `missing`, `stale`, `write-protected`, `unsync`, `mmio` (session/drift.ts says what each means). */
+  readonly marks?: readonly string[];
   /** The raw entry or base address, for copying. */
   readonly value?: Hex;
   readonly children: boolean;

@@ -30,7 +30,8 @@ const accessOf = (event: FaultEvent): string =>
 
 export const pageFaultTitle = (event: FaultEvent): string => `#PF at ${hex(address(event))}, ${accessOf(event)}`;
 
-export function pageFaultWhy(event: FaultEvent): string {
+/** `injected`: under shadow paging it came to KVM first. */
+export function pageFaultWhy(event: FaultEvent, injected = false): string {
   const reason = has(event, PF_ERROR.RSVD)
     ? 'an entry has a reserved bit set'
     : has(event, PF_ERROR.P)
@@ -41,6 +42,8 @@ export function pageFaultWhy(event: FaultEvent): string {
   return [
     `The guest's own page fault: ${accessOf(event)} of ${hex(address(event))} from CPL ${cpl}; ${reason}.`,
     `Error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}).`,
-    "It is about to be delivered through the guest's IDT, without a VM exit.",
+    injected
+      ? "It exited, KVM found in the guest's tables that it is the guest's, and the VM entry injects it: it is about to be delivered through the guest's IDT."
+      : "It is about to be delivered through the guest's IDT, without a VM exit.",
   ].join(' ');
 }

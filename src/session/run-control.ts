@@ -42,6 +42,8 @@ export class RunControl {
   private pausing = false;
   /** What an observer decided while the machine was running, to be reported when it comes back. */
   private found: StopInfo | undefined;
+  /** The page fault that was asked about last: when, where, error code. */
+  private faultSeen: string | undefined;
   private exits = 0;
   private readonly stepper: Stepper;
 
@@ -303,10 +305,14 @@ export class RunControl {
     const candidates = this.breakpoints.onFault();
     if (candidates.length === 0) return false;
     this.guest.refresh();
+    const now = `${this.guest.retired} ${event.cr2 ?? 0n} ${event.errorCode ?? 0}`;
+    // an exit may interrupt the delivery, which KVM then begins anew: one fault
+    if (now === this.faultSeen) return false;
+    this.faultSeen = now;
     const hit = this.hits(candidates, pageFaultFacts(event, this.guest.retired));
     if (hit.length === 0) return false;
     this.found = {
-      ...plain('guest-pf', pageFaultTitle(event), pageFaultWhy(event)),
+      ...plain('guest-pf', pageFaultTitle(event), pageFaultWhy(event, this.guest.shadow !== undefined)),
       breakpoints: hit.map((b) => b.view.id),
     };
     return true;

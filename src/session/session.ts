@@ -27,6 +27,7 @@ import { REGISTER_NAMES } from './registers';
 import { RunControl } from './run-control';
 import { guestFrames } from './stack';
 import type { SymbolTable } from './symbols';
+import { driftOf } from './drift';
 import { listShadowTables } from './shadow-listing';
 import { TableMaps } from './table-map';
 import { listGuestTables, listHostTables, type TableListing } from './table-listing';
@@ -321,9 +322,9 @@ export class Session implements DebugTarget {
     const { second } = accelerator;
     switch (of) {
       case 'guest':
-        return listGuestTables(this.guest);
+        return listGuestTables(this.guest, driftOf(this.guest));
       case 'shadow':
-        return second.kind === 'shadow' ? listShadowTables(second.shadow) : [];
+        return second.kind === 'shadow' ? listShadowTables(second.shadow, driftOf(this.guest)) : [];
       case 'ept':
       case 'npt':
         return second.kind === 'nested' && second.tables.kind === of

@@ -1,69 +1,88 @@
-/** The shadow tables as a list, each entry compared with what it is a shadow of. */
+/** The shadow tables as a list, and table by table, each entry compared with what it is a shadow of. */
 import { hpa } from '../base/address';
 import { isCanonical } from '../base/bits';
 import { FRAME_MASK, PTE_P, pteFlags } from '../isa/entries';
 import type { ShadowPage } from '../kvm/mmu/shadow/pages';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import { roleLevel, rootLevel } from '../kvm/mmu/shadow/role';
-import {
-  isShadowLeaf,
-  isShadowMmio,
-  isShadowPresent,
-  isShadowWritable,
-  shadowFrame,
-  shadowMmioGpa,
-} from '../kvm/mmu/shadow/spte';
+import { isShadowLeaf, isShadowMmio, isShadowPresent, shadowFrame, shadowMmioGpa } from '../kvm/mmu/shadow/spte';
+import type { DriftView } from './drift';
 import { entryName } from './entry-names';
 import type { TableListing } from './table-listing';
 
-/** How a shadow entry stands to the guest's own: read-only because the frame is a shadowed table, or marked for MMIO. */
-export type ShadowNote = 'write-protected' | 'mmio';
-
-/** A shadow entry. `gfn`: the guest frame number of a leaf, or of the table that the next shadow page shadows. */
+/** A present shadow entry. `gfn`: the guest frame number of a leaf, or of the table that the next shadow page shadows. `counterpart`: the guest's entry. */
 export interface ShadowListing extends TableListing {
   readonly gfn: bigint;
-  readonly note?: ShadowNote;
+  readonly marks: NonNullable<TableListing['marks']>;
 }
 
-export function listShadowTables(mmu: ShadowMmu): readonly ShadowListing[] {
+/** A shadow table that can be opened. Without a page: the four PDPTEs of a guest with a 32-bit format. */
+export interface ShadowTable {
+  readonly page?: ShadowPage;
+  /** First linear address below it. */
+  readonly start: bigint;
+}
+export interface ShadowEntry {
+  readonly listing: ShadowListing;
+  readonly child?: ShadowTable;
+}
+
+export function shadowRoot(mmu: ShadowMmu): ShadowTable | undefined {
+  const root = mmu.loaded;
+  if (!root) return undefined;
+  const [page] = root.pages;
+  return rootLevel(root.paging.controls.format) === 2 || !page ? { start: 0n } : { page, start: 0n };
+}
+
+/** The present entries of one table, MMIO marks among them. Without `drift` nothing is compared. */
+export function readShadowTable(mmu: ShadowMmu, table: ShadowTable, drift?: DriftView): readonly ShadowEntry[] {
   const root = mmu.loaded;
   if (!root) return [];
-  const out: ShadowListing[] = [];
-  const { format } = root.paging.controls;
-  const level = rootLevel(format);
-  const width = level === 2 ? 32 : 12 + 9 * level;
-  if (level !== 2) {
-    for (const page of root.pages) visit(mmu, page, 0n, width, out);
-    return out;
-  }
+  const top = rootLevel(root.paging.controls.format);
+  return table.page
+    ? pageEntries(mmu, table.page, table.start, top === 2 ? 32 : 12 + 9 * top, drift)
+    : paeRootEntries(mmu, root.hpa);
+}
+
+function paeRootEntries(mmu: ShadowMmu, root: bigint): readonly ShadowEntry[] {
+  const out: ShadowEntry[] = [];
   for (let i = 0; i < 4; i++) {
-    const entryAddress = hpa(root.hpa + BigInt(i * 8));
+    const entryAddress = hpa(root + BigInt(i * 8));
     const entry = mmu.kernel.memory.read64(entryAddress);
     const page = mmu.pages.ofTable(entry & FRAME_MASK);
     if ((entry & PTE_P) === 0n || !page) continue;
     const from = BigInt(i) << 30n;
-    const to = from + (1n << 30n) - 1n;
     out.push({
-      level: 3,
-      name: entryName('shadow', 3),
-      index: i,
-      from,
-      to,
-      entryAddress,
-      entry,
-      flags: pteFlags(entry, false, 3),
-      target: entry & FRAME_MASK,
-      leaf: false,
-      gfn: BigInt(page.gfn),
+      listing: {
+        level: 3,
+        name: entryName('shadow', 3),
+        index: i,
+        from,
+        to: from + (1n << 30n) - 1n,
+        entryAddress,
+        entry,
+        flags: pteFlags(entry, false, 3),
+        target: entry & FRAME_MASK,
+        leaf: false,
+        gfn: BigInt(page.gfn),
+        marks: [],
+      },
+      child: { page, start: from },
     });
-    visit(mmu, page, from, width, out);
   }
   return out;
 }
 
-function visit(mmu: ShadowMmu, page: ShadowPage, start: bigint, width: number, out: ShadowListing[]): void {
+function pageEntries(
+  mmu: ShadowMmu,
+  page: ShadowPage,
+  start: bigint,
+  width: number,
+  drift: DriftView | undefined,
+): readonly ShadowEntry[] {
   const level = roleLevel(page.role);
   const size = 1n << BigInt(12 + 9 * (level - 1));
+  const out: ShadowEntry[] = [];
   for (let index = 0; index < 512; index++) {
     const entry = mmu.pages.read(page, index);
     const mmio = isShadowMmio(mmu.generation, entry);
@@ -72,13 +91,8 @@ function visit(mmu: ShadowMmu, page: ShadowPage, start: bigint, width: number, o
     const at = start + BigInt(index) * size;
     const from = width > 32 && !isCanonical(at, width) ? BigInt.asUintN(64, BigInt.asIntN(width, at)) : at;
     const child = leaf ? undefined : mmu.pages.ofTable(shadowFrame(entry));
-    const gfn = BigInt((leaf ? page.gfns[index] : child?.gfn) ?? 0);
-    const note: ShadowNote | undefined = mmio
-      ? 'mmio'
-      : leaf && !isShadowWritable(entry) && mmu.pages.isShadowed(Number(gfn))
-        ? 'write-protected'
-        : undefined;
-    out.push({
+    const { marks, other } = drift?.ofShadow(page, index, from) ?? { marks: mmio ? (['mmio'] as const) : [] };
+    const listing: ShadowListing = {
       level,
       name: entryName('shadow', level),
       index,
@@ -89,9 +103,24 @@ function visit(mmu: ShadowMmu, page: ShadowPage, start: bigint, width: number, o
       flags: pteFlags(entry, leaf, level),
       target: mmio ? shadowMmioGpa(entry, 0n) : shadowFrame(entry),
       leaf,
-      gfn,
-      ...(note ? { note } : {}),
-    });
-    if (child) visit(mmu, child, at, width, out);
+      gfn: BigInt((leaf ? page.gfns[index] : child?.gfn) ?? 0),
+      marks,
+      ...(other ? { counterpart: other } : {}),
+    };
+    out.push(child ? { listing, child: { page: child, start: at } } : { listing });
   }
+  return out;
+}
+
+export function listShadowTables(mmu: ShadowMmu, drift?: DriftView): readonly ShadowListing[] {
+  const out: ShadowListing[] = [];
+  const visit = (table: ShadowTable): void => {
+    for (const { listing, child } of readShadowTable(mmu, table, drift)) {
+      out.push(listing);
+      if (child) visit(child);
+    }
+  };
+  const root = shadowRoot(mmu);
+  if (root) visit(root);
+  return out;
 }

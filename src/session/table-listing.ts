@@ -1,4 +1,5 @@
 import type { TableEntryView, TableRef } from '../host/table-view';
+import type { DriftMark, DriftView, EntryPlace } from './drift';
 import { entryName } from './entry-names';
 import type { GuestView } from './guest-view';
 import { guestRoot, readGuestTable, type GuestTable } from './views/tables';
@@ -17,16 +18,20 @@ export interface TableListing {
   readonly target: bigint;
   /** Maps a page rather than pointing to a table. */
   readonly leaf: boolean;
+  /** Under shadow paging, for guest and shadow tables: how the entry stands to the other tables' entry for the same address, and that entry. */
+  readonly marks?: readonly DriftMark[];
+  readonly counterpart?: EntryPlace;
 }
 
 /** Guest tables may point at themselves: a listing ends here. */
 const MAX_ENTRIES = 1 << 21;
 
-export function listGuestTables(g: GuestView): readonly TableListing[] {
+export function listGuestTables(g: GuestView, drift?: DriftView): readonly TableListing[] {
   const out: TableListing[] = [];
   const visit = (table: GuestTable): void => {
     for (const e of readGuestTable(g, g.physical, table)) {
       if (!e.present || out.length >= MAX_ENTRIES) continue;
+      const d = drift?.ofGuest(e.level, true, e.start);
       out.push({
         level: e.level,
         name: entryName('guest', e.level),
@@ -38,6 +43,7 @@ export function listGuestTables(g: GuestView): readonly TableListing[] {
         flags: e.flags,
         target: e.target,
         leaf: e.leaf,
+        ...(d ? { marks: d.marks, ...(d.other ? { counterpart: d.other } : {}) } : {}),
       });
       if (!e.leaf) visit({ level: e.level - 1, table: e.target, start: e.start });
     }

@@ -4,6 +4,7 @@
  */
 export type { Step } from '../host/step';
 import type { Space } from '../base/address';
+import type { DriftMark } from './drift';
 
 /** A place in a source file; line and column are 1-based. `file` is spelled as the launch spelled it. */
 export interface Location {
@@ -66,8 +67,9 @@ export const EXCEPTION_FILTERS: readonly {
   {
     filter: 'vm-exit',
     label: 'VM exit',
-    description: 'Stops at each VM exit, before the hypervisor handles it.',
-    conditionDescription: 'for example: reason == CPUID || reason == EPT_VIOLATION && gpa >= 0x5000',
+    description:
+      'Stops at each VM exit, before the hypervisor handles it. Under shadow paging a #PF exit is one of hidden, tracing, dirty, mmio and guest_fault: conditions may ask which.',
+    conditionDescription: 'for example: reason == CPUID || reason == EPT_VIOLATION && gpa >= 0x5000 || tracing',
   },
   {
     filter: 'ept-violation',
@@ -78,7 +80,8 @@ export const EXCEPTION_FILTERS: readonly {
   {
     filter: 'guest-pf',
     label: 'Guest #PF',
-    description: 'Stops when a page fault is delivered to the guest. Nothing more exits because of it.',
+    description:
+      "Stops when a page fault is delivered to the guest: the guest's own, not one that only the hypervisor sees. Under shadow paging all page faults exit, and KVM injects the guest's own.",
     conditionDescription: 'for example: write && !present && address < 0x1000',
   },
 ];
@@ -195,6 +198,8 @@ export interface ViewNode {
   readonly memory?: SpaceAddress;
   /** The raw number (entry, register, field). */
   readonly raw?: bigint;
+  /** Of an entry of guest or shadow tables under shadow paging: how the two stand to each other (session/drift.ts). */
+  readonly marks?: readonly DriftMark[];
   /** What it means, line by line (Markdown-free). */
   readonly detail?: readonly string[];
   /** How many children; 0: a leaf. */
@@ -209,14 +214,15 @@ export interface ViewPage {
   readonly total: number;
 }
 
-/** The roots that `session.view` knows, in the order of the Variables scopes. */
+/** The roots that `session.view` knows, in the order of the Variables scopes. `mmu`: only where guest memory is virtualized so. */
 export const VIEW_ROOTS = [
   { path: 'registers', name: 'Registers', expensive: false },
   { path: 'flags', name: 'Flags', expensive: false },
   { path: 'segments', name: 'Segments', expensive: false },
   { path: 'control', name: 'Control State', expensive: false },
   { path: 'guest', name: 'Guest Page Tables', expensive: true },
-  { path: 'ept', name: 'EPT', expensive: true },
+  { path: 'shadow', name: 'Shadow Page Tables', expensive: true, mmu: 'shadow' },
+  { path: 'ept', name: 'EPT', expensive: true, mmu: 'ept' },
   { path: 'host', name: 'Host Page Tables', expensive: true },
   { path: 'vmcs', name: 'VMCS', expensive: true },
   { path: 'memslots', name: 'Memslots', expensive: true },

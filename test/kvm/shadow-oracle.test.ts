@@ -532,7 +532,7 @@ describe('shadow tables under a living host and a guest that edits its tables, j
     it(`holds: ${name}`, function () {
       this.timeout(600_000);
       const { done, commands, guest } = campaign(EVENTS / variants.length, 0x51ed_270b ^ (i * 0x1234_5678), options);
-      assert.ok(done >= EVENTS / variants.length && commands > 500, `${done} events, ${commands} commands`);
+      assert.ok(done >= EVENTS / variants.length && commands > EVENTS / 16, `${done} events, ${commands} commands`);
       if (options.shadow === 'modern') {
         assert.ok((guest.stats.invlpg ?? 0) > 0);
         assert.ok(guest.machine.vm.stats.get('mmu_unsync') >= 0);

@@ -78,7 +78,7 @@ describe('shadow paging', () => {
       const g = new Guest(source, 'flat64', { ...options, slots });
       g.halt();
       assert.equal(g.stats.fault_mmio, 1);
-      const mark = listShadowTables(g.machine.vm.shadow ?? assert.fail('shadow paging')).find((e) => e.note === 'mmio');
+      const mark = listShadowTables(g.machine.vm.shadow ?? assert.fail('shadow paging')).find((e) => e.marks.includes('mmio'));
       assert.equal(
         mark?.entry,
         options === classic ? 0x20_0200n : 0x8_0000_0020_0001n | (BigInt(g.machine.vm.memslots.generation) << 3n),
@@ -132,7 +132,7 @@ describe('shadow tables over a living host', () => {
         const page = pages[i % 6] ?? assert.fail('a page');
         drain(i % 2 === 1 ? machine.host.swapOut(page) : machine.host.migrate(page));
         for (const leaf of listShadowTables(machine.vm.shadow ?? assert.fail('shadow paging'))) {
-          if (leaf.leaf && leaf.note !== 'mmio')
+          if (leaf.leaf && !leaf.marks.includes('mmio'))
             assert.equal(machine.vm.lookup(gpa(leaf.gfn << 12n))?.hpa, leaf.target);
         }
         stop = machine.run(37, 3);

@@ -331,7 +331,15 @@ export class Cpu extends Core {
     if (this.injection !== undefined) {
       const i = this.injection;
       this.injection = undefined;
-      const stop = this.deliverEvent(this.deliveryOf(i), i, true);
+      const event = this.deliveryOf(i);
+      // a page fault that the hypervisor found to be the guest's own; CR2 was loaded before the entry
+      const fault =
+        event.kind === 'fault' && event.vector === VECTOR.PF ? { ...event, cr2: this.state.get(SLOT.CR2) } : undefined;
+      if (fault && this.faultObserver?.(fault)) {
+        this.heldDelivery = { event, vectoring: i, nextRip: this.nextRip };
+        return { kind: 'fault', event: fault };
+      }
+      const stop = this.deliverEvent(event, i, true);
       if (stop) return stop;
     }
     if (this.heldDelivery !== undefined) {

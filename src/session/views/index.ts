@@ -13,6 +13,7 @@ import { memslotsView } from './memory';
 import { devicesView, exitsView, statisticsOf, statsView } from './machine';
 import { controlView, flagsView, registersView, segmentsView } from './registers';
 import { guestRoot, guestTablesView, hostTablesView, readGuestTable } from './tables';
+import { shadowTablesView } from './shadow';
 import { tlbView } from './tlb';
 import { page, row, type ViewRequest } from './view';
 import { vmcbView } from './vmcb';
@@ -86,6 +87,8 @@ export class Views {
         return controlView(guest, request);
       case 'guest':
         return guestTablesView(guest, request);
+      case 'shadow':
+        return guest.shadow ? shadowTablesView(guest, guest.shadow, request) : nothing(request);
       case 'ept':
       case 'npt':
         return this.nestedView(request);

@@ -4,6 +4,7 @@ import type { TableEntryView, TableRef } from '../../host/table-view';
 import { FRAME_MASK, PTE_P, PTE_PS, pteFlags } from '../../isa/entries';
 import type { GuestPhysical } from '../guest-physical';
 import type { GuestView } from '../guest-view';
+import { driftDetail, driftOf, driftText, type Drift } from '../drift';
 import { entryName, sizeName } from '../entry-names';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
@@ -128,10 +129,13 @@ export function guestTablesView(g: GuestView, { path, start, count }: ViewReques
   }
   const entries = readGuestTable(g, g.physical, ref);
   const prefix = ['guest', ...path].join('/');
-  return page(entries, start, count, (e) => guestRow(g, e, `${prefix}/${e.index}`));
+  const drift = driftOf(g);
+  return page(entries, start, count, (e) =>
+    guestRow(g, e, `${prefix}/${e.index}`, drift?.ofGuest(e.level, e.present, e.start)),
+  );
 }
 
-function guestRow(g: GuestView, e: GuestEntry, path: string): ViewNode {
+function guestRow(g: GuestView, e: GuestEntry, path: string, drift: Drift | undefined): ViewNode {
   const below =
     e.present && !e.leaf
       ? readGuestTable(g, g.physical, { level: e.level - 1, table: e.target, start: e.start }).length
@@ -139,17 +143,19 @@ function guestRow(g: GuestView, e: GuestEntry, path: string): ViewNode {
   return row({
     path,
     name: `[${e.index}] ${entryName('guest', e.level)}`,
-    value: shown(e.entry, e.flags, e.present, e.target),
+    value: shown(e.entry, e.flags, e.present, e.target) + driftText(drift?.marks ?? []),
     kind: !e.leaf ? 'table' : e.level > 1 ? 'large-page' : 'page',
     address: { space: 'gva', value: e.start },
     raw: e.entry,
     children: below,
     editable: e.level < 4 || g.controls.format !== 'pae',
     ...(e.present ? { memory: { space: 'gpa', value: e.target } as const } : {}),
+    ...(drift ? { marks: drift.marks } : {}),
     detail: [
       `maps GVA ${rangeOf(e.start, e.size)}`,
       `entry at GPA ${hex(e.entryAddress)}`,
       `flags: ${e.flags.join(' ') || 'none'}`,
+      ...driftDetail(drift?.marks ?? [], drift?.other, 'the shadow entry', 'HPA'),
     ],
   });
 }
