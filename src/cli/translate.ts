@@ -73,6 +73,10 @@ function reverseText(c: ReverseChain): string {
     ...(c.hpa === undefined ? [] : [`HPA ${hex(c.hpa)}`]),
   ].join(' ');
   const lines = [host, list('GPA', c.gpa), list('GVA', c.gva)];
+  for (const m of c.rmap ?? [])
+    lines.push(
+      list(`rmap: shadow entry of level ${m.level} at HPA ${hex(m.entryAddress)} = ${hex(m.entry)}, GVA`, m.gva),
+    );
   for (const stage of c.stages) lines.push('', ...stageLines(stage));
   if (c.failure) lines.push('', c.failure.explanation ?? c.failure.reason);
   return lines.join('\n') + '\n';
@@ -83,7 +87,7 @@ function stageLines(s: Stage): string[] {
   const head = `${s.stage.padEnd(8)} ${way}   ${s.who}, ${s.mode}${s.rights ? `, ${letters(s.rights)}` : ''}`;
   if (s.stage === 'memslot') return [`${head}${s.slot === undefined ? ', no slot: a hole' : `, slot ${s.slot}`}`];
   return [
-    head,
+    `${head}${s.drift ? `, ${s.drift.join(', ')}` : ''}`,
     ...s.steps.flatMap((step) => [
       ...step.nested.map(
         (n) =>

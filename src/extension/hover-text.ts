@@ -57,7 +57,9 @@ export function chainMarkdown(translation: Translation): string {
   const stale = tlb.stale
     ? `\n\n$(warning) The TLB still answers ${code(tlb.stale.hpa)}, until ${escape(tlb.stale.missing)}.`
     : '';
-  return `${table.join('\n')}\n\n${facts}${failed}${stale}`;
+  const drift = stages.flatMap((s) => (s.stage === 'memslot' ? [] : (s.drift ?? [])));
+  const drifted = drift.length > 0 ? `\n\nShadow entry: ${escape(drift.join(', '))}.` : '';
+  return `${table.join('\n')}\n\n${facts}${failed}${stale}${drifted}`;
 }
 
 /** How an address came about, in a few words: the tables' indices, or the slot. */

@@ -59,6 +59,8 @@ export interface WalkStage {
   readonly rights?: Rights;
   /** Entries loaded for this stage, those of nested walks included. */
   readonly references?: number;
+  /** Of the shadow's stage: `missing`, `stale`, `write-protected`, `unsync`, `mmio` — how its deciding entry stands to the guest's. */
+  readonly drift?: readonly string[];
   readonly steps: readonly WalkStep[];
 }
 
@@ -121,6 +123,13 @@ export interface ReverseTranslation {
   readonly gpa: readonly Hex[];
   readonly hva?: Hex;
   readonly hpa?: Hex;
+  /** Under shadow paging, KVM's reverse map: every shadow leaf of the frame, and the linear addresses at which the current root reaches it. */
+  readonly rmap?: readonly {
+    readonly level: number;
+    readonly entry: Hex;
+    readonly entryAddress: Hex;
+    readonly gva: readonly Hex[];
+  }[];
   readonly stages: readonly Stage[];
   readonly failure?: TranslationFailure;
 }

@@ -60,6 +60,20 @@ export class DriftView {
     return other ? { marks, other } : { marks };
   }
 
+  /** Of the entry that decides about `linear`: the last one on hardware's way, and where that is absent, whether the guest's is present. */
+  ofLinear(linear: bigint): readonly DriftMark[] {
+    const { mmu } = this;
+    const last = mmu.read(linear).at(-1);
+    const page = last && mmu.pages.ofTable(last.address & ~0xfffn);
+    if (!last || !page) return [];
+    const there = isShadowPresent(mmu.generation, last.value) || isShadowMmio(mmu.generation, last.value);
+    if (there) return this.ofShadow(page, last.index, linear & ~((1n << BigInt(12 + 9 * (last.level - 1))) - 1n)).marks;
+    return [
+      ...(this.walk(linear)?.ok === true ? (['missing'] as const) : []),
+      ...(page.unsync ? (['unsync'] as const) : []),
+    ];
+  }
+
   /** Of an entry of the guest's at `level` for `linear`. */
   ofGuest(level: number, present: boolean, linear: bigint): Drift {
     const { mmu } = this;

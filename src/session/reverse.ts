@@ -5,7 +5,9 @@ import { FORMATS, levelShift } from '../hw/paging/controls';
 import { FRAME_MASK, PTE_P, PTE_PS } from '../isa/entries';
 import type { Translator } from './translate';
 import { accessOf, translateGpa } from './translate';
-import type { ReverseChain } from './translation';
+import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
+import { shadowMappings } from './shadow-rmap';
+import type { ReverseChain, ShadowMapping } from './translation';
 
 /** At most so many addresses are listed: a guest may map one page a million times. */
 const MAX_FOUND = 64;
@@ -38,6 +40,7 @@ function answer(
     gpa: gpas.slice(0, MAX_FOUND),
     ...(hva === undefined ? {} : { hva }),
     ...(hpa === undefined ? {} : { hpa }),
+    ...(t.shadow ? { rmap: rmapOf(t.shadow, gpas) } : {}),
     stages: chain?.stages ?? [],
     ...(gpas.length > 0
       ? {}
@@ -50,6 +53,9 @@ function answer(
         }),
   };
 }
+
+const rmapOf = (shadow: ShadowMmu, gpas: readonly bigint[]): readonly ShadowMapping[] =>
+  gpas.flatMap((g) => shadowMappings(shadow, g)).slice(0, MAX_FOUND);
 
 /** Every HVA of the VMM whose host page holds `hpa`: a search over the leaves of its tables. */
 function hvasOf(t: Translator, hpa: bigint): bigint[] {

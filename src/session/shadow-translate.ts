@@ -14,6 +14,7 @@ import { rootLevel } from '../kvm/mmu/shadow/role';
 import { PTE_P } from '../isa/entries';
 import { NONE, both, chain, chainStep, loadedEntries } from './chain-steps';
 import { describeFailure, reasonWords } from './failure-words';
+import { driftOf } from './drift';
 import { SoftwareEntryPort } from './guest-physical';
 import { softwareStages } from './software-stages';
 import type { Translator } from './translate';
@@ -145,10 +146,12 @@ function walkShadow(
   const sink = new WalkSink();
   const ok = walkOrdinary(port, root, controls, linear, access, ac, out, sink, pdptes);
   const failed = ok ? undefined : out.failure();
+  const drift = driftOf(t)?.ofLinear(linear) ?? [];
   const stage: WalkStage = {
     ...base,
     ...(ok ? { output: out.address, pageSize: 2 ** out.pageShift, rights: rightsOf(out, true) } : {}),
     root: { name: 'shadow root', value: root },
+    ...(drift.length > 0 ? { drift } : {}),
     references: loadedEntries(sink.steps),
     steps: sink.steps.map((s) => chainStep(s, failed)),
   };

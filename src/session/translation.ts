@@ -2,6 +2,7 @@
  * The chain of an address as the session computes it: protocol/translation.ts with bigints where that has hex strings.
  * wire/ encodes one into the other, and the compiler checks that they agree.
  */
+import type { DriftMark } from './drift';
 import type { Space } from '../base/address';
 
 export type Walker = 'cpu' | 'kvm' | 'host' | 'vmm';
@@ -42,6 +43,8 @@ export interface WalkStage {
   readonly pageSize?: number;
   readonly rights?: ChainRights;
   readonly references?: number;
+  /** Of the shadow's stage: how its deciding entry stands to the guest's (session/drift.ts). */
+  readonly drift?: readonly DriftMark[];
   readonly steps: readonly ChainStep[];
 }
 
@@ -89,12 +92,23 @@ export interface Chain {
 }
 
 /** From `hpa` or `hva`: every guest address that leads there. */
+/** A leaf of the shadow tables that maps the frame, as KVM's reverse map has it. */
+export interface ShadowMapping {
+  readonly level: number;
+  readonly entry: bigint;
+  readonly entryAddress: bigint;
+  /** Linear addresses at which the current root reaches it. */
+  readonly gva: readonly bigint[];
+}
+
 export interface ReverseChain {
   readonly ok: boolean;
   readonly gva: readonly bigint[];
   readonly gpa: readonly bigint[];
   readonly hva?: bigint;
   readonly hpa?: bigint;
+  /** Under shadow paging. */
+  readonly rmap?: readonly ShadowMapping[];
   readonly stages: readonly Stage[];
   readonly failure?: ChainFailure;
 }

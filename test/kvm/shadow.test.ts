@@ -78,7 +78,9 @@ describe('shadow paging', () => {
       const g = new Guest(source, 'flat64', { ...options, slots });
       g.halt();
       assert.equal(g.stats.fault_mmio, 1);
-      const mark = listShadowTables(g.machine.vm.shadow ?? assert.fail('shadow paging')).find((e) => e.marks.includes('mmio'));
+      const mark = listShadowTables(g.machine.vm.shadow ?? assert.fail('shadow paging')).find((e) =>
+        e.marks.includes('mmio'),
+      );
       assert.equal(
         mark?.entry,
         options === classic ? 0x20_0200n : 0x8_0000_0020_0001n | (BigInt(g.machine.vm.memslots.generation) << 3n),

@@ -79,6 +79,24 @@ describe('drift between guest and shadow tables', () => {
     assert.equal(shadow.counterpart?.address, guest.entryAddress);
   });
 
+  it('the shadow stage of a chain says it, and the reverse map finds the leaves of a frame', () => {
+    const s = at('edited');
+    const forward = s.translate({ address: 0x20_0000n, space: 'gva' });
+    assert.ok(forward.kind === 'forward');
+    const stage = forward.chain.stages.find((x) => x.stage === 'shadow');
+    assert.ok(stage?.stage === 'shadow');
+    assert.deepEqual(stage.drift, ['unsync', 'stale']);
+    // hardware still goes by the old entry: that frame has a leaf, which the guest's tables do not lead to any more
+    const back = s.translate({ address: forward.chain.hpa ?? 0n, space: 'hpa' });
+    assert.ok(back.kind === 'reverse');
+    assert.deepEqual(back.chain.gpa, [0x20_0000n]);
+    assert.deepEqual(back.chain.gva, []);
+    assert.deepEqual(
+      back.chain.rmap?.map((m) => m.gva),
+      [[0x20_0000n]],
+    );
+  });
+
   it('is on the rows of both trees', () => {
     const s = at('edited');
     const row = (path: string): string => rows(s, path).find((r) => r.startsWith('[0] PTE')) ?? 'none';
