@@ -2,11 +2,7 @@ import { formatDiagnostic } from '../../src/base/diagnostic';
 import { Machine } from '../../src/vmm/machine';
 import type { MachineEnd } from '../../src/vmm/machine-stop';
 import { multibootImage } from '../../src/vmm/loader/image';
-<<<<<<< HEAD
-import { DEFAULT_OPTIONS, type MmuKind } from '../../src/vmm/options';
-=======
-import { DEFAULT_OPTIONS, type MachineOptions } from '../../src/vmm/options';
->>>>>>> c2318ef (Shadow drift in the chain, KVM's reverse map of a frame, kvm-unit-tests under both generations of shadow paging)
+import { DEFAULT_OPTIONS, type MachineOptions, type MmuKind } from '../../src/vmm/options';
 
 /** The module from which the suite takes its configuration: no test device, a boot loader that is none of theirs. */
 const ENVIRONMENT = 'NR_CPUS=1\nMEMSIZE=512\nTEST_DEVICE=0\nBOOTLOADER=1\n';
@@ -22,24 +18,17 @@ export interface Outcome {
   readonly rip: bigint;
 }
 
-<<<<<<< HEAD
 /** Runs an image of the suite as a Multiboot kernel, under EPT unless `mmu` says otherwise. `args`: what follows its name on the command line. */
-export function runImage(
-  name: string,
-  bytes: Uint8Array,
-  options: { readonly cpu?: string; readonly mmu?: MmuKind; readonly args?: string; readonly limit: bigint },
-=======
-/** Runs an image of the suite as a Multiboot kernel. `args`: what follows its name on the command line. */
 export function runImage(
   name: string,
   bytes: Uint8Array,
   options: {
     readonly cpu?: string;
+    readonly mmu?: MmuKind;
     readonly args?: string;
     readonly limit: bigint;
     readonly machine?: Partial<MachineOptions>;
   },
->>>>>>> c2318ef (Shadow drift in the chain, KVM's reverse map of a frame, kvm-unit-tests under both generations of shadow paging)
 ): Outcome {
   const modules = [{ bytes: new TextEncoder().encode(ENVIRONMENT), commandLine: 'environment' }];
   const image = multibootImage(bytes, name, [name, options.args ?? ''].join(' ').trim(), modules);
@@ -48,15 +37,10 @@ export function runImage(
   const machine = Machine.create(
     {
       ...DEFAULT_OPTIONS,
-<<<<<<< HEAD
       mmu: options.mmu ?? DEFAULT_OPTIONS.mmu,
       memory: 512n << 20n,
       ...(options.cpu === undefined ? {} : { cpu: options.cpu }),
-=======
-      memory: 512n << 20n,
-      ...(options.cpu === undefined ? {} : { cpu: options.cpu }),
       ...options.machine,
->>>>>>> c2318ef (Shadow drift in the chain, KVM's reverse map of a frame, kvm-unit-tests under both generations of shadow paging)
     },
     image.value,
     {
