@@ -177,7 +177,12 @@ export class TlbComparison {
   }
 
   private tags(c: TlbContext): TlbTags {
-    return { vpid: c.vpid, pcid: c.pcid < 0 ? null : c.pcid, ...(c.eptp === 0n ? {} : { eptp: c.eptp }) };
+    return {
+      vpid: c.vpid,
+      pcid: c.pcid < 0 ? null : c.pcid,
+      ...(c.eptp === 0n ? {} : { eptp: c.eptp }),
+      ...(this.g.nested?.kind === 'npt' ? { asid: c.vpid } : {}),
+    };
   }
 
   /** The guest's tables, or the shadow's where the CPU walks those. */

@@ -151,6 +151,15 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     command: { kind: 'translate', expression: '0x7f8a3b2a1000', space: 'gva', access: 'w' },
   },
   {
+    name: 'translation-npt',
+    panel: 'translation',
+    guest: { ...worked, options: { mmu: 'npt' } },
+    command: { kind: 'translate', expression: 'rbx', space: 'gva', access: 'w' },
+    play: async ({ page }) => {
+      if ((await page.locator('.nested[open]').count()) === 0) await page.locator('.nested > summary').first().click();
+    },
+  },
+  {
     name: 'translation-caches',
     panel: 'translation',
     guest: { ...STALE, at: 'edited', options: { 'walk-caches': 'on' } },
@@ -216,4 +225,11 @@ export const RECORDINGS: readonly RecordingSpec[] = [
       await page.locator('.verdict').waitFor();
     },
   },
+  {
+    name: 'vmcs-vmcb',
+    panel: 'vmcs',
+    guest: { example: 'hello.asm', at: 'exit:IOIO', options: { mmu: 'npt' } },
+    play: async ({ page }) => page.locator('.row', { hasText: 'EXITINFO1' }).first().click(),
+  },
+  { name: 'tlb-npt', panel: 'tlb', guest: { ...STALE, at: 'edited', options: { mmu: 'npt' } } },
 ];

@@ -50,7 +50,7 @@ export function details(entry: TlbEntry, context: PanelContext): HTMLElement {
       row('Rights', rightsText(entry), entry.dirty ? ', dirty' : ', not dirty: the next write walks'),
       row('Page size', sizesText(entry)),
       row('Tags', tagsText(entry)),
-      tags.eptp !== undefined && row('EPTP', number(tags.eptp, 'hpa')),
+      tags.eptp !== undefined && row(tags.asid === undefined ? 'EPTP' : 'nCR3', number(tags.eptp, 'hpa')),
       entry.protectionKey !== 0 && row('Protection key', String(entry.protectionKey)),
       row('Used now', entry.current ? 'yes' : 'no: its tags are not the loaded ones'),
     ),

@@ -1,6 +1,7 @@
 /** The Translation panel: the chain of an address, stage by stage. Everything it shows comes from the debug adapter's probe. */
 import { SPACES } from '../../../base/address';
 import type { HoverReply, TranslateArguments, TranslateReply } from '../../../protocol/messages';
+import type { ReverseTranslation, Translation } from '../../../protocol/translation';
 import type { Cursor, PanelCommand, PanelSettings } from '../../../protocol/panels';
 import { h, number } from '../../dom';
 import { NotRecorded, Superseded, type Panel, type PanelContext } from '../../panel';
@@ -9,7 +10,7 @@ import { questionForm, type Question } from './form';
 import { grid } from './grid';
 import { rightsTable } from './rights';
 import { comparison, linesOf, type Pinned } from './pinned';
-import { stageSection, type Folds, type StepElements } from './stages';
+import { stageSection, type Folds, type SecondLevel, type StepElements } from './stages';
 import './translation.css';
 
 /** What survives when the panel is hidden and shown again, or the window reloads. */
@@ -188,12 +189,13 @@ class TranslationPanel implements Panel {
     const parts: (HTMLElement | undefined)[] = [title, this.sideBySide(asked, reply)];
     if (translation) {
       // The entries come before the grid in `drawn`, after it on the page.
-      const stages = translation.stages.map((stage) => stageSection(stage, this.folds, drawn));
+      const second = secondLevel(translation);
+      const stages = translation.stages.map((stage) => stageSection(stage, second, this.folds, drawn));
       parts.push(chain(space, translation), outcome(translation), failureBanner(translation), staleBanner(translation));
       parts.push(...stages, grid(translation, this.folds, drawn), rightsTable(translation, this.folds));
     } else if (reverse) {
       parts.push(chain(space, reverse), failureBanner(reverse));
-      parts.push(...reverse.stages.map((stage) => stageSection(stage, this.folds, drawn)));
+      parts.push(...reverse.stages.map((stage) => stageSection(stage, secondLevel(reverse), this.folds, drawn)));
     }
     this.drawing.replaceChildren(...parts.filter((part) => part !== undefined));
   }
@@ -239,6 +241,9 @@ class TranslationPanel implements Panel {
     });
   }
 }
+
+const secondLevel = ({ stages }: Translation | ReverseTranslation): SecondLevel =>
+  stages.some(({ stage }) => stage === 'npt') ? 'npt' : 'ept';
 
 /** What a screen reader hears when the drawing changes. */
 function spoken({ translation, address }: TranslateReply): string {

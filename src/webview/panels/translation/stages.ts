@@ -14,9 +14,12 @@ export interface Folds {
   toggled(key: string, open: boolean): void;
 }
 
-export function stageSection(stage: Stage, folds: Folds, drawn: StepElements): HTMLElement {
+/** Whose tables are walked for the addresses of another stage's entries. */
+export type SecondLevel = 'ept' | 'npt';
+
+export function stageSection(stage: Stage, second: SecondLevel, folds: Folds, drawn: StepElements): HTMLElement {
   const { from, to, stage: kind, who, mode } = stage;
-  const body = stage.stage === 'memslot' ? memslot(stage) : walk(stage, folds, drawn);
+  const body = stage.stage === 'memslot' ? memslot(stage) : walk(stage, second, folds, drawn);
   const way = h(
     'p',
     { class: 'way' },
@@ -47,7 +50,12 @@ export function section(
   return details;
 }
 
-function walk(stage: WalkStage, folds: Folds, drawn: StepElements): (HTMLElement | undefined | false)[] {
+function walk(
+  stage: WalkStage,
+  second: SecondLevel,
+  folds: Folds,
+  drawn: StepElements,
+): (HTMLElement | undefined | false)[] {
   const { root, steps, output, to, pageSize } = stage;
   return [
     stage.stage === 'guest' || stage.stage === 'shadow' ? addressSplit(stage) : undefined,
@@ -55,7 +63,7 @@ function walk(stage: WalkStage, folds: Folds, drawn: StepElements): (HTMLElement
       'ol',
       { class: 'walk' },
       root && h('li', { class: 'root' }, h('span', { class: 'name' }, root.name), number(root.value)),
-      ...steps.map((step, index) => stepItem(stage, step, folds, drawn, `${stage.stage}/${index}`)),
+      ...steps.map((step, index) => stepItem(stage, step, second, folds, drawn, `${stage.stage}/${index}`)),
       output !== undefined &&
         h(
           'li',
@@ -76,11 +84,18 @@ function noSteps({ from, to, output }: WalkStage): string {
     : `No tables to walk: the ${SPACE_NAMES[from].short} is the ${SPACE_NAMES[to].short}.`;
 }
 
-function stepItem(stage: WalkStage, step: WalkStep, folds: Folds, drawn: StepElements, key: string): HTMLElement {
+function stepItem(
+  stage: WalkStage,
+  step: WalkStep,
+  second: SecondLevel,
+  folds: Folds,
+  drawn: StepElements,
+  key: string,
+): HTMLElement {
   const item = h(
     'li',
     { class: `step${step.problem ? ' bad' : ''}`, tabindex: -1 },
-    step.nested.length > 0 && nestedWalk(step, folds, drawn, key),
+    step.nested.length > 0 && nestedWalk(step, second, folds, drawn, key),
     entryLine(stage.stage, step),
   );
   drawn.set(step, item);
@@ -121,7 +136,7 @@ export function flagChip(flag: string): HTMLElement {
     : h('abbr', { class: 'flag', title: meaning }, flag);
 }
 
-function nestedWalk(step: WalkStep, folds: Folds, drawn: StepElements, key: string): HTMLElement {
+function nestedWalk(step: WalkStep, second: SecondLevel, folds: Folds, drawn: StepElements, key: string): HTMLElement {
   const { nested } = step;
   const count = nested.length;
   const failed = nested.some(({ problem }) => problem !== undefined);
@@ -131,14 +146,14 @@ function nestedWalk(step: WalkStep, folds: Folds, drawn: StepElements, key: stri
     h(
       'summary',
       {},
-      `EPT walk of its address`,
+      `${second.toUpperCase()} walk of its address`,
       h('span', { class: 'count' }, `${count} reference${count === 1 ? '' : 's'}`),
     ),
     h(
       'ol',
       { class: 'walk' },
       ...nested.map((inner) => {
-        const item = h('li', { class: `step${inner.problem ? ' bad' : ''}`, tabindex: -1 }, entryLine('ept', inner));
+        const item = h('li', { class: `step${inner.problem ? ' bad' : ''}`, tabindex: -1 }, entryLine(second, inner));
         drawn.set(inner, item);
         return item;
       }),
