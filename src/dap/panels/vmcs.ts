@@ -7,7 +7,8 @@ import { encode } from '../../wire/encode';
 import { requestError } from '../errors';
 import { compact, type Handlers } from '../requests';
 
-/** By the root of their views; a machine has one of them. */
+/** The view of whichever the machine has; its rows' paths say which. */
+const ROOT = 'vmcs';
 const KINDS = ['vmcs', 'vmcb'] as const;
 const CHECKS = 'checks';
 
@@ -36,9 +37,10 @@ function field(target: DebugTarget, node: ViewNode): ControlField {
   });
 }
 
-function structure(target: DebugTarget, kind: (typeof KINDS)[number]): ControlStructureReply | undefined {
-  const groups = rows(target, kind).filter((node) => node.kind === 'group');
-  if (groups.length === 0) return undefined;
+function structure(target: DebugTarget): ControlStructureReply {
+  const groups = rows(target, ROOT).filter((node) => node.kind === 'group');
+  const kind = KINDS.find((each) => groups[0]?.path.startsWith(`${each}/`));
+  if (!kind) return { kind: 'none', areas: [], unmet: [] };
   const idOf = (node: ViewNode): string => node.path.slice(node.path.lastIndexOf('/') + 1);
   const areas = groups
     .filter((node) => idOf(node) !== CHECKS)
@@ -56,12 +58,7 @@ function structure(target: DebugTarget, kind: (typeof KINDS)[number]): ControlSt
 
 export const vmcsRequests: Handlers<'pagewalk/controlStructure' | 'pagewalk/setControlField'> = {
   'pagewalk/controlStructure'(adapter) {
-    const { stopped } = adapter;
-    for (const kind of KINDS) {
-      const found = structure(stopped, kind);
-      if (found) return found;
-    }
-    return { kind: 'none', areas: [], unmet: [] };
+    return structure(adapter.stopped);
   },
 
   'pagewalk/setControlField'(adapter, { path, value }) {

@@ -26,7 +26,11 @@ type Row =
 
 const NOTHING: ControlStructureReply = { kind: 'none', areas: [], unmet: [] };
 /** Open until a person closes it: what an exit leaves is read there. */
-const OPEN_AT_FIRST = 'exit';
+const OPEN_AT_FIRST: Readonly<Record<ControlStructureReply['kind'], string>> = {
+  vmcs: 'exit',
+  vmcb: 'control',
+  none: '',
+};
 
 export const vmcsPanel = {
   id: 'vmcs',
@@ -190,7 +194,7 @@ class VmcsPanel implements Panel {
       .map((area) => ({ ...area, fields: narrowed ? area.fields.filter(matches) : area.fields }))
       .filter(({ fields }) => !narrowed || fields.length > 0);
     this.rows = areas.flatMap((area, index): Row[] => {
-      const open = narrowed || (this.kept.open[area.id] ?? area.id === OPEN_AT_FIRST);
+      const open = narrowed || (this.kept.open[area.id] ?? area.id === OPEN_AT_FIRST[this.reply.kind]);
       const fields = open ? area.fields : [];
       return [
         { kind: 'area', area, index, open },
