@@ -1,13 +1,13 @@
 /**
- * EPT against an oracle that shares no code with what it judges: it reads the bytes of EPT and host tables itself (SDM vol. 3, 4.5 and 29.3) and keeps its own
- * list of slots. Random guests touch pages, edit their tables and switch CR3, while random host events and slot changes happen. After each of them:
+ * EPT and NPT against an oracle that shares no code with what it judges: it reads the bytes of EPT, NPT and host tables itself (SDM vol. 3, 4.5 and 29.3, APM vol. 2,
+ * 5.3 and 15.25) and keeps its own list of slots. Random guests touch pages, edit their tables and switch CR3, while random host events and slot changes happen. After each of them:
  *
- *   - every present EPT leaf maps the frame that slot and host tables give for its GPA, with a subset of the rights that both allow;
+ *   - every present EPT or NPT leaf maps the frame that slot and host tables give for its GPA, with a subset of the rights that both allow;
  *   - no leaf maps a frame that the host has free, or makes one writable that two pages share; no MMIO entry of the present generation lies in a slot;
- *   - while the guest runs, every TLB entry is what the EPT says;
+ *   - while the guest runs, every TLB entry is what the EPT or NPT says;
  *   - no page's content changes but by the guest (balloon excepted).
  *
- * Two campaigns run on a host that is too small for its guest: there every fault may have the host reclaim pages first.
+ * Three campaigns run on a host that is too small for its guest: there every fault may have the host reclaim pages first.
  */
 import * as assert from 'node:assert/strict';
 import { hpa } from '../../src/base/address';
@@ -83,17 +83,52 @@ align 4096
 other: times 512 dq 0
 `;
 
+/** What an entry of a second level says: nothing, an MMIO mark with the lower 8 bits of its generation, or rights (1 read, 2 write, 4 execute). */
+type Said =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'mmio'; readonly generation: number }
+  | { readonly kind: 'rights'; readonly rights: number };
+const NOTHING: Said = { kind: 'nothing' };
+
+/** Bits 31:0 and 63:32 of an EPT entry; W and X without R is KVM's MMIO mark, with the generation from bit 3. */
+function eptEntry(low: number): Said {
+  if ((low & 7) === 0) return NOTHING;
+  if ((low & 7) === 6) return { kind: 'mmio', generation: (low >>> 3) & 0xff };
+  return { kind: 'rights', rights: low & 7 };
+}
+/** An ordinary entry: P, R/W, U/S, and NX in bit 63. Every access is a user's, so one without U/S gives nothing; bit 51, which is reserved, is KVM's MMIO mark. */
+function nptEntry(low: number, high: number): Said {
+  if ((low & 1) === 0) return NOTHING;
+  if ((high & 0x8_0000) !== 0) return { kind: 'mmio', generation: (low >>> 3) & 0xff };
+  assert.ok((low & 4) !== 0, "a present NPT entry is a user's");
+  return { kind: 'rights', rights: 1 | (low & 2) | (high >>> 31 === 0 ? 4 : 0) };
+}
+
 class Oracle extends HostView {
-  /** GPA to HPA and rights by the EPT's bytes. */
+  /** Leaves and TLB entries that were looked at. */
+  leaves = 0;
+  cached = 0;
+
+  private said(entry: number): Said {
+    const low = this.bytes.low(entry);
+    return this.g.machine.options.mmu === 'npt' ? nptEntry(low, this.bytes.low(entry + 4)) : eptEntry(low);
+  }
+  private get root(): number {
+    return Number(this.g.machine.vm.mmu.pointer & 0xf_ffff_ffff_f000n);
+  }
+
+  /** GPA to HPA and rights, those of all entries on the way, by the bytes of EPT or NPT. */
   ept(address: number): { readonly hpa: number; readonly rights: number } | undefined {
-    let table = Number(this.g.machine.vm.mmu.pointer & 0xf_ffff_ffff_f000n);
+    let table = this.root;
+    let rights = 7;
     for (const span of [2 ** 39, 2 ** 30, 2 ** 21, 2 ** 12]) {
       const entry = table + 8 * (Math.floor(address / span) % 512);
-      const low = this.bytes.low(entry);
-      if ((low & 7) === 0 || (low & 3) === 2) return undefined;
+      const said = this.said(entry);
+      if (said.kind !== 'rights') return undefined;
+      rights &= said.rights;
       const frame = this.bytes.frame(entry);
-      if (span === PAGE || (low & 0x80) !== 0)
-        return { hpa: frame - (frame % span) + (address % span), rights: low & 7 };
+      if (span === PAGE || (this.bytes.low(entry) & 0x80) !== 0)
+        return { hpa: frame - (frame % span) + (address % span), rights };
       table = frame;
     }
     return undefined;
@@ -106,29 +141,27 @@ class Oracle extends HostView {
     this.owners.clear();
     this.checkTable();
   }
-  private checkTable(
-    table = Number(this.g.machine.vm.mmu.pointer & 0xf_ffff_ffff_f000n),
-    span = 2 ** 39,
-    base = 0,
-  ): void {
+  private checkTable(table = this.root, span = 2 ** 39, base = 0, above = 7): void {
     for (let i = 0; i < 512; i++) {
-      const low = this.bytes.low(table + 8 * i);
+      const entry = table + 8 * i;
+      const said = this.said(entry);
       const at = base + i * span;
-      if ((low & 7) === 0) continue;
-      if ((low & 7) === 6) {
-        // KVM's MMIO mark: bits 10:3 hold the lower part of the memslot generation
-        const current = ((low >>> 3) & 0xff) === (this.g.machine.vm.memslots.generation & 0xff);
+      if (said.kind === 'nothing') continue;
+      if (said.kind === 'mmio') {
+        const current = said.generation === (this.g.machine.vm.memslots.generation & 0xff);
         if (current && this.slotAt(at)) assert.fail(`GPA 0x${at.toString(16)} is marked MMIO and lies in a slot`);
         continue;
       }
-      const frame = this.bytes.frame(table + 8 * i);
-      if (span > PAGE && (low & 0x80) === 0) this.checkTable(frame, span / 512, at);
+      const frame = this.bytes.frame(entry);
+      const rights = above & said.rights;
+      if (span > PAGE && (this.bytes.low(entry) & 0x80) === 0) this.checkTable(frame, span / 512, at, rights);
       else
         for (let piece = 0; piece < span; piece += Math.max(PAGE, span / 8))
-          this.checkLeaf(at + piece, frame - (frame % span) + piece, low);
+          this.checkLeaf(at + piece, frame - (frame % span) + piece, (rights & 2) !== 0);
     }
   }
-  private checkLeaf(at: number, frame: number, low: number): void {
+  private checkLeaf(at: number, frame: number, writable: boolean): void {
+    this.leaves++;
     const name = `GPA 0x${at.toString(16)}`;
     const slot = this.slotAt(at);
     if (!slot) return assert.fail(`${name} is mapped and lies in no slot`);
@@ -136,11 +169,10 @@ class Oracle extends HostView {
     if (!found) return assert.fail(`${name} is mapped to 0x${frame.toString(16)}, and the host maps nothing there`);
     if (found.hpa !== frame)
       assert.fail(`${name} is mapped to 0x${frame.toString(16)}; the host has 0x${found.hpa.toString(16)}`);
-    if ((low & 2) !== 0 && (slot.readonly || !found.writable))
+    if (writable && (slot.readonly || !found.writable))
       assert.fail(`${name} is writable; slot and host do not both allow it`);
     const from = slot.hva + (at - slot.gpa);
     const owner = this.owners.get(frame);
-    const writable = (low & 2) !== 0;
     if (owner && owner.hva !== from && (writable || owner.writable))
       assert.fail(`${name} shares a frame with HVA 0x${owner.hva.toString(16)}, and one of them is writable`);
     this.owners.set(frame, { hva: from, writable: writable || owner?.writable === true });
@@ -153,11 +185,12 @@ class Oracle extends HostView {
     if (!machine.vcpu.running || machine.cpu.state.get32(SLOT.PENDING_INTR) !== 0) return;
     for (const e of machine.cpu.tlb.entries()) {
       if (e.eptp === 0n) continue;
+      this.cached++;
       const now = this.ept(Number(e.gpa));
       if (now?.hpa !== Number(e.hpa))
-        assert.fail(`the TLB has GPA 0x${e.gpa.toString(16)} at 0x${e.hpa.toString(16)}, the EPT does not`);
+        assert.fail(`the TLB has GPA 0x${e.gpa.toString(16)} at 0x${e.hpa.toString(16)}, the second level does not`);
       if (e.eptRights.w && (now.rights & 2) === 0)
-        assert.fail(`the TLB lets GPA 0x${e.gpa.toString(16)} be written, the EPT does not`);
+        assert.fail(`the TLB lets GPA 0x${e.gpa.toString(16)} be written, the second level does not`);
     }
   }
 }
@@ -170,6 +203,8 @@ function campaign(
   readonly done: number;
   readonly exits: Record<string, number>;
   readonly vmstat: Readonly<Vmstat>;
+  readonly leaves: number;
+  readonly cached: number;
 } {
   const g = new Guest(GUEST.replace('SEED', String(seed)), 'flat64', {
     slots: [
@@ -201,13 +236,20 @@ function campaign(
     oracle.checkEpt();
     oracle.checkTlb();
   }
-  return { done: living.done, exits: g.exits, vmstat: machine.kernel.vmstat };
+  return {
+    done: living.done,
+    exits: g.exits,
+    vmstat: machine.kernel.vmstat,
+    leaves: oracle.leaves,
+    cached: oracle.cached,
+  };
 }
 
 /** Events in all; PAGEWALK_ORACLE_EVENTS asks for a longer run. */
 const EVENTS = Number(process.env['PAGEWALK_ORACLE_EVENTS'] ?? 100_000);
 
-describe('EPT under a living host, judged by an oracle', () => {
+describe('EPT and NPT under a living host, judged by an oracle', () => {
+  const NPT = { mmu: 'npt', cpu: 'pagewalk-svm' } as const;
   const variants: readonly (readonly [name: string, options: Partial<MachineOptions>])[] = [
     ['A/D flags and PML', {}],
     ['no A/D flags, no VPID', { eptAd: false, vpid: false }],
@@ -215,14 +257,23 @@ describe('EPT under a living host, judged by an oracle', () => {
     ['a TLB of 16 entries', { tlb: { entries: 16, ways: 4 } }],
     ['pressure', { hostMemory: 4 << 20, hostSwap: 16n << 20n }],
     ['pressure, no A/D flags', { hostMemory: 4 << 20, hostSwap: 16n << 20n, eptAd: false }],
+    ['NPT', { ...NPT }],
+    ['NPT, transparent huge pages, a TLB of 16 entries', { ...NPT, hostPages: 'thp', tlb: { entries: 16, ways: 4 } }],
+    ['NPT, pressure', { ...NPT, hostMemory: 4 << 20, hostSwap: 16n << 20n }],
   ];
   variants.forEach(([name, options], i) => {
     it(`holds: ${name}`, function () {
       this.timeout(300_000);
-      const { done, exits, vmstat } = campaign(EVENTS / variants.length, 0x9e37_79b9 ^ (i * 0x1234_5678), options);
+      const { done, exits, vmstat, leaves, cached } = campaign(
+        EVENTS / variants.length,
+        0x9e37_79b9 ^ (i * 0x1234_5678),
+        options,
+      );
       assert.ok(done >= EVENTS / variants.length);
-      for (const reason of ['EPT_VIOLATION', 'EPT_MISCONFIG', 'EXTERNAL_INTERRUPT'])
-        assert.ok((exits[reason] ?? 0) > 0, reason);
+      assert.ok(leaves > 0 && cached > 0, `${leaves} leaves and ${cached} TLB entries were compared`);
+      const expected =
+        options.mmu === 'npt' ? ['NPF', 'INTR'] : ['EPT_VIOLATION', 'EPT_MISCONFIG', 'EXTERNAL_INTERRUPT'];
+      for (const reason of expected) assert.ok((exits[reason] ?? 0) > 0, reason);
       if (options.hostMemory !== undefined) assert.ok(vmstat.pgsteal > 1000, `reclaim took ${vmstat.pgsteal} pages`);
     });
   });
