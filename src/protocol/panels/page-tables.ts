@@ -56,7 +56,18 @@ export interface TableRow {
   readonly changed?: number;
   readonly was?: Hex;
   readonly changedBelow?: boolean;
+  /** Under shadow paging: how many of its entries stand how to those of the other tables (session/drift.ts). */
+  readonly drift?: readonly { readonly mark: DriftMark; readonly entries: number }[];
+  /** Of shadow entries below: those that are stale or out of sync. */
+  readonly driftBelow?: readonly DriftMark[];
 }
+
+/**
+ * How an entry of guest or shadow tables stands to the other's for the same address: `missing`: no shadow yet; `stale`: the shadow does not
+ * say what the guest's entry says now; `write-protected`: the frame holds a guest table; `unsync`: the guest writes the table without exits;
+ * `mmio`: marked as a hole.
+ */
+export type DriftMark = 'missing' | 'stale' | 'write-protected' | 'unsync' | 'mmio';
 
 /** Only pages whose entry has the flag (`without`: has it not), and the tables above them. */
 export interface TableFilter {

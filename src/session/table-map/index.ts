@@ -5,7 +5,15 @@ import type { Answer } from '../api';
 import { sessionError } from '../diagnostics';
 import type { GuestView } from '../guest-view';
 import type { SymbolTable } from '../symbols';
-import { TableRows, strips, type RowFilter, type Strip, type TableRow } from './rows';
+import {
+  TableRows,
+  driftedEntries,
+  strips,
+  type DriftedEntry,
+  type RowFilter,
+  type Strip,
+  type TableRow,
+} from './rows';
 import { TableScan } from './scan';
 import { tableSources, type TableSet, type TableSource } from './source';
 
@@ -42,6 +50,7 @@ const MAX_ROWS = 512;
 export class TableMaps {
   private readonly kept = new Map<TableSet, Kept>();
   private readonly rowsBy = new Map<string, TableRows>();
+  private drift: { readonly moment: number; readonly entries: readonly DriftedEntry[] } | undefined;
 
   constructor(
     private readonly guest: GuestView,
@@ -100,9 +109,23 @@ export class TableMaps {
     const key = `${set} ${filter ? `${filter.without} ${filter.flag}` : ''}`;
     const known = this.rowsBy.get(key);
     if (known?.scan === scan) return ok(known);
-    const rows = new TableRows(scan, before, (from, to) => this.symbols.firstIn(from, to), filter);
+    const rows = new TableRows(
+      scan,
+      before,
+      (from, to) => this.symbols.firstIn(from, to),
+      filter,
+      () => this.drifted(moment),
+    );
     this.rowsBy.set(key, rows);
     return ok(rows);
+  }
+
+  /** Found once a moment: what the marks above it lead to. */
+  private drifted(moment: number): readonly DriftedEntry[] {
+    if (this.drift?.moment === moment) return this.drift.entries;
+    const shadow = tableSources(this.guest, this.machine, this.machine.host).find(({ set }) => set === 'shadow');
+    this.drift = { moment, entries: shadow ? driftedEntries(this.scanOf(shadow, moment).scan) : [] };
+    return this.drift.entries;
   }
 
   private scanOf(source: TableSource, moment: number): Kept {

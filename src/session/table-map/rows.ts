@@ -1,4 +1,5 @@
 /** A table's runs as rows for a reader, a page at a time; and the way from the root to an address. */
+import type { DriftMark } from '../drift';
 import { entryName } from '../entry-names';
 import { RIGHTS, rightsOf, type Run, type Scanned, type TableScan } from './scan';
 import type { Decoded } from './source';
@@ -27,6 +28,8 @@ export interface TableRow {
   readonly changed?: number;
   readonly was?: bigint;
   readonly changedBelow?: boolean;
+  readonly drift?: readonly { readonly mark: DriftMark; readonly entries: number }[];
+  readonly driftBelow?: readonly DriftMark[];
 }
 
 /** Only leaves that hold, and what leads to them. `without`: those that lack the flag. */
@@ -48,9 +51,20 @@ export interface Place {
 export const rightsText = (rights: number): string =>
   `${(rights & RIGHTS.r) !== 0 ? 'r' : '-'}${(rights & RIGHTS.w) !== 0 ? 'w' : '-'}${(rights & RIGHTS.x) !== 0 ? 'x' : '-'}${(rights & RIGHTS.u) !== 0 ? 'u' : '-'}`;
 
+/** A shadow entry with a mark worth leading to. */
+export interface DriftedEntry {
+  readonly level: number;
+  readonly linear: bigint;
+  readonly marks: readonly DriftMark[];
+}
+
+/** Entries compared with their counterpart for one request: each is a walk. */
+const MAX_PROBES = 2048;
+
 export class TableRows {
   private readonly matching = new Map<Scanned, boolean>();
   private readonly changes = new Map<Scanned, boolean>();
+  private probes = MAX_PROBES;
 
   constructor(
     readonly scan: TableScan,
@@ -58,6 +72,8 @@ export class TableRows {
     private readonly before: TableScan | undefined,
     private readonly symbolIn: (from: bigint, to: bigint) => string | undefined,
     readonly filter: RowFilter | undefined,
+    /** The shadow entries that are not what the guest's tables say now. */
+    private readonly drifted: () => readonly DriftedEntry[] = () => [],
   ) {}
 
   get root(): Place | undefined {
@@ -134,6 +150,7 @@ export class TableRows {
   }
 
   rows(at: Place, start: number, count: number): { readonly rows: readonly TableRow[]; readonly total: number } {
+    this.probes = MAX_PROBES;
     const runs = this.runsAt(at);
     return { rows: runs.slice(start, start + count).map((run) => this.row(at, run)), total: runs.length };
   }
@@ -184,6 +201,7 @@ export class TableRows {
       ...(isTable && (child === undefined || child.partial) ? { partial: true } : {}),
       ...(symbol === undefined ? {} : { symbol }),
       ...this.change(scanned, run, child),
+      ...this.drift(at, run, from, to),
     };
   }
 
@@ -226,6 +244,29 @@ export class TableRows {
     return found;
   }
 
+  // ---- how guest and shadow tables stand to each other
+
+  /** Of a run's entries each, as far as the request's patience reaches; of tables, what the shadow entries below them say. */
+  private drift(at: Place, run: Run, from: bigint, to: bigint): Partial<TableRow> {
+    const { source } = this.scan;
+    const { level, table } = at.scanned;
+    if (!source.drift) return {};
+    const counts = new Map<DriftMark, number>();
+    const isTables = run.last > run.first && !run.decoded.leaf;
+    for (let index = run.first; index <= run.last && !isTables && this.probes > 0; index++, this.probes--) {
+      const linear = this.canonical(at.start + (BigInt(index) << BigInt(source.shift(level))));
+      for (const mark of source.drift({ level, table, index, present: run.decoded.present, linear }))
+        counts.set(mark, (counts.get(mark) ?? 0) + 1);
+    }
+    const below = new Set<DriftMark>();
+    for (const each of this.drifted())
+      if (each.level < level && each.linear >= from && each.linear <= to) each.marks.forEach((mark) => below.add(mark));
+    return {
+      ...(counts.size === 0 ? {} : { drift: [...counts].map(([mark, entries]) => ({ mark, entries })) }),
+      ...(below.size === 0 ? {} : { driftBelow: [...below] }),
+    };
+  }
+
   // ---- an address
 
   /** The rows' ids from the root to the entry that translates `address`, as far as there are entries. */
@@ -254,6 +295,33 @@ export class TableRows {
 }
 
 const holds = ({ flags }: Decoded, { flag, without }: RowFilter): boolean => flags.includes(flag) !== without;
+
+/** Marks that one goes looking for; `missing` and `write-protected` are a shadow's ordinary life. */
+const WORTH: ReadonlySet<DriftMark> = new Set(['stale', 'unsync']);
+
+/** All entries of the shadow tables that are stale or out of sync, as far as patience reaches. */
+export function driftedEntries(scan: TableScan): readonly DriftedEntry[] {
+  const { source } = scan;
+  const out: DriftedEntry[] = [];
+  let left = 4 * MAX_PROBES;
+  const visit = (scanned: Scanned, start: bigint): void => {
+    const shift = BigInt(source.shift(scanned.level));
+    for (const run of scanned.runs)
+      for (let index = run.first; index <= run.last && left > 0; index++, left--) {
+        const at = start + (BigInt(index) << shift);
+        const { level, table } = scanned;
+        const linear = BigInt.asUintN(64, BigInt.asIntN(source.linearBits === 32 ? 64 : source.linearBits, at));
+        const marks = source.drift?.({ level, table, index, present: run.decoded.present, linear }) ?? [];
+        const worth = marks.filter((mark) => WORTH.has(mark));
+        if (worth.length > 0) out.push({ level, linear, marks: worth });
+        if (!run.decoded.present || run.decoded.leaf) continue;
+        const child = scan.table(level - 1, source.decode(level, scan.entryOf(scanned.words, index)).target);
+        if (child) visit(child, at);
+      }
+  };
+  if (scan.top) visit(scan.top, 0n);
+  return out;
+}
 
 /** The tables on the way down a path as strips: for each entry one character. See protocol/panels/page-tables.ts. */
 export interface Strip {

@@ -9,6 +9,7 @@ import { rootLevel } from '../../kvm/mmu/shadow/role';
 import { isShadowLeaf, isShadowMmio, isShadowPresent, shadowFrame, shadowMmioGpa } from '../../kvm/mmu/shadow/spte';
 import type { Machine } from '../../vmm/machine';
 import type { GuestView } from '../guest-view';
+import { driftOf, type DriftMark } from '../drift';
 import { decodeGuestEntry, guestRoot } from '../views/tables';
 
 export type TableSet = 'guest' | 'shadow' | 'ept' | 'npt' | 'host';
@@ -43,6 +44,17 @@ export interface TableSource {
   /** Entries of the top table where registers hold them (PAE). */
   readonly registers?: readonly bigint[];
   decode(level: number, entry: bigint): Decoded;
+  /** Under shadow paging: how an entry that is not zero stands to the one in the other tables for the same address. */
+  drift?(at: EntryAt): readonly DriftMark[];
+}
+
+/** One entry: its table, its place there, and the first address that it translates. */
+export interface EntryAt {
+  readonly level: number;
+  readonly table: bigint;
+  readonly index: number;
+  readonly present: boolean;
+  readonly linear: bigint;
 }
 
 function guestSource(g: GuestView): TableSource | undefined {
@@ -50,6 +62,7 @@ function guestSource(g: GuestView): TableSource | undefined {
   const top = guestRoot(g);
   if (format === 'none' || !top) return undefined;
   const { entryBytes, indexBits, linearBits } = FORMATS[format];
+  const drift = driftOf(g);
   return {
     set: 'guest',
     root: { name: 'CR3', value: g.cr3 },
@@ -64,6 +77,7 @@ function guestSource(g: GuestView): TableSource | undefined {
     locate: (table) => g.physical.offsetOf(table),
     ...(format === 'pae' && g.pdptes ? { registers: g.pdptes } : {}),
     decode: (level, entry) => ({ ...decodeGuestEntry(g, level, entry), mmio: false }),
+    ...(drift ? { drift: ({ level, present, linear }) => drift.ofGuest(level, present, linear).marks } : {}),
   };
 }
 
@@ -93,12 +107,13 @@ function hostSource(
   };
 }
 
-function shadowSource(mmu: ShadowMmu, memory: Machine['memory']): TableSource | undefined {
+function shadowSource(g: GuestView, mmu: ShadowMmu, memory: Machine['memory']): TableSource | undefined {
   const root = mmu.loaded;
   if (!root) return undefined;
   // Guests of the 32-bit formats run on PAE tables, whose four PDPTEs KVM keeps in memory.
   const level = rootLevel(root.paging.controls.format);
   const isPae = level === 2;
+  const drift = driftOf(g);
   return {
     set: 'shadow',
     root: { name: 'hardware CR3', value: root.hpa },
@@ -123,6 +138,10 @@ function shadowSource(mmu: ShadowMmu, memory: Machine['memory']): TableSource | 
         target: mmio ? shadowMmioGpa(entry, 0n) : shadowFrame(entry),
       };
     },
+    drift: ({ table, index, linear }) => {
+      const page = mmu.pages.ofTable(table);
+      return page && drift ? drift.ofShadow(page, index, linear).marks : [];
+    },
   };
 }
 
@@ -133,7 +152,7 @@ export function tableSources(g: GuestView, machine: Machine, host: AddressSpace)
   const hostTop = host.rootTable();
   const all = [
     guestSource(g),
-    second.kind === 'shadow' ? shadowSource(second.shadow, memory) : undefined,
+    second.kind === 'shadow' ? shadowSource(g, second.shadow, memory) : undefined,
     second.kind === 'nested'
       ? hostSource(
           second.tables.kind,

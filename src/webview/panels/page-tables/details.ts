@@ -3,7 +3,7 @@ import type { TableRow, TableSetInfo } from '../../../protocol/panels/page-table
 import type { PanelContext } from '../../panel';
 import { h, number } from '../../dom';
 import { SPACE_NAMES, flagMeaning, sizeText } from '../../names';
-import { indexText, nameText, plural } from './words';
+import { DRIFT_WORDS, indexText, nameText, plural } from './words';
 
 export interface DetailActions {
   /** The set beside this one that the row's targets lead into, by its title. */
@@ -36,6 +36,9 @@ export function details(row: TableRow, info: TableSetInfo, context: PanelContext
         number(row.target, tables),
         `, ${plural(row.pages, 'page')} below`,
       ),
+    ...(row.drift ?? []).map(({ mark }) =>
+      term(mark === 'stale' || mark === 'unsync' ? '≠' : '', DRIFT_WORDS[mark].long),
+    ),
     row.symbol !== undefined && term('label', h('code', {}, row.symbol)),
   ];
   return h(

@@ -7,7 +7,17 @@ import { NotRecorded, Superseded, type PanelContext } from '../../panel';
 import { details } from './details';
 import { Strips } from './strips';
 import { TableTree, type Path } from './tree';
-import { SET_LONG, SET_TITLES, indexText, nameText, plural, rightsWords, targetText } from './words';
+import {
+  DRIFT_WORDS,
+  SET_LONG,
+  driftText,
+  SET_TITLES,
+  indexText,
+  nameText,
+  plural,
+  rightsWords,
+  targetText,
+} from './words';
 
 /** What a pane keeps over a reload. */
 export interface PaneState {
@@ -221,6 +231,7 @@ export class Pane {
         h('span', { class: 'leads' }, targetText(row)),
         h('span', { class: 'symbol' }, row.symbol ?? ''),
         ...marks,
+        driftCell(row),
         rightsCell(row),
       ],
     };
@@ -285,6 +296,18 @@ export class Pane {
 
 const changedText = ({ changed = 0, first, last }: TableRow): string =>
   first === last ? 'changed' : `${changed} of ${last - first + 1} changed`;
+
+/** Words, not colours alone: `≠` where what the hardware walks is not what the guest wrote. */
+function driftCell(row: TableRow): HTMLElement {
+  const own = driftText(row);
+  const isStale = row.drift?.some(({ mark }) => mark === 'stale' || mark === 'unsync') === true;
+  const below = row.driftBelow ?? [];
+  if (own.length > 0)
+    return h('span', { class: `drift${isStale ? ' stale' : ''}` }, `${isStale ? '≠ ' : ''}${own.join(', ')}`);
+  return below.length > 0
+    ? h('span', { class: 'drift stale' }, `≠ ${below.map((mark) => DRIFT_WORDS[mark].short).join(', ')} below`)
+    : h('span', { class: 'drift' });
+}
 
 function rightsCell({ rights, kind }: TableRow): HTMLElement {
   if (kind === 'absent' || kind === 'mmio') return h('span', { class: 'rights' });

@@ -1,5 +1,5 @@
 /** Rows in words: what the list shows, and what the details say. */
-import type { TableRow, TableSet } from '../../../protocol/panels/page-tables';
+import type { DriftMark, TableRow, TableSet } from '../../../protocol/panels/page-tables';
 
 export const SET_TITLES: Readonly<Record<TableSet, string>> = {
   guest: 'Guest',
@@ -43,3 +43,29 @@ export function targetText(row: TableRow): string {
       return `→ ${row.target}${row.targets === 'same' ? ' each' : row.targets === 'following' ? ' on' : ''}`;
   }
 }
+
+/** A mark's word in the list, and what it means. */
+export const DRIFT_WORDS: Readonly<Record<DriftMark, { readonly short: string; readonly long: string }>> = {
+  missing: { short: 'no shadow', long: 'no shadow of it yet: the next access is a hidden fault' },
+  stale: {
+    short: 'stale',
+    long: 'the shadow does not say what the guest’s tables say now: they were edited, and not flushed',
+  },
+  'write-protected': {
+    short: 'write-protected',
+    long: 'read-only in the shadow, since the frame holds a table of the guest’s that KVM watches',
+  },
+  unsync: {
+    short: 'unsync',
+    long: 'the guest writes this table without exits; its shadow counts until the next flush',
+  },
+  mmio: { short: 'MMIO', long: 'marked as a hole: every access goes to the VMM' },
+};
+
+/** `stale`, `12 stale` of a run. */
+export const driftText = ({ drift = [], first, last }: TableRow): readonly string[] =>
+  drift
+    .filter(({ mark }) => mark !== 'mmio')
+    .map(({ mark, entries }) =>
+      first === last ? DRIFT_WORDS[mark].short : `${count(entries)} ${DRIFT_WORDS[mark].short}`,
+    );
