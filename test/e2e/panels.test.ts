@@ -1,5 +1,6 @@
 /** The panels in a real VS Code: as editor tabs, by keyboard, and with a guest whose tables drift from KVM's. */
 import * as assert from 'node:assert/strict';
+import { DRIFT_GUEST } from '../webview/drift-guest';
 import { inVSCode, lineOf } from './vscode';
 
 describe('panels', () => {
@@ -26,6 +27,27 @@ describe('panels', () => {
       await keyboard.press('ArrowUp');
       await keyboard.press('ArrowDown');
       await view.locator('.pane.ept .row[aria-selected="true"]', { hasText: '0x1a2b3000' }).waitFor();
+      assert.deepEqual(await code.notifications(), []);
+    }));
+
+  it('Page Tables: drift is seen after the guest edits its table without INVLPG, and gone after it', () =>
+    inVSCode('panel-drift', { 'drift.asm': DRIFT_GUEST }, async (code) => {
+      const line = (label: string): number => DRIFT_GUEST.split('\n').findIndex((text) => text.startsWith(label)) + 1;
+      await code.debug('drift.asm', line('edited:'));
+      await code.command('Pagewalk: Open Page Tables in Editor');
+      const view = code.translation();
+      await view.locator('.pane.guest .row').first().waitFor();
+      await view.locator('select').nth(1).selectOption('shadow');
+      await view.locator('.pane.shadow .row').first().waitFor();
+      await view.getByLabel('Address or symbol').fill('rbx');
+      await view.getByLabel('Address or symbol').press('Enter');
+      const entry = view.locator('.pane.shadow .row', { hasText: '0x300000' }).last();
+      await entry.filter({ hasText: 'stale' }).waitFor();
+      await view.locator('.pane.guest .row', { hasText: 'stale' }).last().waitFor();
+      await code.shot('edited');
+      await code.page.keyboard.press('F10');
+      await code.page.keyboard.press('F10');
+      await view.locator('.pane .drift.stale').first().waitFor({ state: 'detached' });
       assert.deepEqual(await code.notifications(), []);
     }));
 });

@@ -3,6 +3,7 @@
  * UPDATE_GOLDEN=1 records them anew.
  */
 import type { Cursor, PanelCommand, PanelId } from '../../src/protocol/panels';
+import { DRIFT_GUEST } from './drift-guest';
 import type { Guest } from './stand-alone/live';
 import type { PanelPage } from './stand-alone/page';
 
@@ -120,6 +121,20 @@ done:   hlt
 };
 
 export const RECORDINGS: readonly RecordingSpec[] = [
+  {
+    name: 'page-tables-drift',
+    panel: 'page-tables',
+    guest: { source: DRIFT_GUEST, at: 'before' },
+    then: [{ runTo: 'edited' }],
+    play: async ({ page, settled }) => {
+      await page.getByLabel('Tables beside').selectOption('shadow');
+      await settled();
+      await page.getByLabel('Address or symbol').fill('rbx');
+      await page.keyboard.press('Enter');
+      await settled();
+      await page.locator('.pane.guest .row[aria-selected="true"]').click();
+    },
+  },
   {
     name: 'page-tables-guest',
     panel: 'page-tables',

@@ -37,7 +37,7 @@ export function details(row: TableRow, info: TableSetInfo, context: PanelContext
         `, ${plural(row.pages, 'page')} below`,
       ),
     ...(row.drift ?? []).map(({ mark }) =>
-      term(mark === 'stale' || mark === 'unsync' ? '≠' : '', DRIFT_WORDS[mark].long),
+      term(mark === 'stale' ? '≠' : '', h('strong', {}, DRIFT_WORDS[mark].short), ': ', DRIFT_WORDS[mark].long),
     ),
     row.symbol !== undefined && term('label', h('code', {}, row.symbol)),
   ];

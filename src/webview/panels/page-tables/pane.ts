@@ -7,17 +7,7 @@ import { NotRecorded, Superseded, type PanelContext } from '../../panel';
 import { details } from './details';
 import { Strips } from './strips';
 import { TableTree, type Path } from './tree';
-import {
-  DRIFT_WORDS,
-  SET_LONG,
-  driftText,
-  SET_TITLES,
-  indexText,
-  nameText,
-  plural,
-  rightsWords,
-  targetText,
-} from './words';
+import { SET_LONG, driftText, SET_TITLES, indexText, nameText, plural, rightsWords, targetText } from './words';
 
 /** What a pane keeps over a reload. */
 export interface PaneState {
@@ -225,13 +215,13 @@ export class Pane {
       className: `${row.kind}${row.changed === undefined ? '' : ' is-changed'}`,
       content: [
         h('span', { class: 'label' }, h('span', { class: 'index' }, indexText(row)), ' ', nameText(row)),
+        driftCell(row),
         h('code', { class: `address ${from}` }, row.from),
         h('code', { class: 'last' }, `– ${row.to}`),
         h('code', { class: 'entry' }, row.entry),
         h('span', { class: 'leads' }, targetText(row)),
         h('span', { class: 'symbol' }, row.symbol ?? ''),
         ...marks,
-        driftCell(row),
         rightsCell(row),
       ],
     };
@@ -299,14 +289,8 @@ const changedText = ({ changed = 0, first, last }: TableRow): string =>
 
 /** Words, not colours alone: `≠` where what the hardware walks is not what the guest wrote. */
 function driftCell(row: TableRow): HTMLElement {
-  const own = driftText(row);
-  const isStale = row.drift?.some(({ mark }) => mark === 'stale' || mark === 'unsync') === true;
-  const below = row.driftBelow ?? [];
-  if (own.length > 0)
-    return h('span', { class: `drift${isStale ? ' stale' : ''}` }, `${isStale ? '≠ ' : ''}${own.join(', ')}`);
-  return below.length > 0
-    ? h('span', { class: 'drift stale' }, `≠ ${below.map((mark) => DRIFT_WORDS[mark].short).join(', ')} below`)
-    : h('span', { class: 'drift' });
+  const { text, isStale } = driftText(row);
+  return h('span', { class: `drift${isStale ? ' stale' : ''}`, title: text === '' ? undefined : text }, text);
 }
 
 function rightsCell({ rights, kind }: TableRow): HTMLElement {

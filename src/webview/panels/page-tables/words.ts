@@ -62,10 +62,14 @@ export const DRIFT_WORDS: Readonly<Record<DriftMark, { readonly short: string; r
   mmio: { short: 'MMIO', long: 'marked as a hole: every access goes to the VMM' },
 };
 
-/** `stale`, `12 stale` of a run. */
-export const driftText = ({ drift = [], first, last }: TableRow): readonly string[] =>
-  drift
-    .filter(({ mark }) => mark !== 'mmio')
-    .map(({ mark, entries }) =>
-      first === last ? DRIFT_WORDS[mark].short : `${count(entries)} ${DRIFT_WORDS[mark].short}`,
-    );
+/** What the list says of a row's drift: of a run only how many entries are stale, of tables whether something below is. */
+export function driftText({ drift = [], driftBelow = [], first, last }: TableRow): {
+  readonly text: string;
+  readonly isStale: boolean;
+} {
+  const stale = drift.find(({ mark }) => mark === 'stale');
+  if (stale) return { text: first === last ? '≠ stale' : `≠ ${count(stale.entries)} stale`, isStale: true };
+  if (driftBelow.includes('stale')) return { text: '≠ stale below', isStale: true };
+  const [own] = first === last ? drift.filter(({ mark }) => mark !== 'mmio') : [];
+  return { text: own ? DRIFT_WORDS[own.mark].short : '', isStale: false };
+}
