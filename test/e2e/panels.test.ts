@@ -46,6 +46,7 @@ describe('panels', () => {
       await view.locator('.pane.guest .row', { hasText: 'stale' }).last().waitFor();
       await code.shot('edited');
       await code.page.keyboard.press('F10');
+      await code.frame('14:1');
       await code.page.keyboard.press('F10');
       await view.locator('.pane .drift.stale').first().waitFor({ state: 'detached' });
       assert.deepEqual(await code.notifications(), []);
