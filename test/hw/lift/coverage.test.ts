@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Code, CpuidFeature, Instruction, Mnemonic } from 'iced-x86';
-import { PAGEWALK_X64, PAGEWALK_X64_LA57, type CpuFeature } from '../../../src/hw/cpu/cpuid-model';
+import { PAGEWALK_SVM, PAGEWALK_X64, PAGEWALK_X64_LA57, type CpuFeature } from '../../../src/hw/cpu/cpuid-model';
 import { InstructionDecoder } from '../../../src/hw/cpu/decode';
 import type { Decoded } from '../../../src/hw/cpu/decoded';
 import { LIFTERS, lifterOf } from '../../../src/hw/cpu/lift/index';
@@ -62,6 +62,8 @@ const FLAGS: ReadonlyMap<number, CpuFeature> = new Map([
   [CpuidFeature.INVEPT, 'VMX'],
   [CpuidFeature.INVVPID, 'VMX'],
   [CpuidFeature.SVM, 'SVM'],
+  // STGI, and SKINIT: #UD without its own flag, which none has
+  [CpuidFeature.SKINIT_or_SVM, 'SVM'],
   [CpuidFeature.MONITOR, 'MONITOR'],
 ]);
 /** Forms that are there without their feature, and why. Those that raise #UD themselves are not covered by having a lifter. */
@@ -91,11 +93,11 @@ interface Form {
   readonly because: string | undefined;
 }
 
-/** Whether this CPU model, or its 5-level brother, has what an architecture level brings. */
+/** Whether one of the CPU models has what an architecture level brings. */
 function offered(level: number): boolean {
   if (ALWAYS.has(level)) return true;
   const flag = FLAGS.get(level);
-  return flag !== undefined && (PAGEWALK_X64.has(flag) || PAGEWALK_X64_LA57.has(flag));
+  return flag !== undefined && [PAGEWALK_X64, PAGEWALK_X64_LA57, PAGEWALK_SVM].some((model) => model.has(flag));
 }
 
 const decoder = new InstructionDecoder();
