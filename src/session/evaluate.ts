@@ -6,7 +6,7 @@ import { evaluate, locate, parseExpression } from '../expr/index';
 import type { Env, Expr } from '../expr/index';
 import { sessionError } from './diagnostics';
 import type { Names } from './names';
-import { constantOf, namesIn } from './names';
+import { namesIn } from './names';
 import { didYouMean } from './nearest';
 import { isRegisterName } from './registers';
 import type { Evaluation, SpaceAddress } from './types';
@@ -68,7 +68,9 @@ function kindOf(e: Expr, names: Names): Evaluation['kind'] {
     case 'name':
       if (isRegisterName(e.name)) return 'register';
       if (names.symbols.isLabel(e.name)) return 'label';
-      return constantOf(e.name) !== undefined || names.symbols.valueOf(e.name) !== undefined ? 'constant' : 'number';
+      return names.constantOf(e.name) !== undefined || names.symbols.valueOf(e.name) !== undefined
+        ? 'constant'
+        : 'number';
     default:
       return 'expression';
   }

@@ -1,6 +1,7 @@
 import type { Env, Expr, ExprValue, LoadSize, MemoryRequest } from '../expr/index';
 import { VECTOR } from '../isa/exceptions';
 import { VMX_EXIT } from '../isa/exits';
+import { SVM_EXITS, SVM_INVALID } from '../isa/svm-exits';
 import { SEG } from '../hw/state/layout';
 import type { GuestView } from './guest-view';
 import type { MemoryAccess } from './memory';
@@ -52,12 +53,17 @@ export const FAULT_FACTS = [
   'instructions',
 ] as const;
 
-/** Exit reasons and vectors by their names in the manuals: `EPT_VIOLATION`, `PF`. */
-export function constantOf(name: string): bigint | undefined {
-  if (Object.hasOwn(VMX_EXIT, name)) return BigInt(VMX_EXIT[name as keyof typeof VMX_EXIT]);
-  return Object.hasOwn(VECTOR, name) ? BigInt(VECTOR[name as keyof typeof VECTOR]) : undefined;
-}
-const CONSTANT_NAMES = [...Object.keys(VMX_EXIT), ...Object.keys(VECTOR)];
+type Constants = ReadonlyMap<string, bigint>;
+/** Exit reasons of one extension and vectors by their names in the manuals: `EPT_VIOLATION`, `NPF`, `PF`. A name that is both is the exit. */
+const constants = (exits: Readonly<Record<string, number>>): Constants =>
+  new Map(
+    [...Object.entries(VECTOR), ...Object.entries(exits)].map(([name, value]): [string, bigint] => [
+      name,
+      BigInt(value),
+    ]),
+  );
+const VMX_CONSTANTS = constants(VMX_EXIT);
+const SVM_CONSTANTS: Constants = new Map([...constants(SVM_EXITS), ['INVALID', SVM_INVALID]]);
 
 /** Names in the order in which they win: facts, registers, the guest's labels and constants, the manuals' constants. Exit conditions put the manuals first. */
 export class Names {
@@ -78,11 +84,24 @@ export class Names {
     };
   }
 
+  /** An exit reason or vector by its name. The extensions' numbers differ for names that they share, so that the processor's own count alone. */
+  constantOf(name: string): bigint | undefined {
+    return this.constants.get(name);
+  }
+  get constantNames(): readonly string[] {
+    return [...this.constants.keys()];
+  }
+  private get constants(): Constants {
+    return this.guest.cpu.model.has('SVM') ? SVM_CONSTANTS : VMX_CONSTANTS;
+  }
+
   lookup(name: string, facts?: Facts): ExprValue | undefined {
     return (
       facts?.get(name) ??
       readRegister(this.guest, name) ??
-      (facts ? (constantOf(name) ?? this.symbols.valueOf(name)) : (this.symbols.valueOf(name) ?? constantOf(name)))
+      (facts
+        ? (this.constantOf(name) ?? this.symbols.valueOf(name))
+        : (this.symbols.valueOf(name) ?? this.constantOf(name)))
     );
   }
 
@@ -100,11 +119,11 @@ export class Names {
       facts.includes(name) ||
       isRegisterName(name) ||
       this.symbols.valueOf(name) !== undefined ||
-      constantOf(name) !== undefined
+      this.constantOf(name) !== undefined
     );
   }
   all(facts: readonly string[] = []): readonly string[] {
-    return [...facts, ...REGISTER_NAMES, ...this.symbols.names, ...(facts.length > 0 ? CONSTANT_NAMES : [])];
+    return [...facts, ...REGISTER_NAMES, ...this.symbols.names, ...(facts.length > 0 ? this.constantNames : [])];
   }
 }
 

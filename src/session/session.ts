@@ -248,7 +248,9 @@ export class Session implements DebugTarget {
       : [];
     if (seconds.length > 0) return seconds;
     const all =
-      text.trim() === word ? [...MONITOR_WORDS, ...this.names.all()] : [...REGISTER_NAMES, ...this.symbols.names];
+      text.trim() === word
+        ? [...MONITOR_WORDS, ...this.names.all()]
+        : [...REGISTER_NAMES, ...this.symbols.names, ...this.names.constantNames];
     return [...new Set(all)].filter((n) => n.toLowerCase().startsWith(word.toLowerCase())).slice(0, 100);
   }
 

@@ -113,6 +113,24 @@ describe('breakpoints on VM exits', () => {
     s.continue_();
     assert.equal(next(s), 'vm-exit VM exit IO_INSTRUCTION');
   });
+
+  it('under npt conditions know AMD’s names with AMD’s numbers, and none of Intel’s', () => {
+    const s = open('bits 64\nmov eax, 1\ncpuid\nmov rax, [0x200000]\nhlt', { mmu: 'npt' });
+    const [npf, cpuid, ept] = s.setFunctionBreakpoints([
+      { name: 'exit:*', condition: 'reason == NPF && gpa == 0x200000' },
+      { name: 'exit:*', condition: 'reason == CPUID' },
+      { name: 'exit:*', condition: 'reason == EPT_VIOLATION' },
+    ]);
+    assert.deepEqual([npf?.verified, cpuid?.verified, ept?.verified], [true, true, false]);
+    assert.match(ept?.message ?? '', /EPT_VIOLATION/);
+    s.continue_();
+    assert.equal(next(s), 'function-breakpoint VM exit CPUID');
+    s.continue_();
+    assert.equal(next(s), 'function-breakpoint VM exit NPF');
+    assert.equal(value(s, 'NPF'), '0x400 = 1024');
+    assert.deepEqual(s.complete('1 + EXCP1').slice(0, 2), ['EXCP1', 'EXCP10']);
+    assert.deepEqual(open(LOOP).complete('1 + EPT_V'), ['EPT_VIOLATION']);
+  });
 });
 
 describe('guest #PF', () => {
