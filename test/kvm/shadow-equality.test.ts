@@ -15,6 +15,8 @@ const METHODS = [
   { mmu: 'shadow', shadow: 'modern' },
   { mmu: 'npt', shadow: 'modern', cpu: 'pagewalk-svm' },
 ] as const;
+/** Asks KVM for asynchronous page faults, which it offers where hardware has a second level of tables: KVM_FEATURE_ASYNC_PF is part of what a guest sees. */
+const NOT_UNDER_SHADOW: ReadonlySet<string> = new Set(['async-page-fault.asm']);
 /** CR3, CR0, CR4, EFER and CR2 among them are the guest's own. */
 const SLOTS = [...Array(16).keys(), 16, 64, 65, 66, 67, 69];
 
@@ -51,8 +53,9 @@ function compare(
 ): readonly Machine[] {
   const program = prepareProgram({ file, bytes: new TextEncoder().encode(source), options });
   assert.ok(program.ok, program.ok ? '' : JSON.stringify(program.error));
-  const runs = METHODS.map((m) => run(program.value, m));
-  for (const [i, r] of runs.entries()) assert.deepEqual(r.shown, runs[0]?.shown, JSON.stringify(METHODS[i]));
+  const methods = METHODS.filter(({ mmu }) => mmu !== 'shadow' || !NOT_UNDER_SHADOW.has(file));
+  const runs = methods.map((m) => run(program.value, m));
+  for (const [i, r] of runs.entries()) assert.deepEqual(r.shown, runs[0]?.shown, JSON.stringify(methods[i]));
   return runs.map((r) => r.machine);
 }
 
