@@ -11,6 +11,7 @@ import type { Names } from './names';
 import { isRegisterName, writeRegister } from './registers';
 import type { Evaluation, ViewNode } from './types';
 import type { Views } from './views';
+import { writeVmcbField } from './views/vmcb';
 import { writeVmcsField } from './views/vmcs';
 
 /** Setting registers, flags, memory operands and guest table entries to the value of an expression. */
@@ -35,7 +36,9 @@ export class Assignment {
         ? this.setEntry(node, raw)
         : path.startsWith('vmcs/')
           ? writeVmcsField(this.guest, node.name, raw)
-          : writeRegister(this.guest, node.name, raw);
+          : path.startsWith('vmcb/')
+            ? writeVmcbField(this.guest, node.name, raw)
+            : writeRegister(this.guest, node.name, raw);
     if (problem !== undefined) return err([sessionError('notWritable', problem, path)]);
     return ok(this.views.node(path)?.value ?? hex(raw));
   }

@@ -204,6 +204,32 @@ describe('views', () => {
     s.continue_();
     assert.match(next(s), /^entry-failure/);
   });
+  it('a VMCB field is set as a store would, and the checks that it breaks are named', () => {
+    const s = open(example('hello'), { mmu: 'npt' });
+    s.setFunctionBreakpoints([{ name: 'start' }]);
+    s.continue_();
+    wait(s);
+    const refused = (field: string): void =>
+      assert.match(JSON.stringify(s.setValue(`vmcb/${field}`, '2')), /cannot be set/, field);
+    // while the guest runs, its state is in the CPU
+    refused('save/CS_LIMIT');
+    s.setFunctionBreakpoints([{ name: 'exit:IOIO' }]);
+    s.continue_();
+    assert.equal(next(s), 'function-breakpoint VM exit IOIO');
+    for (const field of ['control/EXITCODE', 'control/NRIP', 'save/RIP', 'save/RAX']) refused(field);
+    assert.match(
+      JSON.stringify(s.setValue('vmcb/save/CS_SELECTOR', '0x10000')),
+      /CS_SELECTOR has 16 bits, 0x10000 is wider/,
+    );
+    assert.ok(rows(s, 'vmcb').includes('VMRUN Checks = all met'));
+    // ASID 0 is the host's (15.5.1)
+    assert.ok(s.setValue('vmcb/control/GUEST_ASID', '0').ok);
+    assert.ok(rows(s, 'vmcb').includes('VMRUN Checks = 1 not met'));
+    assert.match(rows(s, 'vmcb/checks').join('\n'), /^GUEST_ASID = /);
+    s.setFunctionBreakpoints([]);
+    s.continue_();
+    assert.match(next(s), /^entry-failure/);
+  });
   it('holes are shown as holes', () => {
     const s = open(example('memslots'));
     assert.deepEqual(

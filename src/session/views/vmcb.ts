@@ -5,7 +5,7 @@ import type { Vmcb } from '../../hw/svm/vmcb';
 import { describeBits, type DecodedBits } from '../../isa/bit-layout';
 import { CR0 } from '../../isa/flags';
 import { FRAME_MASK } from '../../isa/entries';
-import { VMCB_FIELDS, type VmcbArea, type VmcbField } from '../../isa/vmcb-fields';
+import { VMCB_FIELDS, type VmcbArea, type VmcbField, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { decodeVmcbField } from '../../isa/vmcb-layouts';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
@@ -65,7 +65,8 @@ export function vmcbView(g: GuestView, { path, start, count }: ViewRequest): Vie
     );
   }
   const inArea = VMCB_FIELDS.filter((f) => f.area === area);
-  if (name === undefined) return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(vmcb, f));
+  if (name === undefined)
+    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcb, f));
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
   return page(decoded(vmcb, field), start, count, (d) =>
@@ -89,7 +90,7 @@ const checks = (g: GuestView, vmcb: Vmcb): ReturnType<typeof unmetVmrunChecks> =
 const decoded = (vmcb: Vmcb, f: VmcbField): readonly DecodedBits[] =>
   decodeVmcbField(f.name, vmcb.read(f.name), Number(BigInt.asIntN(64, vmcb.read('EXITCODE'))));
 
-function fieldRow(vmcb: Vmcb, f: VmcbField): ViewNode {
+function fieldRow(g: GuestView, vmcb: Vmcb, f: VmcbField): ViewNode {
   const value = vmcb.read(f.name);
   const bits = decoded(vmcb, f);
   const words = bits.length > 0 ? describeBits(bits) : '';
@@ -100,8 +101,44 @@ function fieldRow(vmcb: Vmcb, f: VmcbField): ViewNode {
     value: `${hex(value)}${words === '' ? '' : ` (${words})`}`,
     raw: value,
     kind: 'field',
+    editable: refusal(g, f) === undefined,
     detail: [f.manualName, `offset ${hex(f.offset)}`],
     ...(bits.length > 1 ? { children: bits.length } : {}),
     ...(space ? { address: { space, value: space === 'gva' ? value : value & FRAME_MASK } } : {}),
   });
+}
+
+/** What #VMEXIT stores. */
+const EXIT_FIELDS: ReadonlySet<VmcbFieldName> = new Set([
+  'EXITCODE',
+  'EXITINFO1',
+  'EXITINFO2',
+  'EXITINTINFO',
+  'NRIP',
+  'INSN_LENGTH',
+]);
+/** What KVM stores before every VMRUN from copies of its own (svm_vcpu_run). */
+const STORED_AT_ENTRY: ReadonlySet<VmcbFieldName> = new Set(['RAX', 'RSP', 'RIP', 'CR2', 'DR6', 'CLEAN']);
+
+/** Why a field cannot be set by hand now; undefined: it can. */
+function refusal(g: GuestView, f: VmcbField): string | undefined {
+  if (EXIT_FIELDS.has(f.name)) return `${f.name} is what #VMEXIT tells: the CPU writes it`;
+  if (STORED_AT_ENTRY.has(f.name)) return `KVM stores ${f.name} anew before every VMRUN`;
+  if (f.area === 'save' && g.inGuest)
+    return `the guest runs with ${f.name} in the CPU, which the next #VMEXIT saves over this field: set the register`;
+  return undefined;
+}
+
+/** Sets a field as a store of the hypervisor's would; it takes effect at the next VMRUN, since this CPU caches nothing that clean bits could vouch for. The result: why not. */
+export function writeVmcbField(g: GuestView, name: string, value: bigint): string | undefined {
+  const { vmcb } = g.cpu.svm;
+  const field = VMCB_FIELDS.find((f) => f.name === name);
+  if (!vmcb || !field) return `there is no field ${name} now`;
+  const why = refusal(g, field);
+  if (why !== undefined) return why;
+  const width = field.bytes * 8;
+  if (BigInt.asUintN(width, value) !== value) return `${name} has ${width} bits, ${hex(value)} is wider`;
+  vmcb.write(field.name, value);
+  g.refresh();
+  return undefined;
 }
