@@ -41,7 +41,7 @@ describe('panels of a running guest', () => {
 
   it('Compare: the context switch under every method', () =>
     inVSCode('panel-compare', { 'context-switch.asm': true }, async (code) => {
-      await code.debug('context-switch.asm', lineOf('context-switch.asm', /^start:/) + 1);
+      await code.debug('context-switch.asm', lineOf('context-switch.asm', /mov +rsi, cr3/));
       await code.command('Pagewalk: Open Compare in Editor');
       const view = code.translation();
       await view.getByRole('button', { name: 'Compare', exact: true }).click();
