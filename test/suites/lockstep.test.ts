@@ -10,17 +10,12 @@ import { lockstep, type LockstepGuest } from './lockstep/lockstep';
 import { GUESTS } from './qemu/guests';
 
 const LIMIT = 6000;
-/** Examples that QEMU's PC cannot run so, or not in the time of a test, and why. */
-const SLOW = 'takes over two minutes through the debug stub';
+/** Examples that QEMU's PC cannot run so, and why. */
 const LEFT_OUT: ReadonlyMap<string, string> = new Map([
   ['async-page-fault.asm', 'asks KVM for asynchronous page faults, which TCG has not'],
-  ['context-switch.asm', SLOW],
-  ['fork-like.asm', SLOW],
-  ['munmap-like.asm', SLOW],
-  ['new-pde.asm', SLOW],
-  ['new-pt.asm', SLOW],
-  ['ro-to-rw.asm', SLOW],
-  ['rw-to-ro.asm', SLOW],
+  ['memslots.asm', "looks at a hole between slots, where QEMU's PC has RAM"],
+  ['read-only-slot.asm', "writes to a read-only slot, where QEMU's PC has RAM"],
+  ['slot-and-frame.asm', 'is given another page by its host on the way'],
 ]);
 const EXAMPLES = join(dirname(fileURLToPath(import.meta.url)), '../../examples');
 
@@ -53,23 +48,27 @@ describe('lock-step with QEMU', function () {
       const prepared = prepareProgram({ file, bytes: readFileSync(join(EXAMPLES, file)), options: new Map() });
       assert.ok(prepared.ok);
       const { start, image, origin, entry, bss, settings } = prepared.value;
-      if (settings.slots.length > 0) skipBecause(this, "has memslots of its own, which QEMU's PC has not");
       assert.ok((start === 'flat64' || start === 'flat32' || start === 'boot') && entry === origin);
-      await check({ start, image, entry, bss, memory: Number(settings.memory >> 20n) });
+      await check({
+        start,
+        image,
+        entry,
+        bss,
+        memory: Number(settings.memory >> 20n),
+        slots: settings.slots.map(({ gpa, size, readOnly }) => ({ gpa, size, readonly: readOnly })),
+      });
     });
   }
+
   it('says where two machines part', async () => {
-    const out = assemble('bits 64\nmov eax, 0x40000000\ncpuid\nnop\nhlt\n', {
+    const out = assemble('bits 64\nmov ecx, 0x8b\nrdmsr\nnop\nhlt\n', {
       fileName: 'guest.asm',
       origin: 0x10_0000n,
     });
     const result = await lockstep(qemu, { start: 'flat64', image: out.image, entry: 0x10_0000n }, LIMIT);
-    // each names its own hypervisor
+    // the update signature of IA32_BIOS_SIGN_ID: QEMU's processor is AMD's, whose patch level has another form
     assert.ok(result.kind === 'differs');
     assert.equal(result.instructions, 2);
-    assert.ok(
-      result.registers.some((r) => r.startsWith('rbx: 0x4b4d564b here, ')),
-      result.registers.join('\n'),
-    );
+    assert.match(result.registers[0] ?? '', /^rax: 0x0 here, 0x\w+ in QEMU$/);
   });
 });

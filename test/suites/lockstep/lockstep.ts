@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Decoder } from 'iced-x86';
+import { Decoder, Mnemonic } from 'iced-x86';
 import { assemble } from '../../../src/asm/index';
 import { hex } from '../../../src/base/hex';
 import { codeMode } from '../../../src/hw/cpu/system/modes';
@@ -10,10 +10,10 @@ import type { CpuState } from '../../../src/hw/state/cpu-state';
 import { SEG, SLOT } from '../../../src/hw/state/layout';
 import { flatImage } from '../../../src/vmm/loader/image';
 import { Machine } from '../../../src/vmm/machine';
-import { DEFAULT_OPTIONS } from '../../../src/vmm/options';
+import { DEFAULT_OPTIONS, type MachineOptions } from '../../../src/vmm/options';
 import { stubSource } from '../qemu/stub';
 import { GdbClient } from './gdb';
-import { EFLAGS, littleEndian, parseRegisters, REGISTERS, RIP, type GuestRegisters } from './registers';
+import { EFLAGS, GPR, littleEndian, parseRegisters, REGISTERS, RIP, type GuestRegisters } from './registers';
 
 export interface LockstepGuest {
   readonly start: 'boot' | 'flat32' | 'flat64';
@@ -22,6 +22,8 @@ export interface LockstepGuest {
   readonly bss?: number;
   /** MiB of RAM on both sides; a multiple of 4. */
   readonly memory?: number;
+  /** Memory slots here; the guest looks at none of the holes that they leave in QEMU's RAM. */
+  readonly slots?: MachineOptions['slots'];
 }
 
 export type LockstepResult =
@@ -47,7 +49,13 @@ const UNDEFINED_BITS: readonly (readonly [iced: number, rflags: bigint])[] = [
   [32, 0x4n],
 ];
 
-/** Runs a guest here and in QEMU instruction by instruction, and says where the registers differ first. Flags that an instruction leaves undefined are made equal. */
+/** Where QEMU's order has what CPUID answers. */
+const CPUID_RESULTS = ['rax', 'rbx', 'rcx', 'rdx'].map((name) => REGISTERS.findIndex((r) => r.name === name));
+
+/**
+ * Runs a guest here and in QEMU instruction by instruction, and says where the registers differ first. Flags that an instruction leaves undefined are made equal. CPUID
+ * answers for the model and not for the architecture: both sides then have the AND of both answers, so that no guest uses a feature which one of them lacks.
+ */
 export async function lockstep(qemu: string, guest: LockstepGuest, limit: number): Promise<LockstepResult> {
   const machine = ours(guest);
   const dir = mkdtempSync(join(tmpdir(), 'pw-lockstep-'));
@@ -72,10 +80,8 @@ export async function lockstep(qemu: string, guest: LockstepGuest, limit: number
 function ours(guest: LockstepGuest): Machine {
   const image = flatImage(guest.image, guest.start, { file: 'guest', origin: guest.entry, bss: guest.bss ?? 0 });
   if (!image.ok) throw new Error(image.error.map((d) => d.message).join('\n'));
-  const made = Machine.create({ ...DEFAULT_OPTIONS, memory: BigInt(memoryOf(guest)) << 20n }, image.value, {
-    serial: () => undefined,
-    debugcon: () => undefined,
-  });
+  const options = { ...DEFAULT_OPTIONS, memory: BigInt(memoryOf(guest)) << 20n, slots: guest.slots ?? [] };
+  const made = Machine.create(options, image.value, { serial: () => undefined, debugcon: () => undefined });
   if (!made.ok) throw new Error(made.error.map((d) => d.message).join('\n'));
   return made.value;
 }
@@ -125,7 +131,7 @@ async function compare(gdb: GdbClient, machine: Machine, guest: LockstepGuest, l
   for (let n = 0; n < limit; n++) {
     const differs = differences(seen(machine), theirs);
     if (differs.length > 0) return { kind: 'differs', instructions: n, at: describe(machine), registers: differs };
-    const undefinedFlags = flagsLeftUndefined(machine);
+    const next = instruction(machine);
     const before = state().rip;
     if (!stepOurs(machine)) return { kind: 'equal', instructions: n, end: machine.ended?.kind ?? '' };
     for (let i = 0; i < MAX_REPEATS; i++) {
@@ -133,11 +139,19 @@ async function compare(gdb: GdbClient, machine: Machine, guest: LockstepGuest, l
       theirs = parseRegisters(await gdb.request('g'));
       if (theirs[RIP] !== before) break;
     }
-    if (undefinedFlags !== 0n && (((theirs[EFLAGS] as bigint) ^ state().rflags) & undefinedFlags) !== 0n) {
-      const flags = ((theirs[EFLAGS] as bigint) & ~undefinedFlags) | (state().rflags & undefinedFlags);
-      theirs[EFLAGS] = flags;
-      await gdb.request(`P${EFLAGS.toString(16)}=${littleEndian(flags, 4)}`);
-    }
+    const set = async (n: number, value: bigint): Promise<void> => {
+      if (theirs[n] === value) return;
+      theirs[n] = value;
+      await gdb.request(`P${n.toString(16)}=${littleEndian(value, REGISTERS[n]?.size ?? 8)}`);
+    };
+    await set(EFLAGS, ((theirs[EFLAGS] as bigint) & ~next.undefinedFlags) | (state().rflags & next.undefinedFlags));
+    if (next.cpuid)
+      for (const n of CPUID_RESULTS) {
+        const register = REGISTERS[n] as (typeof REGISTERS)[number];
+        const both = register.ours(seen(machine)) & (theirs[n] as bigint);
+        state().set(GPR[register.name as keyof typeof GPR], both);
+        await set(n, both);
+      }
   }
   return { kind: 'equal', instructions: limit, end: 'limit' };
 }
@@ -187,13 +201,18 @@ function codeAt(machine: Machine): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-function flagsLeftUndefined(machine: Machine): bigint {
+/** What must be known of the instruction at RIP to compare what it leaves. */
+function instruction(machine: Machine): { readonly undefinedFlags: bigint; readonly cpuid: boolean } {
   const decoder = new Decoder(codeMode(machine.vcpu.registers()).bits, codeAt(machine), 0);
   const insn = decoder.decode();
   const bits = insn.rflagsUndefined;
+  const cpuid = insn.mnemonic === Mnemonic.Cpuid;
   insn.free();
   decoder.free();
-  return UNDEFINED_BITS.reduce((m, [iced, rflags]) => ((bits & iced) !== 0 ? m | rflags : m), 0n);
+  return {
+    undefinedFlags: UNDEFINED_BITS.reduce((m, [iced, rflags]) => ((bits & iced) !== 0 ? m | rflags : m), 0n),
+    cpuid,
+  };
 }
 
 function describe(machine: Machine): string {

@@ -24,7 +24,8 @@ export interface GuestRegisters {
 }
 
 const M64 = (1n << 64n) - 1n;
-const GPR = {
+/** Slots of the general registers, in QEMU's order. */
+export const GPR = {
   rax: 0,
   rbx: 3,
   rcx: 1,

@@ -2,22 +2,25 @@
  * A Multiboot kernel for QEMU that builds, with code of its own, the state in which Pagewalk starts flat32 and flat64 guests, and jumps to the guest, which QEMU hands over as
  * a module. It shares nothing with src/vmm/start but what the command line's documentation promises.
  */
-export const STUB_LOAD = 0x200_0000;
+const LOAD = 0x200_0000;
+/** Where it is loaded: at 32 MiB, or in the middle of less RAM than that needs. QEMU starts a kernel that lies beyond the end of RAM without a word. */
+const loadAddress = (top: number): number => Math.min(LOAD, top / 2);
 
 /** NASM source. `top`: end of guest RAM, below 4 GiB and a multiple of 4 MiB. */
 export function stubSource(kind: 'flat32' | 'flat64', entry: bigint, top: number): string {
   const long = kind === 'flat64';
+  const load = loadAddress(top);
   const tables = top - (long ? 3 + top / 0x20_0000 : 1 + top / 0x40_0000) * 4096;
   const descriptors = tables - 4096;
   return `
 bits 32
-org ${STUB_LOAD}
+org ${load}
   dd 0x1badb002, 0x10001, -(0x1badb002 + 0x10001)
-  dd ${STUB_LOAD}, ${STUB_LOAD}, 0, 0, entry
+  dd ${load}, ${load}, 0, 0, entry
 entry:
   cli
   cld
-  mov esp, ${STUB_LOAD}
+  mov esp, ${load}
   ; the guest is the first module
   mov eax, [ebx + 24]
   mov esi, [eax]
