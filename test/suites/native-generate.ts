@@ -280,8 +280,10 @@ const decoder = new InstructionDecoder();
 const scratch = new Instruction();
 
 /** Instructions whose result, not only a flag, is undefined or differs between vendors. */
-function hasUndefinedResult(mnemonic: number, bits: number, bytes: readonly number[]): boolean {
+function hasUndefinedResult(mnemonic: number, bits: number, bytes: readonly number[], memory: boolean): boolean {
   if (mnemonic === Mnemonic.Bswap) return bits === 16;
+  // MOVSXD without REX.W and with 66h reads a word by Intel's manual (63 /r, MOVSXD r16, r/m16) and a doubleword on AMD's: seen where alignment is checked
+  if (mnemonic === Mnemonic.Movsxd) return bits === 16 && memory;
   // counts above 16 with 16-bit operands
   if (mnemonic === Mnemonic.Shld || mnemonic === Mnemonic.Shrd)
     return bits === 16 && ((bytes[bytes.length - 1] as number) & 31) > 16;
@@ -317,7 +319,15 @@ function flagUse(
   const insn = decoder.decode(Uint8Array.from(bytes), bits, 0);
   if (insn === undefined || insn.length !== bytes.length || !LIFTERS.has(insn.mnemonic)) return undefined;
   if (insn.operands.some((o) => o.kind === 'other' || o.kind === 'segment')) return undefined;
-  if (hasUndefinedResult(insn.mnemonic, insn.operandBits, bytes)) return undefined;
+  if (
+    hasUndefinedResult(
+      insn.mnemonic,
+      insn.operandBits,
+      bytes,
+      insn.operands.some((o) => o.kind === 'memory'),
+    )
+  )
+    return undefined;
   const cl = [0xd2, 0xd3, 0xa5, 0xad].some((op) => bytes.includes(op));
   if ((insn.mnemonic === Mnemonic.Shld || insn.mnemonic === Mnemonic.Shrd) && insn.operandBits === 16 && cl)
     return undefined;
