@@ -291,6 +291,10 @@ describe('other exits', () => {
     const r = g.halt();
     assert.deepEqual([r[R8], r[R9], r[R10]], [0x1234n, 0x5678n, 0xd00n]);
     assert.deepEqual([g.exits['MSR_WRITE'], g.exits['MSR_READ']], [1, 2]);
+    const counters = new Guest(
+      'mov ecx, 0xc0010000\n mov eax, 1\n wrmsr\n rdmsr\n mov r8, rax\n mov ecx, 0x186\n rdmsr\n hlt',
+    );
+    assert.equal(counters.halt()[R8], 0n, 'old performance counters answer without a PMU');
     const bad = new Guest('mov ecx, 0x1234567\n rdmsr\n hlt').end();
     assert.equal(bad.kind, 'triple-fault', 'there is no IDT to take the #GP');
   });

@@ -27,6 +27,13 @@ const ASYNC_PF = {
 } as const;
 /** The one microcode revision that KVM claims on Intel. */
 const BIOS_SIGN_ID = 0x1_0000_0000n;
+/** Counters of P6 and K7: without a PMU for the guest they read as 0 and forget what is written (kvm_get_msr_common, kvm_set_msr_common). */
+const isLegacyCounter = (msr: number): boolean =>
+  msr === MSR.P6_PERFCTR0 ||
+  msr === MSR.P6_PERFCTR1 ||
+  msr === MSR.P6_EVNTSEL0 ||
+  msr === MSR.P6_EVNTSEL1 ||
+  (msr >= MSR.K7_EVNTSEL0 && msr <= MSR.K7_PERFCTR3);
 /** Memory types PAT entries may have: UC, WC, WT, WP, WB, UC−. */
 const PAT_TYPES: ReadonlySet<bigint> = new Set([0n, 1n, 4n, 5n, 6n, 7n]);
 
@@ -35,6 +42,7 @@ export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
   const { regs } = v;
   const slot = RETURN_SLOTS.get(msr);
   if (slot !== undefined) return regs.keptMsr(slot);
+  if (isLegacyCounter(msr)) return 0n;
   switch (msr) {
     case MSR.EFER:
       return regs.efer;
@@ -79,6 +87,7 @@ export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
     regs.setKeptMsr(slot, value);
     return true;
   }
+  if (isLegacyCounter(msr)) return true;
   switch (msr) {
     case MSR.EFER:
       return kvmSetEfer(v, value);
