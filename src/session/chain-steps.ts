@@ -1,6 +1,6 @@
 /** The parts that a chain is put together from: entries as they are shown, and rights. */
 import type { WalkFailure, WalkStep } from '../hw/paging/trace';
-import { FRAME_MASK } from '../isa/entries';
+import { FRAME_MASK, epteFlags, pteFlags } from '../isa/entries';
 import { entryName } from './entry-names';
 import { reasonWords } from './failure-words';
 import type { Chain, ChainFailure, ChainRights, ChainStep } from './translation';
@@ -34,7 +34,12 @@ export function chainStep(s: WalkStep, failure: WalkFailure | undefined): ChainS
     space: s.space,
     ...(s.entryHpa === undefined || s.space === 'hpa' ? {} : { entryHpa: s.entryHpa }),
     entry: s.entry,
-    flags: s.flags,
+    flags:
+      s.entryHpa === undefined
+        ? []
+        : s.table === 'ept'
+          ? epteFlags(s.entry, s.leaf)
+          : pteFlags(s.entry, s.leaf, s.level),
     ...(present ? { target: s.entry & FRAME_MASK } : {}),
     ...(problem === undefined ? {} : { problem }),
     nested: s.nested.map((n) => chainStep(n, failure)),

@@ -1,4 +1,4 @@
-/** `npm run bench`: prints what this machine does. Nothing is asserted; times depend on what else it is doing. */
+/** `npm run bench`: prints what this machine does; with words after `--`, the rows whose names have one of them. Nothing is asserted; times depend on what else it is doing. */
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Times } from './adapter';
@@ -66,8 +66,10 @@ const ROWS: readonly { readonly name: string; readonly measure: () => string | P
 
 async function main(): Promise<void> {
   process.stdout.write(`Node ${process.version}, ${cpus()[0]?.model ?? 'unknown processor'}\n\n`);
-  const width = Math.max(...ROWS.map(({ name }) => name.length));
-  for (const { name, measure } of ROWS) process.stdout.write(`${name.padEnd(width)}  ${await measure()}\n`);
+  const words = process.argv.slice(2);
+  const rows = ROWS.filter(({ name }) => words.length === 0 || words.some((w) => name.includes(w)));
+  const width = Math.max(...rows.map(({ name }) => name.length));
+  for (const { name, measure } of rows) process.stdout.write(`${name.padEnd(width)}  ${await measure()}\n`);
 }
 
 void main();

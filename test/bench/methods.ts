@@ -7,6 +7,7 @@ import { runToEnd, type Rate } from './machine';
 
 export const METHODS: readonly { readonly name: string; readonly options: OptionTexts }[] = [
   { name: 'EPT', options: new Map([['mmu', ['ept']]]) },
+  { name: 'NPT', options: new Map([['mmu', ['npt']]]) },
   {
     name: 'shadow, classic',
     options: new Map([

@@ -8,7 +8,6 @@ import {
   EPTE_W,
   EPTE_X,
   FRAME_MASK,
-  epteFlags,
 } from '../../isa/entries';
 import type { HostMemory } from '../memory/host-memory';
 import type { WalkFailure, WalkSink } from './trace';
@@ -82,7 +81,7 @@ export function walkEpt(
       space: 'hpa',
       entryHpa: address,
       entry,
-      flags: epteFlags(entry, leaf && present),
+      leaf: leaf && present,
       outcome: reason ? outcomeOf(reason) : leaf ? 'leaf' : 'next',
       nested: [],
     });

@@ -10,7 +10,6 @@ import {
   PTE_RW,
   PTE_US,
   PTE_XD,
-  pteFlags,
 } from '../../isa/entries';
 import type { Hpa } from '../../base/address';
 import type { HostMemory } from '../memory/host-memory';
@@ -119,7 +118,7 @@ export function walkOrdinary(
         space: port.space,
         entryHpa: undefined,
         entry: 0n,
-        flags: [],
+        leaf: false,
         outcome: outcomeOf(out.reason),
       });
       return false;
@@ -149,7 +148,7 @@ export function walkOrdinary(
         space: port.space,
         entryHpa: port.memory.hpaOf(at) as Hpa,
         entry,
-        flags: pteFlags(entry, leaf, level),
+        leaf,
         outcome,
       });
 

@@ -19,7 +19,8 @@ export interface WalkStep {
   /** Where the entry's bytes are; undefined when the second-level walk for it failed. */
   readonly entryHpa: bigint | undefined;
   readonly entry: bigint;
-  readonly flags: readonly string[];
+  /** The entry maps a page, or would: which of its flags mean something. */
+  readonly leaf: boolean;
   readonly outcome: StepOutcome;
   /** The second-level walk that found the entry (empty without one). */
   readonly nested: readonly WalkStep[];
