@@ -1,5 +1,6 @@
 /** initialize, launch, configurationDone, restart, terminate, disconnect. */
-import { BreakpointEvent, InitializedEvent, TerminatedEvent } from '@vscode/debugadapter';
+import { BreakpointEvent, Event, InitializedEvent, TerminatedEvent } from '@vscode/debugadapter';
+import type { MachineEvent } from '../protocol/messages';
 import type { Adapter } from './adapter';
 import { CAPABILITIES } from './capabilities';
 import { launchError } from './errors';
@@ -20,6 +21,8 @@ function launchInto(adapter: Adapter, fields: LaunchFields): void {
   adapter.failure = undefined;
   adapter.references.clear();
   adapter.sendDiagnostics(launched.value.diagnostics);
+  const machine: MachineEvent = { mmu: launched.value.target.program.settings.mmu };
+  adapter.afterResponse(() => adapter.sendEvent(new Event('pagewalk/machine', machine)));
 }
 
 /** From the entry on: stopped there, or running. */

@@ -3,7 +3,7 @@ import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { assertUnreachable } from '../base/assert';
 import { hex } from '../base/hex';
 import type { Actor, FrameView } from '../session/types';
-import { VIEW_ROOTS } from '../session/types';
+import { viewRootsOf } from '../session/types';
 import type { Adapter } from './adapter';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
@@ -81,9 +81,8 @@ export const stackRequests: Handlers<
   /** The same for every frame: they show the VCPU and its tables, not a function's variables. */
   scopes(adapter) {
     const { references, target } = adapter;
-    const roots = VIEW_ROOTS.filter((r) => !('mmu' in r) || r.mmu === target.program.settings.mmu);
     return {
-      scopes: roots.map(({ path, name, expensive }) =>
+      scopes: viewRootsOf(target.program.settings.mmu).map(({ path, name, expensive }) =>
         compact<Dap.Scope>({
           name,
           presentationHint: path === 'registers' ? 'registers' : undefined,

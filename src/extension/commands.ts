@@ -1,6 +1,6 @@
 /** The commands that are not a view's own. */
 import * as vscode from 'vscode';
-import type { TreeNode } from '../protocol/messages';
+import type { MachineEvent, TreeNode } from '../protocol/messages';
 import { PANELS } from '../protocol/panels';
 import { configurationFor } from './configuration';
 import { toggleHeat } from './exit-heat';
@@ -10,21 +10,38 @@ import type { PanelHost } from './panels/host';
 import type { SessionTracker } from './session';
 import type { TableTree, TreeItem } from './table-tree';
 
-/** Exit reasons worth offering by name (SDM vol. 3, appendix C); any other may be typed into Function Breakpoints. */
-const EXIT_REASONS = [
-  { label: 'EPT_VIOLATION', description: 'a guest physical address has no EPT entry that allows the access' },
-  { label: 'EPT_MISCONFIG', description: 'an EPT entry is malformed: how KVM marks MMIO' },
-  { label: 'IO_INSTRUCTION', description: 'IN, OUT, INS, OUTS' },
-  { label: 'CR_ACCESS', description: 'MOV to or from a control register' },
-  { label: 'CPUID', description: 'CPUID always exits' },
-  { label: 'MSR_READ', description: 'RDMSR' },
-  { label: 'MSR_WRITE', description: 'WRMSR' },
-  { label: 'HLT', description: 'the guest halts' },
-  { label: 'INVLPG', description: 'where it is intercepted' },
-  { label: 'VMCALL', description: 'a hypercall' },
-  { label: 'EXCEPTION_NMI', description: 'an exception that the bitmap intercepts, or an NMI' },
-  { label: 'TRIPLE_FAULT', description: 'the guest cannot deliver an exception' },
-] as const;
+type Reason = readonly [label: string, description: string];
+/** Exit reasons worth offering by name (SDM vol. 3, appendix C; APM vol. 2, appendix C); any other may be typed into Function Breakpoints. */
+const VMX_REASONS: readonly Reason[] = [
+  ['IO_INSTRUCTION', 'IN, OUT, INS, OUTS'],
+  ['CR_ACCESS', 'MOV to or from a control register'],
+  ['CPUID', 'CPUID always exits'],
+  ['MSR_READ', 'RDMSR'],
+  ['MSR_WRITE', 'WRMSR'],
+  ['HLT', 'the guest halts'],
+  ['INVLPG', 'where it is intercepted'],
+  ['VMCALL', 'a hypercall'],
+  ['EXCEPTION_NMI', 'an exception that the bitmap intercepts, or an NMI; under shadow paging every #PF'],
+  ['TRIPLE_FAULT', 'the guest cannot deliver an exception'],
+];
+const REASONS: Readonly<Record<Exclude<MachineEvent['mmu'], 'software'>, readonly Reason[]>> = {
+  ept: [
+    ['EPT_VIOLATION', 'a guest physical address has no EPT entry that allows the access'],
+    ['EPT_MISCONFIG', 'an EPT entry is malformed: how KVM marks MMIO'],
+    ...VMX_REASONS,
+  ],
+  shadow: VMX_REASONS,
+  npt: [
+    ['NPF', 'a guest physical address has no nested entry that allows the access'],
+    ['IOIO', 'IN, OUT, INS, OUTS'],
+    ['CPUID', 'CPUID, which KVM intercepts'],
+    ['MSR', 'RDMSR and WRMSR'],
+    ['HLT', 'the guest halts'],
+    ['VMMCALL', 'a hypercall'],
+    ['VINTR', 'the guest can take an interrupt'],
+    ['SHUTDOWN', 'the guest cannot deliver an exception'],
+  ],
+};
 
 async function debug(resource: vscode.Uri | undefined, options: vscode.DebugSessionOptions): Promise<void> {
   const file = guestFile(resource);
@@ -35,11 +52,13 @@ async function debug(resource: vscode.Uri | undefined, options: vscode.DebugSess
   await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(file), configurationFor(file), options);
 }
 
-async function breakOnExit(): Promise<void> {
-  const picked = await vscode.window.showQuickPick(EXIT_REASONS, {
-    title: 'Break on VM exit',
-    placeHolder: 'Exit reason',
-  });
+async function breakOnExit({ mmu = 'ept' }: SessionTracker): Promise<void> {
+  if (mmu === 'software') {
+    await vscode.window.showInformationMessage('With mmu=software nothing exits: the VMM emulates the CPU.');
+    return;
+  }
+  const offered = REASONS[mmu].map(([label, description]) => ({ label, description }));
+  const picked = await vscode.window.showQuickPick(offered, { title: 'Break on VM exit', placeHolder: 'Exit reason' });
   if (!picked) return;
   const condition = await vscode.window.showInputBox({
     title: `Break on ${picked.label}`,
@@ -80,7 +99,7 @@ export function registerCommands(
     'pagewalk.copyValue': (item?: TreeItem) => copy(nodeOf(item)?.value ?? nodeOf(item)?.label),
     'pagewalk.refresh': () => trees.forEach((tree) => tree.refresh()),
     'pagewalk.showMore': (tree: TableTree, parent: TreeNode | undefined) => tree.showMore(parent),
-    'pagewalk.breakOnExit': () => breakOnExit(),
+    'pagewalk.breakOnExit': () => breakOnExit(tracker),
     'pagewalk.savePagemap': () => savePagemap(tracker),
     ...Object.fromEntries(
       Object.keys(HOST_COMMANDS).map((id) => [id, (item?: TreeItem) => runHostCommand(tracker, id, nodeOf(item))]),

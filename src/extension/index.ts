@@ -18,6 +18,7 @@ export function activate(context: vscode.ExtensionContext): void {
     new TableTree('guest', 'pagewalk.guestTables', tracker),
     new TableTree('shadow', 'pagewalk.shadow', tracker),
     new TableTree('ept', 'pagewalk.ept', tracker),
+    new TableTree('npt', 'pagewalk.npt', tracker),
     new TableTree('memslots', 'pagewalk.memslots', tracker),
     new TableTree('host', 'pagewalk.hostMemory', tracker),
   ];

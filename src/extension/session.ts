@@ -1,6 +1,6 @@
 /** The debug session that the views are about: where it stands, and typed custom requests to its adapter. */
 import * as vscode from 'vscode';
-import type { RequestName, Requests } from '../protocol/messages';
+import type { MachineEvent, RequestName, Requests } from '../protocol/messages';
 import type { Moment, Standing } from '../protocol/panels';
 import { DEBUG_TYPE } from './configuration';
 
@@ -10,14 +10,8 @@ interface AdapterMessage {
   readonly event?: string;
   readonly command?: string;
   readonly success?: boolean;
-  readonly body?: { readonly scopes?: readonly { readonly name: string }[] };
+  readonly body?: unknown;
 }
-
-/** The scopes that only one way to virtualize memory has: by them the views know which there is (context key `pagewalk.mmu`). */
-const MMU_OF_SCOPE: ReadonlyMap<string, string> = new Map([
-  ['Shadow Page Tables', 'shadow'],
-  ['EPT', 'ept'],
-]);
 
 const RESUMING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'stepBack', 'reverseContinue', 'goto', 'restart']);
 const EDITING = new Set(['setVariable', 'setExpression', 'writeMemory']);
@@ -28,10 +22,12 @@ const EDITING = new Set(['setVariable', 'setExpression', 'writeMemory']);
  */
 export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode.Disposable {
   private readonly standings = new Map<string, Standing>();
+  /** How each session's guest memory is virtualized. */
+  private readonly machines = new Map<string, MachineEvent['mmu']>();
   private readonly changed = new vscode.EventEmitter<void>();
   /** Counts what changed a machine, or which machine is looked at. */
   private moments = 0;
-  private mmu: string | undefined;
+  private shownMmu: MachineEvent['mmu'] | undefined;
   private readonly subscriptions: vscode.Disposable[];
   readonly onDidChange = this.changed.event;
 
@@ -39,9 +35,15 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
     this.subscriptions = [
       this.changed,
       vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, this),
-      vscode.debug.onDidChangeActiveDebugSession(() => this.news()),
+      vscode.debug.onDidChangeActiveDebugSession(() => {
+        this.tellMmu();
+        this.news();
+      }),
       vscode.debug.onDidChangeActiveStackItem(() => this.changed.fire()),
-      vscode.debug.onDidTerminateDebugSession((session) => this.set(session.id, undefined)),
+      vscode.debug.onDidTerminateDebugSession((session) => {
+        this.machines.delete(session.id);
+        this.set(session.id, undefined);
+      }),
     ];
   }
 
@@ -63,6 +65,11 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   get moment(): Moment {
     const { standing, frameId } = this;
     return { standing, number: this.moments, ...(frameId === undefined ? {} : { frameId }) };
+  }
+
+  /** How the guest's memory is virtualized that is looked at, or was last. */
+  get mmu(): MachineEvent['mmu'] | undefined {
+    return this.shownMmu;
   }
 
   /** The frame that the Call Stack view has selected. */
@@ -94,19 +101,24 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
       if (event === 'stopped') this.set(id, 'stopped');
       else if (event === 'continued') this.set(id, 'running');
       else if (event === 'terminated' || event === 'exited') this.set(id, undefined);
-      else if (event === 'invalidated' || event === 'memory') this.news();
+      else if (event === 'pagewalk/machine') {
+        this.machines.set(id, (body as MachineEvent).mmu);
+        this.tellMmu();
+      } else if (event === 'invalidated' || event === 'memory') this.news();
     } else if (type === 'response' && !success) {
       if (RESUMING.has(command)) this.set(id, 'stopped');
     } else if (type === 'response') {
-      if (command === 'scopes') this.tellMmu(body?.scopes?.flatMap((s) => MMU_OF_SCOPE.get(s.name) ?? [])[0]);
       if (EDITING.has(command)) this.news();
     }
   }
 
-  private tellMmu(mmu: string | undefined): void {
-    if (this.mmu === mmu) return;
-    this.mmu = mmu;
-    void vscode.commands.executeCommand('setContext', 'pagewalk.mmu', mmu ?? 'none');
+  /** Views that only one method has are shown by the context key `pagewalk.mmu`; after the session's end they stay as they were. */
+  private tellMmu(): void {
+    const mmu = this.machines.get(this.session?.id ?? '');
+    if (mmu === undefined || this.shownMmu === mmu) return;
+    this.shownMmu = mmu;
+    void vscode.commands.executeCommand('setContext', 'pagewalk.mmu', mmu);
+    this.changed.fire();
   }
 
   private set(id: string, standing: Standing | undefined): void {

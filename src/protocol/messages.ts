@@ -10,7 +10,7 @@
  *   pagewalk/pagemap     GPA, HVA and HPA of each page, as the text of a file
  *   pagewalk/memoryMap   memslots, holes, VMAs, and guest memory as runs GPA | HVA | HPA
  *
- * and those of single panels: panels/<panel>.ts.
+ * and those of single panels: panels/<panel>.ts. One event is sent: `pagewalk/machine`, once a guest is launched or restarted.
  */
 import type { Space } from '../base/address';
 import type { MemoryMapArguments, MemoryMapReply } from './memory-map';
@@ -68,7 +68,7 @@ export interface HoverReply {
 }
 
 /** The trees of the Pagewalk views. */
-export type TreeName = 'guest' | 'shadow' | 'ept' | 'memslots' | 'host';
+export type TreeName = 'guest' | 'shadow' | 'ept' | 'npt' | 'memslots' | 'host';
 
 export interface TreeArguments {
   readonly tree: TreeName;
@@ -108,6 +108,12 @@ export interface PagemapArguments {
 export interface PagemapReply {
   readonly text: string;
   readonly pages: number;
+}
+
+/** The body of the event `pagewalk/machine`: what there is to look at. */
+export interface MachineEvent {
+  /** How guest memory is virtualized. */
+  readonly mmu: 'ept' | 'npt' | 'shadow' | 'software';
 }
 
 /** Request name → arguments and reply body. */

@@ -28,7 +28,7 @@ import type {
 } from './types';
 import type { MemoryMap, MemoryMapQuery } from './memory-map';
 import type { PagemapRow } from './pagemap';
-import type { TlbState } from './tlb-view';
+import type { TlbState } from './tlb-state';
 import type { ExitHistory } from './exit-history/index';
 import type { TableMaps } from './table-map';
 import type { Program } from './program';

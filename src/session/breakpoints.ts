@@ -1,6 +1,7 @@
 import { VMX_EXIT } from '../isa/exits';
 import { SVM_EXITS } from '../isa/svm-exits';
-import type { Env } from '../expr/index';
+import type { Env, ExprValue } from '../expr/index';
+import type { MmuKind } from '../vmm/options';
 import type { Clauses } from './conditions';
 import { conditionHolds, logText, parseClauses } from './conditions';
 import { EXIT_FACTS, FAULT_FACTS } from './names';
@@ -20,8 +21,13 @@ import type {
 /** What a breakpoint waits for. */
 export type Trigger =
   | { readonly kind: 'address'; readonly address: bigint; readonly origin: 'source' | 'instruction' | 'function' }
-  /** `reason` undefined: any exit. */
-  | { readonly kind: 'exit'; readonly names: readonly string[] | undefined; readonly filter: FilterName | undefined }
+  /** `names` undefined: any exit. `unless`: not where this fact holds. */
+  | {
+      readonly kind: 'exit';
+      readonly names: readonly string[] | undefined;
+      readonly filter: FilterName | undefined;
+      readonly unless?: string;
+    }
   | { readonly kind: 'guest-pf' };
 
 export interface Breakpoint {
@@ -53,6 +59,7 @@ export class Breakpoints {
   constructor(
     private readonly names: Names,
     private readonly output: (o: Output) => void,
+    private readonly mmu: MmuKind,
   ) {}
 
   /** The addresses at which the CPU is to stop. */
@@ -87,7 +94,10 @@ export class Breakpoints {
   }
 
   /** Counts the hit and says whether the run is to stop; a log clause is written instead. */
-  hit(b: Breakpoint, env: Env): boolean {
+  hit(b: Breakpoint, env: Env, facts?: ReadonlyMap<string, ExprValue>): boolean {
+    const { trigger } = b;
+    // absent: no #PF, so none of the kinds that they are told apart by
+    if (trigger.kind === 'exit' && trigger.unless !== undefined && facts?.get(trigger.unless) !== false) return false;
     if (!conditionHolds(b.clauses.condition, env)) return false;
     b.hits++;
     if (b.clauses.hits && !b.clauses.hits(b.hits)) return false;
@@ -128,7 +138,7 @@ export class Breakpoints {
     const made = list.map((s) => {
       const exit = /^\s*exit\s*:\s*(\S+)\s*$/i.exec(s.name)?.[1];
       return this.make([s], exit === undefined ? NO_FACTS : EXIT_FACTS, () =>
-        exit === undefined ? this.label(s.name.trim()) : exitTrigger(exit),
+        exit === undefined ? this.label(s.name.trim()) : exitTrigger(exit, this.mmu),
       );
     });
     this.functions = made.flatMap((m) => m.breakpoints);
@@ -139,7 +149,7 @@ export class Breakpoints {
   setFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[] {
     const made = list.map((s) => {
       const facts = s.filter === 'guest-pf' ? FAULT_FACTS : EXIT_FACTS;
-      return this.make([s], facts, () => ({ trigger: filterTrigger(s.filter), view: {} }));
+      return this.make([s], facts, () => filterTrigger(s.filter, this.mmu));
     });
     this.filters = made.flatMap((m) => m.breakpoints);
     this.changed();
@@ -189,26 +199,71 @@ type Placed = { readonly problem: string } | { readonly trigger: Trigger; readon
 /** Exits of both extensions. */
 const EXIT_NAMES: readonly string[] = [...Object.keys(VMX_EXIT), ...Object.keys(SVM_EXITS)];
 
-function exitTrigger(name: string): Placed {
-  if (name === '*') return { trigger: { kind: 'exit', names: undefined, filter: undefined }, view: {} };
+const NO_EXITS =
+  'mmu=software has no VM exits: the VMM emulates the CPU, and calls the device, or is itself interrupted by the host’s page fault; step in to see it';
+
+function exitTrigger(name: string, mmu: MmuKind): Placed {
   const upper = name.toUpperCase();
-  if (EXIT_NAMES.includes(upper))
+  if (name !== '*' && !EXIT_NAMES.includes(upper))
     return {
-      trigger: { kind: 'exit', names: [upper], filter: undefined },
-      view: {},
+      problem: `there is no VM exit \`${name}\`${didYouMean(name, EXIT_NAMES) || '; names are as in Linux: EPT_VIOLATION, CPUID, IO_INSTRUCTION, …, or under mmu=npt AMD’s: NPF, CPUID, IOIO, …, or * for any'}`,
     };
-  return {
-    problem: `there is no VM exit \`${name}\`${didYouMean(name, EXIT_NAMES) || '; names are as in Linux: EPT_VIOLATION, CPUID, IO_INSTRUCTION, …, or under mmu=npt AMD’s: NPF, CPUID, IOIO, …, or * for any'}`,
-  };
+  if (mmu === 'software') return { problem: NO_EXITS };
+  if (name === '*') return { trigger: { kind: 'exit', names: undefined, filter: undefined }, view: {} };
+  const [own, its] = mmu === 'npt' ? [SVM_EXITS, 'SVM, whose exits'] : [VMX_EXIT, 'VMX, whose exits'];
+  if (!Object.hasOwn(own, upper))
+    return {
+      problem: `mmu=${mmu} runs on ${its} have no \`${upper}\`${didYouMean(COUNTERPART[upper] ?? upper, Object.keys(own))}`,
+    };
+  return { trigger: { kind: 'exit', names: [upper], filter: undefined }, view: {} };
 }
 
-function filterTrigger(filter: FilterName): Trigger {
+/** The other extension's name of what is much the same exit. */
+const COUNTERPART: Readonly<Record<string, string>> = {
+  EPT_VIOLATION: 'NPF',
+  EPT_MISCONFIG: 'NPF',
+  NPF: 'EPT_VIOLATION',
+  IO_INSTRUCTION: 'IOIO',
+  IOIO: 'IO_INSTRUCTION',
+  VMCALL: 'VMMCALL',
+  VMMCALL: 'VMCALL',
+  MSR_READ: 'MSR',
+  MSR_WRITE: 'MSR',
+  MSR: 'MSR_WRITE',
+  EXTERNAL_INTERRUPT: 'INTR',
+  INTR: 'EXTERNAL_INTERRUPT',
+  TRIPLE_FAULT: 'SHUTDOWN',
+  SHUTDOWN: 'TRIPLE_FAULT',
+};
+
+/** What a filter waits for under a method. */
+function filterTrigger(filter: FilterName, mmu: MmuKind): Placed {
   switch (filter) {
     case 'vm-exit':
-      return { kind: 'exit', names: undefined, filter };
+      return mmu === 'software'
+        ? { problem: NO_EXITS }
+        : { trigger: { kind: 'exit', names: undefined, filter }, view: {} };
     case 'ept-violation':
-      return { kind: 'exit', names: ['EPT_VIOLATION', 'EPT_MISCONFIG', 'NPF'], filter };
+      return mmu === 'software'
+        ? { problem: NO_EXITS }
+        : { trigger: { kind: 'exit', filter, ...unseenFaults(mmu) }, view: {} };
     case 'guest-pf':
-      return { kind: 'guest-pf' };
+      return { trigger: { kind: 'guest-pf' }, view: {} };
+  }
+}
+
+/** The exits that are faults of the hypervisor's tables alone. */
+function unseenFaults(mmu: Exclude<MmuKind, 'software'>): {
+  readonly names: readonly string[];
+  readonly unless?: string;
+} {
+  switch (mmu) {
+    case 'ept':
+      return { names: ['EPT_VIOLATION', 'EPT_MISCONFIG'] };
+    case 'npt':
+      return { names: ['NPF'] };
+    case 'shadow':
+      // facts tell a #PF from another exception: only it is one of those kinds
+      return { names: ['EXCEPTION_NMI'], unless: 'guest_fault' };
   }
 }

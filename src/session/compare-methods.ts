@@ -2,17 +2,18 @@
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
+import type { MmuKind } from '../vmm/options';
 import { sessionError } from './diagnostics';
 import { didYouMean } from './nearest';
 import { optionSpec, type OptionKey } from './option-table';
-import { SHADOW_HOST_BASE, SVM_CPU, type MmuName, type Settings } from './options';
+import { SHADOW_HOST_BASE, SVM_CPU, type Settings } from './options';
 import type { Program } from './program';
 
 export interface Method {
   readonly name: string;
   /** For a heading. */
   readonly title: string;
-  readonly mmu: MmuName;
+  readonly mmu: MmuKind;
   readonly shadow?: Settings['shadow'];
   /** Without any TLB. */
   readonly naive?: true;

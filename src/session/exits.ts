@@ -1,6 +1,7 @@
 /** The exit that is being handled, as the extension that the guest runs on records it: in the VMCS, or in the VMCB. */
 import type { ExprValue } from '../expr/index';
 import { vmxExitName } from '../isa/exits';
+import type { ShadowFaultKind } from '../kvm/mmu/shadow/fault';
 import type { GuestView } from './guest-view';
 import { readSvmExit, svmExitFacts, svmExitTitle } from './svm-exits';
 import type { ExitView } from './types';
@@ -28,6 +29,8 @@ export interface TitledExit {
   readonly name: string;
   readonly qualification: bigint;
   readonly gpa?: bigint | undefined;
+  readonly gva?: bigint | undefined;
+  readonly fault?: ShadowFaultKind | undefined;
 }
 
 /** A line for status bars: `EPT_VIOLATION, write, GPA 0x5000`. The name says which extension's reason it is. */

@@ -1,9 +1,10 @@
 /**
- * One VM exit being handled: the Steps done so far, the frames that stand above the guest's because of them, and the text that those frames
+ * One VM exit being handled, or what an instruction causes in a VMM that emulates the CPU: the Steps done so far, the frames that stand above the guest's because of them, and the text that those frames
  * show for a source.
  */
 import { hex } from '../base/hex';
 import type { Step, TableAccess } from '../host/step';
+import type { OutsideCause } from '../vmm/accelerator';
 import type { Actor, ExitView } from './types';
 
 export interface HypervisorFrame {
@@ -15,7 +16,10 @@ export interface HypervisorFrame {
 }
 
 /** Who calls whom: the CPU exits to KVM; KVM calls into the host kernel, or returns to the VMM. */
-const DEPTH: Readonly<Record<Exclude<Actor, 'guest'>, number>> = { cpu: 0, kvm: 1, host: 2, vmm: 2 };
+const DEPTH: Depths = { cpu: 0, kvm: 1, host: 2, vmm: 2 };
+/** Under emulation the VMM's own access makes the CPU fault into the host kernel. */
+const EMULATED_DEPTH: Depths = { vmm: 0, cpu: 1, kvm: 1, host: 2 };
+type Depths = Readonly<Record<Exclude<Actor, 'guest'>, number>>;
 const ACTOR_WIDTH = 5;
 const FUNCTION_WIDTH = 28;
 
@@ -24,12 +28,36 @@ export class Activity {
   private stack: HypervisorFrame[];
   private count = 0;
 
-  constructor(
-    readonly exit: ExitView,
-    title: string,
+  private constructor(
+    /** What its text is called. */
+    readonly name: string,
+    readonly exit: ExitView | undefined,
+    first: Omit<HypervisorFrame, 'line'>,
+    firstLine: string,
+    private readonly depths: Depths,
   ) {
-    this.lines = [column('cpu', 'VM exit', `${title}. ${exit.why}`)];
-    this.stack = [{ actor: 'cpu', mode: 'root', name: `VM exit ${exit.name}`, line: 1 }];
+    this.lines = [firstLine];
+    this.stack = [{ ...first, line: 1 }];
+  }
+
+  static ofExit(exit: ExitView, title: string): Activity {
+    return new Activity(
+      `exit ${exit.count} ${exit.name}`,
+      exit,
+      { actor: 'cpu', mode: 'root', name: `VM exit ${exit.name}` },
+      column('cpu', 'VM exit', `${title}. ${exit.why}`),
+      DEPTH,
+    );
+  }
+  /** `at`: guest instructions before, which tells one from the next. */
+  static ofEmulation({ fn, why }: OutsideCause, at: number): Activity {
+    return new Activity(
+      `${fn} after ${at} instructions`,
+      undefined,
+      { actor: 'vmm', mode: 'user', name: fn },
+      column('vmm', fn, why),
+      EMULATED_DEPTH,
+    );
   }
 
   add(step: Step): void {
@@ -38,7 +66,7 @@ export class Activity {
     if (step.actor === 'guest') return;
     const { actor } = step;
     const frame: HypervisorFrame = { actor, mode: step.mode, name: step.fn, line: this.lines.length };
-    this.stack = [...this.stack.filter((f) => DEPTH[f.actor] < DEPTH[actor]), frame];
+    this.stack = [...this.stack.filter((f) => this.depths[f.actor] < this.depths[actor]), frame];
   }
 
   /** Steps done so far. */
@@ -48,14 +76,11 @@ export class Activity {
   /** How deep the present actor is in the calls: stepping over goes on while it is deeper. */
   get depth(): number {
     const top = this.stack.at(-1);
-    return top ? DEPTH[top.actor] : 0;
+    return top ? this.depths[top.actor] : 0;
   }
   /** Top frame first. */
   get frames(): readonly HypervisorFrame[] {
     return [...this.stack].reverse();
-  }
-  get name(): string {
-    return `exit ${this.exit.count} ${this.exit.name}`;
   }
   text(): string {
     return this.lines.join('\n') + '\n';

@@ -1,5 +1,6 @@
 import { WARNING_CLASSES, Warnings } from '../asm/index';
 import type { Diagnostic, Span } from '../base/diagnostic';
+import type { MmuKind } from '../vmm/options';
 import { parseNumber, parseSize } from './option-values';
 import type { OptionKey, OptionSpec } from './option-table';
 import { OPTION_KEYS, isOptionKey, isRepeatable, optionSpec } from './option-table';
@@ -9,7 +10,6 @@ import { sessionError } from './diagnostics';
 /** Where a set of options was written: decides what is allowed and how an error is located. */
 export type OptionSource = 'guest' | 'launch' | 'command-line';
 
-export type MmuName = 'ept' | 'npt' | 'shadow' | 'software';
 export type StartName = 'auto' | 'boot' | 'flat16' | 'flat32' | 'flat64' | 'elf' | 'multiboot' | 'reset';
 export type HostPages = '4k' | 'thp' | '2m' | '1g';
 export type AssemblerName = 'builtin' | 'nasm' | 'gas';
@@ -22,7 +22,7 @@ export interface SlotOption {
 
 /** The options of a run, settled: what the guest file says, overridden by the launch or the command line, and defaults. */
 export interface Settings {
-  readonly mmu: MmuName;
+  readonly mmu: MmuKind;
   readonly shadow: 'classic' | 'modern';
   readonly start: StartName;
   /** Bytes of guest RAM. */
@@ -231,7 +231,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
   const limit = number('max-instructions');
   const tlb = text('tlb');
   return {
-    mmu: text('mmu') as MmuName,
+    mmu: text('mmu') as MmuKind,
     shadow: text('shadow') === 'modern' ? 'modern' : 'classic',
     start: text('start') as StartName,
     memory: size('memory') ?? 0n,

@@ -30,7 +30,7 @@ function answer(
   hva: bigint | undefined,
   hpa: bigint | undefined,
 ): ReverseChain {
-  const gvas = gpas.flatMap((g) => gvasOf(t, g)).slice(0, MAX_FOUND);
+  const gvas = gpas.flatMap((g) => linearAddressesOf(t, g)).slice(0, MAX_FOUND);
   const [gpa] = gpas;
   const chain = gpa === undefined ? undefined : translateGpa(t, gpa, accessOf({ address: gpa, space: 'gpa' }, 0));
   const where = hpa === undefined ? 'HVA' : 'HPA';
@@ -76,7 +76,7 @@ function hvasOf(t: Translator, hpa: bigint): bigint[] {
  * Every linear address that the guest's tables map to `gpa`. Tables are guest memory and may point at each other in circles, so what lies
  * below a table is looked at once per (table, level) when it holds nothing, and the number of results is bounded.
  */
-function gvasOf(t: Translator, gpa: bigint): bigint[] {
+export function linearAddressesOf(t: Translator, gpa: bigint): bigint[] {
   const { format } = t.controls;
   if (format === 'none') return [gpa];
   const { levels, entryBytes, indexBits, linearBits } = FORMATS[format];

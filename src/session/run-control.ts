@@ -8,6 +8,7 @@ import type { FaultEvent } from '../hw/state/event';
 import { VECTOR } from '../isa/exceptions';
 import type { ExprValue } from '../expr/index';
 import type { Machine } from '../vmm/machine';
+import type { OutsideCause } from '../vmm/accelerator';
 import type { MachineEnd, MachineStop, PendingExit } from '../vmm/machine-stop';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import { exitFacts, exitTitle, readExit } from './exits';
@@ -57,6 +58,7 @@ export class RunControl {
   ) {
     this.stepper = new Stepper(guest, memory, names.symbols);
     machine.pauseAtExits = (exit) => this.atExit(exit);
+    machine.pauseOutside = () => this.goal.kind === 'step' && this.goal.into && this.callReturn === undefined;
     guest.cpu.faultObserver = (event) => this.atFault(event);
     this.stopped = plain(
       'entry',
@@ -143,6 +145,8 @@ export class RunControl {
         return this.atBreakpoint(stop.linear);
       case 'exit-pending':
         return this.atPendingExit();
+      case 'outside-pending':
+        return this.intoEmulation(stop.about);
       case 'fault':
         return this.found ? this.stop(this.found) : undefined;
       case 'end':
@@ -206,7 +210,7 @@ export class RunControl {
 
   private hits(candidates: readonly Breakpoint[], facts?: ReadonlyMap<string, ExprValue>): readonly Breakpoint[] {
     const env = this.names.env(facts);
-    return candidates.filter((b) => this.breakpoints.hit(b, env));
+    return candidates.filter((b) => this.breakpoints.hit(b, env, facts));
   }
 
   // ---- exits
@@ -242,7 +246,7 @@ export class RunControl {
 
   private atPendingExit(): RunResult | undefined {
     const exit = this.presentExit();
-    if (exit) this.activity = new Activity(exit, exitTitle(exit));
+    if (exit) this.activity = Activity.ofExit(exit, exitTitle(exit));
     if (this.found) return this.stop(this.found);
     const { goal } = this;
     if (goal.kind === 'step' && goal.into && exit) {
@@ -258,6 +262,12 @@ export class RunControl {
     // stepped over: the exit is part of the instruction
     this.drain();
     return undefined;
+  }
+
+  /** Stepped into what an instruction makes a VMM do that emulates the CPU. */
+  private intoEmulation(about: OutsideCause): RunResult {
+    this.activity = Activity.ofEmulation(about, this.guest.retired);
+    return this.stop(plain('step', `vmm: ${about.fn}`, about.why));
   }
 
   private presentExit(): ExitView | undefined {
@@ -283,13 +293,14 @@ export class RunControl {
         plain(
           'step',
           'back in the guest',
-          `The exit is handled; the guest goes on at ${this.describe(this.guest.linearRip)}.`,
+          `${activity.exit ? 'The exit is handled' : 'The VMM has done it'}; the guest goes on at ${this.describe(this.guest.linearRip)}.`,
         ),
       );
     }
     activity.add(step);
     if (activity.depth > goal.depth) return undefined;
-    return this.stop({ ...plain('step', `${step.actor}: ${step.fn}`, step.what), exit: activity.exit });
+    const told = plain('step', `${step.actor}: ${step.fn}`, step.what);
+    return this.stop(activity.exit ? { ...told, exit: activity.exit } : told);
   }
 
   private drain(): void {

@@ -31,7 +31,8 @@ import { driftOf } from './drift';
 import { listShadowTables } from './shadow-listing';
 import { TableMaps } from './table-map';
 import { listGuestTables, listHostTables, type TableListing } from './table-listing';
-import { tlbState, type TlbState } from './tlb-view';
+import type { TlbState } from './tlb-state';
+import { tlbState } from './tlb-view';
 import { accessOf, translateGpa, translateGva } from './translate';
 import { reverseHpa, reverseHva } from './reverse';
 import type { TranslateAnswer, TranslateQuery } from './translation';
@@ -96,7 +97,7 @@ export class Session implements DebugTarget {
     );
     this.memory = new MemoryAccess(this.guest);
     this.names = new Names(this.guest, this.memory, this.symbols);
-    this.breakpoints = new Breakpoints(this.names, (o) => this.logs.push(o));
+    this.breakpoints = new Breakpoints(this.names, (o) => this.logs.push(o), program.settings.mmu);
     this.events = new HostEvents(machine, this.guest, this.symbols);
     const script = new HostScript(program.directives.events, this.symbols, this.guest, this.events, (o) =>
       this.logs.push(o),
@@ -204,7 +205,7 @@ export class Session implements DebugTarget {
         kind: 'guest',
         name: f.name,
         actor: 'guest',
-        mode: 'non-root',
+        mode: this.guest.emulated ? 'user' : 'non-root',
         address: f.address,
         ...(f.location ? { location: f.location } : {}),
       });

@@ -4,6 +4,8 @@
  */
 export type { Step } from '../host/step';
 import type { Space } from '../base/address';
+import type { ShadowFaultKind } from '../kvm/mmu/shadow/fault';
+import type { MmuKind } from '../vmm/options';
 import type { DriftMark } from './drift';
 
 /** A place in a source file; line and column are 1-based. `file` is spelled as the launch spelled it. */
@@ -73,9 +75,11 @@ export const EXCEPTION_FILTERS: readonly {
   },
   {
     filter: 'ept-violation',
-    label: 'EPT violation',
-    description: 'Stops at EPT violations, EPT misconfigurations and, under NPT, nested page faults.',
-    conditionDescription: 'for example: write && slot == 1',
+    // a client takes labels before it knows how guest memory will be virtualized
+    label: 'EPT violation, NPF or hidden #PF',
+    description:
+      'Stops at faults that the guest never sees: EPT violations and misconfigurations, under NPT nested page faults, and under shadow paging #PF exits that are not the guest’s own. Those are hidden, tracing, dirty or mmio: conditions may ask which.',
+    conditionDescription: 'for example: write && slot == 1, or under shadow paging: tracing || dirty',
   },
   {
     filter: 'guest-pf',
@@ -120,6 +124,8 @@ export interface ExitView {
   readonly gpa?: bigint;
   /** The memslot that holds `gpa`; −1 in a hole. Absent where no GPA is concerned. */
   readonly slot?: number;
+  /** Of a #PF exit under shadow paging: which of its kinds. */
+  readonly fault?: ShadowFaultKind;
   /** Guest instructions retired before. */
   readonly instructions: number;
   /** In words: what happened, why it exits, and what the hypervisor will do. */
@@ -214,24 +220,34 @@ export interface ViewPage {
   readonly total: number;
 }
 
-/** The roots that `session.view` knows, in the order of the Variables scopes. `mmu`: only where guest memory is virtualized so. */
+/** The roots that `session.view` knows, in the order of the Variables scopes. `mmu`: only where guest memory is virtualized in one of these ways. */
 export const VIEW_ROOTS = [
   { path: 'registers', name: 'Registers', expensive: false },
   { path: 'flags', name: 'Flags', expensive: false },
   { path: 'segments', name: 'Segments', expensive: false },
   { path: 'control', name: 'Control State', expensive: false },
   { path: 'guest', name: 'Guest Page Tables', expensive: true },
-  { path: 'shadow', name: 'Shadow Page Tables', expensive: true, mmu: 'shadow' },
-  { path: 'ept', name: 'EPT', expensive: true, mmu: 'ept' },
+  { path: 'shadow', name: 'Shadow Page Tables', expensive: true, mmu: ['shadow'] },
+  { path: 'ept', name: 'EPT', expensive: true, mmu: ['ept'] },
+  { path: 'npt', name: 'NPT', expensive: true, mmu: ['npt'] },
   { path: 'host', name: 'Host Page Tables', expensive: true },
-  { path: 'vmcs', name: 'VMCS', expensive: true },
+  { path: 'vmcs', name: 'VMCS', expensive: true, mmu: ['ept', 'shadow'] },
+  { path: 'vmcb', name: 'VMCB', expensive: true, mmu: ['npt'] },
   { path: 'memslots', name: 'Memslots', expensive: true },
-  { path: 'tlb', name: 'TLB', expensive: true },
+  { path: 'tlb', name: 'TLB', expensive: true, mmu: ['ept', 'npt', 'shadow'] },
+  { path: 'tlb', name: 'Software TLB', expensive: true, mmu: ['software'] },
   { path: 'devices', name: 'Devices', expensive: true },
   { path: 'stats', name: 'Statistics', expensive: true },
-  { path: 'exits', name: 'VM Exits', expensive: true },
-] as const;
-export type ViewRoot = (typeof VIEW_ROOTS)[number]['path'];
+  { path: 'exits', name: 'VM Exits', expensive: true, mmu: ['ept', 'npt', 'shadow'] },
+] as const satisfies readonly ViewRoot[];
+interface ViewRoot {
+  readonly path: string;
+  readonly name: string;
+  readonly expensive: boolean;
+  readonly mmu?: readonly MmuKind[];
+}
+export const viewRootsOf = (mmu: MmuKind): readonly ViewRoot[] =>
+  (VIEW_ROOTS as readonly ViewRoot[]).filter((r) => r.mmu === undefined || r.mmu.includes(mmu));
 
 // --- values --------------------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,7 @@ function rawExit(vmcs: Vmcs): RawExit {
 export function readVmxExit(g: GuestView, vmcs: Vmcs, count: number): ExitView {
   const x = rawExit(vmcs);
   const slot = x.gpa === undefined ? undefined : (g.physical.slotOf(x.gpa)?.slot ?? -1);
+  const fault = shadowFault(g, x);
   return {
     count,
     name: vmxExitName(x.reason),
@@ -69,9 +70,18 @@ export function readVmxExit(g: GuestView, vmcs: Vmcs, count: number): ExitView {
     ...(x.gva === undefined ? {} : { gva: x.gva }),
     ...(x.gpa === undefined ? {} : { gpa: x.gpa }),
     ...(slot === undefined ? {} : { slot }),
+    ...(fault === undefined ? {} : { fault }),
     instructions: g.retired,
     why: why(g, x),
   };
+}
+
+/** Of a #PF exit under shadow paging: which kind it is. */
+function shadowFault(g: GuestView, x: RawExit): ShadowFaultKind | undefined {
+  const { second } = g.accelerator;
+  return second.kind === 'shadow' && x.reason === VMX_EXIT.EXCEPTION_NMI && vectorOf(x.interruptionInfo) === VECTOR.PF
+    ? second.classify(x.qualification, x.errorCode).kind
+    : undefined;
 }
 
 /** What a condition may ask of the exit; facts that it has not are absent. */
@@ -122,9 +132,8 @@ export function vmxExitFacts(g: GuestView, vmcs: Vmcs, count: number): ReadonlyM
     case VMX_EXIT.EXCEPTION_NMI: {
       facts.set('vector', BigInt(vectorOf(x.interruptionInfo)));
       facts.set('error_code', BigInt(x.errorCode));
-      const { second } = g.accelerator;
-      if (second.kind === 'shadow' && vectorOf(x.interruptionInfo) === VECTOR.PF) {
-        const { kind } = second.classify(x.qualification, x.errorCode);
+      const kind = shadowFault(g, x);
+      if (kind !== undefined) {
         for (const k of SHADOW_FAULTS) facts.set(k === 'guest' ? 'guest_fault' : k, kind === k);
         facts.set('write', ((x.errorCode >> PF_ERROR.W) & 1) === 1);
         facts.set('fetch', ((x.errorCode >> PF_ERROR.I) & 1) === 1);
@@ -169,6 +178,10 @@ export function vmxExitTitle(x: TitledExit): string {
       return `${x.name}, ${has(q, 8) ? 'in' : 'out'}, port ${hex((q >> 16n) & 0xffffn)}`;
     case VMX_EXIT.CR_ACCESS:
       return `${x.name}, CR${q & 0xfn}`;
+    case VMX_EXIT.EXCEPTION_NMI:
+      return x.fault === undefined
+        ? x.name
+        : `${x.name}, #PF ${x.fault === 'guest' ? "of the guest's own" : `(${x.fault})`}, GVA ${hex(x.gva ?? 0n)}`;
     default:
       return x.name;
   }
@@ -224,11 +237,8 @@ function why(g: GuestView, x: RawExit): string {
         vector === 14
           ? `, error code ${hex(x.errorCode)} (${pfErrorNames(x.errorCode).join(' ')}), address ${hex(q)}`
           : '';
-      const { second } = g.accelerator;
-      const cause =
-        vector === VECTOR.PF && second.kind === 'shadow'
-          ? ` ${FAULT_WORDS[second.classify(x.qualification, x.errorCode).kind]}`
-          : '';
+      const kind = shadowFault(g, x);
+      const cause = kind === undefined ? '' : ` ${FAULT_WORDS[kind]}`;
       return `${vectorName(vector)}${code}: its bit in the exception bitmap is set.${cause}`;
     }
     case VMX_EXIT.EXTERNAL_INTERRUPT:

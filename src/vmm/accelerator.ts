@@ -49,8 +49,14 @@ export type AcceleratorStop =
   | { readonly kind: 'fault'; readonly event: FaultEvent }
   /** The guest exited to its hypervisor; `work` is the handling. */
   | { readonly kind: 'exit'; readonly exit: ExitInfo; readonly work: Outside }
-  /** Nothing exited, and yet somebody besides the CPU has to act before the guest goes on. */
-  | { readonly kind: 'outside'; readonly work: Outside };
+  /** Nothing exited, and yet somebody besides the CPU has to act before the guest goes on. `about`: of what the guest's instruction caused. */
+  | { readonly kind: 'outside'; readonly work: Outside; readonly about?: OutsideCause };
+
+/** The function of the VMM's that an instruction went into, and why no VM exit led there. */
+export interface OutsideCause {
+  readonly fn: string;
+  readonly why: string;
+}
 
 /** Entries that steps say were read by software, by whose tables they are of. */
 export interface SoftwareReads {

@@ -1,6 +1,7 @@
 import type { FaultEvent } from '../hw/state/event';
 import type { UnmetCheck } from '../kvm/userspace-exit';
 import type { ExitInfo } from '../kvm/vcpu';
+import type { OutsideCause } from './accelerator';
 
 /** How a run ended for good. */
 export interface MachineEnd {
@@ -39,4 +40,6 @@ export type MachineStop =
   | { readonly kind: 'fault'; readonly vcpu: number; readonly event: FaultEvent }
   /** After a VM exit and before anything was done about it, because `pauseAtExits` asked. */
   | { readonly kind: 'exit-pending'; readonly exit: PendingExit }
+  /** Before what an instruction causes in the VMM is done, without an exit, because `pauseOutside` asked. */
+  | { readonly kind: 'outside-pending'; readonly about: OutsideCause }
   | { readonly kind: 'end'; readonly end: MachineEnd };

@@ -41,6 +41,8 @@ export class Machine {
   readonly exits = new ExitLog();
   /** Asked at each VM exit before anything is done about it; true: `run` returns 'exit-pending'. It sees, and changes nothing. */
   pauseAtExits: ((exit: PendingExit) => boolean) | undefined;
+  /** Asked likewise where an instruction of the guest makes the VMM act without an exit; true: `run` returns 'outside-pending'. */
+  pauseOutside: (() => boolean) | undefined;
   /** Told of every step of hypervisor, host kernel and VMM, in order. */
   onStep: ((step: Step) => void) | undefined;
   private activity: Outside | undefined;
@@ -195,8 +197,11 @@ export class Machine {
   private seen(stop: AcceleratorStop): MachineStop | undefined {
     switch (stop.kind) {
       case 'budget':
-      case 'outside':
         return undefined;
+      case 'outside':
+        return stop.about && this.pauseOutside?.() === true
+          ? { kind: 'outside-pending', about: stop.about }
+          : undefined;
       case 'breakpoint':
         return { kind: 'breakpoint', vcpu: 0, linear: stop.linear };
       case 'fault':

@@ -7,7 +7,7 @@ import { ok } from '../../src/base/result';
 import type { Answer, DebugTarget, HoverAnswer } from '../../src/session/api';
 import type { MemoryMap } from '../../src/session/memory-map';
 import type { PagemapRow } from '../../src/session/pagemap';
-import type { TlbState } from '../../src/session/tlb-view';
+import type { TlbState } from '../../src/session/tlb-state';
 import type { TranslateAnswer } from '../../src/session/translation';
 import type {
   BreakpointView,

@@ -24,6 +24,7 @@ interface Page {
   readonly panel: PanelId;
   readonly webview: vscode.Webview;
   readonly isVisible: () => boolean;
+  readonly setTitle: (title: string) => void;
   loaded: boolean;
 }
 
@@ -80,14 +81,24 @@ export class PanelHost implements vscode.Disposable {
   }
 
   private inSidebar(panel: (typeof PANELS)[number], view: vscode.WebviewView): void {
-    const page = this.add(panel, 'sidebar', view.webview, () => view.visible);
+    const page = this.add(panel, 'sidebar', view.webview, {
+      isVisible: () => view.visible,
+      setTitle: (title) => {
+        if (view.title !== title) view.title = title;
+      },
+    });
     view.onDidChangeVisibility(() => this.refresh(page));
     view.onDidDispose(() => this.pages.delete(page));
   }
 
   private inEditor(panel: (typeof PANELS)[number], tab: vscode.WebviewPanel): void {
     tab.iconPath = vscode.Uri.joinPath(this.dist, '../media/pagewalk.svg');
-    const page = this.add(panel, 'editor', tab.webview, () => tab.visible);
+    const page = this.add(panel, 'editor', tab.webview, {
+      isVisible: () => tab.visible,
+      setTitle: (title) => {
+        if (tab.title !== title) tab.title = title;
+      },
+    });
     tab.onDidChangeViewState(() => this.refresh(page));
     tab.onDidDispose(() => this.pages.delete(page));
   }
@@ -96,14 +107,20 @@ export class PanelHost implements vscode.Disposable {
     panel: (typeof PANELS)[number],
     place: 'editor' | 'sidebar',
     webview: vscode.Webview,
-    isVisible: () => boolean,
+    shown: Pick<Page, 'isVisible' | 'setTitle'>,
   ): Page {
-    const page: Page = { panel: panel.id, webview, isVisible, loaded: false };
+    const page: Page = { panel: panel.id, webview, ...shown, loaded: false };
     this.pages.add(page);
+    page.setTitle(this.titleOf(panel));
     webview.options = { enableScripts: true, localResourceRoots: [this.dist] };
     webview.onDidReceiveMessage((message: FromPanel) => void this.receive(page, message));
     webview.html = pageOf(panel, place, webview, this.dist);
     return page;
+  }
+
+  /** AMD's processors call it otherwise. */
+  private titleOf({ id, title }: (typeof PANELS)[number]): string {
+    return id === 'vmcs' && this.tracker.mmu === 'npt' ? 'VMCB' : title;
   }
 
   private async receive(page: Page, message: FromPanel): Promise<void> {
@@ -134,6 +151,7 @@ export class PanelHost implements vscode.Disposable {
     const { number, standing } = this.tracker.moment;
     const isNews = number !== this.told || standing !== 'stopped';
     this.told = number;
+    for (const page of this.pages) page.setTitle(this.titleOf(panelOf(page.panel)));
     if (isNews) this.each((page) => this.sendMoment(page));
     this.later();
   }

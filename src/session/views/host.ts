@@ -1,16 +1,21 @@
 import { hpa } from '../../base/address';
 import { FRAME_MASK } from '../../isa/entries';
 import { swapSlotOf } from '../../host/swap';
-import type { TableEntryView } from '../../host/table-view';
+import type { TableEntryView, TableRef } from '../../host/table-view';
 import type { Machine } from '../../vmm/machine';
 import { sizeName } from '../entry-names';
 import { vmaInfo, type VmaInfo } from '../memory-map';
+import type { GuestView } from '../guest-view';
 import type { ViewPage } from '../types';
+import { rmapView } from './rmap';
 import { hostTablesView, rangeOf } from './tables';
 import { page, row, type RowParts, type ViewRequest } from './view';
 
-/** The VMM's VMAs with what their pages have come to, and below them its page tables, in which merged pages and pages in swap say so. */
-export function hostView(machine: Machine, request: ViewRequest): ViewPage | undefined {
+/**
+ * The VMM's VMAs with what their pages have come to, and below them its page tables, in which merged pages and pages in swap say so. Below a leaf: the guest addresses that
+ * lead to its frame.
+ */
+export function hostView(machine: Machine, g: GuestView, request: ViewRequest): ViewPage | undefined {
   const { host } = machine;
   const [first, ...below] = request.path;
   const vmas = host.vmas();
@@ -21,19 +26,41 @@ export function hostView(machine: Machine, request: ViewRequest): ViewPage | und
       ? page(vmaFields(`host/${first}`, vmaInfo(machine, vma)), request.start, request.count, row)
       : undefined;
   }
+  const leaf = leafAt(machine, request.path);
+  if (leaf) return rmapView(g, leaf.frame, leaf.path, leaf.below, request);
   const above = request.path.length === 0 ? vmas : [];
   const tables = hostTablesView(
     'host',
     host.rootTable(),
     (t) => host.readTable(t),
     { ...request, start: Math.max(0, request.start - above.length) },
-    (e) => noteOf(machine, e),
+    { note: (e) => noteOf(machine, e), rows: (e) => (e.present ? g.physical.gpasOf(e.start).length : 0) },
   );
   if (!tables || above.length === 0) return tables;
   const rows = above
     .slice(request.start, request.start + request.count)
     .map((v, i) => row(vmaRow(`host/vma${request.start + i}`, vmaInfo(machine, v))));
   return { nodes: [...rows, ...tables.nodes].slice(0, request.count), total: above.length + tables.total };
+}
+
+/** Where a path leads past a leaf: its frame, its own path, and what stands behind that. */
+function leafAt(
+  { host }: Machine,
+  path: readonly string[],
+): { readonly frame: bigint; readonly path: string; readonly below: readonly string[] } | undefined {
+  let table: TableRef = host.rootTable();
+  for (const [depth, index] of path.entries()) {
+    const e = host.readTable(table).find((x) => String(x.index) === index);
+    if (!e?.present || e.target === undefined) return undefined;
+    if (!e.child)
+      return {
+        frame: e.target,
+        path: ['host', ...path.slice(0, depth + 1)].join('/'),
+        below: path.slice(depth + 1),
+      };
+    table = e.child;
+  }
+  return undefined;
 }
 
 const vmaRow = (path: string, v: VmaInfo): RowParts => ({

@@ -91,13 +91,13 @@ export class Views {
         return guest.shadow ? shadowTablesView(guest, guest.shadow, request) : nothing(request);
       case 'ept':
       case 'npt':
-        return this.nestedView(request);
+        return this.nestedView(root, request);
       case 'vmcb':
         return vmcbView(guest, request);
       case 'host':
-        return hostView(machine, request);
+        return hostView(machine, guest, request);
       case 'vmcs':
-        // what the scope shows is whichever the extension has
+        // the VMCS panel shows whichever the extension has
         return guest.cpu.svm.vmcb ? vmcbView(guest, request) : vmcsView(guest, request);
       case 'memslots':
         return memslotsView(machine.ram, request);
@@ -114,10 +114,10 @@ export class Views {
     }
   }
 
-  private nestedView(request: ViewRequest): ViewPage | undefined {
+  private nestedView(kind: 'ept' | 'npt', request: ViewRequest): ViewPage | undefined {
     const { second } = this.machine.accelerator;
-    return second.kind === 'nested'
-      ? hostTablesView(second.tables.kind, second.mmu.rootTable(), (t) => second.mmu.readTable(t), request)
+    return second.kind === 'nested' && second.tables.kind === kind
+      ? hostTablesView(kind, second.mmu.rootTable(), (t) => second.mmu.readTable(t), request)
       : nothing(request);
   }
 }

@@ -2,6 +2,7 @@ import { hex } from '../../base/hex';
 import type { GuestRam } from '../../vmm/accelerator';
 import type { Memslot } from '../../kvm/memslots';
 import { sizeName } from '../entry-names';
+import { pageRuns, type Interval } from '../memory-runs';
 import type { ViewPage } from '../types';
 import { page, row, type RowParts, type ViewRequest } from './view';
 
@@ -48,8 +49,20 @@ export function memslotsView(ram: GuestRam, { path, start, count }: ViewRequest)
           }),
     );
   }
-  const slot = path.length === 1 ? slots.find((s) => String(s.id) === id) : undefined;
-  if (!slot) return undefined;
+  const slot = slots.find((s) => String(s.id) === id);
+  if (slot && path.length === 2 && path[1] === DIRTY && slot.logDirty)
+    return page(dirtyRuns(ram, slot), start, count, ({ from, to }) =>
+      row({
+        path: `memslots/${id}/${DIRTY}/${hex(from)}`,
+        name: hex(from),
+        kind: 'range',
+        value: `${span(from, to)}, ${pagesOf(from, to)}`,
+        address: { space: 'gpa', value: from },
+        memory: { space: 'gpa', value: from },
+        detail: [`gfn ${hex(from >> 12n)}–${hex((to >> 12n) - 1n)}`],
+      }),
+    );
+  if (!slot || path.length > 1) return undefined;
   const at = (name: string): { path: string; name: string } => ({ path: `memslots/${id}/${name}`, name });
   const rows: RowParts[] = [
     {
@@ -74,7 +87,7 @@ export function memslotsView(ram: GuestRam, { path, start, count }: ViewRequest)
     },
     { ...at('flags'), value: flagsOf(slot), kind: 'field' },
     { ...at('HVA − GPA'), value: hex(BigInt.asUintN(64, slot.hva - slot.start)), kind: 'field' },
-    ...(slot.logDirty ? [{ ...at('dirty pages'), value: dirtyText(ram, slot), kind: 'field' } as const] : []),
+    ...(slot.logDirty ? [dirtyRow(ram, slot, at(DIRTY))] : []),
     { ...at('generation'), value: String(ram.memslots.generation), kind: 'field' },
   ];
   return page(rows, start, count, row);
@@ -85,9 +98,22 @@ const flagsOf = (s: Memslot): string =>
     .filter((f) => f !== '')
     .join(' | ') || '0';
 
-/** The dirty bitmap, as far as KVM has it: what hardware has logged and no exit has drained yet is not in it. */
-function dirtyText(ram: GuestRam, slot: Memslot): string {
-  const pages = ram.dirtyLog.look(slot);
-  const shown = pages.slice(0, 32).map((p) => hex(p));
-  return `${pages.length}${shown.length > 0 ? `: ${shown.join(', ')}` : ''}${pages.length > shown.length ? ', …' : ''}`;
+const DIRTY = 'dirty bitmap';
+
+/** The dirty bitmap as runs of pages, as far as KVM has it: what hardware has logged and no exit has drained yet is not in it. */
+const dirtyRuns = (ram: GuestRam, slot: Memslot): readonly Interval[] => pageRuns(ram.dirtyLog.look(slot));
+const pagesOf = (from: bigint, to: bigint): string => {
+  const n = (to - from) >> 12n;
+  return `${n} ${n === 1n ? 'page' : 'pages'}`;
+};
+
+function dirtyRow(ram: GuestRam, slot: Memslot, named: { readonly path: string; readonly name: string }): RowParts {
+  const runs = dirtyRuns(ram, slot);
+  const pages = runs.reduce((n, { from, to }) => n + to - from, 0n);
+  return {
+    ...named,
+    kind: 'group',
+    value: `${pagesOf(0n, pages)} of ${(slot.end - slot.start) >> 12n} written${runs.length > 1 ? `, in ${runs.length} runs` : ''}`,
+    children: runs.length,
+  };
 }

@@ -160,13 +160,19 @@ function guestRow(g: GuestView, e: GuestEntry, path: string, drift: Drift | unde
   });
 }
 
-/** EPT and host tables, whose entries host memory holds. `reader` opens a table; `note`: what else is to be said of an entry. */
+/** What else is to be said of an entry, and how many rows stand below a leaf. */
+interface MoreOfEntry {
+  readonly note?: (e: TableEntryView) => string | undefined;
+  readonly rows?: (e: TableEntryView) => number;
+}
+
+/** EPT, NPT and host tables, whose entries host memory holds. `reader` opens a table. */
 export function hostTablesView(
   root: 'ept' | 'npt' | 'host',
   rootTable: TableRef,
   reader: (ref: TableRef) => readonly TableEntryView[],
   { path, start, count }: ViewRequest,
-  note?: (e: TableEntryView) => string | undefined,
+  more: MoreOfEntry = {},
 ): ViewPage | undefined {
   let ref: TableRef | undefined = rootTable;
   for (const step of path) {
@@ -175,15 +181,15 @@ export function hostTablesView(
   }
   const prefix = [root, ...path].join('/');
   return page(reader(ref), start, count, (e) => {
-    const below = e.child ? reader(e.child).length : 0;
+    const below = e.child ? reader(e.child).length : (more.rows?.(e) ?? 0);
     const value = e.mmio
       ? `${hex(e.entry)} MMIO: ${root === 'ept' ? 'misconfigures on purpose (W X without R)' : 'faults on purpose (reserved bit 51)'}`
       : shown(e.entry, e.flags, e.present, e.target ?? 0n);
-    const more = note?.(e);
+    const note = more.note?.(e);
     return row({
       path: `${prefix}/${e.index}`,
       name: `[${e.index}] ${entryName(root, e.level)}`,
-      value: more === undefined ? value : `${value}  ${more}`,
+      value: note === undefined ? value : `${value}  ${note}`,
       kind: e.child ? 'table' : e.mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
       address: { space: root === 'host' ? 'hva' : 'gpa', value: e.start },
       raw: e.entry,

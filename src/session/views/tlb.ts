@@ -1,46 +1,68 @@
 import { hex } from '../../base/hex';
 import { entryName, sizeName } from '../entry-names';
 import type { GuestView } from '../guest-view';
-import { staleText, tlbRights, tlbState, type TlbEntryState, type TlbTags, type WalkCacheState } from '../tlb-view';
+import { staleText, tlbRights, type TlbEntryState, type TlbTags, type WalkCacheState } from '../tlb-state';
+import { tlbState } from '../tlb-view';
 import type { ViewPage } from '../types';
 import { page, row, type RowParts, type ViewRequest } from './view';
 
 /** `tlb`: valid entries by set and way, each compared with what a walk would give now; `tlb/caches`: the paging-structure caches. */
 export function tlbView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
   const state = tlbState(g);
+  const names = tagNames(g);
   const [key] = path;
   if (key === undefined) {
     const { walkCaches } = state;
-    const rows = [...state.entries.map(entryRow), ...(walkCaches ? [cachesRow(walkCaches)] : [])];
+    const rows = [...state.entries.map((e) => entryRow(e, names)), ...(walkCaches ? [cachesRow(walkCaches)] : [])];
     return page(rows, start, count, row);
   }
-  if (key === 'caches') return cachesView(state.walkCaches, { path: path.slice(1), start, count });
+  if (key === 'caches') return cachesView(state.walkCaches, names, { path: path.slice(1), start, count });
   const e = path.length === 1 ? state.entries.find((x) => keyOf(x) === key) : undefined;
-  return e && page(fieldsOf(e), start, count, row);
+  return e && page(fieldsOf(e, names), start, count, row);
+}
+
+/** What the extension or emulator calls the tags of an entry, and the second level; absent: there is no such thing. */
+interface TagNames {
+  readonly second?: string;
+  readonly vpid?: string;
+  readonly eptp?: string;
+}
+function tagNames(g: GuestView): TagNames {
+  switch (g.nested?.kind) {
+    case 'ept':
+      return { second: 'EPT', vpid: 'VPID', eptp: 'EPTP' };
+    case 'npt':
+      return { second: 'NPT', vpid: 'ASID', eptp: 'nCR3' };
+    case undefined:
+      return g.emulated ? {} : { vpid: 'VPID' };
+  }
 }
 
 const keyOf = (e: TlbEntryState): string => `${e.set}.${e.way}`;
 
-const entryRow = (e: TlbEntryState): RowParts => ({
+const entryRow = (e: TlbEntryState, names: TagNames): RowParts => ({
   path: `tlb/${keyOf(e)}`,
   name: hex(e.linear),
   kind: 'tlb',
-  children: fieldsOf(e).length,
+  children: fieldsOf(e, names).length,
   value: `→ GPA ${hex(e.gpa)} → HPA ${hex(e.hpa)} ${tlbRights(e)}${e.stale ? `  ${staleText(e.stale)}` : ''}`,
   address: { space: 'gva', value: e.linear },
   memory: { space: 'hpa', value: e.hpa },
   raw: e.linear,
 });
 
-function fieldsOf(e: TlbEntryState): RowParts[] {
+function fieldsOf(e: TlbEntryState, names: TagNames): RowParts[] {
   const field = fieldOf(`tlb/${keyOf(e)}`);
   return [
     field('linear', hex(e.linear), { address: { space: 'gva', value: e.linear } }),
     field('gpa', hex(e.gpa), { address: { space: 'gpa', value: e.gpa } }),
     field('hpa', hex(e.hpa), { address: { space: 'hpa', value: e.hpa } }),
     field('rights', tlbRights(e)),
-    field('page sizes', `guest ${sizeName(BigInt(e.guestPageSize))}, EPT ${sizeName(BigInt(e.secondPageSize))}`),
-    ...tagRows(field, e.tags),
+    field(
+      'page sizes',
+      `guest ${sizeName(BigInt(e.guestPageSize))}${names.second === undefined ? '' : `, ${names.second} ${sizeName(BigInt(e.secondPageSize))}`}`,
+    ),
+    ...tagRows(field, e.tags, names),
     field('age', `${e.age} fills ago, set ${e.set}, way ${e.way}`),
     ...(e.stale ? [field('stale', `${e.stale.why}; missing: ${e.stale.missing.join(' or ')}`)] : []),
   ];
@@ -51,10 +73,10 @@ const fieldOf =
   (prefix: string): Field =>
   (name, value, more = {}) => ({ path: `${prefix}/${name}`, name, value, kind: 'field', ...more });
 
-const tagRows = (field: Field, tags: TlbTags): RowParts[] => [
-  field('VPID', String(tags.vpid)),
-  field('PCID', tags.pcid === null ? 'global' : String(tags.pcid)),
-  field('EPTP', hex(tags.eptp ?? 0n), { address: { space: 'hpa', value: tags.eptp ?? 0n } }),
+const tagRows = (field: Field, { vpid, pcid, eptp = 0n }: TlbTags, names: TagNames): RowParts[] => [
+  ...(names.vpid === undefined ? [] : [field(names.vpid, String(vpid))]),
+  field('PCID', pcid === null ? 'global' : String(pcid)),
+  ...(names.eptp === undefined ? [] : [field(names.eptp, hex(eptp), { address: { space: 'hpa', value: eptp } })]),
 ];
 
 const cachesRow = (all: readonly WalkCacheState[]): RowParts => ({
@@ -67,6 +89,7 @@ const cachesRow = (all: readonly WalkCacheState[]): RowParts => ({
 
 function cachesView(
   all: readonly WalkCacheState[] | undefined,
+  names: TagNames,
   { path, start, count }: ViewRequest,
 ): ViewPage | undefined {
   if (!all) return undefined;
@@ -78,7 +101,7 @@ function cachesView(
       field('linear', `${hex(e.linear)}, ${sizeName(e.size)}`, { address: { space: 'gva', value: e.linear } }),
       field('table', `${hex(e.table)} at HPA ${hex(e.tableHpa)}`, { address: { space: 'hpa', value: e.tableHpa } }),
       field('rights', `${e.writable ? 'RW' : 'R'}${e.executeDisable ? '' : 'X'} ${e.user ? 'US' : 'S'}`),
-      ...tagRows(field, e.tags),
+      ...tagRows(field, e.tags, names),
       ...(e.stale ? [field('stale', `${e.stale.why}; missing: ${e.stale.missing.join(' or ')}`)] : []),
     ];
   };

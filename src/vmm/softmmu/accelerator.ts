@@ -18,7 +18,15 @@ import { IoLog, type IoLogState, type IoRequest } from '../../kvm/emulator/io-lo
 import { slotHva } from '../../kvm/memslots';
 import { Stats, type StatValues } from '../../kvm/stats';
 import type { Sregs } from '../../kvm/x86/sregs';
-import type { Accelerator, AcceleratorStop, Outside, References, SecondLevel, SoftwareReads } from '../accelerator';
+import type {
+  Accelerator,
+  AcceleratorStop,
+  Outside,
+  OutsideCause,
+  References,
+  SecondLevel,
+  SoftwareReads,
+} from '../accelerator';
 import type { PortBus } from '../devices/bus';
 import type { ExitPort } from '../devices/exit-port';
 import { END_CODES, type MachineEnd } from '../machine-stop';
@@ -137,9 +145,13 @@ export class SoftwareAccelerator implements Accelerator {
         case 'fault':
           return stop;
         case 'bus':
-          return { kind: 'outside', work: this.answer(stop.event) };
+          return { kind: 'outside', work: this.answer(stop.event), about: causeOf(stop.event, this.log.pending) };
         case 'halt':
-          return { kind: 'outside', work: this.halt() };
+          return {
+            kind: 'outside',
+            work: this.halt(),
+            about: { fn: 'cpu_handle_halt', why: 'HLT: no VM exit, for the VMM emulates the CPU. Its thread sleeps.' },
+          };
         case 'shutdown':
           return { kind: 'outside', work: this.shutDown() };
         case 'exit':
@@ -315,6 +327,34 @@ export class SoftwareAccelerator implements Accelerator {
     this.log.restore(s.log);
     this.counts.restore(s.counts);
   }
+}
+
+const IO_SUFFIX: Readonly<Record<number, string>> = { 1: 'b', 2: 'w', 4: 'l' };
+
+/** Where an instruction goes into the VMM: QEMU's helpers of port instructions, accel/tcg/cputlb.c for memory. */
+function causeOf(event: BusEvent, request: IoRequest | undefined): OutsideCause {
+  if (request === undefined) {
+    const what =
+      event.purpose === 'code'
+        ? 'the next instruction'
+        : event.purpose === 'table'
+          ? "an entry of the guest's tables"
+          : 'the operand';
+    return {
+      fn: 'tlb_fill',
+      why: `The VMM reaches for ${what} at GPA ${hex(event.address)} in its own mapping of guest memory. No VM exit: what happens there is a page fault of the host's, taken by the VMM's process.`,
+    };
+  }
+  const direct = 'No VM exit: the VMM emulates the CPU, and calls the device directly.';
+  if (request.space === 'pio')
+    return {
+      fn: `helper_${request.write ? 'out' : 'in'}${IO_SUFFIX[request.size] ?? ''}`,
+      why: `${request.write ? 'OUT to' : 'IN from'} port ${hex(BigInt(request.port))}. ${direct}`,
+    };
+  return {
+    fn: request.write ? 'io_writex' : 'io_readx',
+    why: `A ${request.write ? 'write' : 'read'} of GPA ${hex(request.address)}, where no RAM is. ${direct}`,
+  };
 }
 
 /** The methods of the APIC that need no more than it. */
