@@ -25,6 +25,7 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   /** How each session's guest memory is virtualized. */
   private readonly machines = new Map<string, MachineEvent['mmu']>();
   private readonly changed = new vscode.EventEmitter<void>();
+  private readonly stops = new Map<string, number>();
   /** Counts what changed a machine, or which machine is looked at. */
   private moments = 0;
   private shownMmu: MachineEvent['mmu'] | undefined;
@@ -64,7 +65,9 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
 
   get moment(): Moment {
     const { standing, frameId } = this;
-    return { standing, number: this.moments, ...(frameId === undefined ? {} : { frameId }) };
+    const id = this.session?.id ?? '';
+    const stop = this.stops.get(id) ?? 0;
+    return { standing, number: this.moments, session: id, stop, ...(frameId === undefined ? {} : { frameId }) };
   }
 
   /** How the guest's memory is virtualized that is looked at, or was last. */
@@ -98,8 +101,10 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
 
   private follow(id: string, { type, event, command = '', success, body }: AdapterMessage): void {
     if (type === 'event') {
-      if (event === 'stopped') this.set(id, 'stopped');
-      else if (event === 'continued') this.set(id, 'running');
+      if (event === 'stopped') {
+        this.stops.set(id, (this.stops.get(id) ?? 0) + 1);
+        this.set(id, 'stopped');
+      } else if (event === 'continued') this.set(id, 'running');
       else if (event === 'terminated' || event === 'exited') this.set(id, undefined);
       else if (event === 'pagewalk/machine') {
         this.machines.set(id, (body as MachineEvent).mmu);
@@ -122,8 +127,10 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   }
 
   private set(id: string, standing: Standing | undefined): void {
-    if (standing === undefined) this.standings.delete(id);
-    else this.standings.set(id, standing);
+    if (standing === undefined) {
+      this.standings.delete(id);
+      this.stops.delete(id);
+    } else this.standings.set(id, standing);
     if (standing === 'stopped') this.news();
     else this.changed.fire();
   }

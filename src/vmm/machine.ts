@@ -16,6 +16,7 @@ import { DebugConsole } from './devices/debugcon';
 import { ExitPort } from './devices/exit-port';
 import { PostDisplay } from './devices/post';
 import { Serial16550 } from './devices/serial16550';
+import { ControlImages, type ControlImagesState } from './exits/control-images';
 import { ExitLog, type ExitLogState, type Moment } from './exits/exit-log';
 import { KvmAccelerator } from './kvm-accelerator';
 import type { GuestImage } from './loader/image';
@@ -39,6 +40,7 @@ export class Machine {
   readonly host: AddressSpace;
   readonly accelerator: Accelerator;
   readonly exits = new ExitLog();
+  readonly controlImages = new ControlImages();
   /** Asked at each VM exit before anything is done about it; true: `run` returns 'exit-pending'. It sees, and changes nothing. */
   pauseAtExits: ((exit: PendingExit) => boolean) | undefined;
   /** Asked likewise where an instruction of the guest makes the VMM act without an exit; true: `run` returns 'outside-pending'. */
@@ -209,6 +211,7 @@ export class Machine {
       case 'exit': {
         const { exits } = this;
         const exit: PendingExit = { ...stop.exit, number: exits.count };
+        if (exits.recording) this.controlImages.take(this.cpu, exit.number);
         exits.begin(exit, 0, this.moment);
         return this.pauseAtExits?.(exit) === true ? { kind: 'exit-pending', exit } : undefined;
       }
@@ -239,6 +242,7 @@ export class Machine {
       accelerator: this.accelerator.save(),
       bus: this.bus.save(),
       exits: this.exits.save(),
+      controlImages: this.controlImages.save(),
       over: this.over,
       hostReferences: this.hostReferences,
       walkedReferences: this.walkedReferences,
@@ -251,6 +255,7 @@ export class Machine {
     this.accelerator.restore(s.accelerator);
     this.bus.restore(s.bus);
     this.exits.restore(s.exits);
+    this.controlImages.restore(s.controlImages);
     this.over = s.over;
     this.hostReferences = s.hostReferences;
     this.walkedReferences = s.walkedReferences;
@@ -263,6 +268,7 @@ export interface MachineState {
   readonly accelerator: unknown;
   readonly bus: Readonly<Record<string, unknown>>;
   readonly exits: ExitLogState;
+  readonly controlImages: ControlImagesState;
   readonly over: MachineEnd | undefined;
   readonly hostReferences: number;
   readonly walkedReferences: number;

@@ -2,11 +2,13 @@
 import type { RequestName, Requests } from '../protocol/messages';
 import type { FromPanel, ToPanel } from '../protocol/panels';
 import type { Remembered } from './recall';
+import type { Sightings } from './since';
 
-/** All that is kept by VS Code for one view: the panel's own state, and the replies of the last moment. */
+/** All that is kept by VS Code for one view: the panel's own state, the replies of the last moment, and what the panel compares with. */
 export interface Stored {
   readonly panel?: unknown;
   readonly recall?: Remembered;
+  readonly sightings?: Sightings | undefined;
 }
 
 declare function acquireVsCodeApi(): {

@@ -9,6 +9,7 @@ import { Bridge } from './bridge';
 import { h } from './dom';
 import { NotRecorded, Superseded, type Panel, type PanelContext, type PanelDefinition } from './panel';
 import { Recall, keyOf } from './recall';
+import { comparedBy, sight, type Compared, type Sightings } from './since';
 import './base.css';
 
 export function mount(definition: PanelDefinition, place: PanelContext['place']): void {
@@ -16,7 +17,7 @@ export function mount(definition: PanelDefinition, place: PanelContext['place'])
 }
 
 class Frame implements PanelContext {
-  moment: Moment = { standing: 'none', number: -1 };
+  moment: Moment = { standing: 'none', number: -1, session: '', stop: 0 };
   settings: PanelSettings = { updateAtStop: true, followCursor: true };
 
   private readonly bridge = new Bridge((message) => {
@@ -38,6 +39,7 @@ class Frame implements PanelContext {
   private readonly recall: Recall;
   private readonly panel: Panel;
   private state: unknown;
+  private sightings: Sightings | undefined;
   /** The moment that the panel shows; undefined: it has shown nothing yet. */
   private shown: Moment | undefined;
 
@@ -51,8 +53,9 @@ class Frame implements PanelContext {
     private readonly definition: PanelDefinition,
     readonly place: PanelContext['place'],
   ) {
-    const { panel, recall } = this.bridge.stored;
+    const { panel, recall, sightings } = this.bridge.stored;
     this.state = panel;
+    this.sightings = sightings;
     this.recall = new Recall(recall);
     this.empty = this.emptyState();
     this.panel = definition.create(this);
@@ -109,6 +112,14 @@ class Frame implements PanelContext {
   keep(state: unknown): void {
     this.state = state;
     this.store();
+  }
+
+  compare<T>(now: T): Compared<T> {
+    if (this.moment.standing === 'stopped') {
+      this.sightings = sight(this.sightings, this.moment, now);
+      this.store();
+    }
+    return comparedBy(this.sightings);
   }
 
   announce(text: string): void {
@@ -186,6 +197,10 @@ class Frame implements PanelContext {
   }
 
   private store(): void {
-    this.bridge.store(() => ({ panel: this.state, recall: this.recall.save() }));
+    this.bridge.store(() => ({
+      panel: this.state,
+      recall: this.recall.save(),
+      sightings: this.sightings,
+    }));
   }
 }

@@ -28,6 +28,7 @@ export interface ListOptions {
   visible?(first: number, last: number): void;
   /** Enter or a click. */
   activate?(index: number): void;
+  /** A person (or `select`) chose the row. */
   select?(index: number): void;
   /** Trees: a row is opened or closed (twisty, arrow keys, Space). */
   toggle?(index: number, open: boolean): void;
@@ -35,6 +36,13 @@ export interface ListOptions {
   parent?(index: number): number | undefined;
   /** Any other key on a row: true where it was used. */
   key?(event: KeyboardEvent, index: number): boolean;
+}
+
+export interface SelectOptions {
+  /** Takes the focus. */
+  readonly focus?: boolean;
+  /** false: the program selects, nobody chose; `ListOptions.select` is not called. */
+  readonly tell?: boolean;
 }
 
 const ROW_HEIGHT = 22;
@@ -89,15 +97,15 @@ export class VirtualList {
     if (hadFocus) this.focus();
   }
 
-  /** Selects a row, brings it into sight, and gives it the focus where the list has it (or `take`). */
-  select(index: number, take = false): void {
+  /** Selects a row, brings it into sight, and gives it the focus where the list has it. */
+  select(index: number, { focus = false, tell = true }: SelectOptions = {}): void {
     if (this.count === 0) return;
-    const hadFocus = take || this.rows.contains(document.activeElement);
+    const hadFocus = focus || this.rows.contains(document.activeElement);
     this.selected = Math.max(0, Math.min(index, this.count - 1));
     this.reveal(this.selected);
     this.draw();
     for (const [at, row] of this.drawn) this.mark(row, at);
-    this.options.select?.(this.selected);
+    if (tell) this.options.select?.(this.selected);
     if (hadFocus) this.focus();
   }
 
@@ -195,7 +203,7 @@ export class VirtualList {
     if (!row || (target instanceof Element && target.closest('button, a, input'))) return;
     const index = Number(row.dataset['index']);
     const expanded = row.getAttribute('aria-expanded');
-    this.select(index, true);
+    this.select(index, { focus: true });
     if (target instanceof Element && target.closest('.twisty') && expanded !== null)
       this.options.toggle?.(index, expanded === 'false');
     else this.options.activate?.(index);

@@ -1,5 +1,6 @@
 /** What a panel is. A new one copies panels/statistics and is named in registry.ts; README.md in this folder says the rest. */
 import type { RequestName, Requests } from '../protocol/messages';
+import type { Compared } from './since';
 import type { Action, Cursor, Moment, PanelCommand, PanelId, PanelSettings } from '../protocol/panels';
 
 export interface PanelDefinition {
@@ -38,6 +39,11 @@ export interface PanelContext {
   /** What the panel keeps over reload: plain JSON, small. */
   kept<T>(): T | undefined;
   keep(state: unknown): void;
+  /**
+   * Remembers what is seen now (plain JSON) and gives what was seen at the stop before, or at the last one that was looked at. To
+   * be called at each update; over a reload and after the end it is compared as it was.
+   */
+  compare<T>(now: T): Compared<T>;
   /** Says a sentence to screen readers, politely. */
   announce(text: string): void;
   readonly moment: Moment;

@@ -57,7 +57,7 @@ async function openPanel(browser: Browser, client: Connection): Promise<Page> {
     reply: await client.ask(name, args),
   }));
   const html = pageHtml({ panel: 'page-tables', theme: 'dark', place: 'editor' }, '/setup.js');
-  const setup = stubJs({ moment: { standing: 'stopped', number: 1 }, settings: SETTINGS });
+  const setup = stubJs({ moment: { standing: 'stopped', number: 1, session: 'bench', stop: 1 }, settings: SETTINGS });
   await page.route('**/*', async (route) => {
     const { pathname } = new URL(route.request().url());
     if (pathname === '/') return route.fulfill({ contentType: 'text/html', body: html });
@@ -75,7 +75,7 @@ async function openPanel(browser: Browser, client: Connection): Promise<Page> {
 /** Resolves to the milliseconds from the moment's arrival to the frame that shows what came of it. */
 const PAINTED = (number: number): string => `new Promise((done) => {
   const start = performance.now();
-  standAlone.post({ kind: 'moment', moment: { standing: 'stopped', number: ${number} } });
+  standAlone.post({ kind: 'moment', moment: { standing: 'stopped', number: ${number}, session: 'bench', stop: ${number} } });
   let asked = false;
   const look = () => {
     asked ||= standAlone.open > 0;

@@ -99,7 +99,7 @@ describe('panels', function () {
         const body = (page: PanelPage): Promise<string> => page.page.locator('.panel').innerText();
         const first = await PanelPage.open(this, { panel: id, setup });
         const before = await body(first);
-        await first.post({ kind: 'moment', moment: { standing: 'none', number: setup.moment.number } });
+        await first.post({ kind: 'moment', moment: { ...setup.moment, standing: 'none' } });
         await first.page.locator('.notice', { hasText: 'ended' }).waitFor();
         assert.equal(await body(first), before);
         const kept = await first.kept();

@@ -24,6 +24,7 @@ function field(target: DebugTarget, node: ViewNode): ControlField {
     path: node.path,
     name: node.name,
     value: number,
+    before: node.before === undefined || node.before === node.raw ? undefined : hex(node.before),
     meaning: node.value.startsWith(number) ? node.value.slice(number.length).trim() : node.value,
     about: node.detail ?? [],
     bits: (node.children > 0 ? rows(target, node.path) : []).map((part) => ({
@@ -53,7 +54,9 @@ function structure(target: DebugTarget): ControlStructureReply {
     what: node.value,
     source: node.detail?.[0] ?? '',
   }));
-  return { kind, areas, unmet };
+  const { compared } = target.exits;
+  const since = compared && { exit: compared.number, name: compared.name };
+  return compact<ControlStructureReply>({ kind, areas, unmet, since });
 }
 
 export const vmcsRequests: Handlers<'pagewalk/controlStructure' | 'pagewalk/setControlField'> = {

@@ -10,7 +10,7 @@ export class Vmcb {
   private readonly at: number;
 
   constructor(
-    private readonly memory: HostMemory,
+    private readonly memory: Pick<HostMemory, 'view' | 'u8' | 'offsetOf'>,
     readonly address: Hpa,
   ) {
     this.at = memory.offsetOf(address);

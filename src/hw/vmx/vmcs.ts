@@ -45,7 +45,7 @@ export class Vmcs {
 
   /** @param address 4 KiB aligned and inside host memory */
   constructor(
-    memory: HostMemory,
+    memory: Pick<HostMemory, 'buffer' | 'offsetOf'>,
     readonly address: Hpa,
   ) {
     const at = memory.offsetOf(address);

@@ -27,6 +27,9 @@ export interface Moment {
   readonly standing: Standing;
   /** Counts what changed the machine: stops, edits by hand. Another number: everything is to be asked again. Requests that compare with the moment before carry it. */
   readonly number: number;
+  /** Which session, and how often it has stopped: edits by hand belong to the stop at which they are made. */
+  readonly session: string;
+  readonly stop: number;
   /** The frame that the Call Stack view has selected: expressions are evaluated in it. */
   readonly frameId?: number;
 }

@@ -18,6 +18,8 @@ export interface ControlField {
   /** Linux's name. */
   readonly name: string;
   readonly value: Hex;
+  /** What it was as the VM exit before the last one left it, where it was another value. */
+  readonly before?: Hex;
   /** The set bits in words; empty where the number says it all. */
   readonly meaning: string;
   /** Title in the manual, encoding or offset, width. */
@@ -47,6 +49,8 @@ export interface ControlStructureReply {
   /** none: nothing here has one (translation in software, or none is current). */
   readonly kind: 'vmcs' | 'vmcb' | 'none';
   readonly areas: readonly ControlArea[];
+  /** The exit that the fields are compared with: the one before the last. Absent: there were not two yet. */
+  readonly since?: { readonly exit: number; readonly name: string };
   readonly unmet: readonly UnmetEntryCheck[];
 }
 

@@ -157,6 +157,13 @@ export class ExitHistory {
     return (record && exits.namedStepsOf(record)) ?? [];
   }
 
+  /** The exit that the fields of VMCS and VMCB are compared with (`ViewNode.before`): the one before the last. */
+  get compared(): { readonly number: number; readonly name: string } | undefined {
+    const { exits } = this.machine;
+    const record = exits.record(exits.count - 2);
+    return record && { number: record.number + 1, name: record.name };
+  }
+
   /** The exit whose time `cycle` falls into, or the next one; undefined behind the last. */
   at(cycle: number): number | undefined {
     const { records } = this.machine.exits;

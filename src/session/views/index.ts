@@ -93,12 +93,14 @@ export class Views {
       case 'npt':
         return this.nestedView(root, request);
       case 'vmcb':
-        return vmcbView(guest, request);
+        return vmcbView(guest, request, machine.controlImages);
       case 'host':
         return hostView(machine, guest, request);
       case 'vmcs':
         // the VMCS panel shows whichever the extension has
-        return guest.cpu.svm.vmcb ? vmcbView(guest, request) : vmcsView(guest, request);
+        return guest.cpu.svm.vmcb
+          ? vmcbView(guest, request, machine.controlImages)
+          : vmcsView(guest, request, machine.controlImages);
       case 'memslots':
         return memslotsView(machine.ram, request);
       case 'tlb':

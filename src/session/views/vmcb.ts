@@ -1,12 +1,13 @@
 import { hex } from '../../base/hex';
 import { bit } from '../../base/bits';
 import { unmetVmrunChecks } from '../../hw/svm/checks';
-import type { Vmcb } from '../../hw/svm/vmcb';
+import { Vmcb } from '../../hw/svm/vmcb';
 import { describeBits, type DecodedBits } from '../../isa/bit-layout';
 import { CR0 } from '../../isa/flags';
 import { FRAME_MASK } from '../../isa/entries';
 import { VMCB_FIELDS, type VmcbArea, type VmcbField, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { decodeVmcbField } from '../../isa/vmcb-layouts';
+import type { ControlImages } from '../../vmm/exits/control-images';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
@@ -22,7 +23,11 @@ const HPA_FIELDS: ReadonlySet<string> = new Set(['IOPM_BASE_PA', 'MSRPM_BASE_PA'
 const GVA_FIELDS = /^(RIP|RSP|[A-Z]+_BASE|[LC]STAR|SYSENTER_E.P)$/;
 
 /** The VMCB of the last VMRUN by area, each field with its offset. Saved guest state is as the last #VMEXIT left it: while the guest runs, its registers are in the CPU. */
-export function vmcbView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
+export function vmcbView(
+  g: GuestView,
+  { path, start, count }: ViewRequest,
+  images: ControlImages,
+): ViewPage | undefined {
   const { vmcb } = g.cpu.svm;
   if (vmcb === undefined)
     return path.length > 0
@@ -65,8 +70,11 @@ export function vmcbView(g: GuestView, { path, start, count }: ViewRequest): Vie
     );
   }
   const inArea = VMCB_FIELDS.filter((f) => f.area === area);
-  if (name === undefined)
-    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcb, f));
+  if (name === undefined) {
+    const image = images.before(vmcb.address);
+    const before = image && new Vmcb(image, vmcb.address);
+    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcb, f, before));
+  }
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
   return page(decoded(vmcb, field), start, count, (d) =>
@@ -90,7 +98,7 @@ const checks = (g: GuestView, vmcb: Vmcb): ReturnType<typeof unmetVmrunChecks> =
 const decoded = (vmcb: Vmcb, f: VmcbField): readonly DecodedBits[] =>
   decodeVmcbField(f.name, vmcb.read(f.name), Number(BigInt.asIntN(64, vmcb.read('EXITCODE'))));
 
-function fieldRow(g: GuestView, vmcb: Vmcb, f: VmcbField): ViewNode {
+function fieldRow(g: GuestView, vmcb: Vmcb, f: VmcbField, before: Vmcb | undefined): ViewNode {
   const value = vmcb.read(f.name);
   const bits = decoded(vmcb, f);
   const words = bits.length > 0 ? describeBits(bits) : '';
@@ -100,6 +108,7 @@ function fieldRow(g: GuestView, vmcb: Vmcb, f: VmcbField): ViewNode {
     name: f.name,
     value: `${hex(value)}${words === '' ? '' : ` (${words})`}`,
     raw: value,
+    ...(before ? { before: before.read(f.name) } : {}),
     kind: 'field',
     editable: refusal(g, f) === undefined,
     detail: [f.manualName, `offset ${hex(f.offset)}`],

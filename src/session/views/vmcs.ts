@@ -1,12 +1,13 @@
 import { hex } from '../../base/hex';
 import { unmetChecks, type UnmetCheck } from '../../hw/vmx/checks';
 import { supportedFields } from '../../hw/vmx/fields';
-import type { Vmcs } from '../../hw/vmx/vmcs';
+import { Vmcs } from '../../hw/vmx/vmcs';
 import { describeBits, type DecodedBits } from '../../isa/bit-layout';
 import { FRAME_MASK } from '../../isa/entries';
 import { decodeQualification } from '../../isa/exit-qualification';
 import { decodeField } from '../../isa/vmcs-layouts';
 import { FIELD, vmcsFieldByName, type VmcsArea, type VmcsField } from '../../isa/vmcs-fields';
+import type { ControlImages } from '../../vmm/exits/control-images';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
@@ -30,9 +31,13 @@ const GVA_FIELDS = /^(GUEST_RIP|GUEST_RSP|GUEST_LINEAR_ADDRESS|GUEST_[A-Z]+_BASE
 
 /**
  * The current VMCS by area, each field with its encoding. Guest-state fields are as the last VM exit saved them: while the guest runs, its
- * registers are in the CPU, and the rows say so.
+ * registers are in the CPU, and the rows say so. `images`: as the last exits left it.
  */
-export function vmcsView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
+export function vmcsView(
+  g: GuestView,
+  { path, start, count }: ViewRequest,
+  images: ControlImages,
+): ViewPage | undefined {
   const vmcs = g.cpu.vmx.current;
   const fields = supportedFields(g.cpu.vmx.capabilities);
   if (vmcs === undefined)
@@ -59,8 +64,11 @@ export function vmcsView(g: GuestView, { path, start, count }: ViewRequest): Vie
   }
   const [, name] = path;
   const inArea = fields.filter((f) => f.area === area);
-  if (name === undefined)
-    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcs, f));
+  if (name === undefined) {
+    const image = images.before(vmcs.address);
+    const before = image && new Vmcs(image, vmcs.address);
+    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcs, f, before));
+  }
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
   return page(decoded(vmcs, field), start, count, (d) =>
@@ -90,7 +98,7 @@ const INTERRUPTION_INFO: ReadonlySet<string> = new Set([
 ]);
 const VALID = 1n << 31n;
 
-function fieldRow(g: GuestView, vmcs: Vmcs, f: VmcsField): ViewNode {
+function fieldRow(g: GuestView, vmcs: Vmcs, f: VmcsField, before: Vmcs | undefined): ViewNode {
   const value = vmcs.read(f.encoding);
   const space = HPA_FIELDS.test(f.name)
     ? 'hpa'
@@ -108,6 +116,7 @@ function fieldRow(g: GuestView, vmcs: Vmcs, f: VmcsField): ViewNode {
     name: f.name,
     value: meaning === '' ? hex(value) : `${hex(value)} ${meaning}`,
     raw: value,
+    ...(before ? { before: before.read(f.encoding) } : {}),
     kind: 'field',
     children: bits.length,
     editable: refusal(g, f) === undefined,

@@ -13,7 +13,7 @@ const question = (expression: string): PanelCommand => ({ kind: 'translate', exp
 const rbx = question('[rbx]');
 
 const shown = (reply: TranslateReply): Setup => ({
-  moment: { standing: 'stopped', number: 1 },
+  moment: { standing: 'stopped', number: 1, session: 'live', stop: 1 },
   settings: SETTINGS,
   command: rbx,
   exchanges: [
@@ -138,6 +138,26 @@ describe('the Translation panel', () => {
     await page.getByRole('alert').filter({ hasText: 'no such register' }).waitFor();
     assert.equal(await page.locator('.chain').count(), 1);
     await page.context().close();
+  });
+
+  it('shows the access that another place asked about', async function () {
+    const live = await Live.start({ example: 'worked-example.asm', at: 'access' });
+    const command = { kind: 'translate', expression: 'rsp', space: 'gva', access: 'w' } as const;
+    const panel = await open(this, { moment: live.moment, settings: SETTINGS, command }, { live });
+    const access = panel.page.getByLabel('Access', { exact: true });
+    assert.equal(await access.inputValue(), 'w');
+    await panel.post({ kind: 'command', command: { ...command, access: 'x' } });
+    assert.equal(await access.inputValue(), 'x');
+    assert.deepEqual(
+      panel.exchanges.map(({ arguments: args }) => (args as { access: string }).access),
+      ['w', 'x'],
+    );
+    // … and so does the next stop
+    await live.go('next');
+    await panel.moved(live);
+    assert.equal(await access.inputValue(), 'x');
+    live.close();
+    await panel.close();
   });
 
   it('comes back as it was after it was hidden', async function () {

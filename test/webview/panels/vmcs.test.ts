@@ -1,7 +1,8 @@
-/** The VMCS panel says what the Variables view says, marks what changed, sets fields, and names the VM-entry checks that break. */
+/** The VMCS panel says what Variables and `pagewalk trace` say, marks what changed between two exits, sets fields, and names the VM-entry checks that break. */
 import * as assert from 'node:assert/strict';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
-import { Live } from '../stand-alone/live';
+import { pagewalk } from '../../cli/support';
+import { Live, sourceOf } from '../stand-alone/live';
 import { PanelPage } from '../stand-alone/page';
 import { SETTINGS } from '../stand-alone/site';
 
@@ -35,24 +36,64 @@ async function shown(panel: PanelPage): Promise<string[]> {
 }
 
 describe('the VMCS panel', () => {
-  it('says what Variables says, and marks what changed since the last stop', async function () {
-    const live = await start();
+  it('says what Variables says, and what changed since the exit before, which nobody looked at', async function () {
+    const live = await Live.start({ example: 'hello.asm' });
+    await live.ask('setExceptionBreakpoints', { filters: ['vm-exit'] });
+    for (let i = 0; i < 8; i++) await live.go('continue');
+    const before = await fromVariables(live);
+    await live.go('continue');
+    const now = await fromVariables(live);
     const panel = await open(this, live);
-    assert.deepEqual(await shown(panel), await fromVariables(live));
-    await live.runTo('exit:HLT');
-    await panel.moved(live);
-    assert.deepEqual(await shown(panel), await fromVariables(live));
+    assert.deepEqual(await shown(panel), now);
     const changed = await panel.page.locator('.row.changed .name').allInnerTexts();
-    assert.ok(
-      changed.some((text) => text.startsWith('VM_EXIT_REASON')),
-      changed.join(', '),
-    );
-    await panel.page.getByLabel('Changed since the last stop').check();
+    const nameOf = (row: string): string => /\w+/.exec(row)?.[0] ?? '';
+    assert.deepEqual(changed.map(nameOf), now.filter((row, i) => row !== before[i]).map(nameOf));
+    assert.ok(changed.length > 0);
+    await panel.page.getByLabel('Changed since exit 8 (IO_INSTRUCTION)').check();
     assert.ok(
       (await shown(panel)).some((row) => row.startsWith('GUEST_RIP ')),
       'areas that were closed open',
     );
     await panel.assertSound();
+    live.close();
+    await panel.close();
+  });
+
+  for (const [mmu, fields] of [
+    ['ept', { rip: 'GUEST_RIP', qualification: 'EXIT_QUALIFICATION' }],
+    ['npt', { rip: 'RIP', qualification: 'EXITINFO1' }],
+  ] as const)
+    it(`says of the last two exits what \`pagewalk trace --mmu ${mmu} --format csv\` says`, async function () {
+      const guest = { example: 'hello.asm', options: { mmu } };
+      const live = await Live.start(guest);
+      await live.ask('setExceptionBreakpoints', { filters: ['vm-exit'] });
+      for (let i = 0; i < 9; i++) await live.go('continue');
+      const panel = await open(this, live);
+      const { page } = panel;
+      const args = ['trace', '/g/guest.asm', '--mmu', mmu, '--format', 'csv'];
+      const { stdout } = await pagewalk(args, { '/g/guest.asm': sourceOf(guest) });
+      const [head = '', ...lines] = stdout.split('\n');
+      // the title, which is quoted, is the last column
+      const told = (exit: number, column: string): string =>
+        lines[exit - 1]?.split(',')[head.split(',').indexOf(column)] ?? '';
+      for (const [column, field] of Object.entries(fields)) {
+        await page.getByLabel('Find a field').fill(field);
+        await page.locator('.row', { has: page.locator(`.name:text-matches("^${field}( changed)?$")`) }).click();
+        const [last, before] = [told(9, column), told(8, column)];
+        const was = last === before ? '' : ` was ${before} at exit 8 (${told(8, 'reason')})`;
+        assert.equal(await page.locator('.details .value').innerText(), last + was, field);
+      }
+      live.close();
+      await panel.close();
+    });
+
+  it('says where there was no exit before', async function () {
+    const live = await Live.start({ example: 'hello.asm' });
+    await live.ask('setExceptionBreakpoints', { filters: ['vm-exit'] });
+    await live.go('continue');
+    const panel = await open(this, live);
+    assert.ok(await panel.page.getByLabel('Changed: there was no exit before').isDisabled());
+    assert.equal(await panel.page.locator('.row.changed').count(), 0);
     live.close();
     await panel.close();
   });

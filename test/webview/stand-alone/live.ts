@@ -53,7 +53,7 @@ export class Live extends Connection {
   }
 
   get moment(): Moment {
-    return { standing: this.standing, number: this.number };
+    return { standing: this.standing, number: this.number, session: 'live', stop: this.number };
   }
 
   async runTo(label: string): Promise<void> {

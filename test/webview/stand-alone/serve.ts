@@ -10,6 +10,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { PANELS, type PanelId } from '../../../src/protocol/panels';
 import { Live } from './live';
 import {
+  IDLE,
   RECORDED,
   SETTINGS,
   THEMES,
@@ -36,7 +37,7 @@ const panelOf = (text: string | null): PanelId => PANELS.find(({ id }) => id ===
 function setupOf(query: URLSearchParams): Setup {
   const recording = readRecording(query.get('recording') ?? '');
   if (recording) return recording.setup;
-  return { moment: live?.moment ?? { standing: 'none', number: 0 }, settings: SETTINGS };
+  return { moment: live?.moment ?? IDLE.moment, settings: SETTINGS };
 }
 
 /** The switchboard: which panel, which data, theme and width; the page itself stands in a frame. */

@@ -43,7 +43,7 @@ export interface Setup {
   readonly command?: PanelCommand;
 }
 export const SETTINGS: PanelSettings = { updateAtStop: true, followCursor: true };
-export const IDLE: Setup = { moment: { standing: 'none', number: 0 }, settings: SETTINGS };
+export const IDLE: Setup = { moment: { standing: 'none', number: 0, session: '', stop: 0 }, settings: SETTINGS };
 
 export interface Recording {
   readonly panel: PanelId;

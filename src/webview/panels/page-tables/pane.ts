@@ -36,8 +36,6 @@ export class Pane {
   private readonly tree: TableTree;
   private readonly list: VirtualList;
   private readonly strips = new Strips((depth, index) => this.pick(depth, index));
-  /** A selection made by the program tells nobody. */
-  private quiet = false;
 
   constructor(
     private readonly host: PaneHost,
@@ -120,9 +118,8 @@ export class Pane {
 
   /** Selects without telling the pane beside. */
   private mark(index: number, focus = false): void {
-    this.quiet = true;
-    this.list.select(index, focus);
-    this.quiet = false;
+    this.list.select(index, { focus, tell: false });
+    this.inFull(index);
   }
 
   private head({ root, from, to, pages, partial }: TableSetInfo): void {
@@ -240,14 +237,20 @@ export class Pane {
   }
 
   private select(index: number): void {
+    const row = this.inFull(index);
+    if (row) this.host.selected(this, row);
+  }
+
+  /** The selected row in full, and its way down the strips. */
+  private inFull(index: number): TableRow | undefined {
     const row = this.tree.at(index)?.row;
     const path = this.tree.pathAt(index);
-    if (!row || !path) return;
+    if (!row || !path) return undefined;
     this.selectedPath = path;
     this.detail(row);
     this.host.changed();
     this.host.context.run(() => this.drawStrips());
-    if (!this.quiet) this.host.selected(this, row);
+    return row;
   }
 
   private detail(row: TableRow | undefined): void {

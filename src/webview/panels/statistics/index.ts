@@ -1,20 +1,15 @@
 /**
  * KVM's counters, and what each gained since the stop before. Also the panel to copy for a new one: it asks for its data in
- * `update`, draws it as a list, keeps what it needs over a reload, and leaves everything else to the frame.
+ * `update`, draws it as a list, and leaves everything else to the frame.
  */
 import type { Statistic } from '../../../protocol/panels/statistics';
 import { h } from '../../dom';
 import { VirtualList, type RowView } from '../../list';
 import type { Panel, PanelContext } from '../../panel';
+import type { Compared } from '../../since';
 import './statistics.css';
 
-/** What this panel keeps over a reload. */
-interface Kept {
-  /** The values of the stop that is shown, and of the one before. */
-  readonly now: Readonly<Record<string, number>>;
-  readonly before: Readonly<Record<string, number>>;
-  readonly moment: number;
-}
+type Values = Readonly<Record<string, number>>;
 
 export const statisticsPanel = {
   id: 'statistics',
@@ -28,7 +23,7 @@ export const statisticsPanel = {
 class StatisticsPanel implements Panel {
   readonly element: HTMLElement;
   private statistics: readonly Statistic[] = [];
-  private before: Readonly<Record<string, number>> = {};
+  private compared: Compared<Values> = { before: undefined, since: '' };
   private readonly list = new VirtualList({
     role: 'listbox',
     label: 'KVM statistics',
@@ -41,27 +36,15 @@ class StatisticsPanel implements Panel {
 
   async update(): Promise<void> {
     const { statistics } = await this.context.request('pagewalk/statistics', {});
-    this.remember(statistics);
+    this.compared = this.context.compare<Values>(Object.fromEntries(statistics.map((s) => [s.name, s.value])));
     this.statistics = statistics;
     this.list.changed(statistics.length);
     const changed = statistics.filter((each) => this.gain(each) !== 0);
     this.context.announce(`${changed.length} counters changed`);
   }
 
-  private remember(statistics: readonly Statistic[]): void {
-    const kept = this.context.kept<Kept>();
-    const { number } = this.context.moment;
-    // The same moment again (a reload): what was before stays.
-    if (kept?.moment === number || this.context.moment.standing !== 'stopped') this.before = kept?.before ?? {};
-    else {
-      this.before = kept?.now ?? {};
-      const now = Object.fromEntries(statistics.map(({ name, value }) => [name, value]));
-      this.context.keep({ now, before: this.before, moment: number } satisfies Kept);
-    }
-  }
-
   private gain({ name, value }: Statistic): number {
-    return value - (this.before[name] ?? value);
+    return value - (this.compared.before?.[name] ?? value);
   }
 
   private row(index: number): RowView | undefined {
@@ -73,7 +56,12 @@ class StatisticsPanel implements Panel {
       className: gain === 0 ? (each.value === 0 ? 'zero' : '') : 'changed',
       content: [
         h('span', { class: 'name' }, each.name),
-        h('span', { class: 'gain' }, gained, gained !== '' && h('span', { class: 'spoken' }, ' since the last stop')),
+        h(
+          'span',
+          { class: 'gain' },
+          gained,
+          gained !== '' && h('span', { class: 'spoken' }, ` since ${this.compared.since}`),
+        ),
         h('span', { class: 'value' }, each.value.toLocaleString('en')),
       ],
     };

@@ -21,15 +21,13 @@ import {
   tagsText,
   type Filter,
 } from './model';
+import type { Compared } from '../../since';
 import './tlb.css';
 
-/** What survives a reload: what a person chose, and the entries of this stop and of the one before. */
+/** What survives a reload: what a person chose. */
 interface Kept {
   readonly filter: Filter;
   readonly place?: string;
-  readonly now: readonly string[];
-  readonly before: readonly string[];
-  readonly moment: number;
 }
 
 const NOTHING: TlbReply = { sets: 0, ways: 0, hits: 0, misses: 0, entries: [], total: 0, staleCount: 0 };
@@ -51,10 +49,9 @@ class TlbPanel implements Panel {
   private reply = NOTHING;
   private shown: readonly TlbEntry[] = [];
   private kept: Kept;
-  /** A selection now is a person's. */
-  private choosing = true;
-  /** The entries of the stop before. */
-  private known: ReadonlySet<string>;
+  /** The entries of the stop before, by key. */
+  private compared: Compared<readonly string[]> = { before: undefined, since: '' };
+  private known: ReadonlySet<string> = new Set();
   private readonly summary = h('p', { class: 'summary' });
   private readonly news = h('p', { class: 'news' });
   private readonly filter = h(
@@ -71,12 +68,15 @@ class TlbPanel implements Panel {
     label: 'TLB entries',
     rowHeight: 38,
     render: (index) => this.row(index),
-    select: (index) => this.selected(this.shown[index]),
+    select: (index) => {
+      const entry = this.shown[index];
+      if (entry) this.keep({ place: placeOf(entry) });
+      this.selected(entry);
+    },
   });
 
   constructor(private readonly context: PanelContext) {
-    this.kept = context.kept<Kept>() ?? { filter: 'all', now: [], before: [], moment: -1 };
-    this.known = new Set(this.kept.before);
+    this.kept = context.kept<Kept>() ?? { filter: 'all' };
     this.filter.value = this.kept.filter;
     this.filter.addEventListener('change', () => {
       if (!isFilter(this.filter.value)) return;
@@ -100,8 +100,9 @@ class TlbPanel implements Panel {
 
   async update(): Promise<void> {
     this.reply = await this.context.request('pagewalk/tlb', {});
-    this.remember();
     const { reply } = this;
+    this.compared = this.context.compare(reply.entries.map(keyOf));
+    this.known = new Set(this.compared.before);
     this.summary.replaceChildren(
       summaryText(reply),
       reply.staleCount > 0 ? h('span', { class: 'stale-count' }, ` · ${reply.staleCount} stale`) : '',
@@ -120,32 +121,19 @@ class TlbPanel implements Panel {
 
   // ---- what changed
 
-  private remember(): void {
-    const { number, standing } = this.context.moment;
-    // The same moment again (a reload): what was before stays.
-    if (this.kept.moment === number || standing !== 'stopped') return;
-    this.keep({
-      before: this.kept.moment < 0 ? [] : this.kept.now,
-      now: this.reply.entries.map(keyOf),
-      moment: number,
-    });
-    this.known = new Set(this.kept.before);
-  }
-  private get compares(): boolean {
-    return this.kept.before.length > 0;
-  }
   private isNew(entry: TlbEntry): boolean {
-    return this.compares && !this.known.has(keyOf(entry));
+    return this.compared.before !== undefined && !this.known.has(keyOf(entry));
   }
   private newsText(): string {
-    if (!this.compares) return '';
+    const { before, since } = this.compared;
+    if (!before) return '';
     const added = this.reply.entries.filter((e) => this.isNew(e)).length;
-    const present = new Set(this.kept.now);
-    const dropped = this.kept.before.filter((key) => !present.has(key)).map((key) => key.split(' ')[1] ?? '');
-    if (added === 0 && dropped.length === 0) return 'Nothing filled or dropped since the last stop.';
+    const present = new Set(this.reply.entries.map(keyOf));
+    const dropped = before.filter((key) => !present.has(key)).map((key) => key.split(' ')[1] ?? '');
+    if (added === 0 && dropped.length === 0) return `Nothing filled or dropped since ${since}.`;
     const some = dropped.slice(0, MOST_DROPPED).join(', ');
     const more = dropped.length > MOST_DROPPED ? ` and ${dropped.length - MOST_DROPPED} more` : '';
-    return `Since the last stop: ${added} filled, ${dropped.length} dropped${dropped.length > 0 ? ` (${some}${more})` : ''}.`;
+    return `Since ${since}: ${added} filled, ${dropped.length} dropped${dropped.length > 0 ? ` (${some}${more})` : ''}.`;
   }
 
   // ---- the list
@@ -172,9 +160,8 @@ class TlbPanel implements Panel {
     const chosen = this.shown.findIndex((e) => placeOf(e) === place);
     // where a person chose nothing, what most wants to be looked at
     const wanted = chosen >= 0 ? chosen : this.shown.findIndex((e) => e.stale);
-    this.choosing = false;
-    this.list.select(Math.max(0, wanted));
-    this.choosing = true;
+    this.list.select(Math.max(0, wanted), { tell: false });
+    this.selected(this.shown[this.list.selection]);
   }
 
   private row(index: number): RowView | undefined {
@@ -216,7 +203,6 @@ class TlbPanel implements Panel {
   }
 
   private selected(entry: TlbEntry | undefined): void {
-    if (entry && this.choosing) this.keep({ place: placeOf(entry) });
     this.map.select(entry && placeOf(entry));
     this.detail.replaceChildren(...(entry ? [details(entry, this.context)] : []));
   }

@@ -16,7 +16,7 @@ export const FILTERS = {
   all: 'All entries',
   current: 'Found by the guest now',
   stale: 'Stale',
-  changed: 'New since the last stop',
+  changed: 'New since the last look',
 } as const;
 export type Filter = keyof typeof FILTERS;
 export const isFilter = (text: string): text is Filter => Object.hasOwn(FILTERS, text);

@@ -96,6 +96,7 @@ class TranslationPanel implements Panel {
   command(command: PanelCommand): void {
     if (command.kind !== 'translate') return;
     const { expression, space, access } = command;
+    this.form.show({ expression, space, access });
     this.ask({ expression, space, access });
   }
 
@@ -167,7 +168,7 @@ class TranslationPanel implements Panel {
     this.form.fail(undefined);
     // Not while a person types: an operand or a tree node must not take the box away under their hands.
     if (!this.form.isTyping()) {
-      this.form.show({ expression: asked, space: reply.space });
+      this.form.show({ ...this.kept.asked?.question, expression: asked, space: reply.space });
       this.keep({ question: this.form.read() });
     }
     this.draw(asked, reply);

@@ -8,8 +8,9 @@ export interface FieldActions {
   translate(field: ControlField): void;
 }
 
-/** @param before the field's value at the last stop, where it was another */
-export function details(field: ControlField, before: string | undefined, actions: FieldActions): HTMLElement {
+/** @param since what the field is compared with: `exit 41 (CPUID)` */
+export function details(field: ControlField, since: string, actions: FieldActions): HTMLElement {
+  const { before } = field;
   return h(
     'section',
     { class: 'details', 'aria-label': field.name },
@@ -19,7 +20,7 @@ export function details(field: ControlField, before: string | undefined, actions
       'p',
       { class: 'value' },
       number(field.value),
-      before !== undefined && h('span', { class: 'before' }, ' was ', number(before), ' at the last stop'),
+      before !== undefined && h('span', { class: 'before' }, ' was ', number(before), ` at ${since}`),
     ),
     field.editable ? form(field, actions) : undefined,
     field.address && link(`Translate this ${field.address.space.toUpperCase()}`, () => actions.translate(field)),

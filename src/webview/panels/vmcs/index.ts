@@ -1,4 +1,4 @@
-/** The current VMCS (on SVM the VMCB) by area: every field with its bits, what changed since the last stop, and the checks that VM entry would fail. */
+/** The current VMCS (on SVM the VMCB) by area: every field with its bits, what changed from one VM exit to the next, and the checks that VM entry would fail. */
 import type { ControlArea, ControlField, ControlStructureReply } from '../../../protocol/panels/vmcs';
 import { h } from '../../dom';
 import { VirtualList, type RowView } from '../../list';
@@ -6,18 +6,12 @@ import type { Panel, PanelContext } from '../../panel';
 import { details } from './details';
 import './vmcs.css';
 
-type Values = Readonly<Record<string, string>>;
-
 interface Kept {
   /** Areas that a person opened or closed. */
   readonly open: Readonly<Record<string, boolean>>;
   readonly path?: string;
   readonly search: string;
   readonly changedOnly: boolean;
-  /** The fields' values at the stop that is shown, and at the one before. */
-  readonly now: Values;
-  readonly before: Values;
-  readonly moment: number;
 }
 
 type Row =
@@ -35,19 +29,19 @@ const OPEN_AT_FIRST: Readonly<Record<ControlStructureReply['kind'], string>> = {
 export const vmcsPanel = {
   id: 'vmcs',
   empty: [
-    'The VMCS by area, or the VMCB on SVM: every field decoded, what changed since the last stop, and which VM-entry checks would fail.',
+    'The VMCS by area, or the VMCB on SVM: every field decoded, what changed from one VM exit to the next, and which VM-entry checks would fail.',
     'Open an assembly file, set a breakpoint and press F5.',
   ],
   create: (context: PanelContext): Panel => new VmcsPanel(context),
 } as const;
+
+const isChanged = ({ before }: ControlField): boolean => before !== undefined;
 
 class VmcsPanel implements Panel {
   readonly element: HTMLElement;
   private reply = NOTHING;
   private rows: readonly Row[] = [];
   private kept: Kept;
-  /** A selection now is a person's. */
-  private choosing = true;
   private readonly checks = h('div', { class: 'checks' });
   private readonly search = h('input', {
     type: 'search',
@@ -56,27 +50,26 @@ class VmcsPanel implements Panel {
     spellcheck: 'false',
   });
   private readonly changedOnly = h('input', { type: 'checkbox' });
+  private readonly changedText = h('span');
+  private readonly changedLabel = h('label', {}, this.changedOnly, ' ', this.changedText);
   private readonly none = h('p', { class: 'none' });
   private readonly detail = h('div');
   private readonly list = new VirtualList({
     role: 'tree',
     label: 'Fields',
     render: (index) => this.row(index),
-    select: (index) => this.selected(this.rows[index]),
+    select: (index) => {
+      const row = this.rows[index];
+      if (row?.kind === 'field') this.keep({ path: row.field.path });
+      this.selected(row);
+    },
     toggle: (index, open) => this.toggle(index, open),
     parent: (index) => this.parent(index),
     activate: (index) => this.activate(index),
   });
 
   constructor(private readonly context: PanelContext) {
-    this.kept = context.kept<Kept>() ?? {
-      open: {},
-      search: '',
-      changedOnly: false,
-      now: {},
-      before: {},
-      moment: -1,
-    };
+    this.kept = context.kept<Kept>() ?? { open: {}, search: '', changedOnly: false };
     this.search.value = this.kept.search;
     this.changedOnly.checked = this.kept.changedOnly;
     this.search.addEventListener('input', () => {
@@ -87,7 +80,6 @@ class VmcsPanel implements Panel {
       this.keep({ changedOnly: this.changedOnly.checked });
       this.refill();
     });
-    const changed = h('label', {}, this.changedOnly, ' Changed since the last stop');
     this.element = h(
       'section',
       { 'aria-label': 'VMCS' },
@@ -98,7 +90,7 @@ class VmcsPanel implements Panel {
         h(
           'div',
           { class: 'fields' },
-          h('div', { class: 'filters' }, this.search, changed),
+          h('div', { class: 'filters' }, this.search, this.changedLabel),
           this.none,
           this.list.element,
         ),
@@ -109,10 +101,10 @@ class VmcsPanel implements Panel {
 
   async update(): Promise<void> {
     this.reply = await this.context.request('pagewalk/controlStructure', {});
-    this.remember();
+    this.drawSince();
     this.drawChecks();
     this.refill();
-    const changed = this.fields().filter((f) => this.before(f) !== undefined).length;
+    const changed = this.reply.areas.flatMap(({ fields }) => fields.filter(isChanged)).length;
     this.context.announce(`${changed} fields changed, ${this.reply.unmet.length} checks not met`);
   }
 
@@ -122,19 +114,16 @@ class VmcsPanel implements Panel {
 
   // ---- what changed
 
-  private fields(): readonly ControlField[] {
-    return this.reply.areas.flatMap((area) => area.fields);
+  /** `exit 41 (CPUID)`: what the fields are compared with. */
+  private get sinceName(): string {
+    const { since } = this.reply;
+    return since ? `exit ${since.exit.toLocaleString('en')} (${since.name})` : '';
   }
-  private remember(): void {
-    const { number, standing } = this.context.moment;
-    if (this.kept.moment === number || standing !== 'stopped') return;
-    const now = Object.fromEntries(this.fields().map(({ path, value }) => [path, value]));
-    this.keep({ before: this.kept.now, now, moment: number });
-  }
-  /** The value at the last stop, where it was another. */
-  private before({ path, value }: ControlField): string | undefined {
-    const old = this.kept.before[path];
-    return old === undefined || old === value ? undefined : old;
+  private drawSince(): void {
+    const { since, kind } = this.reply;
+    this.changedText.textContent = since ? `Changed since ${this.sinceName}` : 'Changed: there was no exit before';
+    this.changedOnly.disabled = !since;
+    this.changedLabel.hidden = kind === 'none';
   }
 
   // ---- the checks
@@ -188,7 +177,7 @@ class VmcsPanel implements Panel {
     const { changedOnly } = this.kept;
     const narrowed = words !== '' || changedOnly;
     const matches = (f: ControlField): boolean =>
-      (!changedOnly || this.before(f) !== undefined) &&
+      (!changedOnly || isChanged(f)) &&
       (words === '' || [f.name, f.meaning, ...f.about].some((text) => text.toLowerCase().includes(words)));
     const areas = this.reply.areas
       .map((area) => ({ ...area, fields: narrowed ? area.fields.filter(matches) : area.fields }))
@@ -201,21 +190,21 @@ class VmcsPanel implements Panel {
         ...fields.map((field, at): Row => ({ kind: 'field', field, index: at, siblings: area.fields.length })),
       ];
     });
-    this.none.textContent = this.rows.length === 0 && this.reply.kind !== 'none' ? 'No such field.' : '';
+    this.none.textContent =
+      this.rows.length > 0 || this.reply.kind === 'none' ? '' : changedOnly ? 'No field changed.' : 'No such field.';
     this.list.element.hidden = this.rows.length === 0;
     this.list.changed(this.rows.length);
     const chosen = this.rows.findIndex((row) => row.kind === 'field' && row.field.path === this.kept.path);
     if (this.rows.length === 0) return this.selected(undefined);
-    this.choosing = false;
-    this.list.select(Math.max(chosen, 0));
-    this.choosing = true;
+    this.list.select(Math.max(chosen, 0), { tell: false });
+    this.selected(this.rows[this.list.selection]);
   }
 
   private row(index: number): RowView | undefined {
     const row = this.rows[index];
     if (!row) return undefined;
     if (row.kind === 'area') {
-      const changed = row.area.fields.filter((f) => this.before(f) !== undefined).length;
+      const changed = row.area.fields.filter(isChanged).length;
       return {
         level: 1,
         expanded: row.open,
@@ -229,14 +218,14 @@ class VmcsPanel implements Panel {
       };
     }
     const { field } = row;
-    const isChanged = this.before(field) !== undefined;
+    const changed = isChanged(field);
     return {
       level: 2,
       position: row.index + 1,
       siblings: row.siblings,
-      className: isChanged ? 'changed' : field.value === '0x0' ? 'zero' : '',
+      className: changed ? 'changed' : field.value === '0x0' ? 'zero' : '',
       content: [
-        h('span', { class: 'name' }, field.name, isChanged && h('span', { class: 'spoken' }, ' changed')),
+        h('span', { class: 'name' }, field.name, changed && h('span', { class: 'spoken' }, ' changed')),
         h('code', { class: `value ${field.address?.space ?? ''}` }, field.value),
         h('span', { class: 'meaning' }, field.meaning),
       ],
@@ -263,9 +252,8 @@ class VmcsPanel implements Panel {
   private selected(row: Row | undefined): void {
     if (row?.kind !== 'field') return this.detail.replaceChildren();
     const { field } = row;
-    if (this.choosing) this.keep({ path: field.path });
     this.detail.replaceChildren(
-      details(field, this.before(field), {
+      details(field, this.sinceName, {
         set: async ({ path }, value) => {
           await this.context.request('pagewalk/setControlField', { path, value });
         },
