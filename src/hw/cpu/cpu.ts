@@ -454,6 +454,8 @@ export class Cpu extends Core {
     if (!byEntry && event.kind === 'fault' && event.software !== 'int') {
       const exit = this.exceptionExit(event);
       if (exit) return this.vmExit(exit, undefined);
+      // what MOV SS held back is not told behind another #DB (INT1, general detect): that one is the debug exception of this boundary
+      if (event.vector === VECTOR.DB) this.debugTraps = 0n;
     }
     let current = event;
     let vectoring = first;
@@ -463,7 +465,8 @@ export class Cpu extends Core {
       const delivered = deliver(this, current);
       if (delivered.ok) {
         this.state.r32[CONTINUES] = 0;
-        return undefined;
+        // what MOV SS held back is told before the handler's first instruction
+        return this.debugTrap();
       }
       const nested: CpuEvent = delivered.event;
       if (nested.kind === 'exit') return this.vmExit(nested.exit, vectoring);

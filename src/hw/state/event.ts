@@ -31,6 +31,8 @@ export interface VmExit {
   readonly nextRip?: bigint;
   /** SVM, an intercepted #DB: the bits that DR6 gains. */
   readonly debug?: bigint;
+  /** SVM: the instruction has completed, so that the RIP saved is the next one's and no shadow is left. */
+  readonly completed?: boolean;
   /** Bytes, for exits due to instruction execution. */
   readonly instructionLength?: number;
   readonly instructionInfo?: number;

@@ -162,6 +162,8 @@ export class SvmIntercepts implements Intercepts {
       qualification: BigInt(errorCode ?? 0),
       ...(vector === VECTOR.PF ? { info2: qualification } : {}),
       ...(vector === VECTOR.DB ? { debug: qualification } : {}),
+      // INT1, whose #DB is a trap where its own intercept is off: VMX exits on the instruction itself
+      ...(vector === VECTOR.DB && software ? { completed: true } : {}),
       ...(software ? nextOf(context) : {}),
     };
   }

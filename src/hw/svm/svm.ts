@@ -160,6 +160,10 @@ export class Svm {
       state.set(SLOT.DR6, (state.get(SLOT.DR6) & ~0xfn) | exit.debug);
       state.set(SLOT.DR7, state.get(SLOT.DR7) & ~(1n << 13n));
     }
+    if (exit.completed === true && exit.nextRip !== undefined) {
+      state.rip = exit.nextRip;
+      state.set32(SLOT.INTERRUPTIBILITY, state.get32(SLOT.INTERRUPTIBILITY) & ~SHADOW);
+    }
     saveGuest(state, vmcb, controls);
     vmcb.write('EXITCODE', BigInt(exit.reason));
     vmcb.write('EXITINFO1', exit.qualification);

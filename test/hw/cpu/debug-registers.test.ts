@@ -113,6 +113,22 @@ describe('debug registers', () => {
     const code = 'mov [0x5000], ds\nload: mov ss, [bx]\nnext: mov sp, 0x7000\nafter: nop';
     assert.deepEqual(run(code, enable(0, ACCESS, 1) | enable(1, EXECUTE), [0x5000, 'next']), ['load 1', 'after 1']);
   });
+  it('what MOV SS holds back: lost behind INT1 and general detect, told in the handler of another exception', () => {
+    const load = 'mov [0x5000], ds\nload: mov ss, [bx]\n';
+    const watched = enable(0, ACCESS, 1);
+    assert.deepEqual(run(`${load}db 0xf1\nafter: nop`, watched, [0x5000]), ['load 1', 'after 0']);
+    // general detect is a fault: the access runs again from the handler, with DR7.GD clear
+    const detect =
+      'mov eax, dr7\nor ah, 0x20\nmov [0x5000], ds\nset: mov dr7, eax\nmov ss, [bx]\naccess: mov ecx, dr7\nend: nop';
+    assert.deepEqual(run(detect, watched, [0x5000]), ['set 1', 'access 2000']);
+    const ud = 'mov word [24], gone\nmov word [26], 0\n';
+    assert.deepEqual(run(`${ud}${load}ud2\ngone: nop\nadd sp, 6`, watched, [0x5000]), ['load 1', 'gone 1']);
+  });
+  it('B3 to B0 are those of the exception; BS that software left stays', () => {
+    const code = 'mov eax, 0x4002\nmov dr6, eax\nhere: nop';
+    assert.deepEqual(run(code, enable(2, EXECUTE), [0, 0, 'here']), ['here 4004']);
+    assert.deepEqual(run('mov eax, 2\nmov dr6, eax\ndb 0xf1\nafter: nop', 0, []), ['after 2']);
+  });
   it('a port access within the range traps with CR4.DE; without it, or beside it, it does not', () => {
     const code =
       'mov eax, 8\nmov cr4, eax\nmov dx, 0x1f2\nin al, dx\nbeside: mov dx, 0x1ee\nin ax, dx\nmov dx, 0x1ef\nout dx, ax\nacross: in al, 0x80\nend: nop';

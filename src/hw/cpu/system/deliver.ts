@@ -82,10 +82,15 @@ export function deliver(core: Core, e: Delivery): Delivered {
 
 const DR6_BD = 1n << 13n;
 const DR7_GD = 1n << 13n;
-/** DR6 says why; general detect ends, so that the handler can use the debug registers (SDM vol. 3, 17.2.3 and 17.2.4). */
+/** B3–B0. */
+const DR6_BREAKPOINTS = 0xfn;
+/**
+ * DR6 says why. B3–B0 are those of this exception (the manual lets a debug exception clear the others, as hardware and KVM do); BS, BD and what else software left stay
+ * (SDM vol. 3, 17.2.3). General detect ends, so that the handler can use the debug registers (17.2.4).
+ */
 function enterDebugHandler(core: Core, why: bigint): void {
   const s = core.state;
-  s.set(SLOT.DR6, s.get(SLOT.DR6) | why);
+  s.set(SLOT.DR6, (s.get(SLOT.DR6) & ~DR6_BREAKPOINTS) | why);
   if ((why & DR6_BD) !== 0n) s.set(SLOT.DR7, s.get(SLOT.DR7) & ~DR7_GD);
 }
 

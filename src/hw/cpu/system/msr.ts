@@ -107,6 +107,9 @@ const VMX_CAPABILITY_MSRS: readonly number[] = Array.from(
   (_, i) => MSR.VMX_BASIC + i,
 );
 
+/** AMD's four legacy performance counters (APM vol. 2, 13.2.1), which no CPUID bit offers. They count nothing: what is written is lost, as under KVM without a virtual PMU. */
+const AMD_COUNTER_MSRS = Array.from({ length: MSR.K7_PERFCTR3 - MSR.K7_EVNTSEL0 + 1 }, (_, i) => MSR.K7_EVNTSEL0 + i);
+
 /** MSRs by index. Whoever models a device with MSRs (a local APIC, KVM's paravirtual ones) registers here. */
 export const MSR_HANDLERS = new Map<number, MsrHandler>([
   [
@@ -152,6 +155,13 @@ export const MSR_HANDLERS = new Map<number, MsrHandler>([
     MSR.VM_HSAVE_PA,
     stored(SLOT.VM_HSAVE_PA, (core, v) => (v & 0xfffn) === 0n && v >> BigInt(core.model.physicalBits) === 0n, 'SVM'),
   ],
+  ...AMD_COUNTER_MSRS.map((index): [number, MsrHandler] => [
+    index,
+    {
+      read: (core) => (core.model.vendor === 'amd' ? 0n : undefined),
+      write: (core) => core.model.vendor === 'amd',
+    },
+  ]),
   ...VMX_CAPABILITY_MSRS.map((index): [number, MsrHandler] => [
     index,
     readOnlyMsr((core) => vmxCapabilitiesOf(core.model).msr(index), 'VMX'),
