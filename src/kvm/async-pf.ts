@@ -5,7 +5,7 @@
  *
  *    0..3  flags: 1 = this #PF is a page that is not present      4..7  token of a page that is ready; the guest clears both
  */
-import { gpa as asGpa, type Gpa, type Hva } from '../base/address';
+import { gpa as asGpa, type Gpa, type Gva, type Hva } from '../base/address';
 import { hex } from '../base/hex';
 import { VECTOR } from '../isa/exceptions';
 import { cost } from '../host/costs';
@@ -14,7 +14,10 @@ import { interruptAllowed } from './events';
 import { DELIVERY } from './lapic-registers';
 import { slotHva } from './memslots';
 import { kvmTdpPageFault, type AsyncFault } from './mmu/fault';
+import { shadowPageFault } from './mmu/shadow/fault';
+import { reloadRoot } from './mmu/shadow/load-root';
 import type { VcpuContext } from './vcpu-context';
+import { emulationRequired } from './vmx/guest-state';
 
 /** MSR_KVM_ASYNC_PF_EN: 63:6 address of the shared bytes, 3 page ready by interrupt, 2 #PF as a VM exit to L1, 1 also at CPL 0, 0 on. */
 const ENABLED = 1n;
@@ -28,12 +31,20 @@ const ALL_READY = 0xffff_ffff;
 /** ASYNC_PF_PER_VCPU. */
 const MOST = 64;
 
+/** Under shadow paging, the access of the guest that ran into the page: its linear address, the #PF's error code, and the guest's CR3. */
+interface ShadowAccess {
+  readonly linear: Gva;
+  readonly code: number;
+  readonly cr3: bigint;
+}
+
 /** struct kvm_async_pf: a page that a worker reads, or has read. */
 interface Queued {
   readonly token: number;
   readonly gpa: bigint;
   readonly hva: bigint;
   readonly write: boolean;
+  readonly shadow?: ShadowAccess | undefined;
   /** Host TSC at which the worker has the page. */
   readonly ready: bigint;
   /** The guest was told by #PF. */
@@ -91,7 +102,7 @@ export class AsyncPf implements AsyncFault {
   // ---- the fault
 
   /** kvm_can_do_async_pf and kvm_arch_setup_async_pf. False: the page is waited for. */
-  *setup(address: Gpa, at: Hva, write: boolean): Work<boolean> {
+  *setup(address: Gpa, at: Hva, write: boolean, shadow?: ShadowAccess): Work<boolean> {
     const { v } = this;
     if (v.events.exceptionPending || v.events.vectoring || !interruptAllowed(v.regs)) return false;
     const page = address & ~0xfffn;
@@ -116,7 +127,7 @@ export class AsyncPf implements AsyncFault {
       { addresses: { gpa: address, hva: at } },
     );
     const injected = yield* this.notPresent(token);
-    this.queue.push({ token, gpa: page, hva: at & ~0xfffn, write, ready, injected, all: false });
+    this.queue.push({ token, gpa: page, hva: at & ~0xfffn, write, shadow, ready, injected, all: false });
     return true;
   }
 
@@ -190,13 +201,22 @@ export class AsyncPf implements AsyncFault {
       if (!q) break;
       woken = true;
       this.asleep = false;
-      if (!q.all) {
-        const { write } = q;
-        yield* kvmTdpPageFault(this.v.vm, { gpa: asGpa(q.gpa), write, exec: false, present: false, rsvd: false });
-      }
+      if (!q.all) yield* this.map(q);
       yield* this.present(q);
     }
     return woken;
+  }
+
+  /** kvm_arch_async_page_ready: the page is mapped before the guest asks again; under shadow paging only if the guest is in the address space that asked. */
+  private *map({ gpa, write, shadow: asked }: Queued): Work<void> {
+    const { v } = this;
+    const { shadow } = v.vm;
+    if (!shadow) {
+      yield* kvmTdpPageFault(v.vm, { gpa: asGpa(gpa), write, exec: false, present: false, rsvd: false });
+      return;
+    }
+    if (!asked || emulationRequired(v) || asked.cr3 !== v.regs.cr3 || (yield* reloadRoot(v))) return;
+    yield* shadowPageFault(v, shadow, asked.linear, asked.code);
   }
 
   /** kvm_arch_async_page_present. */

@@ -106,6 +106,11 @@ export class PendingEvents {
     this.reinject = ops.completeInterrupts();
   }
 
+  /** cancel_injection: what the entry would have injected waits for the next one. */
+  cancelInjection(ops: X86Ops): void {
+    this.reinject = ops.takeInjected();
+  }
+
   /** Hands over what the next entry is to inject, and asks for exits where what else waits can be taken. Result: what was injected, if anything. */
   *inject(ops: X86Ops, lapic: Lapic): Work<'exception' | 'nmi' | 'interrupt' | undefined> {
     const { regs } = ops;

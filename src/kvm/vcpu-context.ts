@@ -45,7 +45,7 @@ export class VcpuContext {
   readonly events = new PendingEvents();
   readonly stats: Stats<VcpuStat>;
   readonly lapic: Lapic;
-  /** Asynchronous page faults; not offered under shadow paging. */
+  /** Asynchronous page faults, whatever the tables: Linux has them since 2.6.38. */
   readonly apf: AsyncPf | undefined;
   /** What CPUID tells the guest, and which CR4 and EFER bits it may set. */
   readonly model: CpuidModel;
@@ -83,7 +83,7 @@ export class VcpuContext {
       taskPriority: (tpr) => this.saved.set(SLOT.CR8, BigInt(tpr >> 4)),
     });
     vm.lapics.push(this.lapic);
-    this.apf = vm.shadow ? undefined : new AsyncPf(this);
+    this.apf = vm.shadow?.generation === 'classic' ? undefined : new AsyncPf(this);
     const memory = vm.kernel.memory;
     this.scratch = new CpuState(memory, SCRATCH + id);
     this.view = new CpuState(memory, VIEW + id);

@@ -1,7 +1,9 @@
-import { gpa, type Gpa, type Gva } from '../base/address';
-import { invariant, must } from '../base/assert';
+import type { Gpa, Gva } from '../base/address';
+import { invariant } from '../base/assert';
+import { bit } from '../base/bits';
 import { hex } from '../base/hex';
 import { vectorName } from '../isa/exceptions';
+import { CR0, CR4 } from '../isa/flags';
 import type { Cpu, CpuStop } from '../hw/cpu/cpu';
 import { Mmu } from '../hw/cpu/mmu';
 import type { Probe } from '../hw/cpu/probe';
@@ -17,24 +19,21 @@ import { step, type Work } from '../host/step';
 import { completeEmulation, kvmEmulateInstruction } from './emulator/emulate';
 import { Emulator } from './emulator/emulator';
 import { deliverByHand } from './emulator/deliver';
-import { emulateInvalidState, emulationRequired } from './emulator/invalid-state';
-import { guestPaging } from './mmu/shadow/guest-walk';
+import { emulateInvalidState } from './emulator/invalid-state';
 import { handleEmulated } from './exits/emulated';
 import { completeFastPio } from './exits/io';
 import { INTERRUPT_WAITS, KICK_VECTOR } from './kick';
+import { reloadRoot } from './mmu/shadow/load-root';
 import { REENTER, internalError, toUserspace, type Handled } from './userspace-exit';
 import { VcpuContext, type VcpuContextState, type VcpuOptions } from './vcpu-context';
 import type { Vm } from './vm';
+import { emulationRequired } from './vmx/guest-state';
+import { loadPdptrs } from './x86/control-registers';
 import { loadSregs, type Sregs } from './x86/sregs';
 
 const RSP = 4;
-/** CR3 bits 11:0 with CR4.PCIDE. */
-const PCID_MASK = 0xfffn;
 /** A row of TLB words that no CPU has: for walks that cache nothing. */
 const NO_TLB_ROW = 8;
-
-/** Shadow pages that a root takes: four below the one of PAE. */
-const SHADOW_ROOT_FRAMES = 5;
 
 /** L0 G0 … L3 G3. */
 const DR7_ENABLES = 0xffn;
@@ -131,16 +130,26 @@ export class Vcpu {
   *enter(): Work<Handled> {
     const { context: v, cpu } = this;
     const { ops } = v;
-    if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
-    if (v.apf) yield* v.apf.beforeEntry();
-    const unloaded = yield* this.loadRoot();
-    if (unloaded) return unloaded;
-    yield* this.flush();
-    yield* ops.beforeEntry();
-    v.lapic.checkTimer();
-    const injected = yield* v.events.inject(ops, v.lapic);
-    if (injected === 'interrupt') v.stats.add('irq_injections');
-    if (injected === 'nmi') v.stats.add('nmi_injections');
+    for (;;) {
+      if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
+      if (v.apf) yield* v.apf.beforeEntry();
+      const unloaded = yield* reloadRoot(v);
+      if (unloaded) return unloaded;
+      yield* this.flush();
+      yield* ops.beforeEntry();
+      v.lapic.checkTimer();
+      const injected = yield* v.events.inject(ops, v.lapic);
+      if (injected === 'interrupt') v.stats.add('irq_injections');
+      if (injected === 'nmi') v.stats.add('nmi_injections');
+      if (!this.requested) break;
+      // kvm_vcpu_exit_request: what the host asked for meanwhile is carried out first
+      v.events.cancelInjection(ops);
+      yield v.step(
+        'kvm_vcpu_exit_request',
+        'the host has taken entries away meanwhile: the entry is prepared once more',
+        cost('kvmHandler'),
+      );
+    }
     this.emulating = emulationRequired(v);
     if (this.emulating) {
       // no VM entry will inject it
@@ -251,7 +260,10 @@ export class Vcpu {
     this.context.ops.looking.loadInto(this.context.view);
     return this.context.view;
   }
-  /** Puts edited registers back. Editing them drops no translation and changes no table. */
+  /**
+   * Puts edited registers back: general ones, RIP, RFLAGS, CR2, CR3 with the PDPTEs that it leads to (KVM_SET_SREGS loads them), CR8. CR0, CR4 and EFER stay as they are. Editing drops no
+   * translation and changes no table.
+   */
   commitRegisters(): void {
     const { context: v } = this;
     const { regs, view, ops } = v;
@@ -261,10 +273,11 @@ export class Vcpu {
     }
     if (this.inGuest) this.putBelieved();
     else regs.storeFrom(view);
-    if (view.get(SLOT.EFER) !== regs.efer) ops.setEfer(view.get(SLOT.EFER));
-    if (view.get(SLOT.CR0) !== regs.cr0) ops.setCr0(view.get(SLOT.CR0));
-    if (view.get(SLOT.CR4) !== regs.cr4) ops.setCr4(view.get(SLOT.CR4));
-    regs.cr3 = view.get(SLOT.CR3);
+    const cr3 = view.get(SLOT.CR3);
+    if (cr3 !== regs.cr3) {
+      regs.cr3 = cr3;
+      if (bit(regs.cr0, CR0.PG) && bit(regs.cr4, CR4.PAE) && !regs.longMode) loadPdptrs(v, cr3);
+    }
     v.saved.set(SLOT.CR8, view.get(SLOT.CR8));
     ops.takeAccesses();
   }
@@ -322,44 +335,19 @@ export class Vcpu {
 
   // ---- inside
 
-  /** kvm_mmu_reload and KVM_REQ_MMU_SYNC: under shadow paging, a root for the guest's CR3 and paging mode, as current as the guest's TLB would be. */
-  private *loadRoot(): Work<Handled | undefined> {
-    const { context: v, vm } = this;
-    const { shadow } = vm;
-    if (!shadow || emulationRequired(v)) return undefined;
-    yield* vm.space.makeRoom(SHADOW_ROOT_FRAMES);
-    const paging = guestPaging(v.regs, v.model.physicalBits);
-    const change = shadow.load(paging);
-    if (change.kind === 'no-memory')
-      return toUserspace({
-        reason: 'EFAULT',
-        gpa: gpa(paging.cr3),
-        why: 'host memory is exhausted: no frame for a shadow root',
-      });
-    yield* change.steps;
-    if (v.flushGuest) shadow.freeUnsyncPrevious();
-    if ((v.syncRoots || v.flushGuest) && change.kind !== 'loaded') yield* shadow.syncRoot(paging);
-    v.syncRoots = false;
-    if (change.kind === 'same') return undefined;
-    const root = must(shadow.rootHpa, 'a loaded MMU has a root');
-    v.ops.loadRoot(root, paging.controls.pcide ? paging.cr3 & PCID_MASK : 0n);
-    // nobody knows what was cached under a root that was made anew
-    if (change.kind === 'loaded') v.flushCurrent = true;
-    yield v.step(
-      'vmx_load_mmu_pgd',
-      `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`,
-      v.ops.accessCost(1),
-      { addresses: { hpa: root } },
-    );
-    return undefined;
-  }
-
   private *emulatedDelivery(event: Interruption): Work<Handled> {
     const handled = yield* deliverByHand(this, event);
     // what came up instead is due now
     return handled.kind === 'reenter' && this.context.events.runnable(this.context.regs, this.context.lapic)
       ? yield* this.enter()
       : handled;
+  }
+
+  /** kvm_request_pending, as far as requests may come from outside while an entry is prepared: a flush, or a root that is gone (KVM_REQ_MMU_FREE_OBSOLETE_ROOTS). */
+  private get requested(): boolean {
+    const { context: v, vm } = this;
+    if (v.flushCurrent || v.flushGuest || v.flushesSeen !== vm.flushCount) return true;
+    return vm.shadow !== undefined && !emulationRequired(v) && !vm.shadow.usable;
   }
 
   /** KVM_REQ_TLB_FLUSH and KVM_REQ_TLB_FLUSH_GUEST. */

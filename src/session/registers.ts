@@ -145,7 +145,7 @@ export function writeRegister(g: GuestView, written: string, value: bigint): str
       case 'cr3':
         s.set(SLOT.CR3, value);
         // as after KVM_SET_SREGS: what was cached for the old tables goes
-        if (g.inGuest) g.cpu.mmu.cr3Loaded(g.cpu, false);
+        if (g.inGuest && !g.shadow) g.cpu.mmu.cr3Loaded(g.cpu, false);
         else g.accelerator.flushGuest();
         break;
       default:

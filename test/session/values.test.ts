@@ -14,8 +14,8 @@ table:  dq      0x1122334455667788, 2
 text:   db      "hi", 0
 `;
 
-function at(source: string, label: string): Session {
-  const s = open(source);
+function at(source: string, label: string, options: Readonly<Record<string, string>> = {}): Session {
+  const s = open(source, options);
   s.setFunctionBreakpoints([{ name: label }]);
   s.continue_();
   assert.equal(next(s), `function-breakpoint ${label}`);
@@ -107,6 +107,52 @@ describe('assign', () => {
     assert.match(set('cr0', '0'), /cannot be set from here/);
     assert.match(set('table', '0'), /no register, flag or memory operand/);
     assert.match(set('byte [0x8000000000]', '0'), /nothing can be written/);
+  });
+  it('sets CR3: the next access goes by the new tables, under every method', () => {
+    // a second set of tables, which maps 0x300000 to 0x301000
+    const source = `
+      ; @guest start=flat64 memory=16M
+      bits 64
+      %macro copy 2 ; from the table that the entry leads to
+        mov rsi, %1
+        and rsi, -4096
+        mov edi, %2
+        mov ecx, 512
+        rep movsq
+      %endmacro
+      start:
+        mov rax, cr3
+        copy rax, 0x200000
+        copy [0x200000], 0x201000
+        copy [0x201000], 0x202000
+        copy [0x202008], 0x203000
+        mov qword [0x200000], 0x201003
+        mov qword [0x201000], 0x202003
+        mov qword [0x202008], 0x203003
+        mov qword [0x203000 + 0x100 * 8], 0x301003
+        mov qword [0x300000], 5
+        mov qword [0x301000], 6
+        mov rbx, [0x300000]
+      here: mov rbx, [0x300000]
+        mov rdx, cr3
+      there: hlt`;
+    for (const options of [
+      { mmu: 'ept' },
+      { mmu: 'npt' },
+      { mmu: 'shadow', shadow: 'classic' },
+      { mmu: 'shadow', shadow: 'modern' },
+      { mmu: 'software' },
+    ]) {
+      const name = JSON.stringify(options);
+      const s = at(source, 'here', options);
+      assert.equal(value(s, 'rbx'), '0x5', name);
+      assert.ok(s.assign('cr3', '0x200000').ok, name);
+      assert.match(value(s, 'cr3'), /^0x200000/, name);
+      s.setFunctionBreakpoints([{ name: 'there' }]);
+      s.continue_();
+      wait(s);
+      assert.deepEqual([value(s, 'rbx'), value(s, 'rdx')], ['0x6', '0x200000 = 2097152'], name);
+    }
   });
   it('moves the guest on by RIP, in the middle of an exit too', () => {
     const s = at(`bits 64\nstart: mov eax, 1\ncpuid\nout 0xf4, al\nother: mov al, 9\nout 0xf4, al`, 'start');

@@ -34,7 +34,7 @@ export function* handlePageFault(vcpu: Vcpu, linear: Gva, code: number): Work<Ha
       addresses: gpa === undefined ? { gva: linear } : { gva: linear, gpa },
     },
   );
-  const r = yield* shadowPageFault(v, mmu, linear, code);
+  const r = yield* shadowPageFault(v, mmu, linear, code, v.apf);
   switch (r.kind) {
     case 'fixed':
       v.stats.add('pf_fixed');

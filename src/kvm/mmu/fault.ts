@@ -1,6 +1,5 @@
 import type { Gpa, Hpa, Hva } from '../../base/address';
 import { gpa } from '../../base/address';
-import { invariant } from '../../base/assert';
 import { hex } from '../../base/hex';
 import { cost } from '../../host/costs';
 import { describeHostFault, type HostFaultError } from '../../host/fault';
@@ -64,7 +63,7 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): 
   // what the host answers from here on holds only while the count stays the same
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;
-  const pfn = yield* faultin(vm, fault, async);
+  const pfn = yield* kvmFaultinPfn(vm, fault, async);
   switch (pfn.kind) {
     case 'async':
       return result('retry');
@@ -95,14 +94,12 @@ const noTable = (address: Gpa): FaultResult => ({
   why: `host memory is exhausted: no frame for a second-level table for GPA ${hex(address)}`,
 });
 
-/** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent, and waited for where it is in swap. */
-export function* kvmFaultinPfn(vm: Vm, fault: PageFault): Work<Pfn> {
-  const pfn = yield* faultin(vm, fault, undefined);
-  invariant(pfn.kind !== 'async', 'nobody else waits');
-  return pfn;
-}
-
-function* faultin(vm: Vm, fault: PageFault, async: AsyncFault | undefined): Work<Pfn | { readonly kind: 'async' }> {
+/** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent. Where it is in swap `async` may take over the wait ('async'), else it is waited for. */
+export function* kvmFaultinPfn(
+  vm: Vm,
+  fault: PageFault,
+  async: AsyncFault | undefined,
+): Work<Pfn | { readonly kind: 'async' }> {
   const slot = yield* gfnToMemslot(vm, fault.gpa);
   if (!slot) return { kind: 'noslot' };
   const at = slotHva(slot, fault.gpa);

@@ -48,7 +48,7 @@ export function guestCpuModel(full: CpuidModel, shadow?: ShadowGeneration): Cpui
     leaf(leaf, subleaf) {
       if (leaf >>> 0 === SVM_LEAF) return [0, 0, 0, 0];
       if (leaf >>> 0 === KVM_SIGNATURE) return SIGNATURE;
-      if (leaf >>> 0 === KVM_FEATURES) return [shadow ? 0 : ASYNC_PF_FEATURES, 0, 0, 0];
+      if (leaf >>> 0 === KVM_FEATURES) return [shadow === 'classic' ? 0 : ASYNC_PF_FEATURES, 0, 0, 0];
       const [eax, ebx, ecx, edx] = host.leaf(leaf, subleaf);
       if (leaf >>> 0 === 0x8000_0001) return [eax, ebx, (ecx & ~EXT_ECX_SVM) >>> 0, edx];
       if (leaf >>> 0 !== 1) return [eax, ebx, ecx, edx];

@@ -12,6 +12,7 @@ import { PF_ERROR } from '../../../isa/exceptions';
 import { RFLAGS } from '../../../isa/flags';
 import { kvmFaultinPfn } from '../fault';
 import { slotMaxLevel, type Memslot } from '../../memslots';
+import type { AsyncPf } from '../../async-pf';
 import type { VcpuContext } from '../../vcpu-context';
 import { fill } from './fill';
 import { guestPaging, probeGuest, walkGuest, type GuestPaging, type GuestWalk } from './guest-walk';
@@ -99,8 +100,14 @@ function* handleMmioPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, code:
   return mark;
 }
 
-/** paging_page_fault of 2.6.20, FNAME(page_fault) since; nonpaging_page_fault for a guest without paging. */
-export function* shadowPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, code: number): Work<ShadowResult> {
+/** paging_page_fault of 2.6.20, FNAME(page_fault) since; nonpaging_page_fault for a guest without paging. `async`: absent where the page is mapped ahead (prefetch). */
+export function* shadowPageFault(
+  v: VcpuContext,
+  mmu: ShadowMmu,
+  linear: Gva,
+  code: number,
+  async?: AsyncPf,
+): Work<ShadowResult> {
   const { vm } = v;
   if (mmu.strategy.marksHaveGeneration && on(code, PF_ERROR.RSVD)) {
     const mark = yield* handleMmioPageFault(v, mmu, linear, code);
@@ -121,13 +128,12 @@ export function* shadowPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, co
   });
   if (!walk.ok) return denied();
   const address = gpa(walk.out.address);
-  const pfn = yield* kvmFaultinPfn(vm, {
-    gpa: address,
-    write,
-    exec: access.op === 'fetch',
-    present: on(code, PF_ERROR.P),
-    rsvd: false,
-  });
+  const pfn = yield* kvmFaultinPfn(
+    vm,
+    { gpa: address, write, exec: access.op === 'fetch', present: on(code, PF_ERROR.P), rsvd: false },
+    async && { setup: (page, at) => async.setup(page, at, write, { linear, code, cr3: paging.cr3 }) },
+  );
+  if (pfn.kind === 'async') return { kind: 'retry' };
   if (pfn.kind === 'error') return { kind: 'error', gpa: address, why: describeHostFault(pfn.error) };
   // kvm_mmu_set_mmio_spte_mask: with 52 physical address bits no bit of an entry is reserved, so nothing can be marked
   if (pfn.kind === 'noslot' && mmu.strategy.marksHaveGeneration && v.cpu.model.physicalBits >= 52)
@@ -135,10 +141,7 @@ export function* shadowPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, co
   if (pfn.kind === 'readonly-slot') return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
   const rights = effectiveAccess(paging, walk, access);
   if (rights === 'emulate') return { kind: 'emulate', gpa: address, tracing: false, mmio: false };
-  const stale =
-    vm.notifier.retry(seen) ||
-    vm.memslots.generation !== generation ||
-    mmu.loaded?.pages.some((p) => p.invalid) !== false;
+  const stale = vm.notifier.retry(seen) || vm.memslots.generation !== generation || !mmu.usable;
   if (stale) {
     yield kvmStep(
       'is_page_fault_stale',

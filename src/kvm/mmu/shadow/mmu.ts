@@ -74,6 +74,10 @@ export class ShadowMmu implements SecondaryMmu {
   get loaded(): Root | undefined {
     return this.roots.current;
   }
+  /** Hardware may be given the root: there is one, and no page of it was zapped. */
+  get usable(): boolean {
+    return this.loaded?.pages.every((p) => !p.invalid) === true;
+  }
 
   // ---- the root
 

@@ -1,0 +1,45 @@
+import { gpa } from '../../../base/address';
+import { must } from '../../../base/assert';
+import { hex } from '../../../base/hex';
+import type { Work } from '../../../host/step';
+import { toUserspace, type Handled } from '../../userspace-exit';
+import type { VcpuContext } from '../../vcpu-context';
+import { emulationRequired } from '../../vmx/guest-state';
+import { guestPaging } from './guest-walk';
+
+/** CR3 bits 11:0 with CR4.PCIDE. */
+const PCID_MASK = 0xfffn;
+/** Shadow pages that a root takes: four below the one of PAE. */
+const ROOT_FRAMES = 5;
+
+/** kvm_mmu_reload and KVM_REQ_MMU_SYNC: under shadow paging, a root for the guest's CR3 and paging mode, as current as the guest's TLB would be. Else nothing is to be done. */
+export function* reloadRoot(v: VcpuContext): Work<Handled | undefined> {
+  const { vm } = v;
+  const { shadow } = vm;
+  if (!shadow || emulationRequired(v)) return undefined;
+  yield* vm.space.makeRoom(ROOT_FRAMES);
+  const paging = guestPaging(v.regs, v.model.physicalBits);
+  const change = shadow.load(paging);
+  if (change.kind === 'no-memory')
+    return toUserspace({
+      reason: 'EFAULT',
+      gpa: gpa(paging.cr3),
+      why: 'host memory is exhausted: no frame for a shadow root',
+    });
+  yield* change.steps;
+  if (v.flushGuest) shadow.freeUnsyncPrevious();
+  if ((v.syncRoots || v.flushGuest) && change.kind !== 'loaded') yield* shadow.syncRoot(paging);
+  v.syncRoots = false;
+  if (change.kind === 'same') return undefined;
+  const root = must(shadow.rootHpa, 'a loaded MMU has a root');
+  v.ops.loadRoot(root, paging.controls.pcide ? paging.cr3 & PCID_MASK : 0n);
+  // nobody knows what was cached under a root that was made anew
+  if (change.kind === 'loaded') v.flushCurrent = true;
+  yield v.step(
+    'vmx_load_mmu_pgd',
+    `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`,
+    v.ops.accessCost(1),
+    { addresses: { hpa: root } },
+  );
+  return undefined;
+}
