@@ -38,6 +38,8 @@ export class RunControl {
   activity: Activity | undefined;
   stopped: StopInfo | undefined;
   ended: EndInfo | undefined;
+  /** How often it has stopped, the first time before its first instruction. */
+  stops = 1;
   private goal: Goal = { kind: 'continue' };
   private callReturn: CallReturn | undefined;
   private pausing = false;
@@ -168,6 +170,7 @@ export class RunControl {
 
   private stop(stop: StopInfo): RunResult {
     this.stopped = stop;
+    this.stops++;
     this.found = undefined;
     this.callReturn = undefined;
     this.pausing = false;

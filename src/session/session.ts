@@ -105,7 +105,7 @@ export class Session implements DebugTarget {
     this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints, script);
     this.exits = new ExitHistory(machine, this.symbols);
     this.views = new Views(machine, this.guest, this.names);
-    this.tableMaps = new TableMaps(this.guest, machine, this.symbols);
+    this.tableMaps = new TableMaps(this.guest, machine, this.symbols, () => this.control.stops);
   }
 
   /** A machine with the program loaded, standing before its first instruction. */

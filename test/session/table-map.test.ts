@@ -166,13 +166,75 @@ describe('maps of page tables', () => {
           ? below([...path, row.id], filter)
           : [`${[...path, row.id].join('/')} ${row.flags.join(' ')}`],
       );
-    assert.deepEqual(below([], { flag: 'A', without: false }), [
+    assert.deepEqual(below([], { kind: 'flag', flag: 'A', without: false }), [
       '0/0/0/256 P RW A',
       '0/0/1/1-3 P RW A D',
       '0/0/145/325 P RW A D',
       '0/0/255/253 P RW A D',
       '255/40/473/160 P RW US A',
     ]);
+  });
+
+  it('shows what changed, what came, and what went, and nothing else; of an edit by hand too', () => {
+    const s = stopped(
+      `; @guest start=flat64 memory=16M
+bits 64
+start:  mov     rdi, cr3
+        mov     rdi, [rdi]
+        and     rdi, ~0xfff
+        mov     rdi, [rdi]
+        and     rdi, ~0xfff
+        mov     rdi, [rdi + 8]
+        and     rdi, ~0xfff             ; the table of the second 2 MiB
+here:   mov     qword [rdi + 0x100 * 8], 0x400003
+        mov     qword [rdi + 0x1fe * 8], 0
+        mov     qword [rdi + 0x1ff * 8], 0
+        mov     rax, cr3
+        mov     qword [rax + 8 * 300], 0x5007
+there:  hlt
+`,
+      'here',
+    );
+    const kept = (): Map<string, string> =>
+      new Map(entries(s, 'guest').map((e) => [`${e.level} ${hex(e.entryAddress)}`, hex(e.entry)]));
+    const sets = (moment: number): number | undefined =>
+      s.tableMaps.sets(moment).find(({ set }) => set === 'guest')?.since;
+    /** Level and address of each entry that the filter lets through as changed itself. */
+    const changed = (moment: number, path: readonly string[] = []): string[] =>
+      rowsAt(s, 'guest', path, { kind: 'changed' }, moment).flatMap((row) => {
+        const own = row.changed !== undefined && (row.rows === 0 || row.first === row.last);
+        const each = Array.from({ length: row.last - row.first + 1 }, (_, i) => row.entryAddress + BigInt(8 * i));
+        return [
+          ...(own ? each.map((at) => `${row.level} ${hex(at)}`) : []),
+          ...(row.rows > 0 ? changed(moment, [...path, row.id]) : []),
+        ];
+      });
+    assert.equal(sets(1), undefined);
+    assert.deepEqual(changed(1), []);
+    const before = kept();
+    s.setFunctionBreakpoints([{ name: 'there' }]);
+    s.continue_();
+    wait(s);
+    assert.equal(sets(2), 1);
+    const found = changed(2);
+    const now = kept();
+    const differing = [...before.keys(), ...now.keys()].filter((at) => before.get(at) !== now.get(at));
+    assert.deepEqual([...found].sort(), [...new Set(differing)].sort());
+    assert.ok(found.length >= 4, 'one changed, one came, two went');
+    assert.deepEqual(changed(3), found, 'the same stop, another moment');
+  });
+
+  it('shows where the shadow drifted, on both sides', () => {
+    const s = stopped(DRIFT_GUEST, 'edited');
+    const ways = (set: TableSet, path: readonly string[] = []): string[] =>
+      rowsAt(s, set, path, { kind: 'drifted' }).flatMap((row) => [
+        ...(row.drift?.some(({ mark }) => mark === 'stale') ? [[...path, row.id].join('/')] : []),
+        ...(row.rows > 0 ? ways(set, [...path, row.id]) : []),
+      ]);
+    for (const set of ['guest', 'shadow'] as const) assert.ok(ways(set).includes('0/0/1/256'), ways(set).join(', '));
+    assert.deepEqual(ways('host'), []);
+    const flushed = stopped(DRIFT_GUEST, 'before');
+    assert.deepEqual(rowsAt(flushed, 'shadow', [], { kind: 'drifted' }), []);
   });
 
   it('draws the tables on a way as strips', () => {

@@ -1,6 +1,6 @@
 /** The requests of the Page Tables panel (src/protocol/panels/page-tables.ts). */
 import { hex } from '../../base/hex';
-import { TABLE_SETS, type TableSet } from '../../protocol/panels/page-tables';
+import { TABLE_SETS, type TableFilter, type TableSet } from '../../protocol/panels/page-tables';
 import { encode } from '../../wire/encode';
 import { addressIn } from '../custom';
 import { requestError } from '../errors';
@@ -19,13 +19,25 @@ const pathOf = (path: readonly string[]): readonly string[] => {
   return path.map(String);
 };
 
+function filterOf(filter: TableFilter | undefined): TableFilter | undefined {
+  switch (filter?.kind) {
+    case undefined:
+    case 'changed':
+    case 'drifted':
+      return filter;
+    case 'flag':
+      return { kind: 'flag', flag: String(filter.flag), without: filter.without };
+  }
+  throw requestError('badArgument', 'filter: kind is flag, changed or drifted');
+}
+
 export const pageTablesRequests: Handlers<Names> = {
   'pagewalk/tables/sets'(adapter, { moment }) {
     return { sets: encode(adapter.stopped.tableMaps.sets(moment)) };
   },
   'pagewalk/tables/rows'(adapter, { set, moment, path, start, count, filter }) {
     const { tableMaps } = adapter.stopped;
-    return encode(adapter.unwrap(tableMaps.page(known(set), moment, pathOf(path), start, count, filter)));
+    return encode(adapter.unwrap(tableMaps.page(known(set), moment, pathOf(path), start, count, filterOf(filter))));
   },
   'pagewalk/tables/find'(adapter, { set, moment, expression, frameId }) {
     const evaluation = adapter.unwrap(adapter.stopped.evaluate(expression, { ...frameOfId(frameId), acts: false }));

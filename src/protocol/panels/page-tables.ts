@@ -18,6 +18,8 @@ export interface TableSetInfo {
   readonly tables: number;
   /** Not all of it was read: see TableRow. */
   readonly partial: boolean;
+  /** How many stops ago what the entries are compared with was read: 1 for the last stop. Absent: there is nothing to compare with. */
+  readonly since?: number;
 }
 
 /** One entry, or a run of entries that follow each other with the same bits. */
@@ -52,7 +54,7 @@ export interface TableRow {
   readonly partial?: boolean;
   /** The first label of the guest in the range. */
   readonly symbol?: string;
-  /** Entries of this row that are not what they were at the last look; with one of them, what it was. */
+  /** Entries of this row that are not what they were (`TableSetInfo.since`); with one of them, what it was. */
   readonly changed?: number;
   readonly was?: Hex;
   readonly changedBelow?: boolean;
@@ -69,11 +71,14 @@ export interface TableRow {
  */
 export type DriftMark = 'missing' | 'stale' | 'write-protected' | 'unsync' | 'mmio';
 
-/** Only pages whose entry has the flag (`without`: has it not), and the tables above them. */
-export interface TableFilter {
-  readonly flag: string;
-  readonly without: boolean;
-}
+/** Which entries are shown, and the tables above them. */
+export type TableFilter =
+  /** Pages whose entry has the flag (`without`: has it not). */
+  | { readonly kind: 'flag'; readonly flag: string; readonly without: boolean }
+  /** Those that are not what they were, also those that are gone. */
+  | { readonly kind: 'changed' }
+  /** Under shadow paging: those whose shadow is stale or out of sync. */
+  | { readonly kind: 'drifted' };
 
 /** A table on the way down, an entry a character. */
 export interface TableStrip {

@@ -5,19 +5,16 @@ import type { Answer } from '../api';
 import { sessionError } from '../diagnostics';
 import type { GuestView } from '../guest-view';
 import type { SymbolTable } from '../symbols';
-import {
-  TableRows,
-  driftedEntries,
-  strips,
-  type DriftedEntry,
-  type RowFilter,
-  type Strip,
-  type TableRow,
-} from './rows';
+import { driftedEntries, type DriftedEntry } from './drifted';
+import type { RowFilter } from './filter';
+import { TableRows, type TableRow } from './rows';
 import { TableScan } from './scan';
+import { strips, type Strip } from './strips';
 import { tableSources, type TableSet, type TableSource } from './source';
 
-export type { RowFilter, Strip, TableRow } from './rows';
+export type { RowFilter } from './filter';
+export type { TableRow } from './rows';
+export type { Strip } from './strips';
 export type { TableSet } from './source';
 
 export interface TableSetInfo {
@@ -29,6 +26,8 @@ export interface TableSetInfo {
   readonly pages: number;
   readonly tables: number;
   readonly partial: boolean;
+  /** How many stops ago what the entries are compared with was read: 1 for the last stop. Absent: there is nothing to compare with. */
+  readonly since?: number;
 }
 
 export interface TablePage {
@@ -36,12 +35,13 @@ export interface TablePage {
   readonly total: number;
 }
 
-/** One set, now and as it was when it was looked at before. */
+/** One set, now and as it was at an earlier stop. */
 interface Kept {
   readonly moment: number;
+  readonly stop: number;
   readonly root: bigint;
   readonly scan: TableScan;
-  readonly before: TableScan | undefined;
+  readonly before: { readonly scan: TableScan; readonly stop: number } | undefined;
 }
 
 /** Most rows that one request gets. */
@@ -56,12 +56,14 @@ export class TableMaps {
     private readonly guest: GuestView,
     private readonly machine: Machine,
     private readonly symbols: SymbolTable,
+    /** How often the guest has stopped. */
+    private readonly stops: () => number,
   ) {}
 
-  /** `moment` names the machine's present state: with another number everything is read anew, and compared with what was read before. */
+  /** `moment` names the machine's present state: with another number everything is read anew, and compared with what was read at the stop before (or the last one that was looked at). */
   sets(moment: number): readonly TableSetInfo[] {
     return tableSources(this.guest, this.machine, this.machine.host).map((source) => {
-      const { scan } = this.scanOf(source, moment);
+      const { scan, stop, before } = this.scanOf(source, moment);
       const { top } = scan;
       return {
         set: source.set,
@@ -72,6 +74,7 @@ export class TableMaps {
         pages: top?.leaves ?? 0,
         tables: scan.count,
         partial: top?.partial ?? true,
+        ...(before ? { since: stop - before.stop } : {}),
       };
     });
   }
@@ -106,12 +109,12 @@ export class TableMaps {
     const source = tableSources(this.guest, this.machine, this.machine.host).find((each) => each.set === set);
     if (!source) return err([sessionError('unknownView', `there are no ${set} tables now`, set)]);
     const { scan, before } = this.scanOf(source, moment);
-    const key = `${set} ${filter ? `${filter.without} ${filter.flag}` : ''}`;
+    const key = `${set} ${JSON.stringify(filter)}`;
     const known = this.rowsBy.get(key);
     if (known?.scan === scan) return ok(known);
     const rows = new TableRows(
       scan,
-      before,
+      before?.scan,
       (from, to) => this.symbols.firstIn(from, to),
       filter,
       () => this.drifted(moment),
@@ -132,9 +135,11 @@ export class TableMaps {
     const known = this.kept.get(source.set);
     if (known?.moment === moment) return known;
     const scan = new TableScan(source, this.machine.memory);
-    // Another root is another address space: nothing in it has changed, it is another one.
-    const before = known && known.root === source.root.value ? known.scan : undefined;
-    const kept: Kept = { moment, root: source.root.value, scan, before };
+    const stop = this.stops();
+    // An edit by hand belongs to its stop. Another root is another address space: nothing in it has changed.
+    const before = known?.stop === stop ? known.before : known && { scan: known.scan, stop: known.stop };
+    const isSame = known?.root === source.root.value;
+    const kept: Kept = { moment, stop, root: source.root.value, scan, before: isSame ? before : undefined };
     this.kept.set(source.set, kept);
     return kept;
   }

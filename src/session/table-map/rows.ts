@@ -1,6 +1,8 @@
 /** A table's runs as rows for a reader, a page at a time; and the way from the root to an address. */
 import type { DriftMark } from '../drift';
 import { entryName } from '../entry-names';
+import type { DriftedEntry } from './drifted';
+import { holds, type RowFilter } from './filter';
 import { RIGHTS, rightsOf, type Run, type Scanned, type TableScan } from './scan';
 import type { Decoded } from './source';
 
@@ -32,12 +34,6 @@ export interface TableRow {
   readonly driftBelow?: readonly DriftMark[];
 }
 
-/** Only leaves that hold, and what leads to them. `without`: those that lack the flag. */
-export interface RowFilter {
-  readonly flag: string;
-  readonly without: boolean;
-}
-
 /** A place in the tree: a table, or the single entries of one of its runs. */
 export interface Place {
   readonly scanned: Scanned;
@@ -51,19 +47,18 @@ export interface Place {
 export const rightsText = (rights: number): string =>
   `${(rights & RIGHTS.r) !== 0 ? 'r' : '-'}${(rights & RIGHTS.w) !== 0 ? 'w' : '-'}${(rights & RIGHTS.x) !== 0 ? 'x' : '-'}${(rights & RIGHTS.u) !== 0 ? 'u' : '-'}`;
 
-/** A shadow entry with a mark worth leading to. */
-export interface DriftedEntry {
-  readonly level: number;
-  readonly linear: bigint;
-  readonly marks: readonly DriftMark[];
-}
+type FlagFilter = Extract<RowFilter, { kind: 'flag' }>;
+
+/** An entry that is zero now. */
+const GONE: Decoded = { present: false, leaf: false, mmio: false, flags: [], target: 0n };
 
 /** Entries compared with their counterpart for one request: each is a walk. */
 const MAX_PROBES = 2048;
 
 export class TableRows {
-  private readonly matching = new Map<Scanned, boolean>();
+  private readonly flagged = new Map<Scanned, boolean>();
   private readonly changes = new Map<Scanned, boolean>();
+  private readonly complete = new Map<Scanned, readonly Run[]>();
   private probes = MAX_PROBES;
 
   constructor(
@@ -107,9 +102,10 @@ export class TableRows {
   }
 
   /** The runs (or single entries) at a place that the filter lets through. */
-  runsAt({ scanned, range }: Place): readonly Run[] {
-    const runs = range ? this.single(scanned, range) : scanned.runs;
-    return this.filter ? runs.filter((run) => this.matches(scanned, run)) : runs;
+  runsAt(at: Place): readonly Run[] {
+    const { scanned, range } = at;
+    const runs = range ? this.single(scanned, range) : this.withGone(scanned);
+    return this.filter ? runs.filter((run) => this.matches(at, run)) : runs;
   }
 
   private single(scanned: Scanned, [first, last]: readonly [number, number]): Run[] {
@@ -126,14 +122,30 @@ export class TableRows {
     return decoded.present || decoded.mmio ? this.scan.source.decode(scanned.level, entry).target : 0n;
   }
 
-  private matches(scanned: Scanned, run: Run): boolean {
+  private matches(at: Place, run: Run): boolean {
     const { filter } = this;
     if (!filter) return true;
-    if (run.decoded.present && !run.decoded.leaf) {
-      const child = this.childTable(scanned, run);
-      return child !== undefined && this.anyMatches(child);
+    switch (filter.kind) {
+      case 'flag':
+        return this.hasFlagged(at.scanned, run, filter);
+      case 'changed': {
+        const { changed, changedBelow } = this.change(at.scanned, run, this.tableBelow(at.scanned, run));
+        return changed !== undefined || changedBelow === true;
+      }
+      case 'drifted':
+        return this.driftedIn(at, run).length > 0;
     }
-    return run.decoded.present && holds(run.decoded, filter);
+  }
+
+  private hasFlagged(scanned: Scanned, run: Run, filter: FlagFilter): boolean {
+    if (!run.decoded.present || run.decoded.leaf) return run.decoded.present && holds(run.decoded, filter);
+    const child = this.childTable(scanned, run);
+    if (!child) return false;
+    const known = this.flagged.get(child);
+    if (known !== undefined) return known;
+    const found = child.runs.some((each) => this.hasFlagged(child, each, filter));
+    this.flagged.set(child, found);
+    return found;
   }
 
   /** The first table of a run of tables: the others are like it. */
@@ -141,12 +153,8 @@ export class TableRows {
     return this.scan.table(scanned.level - 1, this.scan.source.decode(scanned.level, run.entry).target);
   }
 
-  private anyMatches(scanned: Scanned): boolean {
-    const known = this.matching.get(scanned);
-    if (known !== undefined) return known;
-    const found = scanned.runs.some((run) => this.matches(scanned, run));
-    this.matching.set(scanned, found);
-    return found;
+  private tableBelow(scanned: Scanned, run: Run): Scanned | undefined {
+    return run.decoded.present && !run.decoded.leaf ? this.childTable(scanned, run) : undefined;
   }
 
   rows(at: Place, start: number, count: number): { readonly rows: readonly TableRow[]; readonly total: number } {
@@ -160,23 +168,12 @@ export class TableRows {
     const { scanned } = at;
     const { level } = scanned;
     const { decoded, first, last } = run;
-    const shift = BigInt(source.shift(level));
-    const from = this.canonical(at.start + (BigInt(first) << shift));
-    const to = this.canonical(at.start + (BigInt(last + 1) << shift) - 1n);
+    const { from, to } = this.span(at, run);
     const isTable = decoded.present && !decoded.leaf;
-    const child = isTable ? this.childTable(scanned, run) : undefined;
+    const child = this.tableBelow(scanned, run);
     const many = last - first + 1;
     const own = at.rights & rightsOf(source, decoded);
     const symbol = source.from === 'gva' && decoded.leaf ? this.symbolIn(from, to) : undefined;
-    const rows = !isTable
-      ? many > 1 && decoded.present
-        ? many
-        : 0
-      : many > 1
-        ? many
-        : child
-          ? this.runsAt({ scanned: child, start: 0n, rights: 0 }).length
-          : 0;
     return {
       id: many > 1 ? `${first}-${last}` : String(first),
       first,
@@ -194,14 +191,33 @@ export class TableRows {
       flags: decoded.flags,
       target: this.targetOf(scanned, run, run.entry),
       targets: many === 1 ? 'one' : isTable ? 'various' : run.step === 0 ? 'same' : 'following',
-      ...(decoded.leaf && decoded.present ? { pageSize: 2 ** Number(shift) } : {}),
+      ...(decoded.leaf && decoded.present ? { pageSize: 2 ** source.shift(level) } : {}),
       rights: rightsText(isTable ? own & (child?.rights ?? 0) : own),
       pages: isTable ? (child?.leaves ?? 0) * many : decoded.present ? many : 0,
-      rows,
+      rows: this.rowsBelow(at, run, child),
       ...(isTable && (child === undefined || child.partial) ? { partial: true } : {}),
       ...(symbol === undefined ? {} : { symbol }),
       ...this.change(scanned, run, child),
-      ...this.drift(at, run, from, to),
+      ...this.drift(at, run),
+    };
+  }
+
+  /** How many rows there are below a run: its single entries, or those of its table. */
+  private rowsBelow({ scanned, start, rights }: Place, run: Run, child: Scanned | undefined): number {
+    const { first, last, decoded } = run;
+    if (!decoded.present) return 0;
+    if (last > first)
+      return this.filter ? this.runsAt({ scanned, start, rights, range: [first, last] }).length : last - first + 1;
+    const from = start + (BigInt(first) << BigInt(this.scan.source.shift(scanned.level)));
+    return child ? this.runsAt({ scanned: child, start: from, rights: 0 }).length : 0;
+  }
+
+  /** The addresses that a run translates; the last is included. */
+  private span(at: Place, { first, last }: Run): { readonly from: bigint; readonly to: bigint } {
+    const shift = BigInt(this.scan.source.shift(at.scanned.level));
+    return {
+      from: this.canonical(at.start + (BigInt(first) << shift)),
+      to: this.canonical(at.start + (BigInt(last + 1) << shift) - 1n),
     };
   }
 
@@ -237,17 +253,44 @@ export class TableRows {
       !old ||
       old.words.some((word, i) => word !== scanned.words[i]) ||
       scanned.runs.some((run) => {
-        const child = run.decoded.present && !run.decoded.leaf ? this.childTable(scanned, run) : undefined;
+        const child = this.tableBelow(scanned, run);
         return child !== undefined && this.hasChanged(child);
       });
     this.changes.set(scanned, found);
     return found;
   }
 
+  /** A table's runs, and between them the entries that were there and are zero now. */
+  private withGone(scanned: Scanned): readonly Run[] {
+    const old = this.before?.known(scanned.level, scanned.table);
+    if (!old) return scanned.runs;
+    const known = this.complete.get(scanned);
+    if (known) return known;
+    const isZero = (words: Uint32Array, i: number): boolean => words[2 * i] === 0 && words[2 * i + 1] === 0;
+    const gone: Run[] = [];
+    for (let i = 0; i < scanned.words.length / 2; i++) {
+      if (!isZero(scanned.words, i) || isZero(old.words, i)) continue;
+      const run = gone.at(-1);
+      if (run?.last === i - 1) gone[gone.length - 1] = { ...run, last: i };
+      else gone.push({ first: i, last: i, entry: 0n, decoded: GONE, frame: 0, step: 0, shape: undefined });
+    }
+    const all = gone.length === 0 ? scanned.runs : [...scanned.runs, ...gone].sort((a, b) => a.first - b.first);
+    this.complete.set(scanned, all);
+    return all;
+  }
+
   // ---- how guest and shadow tables stand to each other
 
+  /** The shadow entries for a run's addresses, of its level or below, that are not what the guest's tables say. */
+  private driftedIn(at: Place, run: Run): readonly DriftedEntry[] {
+    if (!this.scan.source.drift) return [];
+    const { from, to } = this.span(at, run);
+    const { level } = at.scanned;
+    return this.drifted().filter((each) => each.level <= level && each.linear >= from && each.linear <= to);
+  }
+
   /** Of a run's entries each, as far as the request's patience reaches; of tables, what the shadow entries below them say. */
-  private drift(at: Place, run: Run, from: bigint, to: bigint): Partial<TableRow> {
+  private drift(at: Place, run: Run): Partial<TableRow> {
     const { source } = this.scan;
     const { level, table } = at.scanned;
     if (!source.drift) return {};
@@ -259,8 +302,7 @@ export class TableRows {
         counts.set(mark, (counts.get(mark) ?? 0) + 1);
     }
     const below = new Set<DriftMark>();
-    for (const each of this.drifted())
-      if (each.level < level && each.linear >= from && each.linear <= to) each.marks.forEach((mark) => below.add(mark));
+    for (const each of this.driftedIn(at, run)) if (each.level < level) each.marks.forEach((mark) => below.add(mark));
     return {
       ...(counts.size === 0 ? {} : { drift: [...counts].map(([mark, entries]) => ({ mark, entries })) }),
       ...(below.size === 0 ? {} : { driftBelow: [...below] }),
@@ -292,93 +334,4 @@ export class TableRows {
     }
     return { path, present: false, missing: 'its table lies where there is no memory' };
   }
-}
-
-const holds = ({ flags }: Decoded, { flag, without }: RowFilter): boolean => flags.includes(flag) !== without;
-
-/** Marks that one goes looking for; `missing` and `write-protected` are a shadow's ordinary life. */
-const WORTH: ReadonlySet<DriftMark> = new Set(['stale', 'unsync']);
-
-/** All entries of the shadow tables that are stale or out of sync, as far as patience reaches. */
-export function driftedEntries(scan: TableScan): readonly DriftedEntry[] {
-  const { source } = scan;
-  const out: DriftedEntry[] = [];
-  let left = 4 * MAX_PROBES;
-  const visit = (scanned: Scanned, start: bigint): void => {
-    const shift = BigInt(source.shift(scanned.level));
-    for (const run of scanned.runs)
-      for (let index = run.first; index <= run.last && left > 0; index++, left--) {
-        const at = start + (BigInt(index) << shift);
-        const { level, table } = scanned;
-        const linear = BigInt.asUintN(64, BigInt.asIntN(source.linearBits === 32 ? 64 : source.linearBits, at));
-        const marks = source.drift?.({ level, table, index, present: run.decoded.present, linear }) ?? [];
-        const worth = marks.filter((mark) => WORTH.has(mark));
-        if (worth.length > 0) out.push({ level, linear, marks: worth });
-        if (!run.decoded.present || run.decoded.leaf) continue;
-        const child = scan.table(level - 1, source.decode(level, scan.entryOf(scanned.words, index)).target);
-        if (child) visit(child, at);
-      }
-  };
-  if (scan.top) visit(scan.top, 0n);
-  return out;
-}
-
-/** The tables on the way down a path as strips: for each entry one character. See protocol/panels/page-tables.ts. */
-export interface Strip {
-  readonly level: number;
-  readonly name: string;
-  readonly table: bigint;
-  readonly from: bigint;
-  readonly to: bigint;
-  readonly cells: string;
-  /** The entries that the path goes through. */
-  readonly first?: number;
-  readonly last?: number;
-}
-
-export function strips(rows: TableRows, path: readonly string[]): Strip[] {
-  const { source } = rows.scan;
-  const out: Strip[] = [];
-  let at = rows.root;
-  for (let depth = 0; at;) {
-    const { scanned, start } = at;
-    const count = source.entries(scanned.level);
-    const isRange = path[depth]?.includes('-') === true && path[depth + 1] !== undefined;
-    const id = path[isRange ? depth + 1 : depth];
-    depth += isRange ? 2 : 1;
-    out.push({
-      level: scanned.level,
-      name: entryName(source.set, scanned.level),
-      table: scanned.table,
-      from: rows.canonical(start),
-      to: rows.canonical(start + (BigInt(count) << BigInt(source.shift(scanned.level))) - 1n),
-      cells: cells(rows, at, count),
-      ...(id === undefined ? {} : { first: Number(id.split('-')[0]), last: Number(id.split('-').at(-1)) }),
-    });
-    at = id === undefined || id.includes('-') ? undefined : rows.place(path.slice(0, depth));
-  }
-  return out;
-}
-
-/** `.` nothing, `!` MMIO, `?` not present with bits set, `A`–`P` a page with these rights (r 1, w 2, x 4, u 8), `a`–`p` a table with pages below that have them. */
-function cells(rows: TableRows, { scanned, rights }: Place, count: number): string {
-  const out = new Array<string>(count).fill('.');
-  for (const run of scanned.runs) {
-    const { decoded } = run;
-    for (let i = run.first; i <= run.last; i++) {
-      if (decoded.mmio) out[i] = '!';
-      else if (!decoded.present) out[i] = '?';
-      else {
-        const own = rights & rightsOf(rows.scan.source, decoded);
-        const child = decoded.leaf
-          ? undefined
-          : rows.scan.table(
-              scanned.level - 1,
-              rows.scan.source.decode(scanned.level, rows.scan.entryOf(scanned.words, i)).target,
-            );
-        out[i] = String.fromCharCode((decoded.leaf ? 65 : 97) + (decoded.leaf ? own : own & (child?.rights ?? 0)));
-      }
-    }
-  }
-  return out.join('');
 }

@@ -25,9 +25,16 @@ const rows = (panel: PanelPage, set: string): Promise<string[][]> =>
     ['label', 'address', 'last', 'entry', 'leads'].map((name) => row.querySelector('.' + name)?.textContent ?? ''))`);
 
 describe('the Page Tables panel', () => {
-  for (const set of ['guest', 'ept', 'host'] as const)
-    it(`says what \`pagewalk tables --of ${set}\` says at the same moment`, async function () {
-      const live = await Live.start(worked);
+  for (const [set, mmu] of [
+    ['guest', 'ept'],
+    ['ept', 'ept'],
+    ['host', 'ept'],
+    ['npt', 'npt'],
+    ['shadow', 'shadow'],
+    ['guest', 'shadow'],
+  ] as const)
+    it(`says what \`pagewalk tables --mmu ${mmu} --of ${set}\` says at the same moment`, async function () {
+      const live = await Live.start({ ...worked, options: { mmu } });
       const panel = await open(this, live);
       await panel.page.getByLabel('Tables', { exact: true }).selectOption(set);
       await panel.settled();
@@ -37,9 +44,12 @@ describe('the Page Tables panel', () => {
         await panel.page.keyboard.press('ArrowRight');
         await panel.settled();
       }
-      const { stdout } = await pagewalk(['tables', '/guests/guest.asm', '--of', set, '--at', 'again', '--json'], {
-        '/guests/guest.asm': sourceOf(worked),
-      });
+      const { stdout } = await pagewalk(
+        ['tables', '/guests/guest.asm', '--mmu', mmu, '--of', set, '--at', 'again', '--json'],
+        {
+          '/guests/guest.asm': sourceOf(worked),
+        },
+      );
       const { entries } = JSON.parse(stdout) as { entries: Encoded<TableListing>[] };
       const byName = new Map(entries.map((each) => [`${each.name} ${each.from}`, each]));
       const shown = (await rows(panel, set)).filter(([label]) => !label?.includes('×'));
@@ -114,6 +124,12 @@ describe('the Page Tables panel', () => {
     assert.equal(texts.length, 2);
     assert.match(texts[0] ?? '', /^\[0\] PML4E .*changed below/);
     assert.match(texts[1] ?? '', /^\[3\] PDPTE .*● changed/);
+    await panel.page.getByLabel('Show').selectOption('changed');
+    await panel.settled();
+    assert.deepEqual(
+      (await panel.page.locator('.row .label').allInnerTexts()).map((text) => text.replace(/\s+/g, ' ')),
+      ['[0] PML4E', '[3] PDPTE'],
+    );
     await panel.page.locator('.row', { hasText: '[3] PDPTE' }).click();
     assert.match(await panel.page.locator('.details').innerText(), /was\s+0x83/);
     await panel.shot('panel-page-tables-changed');

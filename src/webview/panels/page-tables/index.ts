@@ -15,9 +15,11 @@ interface Kept {
   readonly said: string;
 }
 
-/** Filters worth offering: the flag of a page's entry, by the manuals' names; `!`: without it. */
+/** What is worth looking for, and the flags of a page's entry by the manuals' names; `!`: without it. */
 const FILTERS = [
   { value: '', text: 'all pages' },
+  { value: 'changed', text: 'changed' },
+  { value: 'drifted', text: 'drifted (≠)' },
   { value: 'RW', text: 'writable (RW)' },
   { value: '!RW', text: 'not writable' },
   { value: 'US', text: 'user (US)' },
@@ -65,7 +67,7 @@ class PageTablesPanel implements Panel, PaneHost {
   });
   private readonly filters = h(
     'select',
-    { 'aria-label': 'Show', title: 'Only pages whose entry says so' },
+    { 'aria-label': 'Show', title: 'Which pages are shown' },
     ...FILTERS.map(({ value, text }) => h('option', { value }, text)),
   );
   private readonly found = h('p', { class: 'found', role: 'status' });
@@ -120,8 +122,10 @@ class PageTablesPanel implements Panel, PaneHost {
   // ---- what panes ask
 
   filter(set: TableSet): TableFilter | undefined {
-    const value = set === 'ept' ? (EPT_FILTERS[this.filters.value] ?? '') : this.filters.value;
-    return value === '' ? undefined : { flag: value.replace('!', ''), without: value.startsWith('!') };
+    const chosen = this.filters.value;
+    if (chosen === 'changed' || chosen === 'drifted') return { kind: chosen };
+    const value = set === 'ept' ? (EPT_FILTERS[chosen] ?? '') : chosen;
+    return value === '' ? undefined : { kind: 'flag', flag: value.replace('!', ''), without: value.startsWith('!') };
   }
 
   selected(pane: Pane, row: TableRow): void {

@@ -3,6 +3,7 @@ import type { TableFilter, TableRow, TableSet, TableSetInfo } from '../../../pro
 import { h, number } from '../../dom';
 import { VirtualList, type RowView } from '../../list';
 import { SPACE_NAMES } from '../../names';
+import { sinceText } from '../../since';
 import { NotRecorded, Superseded, type PanelContext } from '../../panel';
 import { details } from './details';
 import { Strips } from './strips';
@@ -122,7 +123,12 @@ export class Pane {
     this.inFull(index);
   }
 
-  private head({ root, from, to, pages, partial }: TableSetInfo): void {
+  /** `the last stop`, unless nobody looked then. */
+  private get since(): string {
+    return sinceText(this.info?.since ?? 1);
+  }
+
+  private head({ root, from, to, pages, partial, since = 1 }: TableSetInfo): void {
     this.heading.replaceChildren(
       h('h1', {}, SET_LONG[this.set]),
       h(
@@ -134,6 +140,7 @@ export class Pane {
         h('span', { class: 'root' }, `${root.name} `, number(root.value)),
         h('span', { class: 'total' }, `${plural(pages, 'page')}${partial ? ' or more' : ''}`),
       ),
+      ...(since > 1 ? [h('p', { class: 'since' }, `● marks what changed since ${this.since}.`)] : []),
     );
   }
 
@@ -171,15 +178,31 @@ export class Pane {
     const isEmpty = this.tree.length === 0;
     this.none.hidden = !isEmpty;
     this.list.element.hidden = isEmpty;
-    this.none.textContent = this.host.filter(this.set)
-      ? 'No page whose entry says so.'
-      : this.set === 'guest'
-        ? 'No entry: the table is empty.'
-        : 'No entry yet: they are made as the guest touches its memory.';
+    this.none.textContent = this.nothing();
     if (isEmpty) this.below.replaceChildren();
     if (at >= 0 && at !== this.list.selection) this.mark(at);
     else if (at >= 0) this.detail(this.tree.at(at)?.row);
     this.host.changed();
+  }
+
+  /** Why there is no row. */
+  private nothing(): string {
+    switch (this.host.filter(this.set)?.kind) {
+      case 'flag':
+        return 'No page whose entry says so.';
+      case 'changed':
+        return this.info?.since === undefined
+          ? 'Nothing to compare with yet: it is the first stop at which these tables are looked at.'
+          : `Nothing changed since ${this.since}.`;
+      case 'drifted':
+        return this.set === 'guest' || this.set === 'shadow'
+          ? 'Nothing drifted: the shadow says what the guest’s tables say.'
+          : 'Only shadow tables drift.';
+      case undefined:
+        return this.set === 'guest'
+          ? 'No entry: the table is empty.'
+          : 'No entry yet: they are made as the guest touches its memory.';
+    }
   }
 
   private row(index: number): RowView | undefined {
@@ -191,7 +214,7 @@ export class Pane {
       row.changed !== undefined &&
         h(
           'span',
-          { class: 'mark changed', title: changedText(row) },
+          { class: 'mark changed', title: `${changedText(row)} since ${this.since}` },
           '●',
           h('span', { class: 'spoken' }, ` ${changedText(row)}`),
         ),
@@ -199,7 +222,7 @@ export class Pane {
         row.changedBelow &&
         h(
           'span',
-          { class: 'mark changed below-mark', title: 'Changed below' },
+          { class: 'mark changed below-mark', title: `Changed below since ${this.since}` },
           '○',
           h('span', { class: 'spoken' }, ' changed below'),
         ),
