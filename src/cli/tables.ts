@@ -16,7 +16,9 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
   };
   const of = args.own.get('of');
   if (of === undefined)
-    return refuse([cliError('missingOption', '`tables` needs `--of guest`, `--of shadow`, `--of ept` or `--of host`')]);
+    return refuse([
+      cliError('missingOption', '`tables` needs `--of guest`, `--of shadow`, `--of ept`, `--of npt` or `--of host`'),
+    ]);
   if (of !== 'guest' && of !== 'shadow' && of !== 'ept' && of !== 'npt' && of !== 'host')
     return refuse([
       cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, shadow, ept, npt and host`),

@@ -221,11 +221,50 @@ describe('pagewalk tables, trace and asm', () => {
     const npt = (await pagewalk(['tables', 'g.asm', '--of', 'npt', '--mmu', 'npt'], { 'g.asm': 'hlt' })).stdout;
     assert.match(npt, /^NPT PML4E \[0\] 0x0–0x7fffffffff = 0x[0-9a-f]+827 P RW US A →/m);
   });
+  it('marks where shadow and guest tables have drifted apart', async () => {
+    // the guest redirects 0x200000 and tells nobody; the entry for 0x201000 nobody has used yet
+    const guest = `
+; @guest start=flat64 memory=16M mmu=shadow shadow=modern
+bits 64
+  mov rdi, cr3
+%rep 2
+  mov rdi, [rdi]
+  and rdi, -4096
+%endrep
+  mov rdi, [rdi + 8]
+  and rdi, -4096
+  mov al, [0x200000]
+  mov qword [rdi], 0x300003
+edited:
+  invlpg [0x200000]
+flushed:
+  mov al, [0x200000]
+  hlt`;
+    const lines = async (of: 'guest' | 'shadow', ...more: string[]): Promise<readonly string[]> => {
+      const r = await pagewalk(['tables', 'g.asm', '--of', of, ...more], { 'g.asm': guest });
+      assert.deepEqual([r.code, r.stderr], [0, '']);
+      return r.stdout.split('\n').filter((l) => /PTE \[[01]\] 0x20[01]000–/.test(l));
+    };
+    const [stale, untouched] = await lines('guest', '--at', 'edited');
+    assert.match(stale ?? '', /= 0x300003 P RW → 0x300000 · unsync, stale$/);
+    assert.match(untouched ?? '', /→ 0x201000 · missing, unsync$/);
+    assert.match((await lines('shadow', '--at', 'edited')).join(), /PTE \[0\].* · unsync, stale$/);
+    assert.match((await lines('guest', '--at', 'flushed'))[0] ?? '', /· missing, unsync$/);
+    assert.deepEqual(await lines('shadow', '--at', 'flushed'), []);
+    assert.match((await lines('shadow')).join(), /PTE \[0\].* · unsync$/);
+    assert.match((await lines('shadow', '--shadow', 'classic')).join(), /PTE \[0\] [^·]*$/);
+    const json = await pagewalk(['tables', 'g.asm', '--of', 'guest', '--at', 'edited', '--json'], { 'g.asm': guest });
+    const { entries } = JSON.parse(json.stdout) as { entries: { level: number; from: string; marks?: string[] }[] };
+    assert.deepEqual(entries.find((e) => e.level === 1 && e.from === '0x200000')?.marks, ['unsync', 'stale']);
+  });
   it('traces each Step as a line of JSON', async () => {
-    const r = await pagewalk(['trace', 'g.asm'], { 'g.asm': example('first-touch') });
-    assert.equal(r.code, 0);
-    assertGolden('trace/first-touch.jsonl', r.stdout);
-    for (const line of r.stdout.trimEnd().split('\n')) {
+    const trace = async (mmu: string, golden: string): Promise<readonly string[]> => {
+      const r = await pagewalk(['trace', 'g.asm', '--mmu', mmu], { 'g.asm': example('first-touch') });
+      assert.equal(r.code, 0);
+      assertGolden(`trace/${golden}.jsonl`, r.stdout);
+      return r.stdout.trimEnd().split('\n');
+    };
+    for (const line of [...(await trace('ept', 'first-touch')), ...(await trace('npt', 'first-touch.npt'))]) {
       const step = JSON.parse(line) as Record<string, unknown>;
       assert.deepEqual(Object.keys(step), [
         'instructions',

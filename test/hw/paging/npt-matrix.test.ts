@@ -44,7 +44,7 @@ const bitsOf = (f: number): bigint => BigInt(f & 7) | (f & 8 ? 1n << 63n : 0n);
 const ALL = Array.from({ length: 16 }, (_, i) => i);
 
 /**
- * The manual's answer. 15.25.5: the nested walk takes every access for a user's, whatever the guest's CPL; walks of the guest's tables are data writes, also for a fetch;
+ * The manual's answer (QEMU reads it so too: its walk asks for each guest entry's address as MMU_DATA_STORE of a user, target/i386/tcg/sysemu/excp_helper.c, ptw_translate). 15.25.5: the nested walk takes every access for a user's, whatever the guest's CPL; walks of the guest's tables are data writes, also for a fetch;
  * rights are those of all levels. 15.25.6: bit 0 the nested entry was present, 1 a write, 2 a user's access, 3 reserved bits, 4 a code read (as in any page-fault code only with
  * NXE, 8.4.2), 32 the final access, 33 a table walk. Without NXE, bit 63 is reserved (5.3.5).
  */
