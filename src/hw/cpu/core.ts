@@ -74,6 +74,8 @@ export class Core {
   svmInstructions: SvmInstructions | undefined;
   /** Instructions of the running block that completed before this one: guest time is SLOT.RETIRED plus these. */
   completed = 0;
+  /** SYSCALL or SYSRET changed TF: whether it traps, whatever TF was at its start. */
+  stepTrap: boolean | undefined;
   /** The IRET that met the event had unblocked NMIs before. */
   nmiUnblocked = false;
   /** Linear CPU features (physical and linear address widths included). */

@@ -268,8 +268,9 @@ export class Cpu extends Core {
         if (this.debugging) this.debugUnit.take();
         const stop = this.handleEvent();
         if (stop) return stop;
-      } else if (trap || this.debugging || this.debugTraps !== 0n) {
-        this.debugTraps |= (trap ? DR6_BS : 0n) | this.debugUnit.take();
+      } else if (trap || this.debugging || this.debugTraps !== 0n || this.stepTrap !== undefined) {
+        this.debugTraps |= ((this.stepTrap ?? trap) ? DR6_BS : 0n) | this.debugUnit.take();
+        this.stepTrap = undefined;
         const stop = this.debugTrap();
         if (stop) return stop;
       }

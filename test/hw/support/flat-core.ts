@@ -5,7 +5,7 @@ import { CPU_AREA_SIZE, HostMemory } from '../../../src/hw/memory/host-memory';
 import type { Block } from '../../../src/hw/cpu/block';
 import { buildBlock, MAX_BLOCK_INSTRUCTIONS } from '../../../src/hw/cpu/block-builder';
 import { Core, type IoPort, type MemoryPort } from '../../../src/hw/cpu/core';
-import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
+import { PAGEWALK_X64, type CpuidModel } from '../../../src/hw/cpu/cpuid-model';
 import { RAN_EVENT, Runner } from '../../../src/hw/cpu/runner';
 import { isAligned } from '../../../src/hw/cpu/system/alignment';
 import { codeMode } from '../../../src/hw/cpu/system/modes';
@@ -87,12 +87,12 @@ export class FlatCore {
   private readonly blocks = new Map<string, Block>();
 
   /** @param size bytes of memory, a power of two */
-  constructor(size: number, io: IoPort = NO_IO) {
+  constructor(size: number, io: IoPort = NO_IO, model: CpuidModel = PAGEWALK_X64) {
     const memory = new HostMemory(0n, size);
     this.state = new CpuState(memory, 0);
-    resetState(this.state, PAGEWALK_X64);
+    resetState(this.state, model);
     this.port = new FlatPort(memory, size);
-    this.core = new Core(this.state, this.port, io, PAGEWALK_X64);
+    this.core = new Core(this.state, this.port, io, model);
     this.runner = new Runner(this.core, new Tlb(memory, 0, 0, 0));
   }
 

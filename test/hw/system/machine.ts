@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { assemble } from '../../../src/asm/index';
 import { VECTOR, vectorName } from '../../../src/isa/exceptions';
 import type { IoPort } from '../../../src/hw/cpu/core';
+import type { CpuidModel } from '../../../src/hw/cpu/cpuid-model';
 import { decodeDescriptor } from '../../../src/hw/cpu/system/descriptor';
 import { deliver, type Delivery } from '../../../src/hw/cpu/system/deliver';
 import { codeMode } from '../../../src/hw/cpu/system/modes';
@@ -52,8 +53,9 @@ export class Machine {
   constructor(
     readonly mode: Mode,
     io?: IoPort,
+    model?: CpuidModel,
   ) {
-    this.flat = io ? new FlatCore(0x10_0000, io) : new FlatCore(0x10_0000);
+    this.flat = new FlatCore(0x10_0000, io, model);
     const s = this.state;
     this.entry(8, descriptor(0x9b, 0, undefined, mode === 'long' ? 0xa : 0xc));
     this.entry(0x10, descriptor(0x93));

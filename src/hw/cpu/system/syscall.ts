@@ -26,43 +26,75 @@ const canonical = (core: Core, v: bigint): boolean => isCanonical(v, linearWidth
 const sce = (core: Core): boolean =>
   core.model.has('SYSCALL') && ((core.state.get(SLOT.EFER) >> BigInt(EFER.SCE)) & 1n) === 1n;
 
-/** SYSCALL: 64-bit mode with EFER.SCE. RCX ← RIP, R11 ← RFLAGS, then LSTAR with CS from STAR 47:32 (SDM vol. 2). */
+const isAmd = (core: Core): boolean => core.model.vendor === 'amd';
+const tf = (core: Core): boolean => core.state.systemFlag(RFLAGS.TF);
+/** The single-step trap of SYSCALL and SYSRET goes by TF at their end (APM vol. 2, 6.1.1), not at their start. */
+function settleStep(core: Core, before: boolean): void {
+  const after = tf(core);
+  if (after !== before) core.stepTrap = after;
+}
+
+/**
+ * SYSCALL with EFER.SCE: RCX ← RIP, R11 ← RFLAGS, then LSTAR with CS from STAR 47:32. Intel's processors have it in 64-bit mode only (SDM vol. 2); AMD's in compatibility
+ * mode, which goes to CSTAR, and in legacy modes too: ECX ← EIP, then STAR 31:0 with VM and IF cleared (APM vol. 3).
+ */
 export const syscall: SystemFunction = (core) => {
   const s = core.state;
-  if (!sce(core) || !isLong64(s)) return core.raise(VECTOR.UD);
-  s.set(GPR.RCX, core.nextRip);
-  s.set(GPR.R11, s.rflags);
-  s.rip = s.get(SLOT.LSTAR);
-  s.rflags = s.rflags & ~s.get(SLOT.SFMASK) & ~(1n << BigInt(RFLAGS.RF));
+  if (!sce(core) || !(isLong64(s) || isAmd(core))) return core.raise(VECTOR.UD);
+  const stepping = tf(core);
   const selector = Number((s.get(SLOT.STAR) >> 32n) & 0xfffcn);
-  loadFlat(core, selector, selector + 8, 0, true);
+  if (isLong(s)) {
+    s.set(GPR.RCX, core.nextRip);
+    s.set(GPR.R11, s.rflags);
+    s.rip = s.get(isLong64(s) ? SLOT.LSTAR : SLOT.CSTAR);
+    s.rflags = s.rflags & ~s.get(SLOT.SFMASK) & ~(1n << BigInt(RFLAGS.RF));
+  } else {
+    s.set(GPR.RCX, core.nextRip & 0xffff_ffffn);
+    s.rip = s.get(SLOT.STAR) & 0xffff_ffffn;
+    for (const f of [RFLAGS.VM, RFLAGS.IF, RFLAGS.RF]) s.setSystemFlag(f, false);
+  }
+  loadFlat(core, selector, selector + 8, 0, isLong(s));
+  settleStep(core, stepping);
   return SYS_JUMPED;
 };
 
 /** Flags that SYSRET takes from R11: all but RF, VM and the reserved bits. */
 const SYSRET_FLAGS = 0x3c_7fd7n;
 
-/** SYSRET: to CPL 3 at RCX, 64-bit code with REX.W, else 32-bit; CS and SS from STAR 63:48. On Intel processors a non-canonical RCX is #GP at CPL 0. */
+/**
+ * SYSRET: to CPL 3 at RCX, 64-bit code with REX.W, else 32-bit; CS and SS from STAR 63:48. On Intel processors a non-canonical RCX is #GP at CPL 0 (SDM vol. 2). On AMD's
+ * the fetch at CPL 3 meets it, SS keeps base, limit and attributes, and outside 64-bit mode the flags stay but for IF, which is set (APM vol. 3).
+ */
 export const sysret: SystemFunction = (core) => {
   const s = core.state;
-  if (!sce(core) || !isLong64(s)) return core.raise(VECTOR.UD);
+  const amd = isAmd(core);
+  if (!sce(core) || !(isLong64(s) || amd)) return core.raise(VECTOR.UD);
+  if (!isProtected(s)) return core.raise(VECTOR.GP, 0);
   if (!requireCpl0(core)) return SYS_EVENT;
+  const stepping = tf(core);
   const long = core.insn.operandBits === 64;
   const target = s.get(GPR.RCX);
-  if (long && !canonical(core, target)) return core.raise(VECTOR.GP, 0);
+  if (long && !amd && !canonical(core, target)) return core.raise(VECTOR.GP, 0);
   const base = Number((s.get(SLOT.STAR) >> 48n) & 0xffffn);
   s.rip = long ? target : target & 0xffff_ffffn;
-  s.rflags = s.get(GPR.R11) & SYSRET_FLAGS;
+  if (isLong64(s)) s.rflags = s.get(GPR.R11) & SYSRET_FLAGS;
+  else s.setSystemFlag(RFLAGS.IF, true);
+  const stack = s.segment(SEG.SS);
   loadFlat(core, ((long ? base + 16 : base) & 0xfffc) | 3, ((base + 8) & 0xfffc) | 3, 3, long);
+  if (amd) s.setSegment(SEG.SS, { ...stack, selector: (base + 8) & 0xffff });
+  settleStep(core, stepping);
   return SYS_JUMPED;
 };
 
 const sysenterCs = (core: Core): number => Number(core.state.get(SLOT.SYSENTER_CS) & 0xfffcn);
 
+/** SYSENTER and SYSEXIT are there: on AMD's processors not in long mode (APM vol. 3). */
+const sep = (core: Core): boolean => core.model.has('SEP') && !(isAmd(core) && isLong(core.state));
+
 /** SYSENTER: to CPL 0 with CS, SS, RSP and RIP from the SYSENTER MSRs; VM and IF cleared; 64-bit code in IA-32e mode. */
 export const sysenter: SystemFunction = (core) => {
   const s = core.state;
-  if (!core.model.has('SEP')) return core.raise(VECTOR.UD);
+  if (!sep(core)) return core.raise(VECTOR.UD);
   if (!isProtected(s) || sysenterCs(core) === 0) return core.raise(VECTOR.GP, 0);
   const long = isLong(s);
   const width = long ? 64 : 32;
@@ -76,7 +108,7 @@ export const sysenter: SystemFunction = (core) => {
 /** SYSEXIT: to CPL 3 at RDX with stack RCX; selectors 16 (32 with REX.W) above SYSENTER_CS. */
 export const sysexit: SystemFunction = (core): SysResult => {
   const s = core.state;
-  if (!core.model.has('SEP')) return core.raise(VECTOR.UD);
+  if (!sep(core)) return core.raise(VECTOR.UD);
   if (!isProtected(s) || sysenterCs(core) === 0) return core.raise(VECTOR.GP, 0);
   if (!requireCpl0(core)) return SYS_EVENT;
   const long = core.insn.operandBits === 64;
