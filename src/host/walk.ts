@@ -18,6 +18,7 @@ const HOST_CONTROLS: PagingControls = {
   pke: false,
   pkru: 0,
   physicalBits: 52,
+  vendor: 'intel',
   pages1g: true,
 };
 

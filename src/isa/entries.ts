@@ -45,10 +45,14 @@ export const FRAME_MASK = 0x000f_ffff_ffff_f000n;
 
 const has = (e: bigint, n: number): boolean => ((e >> BigInt(n)) & 1n) === 1n;
 
+/** PAT of a large page. */
+const LARGE_PAT = 12;
+
 /** The set flags of an ordinary entry by the manual's names, low bit first. `leaf`: the entry maps a page (D, G and PAT mean something). */
 export function pteFlags(entry: bigint, leaf: boolean, level: number): string[] {
   const out: string[] = [];
   for (const [name, n] of Object.entries(PTE)) {
+    if (name === 'XD' && leaf && level > 1 && has(entry, LARGE_PAT)) out.push('PAT');
     if (!has(entry, n)) continue;
     if (name === 'PS') {
       if (level === 1) out.push('PAT');

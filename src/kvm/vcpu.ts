@@ -309,7 +309,7 @@ export class Vcpu {
   probe(linear: bigint, access: Access, sink?: WalkSink): Probe {
     if (this.inGuest) return this.cpu.mmu.probeWalk(linear, access, sink);
     const { memory } = this.vm.kernel;
-    const mmu = new Mmu(this.registers(), memory, new Tlb(memory, NO_TLB_ROW, 0, 0), this.context.model.physicalBits);
+    const mmu = new Mmu(this.registers(), memory, new Tlb(memory, NO_TLB_ROW, 0, 0), this.context.model);
     mmu.setSecondLevel(this.vm.mmu.tables, this.context.vpid);
     return mmu.probeWalk(linear, access, sink);
   }

@@ -31,7 +31,7 @@ export class GuestView implements Translator {
   ) {
     const { cpu, copy } = accelerator;
     this.current = accelerator.registers();
-    this.scratchMmu = new Mmu(copy, cpu.memory, new Tlb(cpu.memory, SCRATCH_TLB, 0, 0), cpu.model.physicalBits);
+    this.scratchMmu = new Mmu(copy, cpu.memory, new Tlb(cpu.memory, SCRATCH_TLB, 0, 0), cpu.model);
     this.refresh();
   }
 

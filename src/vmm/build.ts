@@ -75,7 +75,7 @@ export function buildMachine(
       : createVm(kernel, space, {
           eptAd: options.eptAd,
           ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}),
-          ...(options.mmu === 'npt' ? { npt: hostPaging(model.physicalBits) } : {}),
+          ...(options.mmu === 'npt' ? { npt: hostPaging(model) } : {}),
         });
   const ram = made instanceof Vm ? made : made.ram;
   const firmware =

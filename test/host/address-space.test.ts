@@ -244,7 +244,7 @@ describe('host page tables', () => {
           const at = hva(BASE + offset);
           assert.ok(drain(s.resolve(at, write)).ok);
           const out = new WalkOut();
-          const controls = decodeControls(HOST_CR0, HOST_CR4, HOST_EFER, 0, 46);
+          const controls = decodeControls(HOST_CR0, HOST_CR4, HOST_EFER, 0, { physicalBits: 46, vendor: 'intel' });
           const sink = new WalkSink();
           const walk = (access: Access, ac = false): boolean =>
             walkOrdinary(new DirectPort(kernel.memory, 'host'), s.cr3, controls, at, access, ac, out, sink);

@@ -146,7 +146,7 @@ export class Cpu extends Core {
       options.tlbWays,
       options.walkCaches === true ? new WalkCache() : undefined,
     );
-    const mmu = new Mmu(state, memory, tlb, model.physicalBits, options.platform);
+    const mmu = new Mmu(state, memory, tlb, model, options.platform);
     super(state, mmu, options.platform?.io ?? BUS_IO, model);
     this.apic = options.platform?.apic;
     this.mmu = mmu;
@@ -573,7 +573,7 @@ export class Cpu extends Core {
     const host = this.svm.at(hostSaveArea);
     return decodeNpt(
       controls.nestedCr3,
-      decodeControls(host.read('CR0'), host.read('CR4'), host.read('EFER'), 0, this.model.physicalBits),
+      decodeControls(host.read('CR0'), host.read('CR4'), host.read('EFER'), 0, this.model),
     );
   }
   /** Decode assists: up to 15 bytes of the instruction at RIP, as far as its pages can be fetched without a fault (APM vol. 2, 15.33.4). */

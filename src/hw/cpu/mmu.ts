@@ -12,7 +12,7 @@ import {
   WHO_USER,
   type Access,
 } from '../paging/access';
-import { FORMATS, decodeControls, type PagingControls } from '../paging/controls';
+import { FORMATS, decodeControls, type PagingControls, type PagingModel } from '../paging/controls';
 import type { NestedTables } from '../paging/nested';
 import { pageFaultErrorCode } from '../paging/page-fault';
 import type { PhysicalPort } from '../paging/physical';
@@ -54,11 +54,11 @@ export class Mmu implements MemoryPort {
     private readonly state: CpuState,
     readonly memory: HostMemory,
     readonly tlb: Tlb,
-    private readonly physicalBits: number,
+    private readonly model: PagingModel,
     private readonly platform?: Platform,
   ) {
     this.controls = this.decode();
-    this.walk = new NestedWalk(state, memory, tlb, physicalBits);
+    this.walk = new NestedWalk(state, memory, tlb, model.physicalBits);
     this.walk.physical = platform?.physical;
     this.rights = new FastRights(tlb, this.controls);
     this.updateContext();
@@ -75,7 +75,7 @@ export class Mmu implements MemoryPort {
 
   private decode(): PagingControls {
     const s = this.state;
-    return decodeControls(s.get(SLOT.CR0), s.get(SLOT.CR4), s.get(SLOT.EFER), s.get32(SLOT.PKRU), this.physicalBits);
+    return decodeControls(s.get(SLOT.CR0), s.get(SLOT.CR4), s.get(SLOT.EFER), s.get32(SLOT.PKRU), this.model);
   }
   controlsChanged(): void {
     this.controls = this.decode();

@@ -4,6 +4,13 @@ import { CR0, CR4, EFER } from '../../isa/flags';
 /** The paging mode by its number of levels, as SDM vol. 3, 4.1.1 names them. */
 export type PagingFormat = 'none' | '32bit' | 'pae' | '4level' | '5level';
 
+/** What of the CPU model decides which bits of an entry are reserved. */
+export interface PagingModel {
+  /** MAXPHYADDR. */
+  readonly physicalBits: number;
+  readonly vendor: 'intel' | 'amd';
+}
+
 /** What a walk needs of CR0, CR3, CR4 and EFER, decoded once when they change. */
 export interface PagingControls {
   readonly format: PagingFormat;
@@ -17,8 +24,8 @@ export interface PagingControls {
   /** Protection keys for user pages; `pkru` holds two bits (AD, WD) for each of 16 keys. */
   readonly pke: boolean;
   readonly pkru: number;
-  /** MAXPHYADDR. */
   readonly physicalBits: number;
+  readonly vendor: PagingModel['vendor'];
   /** 1 GiB pages offered by the CPU model. */
   readonly pages1g: boolean;
 }
@@ -28,7 +35,7 @@ export function decodeControls(
   cr4: bigint,
   efer: bigint,
   pkru: number,
-  physicalBits: number,
+  { physicalBits, vendor }: PagingModel,
 ): PagingControls {
   const paging = bit(cr0, CR0.PG);
   const long = bit(efer, EFER.LMA);
@@ -53,6 +60,7 @@ export function decodeControls(
     pke: bit(cr4, CR4.PKE) && long,
     pkru,
     physicalBits,
+    vendor,
     pages1g: true,
   };
 }

@@ -198,7 +198,10 @@ export function walkOrdinary(
 const PDPTE_RESERVED = 0x1e6n;
 const above = (width: number): bigint => ((1n << 64n) - 1n) ^ ((1n << BigInt(width)) - 1n);
 
-/** Bits that must be zero in a present entry (SDM vol. 3, tables 4-4 to 4-21), as a mask. `ps`: the entry's bit 7. */
+/**
+ * Bits that must be zero in a present entry (SDM vol. 3, tables 4-4 to 4-21), as a mask. `ps`: the entry's bit 7. Where the global flag is in a leaf, a PML4E and a PML5E have a
+ * bit that Intel's processors ignore and AMD's want to be zero (APM vol. 2, 5.3.3).
+ */
 export function reservedBits(c: PagingControls, level: number, large: boolean, ps: boolean): bigint {
   if (c.format === '32bit') {
     // bit 21, and address bits above MAXPHYADDR (of 40 that PSE-36 can name), in a 4 MiB entry
@@ -211,6 +214,7 @@ export function reservedBits(c: PagingControls, level: number, large: boolean, p
   if (c.format === 'pae') mask |= 0x7ff0_0000_0000_0000n;
   if (large) mask |= level === 2 ? 0x1f_e000n : 0x3fff_e000n;
   else if (ps && level >= 3) mask |= PTE_PS;
+  if (level >= 4 && c.vendor === 'amd') mask |= PTE_G;
   return mask;
 }
 

@@ -51,7 +51,7 @@ export class Emulator {
 
   constructor(private readonly v: VcpuContext) {
     const memory = v.vm.kernel.memory;
-    this.memory = new GuestMemory(v.vm, v.scratch, this.log, v.model.physicalBits);
+    this.memory = new GuestMemory(v.vm, v.scratch, this.log, v.model);
     this.core = new Core(v.scratch, this.memory, this.ports(), v.model);
     this.core.intercepts = this.intercepts;
     // no ways: every access is the port's

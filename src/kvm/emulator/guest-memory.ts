@@ -7,7 +7,7 @@ import { RFLAGS } from '../../isa/flags';
 import type { Core, MemoryPort } from '../../hw/cpu/core';
 import type { HostMemory } from '../../hw/memory/host-memory';
 import type { Access } from '../../hw/paging/access';
-import { FORMATS, decodeControls, type PagingControls } from '../../hw/paging/controls';
+import { FORMATS, decodeControls, type PagingControls, type PagingModel } from '../../hw/paging/controls';
 import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../../hw/paging/ordinary';
 import { pageFaultErrorCode } from '../../hw/paging/page-fault';
 import { WalkSink, type WalkStep } from '../../hw/paging/trace';
@@ -48,7 +48,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
     private readonly vm: Vm,
     private readonly state: CpuState,
     private readonly log: IoLog,
-    private readonly physicalBits: number,
+    private readonly model: PagingModel,
   ) {
     this.memory = vm.kernel.memory;
     this.controls = this.decode();
@@ -164,7 +164,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
 
   private decode(): PagingControls {
     const s = this.state;
-    return decodeControls(s.get(SLOT.CR0), s.get(SLOT.CR4), s.get(SLOT.EFER), s.get32(SLOT.PKRU), this.physicalBits);
+    return decodeControls(s.get(SLOT.CR0), s.get(SLOT.CR4), s.get(SLOT.EFER), s.get32(SLOT.PKRU), this.model);
   }
   private get linearBits(): number {
     return this.controls.format === 'none' ? 32 : FORMATS[this.controls.format].linearBits;

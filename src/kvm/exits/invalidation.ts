@@ -93,7 +93,7 @@ export function* invalidateProcessContext(vcpu: Vcpu, type: bigint, at: Gva): Wo
 /** kvm_read_guest_virt, by the guest's own tables. Undefined: the guest got its #PF. */
 function* readVirtual(v: VcpuContext, at: Gva, size: number): Work<Uint8Array | undefined> {
   const out = new Uint8Array(size);
-  const paging = guestPaging(v.regs, v.model.physicalBits);
+  const paging = guestPaging(v.regs, v.model);
   const access = { op: 'read', user: false, implicit: false } as const;
   for (let done = 0; done < size;) {
     const linear = at + BigInt(done);

@@ -1,5 +1,5 @@
 import type { Hpa } from '../../base/address';
-import { decodeControls, type PagingControls } from '../../hw/paging/controls';
+import { decodeControls, type PagingControls, type PagingModel } from '../../hw/paging/controls';
 import { MSR } from '../../isa/msrs';
 import { CR0, CR4, EFER } from '../../isa/flags';
 import { VECTOR } from '../../isa/exceptions';
@@ -18,8 +18,8 @@ export const SVM_HOST_CR4 = b(CR4.DE, CR4.PSE, CR4.PAE, CR4.PGE, CR4.PCIDE, CR4.
 export const SVM_HOST_EFER = b(EFER.SCE, EFER.LME, EFER.LMA, EFER.NXE, EFER.SVME);
 
 /** The host's paging, whose format nested tables have. */
-export const hostPaging = (physicalBits: number): PagingControls =>
-  decodeControls(SVM_HOST_CR0, SVM_HOST_CR4, SVM_HOST_EFER, 0, physicalBits);
+export const hostPaging = (model: PagingModel): PagingControls =>
+  decodeControls(SVM_HOST_CR0, SVM_HOST_CR4, SVM_HOST_EFER, 0, model);
 
 /** Reads and writes of DR0 to DR7 (set_dr_intercepts). */
 export const DR_INTERCEPTS = 0x00ff_00ffn;

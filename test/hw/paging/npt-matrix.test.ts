@@ -20,7 +20,7 @@ const ACCESSES = OPERATIONS.flatMap((op) =>
 
 /** CR0.PG, CR0.WP, CR4.PAE, EFER.LME and LMA, and NXE, by their bits in the manual. SMEP (CR4 bit 20) and SMAP (21) of the host mean nothing to its guest. */
 const hostPaging = (nxe: boolean): ReturnType<typeof decodeControls> =>
-  decodeControls(0x8001_0001n, 0x30_0020n, nxe ? 0xd00n : 0x500n, 0, PAGEWALK_SVM.physicalBits);
+  decodeControls(0x8001_0001n, 0x30_0020n, nxe ? 0xd00n : 0x500n, 0, PAGEWALK_SVM);
 
 class Bench extends SecondLevelBench {
   constructor(nxe: boolean) {

@@ -50,7 +50,7 @@ export function classifyShadowFault(
   linear: bigint,
   code: number,
 ): { readonly kind: ShadowFaultKind; readonly gpa: Gpa | undefined } {
-  const paging = guestPaging(v.regs, v.model.physicalBits);
+  const paging = guestPaging(v.regs, v.model);
   const access = accessOf(code);
   const mark = currentMark(v, mmu, linear, code);
   if (mark !== undefined) return { kind: 'mmio', gpa: mark };
@@ -113,7 +113,7 @@ export function* shadowPageFault(
     const mark = yield* handleMmioPageFault(v, mmu, linear, code);
     if (mark !== undefined) return { kind: 'emulate', gpa: mark, tracing: false, mmio: true };
   }
-  const paging = guestPaging(v.regs, v.model.physicalBits);
+  const paging = guestPaging(v.regs, v.model);
   const access = accessOf(code);
   const write = access.op === 'write';
   // mmu_topup_memory_caches: shadow pages are kernel memory, had before anything is looked up

@@ -5,7 +5,7 @@ import { cost } from '../../../host/costs';
 import { drain, kvmStep, type Step, type TableAccess } from '../../../host/step';
 import type { HostMemory } from '../../../hw/memory/host-memory';
 import type { Access } from '../../../hw/paging/access';
-import { decodeControls, type PagingControls } from '../../../hw/paging/controls';
+import { decodeControls, type PagingControls, type PagingModel } from '../../../hw/paging/controls';
 import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../../../hw/paging/ordinary';
 import { WalkSink } from '../../../hw/paging/trace';
 import { WalkOut } from '../../../hw/paging/walk-out';
@@ -25,8 +25,8 @@ export interface GuestPaging {
   readonly mode: RoleWord;
 }
 
-export function guestPaging(regs: GuestRegisters, physicalBits: number): GuestPaging {
-  const controls = decodeControls(regs.cr0, regs.cr4, regs.efer, regs.saved.get32(SLOT.PKRU), physicalBits);
+export function guestPaging(regs: GuestRegisters, model: PagingModel): GuestPaging {
+  const controls = decodeControls(regs.cr0, regs.cr4, regs.efer, regs.saved.get32(SLOT.PKRU), model);
   const pdptes = controls.format === 'pae' ? regs.pdptes : [];
   return { controls, cr3: regs.cr3, pdptes, mode: modeWord(controls) };
 }

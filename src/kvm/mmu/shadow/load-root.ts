@@ -18,7 +18,7 @@ export function* reloadRoot(v: VcpuContext): Work<Handled | undefined> {
   const { shadow } = vm;
   if (!shadow || emulationRequired(v)) return undefined;
   yield* vm.space.makeRoom(ROOT_FRAMES);
-  const paging = guestPaging(v.regs, v.model.physicalBits);
+  const paging = guestPaging(v.regs, v.model);
   const change = shadow.load(paging);
   if (change.kind === 'no-memory')
     return toUserspace({
