@@ -1,7 +1,7 @@
 import type { Hpa, Hva } from '../base/address';
 import type { HostMemory } from '../hw/memory/host-memory';
 import type { PagingControls } from '../hw/paging/controls';
-import { DirectPort, walkOrdinary } from '../hw/paging/ordinary';
+import { DirectPort, updateAccessedDirty, walkOrdinary } from '../hw/paging/ordinary';
 import type { WalkSink } from '../hw/paging/trace';
 import type { WalkOut } from '../hw/paging/walk-out';
 
@@ -36,5 +36,9 @@ export class HostTables extends DirectPort {
   walk(cr3: Hpa, address: Hva, write: boolean, out: WalkOut, sink?: WalkSink): boolean {
     const access = { op: write ? 'write' : 'read', user: true, implicit: false } as const;
     return walkOrdinary(this, cr3, HOST_CONTROLS, address, access, false, out, sink);
+  }
+  /** The access that `out` was walked for takes place: accessed and dirty flags. */
+  use(write: boolean, out: WalkOut): void {
+    updateAccessedDirty(this, HOST_CONTROLS, write, out, () => undefined);
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { gpa, hva } from '../../src/base/address';
 import { SLOT } from '../../src/hw/state/layout';
 import { drain } from '../../src/host/step';
+import { PTE_A, PTE_D } from '../../src/isa/entries';
 import type { MachineOptions } from '../../src/vmm/options';
 import { Guest } from './support/guest';
 
@@ -70,6 +71,38 @@ describe('translation in software', () => {
     assert.equal(machine.accelerator.stats()['host_faults'], 2, 'the first touch, and the swap-in');
     assert.equal(machine.cpu.tlb.misses - misses, 0, 'the guest’s translation stayed');
     assert.ok(machine.cpu.tlb.hits > hits);
+  });
+
+  it('sets the accessed and dirty flags of the host’s entries where the TLB is filled, and looking sets none', () => {
+    const g = flat(`mov rbx, 0x200000
+      mov qword [rbx], 1
+    here: mov rax, [rbx]
+      invlpg [rbx]
+    read: mov rax, [rbx]
+    written: mov [rbx], rax
+      hlt`);
+    runTo(g);
+    const { tables } = g.machine.host;
+    const at = hva(g.machine.options.hvaBase + 0x20_0000n);
+    const leaf = (): NonNullable<ReturnType<typeof tables.descend>['leaf']> =>
+      tables.descend(at).leaf ?? assert.fail('the host has the page mapped');
+    const flags = (): string =>
+      ((leaf().entry & PTE_A) !== 0n ? 'A' : '-') + ((leaf().entry & PTE_D) !== 0n ? 'D' : '-');
+    const until = (label: string): string => {
+      g.machine.cpu.breakpoints.clear();
+      g.machine.cpu.breakpoints.add(g.symbols.get(label) ?? assert.fail('a label'));
+      assert.equal(g.stop().kind, 'breakpoint');
+      return flags();
+    };
+    assert.equal(flags(), 'AD');
+    tables.update(at, leaf(), leaf().entry & ~(PTE_A | PTE_D));
+    g.machine.cpu.mmu.probeWalk(0x20_0000n, { op: 'write', user: false, implicit: false });
+    assert.equal(until('read'), '--', 'a hit, and a look');
+    assert.equal(until('written'), 'A-', 'a walk after INVLPG');
+    g.machine.cpu.breakpoints.clear();
+    g.halt();
+    assert.equal(flags(), 'AD', 'the first write');
+    assert.equal(g.machine.host.young(at), true);
   });
 
   it('delivers a guest fault whose handler’s stack the host has to bring first', () => {

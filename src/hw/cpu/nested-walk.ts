@@ -115,7 +115,10 @@ export class NestedWalk implements EntryPort {
   }
 
   private findFinal(physical: PhysicalPort, op: Access['op']): boolean {
-    if (physical.find(this.out.address, op, this.second, undefined, this.countNested)) return true;
+    if (physical.find(this.out.address, op, this.second, undefined, this.countNested)) {
+      physical.used(op === 'write');
+      return true;
+    }
     this.device = this.second.reason === 'no-memory';
     if (!this.device) this.copyFailure(false);
     return this.device;
@@ -124,8 +127,10 @@ export class NestedWalk implements EntryPort {
   findAgain(physical: PhysicalPort, gpa: bigint, op: Access['op']): boolean {
     this.nestedLoads = 0;
     const found = physical.find(gpa, op, this.second, undefined, this.countNested);
-    if (found) this.counters.nestedReferences += this.nestedLoads;
-    else this.counters.failedNestedReferences += this.nestedLoads;
+    if (found) {
+      physical.used(op === 'write');
+      this.counters.nestedReferences += this.nestedLoads;
+    } else this.counters.failedNestedReferences += this.nestedLoads;
     return found;
   }
 
@@ -162,8 +167,10 @@ export class NestedWalk implements EntryPort {
   private findEntry(physical: PhysicalPort, gpa: bigint, write: boolean, sink: WalkSink | undefined): number {
     const step = sink ? sink.nested.bind(sink) : undefined;
     const count = this.probing || write ? undefined : this.countNested;
-    if (physical.find(gpa, write ? 'write' : 'read', this.second, step, count))
+    if (physical.find(gpa, write ? 'write' : 'read', this.second, step, count)) {
+      if (!this.probing) physical.used(write);
       return this.memory.offsetOf(this.second.address);
+    }
     this.tableWrite = write;
     this.copyFailure(true);
     return -1;

@@ -18,4 +18,6 @@ export interface PhysicalPort {
     step: ((step: WalkStep) => void) | undefined,
     loaded?: () => void,
   ): boolean;
+  /** The access that `find` has just found memory for takes place: accessed and dirty flags are set in what it went through. */
+  used(write: boolean): void;
 }

@@ -65,7 +65,6 @@ export class SoftwareAccelerator implements Accelerator {
     this.ram = new GuestMap(kernel.memory, space, {
       flushAll: () => this.cpu.mmu.flush(this.cpu, true),
       withdrawHost: (which) => this.cpu.mmu.withdrawHost(which),
-      usesHost: (which) => this.cpu.tlb.entries().some((e) => e.eptRights.r && which(e.gpa)),
     });
     const platform: Platform = {
       physical: this.ram,

@@ -21,8 +21,6 @@ export interface SoftTlbs {
   flushAll(): void;
   /** What was known of the host pages behind these guest pages is to be found anew. Returns how many entries. */
   withdrawHost(which: (gpa: bigint) => boolean): number;
-  /** Whether anything is known of host pages behind such guest pages. */
-  usesHost(which: (gpa: bigint) => boolean): boolean;
 }
 
 /**
@@ -69,9 +67,14 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
     if (write && clean) return out.fail('host', 'write-protected', 0, 0n, gpa);
     out.address = host.address;
     out.pageShift = host.pageShift;
-    out.readable = out.executable = out.dirty = true;
+    out.readable = out.executable = true;
+    out.dirty = host.dirty || write;
     out.writable = host.writable && !slot.readonly && !clean;
     return true;
+  }
+
+  used(write: boolean): void {
+    this.tables.use(write, this.host);
   }
 
   // ---- GuestRam
@@ -122,13 +125,13 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
   *invalidateRangeEnd(): Work<void> {
     return undefined;
   }
-  /** The accessed flag of the host's entry, which our host leaves set: here what is cached has been used. */
+  /** What was cached is found anew by the next access, which sets the accessed flag of the host's entry again. There is no flag but that one. */
   clearFlushYoung(start: Hva, end: Hva): boolean {
-    return this.withdraw(start, end) > 0;
+    this.withdraw(start, end);
+    return false;
   }
-  testYoung(start: Hva, end: Hva): boolean {
-    const within = this.within(start, end);
-    return within !== undefined && this.tlbs.usesHost(within);
+  testYoung(): boolean {
+    return false;
   }
   private withdraw(start: Hva, end: Hva): number {
     const within = this.within(start, end);
