@@ -5,7 +5,7 @@ import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_RW } from '../isa/entries';
 import { cost } from './costs';
-import { HostFaults, type HostFaultError } from './fault';
+import { describeHostFault, HostFaults, type HostFaultError } from './fault';
 import type { HostKernel } from './kernel';
 import { Mm } from './mm';
 import type { MmuNotifier } from './notifier';
@@ -177,6 +177,30 @@ export class AddressSpace {
   }
   discard(start: Hva, end: Hva): Outcome {
     return discard(this.mm, start, end);
+  }
+
+  /**
+   * madvise(MADV_WILLNEED), as a VMM does with pages that the guest takes back from its balloon: what is in swap is read, and what is nowhere stays so until it is touched. Linux
+   * reads into the swap cache; here there is none, so the pages are mapped.
+   */
+  *willNeed(start: Hva, end: Hva): Outcome {
+    const swapped: Hva[] = [];
+    this.tables.each(start, end, (at, leaf) => {
+      if (swapSlotOf(leaf.entry) !== undefined) swapped.push(at);
+    });
+    yield hostStep(
+      'madvise_willneed',
+      `MADV_WILLNEED of HVA ${hex(start)}-${hex(end)}: ${swapped.length} pages are in swap and are read; others come with the next touch`,
+      cost('syscall'),
+      { addresses: { hva: start } },
+    );
+    for (const at of swapped) {
+      const read = yield* this.handleFault(at, false);
+      if (!read.ok) return err(describeHostFault(read.error));
+    }
+    return ok(
+      `${swapped.length} pages of HVA ${hex(start)}-${hex(end)} were read from swap; the guest may use the range again`,
+    );
   }
 
   /** The swap slot that holds the page of `address`; undefined: it is not swapped out. */

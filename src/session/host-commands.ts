@@ -17,7 +17,7 @@ export type HostCommand =
   | { readonly kind: 'swap-out' | 'collapse' | 'split'; readonly at: Place }
   | { readonly kind: 'migrate'; readonly at: Place; readonly to: bigint | undefined }
   | { readonly kind: 'merge'; readonly at: Place; readonly other: Place }
-  | { readonly kind: 'balloon'; readonly at: Place; readonly size: bigint }
+  | { readonly kind: 'balloon' | 'deflate'; readonly at: Place; readonly size: bigint }
   | {
       readonly kind: 'slot-add';
       readonly id: number;
@@ -48,6 +48,16 @@ const onePlace = (kind: 'swap-out' | 'collapse' | 'split', doc: string): Form =>
   },
 });
 
+const pages = (kind: 'balloon' | 'deflate', doc: string): Form => ({
+  usage: 'ADDRESS [SIZE]',
+  doc,
+  read: ([a, b, ...more]) => {
+    const at = placeOf(a);
+    const size = b === undefined ? PAGE : parseSize(b);
+    return at && size !== undefined && size > 0n && more.length === 0 ? { kind, at, size } : undefined;
+  },
+});
+
 const HOST: Readonly<Record<string, Form>> = {
   'swap-out': onePlace('swap-out', 'writes the page to swap and frees its frame'),
   migrate: {
@@ -69,15 +79,8 @@ const HOST: Readonly<Record<string, Form>> = {
   },
   collapse: onePlace('collapse', 'collects the 2 MiB around it into one huge page (host-pages=thp)'),
   split: onePlace('split', 'maps a huge page by 4 KiB entries again'),
-  balloon: {
-    usage: 'ADDRESS [SIZE]',
-    doc: 'gives pages back to the host, content and all',
-    read: ([a, b, ...more]) => {
-      const at = placeOf(a);
-      const size = b === undefined ? PAGE : parseSize(b);
-      return at && size !== undefined && size > 0n && more.length === 0 ? { kind: 'balloon', at, size } : undefined;
-    },
-  },
+  balloon: pages('balloon', 'gives pages back to the host, content and all'),
+  deflate: pages('deflate', 'takes pages back from the balloon: they may be used again'),
 };
 
 const ofSlot = (kind: 'slot-delete' | 'slot-dirty', doc: string): Form => ({

@@ -68,9 +68,10 @@ export class HostEvents {
         return other.ok ? this.at(c.at, (p) => host.merge(p, other.value)) : other;
       }
       case 'balloon':
+      case 'deflate':
         return this.at(c.at, (p) => {
-          const start = alignDown(p, PAGE);
-          return host.discard(start, hva((p + c.size + PAGE - 1n) & ~(PAGE - 1n)));
+          const [start, end] = [alignDown(p, PAGE), hva((p + c.size + PAGE - 1n) & ~(PAGE - 1n))];
+          return c.kind === 'balloon' ? host.discard(start, end) : host.willNeed(start, end);
         });
       case 'slot-add':
         return ok(regions.add(c.id, gpa(c.gpa), c.size, c.readonly));

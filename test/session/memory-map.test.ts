@@ -77,6 +77,13 @@ describe('the memory map', () => {
     assert.equal(vma?.swapped, 0x1000n);
     assert.deepEqual(vma.slots, [0]);
     assert.equal(s.memoryMap().host.swapUsed, 1);
+    // what the guest takes back is read from swap, and what went with its content stays away until it is touched
+    assert.match(value(s, 'host deflate 0x201000 8K'), /1 pages of HVA .* were read from swap/);
+    assert.deepEqual(
+      runs(s, { from: 0x20_1000n, to: 0x20_3000n }).map((r) => r.split(' ')[1]),
+      ['resident', 'absent'],
+    );
+    assert.equal(s.memoryMap().host.swapUsed, 0);
   });
 
   it('has dirty pages as runs', () => {
