@@ -204,8 +204,8 @@ export interface ViewNode {
   readonly memory?: SpaceAddress;
   /** The raw number (entry, register, field). */
   readonly raw?: bigint;
-  /** Of a field of VMCS or VMCB: what it was as the VM exit before the last one left it. */
-  readonly before?: bigint;
+  /** Of a field of VMCS or VMCB, and of its parts: what it was as the VM exit before the last one left it. */
+  readonly before?: { readonly raw: bigint; readonly value: string };
   /** Of an entry of guest or shadow tables under shadow paging: how the two stand to each other (session/drift.ts). */
   readonly marks?: readonly DriftMark[];
   /** What it means, line by line (Markdown-free). */

@@ -2,6 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { must } from '../../src/base/assert';
 import type { Session } from '../../src/session/session';
+import type { ViewNode } from '../../src/session/types';
 import { open, wait } from './scene';
 
 const GUEST = `; @guest start=flat64 memory=16M
@@ -20,12 +21,12 @@ again:  push    rcx
 
 /** Name, value and value before of every field. */
 function fields(s: Session): readonly (readonly [string, bigint, bigint | undefined])[] {
-  const view = (path: string): ReturnType<typeof rows> => rows(s, path);
+  const view = (path: string): readonly ViewNode[] => rows(s, path);
   return view('vmcs')
     .filter(({ path }) => !path.endsWith('/checks'))
-    .flatMap(({ path }) => view(path).map((n) => [n.name, must(n.raw, n.name), n.before] as const));
+    .flatMap(({ path }) => view(path).map((n) => [n.name, must(n.raw, n.name), n.before?.raw] as const));
 }
-function rows(s: Session, path: string): readonly { path: string; name: string; raw?: bigint; before?: bigint }[] {
+function rows(s: Session, path: string): readonly ViewNode[] {
   const page = s.view(path);
   assert.ok(page.ok, path);
   return page.value.nodes;

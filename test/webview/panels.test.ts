@@ -77,6 +77,18 @@ describe('panels', function () {
             await page.assertAccessible();
             await page.close();
           });
+
+      it('forced colours, less motion, 300 px', async function () {
+        const setup = readRecording(spec.name)?.setup;
+        assert.ok(setup, 'recorded: run with UPDATE_GOLDEN=1');
+        const page = await PanelPage.open(this, { panel: spec.panel, theme: 'contrast', setup, forced: true });
+        await spec.play?.(page);
+        await page.settled();
+        await page.shot(`panel-${spec.name}-forced-narrow`);
+        assert.equal(await page.page.evaluate('document.getAnimations().length'), 0);
+        await page.assertSound();
+        await page.close();
+      });
     });
 
   for (const { id } of PANELS)

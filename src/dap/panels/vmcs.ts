@@ -1,6 +1,12 @@
 /** The requests of the VMCS panel (src/protocol/panels/vmcs.ts): the rows of the Variables view, whole. */
 import { hex } from '../../base/hex';
-import type { ControlArea, ControlField, ControlStructureReply, UnmetEntryCheck } from '../../protocol/panels/vmcs';
+import type {
+  ControlArea,
+  ControlBits,
+  ControlField,
+  ControlStructureReply,
+  UnmetEntryCheck,
+} from '../../protocol/panels/vmcs';
 import type { DebugTarget } from '../../session/api';
 import type { ViewNode } from '../../session/types';
 import { encode } from '../../wire/encode';
@@ -17,6 +23,9 @@ const rows = (target: DebugTarget, path: string): readonly ViewNode[] => {
   return found.ok ? found.value.nodes : [];
 };
 
+/** What it was at the exit before, where it was another value. */
+const beforeOf = ({ before, raw }: ViewNode): string | undefined => (before?.raw === raw ? undefined : before?.value);
+
 /** A row's value begins with the number; what follows is its meaning. */
 function field(target: DebugTarget, node: ViewNode): ControlField {
   const number = hex(node.raw ?? 0n);
@@ -24,15 +33,18 @@ function field(target: DebugTarget, node: ViewNode): ControlField {
     path: node.path,
     name: node.name,
     value: number,
-    before: node.before === undefined || node.before === node.raw ? undefined : hex(node.before),
+    before: beforeOf(node),
     meaning: node.value.startsWith(number) ? node.value.slice(number.length).trim() : node.value,
     about: node.detail ?? [],
-    bits: (node.children > 0 ? rows(target, node.path) : []).map((part) => ({
-      name: part.name,
-      where: part.detail?.[0] ?? '',
-      value: hex(part.raw ?? 0n),
-      text: part.value === hex(part.raw ?? 0n) ? '' : part.value,
-    })),
+    bits: (node.children > 0 ? rows(target, node.path) : []).map((part) =>
+      compact<ControlBits>({
+        name: part.name,
+        where: part.detail?.[0] ?? '',
+        value: hex(part.raw ?? 0n),
+        text: part.value === hex(part.raw ?? 0n) ? '' : part.value,
+        before: beforeOf(part),
+      }),
+    ),
     address: node.address && encode(node.address),
     editable: node.editable,
   });

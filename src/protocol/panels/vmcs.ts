@@ -10,6 +10,8 @@ export interface ControlBits {
   readonly value: Hex;
   /** What the value means, where it has a name. */
   readonly text: string;
+  /** In words or as a number, what it was at the exit before, where it was another value. */
+  readonly before?: string;
 }
 
 export interface ControlField {

@@ -1,3 +1,5 @@
+import { hex } from '../../base/hex';
+import type { DecodedBits } from '../../isa/bit-layout';
 import type { ViewNode, ViewPage } from '../types';
 
 /** The parts of a row that every view decides; the rest is absent unless given. */
@@ -5,6 +7,24 @@ export type RowParts = Pick<ViewNode, 'path' | 'name' | 'value' | 'kind'> &
   Partial<Omit<ViewNode, 'path' | 'name' | 'value' | 'kind'>>;
 
 export const row = (parts: RowParts): ViewNode => ({ children: 0, editable: false, ...parts });
+
+/** What the row's number was at the exit before. */
+export const was = (raw: bigint, value = hex(raw)): Pick<ViewNode, 'before'> => ({ before: { raw, value } });
+
+/** A part of a field at `path`. `old`: the field's parts at the exit before. */
+export function bitsRow(path: string, d: DecodedBits, old: readonly DecodedBits[] = []): ViewNode {
+  const text = (part: DecodedBits): string => part.text ?? hex(part.value);
+  const before = old.find(({ name, lo }) => name === d.name && lo === d.lo);
+  return row({
+    path: `${path}/${d.name}`,
+    name: d.name,
+    value: text(d),
+    raw: d.value,
+    ...(before && was(before.value, text(before))),
+    kind: 'field',
+    detail: [d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`],
+  });
+}
 
 /** The `count` rows from the `start`th on; rows are made only for those asked for. */
 export function page<T>(

@@ -10,7 +10,7 @@ import { decodeVmcbField } from '../../isa/vmcb-layouts';
 import type { ControlImages } from '../../vmm/exits/control-images';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
-import { page, row, type ViewRequest } from './view';
+import { bitsRow, page, row, was, type ViewRequest } from './view';
 
 /** The areas of a VMCB in the manual's words (AMD APM vol. 2, appendix B), and the checks of VMRUN that it does not meet. */
 const AREAS: readonly { readonly area: VmcbArea; readonly name: string }[] = [
@@ -70,23 +70,14 @@ export function vmcbView(
     );
   }
   const inArea = VMCB_FIELDS.filter((f) => f.area === area);
-  if (name === undefined) {
-    const image = images.before(vmcb.address);
-    const before = image && new Vmcb(image, vmcb.address);
+  const image = images.before(vmcb.address);
+  const before = image && new Vmcb(image, vmcb.address);
+  if (name === undefined)
     return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcb, f, before));
-  }
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
-  return page(decoded(vmcb, field), start, count, (d) =>
-    row({
-      path: `vmcb/${area}/${name}/${d.name}`,
-      name: d.name,
-      value: d.text ?? hex(d.value),
-      raw: d.value,
-      kind: 'field',
-      detail: [d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`],
-    }),
-  );
+  const old = before && decoded(before, field);
+  return page(decoded(vmcb, field), start, count, (d) => bitsRow(`vmcb/${area}/${name}`, d, old));
 }
 
 const checks = (g: GuestView, vmcb: Vmcb): ReturnType<typeof unmetVmrunChecks> =>
@@ -108,7 +99,7 @@ function fieldRow(g: GuestView, vmcb: Vmcb, f: VmcbField, before: Vmcb | undefin
     name: f.name,
     value: `${hex(value)}${words === '' ? '' : ` (${words})`}`,
     raw: value,
-    ...(before ? { before: before.read(f.name) } : {}),
+    ...(before && was(before.read(f.name))),
     kind: 'field',
     editable: refusal(g, f) === undefined,
     detail: [f.manualName, `offset ${hex(f.offset)}`],

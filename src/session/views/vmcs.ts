@@ -10,7 +10,7 @@ import { FIELD, vmcsFieldByName, type VmcsArea, type VmcsField } from '../../isa
 import type { ControlImages } from '../../vmm/exits/control-images';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
-import { page, row, type ViewRequest } from './view';
+import { bitsRow, page, row, was, type ViewRequest } from './view';
 
 /** The areas of a VMCS in the manual's order and words (SDM vol. 3, 24.3). */
 const AREAS: readonly { readonly area: VmcsArea; readonly name: string }[] = [
@@ -64,23 +64,14 @@ export function vmcsView(
   }
   const [, name] = path;
   const inArea = fields.filter((f) => f.area === area);
-  if (name === undefined) {
-    const image = images.before(vmcs.address);
-    const before = image && new Vmcs(image, vmcs.address);
+  const image = images.before(vmcs.address);
+  const before = image && new Vmcs(image, vmcs.address);
+  if (name === undefined)
     return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcs, f, before));
-  }
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
-  return page(decoded(vmcs, field), start, count, (d) =>
-    row({
-      path: `vmcs/${area}/${name}/${d.name}`,
-      name: d.name,
-      value: d.text ?? hex(d.value),
-      raw: d.value,
-      kind: 'field',
-      detail: [d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`],
-    }),
-  );
+  const old = before && decoded(before, field);
+  return page(decoded(vmcs, field), start, count, (d) => bitsRow(`vmcs/${area}/${name}`, d, old));
 }
 
 /** The named bits of a field; those of the exit qualification depend on the exit's reason. */
@@ -116,7 +107,7 @@ function fieldRow(g: GuestView, vmcs: Vmcs, f: VmcsField, before: Vmcs | undefin
     name: f.name,
     value: meaning === '' ? hex(value) : `${hex(value)} ${meaning}`,
     raw: value,
-    ...(before ? { before: before.read(f.encoding) } : {}),
+    ...(before && was(before.read(f.encoding))),
     kind: 'field',
     children: bits.length,
     editable: refusal(g, f) === undefined,

@@ -33,7 +33,8 @@ export interface OpenOptions extends Partial<Omit<PageOptions, 'panel'>>, Pick<P
   readonly setup: Setup;
   /** Answers what the setup's recording does not. */
   readonly live?: Live;
-  readonly forcedColors?: boolean;
+  /** As Windows' contrast themes and an operating system that is asked for less motion have it. */
+  readonly forced?: boolean;
 }
 
 /** Widths of a narrow side bar, and of an editor tab. */
@@ -54,7 +55,7 @@ export class PanelPage {
     const started = await launch(context);
     const own = await started.newContext({
       viewport: { width, height },
-      ...(options.forcedColors ? { forcedColors: 'active' } : {}),
+      ...(options.forced ? { forcedColors: 'active', reducedMotion: 'reduce' } : {}),
     });
     const page = await own.newPage();
     const panelPage = new PanelPage(page, own);

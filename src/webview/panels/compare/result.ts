@@ -72,11 +72,14 @@ export function chart({ methods }: Comparison): HTMLElement {
 export function table(comparison: Comparison): HTMLElement {
   const { methods } = comparison;
   const heads = methods.map(({ title }) => h('th', { scope: 'col' }, title));
-  return h(
-    'div',
-    { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'All numbers' },
-    h('table', {}, h('thead', {}, h('tr', {}, h('td', {}), ...heads)), h('tbody', {}, ...linesOf(comparison).map(row))),
+  const all = h(
+    'table',
+    {},
+    h('thead', {}, h('tr', {}, h('td', {}), ...heads)),
+    h('tbody', {}, ...linesOf(comparison).map(row)),
   );
+  all.style.setProperty('--methods', String(methods.length));
+  return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'All numbers' }, all);
 }
 
 function row({ title, part, values, most }: Line): HTMLElement {

@@ -57,7 +57,7 @@ export function sequence({ steps = [], stepCount, open }: ExitDetail): HTMLEleme
         const before = shown[i - 1];
         return h(
           'li',
-          { title: each.what },
+          { title: each.what, class: each.actor },
           lifelines(lane, before && laneOf(before.actor), i === shown.length - 1),
           h(
             'span',

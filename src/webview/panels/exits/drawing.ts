@@ -182,7 +182,7 @@ function drawShares(ink: Ink, part: Part, palette: Palette, x: (cycle: number) =
       const share = Math.min(1, (cycles[bin] ?? 0) / width);
       if (share <= 0) return;
       const height = Math.max(1, share * LANE_HEIGHT);
-      ink.rect(at, base - height, wide, height, palette.ink);
+      ink.rect(at, base - height, wide, height, palette.lanes[lane] ?? palette.ink);
     });
   });
 }
@@ -204,7 +204,7 @@ function drawSegments(ink: Ink, part: Part, scene: Scene, palette: Palette, x: (
     }
     const wide = Math.max(1, b - a - (b - a > 4 ? 1 : 0));
     ink.rect(a, base - height, wide, height, share < 1 ? palette.line : palette.faint);
-    ink.rect(a, base - height, wide, 2, palette.ink);
+    ink.rect(a, base - height, wide, 2, palette.lanes[lane] ?? palette.ink);
     ink.text(a + 3, base - 8, label, palette.quiet, wide - 4);
     if (share === 1) last = segment;
   }

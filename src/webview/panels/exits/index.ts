@@ -249,7 +249,12 @@ class ExitsPanel implements Panel {
     this.keep({ filter: filter.reason === undefined && filter.address === undefined ? undefined : filter });
     this.context.run(async () => {
       await Promise.all([this.counts(), this.refilter()]);
-      this.mark();
+      // what is shown in full is one of those in the list: the last of them where it was another
+      const [last] = [...this.rows.values()].some(({ number }) => number === this.detail?.row.number)
+        ? []
+        : await this.lastRow();
+      if (last) await this.load(last.number);
+      else this.mark();
     });
   }
 
@@ -266,6 +271,15 @@ class ExitsPanel implements Panel {
     await this.page(0);
     this.list.element.style.height = `${Math.min(Math.max(this.total, 1), LIST_ROWS) * ROW_HEIGHT}px`;
     this.list.changed(this.total);
+  }
+
+  private async lastRow(): Promise<readonly ExitRow[]> {
+    const { rows } = await this.context.request('pagewalk/exits/list', {
+      start: Math.max(0, this.total - 1),
+      count: 1,
+      ...this.filterOf,
+    });
+    return rows;
   }
 
   private async page(page: number): Promise<void> {
@@ -296,7 +310,7 @@ class ExitsPanel implements Panel {
       className: isShown ? 'shown' : '',
       content: [
         h('span', { class: 'number' }, row.number.toLocaleString('en')),
-        h('span', { class: 'title' }, row.title),
+        titleCell(row),
         h('span', { class: 'place' }, row.symbol ?? row.address),
         h('span', { class: 'cost' }, row.cost.toLocaleString('en'), h('span', { class: 'spoken' }, ' cycles')),
       ],
@@ -417,6 +431,17 @@ function recorded({ count, first, binWidth, uncounted }: ExitSummary): (Node | s
   if (uncounted > 0)
     notes.push(`${uncounted.toLocaleString('en')} exits came at more instructions than are counted apart.`);
   return notes.length > 0 ? [notes.join(' ')] : [];
+}
+
+function titleCell({ title }: ExitRow): HTMLElement {
+  const at = title.indexOf(', ');
+  const reason = at < 0 ? title : title.slice(0, at + 1);
+  return h(
+    'span',
+    { class: 'title', title },
+    h('span', { class: 'reason' }, reason),
+    at >= 0 && h('span', { class: 'about' }, title.slice(at + 1)),
+  );
 }
 
 const placeBar = ({ address, symbol, source, count, cycles }: ExitPlace): Bar => ({

@@ -8,6 +8,8 @@ export interface Palette {
   readonly line: string;
   readonly accent: string;
   readonly band: string;
+  /** By lane: the colour of who acts. */
+  readonly lanes: readonly string[];
   readonly font: string;
 }
 

@@ -1,5 +1,5 @@
 /** The timeline as a control: a canvas that is zoomed and moved by wheel, drag and keys, and on which exits are chosen. */
-import type { ExitTile } from '../../../protocol/panels/exits';
+import { EXIT_LANES, type ExitTile } from '../../../protocol/panels/exits';
 import { h } from '../../dom';
 import { draw, HEIGHT, NARROW_LEFT, WIDE_LEFT, type Scene } from './drawing';
 import { CanvasInk, SvgInk, type Palette } from './ink';
@@ -171,6 +171,7 @@ export class Timeline {
       line: of('line'),
       accent: of('accent'),
       band: of('band'),
+      lanes: EXIT_LANES.map(of),
       font: `11px ${fontFamily}`,
     });
   }

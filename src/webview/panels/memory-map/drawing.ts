@@ -98,7 +98,7 @@ function labelOf(block: Block, run: MemoryRun | undefined, room: number): string
       case 'hole':
         return [`${start} hole`, 'hole'];
       case 'swap':
-        return [`swap, ${block.runs.length} runs`, 'swap'];
+        return [`swap, ${block.runs.length} ${block.runs.length === 1 ? 'run' : 'runs'}`, 'swap'];
       case 'frames':
         return ['scattered frames', 'frames'];
       case 'unslotted':

@@ -1,6 +1,6 @@
 /** One set of tables: what it is, its strips, its rows as a tree, the selected row in full. */
 import type { TableFilter, TableRow, TableSet, TableSetInfo } from '../../../protocol/panels/page-tables';
-import { h, number } from '../../dom';
+import { h } from '../../dom';
 import { VirtualList, type RowView } from '../../list';
 import { SPACE_NAMES } from '../../names';
 import { sinceText } from '../../since';
@@ -134,10 +134,16 @@ export class Pane {
       h(
         'p',
         { class: 'way' },
-        h('span', { class: from }, SPACE_NAMES[from].short),
-        ' → ',
-        h('span', { class: to }, SPACE_NAMES[to].short),
-        h('span', { class: 'root' }, `${root.name} `, number(root.value)),
+        h(
+          'span',
+          { class: 'from-to' },
+          h('span', { class: from }, SPACE_NAMES[from].short),
+          ' → ',
+          h('span', { class: to }, SPACE_NAMES[to].short),
+        ),
+        ' ',
+        h('span', { class: 'root' }, `${root.name} `, h('code', {}, root.value)),
+        ' ',
         h('span', { class: 'total' }, `${plural(pages, 'page')}${partial ? ' or more' : ''}`),
       ),
       ...(since > 1 ? [h('p', { class: 'since' }, `● marks what changed since ${this.since}.`)] : []),
@@ -316,7 +322,8 @@ const changedText = ({ changed = 0, first, last }: TableRow): string =>
 /** Words, not colours alone: `≠` where what the hardware walks is not what the guest wrote. */
 function driftCell(row: TableRow): HTMLElement {
   const { text, isStale } = driftText(row);
-  return h('span', { class: `drift${isStale ? ' stale' : ''}`, title: text === '' ? undefined : text }, text);
+  const parts = isStale ? ['≠', h('span', { class: 'words' }, text.slice(1))] : [text];
+  return h('span', { class: `drift${isStale ? ' stale' : ''}`, title: text === '' ? undefined : text }, ...parts);
 }
 
 function rightsCell({ rights, kind }: TableRow): HTMLElement {

@@ -1,6 +1,6 @@
 /**
  * KVM's counters, and what each gained since the stop before. Also the panel to copy for a new one: it asks for its data in
- * `update`, draws it as a list, and leaves everything else to the frame.
+ * `update`, draws it as a list, keeps what a person chose, and leaves everything else to the frame.
  */
 import type { Statistic } from '../../../protocol/panels/statistics';
 import { h } from '../../dom';
@@ -20,10 +20,20 @@ export const statisticsPanel = {
   create: (context: PanelContext): Panel => new StatisticsPanel(context),
 } as const;
 
+const FILTERS = { all: 'All counters', some: 'Not zero', changed: 'Changed' } as const;
+type Filter = keyof typeof FILTERS;
+
 class StatisticsPanel implements Panel {
   readonly element: HTMLElement;
   private statistics: readonly Statistic[] = [];
+  private shown: readonly Statistic[] = [];
   private compared: Compared<Values> = { before: undefined, since: '' };
+  private readonly filter = h(
+    'select',
+    { 'aria-label': 'Counters shown' },
+    ...Object.entries(FILTERS).map(([value, text]) => h('option', { value }, text)),
+  );
+  private readonly news = h('span', { class: 'news' });
   private readonly list = new VirtualList({
     role: 'listbox',
     label: 'KVM statistics',
@@ -31,16 +41,36 @@ class StatisticsPanel implements Panel {
   });
 
   constructor(private readonly context: PanelContext) {
-    this.element = h('section', { 'aria-label': 'KVM Statistics' }, this.list.element);
+    this.filter.value = context.kept<Filter>() ?? 'all';
+    this.filter.addEventListener('change', () => {
+      context.keep(this.filter.value);
+      this.refill();
+    });
+    this.element = h(
+      'section',
+      { 'aria-label': 'KVM Statistics' },
+      h('div', { class: 'filters' }, this.filter, this.news),
+      this.list.element,
+    );
   }
 
   async update(): Promise<void> {
     const { statistics } = await this.context.request('pagewalk/statistics', {});
     this.compared = this.context.compare<Values>(Object.fromEntries(statistics.map((s) => [s.name, s.value])));
     this.statistics = statistics;
-    this.list.changed(statistics.length);
     const changed = statistics.filter((each) => this.gain(each) !== 0);
+    const { before, since } = this.compared;
+    this.news.textContent = before ? `${changed.length} changed since ${since}` : '';
+    this.refill();
     this.context.announce(`${changed.length} counters changed`);
+  }
+
+  private refill(): void {
+    const { value } = this.filter;
+    this.shown = this.statistics.filter(
+      (each) => value === 'all' || (value === 'some' ? each.value !== 0 : this.gain(each) !== 0),
+    );
+    this.list.changed(this.shown.length);
   }
 
   private gain({ name, value }: Statistic): number {
@@ -48,7 +78,7 @@ class StatisticsPanel implements Panel {
   }
 
   private row(index: number): RowView | undefined {
-    const each = this.statistics[index];
+    const each = this.shown[index];
     if (!each) return undefined;
     const gain = this.gain(each);
     const gained = gain === 0 ? '' : gain > 0 ? `+${gain.toLocaleString('en')}` : gain.toLocaleString('en');

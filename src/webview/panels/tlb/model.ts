@@ -32,9 +32,11 @@ export function tagsText({ tags }: TlbEntry | WalkCacheEntry): string {
   return tags.asid === undefined ? `VPID ${tags.vpid} · ${pcid}` : `ASID ${tags.asid} · ${pcid}`;
 }
 
-/** The page sizes of both levels, as `4 KiB / 2 MiB`; the smaller one decides what an entry stands for. */
+/** The page sizes of both levels, as `4 KiB / 2 MiB` where they differ; the smaller one decides what an entry stands for. */
 export const sizesText = ({ guestPageSize, secondPageSize, tags }: TlbEntry): string =>
-  tags.eptp === undefined ? sizeText(guestPageSize) : `${sizeText(guestPageSize)} / ${sizeText(secondPageSize)}`;
+  tags.eptp === undefined || guestPageSize === secondPageSize
+    ? sizeText(guestPageSize)
+    : `${sizeText(guestPageSize)} / ${sizeText(secondPageSize)}`;
 
 export function ageText(age: number): string {
   return age === 0 ? 'newest' : age === 1 ? '1 fill ago' : `${age.toLocaleString('en')} fills ago`;

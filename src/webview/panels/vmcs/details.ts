@@ -24,7 +24,7 @@ export function details(field: ControlField, since: string, actions: FieldAction
     ),
     field.editable ? form(field, actions) : undefined,
     field.address && link(`Translate this ${field.address.space.toUpperCase()}`, () => actions.translate(field)),
-    field.bits.length > 0 && bitsTable(field.bits, before),
+    field.bits.length > 0 && bitsTable(field.bits),
   );
 }
 
@@ -57,26 +57,19 @@ function form(field: ControlField, actions: FieldActions): HTMLElement {
   return made;
 }
 
-/** The bits `11:8` or `3` of a value. */
-function bitsOf(value: string, where: string): bigint {
-  const [, hi = '0', lo = hi] = /(\d+)(?::(\d+))?/.exec(where) ?? [];
-  return (BigInt(value) >> BigInt(lo)) & ((1n << (BigInt(hi) - BigInt(lo) + 1n)) - 1n);
-}
-
-function bitsTable(bits: readonly ControlBits[], before: string | undefined): HTMLElement {
+function bitsTable(bits: readonly ControlBits[]): HTMLElement {
   const rows = bits.map((part) => {
-    const old = before === undefined ? undefined : bitsOf(before, part.where);
-    const isChanged = old !== undefined && old !== BigInt(part.value);
+    const { before } = part;
     return h(
       'tr',
-      { class: `${BigInt(part.value) === 0n ? 'zero' : ''}${isChanged ? ' changed' : ''}` },
+      { class: `${BigInt(part.value) === 0n ? 'zero' : ''}${before === undefined ? '' : ' changed'}` },
       h('td', { class: 'where' }, part.where.replace(/^bits? /, '')),
       h('th', { scope: 'row' }, part.name),
       h(
         'td',
         { class: 'number' },
         part.text || part.value,
-        isChanged && h('span', { class: 'before' }, ` was 0x${old.toString(16)}`),
+        before !== undefined && h('span', { class: 'before' }, ` was ${before}`),
       ),
     );
   });

@@ -35,6 +35,12 @@ export const vmcsPanel = {
   create: (context: PanelContext): Panel => new VmcsPanel(context),
 } as const;
 
+/** Where there is little room, what is said of the only part is said without its name. */
+function meaningParts(meaning: string): (Node | string)[] {
+  const [, of = '', what = meaning] = /^([^=,]+=)([^=]+)$/.exec(meaning) ?? [];
+  return of === '' ? [meaning] : [h('span', { class: 'of' }, of), what];
+}
+
 const isChanged = ({ before }: ControlField): boolean => before !== undefined;
 
 class VmcsPanel implements Panel {
@@ -227,7 +233,7 @@ class VmcsPanel implements Panel {
       content: [
         h('span', { class: 'name' }, field.name, changed && h('span', { class: 'spoken' }, ' changed')),
         h('code', { class: `value ${field.address?.space ?? ''}` }, field.value),
-        h('span', { class: 'meaning' }, field.meaning),
+        h('span', { class: 'meaning' }, ...meaningParts(field.meaning)),
       ],
     };
   }
