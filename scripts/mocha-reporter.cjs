@@ -1,6 +1,6 @@
 /**
  * Mocha's own reporter (`base`, default dot) that also writes what scripts/test.mjs sums up, as JSON to the file `summary`:
- * the counts, and each skipped test with the reason that test/support/needs.ts noted.
+ * the counts, each skipped test with the reason that test/support/needs.ts noted, and each test that was run again because it had failed.
  */
 const { writeFileSync } = require('node:fs');
 const Mocha = require('mocha');
@@ -24,9 +24,15 @@ module.exports = class PagewalkReporter {
     runner.on('pending', (test) =>
       skipped.push({ title: test.fullTitle(), why: reasonOf(test) ?? 'marked as pending' }),
     );
+    const retried = [];
+    runner.on('retry', (test, error) => {
+      const why = String(error?.message ?? error).split('\n', 1)[0];
+      retried.push({ title: test.fullTitle(), why });
+      console.log(`    again: ${test.title} (${why})`);
+    });
     runner.once('end', () => {
       const { passes, failures } = runner.stats;
-      if (summary) writeFileSync(summary, JSON.stringify({ passed: passes, failed: failures, skipped }));
+      if (summary) writeFileSync(summary, JSON.stringify({ passed: passes, failed: failures, skipped, retried }));
     });
   }
 };

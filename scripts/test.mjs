@@ -1,6 +1,6 @@
 /**
  * Runs every test, setting up first what a fresh machine lacks. `--only=lint,unit` runs some of the steps.
- * At the end: what ran, what was skipped and why, and a last line `N passed, N failed, N skipped`.
+ * At the end: what ran, what was skipped and why, what passed only when run again, and a last line `N passed, N failed, N skipped`.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -108,5 +108,9 @@ for (const { title, passed, failed, skipped, seconds } of results) {
 const skipped = results.flatMap((result) => result.skipped);
 if (skipped.length > 0) console.log('Skipped:');
 for (const { title, why } of skipped) console.log(`  ${title} (${why})`);
+const retried = results.flatMap((result) => result.retried ?? []);
+if (retried.length > 0)
+  console.log(`Failed and run again, ${retried.length} ${retried.length === 1 ? 'time' : 'times'}:`);
+for (const { title, why } of retried) console.log(`  ${title} (${why})`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed > 0 ? 1 : 0;

@@ -127,9 +127,12 @@ export class Adapter extends DebugSession {
     this.loop.start(this.target);
   }
 
-  /** A value of the guest was changed by hand: what the client shows may be out of date. */
-  sendInvalidated(): void {
-    if (this.client.supportsInvalidatedEvent) this.afterResponse(() => this.sendEvent(new InvalidatedEvent(['all'])));
+  /**
+   * Something was changed by hand: what the client shows may be out of date. `area` is `variables` where no frame of the guest's can have changed: for all else VS Code handles the
+   * stop anew, which takes a person from the view that they are in to Run and Debug.
+   */
+  sendInvalidated(area: 'all' | 'variables' = 'all'): void {
+    if (this.client.supportsInvalidatedEvent) this.afterResponse(() => this.sendEvent(new InvalidatedEvent([area])));
   }
 
   /** Text in the Debug Console, linked to a place in the source where it has one. */

@@ -54,8 +54,9 @@ function treeNode(node: ViewNode, isRoot: boolean): TreeNode {
   return compact<TreeNode>({
     id: node.path,
     label: node.name,
-    description: node.value === '' ? undefined : node.value,
-    tooltip: node.detail && ['```text', ...node.detail, '```'].join('\n'),
+    description: (node.brief ?? node.value) || undefined,
+    tooltip:
+      node.detail && ['```text', ...(node.brief === undefined ? [] : [node.value]), ...node.detail, '```'].join('\n'),
     kind: treeKind(node.kind, isRoot),
     address: node.address && encode(node.address),
     marks: node.marks && node.marks.length > 0 ? node.marks : undefined,

@@ -16,7 +16,7 @@ export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completi
     // a watch or a hover is asked over and over: only the console may change something
     const options = { ...frameOfId(args.frameId), acts: args.context === 'repl' };
     const evaluation = adapter.unwrap(stopped.evaluate(args.expression, options));
-    if (evaluation.changed) adapter.sendInvalidated();
+    if (evaluation.changed) adapter.sendInvalidated('variables');
     return compact<Dap.EvaluateResponse['body']>({
       result: resultOf(evaluation, args.format),
       type: evaluation.kind,

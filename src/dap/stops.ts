@@ -61,7 +61,7 @@ function exitLines(exit: ExitView): string[] {
     ...address('guest linear', exit.gva),
     ...address('guest physical', exit.gpa),
     ...(exit.slot === undefined ? [] : [['memslot', exit.slot < 0 ? 'none: a hole' : String(exit.slot)] as const]),
-    ['qualification', hex(exit.qualification)],
+    [exit.qualificationName ?? 'qualification', hex(exit.qualification)],
     ...exit.decoded.map(({ name, value }) => [`  ${name}`, value] as const),
     ['instructions before', String(exit.instructions)],
   ];

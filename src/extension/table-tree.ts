@@ -21,6 +21,20 @@ const ICONS: Readonly<Record<TreeNode['kind'], string>> = {
   range: 'symbol-array',
 };
 
+/** Where guest and shadow tables differ, the first of these that holds (session/drift.ts). */
+const MARK_ICONS: readonly (readonly [mark: string, icon: string, color?: string])[] = [
+  ['stale', 'warning', 'list.warningForeground'],
+  ['write-protected', 'lock'],
+  ['missing', 'circle-large-outline', 'disabledForeground'],
+  ['unsync', 'sync-ignored'],
+];
+
+function iconOf({ kind, marks = [] }: TreeNode): vscode.ThemeIcon {
+  const [, icon, color] = MARK_ICONS.find(([mark]) => marks.includes(mark)) ?? [];
+  if (icon === undefined) return new vscode.ThemeIcon(ICONS[kind] ?? 'symbol-field');
+  return new vscode.ThemeIcon(icon, color === undefined ? undefined : new vscode.ThemeColor(color));
+}
+
 export class TableTree implements vscode.TreeDataProvider<TreeItem>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
   /** How many children of a node are shown, by its id; one page where nobody asked for more. */
@@ -100,7 +114,7 @@ export class TableTree implements vscode.TreeDataProvider<TreeItem>, vscode.Disp
     item.id = node.id;
     if (node.description !== undefined) item.description = node.description;
     if (node.tooltip !== undefined) item.tooltip = new vscode.MarkdownString(node.tooltip);
-    item.iconPath = new vscode.ThemeIcon(ICONS[node.kind] ?? 'symbol-field');
+    item.iconPath = iconOf(node);
     item.contextValue = [node.kind, node.address && 'addressed translatable'].filter(Boolean).join(' ');
     item.accessibilityInformation = { label: [node.label, node.description].filter(Boolean).join(', ') };
     return item;

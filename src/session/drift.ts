@@ -158,8 +158,10 @@ const WORDS: Readonly<Record<DriftMark, string>> = {
   unsync: 'the guest writes this table without exits; its shadow counts until the next flush',
   mmio: 'marked as a hole: every access goes to the VMM',
 };
-/** Behind an entry: ` · stale, unsync`. */
+/** Behind an entry of a listing: ` · stale, unsync`. */
 export const driftText = (marks: readonly DriftMark[]): string => (marks.length > 0 ? ` · ${marks.join(', ')}` : '');
+/** Before an entry of a tree, where the end of a line may be out of sight: `stale, unsync · `. */
+export const driftHead = (marks: readonly DriftMark[]): string => (marks.length > 0 ? `${marks.join(', ')} · ` : '');
 /** Lines for whoever looks closer. `who` and `space`: what the counterpart is, and where it lies. */
 export const driftDetail = (
   marks: readonly DriftMark[],

@@ -85,6 +85,9 @@ export class GuestView implements Translator {
   get emulated(): boolean {
     return this.accelerator.second.kind === 'software';
   }
+  get flushDue(): Accelerator['flushDue'] {
+    return this.accelerator.flushDue;
+  }
   get ac(): boolean {
     return this.state.systemFlag(RFLAGS.AC) && this.cpl < 3;
   }

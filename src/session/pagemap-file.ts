@@ -5,7 +5,7 @@ import type { PagemapRow } from './pagemap';
 /**
  * One line per page of the host's that holds guest RAM, in the order of GPAs:
  *
- *    # GPA HVA WHERE SIZE SLOT FLAGS
+ *    # GPA              HVA                WHERE              SIZE SLOT FLAGS
  *    0x0000000000100000 0x00007f5a00100000 0x101c9e000        0x1000 0 rw
  *
  * WHERE is a frame by its HPA, or `swap:N`; SIZE is the host's page, cut to the slot; FLAGS are r and w, `merged:N` where N pages share the frame, and -- in swap.
@@ -16,7 +16,8 @@ export function pagemapText(rows: readonly PagemapRow[]): string {
     const flags = `r${r.writable ? 'w' : '-'}${r.shared > 0 ? ` merged:${r.shared}` : ''}`;
     return `${hex(r.gpa, 16)} ${hex(r.hva, 16)} ${where.padEnd(18)} ${hex(r.size)} ${r.slot} ${r.at.kind === 'frame' ? flags : '--'}`;
   });
-  return ['# GPA HVA WHERE SIZE SLOT FLAGS', ...lines].join('\n') + '\n';
+  const head = `${'# GPA'.padEnd(18)} ${'HVA'.padEnd(18)} ${'WHERE'.padEnd(18)} SIZE SLOT FLAGS`;
+  return [head, ...lines].join('\n') + '\n';
 }
 
 const PRESENT = 1n << 63n;

@@ -55,6 +55,7 @@ export function readSvmExit(g: GuestView, vmcb: Vmcb, count: number): ExitView {
     name: svmExitName(x.code),
     reason: x.code,
     qualification: x.info1,
+    qualificationName: 'EXITINFO1',
     decoded: layout ? decodeBits(layout, x.info1).map((d) => ({ name: d.name, value: d.text ?? String(d.value) })) : [],
     rip: vmcb.read('RIP'),
     linearRip: g.linearRip,

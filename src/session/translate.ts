@@ -32,6 +32,8 @@ export interface Translator {
   readonly shadow: ShadowMmu | undefined;
   /** The VMM emulates the CPU: it walks the guest's tables itself, and knows memory regions instead of KVM's memslots. */
   readonly emulated: boolean;
+  /** What is dropped from the TLB before the guest runs on, by KVM's own doing. */
+  readonly flushDue: { readonly guest: boolean; readonly second: boolean };
   /** RFLAGS.AC: explicit supervisor accesses may use user pages under SMAP. */
   readonly ac: boolean;
   readonly physical: GuestPhysical;
@@ -185,6 +187,9 @@ function nestedStage(
   };
 }
 
+const leadsTo = (address: bigint | undefined, page: bigint): boolean =>
+  address !== undefined && (address & ~0xfffn) === page;
+
 /** What the TLB would say: whether it serves the access, and where it would lead if that is not where the tables lead now. */
 function tlbAnswer(
   t: Translator,
@@ -204,8 +209,10 @@ function tlbAnswer(
       : access.op === 'fetch'
         ? e.executable && e.eptRights.x
         : e.eptRights.r;
-  const guestMoved = gpa === undefined || (gpa & ~0xfffn) !== e.gpa;
-  const moved = guestMoved || hpa === undefined || (hpa & ~0xfffn) !== e.hpa;
+  // under shadow paging an entry holds no GPA: where it leads is all that can be compared
+  const now = hpa ?? (t.shadow && gpa !== undefined ? t.physical.hpaOf(gpa) : undefined);
+  const moved = now === undefined || (now & ~0xfffn) !== e.hpa || (!t.shadow && !leadsTo(gpa, e.gpa));
+  const guestMoved = t.shadow ? !t.flushDue.second : !leadsTo(gpa, e.gpa);
   return {
     ...cached,
     hit: serves,

@@ -115,6 +115,8 @@ export interface ExitView {
   readonly name: string;
   readonly reason: number;
   readonly qualification: bigint;
+  /** What the extension calls that, where it is no exit qualification. */
+  readonly qualificationName?: 'EXITINFO1';
   /** The qualification's fields by their names in the manual. */
   readonly decoded: readonly { readonly name: string; readonly value: string }[];
   /** Guest RIP (an offset in CS) and the linear address of the instruction. */
@@ -195,6 +197,8 @@ export interface ViewNode {
   readonly path: string;
   readonly name: string;
   readonly value: string;
+  /** The same for a narrow place, what matters most first; absent where `value` serves. */
+  readonly brief?: string;
   /** Its kind, for icons and menus. */
   readonly kind:
     'group' | 'register' | 'field' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range' | 'tlb' | 'text';

@@ -29,6 +29,8 @@ const SETTINGS = {
   'npm.autoDetect': 'off',
   'typescript.disableAutomaticTypeAcquisition': true,
   'workbench.colorTheme': 'Default Dark Modern',
+  // a parent that sticks lies over the row that a test clicks
+  'workbench.tree.enableStickyScroll': false,
 };
 
 let server: Server | undefined;
@@ -136,9 +138,34 @@ export class Workbench {
   }
 
   async command(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    await this.page.locator('.quick-input-widget input').first().fill(`>${title}`);
-    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().click();
+    const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first();
+    await this.ask('F1', `>${title}`, () => row.click({ timeout: 4000 }));
+  }
+
+  /**
+   * Opens the quick input by a key, types and goes on. Where the workbench moves its focus meanwhile (a view's frame takes it when it has loaded), the key is lost or the input
+   * closes again: then all of it is done anew.
+   */
+  private async ask(key: string, text: string, then: () => Promise<void>): Promise<void> {
+    const input = this.page.locator('.quick-input-widget input').first();
+    await this.again(async () => {
+      await this.page.keyboard.press(key);
+      await input.waitFor({ timeout: 4000 });
+      await input.fill(text, { timeout: 2000 });
+      await then();
+    });
+  }
+
+  /** Does what a moving focus may undo until it holds; the last failure is told. */
+  private async again(action: () => Promise<void>): Promise<void> {
+    for (let attempt = 1; attempt < 10; attempt++) {
+      const done = await action().then(
+        () => true,
+        () => false,
+      );
+      if (done) return;
+    }
+    await action();
   }
 
   private async glyph(line: number): Promise<{ x: number; y: number }> {
@@ -155,16 +182,10 @@ export class Workbench {
     await this.reveal(line);
     await this.editor.locator('.native-edit-context, textarea.inputarea').first().focus();
     const glyph = this.editor.locator('.codicon-debug-breakpoint, .codicon-debug-breakpoint-unverified').first();
-    // a key that comes while the workbench moves its focus is lost
-    for (let attempt = 0; attempt < 10; attempt++) {
+    await this.again(async () => {
       await this.page.keyboard.press('F9');
-      const set = await glyph.waitFor({ timeout: 4000 }).then(
-        () => true,
-        () => false,
-      );
-      if (set) return;
-    }
-    throw new Error(`no breakpoint in line ${line}`);
+      await glyph.waitFor({ timeout: 4000 });
+    });
   }
 
   /** Waits until the debugger stands at `line` of the editor. */
@@ -192,10 +213,12 @@ export class Workbench {
 
   /** Puts the cursor on a line, which scrolls it into sight. */
   async reveal(line: number): Promise<void> {
-    await this.page.keyboard.press('Control+G');
-    await this.page.locator('.quick-input-widget input').first().fill(`:${line}`);
-    await this.page.keyboard.press('Enter');
-    await this.page.locator('#status\\.editor\\.selection', { hasText: new RegExp(`Ln ${line},`) }).waitFor();
+    const input = this.page.locator('.quick-input-widget input').first();
+    const status = this.page.locator('#status\\.editor\\.selection', { hasText: new RegExp(`Ln ${line},`) });
+    await this.ask('Control+G', `:${line}`, async () => {
+      await input.press('Enter', { timeout: 2000 });
+      await status.waitFor({ timeout: 4000 });
+    });
   }
 
   /**
@@ -347,6 +370,50 @@ export class Workbench {
     return this.page.locator('.split-view-view .pane', {
       has: this.page.locator(`.pane-header[aria-label^="${title}"]`),
     });
+  }
+
+  /** Opens a view of the side bar and gives it the keyboard. */
+  async showView(title: string): Promise<Locator> {
+    await this.command(`Pagewalk: Focus on ${title} View`);
+    const pane = this.pane(title);
+    await pane.locator('.monaco-list').first().waitFor();
+    return pane;
+  }
+
+  /** Opens the rows of a tree view from its roots down, scrolling to each; returns the last. Each is found by a text that it shows. */
+  async openRows(pane: Locator, ...texts: (string | RegExp)[]): Promise<Locator> {
+    let row = pane.locator('.monaco-list-row').first();
+    for (const [depth, text] of texts.entries()) {
+      row = pane.locator(`.monaco-list-row[aria-level="${depth + 1}"]`, { hasText: text }).first();
+      await this.scrollTo(pane, row);
+      await row.click();
+      if (depth === texts.length - 1) break;
+      if ((await row.getAttribute('aria-expanded')) === 'false') await this.page.keyboard.press('ArrowRight');
+      await row.and(pane.locator('[aria-expanded="true"]')).waitFor();
+    }
+    return row;
+  }
+
+  /** Turns the wheel over a tree until the row is drawn: only those in sight are. */
+  private async scrollTo(pane: Locator, row: Locator): Promise<void> {
+    const end = Date.now() + PATIENCE_MS;
+    const list = pane.locator('.monaco-list').first();
+    while ((await row.count()) === 0) {
+      if (Date.now() > end) throw new Error(`no row ${String(row)}`);
+      await list.hover({ position: EDGE });
+      const last = await list.locator('.monaco-list-row').last().getAttribute('aria-label');
+      await this.page.mouse.wheel(0, 60);
+      await list.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      // at the end: from the top again, since children come a moment after their parent opens
+      if ((await list.locator('.monaco-list-row').last().getAttribute('aria-label')) === last)
+        await this.page.mouse.wheel(0, -100_000);
+    }
+  }
+
+  /** Chooses from the context menu of a row. */
+  async menu(row: Locator, item: string): Promise<void> {
+    await row.click({ button: 'right' });
+    await this.page.locator('.monaco-menu .action-label', { hasText: item }).first().click();
   }
 
   async activity(title: string): Promise<void> {

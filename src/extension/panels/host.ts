@@ -118,9 +118,10 @@ export class PanelHost implements vscode.Disposable {
     return page;
   }
 
-  /** AMD's processors call it otherwise. */
+  /** A control structure has one of two names, as soon as it is known whose. */
   private titleOf({ id, title }: (typeof PANELS)[number]): string {
-    return id === 'vmcs' && this.tracker.mmu === 'npt' ? 'VMCB' : title;
+    const { mmu } = this.tracker;
+    return id !== 'vmcs' || mmu === undefined || mmu === 'software' ? title : mmu === 'npt' ? 'VMCB' : 'VMCS';
   }
 
   private async receive(page: Page, message: FromPanel): Promise<void> {

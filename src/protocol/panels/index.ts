@@ -13,7 +13,7 @@ export const PANELS = [
   { id: 'page-tables', title: 'Page Tables', view: 'pagewalk.pageTables' },
   { id: 'statistics', title: 'KVM Statistics', view: 'pagewalk.statistics' },
   { id: 'tlb', title: 'TLB', view: 'pagewalk.tlb' },
-  { id: 'vmcs', title: 'VMCS', view: 'pagewalk.vmcs' },
+  { id: 'vmcs', title: 'VMCS / VMCB', view: 'pagewalk.vmcs' },
   { id: 'memoryMap', title: 'Memory Map', view: 'pagewalk.memoryMap' },
   { id: 'exits', title: 'VM Exits', view: 'pagewalk.exits' },
   { id: 'compare', title: 'Compare', view: 'pagewalk.compare' },

@@ -1,10 +1,11 @@
 import { hex } from '../../base/hex';
 import type { ShadowMmu } from '../../kvm/mmu/shadow/mmu';
-import { DriftView, driftDetail, driftText } from '../drift';
+import { DriftView, driftDetail, driftHead } from '../drift';
 import { sizeName } from '../entry-names';
 import type { GuestView } from '../guest-view';
 import { readShadowTable, shadowRoot, type ShadowEntry } from '../shadow-listing';
 import type { ViewNode, ViewPage } from '../types';
+import { briefly } from './tables';
 import { page, row, type ViewRequest } from './view';
 
 /** `shadow`, `shadow/255`, `shadow/255/40`, …: indices from the root table on, each entry with its marks. */
@@ -37,7 +38,8 @@ function shadowRow(mmu: ShadowMmu, { listing: e, child }: ShadowEntry, prefix: s
   return row({
     path: `${prefix}/${e.index}`,
     name: `[${e.index}] ${e.name}`,
-    value: `${hex(e.entry)} ${mmio ? `GPA ${hex(e.target)}` : `${e.flags.join(' ')} → ${hex(e.target)}`}${driftText(e.marks)}`,
+    value: `${driftHead(e.marks)}${hex(e.entry)} ${mmio ? `GPA ${hex(e.target)}` : `${e.flags.join(' ')} → ${hex(e.target)}`}`,
+    ...(mmio ? {} : { brief: briefly(e.marks.length > 0 ? [e.marks.join(', ')] : [], e.target, e.flags) }),
     kind: child ? 'table' : mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
     address: { space: 'gva', value: e.from },
     raw: e.entry,

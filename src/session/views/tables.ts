@@ -4,7 +4,7 @@ import type { TableEntryView, TableRef } from '../../host/table-view';
 import { FRAME_MASK, PTE_P, PTE_PS, pteFlags } from '../../isa/entries';
 import type { GuestPhysical } from '../guest-physical';
 import type { GuestView } from '../guest-view';
-import { driftDetail, driftOf, driftText, type Drift } from '../drift';
+import { driftDetail, driftHead, driftOf, type Drift } from '../drift';
 import { entryName, sizeName } from '../entry-names';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
@@ -103,6 +103,10 @@ export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: Guest
   return out;
 }
 
+/** In a narrow place: notes and marks, where it leads, its flags; the entry itself is in the row's details. */
+export const briefly = (notes: readonly string[], target: bigint | undefined, flags: readonly string[]): string =>
+  [...notes, ...(target === undefined ? ['not present'] : [`→ ${hex(target)} ${flags.join(' ')}`])].join(' · ');
+
 const shown = (entry: bigint, flags: readonly string[], present: boolean, target: bigint): string =>
   `${hex(entry)} ${present ? `${flags.join(' ')} → ${hex(target)}` : 'not present'}`;
 
@@ -135,6 +139,9 @@ export function guestTablesView(g: GuestView, { path, start, count }: ViewReques
   );
 }
 
+const wordsOf = (drift: Drift | undefined): readonly string[] =>
+  drift && drift.marks.length > 0 ? [drift.marks.join(', ')] : [];
+
 function guestRow(g: GuestView, e: GuestEntry, path: string, drift: Drift | undefined): ViewNode {
   const below =
     e.present && !e.leaf
@@ -143,7 +150,8 @@ function guestRow(g: GuestView, e: GuestEntry, path: string, drift: Drift | unde
   return row({
     path,
     name: `[${e.index}] ${entryName('guest', e.level)}`,
-    value: shown(e.entry, e.flags, e.present, e.target) + driftText(drift?.marks ?? []),
+    value: driftHead(drift?.marks ?? []) + shown(e.entry, e.flags, e.present, e.target),
+    brief: briefly(wordsOf(drift), e.present ? e.target : undefined, e.flags),
     kind: !e.leaf ? 'table' : e.level > 1 ? 'large-page' : 'page',
     address: { space: 'gva', value: e.start },
     raw: e.entry,
@@ -190,6 +198,7 @@ export function hostTablesView(
       path: `${prefix}/${e.index}`,
       name: `[${e.index}] ${entryName(root, e.level)}`,
       value: note === undefined ? value : `${value}  ${note}`,
+      ...(e.mmio ? {} : { brief: briefly(note === undefined ? [] : [note], e.target, e.flags) }),
       kind: e.child ? 'table' : e.mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
       address: { space: root === 'host' ? 'hva' : 'gpa', value: e.start },
       raw: e.entry,
