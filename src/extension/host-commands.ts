@@ -51,6 +51,7 @@ export const HOST_COMMANDS: Readonly<Record<string, HostCommand>> = {
   'pagewalk.host.collapse': { words: 'host collapse', about: pageOf },
   'pagewalk.host.split': { words: 'host split', about: pageOf },
   'pagewalk.host.balloon': { words: 'host balloon', about: pageOf },
+  'pagewalk.host.deflate': { words: 'host deflate', about: pageOf },
   'pagewalk.memslot.move': {
     words: 'memslot move',
     about: slotOf,
