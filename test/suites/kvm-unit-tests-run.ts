@@ -2,7 +2,7 @@ import { formatDiagnostic } from '../../src/base/diagnostic';
 import { Machine } from '../../src/vmm/machine';
 import type { MachineEnd } from '../../src/vmm/machine-stop';
 import { multibootImage } from '../../src/vmm/loader/image';
-import { DEFAULT_OPTIONS, type MachineOptions, type MmuKind } from '../../src/vmm/options';
+import { DEFAULT_OPTIONS, type MachineOptions } from '../../src/vmm/options';
 
 /** The module from which the suite takes its configuration: no test device, a boot loader that is none of theirs. */
 const ENVIRONMENT = 'NR_CPUS=1\nMEMSIZE=512\nTEST_DEVICE=0\nBOOTLOADER=1\n';
@@ -18,28 +18,20 @@ export interface Outcome {
   readonly rip: bigint;
 }
 
-/** Runs an image of the suite as a Multiboot kernel, under EPT unless `mmu` says otherwise. `args`: what follows its name on the command line. */
+/** Runs an image of the suite as a Multiboot kernel, on a machine of 512 MiB whose other options `machine` says. */
 export function runImage(
   name: string,
   bytes: Uint8Array,
-  options: {
-    readonly cpu?: string;
-    readonly mmu?: MmuKind;
-    readonly args?: string;
-    readonly limit: bigint;
-    readonly machine?: Partial<MachineOptions>;
-  },
+  options: { readonly limit: bigint; readonly machine?: Partial<MachineOptions> },
 ): Outcome {
   const modules = [{ bytes: new TextEncoder().encode(ENVIRONMENT), commandLine: 'environment' }];
-  const image = multibootImage(bytes, name, [name, options.args ?? ''].join(' ').trim(), modules);
+  const image = multibootImage(bytes, name, name, modules);
   if (!image.ok) throw new Error(image.error.map(formatDiagnostic).join('\n'));
   let serial = '';
   const machine = Machine.create(
     {
       ...DEFAULT_OPTIONS,
-      mmu: options.mmu ?? DEFAULT_OPTIONS.mmu,
       memory: 512n << 20n,
-      ...(options.cpu === undefined ? {} : { cpu: options.cpu }),
       ...options.machine,
     },
     image.value,

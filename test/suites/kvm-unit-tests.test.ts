@@ -1,11 +1,12 @@
 /**
- * kvm-unit-tests (x86) under EPT: unmodified images, built outside the project, in the folder that PAGEWALK_KVM_UNIT_TESTS names. An image for 32-bit mode has `i386-`
- * before its name. Every line that an image prints must be PASS, or SKIP for a feature that the CPU model does not offer; `access_test` runs 1.4 G
- * instructions (more with 5-level paging) and needs PAGEWALK_LONG=1 too.
+ * kvm-unit-tests (x86), unmodified, built outside the project, from the folder that PAGEWALK_KVM_UNIT_TESTS names, under every method of memory virtualization. An image for
+ * 32-bit mode has `i386-` before its name. Every line that an image prints must be PASS, or SKIP for a feature that is not offered. What takes minutes needs
+ * PAGEWALK_LONG=1 too: `access_test` runs 1.4 G instructions (more with 5-level paging).
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { MachineOptions } from '../../src/vmm/options';
 import { skipBecause } from '../support/needs';
 import { runImage } from './kvm-unit-tests-run';
 
@@ -13,32 +14,55 @@ const FOLDER = process.env['PAGEWALK_KVM_UNIT_TESTS'];
 const LONG = process.env['PAGEWALK_LONG'] !== undefined;
 const LA57 = 'pagewalk-x64-la57';
 
+const METHODS = {
+  ept: { title: 'EPT', machine: { mmu: 'ept' } },
+  npt: { title: 'NPT', machine: { mmu: 'npt', cpu: 'pagewalk-svm' } },
+  classic: { title: 'shadow paging, classic', machine: { mmu: 'shadow', shadow: 'classic', hostBase: 0x4000_0000n } },
+  modern: { title: 'shadow paging, modern', machine: { mmu: 'shadow', shadow: 'modern', hostBase: 0x4000_0000n } },
+  software: { title: 'software', machine: { mmu: 'software' } },
+} as const satisfies Readonly<Record<string, { readonly title: string; readonly machine: Partial<MachineOptions> }>>;
+type Method = keyof typeof METHODS;
+const ALL = Object.keys(METHODS) as Method[];
+const SHADOW: readonly Method[] = ['classic', 'modern'];
+
 interface Expected {
   readonly image: string;
+  /** Another processor than the method's own. */
   readonly cpu?: string;
   /** How many tests its SUMMARY counts; rmap_chain and taskswitch print none. */
   readonly tests: number | undefined;
   /** Those among them that are skipped, and why that is right. */
   readonly skipped?: { readonly lines: readonly RegExp[]; readonly because: string };
-  readonly long?: true;
+  /** Under which methods it takes minutes. */
+  readonly long?: readonly Method[];
+  /** Under which methods it is not run, and why. */
+  readonly not?: { readonly methods: readonly Method[]; readonly because: string };
 }
 
 const NO_FEP = /Force emulation prefix not enabled/;
+const NO_LA57_SVM = {
+  methods: ['npt'],
+  because: 'the processor with SVM has 4-level paging and no protection keys',
+} as const;
 
 const SUITE: readonly Expected[] = [
   { image: 'idt_test', tests: 4 },
   { image: 'setjmp', tests: 10 },
   { image: 'syscall', tests: 2, skipped: { lines: [/syscall TF handling/], because: 'asks for an AMD processor' } },
   { image: 'umip', tests: 21 },
-  { image: 'smap', tests: 18 },
-  { image: 'eventinj', tests: 13 },
+  { image: 'smap', tests: 18, long: SHADOW },
+  { image: 'eventinj', tests: 13, long: SHADOW },
   { image: 'debug', tests: 25 },
-  { image: 'apic', tests: 47, long: true },
-  { image: 'xsave', tests: 299 },
+  { image: 'apic', tests: 47, long: ALL },
+  { image: 'xsave', tests: 299, long: SHADOW },
   { image: 'pcid', tests: 2 },
-  { image: 'hypercall', tests: 4 },
+  {
+    image: 'hypercall',
+    tests: 4,
+    not: { methods: ['software'], because: 'no hypervisor is there to be called' },
+  },
   { image: 'tsc', tests: 3 },
-  { image: 'rmap_chain', tests: undefined },
+  { image: 'rmap_chain', tests: undefined, long: ['npt', 'classic', 'modern', 'software'] },
   { image: 'memory', tests: 7, skipped: { lines: [/[slm]fence|pcommit/], because: 'features by CPUID' } },
   {
     image: 'la57',
@@ -48,51 +72,65 @@ const SUITE: readonly Expected[] = [
       lines: [/SYSENTER_ESP/, /PEBS/, /Intel PT/, NO_FEP],
       because: 'a known erratum of KVM that the test leaves out itself, and features that are not offered',
     },
+    not: NO_LA57_SVM,
   },
-  { image: 'pku', cpu: LA57, tests: 7 },
-  { image: 'access_test', tests: 1, long: true },
-  { image: 'access_test', cpu: LA57, tests: 2, long: true },
+  {
+    image: 'pku',
+    cpu: LA57,
+    tests: 7,
+    not: {
+      methods: ['npt', 'classic', 'modern'],
+      because: 'no protection keys: the processor with SVM and the shadow MMU offer none',
+    },
+  },
+  { image: 'access_test', tests: 1, long: ALL },
+  { image: 'access_test', cpu: LA57, tests: 2, long: ALL, not: NO_LA57_SVM },
   { image: 'i386-cmpxchg8b', tests: 1 },
   { image: 'i386-taskswitch', tests: undefined },
-  { image: 'i386-taskswitch2', tests: 13 },
+  { image: 'i386-taskswitch2', tests: 13, long: SHADOW },
   { image: 'i386-umip', tests: 21 },
   { image: 'i386-setjmp', tests: 10 },
+  { image: 'i386-smap', tests: 18, long: SHADOW },
+  { image: 'i386-eventinj', tests: 15, long: SHADOW },
 ];
 
 const LIMIT = 400_000_000n;
 const LONG_LIMIT = 24_000_000_000n;
 
-describe('kvm-unit-tests', function () {
-  this.timeout(7_200_000);
-  for (const expected of SUITE) {
-    it(`${expected.image}${expected.cpu === undefined ? '' : ` on ${expected.cpu}`}`, function () {
-      const path = join(FOLDER ?? '', `${expected.image}.flat`);
-      if (FOLDER === undefined || !existsSync(path))
-        skipBecause(this, `PAGEWALK_KVM_UNIT_TESTS names no folder with ${expected.image}.flat`);
-      if (expected.long && !LONG) skipBecause(this, 'takes minutes: PAGEWALK_LONG=1 runs it');
-      const outcome = runImage(expected.image, readFileSync(path), {
-        limit: expected.long ? LONG_LIMIT : LIMIT,
-        ...(expected.cpu === undefined ? {} : { cpu: expected.cpu }),
-      });
-      const lines = outcome.serial.split('\n');
-      assert.deepEqual(
-        lines.filter((l) => l.startsWith('FAIL')),
-        [],
-      );
-      for (const line of lines.filter((l) => l.startsWith('SKIP'))) {
-        assert.ok(
-          expected.skipped?.lines.some((known) => known.test(line)),
-          `skipped without a reason: ${line}`,
+for (const method of ALL) {
+  const { title, machine } = METHODS[method];
+  describe(`kvm-unit-tests under ${title}`, function () {
+    this.timeout(14_400_000);
+    for (const expected of SUITE.filter((e) => e.not?.methods.includes(method) !== true)) {
+      const { image, cpu, skipped } = expected;
+      it(`${image}${cpu === undefined ? '' : ` on ${cpu}`}`, function () {
+        const path = join(FOLDER ?? '', `${image}.flat`);
+        if (FOLDER === undefined || !existsSync(path))
+          skipBecause(this, `PAGEWALK_KVM_UNIT_TESTS names no folder with ${image}.flat`);
+        const long = expected.long?.includes(method) === true;
+        if (long && !LONG) skipBecause(this, 'takes minutes: PAGEWALK_LONG=1 runs it');
+        const outcome = runImage(image, readFileSync(path), {
+          limit: long ? LONG_LIMIT : LIMIT,
+          machine: { ...machine, ...(cpu === undefined ? {} : { cpu }) },
+        });
+        const lines = outcome.serial.split('\n');
+        const last = lines.slice(-5).join('\n');
+        assert.deepEqual(
+          lines.filter((l) => l.startsWith('FAIL')),
+          [],
         );
-      }
-      assert.equal(
-        outcome.end?.kind,
-        'exit-port',
-        `${outcome.end?.why ?? 'it does not end'}\n${lines.slice(-5).join('\n')}`,
-      );
-      assert.equal(outcome.end.code, 1, lines.slice(-5).join('\n'));
-      const summary = /^SUMMARY: (\d+) tests/m.exec(outcome.serial)?.[1];
-      assert.equal(summary === undefined ? undefined : Number(summary), expected.tests);
-    });
-  }
-});
+        for (const line of lines.filter((l) => l.startsWith('SKIP')))
+          assert.ok(
+            skipped?.lines.some((known) => known.test(line)),
+            `skipped without a reason: ${line}`,
+          );
+        assert.equal(outcome.end?.kind, 'exit-port', `${outcome.end?.why ?? 'it does not end'}\n${last}`);
+        assert.equal(outcome.end.code, 1, last);
+        const summary = /^SUMMARY: (\d+) tests/m.exec(outcome.serial)?.[1];
+        assert.equal(summary === undefined ? undefined : Number(summary), expected.tests);
+        // a bare CPU has nobody to exit to
+        if (method === 'software') assert.equal(outcome.exits.size, 0);
+      });
+    }
+  });
+}

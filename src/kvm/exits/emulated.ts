@@ -22,7 +22,8 @@ import { invpcidOperands } from './invpcid-operands';
 import { controlRegisterAccess } from './qualified';
 import { switchTask } from './task-switch';
 
-const HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, ExitHandler>([
+/** What instructions that KVM carries out exit as under VMX, and who does it: by the exit's reason alone, wherever the instruction was met. */
+export const INSTRUCTION_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, ExitHandler>([
   [VMX_EXIT.CPUID, handleCpuid],
   [VMX_EXIT.HLT, handleHlt],
   [VMX_EXIT.INVD, handleNop],
@@ -59,7 +60,7 @@ export function* handleEmulated(vcpu: Vcpu, exit: VmExit): Work<Handled> {
   }
   const access = exit.reason === VMX_EXIT.CR_ACCESS ? controlRegisterAccess(exit.qualification) : undefined;
   if (access) return yield* accessControlRegister(vcpu, access, 'emulator_set_cr');
-  const handler = HANDLERS.get(exit.reason);
+  const handler = INSTRUCTION_HANDLERS.get(exit.reason);
   if (!handler)
     return internalError('UNEXPECTED_EXIT_REASON', `KVM cannot emulate what exits as ${vmxExitName(exit.reason)}`);
   return yield* handler(vcpu);

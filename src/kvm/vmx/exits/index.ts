@@ -4,18 +4,9 @@ import { hex } from '../../../base/hex';
 import { bits } from '../../../base/bits';
 import type { Work } from '../../../host/step';
 import { accessControlRegister } from '../../exits/control-registers';
+import { INSTRUCTION_HANDLERS } from '../../exits/emulated';
 import { handleTripleFault } from '../../exits/events';
-import {
-  handleCpuid,
-  handleGp,
-  handleHlt,
-  handleNop,
-  handleRdmsr,
-  handleVmcall,
-  handleVmxInstruction,
-  handleWrmsr,
-  handleXsetbv,
-} from '../../exits/instructions';
+import { handleNop } from '../../exits/instructions';
 import { accessPort } from '../../exits/io';
 import { invalidatePage, invalidateProcessContext } from '../../exits/invalidation';
 import { invpcidOperands } from '../../exits/invpcid-operands';
@@ -77,6 +68,7 @@ const handleInvpcid: VmxExitHandler = function* (vcpu, { vmcs }) {
 
 /** kvm_vmx_exit_handlers, by basic exit reason. */
 const EXIT_HANDLERS: ReadonlyMap<number, VmxExitHandler> = new Map<number, VmxExitHandler>([
+  ...INSTRUCTION_HANDLERS,
   [VMX_EXIT.EXCEPTION_NMI, handleExceptionNmi],
   [VMX_EXIT.EXTERNAL_INTERRUPT, handleExternalInterrupt],
   [VMX_EXIT.TRIPLE_FAULT, handleTripleFault],
@@ -84,35 +76,12 @@ const EXIT_HANDLERS: ReadonlyMap<number, VmxExitHandler> = new Map<number, VmxEx
   [VMX_EXIT.NMI_WINDOW, handleNmiWindow],
   [VMX_EXIT.PREEMPTION_TIMER, handlePreemptionTimer],
   [VMX_EXIT.TASK_SWITCH, handleTaskSwitch],
-  [VMX_EXIT.CPUID, handleCpuid],
-  [VMX_EXIT.HLT, handleHlt],
   [VMX_EXIT.INVLPG, handleInvlpg],
   [VMX_EXIT.INVPCID, handleInvpcid],
-  [VMX_EXIT.INVD, handleNop],
-  [VMX_EXIT.WBINVD, handleNop],
-  [VMX_EXIT.MONITOR_INSTRUCTION, handleNop],
-  [VMX_EXIT.MWAIT_INSTRUCTION, handleNop],
   [VMX_EXIT.PAUSE_INSTRUCTION, handleNop],
-  [VMX_EXIT.RDPMC, handleGp],
-  [VMX_EXIT.XSETBV, handleXsetbv],
-  [VMX_EXIT.VMCALL, handleVmcall],
-  [VMX_EXIT.VMCLEAR, handleVmxInstruction],
-  [VMX_EXIT.VMLAUNCH, handleVmxInstruction],
-  [VMX_EXIT.VMPTRLD, handleVmxInstruction],
-  [VMX_EXIT.VMPTRST, handleVmxInstruction],
-  [VMX_EXIT.VMREAD, handleVmxInstruction],
-  [VMX_EXIT.VMRESUME, handleVmxInstruction],
-  [VMX_EXIT.VMWRITE, handleVmxInstruction],
-  [VMX_EXIT.VMOFF, handleVmxInstruction],
-  [VMX_EXIT.VMON, handleVmxInstruction],
-  [VMX_EXIT.INVEPT, handleVmxInstruction],
-  [VMX_EXIT.INVVPID, handleVmxInstruction],
-  [VMX_EXIT.VMFUNC, handleVmxInstruction],
   [VMX_EXIT.CR_ACCESS, handleCr],
   [VMX_EXIT.DR_ACCESS, handleDr],
   [VMX_EXIT.IO_INSTRUCTION, handleIo],
-  [VMX_EXIT.MSR_READ, handleRdmsr],
-  [VMX_EXIT.MSR_WRITE, handleWrmsr],
   [VMX_EXIT.EPT_VIOLATION, handleEptViolation],
   [VMX_EXIT.EPT_MISCONFIG, handleEptMisconfig],
   [VMX_EXIT.PML_FULL, handlePmlFull],
