@@ -31,6 +31,8 @@ interface Expected {
   readonly cpu?: string;
   /** How many tests its SUMMARY counts; rmap_chain and taskswitch print none. */
   readonly tests: number | undefined;
+  /** Another number under a method. */
+  readonly under?: Readonly<Partial<Record<Method, number>>>;
   /** Those among them that are skipped, and why that is right. */
   readonly skipped?: { readonly lines: readonly RegExp[]; readonly because: string };
   /** Under which methods it takes minutes. */
@@ -68,9 +70,11 @@ const SUITE: readonly Expected[] = [
     image: 'la57',
     cpu: LA57,
     tests: 56,
+    under: { classic: 54 },
     skipped: {
-      lines: [/SYSENTER_ESP/, /PEBS/, /Intel PT/, NO_FEP],
-      because: 'a known erratum of KVM that the test leaves out itself, and features that are not offered',
+      lines: [/SYSENTER_ESP/, /PEBS/, /Intel PT/, /INVPCID - not supported/, NO_FEP],
+      because:
+        'a known erratum of KVM that the test leaves out itself, and features that are not offered (INVPCID: in 2.6.20)',
     },
     not: NO_LA57_SVM,
   },
@@ -127,7 +131,7 @@ for (const method of ALL) {
         assert.equal(outcome.end?.kind, 'exit-port', `${outcome.end?.why ?? 'it does not end'}\n${last}`);
         assert.equal(outcome.end.code, 1, last);
         const summary = /^SUMMARY: (\d+) tests/m.exec(outcome.serial)?.[1];
-        assert.equal(summary === undefined ? undefined : Number(summary), expected.tests);
+        assert.equal(summary === undefined ? undefined : Number(summary), expected.under?.[method] ?? expected.tests);
         // a bare CPU has nobody to exit to
         if (method === 'software') assert.equal(outcome.exits.size, 0);
       });

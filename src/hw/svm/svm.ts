@@ -39,6 +39,7 @@ export interface SvmSnapshot {
   readonly byInstruction: boolean;
   readonly gif: boolean;
   readonly hostIf: boolean;
+  readonly hostCr8: bigint;
 }
 
 /** A boundary event that the guest takes itself: a virtual interrupt, or a physical one that nothing intercepts. */
@@ -63,6 +64,8 @@ export class Svm {
   private guest = false;
   /** RFLAGS.IF of the host at VMRUN. */
   private hostIf = false;
+  /** The physical TPR, which V_INTR_MASKING keeps from the guest (15.21.2). */
+  private hostCr8 = 0n;
 
   constructor(
     readonly state: CpuState,
@@ -112,6 +115,7 @@ export class Svm {
     }
     saveHost(state, this.at(this.hostSaveArea), returnRip);
     this.hostIf = state.systemFlag(RFLAGS.IF);
+    this.hostCr8 = state.get(SLOT.CR8);
     controls.decode(vmcb);
     loadGuest(state, vmcb, controls);
     this.guest = true;
@@ -175,6 +179,7 @@ export class Svm {
     vmcb.write('NRIP', exit.nextRip ?? behind);
     vmcb.instructionBytes = bytes;
     loadHost(state, this.at(this.hostSaveArea));
+    if (controls.virtualMasking) state.set(SLOT.CR8, this.hostCr8);
     this.guest = false;
     this.gif = false;
   }
@@ -257,6 +262,7 @@ export class Svm {
       byInstruction: this.byInstruction,
       gif: this.gif,
       hostIf: this.hostIf,
+      hostCr8: this.hostCr8,
     };
   }
   /** Host memory, which holds the VMCB, must have been restored before. */
@@ -266,6 +272,7 @@ export class Svm {
     this.byInstruction = s.byInstruction;
     this.gif = s.gif;
     this.hostIf = s.hostIf;
+    this.hostCr8 = s.hostCr8;
     if (this.current && this.guest) this.controls.decode(this.current);
   }
 }

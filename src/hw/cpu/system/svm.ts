@@ -23,7 +23,7 @@ const svmInstruction =
   };
 
 /** rAX by the address size. */
-const address = (core: Core): bigint => core.state.get(GPR.RAX);
+const address = (core: Core): bigint => BigInt.asUintN(core.insn.addressBits, core.state.get(GPR.RAX));
 const onVmcb =
   (act: (core: Core, unit: SvmInstructions, at: bigint) => SysResult) =>
   (core: Core, unit: SvmInstructions): SysResult => {
