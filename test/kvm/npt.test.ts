@@ -32,6 +32,38 @@ describe('mmu=npt', () => {
     );
   });
 
+  it('offers its guests no SVM: CPUID says so, and each of its instructions is #UD; under software too', () => {
+    const codes = [0xd8, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf];
+    const source = `
+mov rax, handler
+mov [0x5060], ax
+mov word [0x5062], cs
+mov word [0x5064], 0x8e00
+shr rax, 16
+mov [0x5066], ax
+mov qword [0x5068], 0
+mov word [0x4000], 0xfff
+mov qword [0x4002], 0x5000
+lidt [0x4000]
+xor esi, esi
+${codes.map((c) => `mov eax, 0x1000\ndb 0x0f, 0x01, ${c}`).join('\n')}
+mov eax, 0x80000001
+cpuid
+shr ecx, 2
+and ecx, 1
+hlt
+handler:
+inc esi
+add qword [rsp], 3
+iretq`;
+    for (const mmu of ['npt', 'software'] as const) {
+      const g = new Guest(source, 'flat64', { ...NPT, mmu });
+      const gprs = g.halt();
+      // RSI counts; RCX is CPUID's SVM
+      assert.deepEqual([gprs[6], gprs[1]], [BigInt(codes.length), 0n], mmu);
+    }
+  });
+
   it('names the checks of VMRUN that do not hold', () => {
     const g = new Guest('hlt', 'flat64', NPT);
     const { ops } = g.machine.vcpu.context;
