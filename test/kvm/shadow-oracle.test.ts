@@ -213,6 +213,11 @@ class Oracle extends HostView {
       dirty: (pte.low & D) !== 0,
     };
   }
+  /** The guest's page table for a watched address, in the address space that it is in; undefined: none, or a large page. */
+  tableOf(page: number): number | undefined {
+    const pde = this.guestEntry(PD[this.spaceOf.get(this.key) ?? 0], (linearOf(page) >>> 21) & 511);
+    return (pde.low & (P | PS)) === P ? pde.frame : undefined;
+  }
   /** Notes what the tables say. Under exact shadowing nothing older counts. */
   observe(): void {
     for (const [pcid, space] of this.spaceOf)
@@ -405,6 +410,8 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
   for (let i = 0; i < 200; i++) run(60);
   let commands = 0;
   let serial = 1;
+  /** While set, the host keeps still. */
+  let calm = false;
 
   const command = (
     name: Command,
@@ -422,7 +429,7 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
     for (let n = 0; register(RSI) !== 0n; n++) {
       run(1 + rnd(4));
       judge();
-      if (rnd(3) === 0) {
+      if (!calm && rnd(3) === 0) {
         living.event();
         disturbed = true;
         judge();
@@ -437,9 +444,7 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
     };
   };
 
-  const access = (): void => {
-    const page = rnd(PAGES);
-    const writing = rnd(2) === 0;
+  const access = (page = rnd(PAGES), writing = rnd(2) === 0): void => {
     const offset = 8 * rnd(3);
     const value = BigInt(0x1_0000 + serial++);
     const r = command(writing ? 'write' : 'read', linearOf(page) + offset, value);
@@ -476,11 +481,13 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
     const flags =
       (rnd(8) === 0 ? 0 : P) | (rnd(4) === 0 ? 0 : RW) | (rnd(2) === 0 ? A : 0) | (rnd(4) === 0 ? A | D : 0);
     const target = upper ? (rnd(4) === 0 ? LARGE | PS : PT[rnd(2) as 0 | 1]) : DATA + rnd(64) * PAGE;
-    oracle.history.edit();
-    command('edit', at, BigInt(target | flags));
+    store(at, target | flags);
   };
-  const flush = (): void => {
-    const page = rnd(PAGES);
+  const store = (at: number, value: number): void => {
+    oracle.history.edit();
+    command('edit', at, BigInt(value));
+  };
+  const flush = (page = rnd(PAGES)): void => {
     command('invlpg', linearOf(page) + rnd(PAGE), 0n);
     oracle.history.flush(oracle.key, page, oracle.now(page));
   };
@@ -491,6 +498,37 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
     command('cr3', BigInt(PML4[space] | (pcids ? key : 0)) | (keep ? 1n << 63n : 0n), 0n);
     if (!keep) oracle.flushAll(key, space);
     judge();
+  };
+  /** A page in use whose entry changes, seen or not seen before it is flushed: what tables out of sync are about. */
+  const remap = (page: number): void => {
+    const table = oracle.tableOf(page);
+    if (table === undefined) return;
+    const at = table + 8 * (page & 7);
+    const frame = (): number => DATA + rnd(64) * PAGE;
+    store(at, frame() | DONE);
+    flush(page);
+    access(page, true);
+    store(at, frame() | (rnd(2) === 0 ? DONE : P | (rnd(2) === 0 ? RW : 0)));
+    if (rnd(2) === 0) access(page);
+    if (rnd(4) === 0) switchTo();
+    else flush(page);
+    access(page);
+  };
+  /** A directory written so often that it is no longer shadowed, then used as one again, and written again. */
+  const flood = (page: number): void => {
+    const at = PD[spaceOf.get(oracle.key) ?? 0] + 8 * (page >> 3);
+    for (let n = 0; n < 5; n++) store(at, PT[rnd(2) as 0 | 1] | DONE);
+    flush(page);
+    access(page);
+    store(at, PT[rnd(2) as 0 | 1] | DONE);
+    flush(page);
+    access(page);
+  };
+  const story = (): void => {
+    calm = rnd(4) > 0;
+    if (rnd(3) > 0) remap(rnd(PAGES));
+    else flood(rnd(PAGES));
+    calm = false;
   };
   const byPcid = (): void => {
     const [pcid, space] = [...spaceOf][1 + rnd(3)] ?? assert.fail('a space');
@@ -504,8 +542,9 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
 
   oracle.observe();
   while (living.done < events) {
-    const kind = rnd(16);
-    if (kind < 6) access();
+    const kind = rnd(17);
+    if (kind === 16) story();
+    else if (kind < 6) access();
     else if (kind < 11) edit();
     else if (kind < 13) flush();
     else if (kind < 15 || !pcids) switchTo();
@@ -524,7 +563,7 @@ const EVENTS = Number(process.env['PAGEWALK_ORACLE_EVENTS'] ?? 8_000);
 describe('shadow tables under a living host and a guest that edits its tables, judged by an oracle', () => {
   const variants: readonly (readonly [name: string, options: Partial<MachineOptions>])[] = [
     ['classic', { mmu: 'shadow', shadow: 'classic' }],
-    ['modern', { mmu: 'shadow', shadow: 'modern' }],
+    ['modern, paging-structure caches', { mmu: 'shadow', shadow: 'modern', walkCaches: true }],
     ['modern, transparent huge pages, no VPID', { mmu: 'shadow', shadow: 'modern', hostPages: 'thp', vpid: false }],
     ['the same commands under EPT', {}],
   ];
@@ -533,10 +572,7 @@ describe('shadow tables under a living host and a guest that edits its tables, j
       this.timeout(600_000);
       const { done, commands, guest } = campaign(EVENTS / variants.length, 0x51ed_270b ^ (i * 0x1234_5678), options);
       assert.ok(done >= EVENTS / variants.length && commands > EVENTS / 16, `${done} events, ${commands} commands`);
-      if (options.shadow === 'modern') {
-        assert.ok((guest.stats.invlpg ?? 0) > 0);
-        assert.ok(guest.machine.vm.stats.get('mmu_unsync') >= 0);
-      }
+      if (options.shadow === 'modern') assert.ok((guest.stats.invlpg ?? 0) > 0);
     });
   });
 });
