@@ -59,6 +59,8 @@ const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.char
 function summary(session: Session, kind: string, why: string): string {
   const report = session.report({ serial: '', debugcon: '' });
   const exits = Object.entries(report.exits).map(([name, n]) => `${n} ${name}`);
-  const { guest, nested } = report.references;
-  return `${kind}: ${why}\n${report.instructions} instructions; exits: ${exits.join(', ') || 'none'}; references: ${guest} guest, ${nested} nested; TLB: ${report.tlb.hits} hits, ${report.tlb.misses} misses\n`;
+  const references = (['guest', 'nested', 'shadow', 'host'] as const)
+    .filter((of) => of === 'guest' || report.references[of] > 0)
+    .map((of) => `${report.references[of]} ${of}`);
+  return `${kind}: ${why}\n${report.instructions} instructions; exits: ${exits.join(', ') || 'none'}; references: ${references.join(', ')}; TLB: ${report.tlb.hits} hits, ${report.tlb.misses} misses\n`;
 }

@@ -211,8 +211,9 @@ function tlbAnswer(
         : e.eptRights.r;
   // under shadow paging an entry holds no GPA: where it leads is all that can be compared
   const now = hpa ?? (t.shadow && gpa !== undefined ? t.physical.hpaOf(gpa) : undefined);
-  const moved = now === undefined || (now & ~0xfffn) !== e.hpa || (!t.shadow && !leadsTo(gpa, e.gpa));
   const guestMoved = t.shadow ? !t.flushDue.second : !leadsTo(gpa, e.gpa);
+  // an emulated TLB keeps no host address: the next access goes through the host's tables
+  const moved = (!t.shadow && guestMoved) || (!t.emulated && !leadsTo(now, e.hpa));
   return {
     ...cached,
     hit: serves,
@@ -223,11 +224,9 @@ function tlbAnswer(
             ? 'INVLPG of the address, or a load of CR3'
             : t.shadow
               ? 'the flush before the next VM entry'
-              : t.emulated
-                ? 'nothing: the next access goes through the host’s tables'
-                : t.nested?.kind === 'npt'
-                  ? 'a flush of this ASID, by TLB_CONTROL'
-                  : 'INVEPT of this EPTP',
+              : t.nested?.kind === 'npt'
+                ? 'a flush of this ASID, by TLB_CONTROL'
+                : 'INVEPT of this EPTP',
         }
       : null,
   };

@@ -51,7 +51,7 @@ describe('pagewalk run', () => {
     assert.equal(hello.stdout, 'Hello, guest\n');
     assert.match(
       hello.stderr,
-      /^halt: .*\n161 instructions; exits: 5 EPT_VIOLATION, 26 IO_INSTRUCTION, 1 HLT; references: 4 guest, 20 nested; /,
+      /^halt: .*\n161 instructions; exits: 5 EPT_VIOLATION, 26 IO_INSTRUCTION, 1 HLT; references: 4 guest, 20 nested, \d+ host; /,
     );
     const filed = await run(example('hello'), '--serial', 'out.txt', '--trace', 'trace.jsonl');
     assert.equal(filed.stdout, '');

@@ -178,3 +178,25 @@ it('looking changes nothing', () => {
   for (let i = 0; i < 3; i++) s.memoryMap();
   assert.equal(print(), before);
 });
+
+describe('the TLB by method', () => {
+  const source = 'bits 64\nmov rbx, 0x200000\nmov qword [rbx], 1\nmark: hlt\n';
+  const entry = (mmu: string, migrate: boolean): string => {
+    const s = open(source, { mmu });
+    s.setFunctionBreakpoints([{ name: 'mark' }]);
+    s.continue_();
+    next(s);
+    if (migrate) s.evaluate('host migrate 0x200000');
+    return rows(s, 'tlb').find((r) => r.startsWith('0x200000 ')) ?? 'none';
+  };
+  it('leads from GVA to GPA to HPA, and under shadow paging to the HPA at once', () => {
+    assert.match(entry('npt', false), /^0x200000 = → GPA 0x200000 → HPA 0x[0-9a-f]+ RWX S D NPT RWX$/);
+    assert.match(entry('shadow', false), /^0x200000 = → HPA 0x[0-9a-f]+ RWX S D$/);
+    assert.match(entry('software', false), /^0x200000 = → GPA 0x200000 → HPA 0x[0-9a-f]+ RWX S D$/);
+  });
+  it('a page that the host takes back: stale under a hypervisor, found anew under emulation', () => {
+    assert.match(entry('npt', true), /stale: the NPT has no entry for GPA 0x200000 any more; INVLPGA or TLB_CONTROL/);
+    assert.match(entry('shadow', true), /stale: the shadow tables have no translation of 0x200000 any more; INVVPID/);
+    assert.match(entry('software', true), /→ GPA 0x200000 → taken back by the host: found anew at the next access/);
+  });
+});

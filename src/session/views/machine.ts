@@ -7,13 +7,17 @@ import { page, row, type ViewRequest } from './view';
 /** KVM's counters by their debugfs names, then the hardware's. */
 export function statisticsOf(machine: Machine): readonly (readonly [string, number])[] {
   const { counters, tlb } = machine.cpu;
+  const { references } = machine;
+  // what the CPU itself walks besides the guest's tables, or instead of them
+  const second = { nested: 'nested', shadow: 'shadow', software: 'host' } as const;
+  const walked = second[machine.accelerator.second.kind];
   return [
     ...Object.entries(machine.accelerator.stats()),
     ...Object.entries(machine.kernel.vmstat),
     ['instructions', Number(machine.instructions)],
     ['walks', counters.walks],
-    ['guest_references', counters.guestReferences],
-    ['nested_references', counters.nestedReferences],
+    ['guest_references', references.guest],
+    [`${walked}_references`, references[walked]],
     ['failed_walks', counters.failedWalks],
     ['tlb_hits', tlb.hits],
     ['tlb_misses', tlb.misses],

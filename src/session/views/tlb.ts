@@ -23,6 +23,8 @@ export function tlbView(g: GuestView, { path, start, count }: ViewRequest): View
 
 /** What the extension or emulator calls the tags of an entry, and the second level; absent: there is no such thing. */
 interface TagNames {
+  /** Entries lead to the HPA at once, and hold no GPA. */
+  readonly direct?: true;
   readonly second?: string;
   readonly vpid?: string;
   readonly eptp?: string;
@@ -34,9 +36,13 @@ function tagNames(g: GuestView): TagNames {
     case 'npt':
       return { second: 'NPT', vpid: 'ASID', eptp: 'nCR3' };
     case undefined:
-      return g.emulated ? {} : { vpid: 'VPID' };
+      return g.emulated ? {} : { direct: true, vpid: 'VPID' };
   }
 }
+
+/** An emulated TLB keeps what the guest's tables said where the host has taken the page back. */
+const withdrawn = (e: TlbEntryState, { vpid }: TagNames): boolean => vpid === undefined && !e.secondRights.r;
+const TAKEN_BACK = 'taken back by the host: found anew at the next access';
 
 const keyOf = (e: TlbEntryState): string => `${e.set}.${e.way}`;
 
@@ -45,9 +51,9 @@ const entryRow = (e: TlbEntryState, names: TagNames): RowParts => ({
   name: hex(e.linear),
   kind: 'tlb',
   children: fieldsOf(e, names).length,
-  value: `→ GPA ${hex(e.gpa)} → HPA ${hex(e.hpa)} ${tlbRights(e)}${e.stale ? `  ${staleText(e.stale)}` : ''}`,
+  value: `→ ${names.direct ? '' : `GPA ${hex(e.gpa)} → `}${withdrawn(e, names) ? TAKEN_BACK : `HPA ${hex(e.hpa)}`} ${tlbRights(e)}${e.stale ? `  ${staleText(e.stale)}` : ''}`,
   address: { space: 'gva', value: e.linear },
-  memory: { space: 'hpa', value: e.hpa },
+  ...(withdrawn(e, names) ? {} : { memory: { space: 'hpa', value: e.hpa } as const }),
   raw: e.linear,
 });
 
@@ -55,8 +61,10 @@ function fieldsOf(e: TlbEntryState, names: TagNames): RowParts[] {
   const field = fieldOf(`tlb/${keyOf(e)}`);
   return [
     field('linear', hex(e.linear), { address: { space: 'gva', value: e.linear } }),
-    field('gpa', hex(e.gpa), { address: { space: 'gpa', value: e.gpa } }),
-    field('hpa', hex(e.hpa), { address: { space: 'hpa', value: e.hpa } }),
+    ...(names.direct ? [] : [field('gpa', hex(e.gpa), { address: { space: 'gpa', value: e.gpa } })]),
+    withdrawn(e, names)
+      ? field('hpa', TAKEN_BACK)
+      : field('hpa', hex(e.hpa), { address: { space: 'hpa', value: e.hpa } }),
     field('rights', tlbRights(e)),
     field(
       'page sizes',
