@@ -55,7 +55,13 @@ const SUITE: readonly Expected[] = [
   { image: 'smap', tests: 18, long: SHADOW },
   { image: 'eventinj', tests: 13, long: SHADOW },
   { image: 'debug', tests: 25 },
-  { image: 'apic', tests: 47, long: ALL },
+  {
+    image: 'apic',
+    tests: 47,
+    under: { software: 46 },
+    skipped: { lines: [/tsc deadline timer not detected/], because: "the VMM's own APIC has no TSC-deadline mode" },
+    long: ALL,
+  },
   { image: 'xsave', tests: 299, long: SHADOW },
   { image: 'pcid', tests: 2 },
   {

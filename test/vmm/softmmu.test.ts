@@ -21,6 +21,17 @@ const TOUCH = `mov rbx, 0x200000
   hlt`;
 
 describe('translation in software', () => {
+  it('CPUID has no local APIC while IA32_APIC_BASE disables it, under each method', () => {
+    const code = `mov eax, 1\ncpuid\nmov esi, edx\nmov ecx, 0x1b\nrdmsr\nand eax, ~0x800\nwrmsr\nmov eax, 1\ncpuid\nhlt`;
+    for (const mmu of ['software', 'ept'] as const) {
+      const gprs = flat(code, { mmu }).halt();
+      assert.deepEqual(
+        [gprs[6], gprs[2]].map((v) => ((v ?? 0n) >> 9n) & 1n),
+        [1n, 0n],
+        mmu,
+      );
+    }
+  });
   it('runs a guest without an exit, and the same result as under EPT', () => {
     const check = (code: string): void => {
       const [soft, ept] = [flat(code), flat(code, { mmu: 'ept' })];

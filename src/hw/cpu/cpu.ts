@@ -1,53 +1,37 @@
-import { InvariantError } from '../../base/assert';
 import { bit } from '../../base/bits';
 import { VECTOR } from '../../isa/exceptions';
 import { VMX_EXIT } from '../../isa/exits';
 import { SVM_EXIT } from '../../isa/svm-exits';
 import { CR0, RFLAGS } from '../../isa/flags';
-import { INTR_TYPE, SECONDARY } from '../../isa/vmcs-controls';
+import { SECONDARY } from '../../isa/vmcs-controls';
 import type { HostMemory } from '../memory/host-memory';
 import { decodeEptp } from '../paging/ept';
 import { CpuState } from '../state/cpu-state';
-import type { BusEvent, CpuEvent, FaultEvent, VmExit } from '../state/event';
+import type { VmExit } from '../state/event';
 import { SEG, SLOT } from '../state/layout';
 import { Tlb } from '../tlb/tlb';
 import { WalkCache } from '../tlb/walk-cache';
 import type { EntryResult } from '../vmx/entry';
-import { interruptionOfFault, isSoftware, type Interruption } from '../state/interruption';
+import type { Interruption } from '../state/interruption';
 import { Svm, type VmrunResult } from '../svm/svm';
-import { withNmiUnblocked } from '../vmx/qualification';
 import { Vmx } from '../vmx/vmx';
 import { decodeControls } from '../paging/controls';
 import { decodeNpt } from '../paging/npt';
 import type { NestedTables } from '../paging/nested';
 import { BlockCache } from './block-cache';
 import { MAX_BLOCK_INSTRUCTIONS } from './block-builder';
-import { Core, type IoPort } from './core';
 import type { CpuidModel } from './cpuid-model';
-import { DebugUnit } from './debug-unit';
-import { Fetcher, NO_INSTRUCTION } from './fetch';
+import { DR6_BS, EventDelivery, type CpuStop, type HeldDelivery, type HeldFault } from './event-delivery';
+export type { CpuStop } from './event-delivery';
+
+import { Fetcher } from './fetch';
 import { Mmu } from './mmu';
 import type { Platform } from './platform';
 import { RAN_BRANCH, RAN_EVENT, Runner } from './runner';
-import { deliver, type Delivery } from './system/deliver';
-import { combine, DOUBLE_FAULT } from './system/escalation';
 import { codeMode } from './system/modes';
 import { readMsr, svmCapabilitiesOf, vmxCapabilitiesOf, writeMsr } from './system/msr';
 import { SvmUnit } from './system/svm-unit';
 import { resetState } from './system/reset';
-
-/** Why `run` came back. After 'exit' the VMCS holds guest state and exit information, and the registers the host's. */
-export type CpuStop =
-  | { readonly kind: 'budget' }
-  /** Before the instruction at a breakpoint. */
-  | { readonly kind: 'breakpoint'; readonly linear: bigint }
-  /** An exception is about to be delivered to the guest, and the observer asked to look first. */
-  | { readonly kind: 'fault'; readonly event: FaultEvent }
-  | { readonly kind: 'exit'; readonly exit: VmExit }
-  /** No RAM answers: the caller is the bus (only without a second-level translation, or for port I/O that nothing intercepts). */
-  | { readonly kind: 'bus'; readonly event: BusEvent }
-  | { readonly kind: 'halt' }
-  | { readonly kind: 'shutdown' };
 
 export interface CpuOptions {
   /** 0: no TLB, every access walks. */
@@ -59,35 +43,6 @@ export interface CpuOptions {
   readonly platform?: Platform;
 }
 
-/** Port I/O with nothing attached to the CPU's own pins: the caller of `run` is the bus. */
-const BUS_IO: IoPort = {
-  in(core, port, size) {
-    core.event = { kind: 'bus', space: 'io', op: 'read', address: BigInt(port), size };
-    return false;
-  },
-  out(core, port, size, src) {
-    core.event = { kind: 'bus', space: 'io', op: 'write', address: BigInt(port), size, value: core.state.get(src) };
-    return false;
-  },
-};
-
-/** A fault the observer stopped at, to be delivered when running goes on from the same place. */
-interface HeldFault {
-  readonly event: FaultEvent;
-  readonly rip: bigint;
-  readonly nextRip: bigint;
-  readonly instructionLength: number;
-}
-
-/** A delivery that memory without an answer interrupted; it is made again from its start when running goes on. */
-interface HeldDelivery {
-  readonly event: Delivery;
-  readonly vectoring: Interruption;
-  readonly nextRip: bigint;
-}
-
-/** DR6: single step. */
-const DR6_BS = 1n << 14n;
 /** B3–B0 and BS: what can be pending. */
 const DR6_TRAPS = 0x400fn;
 const NO_BYTES = new Uint8Array(0);
@@ -104,32 +59,16 @@ const DR7 = SLOT.DR7 * 2;
 const NMI_BLOCKING = 0xa;
 
 /** One hardware CPU: registers, TLB, MMU, VMX, and the fetch–execute loop. */
-export class Cpu extends Core {
-  readonly mmu: Mmu;
+export class Cpu extends EventDelivery {
   readonly tlb: Tlb;
   readonly vmx: Vmx;
   readonly svm: Svm;
   /** Linear addresses to stop before. */
   readonly breakpoints = new Set<bigint>();
-  /** Asked when an exception is about to be delivered to the guest; true stops first. Sees, and changes nothing. */
-  faultObserver: ((event: FaultEvent) => boolean) | undefined;
-  /** The last event taken to the guest's IDT, and the exceptions that came up one after the other on the way there: what a triple fault is made of. For explanations. */
-  undelivered: readonly Delivery[] = [];
   private readonly runner: Runner;
   private readonly fetcher: Fetcher;
   /** The place (retired count and linear address) whose breakpoint was already reported. */
   private passedAt: { readonly retired: bigint; readonly linear: bigint } | undefined;
-  private heldFault: HeldFault | undefined;
-  /** An event on its way to its handler that had to wait for the bus. */
-  private heldDelivery: HeldDelivery | undefined;
-  /** An event that VM entry injects, delivered at the start of the next run. */
-  private injection: Interruption | undefined;
-  /** Debug traps (bits of DR6) that wait: for the instruction behind MOV SS, or because VM entry left them pending. */
-  private debugTraps = 0n;
-  private readonly debugUnit: DebugUnit;
-  private readonly hasPlatform: boolean;
-  /** Breakpoints were set the last time DR7 was looked at. */
-  private debugging = false;
 
   constructor(
     readonly memory: HostMemory,
@@ -147,11 +86,8 @@ export class Cpu extends Core {
       options.walkCaches === true ? new WalkCache() : undefined,
     );
     const mmu = new Mmu(state, memory, tlb, model, options.platform);
-    super(state, mmu, options.platform?.io ?? BUS_IO, model);
+    super(state, mmu, model, options.platform);
     this.apic = options.platform?.apic;
-    this.mmu = mmu;
-    this.hasPlatform = options.platform !== undefined;
-    this.debugUnit = new DebugUnit(state);
     this.tlb = tlb;
     this.vmx = new Vmx(state, memory, vmxCapabilitiesOf(model), {
       msr: { read: (i) => readMsr(this, i), write: (i, v) => writeMsr(this, i, v) },
@@ -304,13 +240,6 @@ export class Cpu extends Core {
     return activity === 0 ? undefined : activity === 1 ? { kind: 'halt' } : { kind: 'shutdown' };
   }
 
-  private deliverInterrupt(vector: number, nmi: boolean): CpuStop | undefined {
-    this.state.set(SLOT.ACTIVITY, 0n);
-    return this.deliverEvent(
-      { kind: 'interrupt', vector, source: nmi ? 'nmi' : 'external' },
-      { type: nmi ? INTR_TYPE.NMI_INTR : INTR_TYPE.EXT_INTR, vector },
-    );
-  }
   /** The extension whose guest runs. */
   private get extension(): Vmx | Svm {
     return this.svm.inGuest ? this.svm : this.vmx;
@@ -323,183 +252,6 @@ export class Cpu extends Core {
       return false;
     this.passedAt = { retired: this.retired, linear };
     return true;
-  }
-
-  // ---- events
-
-  /** Events that VM entry or a held fault left for the first boundary. */
-  private deliverPending(): CpuStop | undefined {
-    if (this.injection !== undefined) {
-      const i = this.injection;
-      this.injection = undefined;
-      const event = this.deliveryOf(i);
-      // a page fault that the hypervisor found to be the guest's own; CR2 was loaded before the entry
-      const fault =
-        event.kind === 'fault' && event.vector === VECTOR.PF ? { ...event, cr2: this.state.get(SLOT.CR2) } : undefined;
-      if (fault && this.faultObserver?.(fault)) {
-        this.heldDelivery = { event, vectoring: i, nextRip: this.nextRip };
-        return { kind: 'fault', event: fault };
-      }
-      const stop = this.deliverEvent(event, i, true);
-      if (stop) return stop;
-    }
-    if (this.heldDelivery !== undefined) {
-      const { event, vectoring, nextRip } = this.heldDelivery;
-      this.heldDelivery = undefined;
-      this.nextRip = nextRip;
-      const stop = this.deliverEvent(event, vectoring, true);
-      if (stop) return stop;
-    }
-    const trapped = this.debugTrap();
-    if (trapped) return trapped;
-    const held = this.heldFault;
-    this.heldFault = undefined;
-    // a person may have moved RIP meanwhile: then the fault never happened
-    if (held === undefined || held.rip !== this.state.rip) return undefined;
-    this.nextRip = held.nextRip;
-    return this.deliverEvent(held.event, interruptionOfFault(held.event, held.instructionLength));
-  }
-
-  /**
-   * #DB after an instruction that began with RFLAGS.TF set or met a data breakpoint (SDM vol. 3, 17.3.1): the return address is the next instruction. Behind MOV SS it waits
-   * until that one has completed (6.8.3).
-   */
-  private debugTrap(): CpuStop | undefined {
-    if (this.debugTraps === 0n || (this.state.get32(SLOT.INTERRUPTIBILITY) & MOV_SS) !== 0) return undefined;
-    this.event = { kind: 'fault', vector: VECTOR.DB, debug: this.debugTraps };
-    this.debugTraps = 0n;
-    return this.handleEvent();
-  }
-  /** #DB before the instruction at a breakpoint: a fault, so that what is pushed has RF set and the handler's IRET goes on. */
-  private instructionBreakpoint(why: bigint): CpuStop | undefined {
-    this.state.setSystemFlag(RFLAGS.RF, true);
-    this.insn = NO_INSTRUCTION;
-    this.event = { kind: 'fault', vector: VECTOR.DB, debug: why };
-    return this.handleEvent();
-  }
-  override portAccessed(port: number, size: number): void {
-    if (this.debugging) this.debugUnit.portAccessed(BigInt(port), size);
-  }
-  /** Single step and I/O breakpoints of an instruction that the bus completes. */
-  private portTraps(event: BusEvent): bigint {
-    const step = this.state.systemFlag(RFLAGS.TF) ? DR6_BS : 0n;
-    return this.debugging ? step | this.debugUnit.port(event.address, event.size) : step;
-  }
-  private settleBreakpoints(): void {
-    const unit = this.debugUnit;
-    if (unit.decode()) this.mmu.setWatch(unit.watchesData ? unit : undefined);
-    this.debugging = (this.state.get32(SLOT.DR7) & 0xff) !== 0;
-  }
-
-  private handleEvent(): CpuStop | undefined {
-    const event = this.event;
-    this.event = undefined;
-    const unblocked = this.nmiUnblocked;
-    this.nmiUnblocked = false;
-    const { r32 } = this.state;
-    const continues = r32[CONTINUES] as number;
-    r32[CONTINUES] = 0;
-    if (event === undefined) throw new InvariantError('an event explains why an instruction did not complete');
-    switch (event.kind) {
-      case 'exit':
-        return this.vmExit(unblocked ? withNmiUnblocked(event.exit) : event.exit, undefined);
-      case 'bus':
-        // the instruction goes on when it is answered: its code was fetched
-        r32[CONTINUES] = continues;
-        // without a platform the caller completes a port access: what it traps to waits for the next run
-        if (event.space === 'io' && !this.hasPlatform) this.debugTraps |= this.portTraps(event);
-        return { kind: 'bus', event };
-      case 'suspend':
-        throw new InvariantError('the CPU answers every access itself');
-      case 'fault': {
-        // a fault before any instruction was decoded (the fetch, a single step) has no length to tell
-        const instructionLength = event.software === undefined ? 0 : this.insn.length;
-        // one that exits is not delivered
-        if (this.faultObserver && this.exceptionExit(event) === undefined && this.faultObserver(event)) {
-          this.heldFault = { event, rip: this.state.rip, nextRip: this.nextRip, instructionLength };
-          return { kind: 'fault', event };
-        }
-        const exit = unblocked ? this.exceptionExit(event) : undefined;
-        if (exit) return this.vmExit(withNmiUnblocked(exit), undefined);
-        return this.deliverEvent(event, interruptionOfFault(event, instructionLength));
-      }
-    }
-  }
-
-  /** An injected event as deliverable: software events return behind the instruction whose length VM entry was given. */
-  private deliveryOf(i: Interruption): Delivery {
-    this.nextRip = this.state.rip + BigInt(isSoftware(i.type) ? (i.instructionLength ?? 0) : 0);
-    switch (i.type) {
-      case INTR_TYPE.EXT_INTR:
-        return { kind: 'interrupt', vector: i.vector, source: 'external' };
-      case INTR_TYPE.NMI_INTR:
-        return { kind: 'interrupt', vector: i.vector, source: 'nmi' };
-      case INTR_TYPE.SOFT_INTR:
-        return { kind: 'fault', vector: i.vector, software: 'int' };
-      case INTR_TYPE.SOFT_EXCEPTION:
-        return { kind: 'fault', vector: i.vector, software: i.vector === VECTOR.OF ? 'into' : 'int3' };
-      case INTR_TYPE.PRIV_SW_EXCEPTION:
-        return { kind: 'fault', vector: i.vector, software: 'icebp' };
-      default:
-        return i.errorCode === undefined
-          ? { kind: 'fault', vector: i.vector }
-          : { kind: 'fault', vector: i.vector, errorCode: i.errorCode };
-    }
-  }
-
-  /**
-   * Delivers an exception or interrupt, asking the exception bitmap first, and escalating to #DF and shutdown (SDM vol. 3, table 6-5). A VM exit on the way records
-   * what was being delivered. `byEntry`: VM entry injects it, so that the bitmap does not apply.
-   */
-  private deliverEvent(event: Delivery, first: Interruption, byEntry = false): CpuStop | undefined {
-    if (!byEntry && event.kind === 'fault' && event.software !== 'int') {
-      const exit = this.exceptionExit(event);
-      if (exit) return this.vmExit(exit, undefined);
-      // what MOV SS held back is not told behind another #DB (INT1, general detect): that one is the debug exception of this boundary
-      if (event.vector === VECTOR.DB) this.debugTraps = 0n;
-    }
-    let current = event;
-    let vectoring = first;
-    // KVM injects again what an exit interrupted: the chain goes on
-    if (!byEntry || this.undelivered[this.undelivered.length - 1]?.vector !== event.vector) this.undelivered = [event];
-    for (;;) {
-      const delivered = deliver(this, current);
-      if (delivered.ok) {
-        this.state.r32[CONTINUES] = 0;
-        // what MOV SS held back is told before the handler's first instruction
-        return this.debugTrap();
-      }
-      const nested: CpuEvent = delivered.event;
-      if (nested.kind === 'exit') return this.vmExit(nested.exit, vectoring);
-      if (nested.kind === 'bus') {
-        this.heldDelivery = { event: current, vectoring, nextRip: this.nextRip };
-        return { kind: 'bus', event: nested };
-      }
-      if (nested.kind !== 'fault') throw new InvariantError('delivery meets faults, exits and the bus only');
-      this.undelivered = [...this.undelivered, nested];
-      const how = combine(
-        current.kind === 'fault' && current.software !== 'int'
-          ? { kind: 'exception', vector: current.vector }
-          : { kind: 'benign' },
-        nested,
-      );
-      if (how === 'triple') {
-        if (this.svm.inGuest && this.svm.shutdownExits)
-          return this.vmExit({ reason: SVM_EXIT.SHUTDOWN, qualification: 0n }, undefined);
-        if (this.vmx.inNonRoot) return this.vmExit({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n }, undefined);
-        this.state.set32(SLOT.ACTIVITY, 2);
-        return { kind: 'shutdown' };
-      }
-      // the second exception may itself exit, before it turns into #DF
-      const exit = this.exceptionExit(nested) ?? (how === 'double' ? this.exceptionExit(DOUBLE_FAULT) : undefined);
-      if (exit) return this.vmExit(exit, vectoring);
-      current = how === 'double' ? DOUBLE_FAULT : nested;
-      if (how === 'double') this.undelivered = [...this.undelivered, DOUBLE_FAULT];
-      vectoring = interruptionOfFault(current, 0);
-    }
-  }
-  private exceptionExit(e: FaultEvent): VmExit | undefined {
-    return this.intercepts?.exception(this, e.vector, e.errorCode, e.software !== undefined, e.cr2 ?? e.debug ?? 0n);
   }
 
   // ---- VMX operation
@@ -528,7 +280,7 @@ export class Cpu extends Core {
     return result;
   }
   /** An exit to whoever entered the guest: undefined where that is code that runs here, which goes on. */
-  private vmExit(exit: VmExit, vectoring: Interruption | undefined): CpuStop | undefined {
+  protected vmExit(exit: VmExit, vectoring: Interruption | undefined): CpuStop | undefined {
     const stop: CpuStop = { kind: 'exit', exit };
     if (this.svm.inGuest) {
       this.svm.exit(exit, vectoring, exit.reason === SVM_EXIT.NPF ? this.instructionBytes() : NO_BYTES);
@@ -540,6 +292,10 @@ export class Cpu extends Core {
     this.vmx.exit(exit, vectoring, (this.state.get32(SLOT.INTERRUPTIBILITY) & MOV_SS) !== 0 ? this.debugTraps : 0n);
     this.leftGuest();
     return stop;
+  }
+  protected shutdownExit(): VmExit | undefined {
+    if (this.svm.inGuest) return this.svm.shutdownExits ? { reason: SVM_EXIT.SHUTDOWN, qualification: 0n } : undefined;
+    return this.vmx.inNonRoot ? { reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n } : undefined;
   }
   private leftGuest(): void {
     this.debugTraps = 0n;

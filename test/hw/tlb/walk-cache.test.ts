@@ -12,6 +12,7 @@ import { TableBuilder } from '../support/tables';
 const READ = { op: 'read', user: false, implicit: false } as const;
 const WRITE = { op: 'write', user: false, implicit: false } as const;
 const ROOT = 0x10_0000n;
+const EPT_ROOT = 0x80_0000n;
 const SHIFT = 16n << 20n;
 const LINEAR = 0x7f8a_3b2a_0000n;
 
@@ -20,7 +21,7 @@ function machine(ept: boolean) {
   const memory = new HostMemory(0n, 64 << 20);
   const cpu = new Cpu(memory, 0, PAGEWALK_X64, { tlbEntries: 1, tlbWays: 1, walkCaches: true });
   const tables = new TableBuilder(memory, ROOT + 4096n);
-  const eptTables = new TableBuilder(memory, 0x80_0000n);
+  const eptTables = new TableBuilder(memory, EPT_ROOT);
   const eptRoot = eptTables.frame();
   const place = (gpa: bigint): ReturnType<typeof hpa> => {
     if (!ept) return hpa(gpa);
@@ -99,6 +100,25 @@ describe('paging-structure caches', () => {
       // the TLB's own entry, which INVLPG of another page leaves
       m.cpu.tlb.dropAt(0);
       assert.equal(m.read(1n), 3n);
+    }
+  });
+  it('INVEPT of another EPTP and INVVPID of another VPID leave it; their own drop it', () => {
+    const m = machine(true);
+    const again = (): number => m.cost(() => m.read(1n))[0];
+    m.read(0n);
+    m.cpu.mmu.invept('single', 0x70_0000n);
+    m.cpu.mmu.invvpid('single', 2, 0n);
+    assert.equal(again(), 1);
+    for (const invalidate of [
+      () => m.cpu.mmu.invept('single', EPT_ROOT),
+      () => m.cpu.mmu.invept('all', 0n),
+      () => m.cpu.mmu.invvpid('single', 1, 0n),
+      () => m.cpu.mmu.invvpid('address', 1, 0x1234_5000n),
+      () => m.cpu.mmu.invvpid('all', 0, 0n),
+    ]) {
+      invalidate();
+      m.cpu.tlb.dropAt(0);
+      assert.equal(again(), 4);
     }
   });
   it('rights above are remembered; a refusal is looked up in the tables first', () => {
