@@ -15,6 +15,7 @@ import { KvmMmuNotifier } from './mmu-notifier';
 import type { SecondaryMmu } from './mmu/secondary-mmu';
 import { ShadowMmu, type ShadowMmuState } from './mmu/shadow/mmu';
 import type { ShadowGeneration } from './mmu/shadow/role';
+import { GENERATION_MASK } from './mmu/spte';
 import { TdpMmu } from './mmu/tdp-mmu';
 import { SHADOW_VM_STATS, Stats, VM_STATS, type StatValues, type VmStat } from './stats';
 
@@ -117,6 +118,13 @@ export class Vm {
       `${describeChange(change)}; the memslot generation is ${this.memslots.generation}`,
       cost('kvmHandler'),
     );
+    // kvm_mmu_invalidate_mmio_sptes: where the number begins anew, an old mark could be taken for a present one
+    if (change.kind !== 'none' && (this.memslots.generation & GENERATION_MASK) === 0)
+      yield* this.edit(
+        'kvm_mmu_invalidate_mmio_sptes',
+        'the generation in MMIO entries wraps round: all entries go',
+        (writes) => this.secondary.zapAll(writes),
+      );
     switch (change.kind) {
       case 'delete':
       case 'move': {

@@ -80,3 +80,48 @@ describe('modern shadow paging: tables out of sync', () => {
     assert.equal(g.stats.fault_tracing, 1);
   });
 });
+
+describe('modern shadow paging: large pages', () => {
+  /** A 2 MiB page of the guest's, 0x40000000 → 0x400000, in a new PD; its first byte is read and written. rbp: the PD. */
+  const LARGE = `
+  mov rax, cr3
+  mov rax, [rax]
+  and rax, -4096
+  mov rbp, 0x200000
+  mov qword [rbp], 0x4000e3
+  lea rcx, [rbp + 3]
+  mov [rax + 8], rcx
+  mov rbx, 0x40000000
+  mov byte [rbx], 5
+  mov al, [rbx + 0x1ff000]
+  `;
+  const leaves = (g: Guest): readonly number[] => (g.machine.vm.shadow?.read(0x4000_0000n) ?? []).map((e) => e.level);
+
+  it('get one large entry where the host has a large page too, else small ones in a direct page', () => {
+    assert.deepEqual(leaves(run(`${LARGE} hlt`, { hostPages: '2m' })), [4, 3, 2]);
+    assert.deepEqual(leaves(run(`${LARGE} hlt`)), [4, 3, 2, 1]);
+    // one fault maps all of it; the write was first, so no second one for the D flag
+    const faults = (hostPages: '2m' | '4k'): number => run(`${LARGE} hlt`, { hostPages }).stats.fault_hidden ?? 0;
+    assert.ok(faults('2m') < faults('4k'));
+  });
+
+  it('are split when a page in them becomes a table: its writes must be seen, the others go on', () => {
+    // the table for 0x40200000 lies in the large page, and maps 0x300000; then it is redirected to 0x301000 through the large page's address
+    const g = run(
+      `${TWO_PAGES} ${LARGE}
+      mov qword [rbx + 0x5000], 0x300003
+      mov qword [rbp + 8], 0x405003
+      mov al, [0x40200000]
+      mov cl, al
+      mov qword [rbx + 0x5000], 0x301003
+      invlpg [0x40200000]
+      mov al, [0x40200000]
+      mov ah, cl
+      mov dl, [rbx]
+      hlt`,
+      { hostPages: '2m' },
+    );
+    assert.deepEqual([Number((g.gprs()[0] ?? 0n) & 0xffffn), Number((g.gprs()[2] ?? 0n) & 0xffn)], [0x0a0b, 5]);
+    assert.deepEqual(leaves(g), [4, 3, 2, 1], 'the large entry gave way to small ones');
+  });
+});

@@ -11,6 +11,8 @@ export interface SecondaryMmu {
   zapRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean;
   /** A slot goes: nothing of it stays mapped, and no table of the guest's that lay in it stays shadowed (kvm_arch_flush_shadow_memslot). */
   flushSlot(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean;
+  /** Everything goes, MMIO marks too (kvm_mmu_zap_all_fast). */
+  zapAll(writes?: TableAccess[]): boolean;
   /** Whether a leaf of the range was used since this was last asked (kvm_age_gfn). */
   ageRange(start: Gpa, end: Gpa): boolean;
   /** The same question, without any change (kvm_test_age_gfn). */

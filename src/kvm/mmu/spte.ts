@@ -57,7 +57,8 @@ export function makeMmioSpte(address: Gpa, generation: number): bigint {
   const gen = BigInt(generation & GENERATION_MASK);
   return (address & FRAME_MASK) | EPTE_W | EPTE_X | ((gen & 0xffn) << 3n) | ((gen >> 8n) << 52n);
 }
-const GENERATION_MASK = 0x7_ffff;
+/** Bits of the generation that an MMIO entry has room for (MMIO_SPTE_GEN_MASK). */
+export const GENERATION_MASK = 0x7_ffff;
 
 export const isMmioSpte = (spte: bigint): boolean => (spte & EPTE_RWX) === (EPTE_W | EPTE_X);
 export const mmioSpteGeneration = (spte: bigint): number => Number(bits(spte, 10, 3) | (bits(spte, 62, 52) << 8n));

@@ -233,9 +233,8 @@ export class TdpMmu implements SecondaryMmu {
   flushSlot(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
     return this.zapRange(start, end, writes);
   }
-  /** kvm_mmu_zap_all_fast: every entry below the root. */
-  zapAll(): void {
-    this.zapRange(gpa(0n), gpa(1n << 48n));
+  zapAll(writes?: TableAccess[]): boolean {
+    return this.zapRange(gpa(0n), gpa(1n << 48n), writes);
   }
 
   /** kvm_tdp_mmu_age_gfn_range. Without A flags a leaf goes, and counts as used: whoever uses it again says so by a violation. */

@@ -326,6 +326,11 @@ export class ShadowMmu implements SecondaryMmu {
     for (const p of tables) if (this.pages.ofTable(p.spt) === p) this.zapPage(p, writes);
     return this.zapRange(start, end, writes) || tables.length > 0;
   }
+  zapAll(writes?: TableAccess[]): boolean {
+    const pages = [...this.pages.all()];
+    for (const p of pages) if (this.pages.ofTable(p.spt) === p) this.zapPage(p, writes);
+    return pages.length > 0;
+  }
   /** Hardware sets A in shadow entries (kvm_age_rmap); where nobody looks at it, a leaf goes and counts as used. */
   ageRange(start: Gpa, end: Gpa): boolean {
     if (!this.strategy.agesByFlag) return this.zapRange(start, end);

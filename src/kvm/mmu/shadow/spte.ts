@@ -2,6 +2,7 @@ import type { Gpa, Hpa } from '../../../base/address';
 import { gpa } from '../../../base/address';
 import { bits } from '../../../base/bits';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../../../isa/entries';
+import { GENERATION_MASK } from '../spte';
 import { ACC, type ShadowGeneration } from './role';
 
 /**
@@ -26,7 +27,6 @@ const HOST_WRITABLE = 1n << 9n;
 const MMU_WRITABLE = 1n << 10n;
 const MMU_PRESENT = 1n << 11n;
 const MODERN_MMIO = 1n << 51n;
-const GENERATION_MASK = 0x7_ffff;
 
 export interface LeafRights {
   /** ACC_* that the guest gives this translation now. */
