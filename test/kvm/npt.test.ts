@@ -1,5 +1,6 @@
 /** KVM on SVM with nested paging: error codes of #NPF, MMIO, and a VMRUN whose checks fail. */
 import * as assert from 'node:assert/strict';
+import { SEG } from '../../src/hw/state/layout';
 import { Guest } from '../vmm/support/guest';
 import { done, hvaAt, logging, paused } from './support/paused';
 
@@ -61,6 +62,18 @@ iretq`;
       const gprs = g.halt();
       // RSI counts; RCX is CPUID's SVM
       assert.deepEqual([gprs[6], gprs[1]], [BigInt(codes.length), 0n], mmu);
+    }
+  });
+
+  it("CPL is a field of its own: SS's DPL, which SYSRET leaves, does not change it", () => {
+    const g = new Guest('mov eax, 1\ncpuid\nhlt', 'flat64', NPT);
+    g.halt();
+    const { regs } = g.machine.vcpu.context;
+    for (const attrib of [0xc93n, 0n]) {
+      g.machine.cpu.svm.vmcb?.write('CPL', 3n);
+      g.machine.cpu.svm.vmcb?.write('SS_ATTRIB', attrib);
+      regs.setSegment(SEG.SS, regs.segment(SEG.SS));
+      assert.equal(regs.cpl, 3);
     }
   });
 

@@ -134,8 +134,11 @@ export class SvmRegisters extends GuestRegisters {
     else this.vmcb.write(field, value);
   }
 
+  /** svm_get_segment: what SS has for DPL is nobody's business, since SYSRET leaves it as it was. CPL counts, and `setSegment` takes it back from there. */
   segment(index: number): SegmentCache {
-    return this.vmcb.segment(index);
+    const s = this.vmcb.segment(index);
+    if (index !== SEG.SS) return s;
+    return { ...s, rights: (s.rights & ~(3 << RIGHTS.DPL_SHIFT)) | (this.cpl << RIGHTS.DPL_SHIFT) };
   }
   /** svm_set_segment: CPL is a field of its own, and follows SS. */
   setSegment(index: number, s: SegmentCache): void {
@@ -156,6 +159,7 @@ export class SvmRegisters extends GuestRegisters {
   }
   override storeFrom(state: CpuState): void {
     super.storeFrom(state);
+    this.vmcb.write('CPL', BigInt(state.cpl));
     this.setKeptMsr(SLOT.KERNEL_GS_BASE, state.get(SLOT.KERNEL_GS_BASE));
   }
 }
