@@ -3,13 +3,13 @@ import * as vscode from 'vscode';
 import { registerCommands } from './commands';
 import { ConfigurationProvider, DEBUG_TYPE, OpenFileConfigurations } from './configuration';
 import { ExitHeat } from './exit-heat';
-import { registerHover } from './hover';
-import { startLanguageProcess } from './language-process';
+import { registerHover, SERVED_LANGUAGE } from './hover';
 import { PanelHost } from './panels/host';
 import { SessionTracker } from './session';
 import { TableTree } from './table-tree';
 
-let stopLanguageClient: (() => Promise<void>) | undefined;
+/** The language client: loaded, and its server started, once an assembly file is open. */
+let language: Promise<{ stop(): Promise<void> }> | undefined;
 
 export function activate(context: vscode.ExtensionContext): void {
   const tracker = new SessionTracker();
@@ -33,10 +33,14 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(), Initial),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new OpenFileConfigurations(), Dynamic),
   );
-  const client = startLanguageProcess(context, tracker);
-  stopLanguageClient = () => client.stop();
+  const serve = ({ languageId }: vscode.TextDocument): void => {
+    if (languageId !== SERVED_LANGUAGE || language) return;
+    language = import('./language-process').then((module) => module.startLanguageProcess(context, tracker));
+  };
+  context.subscriptions.push(vscode.workspace.onDidOpenTextDocument(serve));
+  vscode.workspace.textDocuments.forEach(serve);
 }
 
-export function deactivate(): Promise<void> | undefined {
-  return stopLanguageClient?.();
+export async function deactivate(): Promise<void> {
+  await (await language)?.stop();
 }

@@ -47,12 +47,10 @@ export interface TimelineCost {
   readonly screen: Times;
 }
 
-export function timelineCost(exits: number): TimelineCost {
+/** The log of a run of so many exits of a few kinds, a few instructions from each other. */
+export function longRun(exits: number): { readonly log: ExitLog; readonly moment: Moment } {
   const log = new ExitLog();
-  const used = process.cpuUsage();
   let moment: Moment = { instructions: 0, guest: 0, walks: 0 };
-  const heap = (): number => process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed;
-  const before = heap();
   for (let i = 0; i < exits; i++) {
     const reason = REASONS[i % 97 === 0 ? i % 5 : 0] ?? 10;
     const linear = 0x10_0000n + BigInt(i & 63);
@@ -68,6 +66,14 @@ export function timelineCost(exits: number): TimelineCost {
     for (const s of STEPS) log.step(s);
     log.finish();
   }
+  return { log, moment };
+}
+
+export function timelineCost(exits: number): TimelineCost {
+  const heap = (): number => process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed;
+  const before = heap();
+  const used = process.cpuUsage();
+  const { log, moment } = longRun(exits);
   const { user, system } = process.cpuUsage(used);
   const perExit = ((user + system) / exits) * 1e3;
   const mebibytes = (heap() - before) / 2 ** 20;

@@ -11,7 +11,13 @@ import { chromium, type Browser, type Page } from 'playwright-core';
 import { Connection } from '../dap/connection';
 import { which } from '../support/needs';
 import { ROOT, SETTINGS, asset, pageHtml, stubJs } from '../webview/stand-alone/site';
+import type { Adapter } from '../../src/dap/adapter';
+import { exitsRequests } from '../../src/dap/panels/exits';
+import type { PanelId } from '../../src/protocol/panels';
+import { ExitHistory } from '../../src/session/exit-history/index';
+import { activationTimes } from './activation';
 import { summary, type Times } from './adapter';
+import { longRun } from './exits';
 
 /** A guest whose own tables have so many present entries more than it started with, and which edits one of them at each step. */
 function tablesGuest(entries: number): string {
@@ -50,13 +56,13 @@ ready:  xor     qword [0x1000000], 0x20
 `;
 }
 
+type Ask = (name: string, args: object) => Promise<unknown>;
+
 /** VS Code's side asks the adapter over a binding of the page. */
-async function openPanel(browser: Browser, client: Connection): Promise<Page> {
+async function openPanel(browser: Browser, panel: PanelId, ask: Ask): Promise<Page> {
   const page = await (await browser.newContext({ viewport: { width: 1100, height: 900 } })).newPage();
-  await page.exposeFunction('pagewalkAsk', async (name: string, args: object) => ({
-    reply: await client.ask(name, args),
-  }));
-  const html = pageHtml({ panel: 'page-tables', theme: 'dark', place: 'editor' }, '/setup.js');
+  await page.exposeFunction('pagewalkAsk', async (name: string, args: object) => ({ reply: await ask(name, args) }));
+  const html = pageHtml({ panel, theme: 'dark', place: 'editor' }, '/setup.js');
   const setup = stubJs({ moment: { standing: 'stopped', number: 1, session: 'bench', stop: 1 }, settings: SETTINGS });
   await page.route('**/*', async (route) => {
     const { pathname } = new URL(route.request().url());
@@ -97,7 +103,7 @@ async function paintTimes(browser: Browser, entries: number, count: number): Pro
     await client.ask('setFunctionBreakpoints', { breakpoints: [{ name: 'ready' }] });
     await client.toStop('configurationDone');
     await client.toStop('continue');
-    const page = await openPanel(browser, client);
+    const page = await openPanel(browser, 'page-tables', (name, args) => client.ask(name, args));
     const times: number[] = [];
     for (let i = 0; i < count; i++) {
       await client.toStop('continue');
@@ -111,21 +117,34 @@ async function paintTimes(browser: Browser, entries: number, count: number): Pro
   }
 }
 
-/** Our own code at activation, in processor time: loading the extension's bundle, with VS Code's API as an empty shell. */
-function loadTimes(count: number): Times {
-  const bundle = readFileSync(join(ROOT, 'dist/extension.js'), 'utf8');
-  const times: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const script = join(mkdtempSync(join(tmpdir(), 'pagewalk-bench-')), 'extension.cjs');
-    const shell = `const vscode = new Proxy(function () {}, { get: (_, k) => (k === 'prototype' ? {} : vscode), apply: () => vscode, construct: () => vscode });\n`;
-    writeFileSync(
-      script,
-      `${shell}const load = (module, exports, require) => {${bundle}\n};module.exports = () => { const start = process.cpuUsage(); load({ exports: {} }, {}, (n) => n === 'vscode' ? vscode : require(n)); const { user, system } = process.cpuUsage(start); return (user + system) / 1000; };`,
-    );
-    const load = process.getBuiltinModule('node:module').createRequire(script)(script) as () => number;
-    times.push(load());
-    rmSync(join(script, '..'), { recursive: true });
-  }
+/** Frames of 20 seconds at 60 a second: closer by 25 octaves, along the run, and back, over and over. */
+const FRAMES = `new Promise((done) => {
+  const canvas = document.querySelector('canvas.timeline');
+  const { left, top, width } = canvas.getBoundingClientRect();
+  const times = [];
+  let before;
+  const frame = (now) => {
+    if (before !== undefined) times.push(now - before);
+    before = now;
+    if (times.length === 1200) return done(times);
+    const phase = times.length % 300;
+    const [deltaX, deltaY] = phase < 100 ? [0, -60] : phase < 200 ? [30, 0] : [0, 60];
+    canvas.dispatchEvent(new WheelEvent('wheel',
+      { deltaX, deltaY, clientX: left + width * 0.6, clientY: top + 40, bubbles: true, cancelable: true }));
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+})`;
+
+/** Zooming and moving the timeline of a run of so many exits: from frame to frame. */
+async function timelineFrames(browser: Browser, exits: number): Promise<Times> {
+  const { log, moment } = longRun(exits);
+  const history = new ExitHistory({ exits: log, moment }, { symbolOf: () => undefined, locationOf: () => undefined });
+  const adapter = { stopped: { exits: history }, client: { source: () => ({}) } } as unknown as Adapter;
+  const handlers = exitsRequests as Readonly<Record<string, (adapter: Adapter, args: object) => unknown>>;
+  const page = await openPanel(browser, 'exits', async (name, args) => handlers[name]?.(adapter, args));
+  const times = await page.evaluate<number[]>(FRAMES);
+  await page.context().close();
   return summary(times);
 }
 
@@ -133,23 +152,42 @@ const kib = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
 const text = ({ median, p95, count }: Times): string =>
   `median ${median.toFixed(1)} ms, 95th percentile ${p95.toFixed(1)} ms (${count} times)`;
 
-async function main(): Promise<void> {
-  const print = (name: string, value: string): boolean => process.stdout.write(`${name.padEnd(41)}  ${value}\n`);
-  for (const file of ['webview.js', 'webview.css', 'extension.js']) {
+/** An argument narrows it down to rows whose names have that in them. */
+const isWanted = (name: string): boolean => name.includes(process.argv[2] ?? '');
+const print = (name: string, value: string): boolean => process.stdout.write(`${name.padEnd(41)}  ${value}\n`);
+
+function ofBundles(): void {
+  for (const file of ['webview.js', 'webview.css', 'extension.js', 'dap.js', 'server.js']) {
     const path = join(ROOT, 'dist', file);
     print(`${file} as built`, `${kib(statSync(path).size)}, ${kib(gzipSync(readFileSync(path)).length)} compressed`);
   }
-  print('loading the extension, processor time', text(loadTimes(15)));
+  const activation = activationTimes(15);
+  print('extension loaded, fresh process', text(activation.load));
+  print('… then activate()', text(activation.activate));
+  print('… processor time of both', text(activation.processor));
+  print('language client, at the first .asm file', text(activation.language));
+}
+
+const BROWSER_ROWS: readonly { readonly name: string; readonly measure: (browser: Browser) => Promise<Times> }[] = [
+  ...[1_000, 100_000, 1_000_000].map((entries) => ({
+    name: `stop to page tables painted, ${entries.toLocaleString('en')}`,
+    measure: (browser: Browser) => paintTimes(browser, entries, 40),
+  })),
+  {
+    name: 'frame of a timeline of ten million exits',
+    measure: (browser) => timelineFrames(browser, 10_000_000),
+  },
+];
+
+async function main(): Promise<void> {
+  if (isWanted('bundles')) ofBundles();
   const executablePath =
     process.env['CHROME'] ?? ['chromium', 'chromium-browser', 'google-chrome'].map(which).find(Boolean);
-  if (executablePath === undefined) return;
+  const rows = BROWSER_ROWS.filter(({ name }) => isWanted(name));
+  if (executablePath === undefined || rows.length === 0) return;
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu', '--disable-quic'] });
   try {
-    for (const entries of [1_000, 100_000, 1_000_000])
-      print(
-        `stop to page tables painted, ${entries.toLocaleString('en')}`,
-        text(await paintTimes(browser, entries, 40)),
-      );
+    for (const { name, measure } of rows) print(name, text(await measure(browser)));
   } finally {
     await browser.close();
   }

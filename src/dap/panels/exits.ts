@@ -4,11 +4,14 @@ import {
   type ExitDetail,
   type ExitLine,
   type ExitPlace,
+  type ExitReplayReply,
   type ExitRow,
   type ExitStep,
   type ExitsRequests,
 } from '../../protocol/panels/exits';
+import type { DebugTarget } from '../../session/api';
 import type * as History from '../../session/exit-history/index';
+import { ExitReplay } from '../../session/exit-replay';
 import type { Location, Step } from '../../session/types';
 import { encode } from '../../wire/encode';
 import { EXIT_TRACE_FORMATS } from '../../wire/exit-trace';
@@ -19,6 +22,13 @@ import { compact, type Handlers } from '../requests';
 /** Exits that one export takes at most: more of them is the command line's work. */
 const MOST_EXPORTED = 20_000;
 const MOST_ROWS = 1000;
+
+/** How long one request for a replay works, and the instructions' work between two looks at the clock: so few exits that their Steps are kept. */
+const SLICE_MS = 60;
+const BUDGET = 20_000;
+
+/** A target's replay; one at a time. */
+const replays = new WeakMap<DebugTarget, ExitReplay>();
 
 const sourceOf = (adapter: Adapter, at: Location | undefined): ExitRow['source'] => {
   const path = at && adapter.client.source(at.file).path;
@@ -83,6 +93,28 @@ export const exitsRequests: Handlers<keyof ExitsRequests> = {
     const number = 'cycle' in args ? exits.at(args.cycle) : args.number;
     const found = number === undefined ? undefined : exits.exit(number);
     return found ? detailOf(adapter, found) : null;
+  },
+
+  'pagewalk/exits/replay'(adapter, args) {
+    const { stopped, host } = adapter;
+    const number = natural('number', args.number, Number.MAX_SAFE_INTEGER);
+    const recorded = stopped.exits.exit(number);
+    if (!recorded || recorded.open) throw requestError('badArgument', `exit ${number} is not recorded`);
+    let replay = replays.get(stopped);
+    if (!replay?.reaches(number)) {
+      replay = adapter.unwrap(ExitReplay.of(stopped.program));
+      replays.set(stopped, replay);
+    }
+    const until = host.now() + SLICE_MS;
+    let isThere = replay.run(number, BUDGET);
+    while (!isThere && host.now() < until) isThere = replay.run(number, BUDGET);
+    if (!isThere) return { at: replay.count };
+    const detail = replay.exit(recorded.row);
+    return compact<ExitReplayReply>({
+      at: number,
+      detail: detail && detailOf(adapter, detail),
+      differs: detail ? undefined : true,
+    });
   },
 
   'pagewalk/exits/places'(adapter, args) {

@@ -112,6 +112,16 @@ export interface ExitLine {
   readonly reasons: readonly { readonly name: string; readonly count: number }[];
 }
 
+/** How far a replay is: another request goes on with it until `detail` or `differs` has come. */
+export interface ExitReplayReply {
+  /** Exits that it has come to. */
+  readonly at: number;
+  /** The exit with its Steps in full. */
+  readonly detail?: ExitDetail;
+  /** The run came to another exit: something was changed by hand. */
+  readonly differs?: true;
+}
+
 export interface ExitsRequests {
   'pagewalk/exits': { readonly arguments: Record<string, never>; readonly reply: ExitSummary };
   'pagewalk/exits/tile': {
@@ -132,6 +142,8 @@ export interface ExitsRequests {
     readonly arguments: { readonly number: number } | { readonly cycle: number };
     readonly reply: ExitDetail | null;
   };
+  /** A recorded exit's Steps where they are kept no more: the run once more from its start, a slice for each request. */
+  'pagewalk/exits/replay': { readonly arguments: { readonly number: number }; readonly reply: ExitReplayReply };
   'pagewalk/exits/places': {
     readonly arguments: { readonly start: number; readonly count: number; readonly reason?: string };
     readonly reply: { readonly total: number; readonly rows: readonly ExitPlace[] };

@@ -87,8 +87,8 @@ export class ExitHistory {
   private filtered: { readonly key: string; readonly count: number; readonly numbers: readonly number[] } | undefined;
 
   constructor(
-    private readonly machine: Machine,
-    private readonly symbols: SymbolTable,
+    private readonly machine: Pick<Machine, 'exits' | 'moment'>,
+    private readonly symbols: Pick<SymbolTable, 'symbolOf' | 'locationOf'>,
   ) {}
 
   summary(): ExitSummary {

@@ -169,4 +169,27 @@ describe('the VM Exits panel', () => {
     live.close();
     await panel.close();
   });
+
+  it('replays the run to an exit whose Steps are kept no more', async function () {
+    const { live, panel } = await open(this, LONG);
+    const { page } = panel;
+    await page.locator('.vlist').evaluate((element) => (element.scrollTop = 0));
+    await page.locator('.row[data-index="8"]').click();
+    await page.locator('.selected h2', { hasText: 'Exit 9:' }).waitFor();
+    assert.equal(await page.locator('.sequence .what').count(), 0);
+    await page.getByRole('button', { name: 'Replay' }).click();
+    await page.locator('.sequence .what').first().waitFor();
+    const { stdout } = await pagewalk(['trace', '/g/guest.asm'], { '/g/guest.asm': sourceOf(LONG) });
+    const lines = stdout.trimEnd().split('\n');
+    const steps = lines.map((line) => JSON.parse(line) as { function: string; what: string });
+    const starts = steps.flatMap((step, i) => (step.function === 'VM exit' ? [i] : []));
+    assert.deepEqual(
+      (await page.locator('.sequence li .what').allInnerTexts()).map(tidy),
+      steps.slice(starts[8], starts[9]).map(({ what }) => tidy(what)),
+    );
+    assert.equal(await page.getByRole('button', { name: 'Replay' }).count(), 0);
+    await panel.assertSound();
+    live.close();
+    await panel.close();
+  });
 });

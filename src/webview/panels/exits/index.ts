@@ -49,6 +49,8 @@ class ExitsPanel implements Panel {
   private rows = new Map<number, ExitRow>();
   private pagesAsked = new Set<number>();
   private total = 0;
+  /** Counts what is shown in full: a replay for something else stops. */
+  private turn = 0;
 
   private readonly head = h('p', { class: 'total' });
   private readonly note = h('p', { class: 'note' });
@@ -375,6 +377,7 @@ class ExitsPanel implements Panel {
   }
 
   private draw(detail: ExitDetail): void {
+    this.turn++;
     const { row, steps, full, open } = detail;
     const asText = this.kept.asText === true;
     const toggle = (text: string, on: boolean, value: boolean): HTMLElement => {
@@ -399,25 +402,52 @@ class ExitsPanel implements Panel {
         steps ? copy : '',
       ),
       ...(open ? [h('p', { class: 'note' }, 'It is being handled now: these Steps are done.')] : []),
-      ...(steps && !full
-        ? [
-            h(
-              'p',
-              { class: 'note' },
-              'Of an exit that lies so far back functions and cycles are kept, not the sentences.',
-            ),
-          ]
-        : []),
-      steps
-        ? asText
-          ? h('pre', { class: 'graph', tabindex: 0 }, graphText(detail))
-          : sequence(detail)
-        : h(
-            'p',
-            { class: 'note' },
-            'Its Steps are no longer kept. Run again with a breakpoint on this exit to see them.',
-          ),
+      ...(full || open ? [] : [this.replayOffer(detail)]),
+      ...(steps ? [asText ? h('pre', { class: 'graph', tabindex: 0 }, graphText(detail)) : sequence(detail)] : []),
     );
+  }
+
+  /** An exit so far back that its Steps are not kept in full: the run can come to it once more. */
+  private replayOffer({ row, steps }: ExitDetail): HTMLElement {
+    const kept = steps
+      ? 'Of an exit that lies so far back functions and cycles are kept, not the sentences.'
+      : 'Its Steps are no longer kept.';
+    const said = h('span', { role: 'status' }, kept);
+    const button = h('button', { type: 'button', class: 'tool' }, 'Replay');
+    button.title = 'Runs the guest once more from its start, beside this session, up to this exit';
+    let running = false;
+    const stop = (text: string): void => {
+      running = false;
+      said.textContent = text;
+      button.textContent = 'Replay';
+    };
+    const replay = async (): Promise<void> => {
+      const turn = this.turn;
+      while (running && turn === this.turn) {
+        const { at, detail, differs } = await this.context.request('pagewalk/exits/replay', { number: row.number });
+        // another exit is shown by now
+        if (turn !== this.turn || !running) return;
+        if (detail) {
+          this.draw(detail);
+          this.selectedBox.querySelector<HTMLElement>('[aria-pressed="true"]')?.focus();
+          return this.context.announce('Steps in full');
+        }
+        if (differs) return stop('The run came to another exit: registers, memory or the host were changed by hand.');
+        said.textContent = `Exit ${at.toLocaleString('en')} of ${row.number.toLocaleString('en')} …`;
+      }
+    };
+    button.addEventListener('click', () => {
+      if (running) return stop(kept);
+      running = true;
+      button.textContent = 'Cancel';
+      this.context.run(() =>
+        replay().catch((error: unknown) => {
+          stop(kept);
+          throw error;
+        }),
+      );
+    });
+    return h('p', { class: 'note replay' }, said, ' ', button);
   }
 }
 
