@@ -44,7 +44,7 @@ export class DriftView {
     this.port = new SoftwareEntryPort(t.physical);
   }
 
-  /** Of a present entry of a shadow page, which translates `linear` and what follows. */
+  /** Of an entry of a shadow page, present or not any more, which translates `linear` and what follows. */
   ofShadow(page: ShadowPage, index: number, linear: bigint): Drift {
     const { mmu } = this;
     const entry = mmu.pages.read(page, index);
@@ -55,7 +55,9 @@ export class DriftView {
     const step = walk?.steps.find((s) => s.level === level) ?? walk?.steps.at(-1);
     const other: EntryPlace | undefined = step && { entry: step.entry, address: step.entryAddress };
     if (isShadowMmio(mmu.generation, entry)) marks.push('mmio');
-    else if (walk && this.stale(page, index, entry, level, walk)) marks.push('stale');
+    else if (!isShadowPresent(mmu.generation, entry)) {
+      if (walk?.ok === true) marks.unshift('missing');
+    } else if (walk && this.stale(page, index, entry, level, walk)) marks.push('stale');
     else if (isShadowLeaf(entry, level) && this.watched(page, index, entry, walk)) marks.push('write-protected');
     return other ? { marks, other } : { marks };
   }
@@ -66,12 +68,7 @@ export class DriftView {
     const last = mmu.read(linear).at(-1);
     const page = last && mmu.pages.ofTable(last.address & ~0xfffn);
     if (!last || !page) return [];
-    const there = isShadowPresent(mmu.generation, last.value) || isShadowMmio(mmu.generation, last.value);
-    if (there) return this.ofShadow(page, last.index, linear & ~((1n << BigInt(12 + 9 * (last.level - 1))) - 1n)).marks;
-    return [
-      ...(this.walk(linear)?.ok === true ? (['missing'] as const) : []),
-      ...(page.unsync ? (['unsync'] as const) : []),
-    ];
+    return this.ofShadow(page, last.index, linear & ~((1n << BigInt(12 + 9 * (last.level - 1))) - 1n)).marks;
   }
 
   /** Of an entry of the guest's at `level` for `linear`. */

@@ -238,30 +238,22 @@ export class Workbench {
     return label;
   }
 
-  /** The row of the Variables view with that name, scrolled to: the tree draws only the rows that are in sight. */
+  /** The row of the Variables view with that name, scrolled to. */
   private async variable(name: string | RegExp): Promise<Locator> {
     const list = this.page.locator('.debug-variables .monaco-list').first();
     const hasName = (label: string): boolean =>
       typeof name === 'string'
         ? label === `Scope ${name}` || label === name || label.startsWith(`${name}, `)
         : name.test(label);
-    const end = Date.now() + PATIENCE_MS;
-    while (Date.now() < end) {
-      await list.hover({ position: EDGE });
-      await this.page.mouse.wheel(0, -100_000);
-      for (let last = ''; ;) {
-        const labels = await list
-          .locator('.monaco-list-row')
-          .evaluateAll((all) => all.map((each) => each.getAttribute('aria-label') ?? ''));
-        const found = labels.find(hasName);
-        if (found !== undefined) return list.locator(`.monaco-list-row[aria-label=${JSON.stringify(found)}]`).first();
-        if (labels.join() === last) break;
-        last = labels.join();
-        await this.page.mouse.wheel(0, 150);
-        await list.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-      }
-    }
-    throw new Error(`no row ${name} in Variables`);
+    return this.scrollTo(list, async () => {
+      const labels = await list
+        .locator('.monaco-list-row')
+        .evaluateAll((all) => all.map((each) => each.getAttribute('aria-label') ?? ''));
+      const found = labels.find(hasName);
+      return found === undefined
+        ? undefined
+        : list.locator(`.monaco-list-row[aria-label=${JSON.stringify(found)}]`).first();
+    });
   }
 
   /** The rows of the Call Stack view, topmost frame first. */
@@ -385,7 +377,10 @@ export class Workbench {
     let row = pane.locator('.monaco-list-row').first();
     for (const [depth, text] of texts.entries()) {
       row = pane.locator(`.monaco-list-row[aria-level="${depth + 1}"]`, { hasText: text }).first();
-      await this.scrollTo(pane, row);
+      const wanted = row;
+      await this.scrollTo(pane.locator('.monaco-list').first(), async () =>
+        (await wanted.count()) > 0 ? wanted : undefined,
+      );
       await row.click();
       if (depth === texts.length - 1) break;
       if ((await row.getAttribute('aria-expanded')) === 'false') await this.page.keyboard.press('ArrowRight');
@@ -394,20 +389,29 @@ export class Workbench {
     return row;
   }
 
-  /** Turns the wheel over a tree until the row is drawn: only those in sight are. */
-  private async scrollTo(pane: Locator, row: Locator): Promise<void> {
+  /** Turns the wheel over a tree, from its top, until `find` finds: only the rows that are in sight are drawn. Children may come a moment after their parent opens. */
+  private async scrollTo(list: Locator, find: () => Promise<Locator | undefined>): Promise<Locator> {
+    const drawn = (): Promise<string> =>
+      list.locator('.monaco-list-row').evaluateAll((all) => all.map((each) => each.id).join());
     const end = Date.now() + PATIENCE_MS;
-    const list = pane.locator('.monaco-list').first();
-    while ((await row.count()) === 0) {
-      if (Date.now() > end) throw new Error(`no row ${String(row)}`);
+    while (Date.now() < end) {
+      const there = await find();
+      if (there) return there;
       await list.hover({ position: EDGE });
-      const last = await list.locator('.monaco-list-row').last().getAttribute('aria-label');
-      await this.page.mouse.wheel(0, 60);
-      await list.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-      // at the end: from the top again, since children come a moment after their parent opens
-      if ((await list.locator('.monaco-list-row').last().getAttribute('aria-label')) === last)
-        await this.page.mouse.wheel(0, -100_000);
+      await this.page.mouse.wheel(0, -100_000);
+      await list.locator('.monaco-list-row[data-index="0"]').waitFor();
+      for (;;) {
+        const found = await find();
+        if (found) return found;
+        if ((await list.locator('.monaco-list-row[data-last-element="true"]').count()) > 0) break;
+        const before = await drawn();
+        await this.page.mouse.wheel(0, 100);
+        // the list moves a moment after the wheel does
+        for (let looks = 0; looks < 100 && (await drawn()) === before; looks++)
+          await list.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
+      }
     }
+    throw new Error('no such row');
   }
 
   /** Chooses from the context menu of a row. */

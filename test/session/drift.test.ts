@@ -1,5 +1,6 @@
 /** Shadow tables beside the guest's: what listings, trees and the chain say where the two differ, and the faults that come of it. */
 import * as assert from 'node:assert/strict';
+import { DriftView } from '../../src/session/drift';
 import type { Session } from '../../src/session/session';
 import { next, open, rows } from './scene';
 
@@ -118,6 +119,19 @@ describe('drift between guest and shadow tables', () => {
     const s = at('touched');
     s.evaluate('host migrate 0x200000');
     assert.equal(stale(s, 0x20_0000n), 'the flush before the next VM entry');
+  });
+
+  it('an entry that is gone is missing, not stale', () => {
+    const s = at('flushed');
+    const { shadow } = s.guest;
+    const last = shadow?.read(0x20_0000n).at(-1);
+    const page = last && shadow?.pages.ofTable(last.address & ~0xfffn);
+    assert.ok(shadow && page && last);
+    assert.equal(last.value, 0n);
+    assert.deepEqual(new DriftView(s.guest, shadow).ofShadow(page, last.index, 0x20_0000n).marks, [
+      'missing',
+      'unsync',
+    ]);
   });
 
   it('looking at it changes nothing', () => {
