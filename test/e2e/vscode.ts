@@ -397,9 +397,12 @@ export class Workbench {
     while (Date.now() < end) {
       const there = await find();
       if (there) return there;
+      await this.again(async () => {
+        await list.focus();
+        await this.page.keyboard.press('Home');
+        await list.locator('.monaco-list-row[data-index="0"]').waitFor({ timeout: 4000 });
+      });
       await list.hover({ position: EDGE });
-      await this.page.mouse.wheel(0, -100_000);
-      await list.locator('.monaco-list-row[data-index="0"]').waitFor();
       for (;;) {
         const found = await find();
         if (found) return found;
