@@ -199,6 +199,8 @@ type Placed = { readonly problem: string } | { readonly trigger: Trigger; readon
 /** Exits of both extensions. */
 const EXIT_NAMES: readonly string[] = [...Object.keys(VMX_EXIT), ...Object.keys(SVM_EXITS)];
 
+/** Exits that only an EPT in use can cause. */
+const EPT_EXITS: ReadonlySet<string> = new Set(['EPT_VIOLATION', 'EPT_MISCONFIG', 'PML_FULL']);
 const NO_EXITS =
   'mmu=software has no VM exits: the VMM emulates the CPU, and calls the device, or is itself interrupted by the host’s page fault; step in to see it';
 
@@ -214,6 +216,10 @@ function exitTrigger(name: string, mmu: MmuKind): Placed {
   if (!Object.hasOwn(own, upper))
     return {
       problem: `mmu=${mmu} runs on ${its} have no \`${upper}\`${didYouMean(COUNTERPART[upper] ?? upper, Object.keys(own))}`,
+    };
+  if (mmu === 'shadow' && EPT_EXITS.has(upper))
+    return {
+      problem: `mmu=shadow has no EPT, so nothing exits as \`${upper}\`: what its tables do not allow is a #PF, which exits as \`EXCEPTION_NMI\``,
     };
   return { trigger: { kind: 'exit', names: [upper], filter: undefined }, view: {} };
 }

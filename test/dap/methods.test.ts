@@ -125,6 +125,10 @@ describe('names under each method', function () {
       undefined,
       'mmu=ept runs on VMX, whose exits have no `IOIO`; did you mean `IO_INSTRUCTION`?',
     ]);
+    assert.deepEqual(await exits('shadow', 'exit:EXCEPTION_NMI', 'exit:EPT_VIOLATION'), [
+      undefined,
+      'mmu=shadow has no EPT, so nothing exits as `EPT_VIOLATION`: what its tables do not allow is a #PF, which exits as `EXCEPTION_NMI`',
+    ]);
     assert.match((await exits('software', 'exit:*'))[0] ?? '', /^mmu=software has no VM exits/);
   });
 

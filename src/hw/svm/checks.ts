@@ -41,7 +41,7 @@ const MSRPM_SIZE = 0x2000n;
 const fits = (base: bigint, size: bigint, c: SvmCheckContext): boolean =>
   (base & ~0xfffn) + size <= 1n << BigInt(c.physicalBits);
 
-/** EVENTINJ (15.20): the types that exist, and exceptions that exist; #BR and #OF only where their instructions do. */
+/** EVENTINJ (15.20): the types that exist, and vectors that are exceptions (2 is the NMI's). */
 function injectable(event: bigint): boolean {
   if ((event & EVENT.VALID) === 0n) return true;
   const type = Number((event >> EVENT.TYPE_SHIFT) & 7n);
