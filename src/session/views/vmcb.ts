@@ -5,7 +5,7 @@ import { Vmcb } from '../../hw/svm/vmcb';
 import { describeBits, type DecodedBits } from '../../isa/bit-layout';
 import { CR0 } from '../../isa/flags';
 import { FRAME_MASK } from '../../isa/entries';
-import { VMCB_FIELDS, type VmcbArea, type VmcbField, type VmcbFieldName } from '../../isa/vmcb-fields';
+import { EVENT, VMCB_FIELDS, type VmcbArea, type VmcbField, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { decodeVmcbField } from '../../isa/vmcb-layouts';
 import type { ControlImages } from '../../vmm/exits/control-images';
 import type { GuestView } from '../guest-view';
@@ -89,15 +89,18 @@ const checks = (g: GuestView, vmcb: Vmcb): ReturnType<typeof unmetVmrunChecks> =
 const decoded = (vmcb: Vmcb, f: VmcbField): readonly DecodedBits[] =>
   decodeVmcbField(f.name, vmcb.read(f.name), Number(BigInt.asIntN(64, vmcb.read('EXITCODE'))));
 
+/** Fields whose other bits mean nothing without the valid bit. */
+const EVENT_FIELDS: ReadonlySet<VmcbFieldName> = new Set(['EXITINTINFO', 'EVENTINJ']);
+
 function fieldRow(g: GuestView, vmcb: Vmcb, f: VmcbField, before: Vmcb | undefined): ViewNode {
   const value = vmcb.read(f.name);
   const bits = decoded(vmcb, f);
-  const words = bits.length > 0 ? describeBits(bits) : '';
+  const words = EVENT_FIELDS.has(f.name) && (value & EVENT.VALID) === 0n ? 'not valid' : describeBits(bits);
   const space = HPA_FIELDS.has(f.name) ? 'hpa' : f.name === 'CR3' ? 'gpa' : GVA_FIELDS.test(f.name) ? 'gva' : undefined;
   return row({
     path: `vmcb/${f.area}/${f.name}`,
     name: f.name,
-    value: `${hex(value)}${words === '' ? '' : ` (${words})`}`,
+    value: words === '' ? hex(value) : `${hex(value)} ${words}`,
     raw: value,
     ...(before && was(before.read(f.name))),
     kind: 'field',
