@@ -73,11 +73,10 @@ describe('memory in the views', () => {
         await host.locator('.monaco-list-row', { hasText: 'pc.ram' }).waitFor();
         await code.openRows(host, '[254] PML4E', '[360] PDPTE', '[1] PDE', '[0] PTE', 'GPA 0x200000', 'GVA 0x200000');
         await code.shot('rmap');
-        const page = host.locator('.monaco-list-row', { hasText: 'GPA 0x200000' });
         // what the guest's own line has done on arrival, then by hand
-        await host.locator('.monaco-list-row', { hasText: 'in swap slot 0' }).waitFor();
-        await code.menu(page, 'Swap Out Page');
-        await host.locator('.monaco-list-row', { hasText: 'in swap slot 1' }).waitFor();
+        await code.row(host, 'in swap slot 0');
+        await code.menu(await code.row(host, 'GPA 0x200000'), 'Swap Out Page');
+        await code.row(host, 'in swap slot 1');
         await code.page.locator('#status\\.extensionMessage, .statusbar-item', { hasText: 'swap' }).first().waitFor();
         await code.shot('swapped');
         await code.command('Debug Console: Focus on Debug Console View');

@@ -389,6 +389,14 @@ export class Workbench {
     return row;
   }
 
+  /** A row of a tree view by a text that it shows, scrolled to. */
+  async row(pane: Locator, text: string): Promise<Locator> {
+    const wanted = pane.locator('.monaco-list-row', { hasText: text }).first();
+    return this.scrollTo(pane.locator('.monaco-list').first(), async () =>
+      (await wanted.count()) > 0 ? wanted : undefined,
+    );
+  }
+
   /** Turns the wheel over a tree, from its top, until `find` finds: only the rows that are in sight are drawn. Children may come a moment after their parent opens. */
   private async scrollTo(list: Locator, find: () => Promise<Locator | undefined>): Promise<Locator> {
     const drawn = (): Promise<string> =>
@@ -403,14 +411,16 @@ export class Workbench {
         await list.locator('.monaco-list-row[data-index="0"]').waitFor({ timeout: 4000 });
       });
       await list.hover({ position: EDGE });
-      for (;;) {
+      for (let before = ''; ;) {
         const found = await find();
         if (found) return found;
-        if ((await list.locator('.monaco-list-row[data-last-element="true"]').count()) > 0) break;
-        const before = await drawn();
+        // rows keep the mark of the last element when others come behind them: the end is where the wheel moves nothing
+        const now = await drawn();
+        if (now === before) break;
+        before = now;
         await this.page.mouse.wheel(0, 100);
         // the list moves a moment after the wheel does
-        for (let looks = 0; looks < 100 && (await drawn()) === before; looks++)
+        for (let looks = 0; looks < 30 && (await drawn()) === before; looks++)
           await list.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
       }
     }
@@ -420,7 +430,11 @@ export class Workbench {
   /** Chooses from the context menu of a row. */
   async menu(row: Locator, item: string): Promise<void> {
     await row.click({ button: 'right' });
-    await this.page.locator('.monaco-menu .action-label', { hasText: item }).first().click();
+    // a menu takes no click in the moment after it opens, but the keyboard's choice of what is focused
+    const chosen = this.page.locator('.monaco-menu .action-item', { hasText: item }).first();
+    await chosen.hover();
+    await chosen.and(this.page.locator('.focused')).waitFor();
+    await this.page.keyboard.press('Enter');
   }
 
   async activity(title: string): Promise<void> {
