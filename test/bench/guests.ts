@@ -48,8 +48,10 @@ again:
 }
 
 /** The first touch of each of so many pages: an EPT violation each, with a host fault behind it. */
-export function firstTouches(pages: number): BenchGuest {
-  const megabytes = Math.ceil(pages / 256) + 8;
+export const firstTouches = (pages: number): BenchGuest => touches(pages, Math.ceil(pages / 256) + 8);
+
+/** Each of so many pages from 2 MiB on is written once, in a guest of so many MiB. */
+export function touches(pages: number, megabytes: number): BenchGuest {
   const source = `
 ; @guest start=flat64 memory=${megabytes}M
 bits 64

@@ -2,7 +2,7 @@
 import { hva } from '../../src/base/address';
 import type { OptionTexts } from '../../src/session/options';
 import { slotHva } from '../../src/kvm/memslots';
-import type { BenchGuest } from './guests';
+import { touches, type BenchGuest } from './guests';
 import { runToEnd, type Rate } from './machine';
 
 export const METHODS: readonly { readonly name: string; readonly options: OptionTexts }[] = [
@@ -32,20 +32,7 @@ export const NAIVE: OptionTexts = new Map([
 /** Every 4 KiB page of so many MiB of guest RAM is written once, but for the 2 MiB at the bottom and what the prepared tables take at the top. */
 function filled(megabytes: number): BenchGuest {
   const tables = Math.ceil(megabytes / 512) + 1;
-  const pages = (megabytes - 2 - 2 * tables) * 256;
-  const source = `
-; @guest start=flat64 memory=${megabytes}M
-bits 64
-        mov     ecx, ${pages}
-        mov     rbx, 0x200000
-again:
-        mov     [rbx], rbx
-        add     rbx, 0x1000
-        dec     ecx
-        jnz     again
-        hlt
-`;
-  return { source, work: pages };
+  return touches((megabytes - 2 - 2 * tables) * 256, megabytes);
 }
 
 export interface Filled extends Rate {

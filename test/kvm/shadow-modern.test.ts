@@ -3,22 +3,11 @@
  * number is derived beside it.
  */
 import * as assert from 'node:assert/strict';
+import { FIND_PTE } from '../vmm/support/find-pte';
 import { Guest } from '../vmm/support/guest';
 
 const modern = { mmu: 'shadow', shadow: 'modern', hostBase: 0x4000_0000n, hostMemory: 256 << 20 } as const;
 
-/** rdi: the prepared page table that maps 2 MiB from 0x200000; rcx: 0x200000. */
-const FIND_PTE = `
-  mov rax, cr3
-  mov rbx, 0x000ffffffffff000
-  mov rax, [rax]
-  and rax, rbx
-  mov rax, [rax]
-  and rax, rbx
-  mov rdi, [rax + 8]
-  and rdi, rbx
-  mov rcx, 0x200000
-`;
 /** Two pages with one byte each to tell them apart, behind 0x300000 and 0x301000. */
 const TWO_PAGES = `
   mov byte [0x300000], 0xa

@@ -9,23 +9,12 @@ import { gpa, hva } from '../../src/base/address';
 import { drain } from '../../src/host/step';
 import { FIELD } from '../../src/isa/vmcs-fields';
 import { listShadowTables } from '../../src/session/shadow-listing';
+import { FIND_PTE } from '../vmm/support/find-pte';
 import { Guest } from '../vmm/support/guest';
 
 const BASE = { mmu: 'shadow', hostBase: 0x4000_0000n, hostMemory: 256 << 20 } as const;
 const classic = { ...BASE, shadow: 'classic' } as const;
 const modern = { ...BASE, shadow: 'modern' } as const;
-
-/** pt: the prepared page table that maps 2 MiB from 0x200000; p: the page's entry in it. */
-const FIND_PTE = `
-  mov rax, cr3
-  mov rbx, 0x000ffffffffff000
-  mov rax, [rax]
-  and rax, rbx
-  mov rax, [rax]
-  and rax, rbx
-  mov rdi, [rax + 8]
-  and rdi, rbx
-`;
 
 function faults(source: string, options: typeof classic | typeof modern = classic): Readonly<Record<string, number>> {
   const g = new Guest(source, 'flat64', options);
@@ -48,7 +37,7 @@ describe('shadow paging', () => {
   it('a write to a shadowed page table is traced and emulated, and the next access faults again', () => {
     // hidden: code, PML4, PDPT and PD as data, the page of 0x200000, and that page again after its shadow entry was dropped. MOV from CR3 is CR_ACCESS.
     // tracing: the one write, to a table that the access of 0x200000 had made a shadow of
-    const source = `${FIND_PTE}\nmov rcx, 0x200000\nmov al, [rcx]\nor qword [rdi], 0x200\nmov al, [rcx]\nhlt`;
+    const source = `${FIND_PTE}\nmov al, [rcx]\nor qword [rdi], 0x200\nmov al, [rcx]\nhlt`;
     // the table's own first mapping is by the read-modify-write itself, which is the tracing fault
     assert.deepEqual(faults(source), only({ hidden: 6, tracing: 1 }));
     // modern: the table goes out of sync, and without INVLPG the shadow entry stays, as a TLB entry would
@@ -57,7 +46,7 @@ describe('shadow paging', () => {
 
   it('three writes in a row to one table: the last zaps its shadow, and the fourth needs no exit', () => {
     const g = new Guest(
-      `${FIND_PTE}\nmov rcx, 0x200000\nmov al, [rcx]\nxor edx, edx\nagain: or qword [rdi + rdx * 8 + 8], 0x200\ninc edx\ncmp edx, 8\njne again\nhlt`,
+      `${FIND_PTE}\nmov al, [rcx]\nxor edx, edx\nagain: or qword [rdi + rdx * 8 + 8], 0x200\ninc edx\ncmp edx, 8\njne again\nhlt`,
       'flat64',
       classic,
     );
@@ -106,7 +95,7 @@ describe('shadow paging', () => {
   });
 
   it('goes on from a snapshot as it would have gone', () => {
-    const source = `${FIND_PTE}\nmov rcx, 0x200000\nmov r8d, 300\nagain: mov al, [rcx]\nor qword [rdi], 0x200\ninvlpg [rcx]\ndec r8d\njnz again\nhlt`;
+    const source = `${FIND_PTE}\nmov r8d, 300\nagain: mov al, [rcx]\nor qword [rdi], 0x200\ninvlpg [rcx]\ndec r8d\njnz again\nhlt`;
     const g = new Guest(source, 'flat64', modern);
     g.machine.run(200);
     assert.ok(g.machine.atBoundary);

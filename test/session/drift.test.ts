@@ -2,21 +2,10 @@
 import * as assert from 'node:assert/strict';
 import { DriftView } from '../../src/session/drift';
 import type { Session } from '../../src/session/session';
+import { FIND_PTE } from '../vmm/support/find-pte';
 import { next, open, rows } from './scene';
 
-/** rdi: the prepared page table that maps 2 MiB from 0x200000. */
-const FIND_PTE = `bits 64
-  mov rax, cr3
-  mov rbx, 0x000ffffffffff000
-  mov rax, [rax]
-  and rax, rbx
-  mov rax, [rax]
-  and rax, rbx
-  mov rdi, [rax + 8]
-  and rdi, rbx
-  mov rcx, 0x200000
-`;
-const GUEST = `${FIND_PTE}
+const GUEST = `bits 64${FIND_PTE}
   mov al, [rcx]
 touched:
   mov qword [rdi], 0x300003
@@ -60,7 +49,7 @@ describe('drift between guest and shadow tables', () => {
   });
 
   it('a table of a higher level is write-protected where it is mapped as data', () => {
-    const source = `${FIND_PTE} mov rdx, cr3\nmov qword [rdx + 8], 0\nwritten: hlt`;
+    const source = `bits 64${FIND_PTE} mov rdx, cr3\nmov qword [rdx + 8], 0\nwritten: hlt`;
     for (const shadow of ['classic', 'modern']) {
       const s = at('written', source, { shadow });
       const root = s.tables('guest').find((e) => e.leaf && e.marks?.includes('write-protected') === true);
@@ -145,7 +134,7 @@ describe('drift between guest and shadow tables', () => {
 });
 
 describe('page faults told apart under shadow paging', () => {
-  const FAULTS = `${FIND_PTE}
+  const FAULTS = `bits 64${FIND_PTE}
   mov al, [rcx]
   mov [rcx], al
   mov qword [rdi + 8], 0
