@@ -8,6 +8,7 @@ import type { CommandSpec } from './commands';
 import { cliError } from './diagnostics';
 
 export interface ParsedArguments {
+  /** '' for a command that takes none. */
   readonly operand: string;
   /** Options of the guest, unchecked: session/options knows their values. */
   readonly guest: readonly WrittenOption[];
@@ -92,19 +93,15 @@ export function parseArguments(
     } else own.set(name, value);
   }
 
-  const operand = operands[0];
-  if (operand === undefined)
+  const wanted = command.operand;
+  if (wanted !== undefined && operands.length === 0)
+    problems.push(cliError('missingOperand', `\`pagewalk ${command.name}\` needs ${wanted}: the path of a file`));
+  const takes = wanted === undefined ? 'no operand' : `one ${wanted}`;
+  for (const extra of operands.slice(wanted === undefined ? 0 : 1))
     problems.push(
-      cliError('missingOperand', `\`pagewalk ${command.name}\` needs ${command.operand}: the path of a file`),
+      cliError('unexpectedOperand', `\`${extra}\` is one operand too many; \`${command.name}\` takes ${takes}`),
     );
-  for (const extra of operands.slice(1))
-    problems.push(
-      cliError(
-        'unexpectedOperand',
-        `\`${extra}\` is one operand too many; \`${command.name}\` takes one ${command.operand}`,
-      ),
-    );
-  return operand !== undefined && problems.length === 0 ? ok({ operand, guest, own }) : err(problems);
+  return problems.length === 0 ? ok({ operand: operands[0] ?? '', guest, own }) : err(problems);
 }
 
 function argumentOf(command: CommandSpec, name: string): string {

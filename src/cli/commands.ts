@@ -12,7 +12,8 @@ export interface CommandOption {
 
 export interface CommandSpec {
   readonly name: string;
-  readonly operand: string;
+  /** Absent: the command takes none. */
+  readonly operand?: string;
   readonly summary: string;
   readonly guestOptions: readonly OptionKey[];
   readonly options: Readonly<Record<string, CommandOption>>;
@@ -133,6 +134,19 @@ export const COMMANDS: readonly CommandSpec[] = [
       },
     },
     notes: ['Without `org` the origin is 0, as with nasm.'],
+  },
+  {
+    name: 'dap',
+    summary: 'Run the debug adapter, for any editor that speaks the Debug Adapter Protocol.',
+    guestOptions: [],
+    options: {
+      port: { argument: 'N', doc: 'Listen on this TCP port of 127.0.0.1; 0 takes a free one. The port is printed.' },
+      socket: { argument: 'PATH', doc: 'Listen on a Unix socket.' },
+    },
+    notes: [
+      'Without options it serves one client over standard input and output.',
+      'docs/other-editors.md shows how Neovim, Emacs and others start it, and the fields of a launch request.',
+    ],
   },
 ];
 

@@ -21,11 +21,13 @@ function row(left: string, text: string): string {
   return first + lines.join(`\n${' '.repeat(COLUMN)}`) + '\n';
 }
 
+const withOperand = ({ name, operand }: CommandSpec): string => (operand === undefined ? name : `${name} ${operand}`);
+
 export function generalHelp(): string {
   return [
     'pagewalk: run x86 guests under a modelled hypervisor and see every address translation\n\n',
-    'Usage: pagewalk COMMAND FILE [OPTIONS]\n\n',
-    ...COMMANDS.map((c) => row(`${c.name} ${c.operand}`, c.summary)),
+    'Usage: pagewalk COMMAND [FILE] [OPTIONS]\n\n',
+    ...COMMANDS.map((c) => row(withOperand(c), c.summary)),
     '\nA guest is an assembly file (NASM syntax), an ELF file or a flat image. It may state its own options in a comment before\n',
     'its first instruction, `; @guest start=flat64 memory=128M`; options given here override them.\n\n',
     '`pagewalk COMMAND --help` lists the options of a command.\n',
@@ -49,7 +51,7 @@ export function commandHelp(command: CommandSpec): string {
     return row(`${short}--${key} ${argument}`, spec.doc.replaceAll('`', '') + detail + initial + whole);
   });
   return [
-    `${command.summary}\n\nUsage: pagewalk ${command.name} ${command.operand} [OPTIONS]\n`,
+    `${command.summary}\n\nUsage: pagewalk ${withOperand(command)} [OPTIONS]\n`,
     own.length > 0 ? '\nOptions:\n' + own.join('') : '',
     guest.length > 0 ? '\nThe guest:\n' + guest.join('') : '',
     command.notes.length > 0 ? `\n${command.notes.join('\n')}\n` : '',

@@ -1,5 +1,11 @@
 import type { InstalledAssembler } from '../session/assembly';
 
+/** Where `pagewalk dap` waits for debug clients. */
+export type DapListen =
+  | { readonly kind: 'stdio' }
+  | { readonly kind: 'port'; readonly port: number }
+  | { readonly kind: 'socket'; readonly path: string };
+
 /** What the command line needs of the system it runs on; src/main/cli.ts supplies it. */
 export interface CliHost {
   /** The bytes of a file, or in words why there are none. */
@@ -14,6 +20,8 @@ export interface CliHost {
   nasm?(file: string): InstalledAssembler;
   /** An installed GNU as, likewise. */
   gas?(file: string): InstalledAssembler;
+  /** Runs the debug adapter; returns an exit code where it cannot listen. */
+  dap(at: DapListen): Promise<number>;
   stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
   /** Returns after a turn of the event loop, so that Ctrl-C is heard between slices of a long run. */

@@ -3,6 +3,7 @@ import { parseArguments } from './arguments';
 import { asmCommand } from './asm';
 import { compareCommand } from './compare';
 import { COMMANDS, findCommand } from './commands';
+import { dapCommand } from './dap';
 import { cliError, formatAll } from './diagnostics';
 import { commandHelp, generalHelp } from './help';
 import { pagemapCommand } from './pagemap';
@@ -45,6 +46,10 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
     host.stdout(commandHelp(command));
     return EXIT.ok;
   }
+  if (rest.includes('--version')) {
+    host.stdout(`pagewalk ${host.version}\n`);
+    return EXIT.ok;
+  }
   const args = parseArguments(command, rest);
   if (!args.ok) {
     host.stderr(formatAll(args.error));
@@ -62,6 +67,8 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
         return await tablesCommand(args.value, host);
       case 'compare':
         return await compareCommand(args.value, host);
+      case 'dap':
+        return await dapCommand(args.value, host);
       case 'pagemap':
         return await pagemapCommand(args.value, host);
       case 'trace':

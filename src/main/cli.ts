@@ -3,6 +3,8 @@ import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { runCli } from '../cli/index';
 import type { CliHost } from '../cli/host';
+import { serve } from '../dap/index';
+import { adapterHost } from './dap-host';
 import { gasFor } from './gas';
 import { nasmFor } from './nasm';
 import { version } from '../../package.json';
@@ -38,9 +40,10 @@ function put(fd: number, text: string | Uint8Array): void {
 }
 
 let interrupted = false;
-process.on('SIGINT', () => {
+const interrupt = (): void => {
   interrupted = true;
-});
+};
+process.on('SIGINT', interrupt);
 
 const host: CliHost = {
   readFile(path) {
@@ -60,6 +63,11 @@ const host: CliHost = {
   },
   nasm: (file) => nasmFor(resolve(file)),
   gas: (file) => gasFor(resolve(file)),
+  dap: (at) => {
+    // between its requests nothing asks whether Ctrl-C was pressed
+    process.removeListener('SIGINT', interrupt);
+    return serve(adapterHost, at);
+  },
   resolve: (name, from) => resolve(dirname(from), name),
   stdout: (text) => put(1, text),
   stderr: (text) => put(2, text),

@@ -1,25 +1,21 @@
 /** The debug adapter as VS Code starts it: a process of its own that speaks over stdio, or with `--server=PORT` over TCP. */
-import { dirname, resolve } from 'node:path';
-import { performance } from 'node:perf_hooks';
+import type { Listen } from '../dap/index';
 import { serve } from '../dap/index';
-import { openForWriting, readBytes } from '../node/files';
-import { readIncluded } from '../node/include';
-import { Session } from '../session/session';
-import { gasFor } from './gas';
-import { nasmFor } from './nasm';
+import { adapterHost } from './dap-host';
 
-serve(
-  {
-    createTarget: Session.create,
-    readFile: readBytes,
-    include: readIncluded,
-    folderOf: dirname,
-    openOutput: openForWriting,
-    nasm: nasmFor,
-    gas: (file) => gasFor(file),
-    absolute: (path) => resolve(path),
-    turn: (callback) => void setImmediate(callback),
-    now: () => performance.now(),
-  },
-  process.argv.slice(2),
-);
+/** Undefined: the arguments are not these. */
+function listenFrom(args: readonly string[]): Listen | undefined {
+  const [first, ...others] = args;
+  if (first === undefined) return { kind: 'stdio' };
+  const port = /^--server=(\d{1,5})$/.exec(first)?.[1];
+  return port === undefined || others.length > 0 || Number(port) > 0xffff
+    ? undefined
+    : { kind: 'port', port: Number(port) };
+}
+
+const at = listenFrom(process.argv.slice(2));
+if (at) void serve(adapterHost, at).then((code) => (process.exitCode = code));
+else {
+  process.stderr.write('pagewalk: dap.js takes no arguments, or --server=PORT; see also `pagewalk dap --help`\n');
+  process.exitCode = 2;
+}

@@ -27,6 +27,7 @@ describe('arguments of the command line', () => {
     check('run x.asm --slot 0+1M --slot 0x200000+1M,ro', 'x.asm | slot=0+1M slot=0x200000+1M,ro | ');
     check('asm x.asm -o y.bin --listing z.lst', 'x.asm |  | output=y.bin listing=z.lst');
     check('run -- --odd', '--odd |  | ');
+    check('dap --port 0', ' |  | port=0');
   });
   it('reads macros and folders as nasm does', () => {
     check('asm x.asm -D A -DB=2 -I lib -Imore', 'x.asm | define=A define=B=2 include=lib include=more | ');
@@ -35,6 +36,7 @@ describe('arguments of the command line', () => {
   it('reports what is wrong, all of it', () => {
     check('run', 'PW601 `pagewalk run` needs GUEST: the path of a file');
     check('run a b', 'PW602 `b` is one operand too many; `run` takes one GUEST');
+    check('dap a', 'PW602 `a` is one operand too many; `dap` takes no operand');
     check('run a --memroy', 'PW603 `run` has no option `--memroy`; did you mean `memory`?');
     check('run a --memory', 'PW604 `--memory` needs a value: SIZE');
     check('run a --memory --json', 'PW604 `--memory` needs a value: SIZE');

@@ -39,6 +39,10 @@ export async function pagewalk(
       written[path] = text(content);
       return undefined;
     },
+    dap(at) {
+      out.stdout += `${JSON.stringify(at)}\n`;
+      return Promise.resolve(0);
+    },
     resolve: (name, from) => posix.join(posix.dirname(from), name),
     stdout: (content) => void (out.stdout += text(content)),
     stderr: (content) => void (out.stderr += content),

@@ -4,9 +4,9 @@ import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { connect, createServer } from 'node:net';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,10 +27,27 @@ describe('adapter process', () => {
     writeFileSync(file, source);
     return file;
   }
-  function start(...args: string[]): ChildProcessWithoutNullStreams {
-    child = spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'src/main/dap.ts'), ...args], { cwd: ROOT });
+  const run = (main: string, args: readonly string[]): ChildProcessWithoutNullStreams => {
+    child = spawn(process.execPath, ['--import', 'tsx', join(ROOT, `src/main/${main}.ts`), ...args], { cwd: ROOT });
     child.stderr.resume();
     return child;
+  };
+  const start = (...args: string[]): ChildProcessWithoutNullStreams => run('dap', args);
+  /** `pagewalk dap`. */
+  const command = (...args: string[]): ChildProcessWithoutNullStreams => run('cli', ['dap', ...args]);
+  /** Where it says that it listens. */
+  async function place(adapter: ChildProcessWithoutNullStreams): Promise<string> {
+    const [said] = (await once(adapter.stdout, 'data')) as [Buffer];
+    return /^pagewalk: the adapter listens on (.+)\n$/.exec(said.toString())?.[1] ?? said.toString();
+  }
+  /** Runs a guest to its end over a connection. */
+  async function runsGuest(socket: Socket): Promise<void> {
+    await once(socket, 'connect');
+    const client = new Connection(socket, socket);
+    await client.launch({ program: guest('hello.asm', HELLO) });
+    await client.ask('configurationDone');
+    assert.equal((await client.event<Dap.ExitedEvent>('exited')).exitCode, 0);
+    socket.end();
   }
 
   it('runs a guest from disk, writes its outputs, and ends with the session', async () => {
@@ -68,17 +85,11 @@ describe('adapter process', () => {
   });
 
   it('serves several clients over TCP', async () => {
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address() as AddressInfo;
-    probe.close();
-    await once(probe, 'close');
-    const adapter = start(`--server=${port}`);
-    await once(adapter.stdout, 'data');
+    const [, port = ''] = /^127\.0\.0\.1:(\d+)$/.exec(await place(start('--server=0'))) ?? [];
     const program = guest('hello.asm', HELLO);
     const clients = await Promise.all(
       [1, 2].map(async () => {
-        const socket = connect(port, '127.0.0.1');
+        const socket = connect(Number(port), '127.0.0.1');
         await once(socket, 'connect');
         const client = new Connection(socket, socket);
         await client.launch({ program, stopOnEntry: true });
@@ -91,5 +102,37 @@ describe('adapter process', () => {
       assert.equal((await client.event<Dap.ExitedEvent>('exited')).exitCode, 0);
       socket.end();
     }
+  });
+
+  it('is a command: over standard streams, at a free port that it names, at a socket', async () => {
+    const streams = command();
+    const exited = once(streams, 'exit');
+    const client = new Connection(streams.stdin, streams.stdout);
+    await client.launch({ program: guest('hello.asm', HELLO) });
+    await client.ask('configurationDone');
+    assert.equal((await client.event<Dap.ExitedEvent>('exited')).exitCode, 0);
+    await client.ask('disconnect');
+    assert.deepEqual(await exited, [0, null]);
+
+    const [, port = ''] = /^127\.0\.0\.1:(\d+)$/.exec(await place(command('--port', '0'))) ?? [];
+    assert.notEqual(port, '0');
+    await runsGuest(connect(Number(port), '127.0.0.1'));
+    child?.kill('SIGKILL');
+
+    const path = join(folder, 'dap.sock');
+    const listener = command('--socket', path);
+    assert.equal(await place(listener), path);
+    await runsGuest(connect(path));
+    const ended = once(listener, 'exit');
+    listener.kill('SIGINT');
+    assert.deepEqual(await ended, [130, null]);
+    assert.equal(existsSync(path), false);
+  });
+
+  it('says why it cannot listen', async () => {
+    const listener = command('--socket', join(folder, 'no', 'such', 'folder'));
+    const [said] = (await once(listener.stderr, 'data')) as [Buffer];
+    assert.match(said.toString(), /^pagewalk: the adapter cannot listen on .*folder: /);
+    assert.deepEqual(await once(listener, 'exit'), [2, null]);
   });
 });

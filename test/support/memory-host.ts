@@ -36,6 +36,7 @@ export function memoryHost(files: Readonly<Record<string, string | Uint8Array>>)
     stderr(content: string) {
       host.err += content;
     },
+    dap: () => Promise.resolve(0),
     turn: () => Promise.resolve(),
   };
   return host;

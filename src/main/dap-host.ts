@@ -1,0 +1,22 @@
+/** What the debug adapter needs of Node. */
+import { dirname, resolve } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import type { AdapterHost } from '../dap/index';
+import { openForWriting, readBytes } from '../node/files';
+import { readIncluded } from '../node/include';
+import { Session } from '../session/session';
+import { gasFor } from './gas';
+import { nasmFor } from './nasm';
+
+export const adapterHost: AdapterHost = {
+  createTarget: Session.create,
+  readFile: readBytes,
+  include: readIncluded,
+  folderOf: dirname,
+  openOutput: openForWriting,
+  nasm: nasmFor,
+  gas: (file) => gasFor(file),
+  absolute: (path) => resolve(path),
+  turn: (callback) => void setImmediate(callback),
+  now: () => performance.now(),
+};
