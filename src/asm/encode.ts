@@ -93,12 +93,12 @@ export function encode(
     encoder.preventVEX2 = prefixes.encoding === 'vex3';
     encoder.encode(instruction, BigInt.asUintN(64, placement.address));
     const bytes = encoder.takeBuffer();
-    const arranged = withExtensions3dNow(arrangePrefixes(bytes, form, prefixes, segment, bits), operands);
+    const arranged = arrangePrefixes(bytes, form, operands, prefixes, segment, bits);
     const added = arranged.length - bytes.length;
     if (added === 0) return arranged;
     // Prefixes that the encoder did not know of move the end of the instruction, which relative operands count from.
     encoder.encode(instruction, BigInt.asUintN(64, placement.address + BigInt(added)));
-    return withExtensions3dNow(arrangePrefixes(encoder.takeBuffer(), form, prefixes, segment, bits), operands);
+    return arrangePrefixes(encoder.takeBuffer(), form, operands, prefixes, segment, bits);
   } catch (e) {
     encoders.get(bits)?.takeBuffer();
     return e instanceof Error ? e.message : String(e);
@@ -165,7 +165,8 @@ function setMemory(
     instruction.memoryIndex = a.index.iced;
     instruction.memoryIndexScale = a.scale;
   }
-  const compress = form.encoding === 'evex' && a.mayCompress && a.displacementSize === 4;
+  // Without a base the displacement has its full size always, and the encoder would scale that.
+  const compress = form.encoding === 'evex' && a.mayCompress && a.displacementSize > 1 && a.base !== undefined;
   // The encoder takes the size of the address for "full" and 1 for one byte.
   instruction.memoryDisplSize = compress
     ? 1
@@ -251,10 +252,12 @@ function setImmediate(
 function arrangePrefixes(
   bytes: Uint8Array,
   form: Form,
+  operands: readonly Operand[],
   prefixes: Prefixes,
   segment: string | undefined,
   bits: Bits,
 ): Uint8Array {
+  // The scan ends at the first byte that is not a prefix: REX, VEX, EVEX, XOP or the opcode, none of which is a byte below.
   let at = 0;
   let operandSize = false;
   let addressSize = false;
@@ -297,23 +300,23 @@ function arrangePrefixes(
   let tail = bytes.subarray(at);
   if (bits === 64 && form.encoding === 'legacy')
     tail = withRex(tail, asked === 64 || form.redundantRexW ? 8 : 0, prefixes.encoding === 'rex');
+  else if (bits === 64 && form.encoding === '3dnow')
+    tail = withRex(tail, addressRex(operands), prefixes.encoding === 'rex');
   const result = new Uint8Array(out.length + tail.length);
   result.set(out);
   result.set(tail, out.length);
   return result;
 }
 
-/** The encoder leaves out the REX prefix that 3DNow! needs for the registers r8 to r15 of an address. */
-function withExtensions3dNow(bytes: Uint8Array, operands: readonly Operand[]): Uint8Array {
-  const at = bytes.findIndex((b) => b === 0x0f);
+/** REX.X and REX.B of a memory operand's address: the encoder leaves them out of 3DNow! instructions. */
+function addressRex(operands: readonly Operand[]): number {
   const memory = operands.find((o) => o.kind === 'memory');
-  if (at < 0 || bytes[at + 1] !== 0x0f || memory?.kind !== 'memory') return bytes;
+  if (memory?.kind !== 'memory') return 0;
   const { base, index } = memory.address;
-  const rex = ((index?.number ?? 0) > 7 ? 2 : 0) | ((base?.number ?? 0) > 7 ? 1 : 0);
-  return rex === 0 ? bytes : Uint8Array.from([...bytes.subarray(0, at), 0x40 | rex, ...bytes.subarray(at)]);
+  return ((index?.number ?? 0) > 7 ? 2 : 0) | ((base?.number ?? 0) > 7 ? 1 : 0);
 }
 
-/** Adds REX bits that were asked for by `o64` or `{rex}`. */
+/** Adds REX bits to what follows the legacy prefixes: a REX prefix of its own or the opcode. In 64-bit mode no opcode is 40–4F. */
 function withRex(tail: Uint8Array, add: number, force: boolean): Uint8Array {
   if (add === 0 && !force) return tail;
   const first = tail[0] ?? 0;

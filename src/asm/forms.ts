@@ -48,9 +48,11 @@ export type OperandPattern =
 
 export type ImpliedMemory = 'seg:si' | 'es:di' | 'seg:di' | 'seg:bx+al';
 
+export type FormEncoding = 'legacy' | 'vex' | 'evex' | 'xop' | '3dnow';
+
 export interface Form {
   readonly code: Code;
-  readonly encoding: 'legacy' | 'vex' | 'evex' | 'other';
+  readonly encoding: FormEncoding;
   /** What is written, in order; `slots[i]` is the operand's number for the encoder. */
   readonly operands: readonly OperandPattern[];
   readonly slots: readonly number[];
@@ -295,8 +297,18 @@ function buildTable(): ReadonlyMap<string, readonly Form[]> {
   return out;
 }
 
+/** MVEX (Knights Corner) is left out. */
+const ENCODINGS = new Map<EncodingKind, FormEncoding>([
+  [EncodingKind.Legacy, 'legacy'],
+  [EncodingKind.VEX, 'vex'],
+  [EncodingKind.EVEX, 'evex'],
+  [EncodingKind.XOP, 'xop'],
+  [EncodingKind.D3NOW, '3dnow'],
+]);
+
 function readForm(code: Code, info: ReturnType<typeof CodeExt.opCode>): Form | undefined {
-  if (!info.isInstruction || info.encoding === EncodingKind.MVEX) return undefined;
+  const encoding = ENCODINGS.get(info.encoding);
+  if (!info.isInstruction || encoding === undefined) return undefined;
   const kinds: OperandPattern[] = [];
   for (let i = 0; i < info.opCount; i++) {
     const pattern = PATTERNS.get(info.opKind(i));
@@ -321,14 +333,7 @@ function readForm(code: Code, info: ReturnType<typeof CodeExt.opCode>): Form | u
   if (info.mode64) modes.push(64);
   return {
     code,
-    encoding:
-      info.encoding === EncodingKind.Legacy
-        ? 'legacy'
-        : info.encoding === EncodingKind.VEX
-          ? 'vex'
-          : info.encoding === EncodingKind.EVEX
-            ? 'evex'
-            : 'other',
+    encoding,
     operands: written.map((w) => w.pattern),
     slots: written.map((w) => w.slot),
     impliedOperands,

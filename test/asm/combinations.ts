@@ -3,7 +3,7 @@ import { formsOf, mnemonics } from '../../src/asm/forms';
 
 /** Operand combinations made from the instruction table itself, the same in every run. */
 
-const SIZE: Readonly<Record<number, string>> = {
+export const SIZE: Readonly<Record<number, string>> = {
   8: 'byte',
   16: 'word',
   32: 'dword',
