@@ -33,6 +33,8 @@ export function runGas(
     const done = spawnSync(command, args, {
       cwd: dirname(file),
       encoding: 'utf8',
+      // messages are read: in English, whatever the user's language
+      env: { ...process.env, LC_ALL: 'C' },
       maxBuffer: MAX_MESSAGES,
       stdio: ['ignore', 'ignore', 'pipe'],
       timeout: TIMEOUT_MS,

@@ -46,6 +46,8 @@ export function runNasm(
     const done = spawnSync(program, [...options, ...before.flatMap((line) => ['--before', line]), file], {
       cwd: dirname(file),
       encoding: 'utf8',
+      // messages are read: in English, whatever the user's language
+      env: { ...process.env, LC_ALL: 'C' },
       maxBuffer: MAX_MESSAGES,
       stdio: ['ignore', 'ignore', 'pipe'],
       timeout: TIMEOUT_MS,

@@ -2,7 +2,7 @@ import assert from 'node:assert';
 import { assemble } from '../../src/asm/index';
 import { combinations } from './combinations';
 import { reasonFor } from './known-differences';
-import { HAS_NASM, nasmSlots, slotHex, slotOfLine, slotted } from './native';
+import { needsNasm, nasmSlots, slotHex, slotOfLine, slotted } from './native';
 
 /**
  * Every instruction form of the table in every mode, with operands of each kind that it takes, against native nasm. Where the bytes are not
@@ -11,7 +11,7 @@ import { HAS_NASM, nasmSlots, slotHex, slotOfLine, slotted } from './native';
 describe('asm: every instruction form', () => {
   for (const bits of [16, 32, 64] as const) {
     it(`is encoded as nasm encodes it, or the reason is known: ${bits}-bit mode`, function () {
-      if (!HAS_NASM) return this.skip();
+      needsNasm(this);
       this.timeout(300_000);
       const forms = combinations(bits, () => true);
       const all = [...new Set(forms.flatMap((f) => f.texts))];

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatDiagnostic } from '../../src/base/diagnostic';
 import { assemble } from '../../src/asm/index';
-import { HAS_NASM, nasmSlots, slotHex, slotted } from './native';
+import { needsNasm, nasmSlots, slotHex, slotted } from './native';
 
 const BITS = [16, 32, 64] as const;
 const corpus = (bits: number): string[] =>
@@ -31,7 +31,7 @@ describe('asm: single instructions', () => {
     });
 
     it(`equals nasm on every instruction of the ${bits}-bit corpus`, function () {
-      if (!HAS_NASM) return this.skip();
+      needsNasm(this);
       const instructions = corpus(bits);
       const mine = ours(bits, instructions);
       const theirs = nasmSlots(bits, instructions);

@@ -7,7 +7,7 @@ import { assemble } from '../../src/asm/index';
 import type { DwarfRow } from '../../src/asm/dwarf-lines';
 import { dwarfLines } from '../../src/asm/dwarf-lines';
 import { readElf } from '../../src/asm/elf';
-import { HAS_NASM } from './native';
+import { needsNasm } from './native';
 
 const examples = join(__dirname, '../../examples');
 
@@ -31,7 +31,7 @@ describe('asm: line table', () => {
   const names = readdirSync(examples).filter((name) => name.endsWith('.asm'));
   for (const name of names.sort()) {
     it(`equals nasm's DWARF lines: ${name}`, function () {
-      if (!HAS_NASM) return this.skip();
+      needsNasm(this);
       const source = withoutOrigin(readFileSync(join(examples, name), 'utf8'));
       const theirs = nasmLines(source);
       if (theirs === undefined) return this.skip();

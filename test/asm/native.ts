@@ -2,10 +2,17 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { skipBecause, whyNoNasm } from '../support/needs';
 
 /** Whether the reference assembler is installed; said once where it is not, so that nothing is skipped silently. */
-export const HAS_NASM = spawnSync('nasm', ['-v']).status === 0;
-if (!HAS_NASM) console.log('skipped: every comparison with native nasm (nasm is not installed)');
+const WHY_NOT = whyNoNasm();
+export const HAS_NASM = WHY_NOT === undefined;
+if (!HAS_NASM) console.log(`skipped: every comparison with native nasm (${WHY_NOT})`);
+
+/** For a test that does nothing without it. */
+export function needsNasm(context: Mocha.Context): void {
+  if (WHY_NOT !== undefined) skipBecause(context, WHY_NOT);
+}
 
 export type Native =
   { readonly ok: true; readonly image: Uint8Array } | { readonly ok: false; readonly errors: string };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { formatDiagnostic } from '../../src/base/diagnostic';
 import type { Assembled } from '../../src/asm/index';
 import { assemble, formatListing } from '../../src/asm/index';
-import { HAS_NASM, nasm } from './native';
+import { needsNasm, nasm } from './native';
 
 const folder = join(__dirname, 'programs');
 const programs = readdirSync(folder)
@@ -29,7 +29,7 @@ describe('asm: whole programs', () => {
     });
 
     it(`equals nasm on ${name}`, function () {
-      if (!HAS_NASM) return this.skip();
+      needsNasm(this);
       const { source, assembled } = build(name);
       const native = nasm(source);
       assert(native.ok, native.ok ? '' : native.errors);

@@ -1,14 +1,11 @@
 import assert from 'node:assert';
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Assembled } from '../../src/asm/index';
 import { gasFor } from '../../src/main/gas';
 import type { Given } from '../../src/session/assembly';
-
-const HAS_GAS = spawnSync('as', ['--version']).status === 0 && spawnSync('ld', ['--version']).status === 0;
-if (!HAS_GAS) console.log('skipped: GNU as (it is not installed)');
+import { skipBecause, whyNoGas } from '../support/needs';
 
 const NOTHING_GIVEN = { defines: {}, includePath: [], warnings: [] };
 
@@ -24,8 +21,9 @@ function build(source: string, name: string, origin: bigint, given: Given = NOTH
 const hex = (a: Assembled): string => Buffer.from(a.image).toString('hex');
 
 describe('node: GNU as', () => {
-  beforeEach(function () {
-    if (!HAS_GAS) this.skip();
+  before(function () {
+    const why = whyNoGas();
+    if (why !== undefined) skipBecause(this, why);
   });
   it('gives image, lines and symbols of AT&T syntax', () => {
     const a = build(

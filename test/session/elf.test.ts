@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { prepareProgram } from '../../src/session/program';
 import { Session } from '../../src/session/session';
-import { needs } from '../support/needs';
+import { needs, skipBecause, whyNoProgram } from '../support/needs';
 
 const SOURCE = `static void put(char c) { __asm__ volatile("outb %0, $0xe9" :: "a"(c)); }
 static int add(int a, int b) {
@@ -34,6 +34,8 @@ const OPTIONS = [
 describe('an ELF guest from C', () => {
   it('stops at a line of its source, and names its functions', function () {
     const gcc = needs(this, 'gcc');
+    const why = whyNoProgram(gcc);
+    if (why !== undefined) skipBecause(this, why);
     const dir = mkdtempSync(join(tmpdir(), 'pw-elf-'));
     try {
       const c = join(dir, 'guest.c');

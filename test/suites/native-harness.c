@@ -11,6 +11,7 @@
  * A sequence ends in INT3 or in a fault: the signal handler notes the registers and leads back to run_case.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,9 +25,10 @@
 #define SCRATCH_BASE 0x20800000UL
 #define SCRATCH_SIZE 4096
 #define CODE_MAX 128
-/* Linux's user segments: 64-bit code, 32-bit code, data */
-#define USER_CS 0x33
+/* Linux's user segments: 32-bit code, data; the 64-bit code segment is the one this program runs in */
+#ifndef USER32_CS
 #define USER32_CS 0x23
+#endif
 #define USER_DS 0x2b
 
 struct __attribute__((packed)) input {
@@ -53,10 +55,12 @@ uint64_t host_rsp;
 struct __attribute__((packed, aligned(8))) {
   uint32_t offset;
   uint16_t selector;
-} far_target = {CODE_BASE, USER_CS};
+} far_target = {CODE_BASE, 0};
+static uint16_t user_cs;
 void run_case(void);
 extern char back[];
 static struct output result;
+static volatile int running;
 
 __asm__(
     ".globl run_case\n"
@@ -82,6 +86,8 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   mcontext_t *m = &((ucontext_t *)context)->uc_mcontext;
   greg_t *g = m->gregs;
   (void)info;
+  /* not of a sequence: a segment that this kernel does not have */
+  if (!running) _exit(4);
   /* the kernel leaves alignment checks on */
   __asm__ volatile("sub $128, %%rsp\n pushfq\n andl $~0x40000, (%%rsp)\n popfq\n add $128, %%rsp" ::: "memory", "cc");
   memcpy(result.fxsave, m->fpregs, sizeof result.fxsave);
@@ -93,10 +99,15 @@ static void on_signal(int number, siginfo_t *info, void *context) {
   result.signal = (uint32_t)number;
   result.trap = (uint32_t)g[REG_TRAPNO];
   /* CS is the low word */
-  g[REG_CSGSFS] = (g[REG_CSGSFS] & ~0xffffL) | USER_CS;
+  g[REG_CSGSFS] = (g[REG_CSGSFS] & ~0xffffL) | user_cs;
   g[REG_RIP] = (greg_t)(uintptr_t)back;
   g[REG_RSP] = (greg_t)host_rsp;
   g[REG_EFL] = 0x202;
+}
+
+static int refuse(const char *what) {
+  fprintf(stderr, "%s: %s\n", what, strerror(errno));
+  return 2;
 }
 
 static int read_all(void *to, size_t n) {
@@ -107,11 +118,13 @@ int main(int argc, char **argv) {
   static uint8_t before[SCRATCH_SIZE];
   static const int signals[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS};
   int fd = memfd_create("code", 0);
-  if (fd < 0 || ftruncate(fd, 4096) != 0) return 2;
+  if (fd < 0 || ftruncate(fd, 4096) != 0) return refuse("memfd_create");
   uint8_t *writable = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   void *code = mmap((void *)CODE_BASE, 4096, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0);
   uint8_t *scratch = mmap((void *)SCRATCH_BASE, SCRATCH_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  if (writable == MAP_FAILED || code == MAP_FAILED || scratch == MAP_FAILED) return 2;
+  if (writable == MAP_FAILED || code == MAP_FAILED || scratch == MAP_FAILED) return refuse("mmap");
+  __asm__("mov %%cs, %0" : "=r"(user_cs));
+  far_target.selector = user_cs;
   stack_t alternate = {.ss_sp = malloc(1 << 16), .ss_size = 1 << 16};
   sigaltstack(&alternate, 0);
   for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
@@ -134,7 +147,9 @@ int main(int argc, char **argv) {
     memcpy(guest, in.regs, sizeof in.regs);
     guest[17] = in.rflags;
     memcpy(guest_fx, in.fxsave, sizeof guest_fx);
+    running = 1;
     run_case();
+    running = 0;
     result.changed = 0;
     for (int i = 0; i < SCRATCH_SIZE; i++) result.changed += scratch[i] != before[i];
     fwrite(&result, sizeof result, 1, stdout);

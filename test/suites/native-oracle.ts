@@ -269,20 +269,34 @@ export function difference(q: Sequence, native: Outcome, ours: Outcome): string 
   return undefined;
 }
 
-/** Builds the harness in a folder; `gcc` is the compiler's path. */
-export function buildHarness(gcc: string, folder: string): string {
+/** Builds the harness in a folder; `gcc` is the compiler's path, `defines` its -D options. */
+export function buildHarness(gcc: string, folder: string, defines: readonly string[] = []): string {
   const harness = join(folder, 'harness');
-  execFileSync(gcc, ['-O1', '-fPIE', '-pie', '-o', harness, join(HERE, 'native-harness.c')]);
+  execFileSync(gcc, ['-O1', '-fPIE', '-pie', ...defines, '-o', harness, join(HERE, 'native-harness.c')]);
   return harness;
 }
-/** Native outcomes of sequences of one kind of code. */
+/** Native outcomes of sequences of one kind of code, or in words why the harness came to no end of them. */
+export function tryNatively(
+  harness: string,
+  bits: CodeBits,
+  sequences: readonly Sequence[],
+  pattern: Uint8Array,
+): Outcome[] | string {
+  const run = spawnSync(harness, [String(bits)], {
+    input: encodeInput(sequences, pattern),
+    maxBuffer: 1 << 30,
+    timeout: 600_000,
+  });
+  if (run.status === 0) return decodeOutput(run.stdout, sequences.length);
+  const said = run.stderr.toString().trim();
+  return said || `it ended with ${run.error?.message ?? run.signal ?? `status ${run.status ?? '?'}`}`;
+}
 export function runNatively(
   harness: string,
   bits: CodeBits,
   sequences: readonly Sequence[],
   pattern: Uint8Array,
 ): Outcome[] {
-  const run = spawnSync(harness, [String(bits)], { input: encodeInput(sequences, pattern), maxBuffer: 1 << 30 });
-  assert.equal(run.status, 0, `the harness ended with ${run.status ?? run.signal ?? 'an error'}`);
-  return decodeOutput(run.stdout, sequences.length);
+  const outcomes = tryNatively(harness, bits, sequences, pattern);
+  return typeof outcomes === 'string' ? assert.fail(`the harness: ${outcomes}`) : outcomes;
 }

@@ -3,10 +3,10 @@
  * PAGEWALK_NATIVE_COUNT and PAGEWALK_NATIVE_SEED run more or other ones.
  */
 import * as assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { needs, skipBecause } from '../support/needs';
+import { needs, skipBecause, whyNoProgram } from '../support/needs';
 import {
   floatPattern,
   generateApproximation,
@@ -14,6 +14,7 @@ import {
   generateTranscendental,
   TRANSCENDENTAL,
 } from './native-generate-fp';
+import { askMachine, type NativeMachine } from './native-machine';
 import { type CodeBits, generate, Random, type Sequence } from './native-generate';
 import { buildHarness, difference, Emulated, type Outcome, runNatively, scratchPattern } from './native-oracle';
 
@@ -24,24 +25,37 @@ const BATCH = 5_000;
 describe('the native processor', function () {
   this.timeout(3_600_000);
   let directory: string | undefined;
+  let gcc = '';
   let harness = '';
+  let machine: NativeMachine;
 
   before(function () {
     if (process.arch !== 'x64' || process.platform !== 'linux') skipBecause(this, 'needs Linux on x86-64');
-    const gcc = needs(this, 'gcc');
+    gcc = needs(this, 'gcc');
+    const whyNot = whyNoProgram(gcc);
+    if (whyNot !== undefined) skipBecause(this, whyNot);
     directory = mkdtempSync(join(tmpdir(), 'pagewalk-native-'));
     harness = buildHarness(gcc, directory);
+    machine = askMachine(harness);
+    if (machine.unusable !== undefined) skipBecause(this, machine.unusable);
   });
   after(() => {
     if (directory !== undefined) rmSync(directory, { recursive: true });
   });
 
-  function compare(bits: CodeBits, pattern: Uint8Array, make: (random: Random, bits: CodeBits) => Sequence): void {
+  function compare(
+    test: Mocha.Context,
+    bits: CodeBits,
+    pattern: Uint8Array,
+    make: (random: Random, bits: CodeBits) => Sequence,
+  ): void {
+    if (bits === 32 && machine.no32 !== undefined) skipBecause(test, machine.no32);
     const emulated = new Emulated(bits, pattern);
     const random = new Random(SEED);
     const wrong: string[] = [];
     for (let done = 0; done < COUNT && wrong.length < 20; done += BATCH) {
-      const sequences = Array.from({ length: Math.min(BATCH, COUNT - done) }, () => make(random, bits));
+      const made = Array.from({ length: Math.min(BATCH, COUNT - done) }, () => make(random, bits));
+      const sequences = made.filter((q) => machine.has(q, bits));
       const natives = runNatively(harness, bits, sequences, pattern);
       sequences.forEach((q, i) => {
         const d = difference(q, natives[i] as Outcome, emulated.run(q));
@@ -50,6 +64,19 @@ describe('the native processor', function () {
     }
     assert.deepEqual(wrong, []);
   }
+
+  it('has all that the sequences use', function () {
+    if (machine.lacks.length > 0) skipBecause(this, `left out on this machine: ${machine.lacks.join(', ')}`);
+  });
+
+  it('recognizes a machine without a 32-bit code segment', () => {
+    const without = join(directory ?? '', 'without');
+    mkdirSync(without);
+    // beyond every descriptor table that Linux sets up
+    const asked = askMachine(buildHarness(gcc, without, ['-DUSER32_CS=0xffbb']));
+    assert.match(asked.no32 ?? '', /^this kernel gives programs no 32-bit code segment: .*exception 13$/);
+    assert.equal(asked.unusable, undefined);
+  });
 
   /** The bits of a value in the order of magnitude, so that neighbours differ by one; the sign is kept apart. */
   const ulps = (a: bigint, b: bigint): bigint => {
@@ -114,9 +141,11 @@ describe('the native processor', function () {
   });
 
   for (const bits of [64, 32] as const) {
-    it(`agrees on ${COUNT} random sequences of ${bits}-bit integer code`, () =>
-      compare(bits, scratchPattern(), generate));
-    it(`agrees on ${COUNT} random sequences of ${bits}-bit x87, SSE and SSE2 code`, () =>
-      compare(bits, floatPattern(), generateFloat));
+    it(`agrees on ${COUNT} random sequences of ${bits}-bit integer code`, function () {
+      compare(this, bits, scratchPattern(), generate);
+    });
+    it(`agrees on ${COUNT} random sequences of ${bits}-bit x87, SSE and SSE2 code`, function () {
+      compare(this, bits, floatPattern(), generateFloat);
+    });
   }
 });
