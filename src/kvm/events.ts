@@ -2,6 +2,9 @@ import { CR0, RFLAGS } from '../isa/flags';
 import { bit } from '../base/bits';
 import { ERROR_CODE_VECTORS, VECTOR, vectorName } from '../isa/exceptions';
 import { INTERRUPTIBILITY, INTR_TYPE } from '../isa/vmcs-controls';
+import type { EventChain, EventPlace } from '../hw/cpu/event-chain';
+import { DOUBLE_FAULT } from '../hw/cpu/system/escalation';
+import type { FaultEvent } from '../hw/state/event';
 import type { Interruption } from '../hw/state/interruption';
 import { SLOT } from '../hw/state/layout';
 import { kvmStep, type Work } from '../host/step';
@@ -21,6 +24,8 @@ export interface QueuedException {
   readonly errorCode?: number;
   /** #PF: what CR2 becomes. #DB: bits that DR6 gains. */
   readonly payload?: bigint;
+  /** The exception as the processor or the emulator raised it, for explanations. */
+  readonly raised?: FaultEvent;
 }
 
 /**
@@ -36,6 +41,12 @@ export class PendingEvents {
   /** NMIs that wait, at most two: one blocked and one behind it (process_nmi). */
   private nmis = 0;
   private triple = false;
+
+  /** `chain`: where the guest's events are kept for explanations; `place`: where the guest stands, read as an observer. */
+  constructor(
+    private readonly chain: EventChain,
+    private readonly place: () => EventPlace,
+  ) {}
 
   /** The guest must be shut down: an exception could not be delivered, nor #DF. */
   get tripleFault(): boolean {
@@ -61,13 +72,23 @@ export class PendingEvents {
 
   /** kvm_multiple_exception: a second exception on top of a first one becomes #DF or a triple fault, or takes its place. */
   queueException(e: QueuedException): void {
+    this.combine(e, this.exception !== undefined || this.reinject !== undefined);
+  }
+  /** A fault while KVM itself took `first` to the guest's handler, or switched tasks for it: both are queued. */
+  queueNested(first: Interruption | undefined, e: QueuedException): void {
+    if (first?.type === INTR_TYPE.HARD_EXCEPTION) this.exception = { vector: first.vector };
+    this.combine(e, first !== undefined);
+  }
+  private combine(e: QueuedException, nested: boolean): void {
+    this.chain.queue(faultOf(e), this.place(), nested);
     const first =
       this.exception?.vector ?? (this.reinject?.type === INTR_TYPE.HARD_EXCEPTION ? this.reinject.vector : undefined);
+    // the exception comes first, and an interrupt or NMI whose delivery met it is gone (kvm_check_and_inject_events)
+    this.reinject = undefined;
     if (first === undefined) {
       this.exception = e;
       return;
     }
-    this.reinject = undefined;
     if (first === VECTOR.DF) {
       this.exception = undefined;
       this.triple = true;
@@ -76,6 +97,7 @@ export class PendingEvents {
       (first === VECTOR.PF && (e.vector === VECTOR.PF || CONTRIBUTORY.has(e.vector)))
     ) {
       this.exception = { vector: VECTOR.DF, errorCode: 0 };
+      this.chain.queue(DOUBLE_FAULT, this.place(), true);
     } else {
       this.exception = e;
     }
@@ -225,6 +247,14 @@ export class PendingEvents {
     } else if (e.vector !== VECTOR.DF) regs.rflags |= 1n << BigInt(RFLAGS.RF);
   }
 }
+
+const faultOf = (e: QueuedException): FaultEvent => ({
+  ...e.raised,
+  kind: 'fault',
+  vector: e.vector,
+  ...(e.errorCode === undefined ? {} : { errorCode: e.errorCode }),
+  ...(e.payload === undefined ? {} : e.vector === VECTOR.PF ? { cr2: e.payload } : { debug: e.payload }),
+});
 
 export interface PendingEventsState {
   readonly reinject: Interruption | undefined;

@@ -42,7 +42,7 @@ export class VcpuContext {
   readonly regs: GuestRegisters;
   /** KVM's save area (see GuestRegisters). */
   readonly saved: CpuState;
-  readonly events = new PendingEvents();
+  readonly events: PendingEvents;
   readonly stats: Stats<VcpuStat>;
   readonly lapic: Lapic;
   /** Asynchronous page faults, whatever the tables: Linux has them since 2.6.38. */
@@ -90,6 +90,8 @@ export class VcpuContext {
     this.saved = new CpuState(memory, SAVE_AREA + id);
     this.ops = vm.svm ? new SvmOps(this) : new VmxOps(this, options.vpid);
     this.regs = this.ops.regs;
+    const { looking } = this.ops;
+    this.events = new PendingEvents(cpu.chain, () => ({ rip: looking.rip, cpl: looking.cpl }));
   }
 
   /** What tags this VCPU's translations: VPID or ASID; 0: none. */

@@ -337,8 +337,9 @@ export class Vcpu {
 
   private *emulatedDelivery(event: Interruption): Work<Handled> {
     const handled = yield* deliverByHand(this, event);
+    const { events, regs, lapic } = this.context;
     // what came up instead is due now
-    return handled.kind === 'reenter' && this.context.events.runnable(this.context.regs, this.context.lapic)
+    return handled.kind === 'reenter' && (events.tripleFault || events.runnable(regs, lapic))
       ? yield* this.enter()
       : handled;
   }

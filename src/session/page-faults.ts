@@ -9,15 +9,14 @@ const has = (event: FaultEvent, bit: number): boolean => ((codeOf(event) >> bit)
 const address = (event: FaultEvent): bigint => event.cr2 ?? 0n;
 
 export function pageFaultFacts(event: FaultEvent, instructions: number): ReadonlyMap<string, ExprValue> {
-  const write = has(event, PF_ERROR.W);
-  const fetch = has(event, PF_ERROR.I);
+  const op = opOf(event);
   return new Map<string, ExprValue>([
     ['address', address(event)],
     ['error_code', BigInt(codeOf(event))],
     ['present', has(event, PF_ERROR.P)],
-    ['write', write],
-    ['fetch', fetch],
-    ['read', !write && !fetch],
+    ['write', op === 'write'],
+    ['fetch', op === 'fetch'],
+    ['read', op === 'read'],
     ['user', has(event, PF_ERROR.U)],
     ['reserved', has(event, PF_ERROR.RSVD)],
     ['vector', BigInt(event.vector)],
@@ -25,8 +24,11 @@ export function pageFaultFacts(event: FaultEvent, instructions: number): Readonl
   ]);
 }
 
+/** What faulted, as the processor knew it: bit 4 of the error code stays clear for fetches while neither NXE nor SMEP is set. */
+const opOf = (event: FaultEvent): NonNullable<FaultEvent['access']> =>
+  event.access ?? (has(event, PF_ERROR.I) ? 'fetch' : has(event, PF_ERROR.W) ? 'write' : 'read');
 const accessOf = (event: FaultEvent): string =>
-  has(event, PF_ERROR.I) ? 'an instruction fetch' : has(event, PF_ERROR.W) ? 'a write' : 'a read';
+  ({ fetch: 'an instruction fetch', write: 'a write', read: 'a read' })[opOf(event)];
 
 export const pageFaultTitle = (event: FaultEvent): string => `#PF at ${hex(address(event))}, ${accessOf(event)}`;
 

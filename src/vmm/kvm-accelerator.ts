@@ -117,7 +117,7 @@ export class KvmAccelerator implements Accelerator {
         handled = yield* vcpu.enter();
         if (handled.kind === 'reenter') return undefined;
       }
-      const answer = yield* userspace(handled.exit, this.bus, this.exitPort, vcpu.registers(), vcpu.cpu.undelivered);
+      const answer = yield* userspace(handled.exit, this.bus, this.exitPort, vcpu.registers(), vcpu.cpu.chain.events);
       if (answer.kind === 'end') return this.end(answer.end);
       handled = yield* vcpu.complete(answer.value);
     }

@@ -3,7 +3,7 @@ import { bit } from '../base/bits';
 import { hex } from '../base/hex';
 import { RFLAGS } from '../isa/flags';
 import { SEG } from '../hw/state/layout';
-import type { Delivery } from '../hw/cpu/system/deliver';
+import type { ChainEvent } from '../hw/cpu/event-chain';
 import type { CpuState } from '../hw/state/cpu-state';
 import { cost } from '../host/costs';
 import { vmmStep, type Work } from '../host/step';
@@ -43,7 +43,7 @@ export function* userspace(
   bus: PortBus,
   exitPort: ExitPort | undefined,
   guest: CpuState,
-  undelivered: readonly Delivery[],
+  undelivered: readonly ChainEvent[],
 ): Work<Answer> {
   yield vmmStep('kvm_cpu_exec', `ioctl(KVM_RUN) returns ${exit.reason}`, cost('userspaceSwitch'));
   switch (exit.reason) {

@@ -21,6 +21,7 @@ import type { NestedTables } from '../paging/nested';
 import { BlockCache } from './block-cache';
 import { MAX_BLOCK_INSTRUCTIONS } from './block-builder';
 import type { CpuidModel } from './cpuid-model';
+import type { EventChainState } from './event-chain';
 import { DR6_BS, EventDelivery, type CpuStop, type HeldDelivery, type HeldFault } from './event-delivery';
 export type { CpuStop } from './event-delivery';
 
@@ -269,6 +270,7 @@ export class Cpu extends EventDelivery {
     const c = this.vmx.controls;
     this.intercepts = this.vmx.intercepts;
     this.heldFault = undefined;
+    this.chain.entered();
     this.injection = result.inject;
     // an event that is injected comes first, and what was pending is not kept for later
     this.debugTraps = result.inject === undefined ? result.pendingDebug & DR6_TRAPS : 0n;
@@ -316,6 +318,7 @@ export class Cpu extends EventDelivery {
     if (!result.ok) return result;
     this.intercepts = this.svm.intercepts;
     this.heldFault = undefined;
+    this.chain.entered();
     this.injection = result.inject;
     this.debugTraps = 0n;
     this.mmu.setSecondLevel(this.nestedTables(), this.svm.controls.asid, undefined, true);
@@ -358,6 +361,7 @@ export class Cpu extends EventDelivery {
       debugTraps: this.debugTraps,
       heldFault: this.heldFault,
       heldDelivery: this.heldDelivery,
+      chain: this.chain.save(),
       passedAt: this.passedAt,
     };
   }
@@ -380,6 +384,7 @@ export class Cpu extends EventDelivery {
     this.debugging = true;
     this.heldFault = s.heldFault;
     this.heldDelivery = s.heldDelivery;
+    this.chain.restore(s.chain);
     this.passedAt = s.passedAt;
     this.event = undefined;
   }
@@ -400,5 +405,6 @@ export interface CpuSnapshot {
   readonly debugTraps: bigint;
   readonly heldFault: HeldFault | undefined;
   readonly heldDelivery: HeldDelivery | undefined;
+  readonly chain: EventChainState;
   readonly passedAt: { readonly retired: bigint; readonly linear: bigint } | undefined;
 }

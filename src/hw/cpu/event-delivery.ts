@@ -9,6 +9,7 @@ import { interruptionOfFault, isSoftware, type Interruption } from '../state/int
 import { withNmiUnblocked } from '../vmx/qualification';
 import { Core, type IoPort } from './core';
 import type { CpuidModel } from './cpuid-model';
+import { EventChain, type EventPlace } from './event-chain';
 import { DebugUnit } from './debug-unit';
 import { NO_INSTRUCTION } from './fetch';
 import type { Mmu } from './mmu';
@@ -68,8 +69,8 @@ const MOV_SS = 2;
 export abstract class EventDelivery extends Core {
   /** Asked when an exception is about to be delivered to the guest; true stops first. Sees, and changes nothing. */
   faultObserver: ((event: FaultEvent) => boolean) | undefined;
-  /** The last event taken to the guest's IDT, and the exceptions that came up one after the other on the way there: what a triple fault is made of. For explanations. */
-  undelivered: readonly Delivery[] = [];
+  /** What is on its way to the guest's IDT. */
+  readonly chain = new EventChain();
   protected heldFault: HeldFault | undefined;
   /** An event on its way to its handler that had to wait for the bus. */
   protected heldDelivery: HeldDelivery | undefined;
@@ -111,9 +112,10 @@ export abstract class EventDelivery extends Core {
       const i = this.injection;
       this.injection = undefined;
       const event = this.deliveryOf(i);
-      // a page fault that the hypervisor found to be the guest's own; CR2 was loaded before the entry
-      const fault =
-        event.kind === 'fault' && event.vector === VECTOR.PF ? { ...event, cr2: this.state.get(SLOT.CR2) } : undefined;
+      this.chain.resume(event, this.place());
+      const queued = this.chain.last?.event;
+      // an exception that the hypervisor found to be the guest's own
+      const fault = queued?.kind === 'fault' && queued.software === undefined ? queued : undefined;
       if (fault && this.faultObserver?.(fault)) {
         this.heldDelivery = { event, vectoring: i, nextRip: this.nextRip };
         return { kind: 'fault', event: fault };
@@ -197,7 +199,7 @@ export abstract class EventDelivery extends Core {
           this.heldFault = { event, rip: this.state.rip, nextRip: this.nextRip, instructionLength };
           return { kind: 'fault', event };
         }
-        const exit = unblocked ? this.exceptionExit(event) : undefined;
+        const exit = unblocked ? this.interceptedBy(event) : undefined;
         if (exit) return this.vmExit(withNmiUnblocked(exit), undefined);
         return this.deliverEvent(event, interruptionOfFault(event, instructionLength));
       }
@@ -219,9 +221,13 @@ export abstract class EventDelivery extends Core {
       case INTR_TYPE.PRIV_SW_EXCEPTION:
         return { kind: 'fault', vector: i.vector, software: 'icebp' };
       default:
-        return i.errorCode === undefined
-          ? { kind: 'fault', vector: i.vector }
-          : { kind: 'fault', vector: i.vector, errorCode: i.errorCode };
+        return {
+          kind: 'fault',
+          vector: i.vector,
+          ...(i.errorCode === undefined ? {} : { errorCode: i.errorCode }),
+          // the hypervisor loads CR2 before the entry
+          ...(i.vector === VECTOR.PF ? { cr2: this.state.get(SLOT.CR2) } : {}),
+        };
     }
   }
 
@@ -231,19 +237,19 @@ export abstract class EventDelivery extends Core {
    */
   private deliverEvent(event: Delivery, first: Interruption, byEntry = false): CpuStop | undefined {
     if (!byEntry && event.kind === 'fault' && event.software !== 'int') {
-      const exit = this.exceptionExit(event);
+      const exit = this.interceptedBy(event);
       if (exit) return this.vmExit(exit, undefined);
       // what MOV SS held back is not told behind another #DB (INT1, general detect): that one is the debug exception of this boundary
       if (event.vector === VECTOR.DB) this.debugTraps = 0n;
     }
     let current = event;
     let vectoring = first;
-    // KVM injects again what an exit interrupted: the chain goes on
-    if (!byEntry || this.undelivered[this.undelivered.length - 1]?.vector !== event.vector) this.undelivered = [event];
+    if (!byEntry) this.chain.begin(event, this.place());
     for (;;) {
       const delivered = deliver(this, current);
       if (delivered.ok) {
         this.state.r32[CONTINUES] = 0;
+        this.chain.end();
         // what MOV SS held back is told before the handler's first instruction
         return this.debugTrap();
       }
@@ -254,7 +260,6 @@ export abstract class EventDelivery extends Core {
         return { kind: 'bus', event: nested };
       }
       if (nested.kind !== 'fault') throw new InvariantError('delivery meets faults, exits and the bus only');
-      this.undelivered = [...this.undelivered, nested];
       const how = combine(
         current.kind === 'fault' && current.software !== 'int'
           ? { kind: 'exception', vector: current.vector }
@@ -262,18 +267,29 @@ export abstract class EventDelivery extends Core {
         nested,
       );
       if (how === 'triple') {
+        this.chain.add(nested, this.place());
         const shutdown = this.shutdownExit();
         if (shutdown) return this.vmExit(shutdown, undefined);
         this.state.set32(SLOT.ACTIVITY, 2);
         return { kind: 'shutdown' };
       }
       // the second exception may itself exit, before it turns into #DF
-      const exit = this.exceptionExit(nested) ?? (how === 'double' ? this.exceptionExit(DOUBLE_FAULT) : undefined);
+      const exit = this.interceptedBy(nested) ?? (how === 'double' ? this.exceptionExit(DOUBLE_FAULT) : undefined);
       if (exit) return this.vmExit(exit, vectoring);
+      this.chain.add(nested, this.place());
       current = how === 'double' ? DOUBLE_FAULT : nested;
-      if (how === 'double') this.undelivered = [...this.undelivered, DOUBLE_FAULT];
+      if (how === 'double') this.chain.add(DOUBLE_FAULT, this.place());
       vectoring = interruptionOfFault(current, 0);
     }
+  }
+  private place(): EventPlace {
+    return { rip: this.state.rip, cpl: this.state.cpl };
+  }
+  /** The exit that takes an exception from the guest, noted in the chain. */
+  private interceptedBy(e: FaultEvent): VmExit | undefined {
+    const exit = this.exceptionExit(e);
+    if (exit) this.chain.intercept(e, this.place());
+    return exit;
   }
   private exceptionExit(e: FaultEvent): VmExit | undefined {
     return this.intercepts?.exception(this, e.vector, e.errorCode, e.software !== undefined, e.cr2 ?? e.debug ?? 0n);

@@ -344,6 +344,7 @@ export abstract class Translation {
         vector: VECTOR.PF,
         errorCode: pageFaultErrorCode(out.reason, access, this.controls, out),
         cr2: linear,
+        access: access.op,
       };
     return -1;
   }

@@ -12,6 +12,8 @@ export interface FaultEvent {
   readonly errorCode?: number;
   /** The faulting linear address, #PF only. */
   readonly cr2?: bigint;
+  /** #PF only: the access that faulted. The error code tells a fetch from a read only while EFER.NXE or CR4.SMEP is set. */
+  readonly access?: 'read' | 'write' | 'fetch';
   /** #DB only: the bits that DR6 gains when the exception is delivered (B3–B0, BD, BS); an intercepted one has them as its exit qualification. */
   readonly debug?: bigint;
   /** INT n, INT3, INTO, ICEBP: return address is the next instruction, DPL of the gate is checked (but for ICEBP). */

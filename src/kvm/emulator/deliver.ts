@@ -5,15 +5,19 @@ import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import { REENTER, internalError, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
+import { deliveryOf } from './emulator';
 import { queueNested } from './nested-fault';
 import { kvmTaskSwitch } from './task-switch';
 
 /** kvm_inject_realmode_interrupt, emulate_int: KVM takes the event through the guest's IVT or IDT itself. */
 export function* deliverByHand(vcpu: Vcpu, event: Interruption): Work<Handled> {
   const { context: v } = vcpu;
+  const { chain } = v.cpu;
+  chain.resume(deliveryOf(event), { rip: v.ops.looking.rip, cpl: v.ops.looking.cpl });
   const r = yield* vcpu.emulator.deliver(event);
   switch (r.kind) {
     case 'done':
+      chain.end();
       yield v.step(
         'emulate_int',
         `takes ${vectorName(event.vector)} to the guest's handler at RIP ${hex(v.regs.rip)}`,

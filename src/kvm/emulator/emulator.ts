@@ -205,7 +205,7 @@ export class Emulator {
 }
 
 /** An event to be delivered as the CPU's own code takes it. */
-function deliveryOf(i: Interruption): Delivery {
+export function deliveryOf(i: Interruption): Delivery {
   switch (i.type) {
     case INTR_TYPE.EXT_INTR:
       return { kind: 'interrupt', vector: i.vector, source: 'external' };

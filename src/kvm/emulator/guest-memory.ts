@@ -249,6 +249,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
       vector: VECTOR.PF,
       errorCode: pageFaultErrorCode(out.reason, access, controls, out),
       cr2: linear,
+      access: access.op,
     };
     return undefined;
   }

@@ -38,6 +38,7 @@ export function* kvmTaskSwitch(
   });
   switch (r.kind) {
     case 'done':
+      v.cpu.chain.end();
       storeControlRegisters(v);
       yield v.step(
         'kvm_task_switch',

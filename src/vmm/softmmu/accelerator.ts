@@ -278,7 +278,7 @@ export class SoftwareAccelerator implements Accelerator {
 
   // eslint-disable-next-line require-yield -- there is nothing to tell
   private *shutDown(): Outside {
-    const why = explainTripleFault(this.cpu.undelivered, this.cpu.state.rip);
+    const why = explainTripleFault(this.cpu.chain.events, this.cpu.state.rip);
     return this.end({ kind: 'triple-fault', code: END_CODES['triple-fault'], why, unmet: [] });
   }
   // eslint-disable-next-line require-yield -- there is nothing to tell
