@@ -56,8 +56,8 @@ export class VcpuContext {
   emulated = 0;
   /** KVM_REQ_TLB_FLUSH_GUEST: what the guest's own flush would have dropped is dropped before entry. */
   flushGuest = false;
-  /** KVM_REQ_TLB_FLUSH_CURRENT: another root, or a load of CR3: what is cached of the tables that hardware walks now is dropped. */
-  flushCurrent = false;
+  /** KVM_REQ_TLB_FLUSH_CURRENT: what is cached of the tables that hardware walks now is dropped before entry; why. */
+  flushCurrent: string | undefined;
   /** KVM_REQ_MMU_SYNC: the guest has flushed its TLB by a load of CR3, so shadow tables catch up with its own. */
   syncRoots = false;
   /** Remote flushes of the VM that this VCPU has carried out. */
@@ -134,6 +134,11 @@ export class VcpuContext {
     if (ahead > 0n) state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) + ahead));
   }
 
+  /** kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT). The first reason is told. */
+  requestFlush(why: string): void {
+    this.flushCurrent ??= why;
+  }
+
   injectGp(errorCode = 0): void {
     this.events.queueException({ vector: VECTOR.GP, errorCode });
   }
@@ -201,7 +206,7 @@ export interface VcpuContextState {
   readonly emulated: number;
   readonly ops: OpsState;
   readonly flushGuest: boolean;
-  readonly flushCurrent: boolean;
+  readonly flushCurrent: string | undefined;
   readonly syncRoots: boolean;
   readonly flushesSeen: number;
   readonly debugRegistersLoaded: boolean;

@@ -347,17 +347,18 @@ export class Vcpu {
   /** kvm_request_pending, as far as requests may come from outside while an entry is prepared: a flush, or a root that is gone (KVM_REQ_MMU_FREE_OBSOLETE_ROOTS). */
   private get requested(): boolean {
     const { context: v, vm } = this;
-    if (v.flushCurrent || v.flushGuest || v.flushesSeen !== vm.flushCount) return true;
+    if (v.flushCurrent !== undefined || v.flushGuest || v.flushesSeen !== vm.flushCount) return true;
     return vm.shadow !== undefined && !emulationRequired(v) && !vm.shadow.usable;
   }
 
   /** KVM_REQ_TLB_FLUSH and KVM_REQ_TLB_FLUSH_GUEST. */
   private *flush(): Work<void> {
     const { context: v, vm } = this;
-    if (v.flushCurrent || v.flushesSeen !== vm.flushCount) {
-      const why = v.flushCurrent ? 'another root, or a load of CR3' : 'shadow entries were taken away';
+    if (v.flushCurrent !== undefined || v.flushesSeen !== vm.flushCount) {
+      const why =
+        v.flushCurrent ?? `entries of the ${vm.shadow ? 'shadow tables' : vm.mmu.format.name} were taken away`;
       v.flushesSeen = vm.flushCount;
-      v.flushCurrent = false;
+      v.flushCurrent = undefined;
       v.stats.add('tlb_flush');
       yield* v.ops.flushCurrent(why);
     }

@@ -64,8 +64,8 @@ export class KvmAccelerator implements Accelerator {
     return this.vcpu.context.view;
   }
   get flushDue(): Accelerator['flushDue'] {
-    const { flushGuest, flushesSeen } = this.vcpu.context;
-    return { guest: flushGuest, second: flushesSeen !== this.vm.flushCount };
+    const { flushGuest, flushCurrent, flushesSeen } = this.vcpu.context;
+    return { guest: flushGuest || flushCurrent !== undefined, second: flushesSeen !== this.vm.flushCount };
   }
   get guestModel(): CpuidModel {
     return this.vcpu.context.model;

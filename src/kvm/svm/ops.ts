@@ -194,11 +194,11 @@ export class SvmOps implements X86Ops {
   // ---- translations
 
   /** svm_flush_tlb_asid, for both kinds: an ASID's entries go with the next VMRUN. */
-  *flushCurrent(): Work<void> {
+  *flushCurrent(why: string): Work<void> {
     this.flushAsid();
     yield this.v.step(
       'svm_flush_tlb_current',
-      `TLB_CONTROL asks VMRUN to flush ASID ${this.tag}: entries of the NPT were taken away`,
+      `TLB_CONTROL asks VMRUN to flush ASID ${this.tag}: ${why}`,
       cost('invept'),
     );
   }

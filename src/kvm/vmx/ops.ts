@@ -171,11 +171,7 @@ export class VmxOps implements X86Ops {
       );
     } else {
       cpu.vmx.invept(1, vm.mmu.pointer);
-      yield v.step(
-        'vmx_flush_tlb_current',
-        `INVEPT of EPTP ${hex(vm.mmu.pointer)}: entries of the EPT were taken away`,
-        cost('invept'),
-      );
+      yield v.step('vmx_flush_tlb_current', `INVEPT of EPTP ${hex(vm.mmu.pointer)}: ${why}`, cost('invept'));
     }
   }
   loadRoot(root: Hpa, pcid: bigint): void {

@@ -32,9 +32,33 @@ export function kvmSetCr0(v: VcpuContext, value: bigint): Accepted {
   }
   if (!bit(cr0, CR0.PG) && (regs.mode64 || bit(regs.cr4, CR4.PCIDE))) return false;
   v.ops.setCr0(cr0 & CR0_DEFINED);
-  // clearing PG flushes the TLB
-  if (bit(old, CR0.PG) && !bit(cr0, CR0.PG)) v.flushGuest = true;
+  postSetCr0(v, old, cr0 & CR0_DEFINED);
   return true;
+}
+/** kvm_post_set_cr0. */
+function postSetCr0(v: VcpuContext, old: bigint, cr0: bigint): void {
+  const changed = old ^ cr0;
+  // WP is no part of what EPT and NPT entries say
+  if (!v.vm.shadow && changed === on(CR0.WP)) return;
+  // clearing PG flushes the guest's TLB
+  if (bit(old, CR0.PG) && !bit(cr0, CR0.PG)) v.flushGuest = true;
+  if ((changed & ROLE_BITS.cr0) !== 0n) resetMmuContext(v, 'CR0.PG or CR0.WP changed');
+}
+
+/** KVM_MMU_CR0_ROLE_BITS, KVM_MMU_CR4_ROLE_BITS and KVM_MMU_EFER_ROLE_BITS: what tables, and KVM's own walks of them, are made by (arch/x86/kvm/mmu.h). */
+const ROLE_BITS = {
+  cr0: on(CR0.PG) | on(CR0.WP),
+  cr4: on(CR4.PSE) | on(CR4.PAE) | on(CR4.LA57) | on(CR4.SMEP) | on(CR4.SMAP) | on(CR4.PKE),
+  efer: on(EFER.LME) | on(EFER.NXE),
+} as const;
+
+/**
+ * kvm_mmu_reset_context: the root is released, and kvm_mmu_load loads one for the new role before the next entry. It flushes what is cached under that root, since its
+ * provenance is unknown, and synchronises a shadow root. EPT and NPT have one root for all roles; shadow paging finds the role's own (mmu/shadow/load-root.ts).
+ */
+function resetMmuContext(v: VcpuContext, why: string): void {
+  if (v.vm.shadow) v.flushGuest = true;
+  else v.requestFlush(`${why}: kvm_mmu_reset_context`);
 }
 const PDPTR_BITS = on(CR0.CD) | on(CR0.NW) | on(CR0.PG);
 const CR0_DEFINED = [CR0.PE, CR0.MP, CR0.EM, CR0.TS, CR0.ET, CR0.NE, CR0.WP, CR0.AM, CR0.NW, CR0.CD, CR0.PG].reduce(
@@ -60,14 +84,18 @@ export function kvmSetCr4(v: VcpuContext, value: bigint): Accepted {
     if (!regs.longMode || (regs.cr3 & 0xfffn) !== 0n) return false;
   }
   v.ops.setCr4(value);
-  const changed = value ^ old;
-  const dropsGlobals = (changed & (on(CR4.PGE) | on(CR4.PAE) | on(CR4.PSE))) !== 0n;
-  const dropsPcids = bit(old, CR4.PCIDE) && !bit(value, CR4.PCIDE);
-  const gainsSmep = bit(value, CR4.SMEP) && !bit(old, CR4.SMEP);
-  if (dropsGlobals || dropsPcids || gainsSmep) v.flushGuest = true;
-  // kept roots could be taken for those of other PCIDs
-  if (bit(value, CR4.PCIDE) && !bit(old, CR4.PCIDE)) v.vm.shadow?.unload();
+  postSetCr4(v, old, value);
   return true;
+}
+/** kvm_post_set_cr4. */
+function postSetCr4(v: VcpuContext, old: bigint, cr4: bigint): void {
+  const changed = cr4 ^ old;
+  if ((changed & ROLE_BITS.cr4) !== 0n) resetMmuContext(v, 'a role bit of CR4 changed');
+  // kept roots could be taken for those of other PCIDs
+  if (bit(cr4, CR4.PCIDE) && !bit(old, CR4.PCIDE)) v.vm.shadow?.unload();
+  if ((changed & on(CR4.PGE)) !== 0n || (bit(old, CR4.PCIDE) && !bit(cr4, CR4.PCIDE))) v.flushGuest = true;
+  else if ((changed & on(CR4.PAE)) !== 0n || (bit(cr4, CR4.SMEP) && !bit(old, CR4.SMEP)))
+    v.requestFlush('CR4.PAE changed or CR4.SMEP was set');
 }
 
 export function kvmSetCr3(v: VcpuContext, value: bigint): Accepted {
@@ -96,7 +124,7 @@ export function invalidatePcid(v: VcpuContext, pcid: bigint): void {
   }
   if (activePcid(v) === pcid) {
     v.syncRoots = true;
-    v.flushCurrent = true;
+    v.requestFlush('a load of CR3');
   }
   if (bit(v.regs.cr4, CR4.PCIDE)) shadow.roots.freePrevious((r) => (r.paging.cr3 & PCID_MASK) === pcid);
 }
@@ -127,7 +155,7 @@ export function kvmSetEfer(v: VcpuContext, value: bigint): Accepted {
   if ((value & ~v.model.eferMask) !== 0n) return false;
   if (bit(v.regs.cr0, CR0.PG) && (value ^ old) & on(EFER.LME)) return false;
   v.ops.setEfer((value & ~on(EFER.LMA)) | (old & on(EFER.LMA)));
-  if ((value ^ old) & on(EFER.NXE)) v.flushGuest = true;
+  if (((value ^ old) & ROLE_BITS.efer) !== 0n) resetMmuContext(v, 'EFER.LME or EFER.NXE changed');
   return true;
 }
 

@@ -60,7 +60,7 @@ export interface X86Ops {
 
   // ---- translations
 
-  /** flush_tlb_current: what is cached of the tables that hardware walks now is dropped. `why`: what happened to them under shadow paging. */
+  /** flush_tlb_current: what is cached of the tables that hardware walks now is dropped. `why`: what made that necessary. */
   flushCurrent(why: string): Work<void>;
   /** load_mmu_pgd: the root that the hardware walks from for the guest under shadow paging. */
   loadRoot(root: Hpa, pcid: bigint): void;

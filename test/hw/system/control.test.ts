@@ -46,7 +46,8 @@ describe('MOV to CR0 (SDM vol. 2, MOV control registers)', () => {
     const { m, calls } = check('real', 'mov cr0, eax', 'ok', rax(0x11n));
     assert.equal(m.state.get(SLOT.CR0), 0x11n);
     assert.deepEqual(codeMode(m.state), { bits: 16, stackBits: 16 });
-    assert.deepEqual(calls, ['controls']);
+    // a change of PE invalidates too (SDM vol. 3, 12.9)
+    assert.deepEqual(calls, ['controls', 'flush globals=true']);
   });
   it('ignores reserved bits and keeps ET', () => {
     assert.equal(check('protected', 'mov cr0, eax', 'ok', rax(0x1ff1_ffc1n)).m.state.get(SLOT.CR0), 0x1_0011n);

@@ -34,7 +34,7 @@ export function* reloadRoot(v: VcpuContext): Work<Handled | undefined> {
   const root = must(shadow.rootHpa, 'a loaded MMU has a root');
   v.ops.loadRoot(root, paging.controls.pcide ? paging.cr3 & PCID_MASK : 0n);
   // nobody knows what was cached under a root that was made anew
-  if (change.kind === 'loaded') v.flushCurrent = true;
+  if (change.kind === 'loaded') v.requestFlush('another root');
   yield v.step(
     'vmx_load_mmu_pgd',
     `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`,
