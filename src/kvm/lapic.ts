@@ -125,7 +125,7 @@ export class Lapic {
   readMsr(msr: number): bigint | undefined {
     if (!this.x2apic) return undefined;
     const offset = (msr - 0x800) << 4;
-    if (offset === APIC.DFR || offset === APIC.ICR2 || WRITE_ONLY.has(offset)) return undefined;
+    if (XAPIC_ONLY.has(offset) || WRITE_ONLY.has(offset)) return undefined;
     if (offset === APIC.ICR) return (BigInt(this.icr2 >>> 0) << 32n) | BigInt(this.icr >>> 0);
     const value = this.read(offset);
     return value === undefined ? undefined : BigInt(value >>> 0);
@@ -133,15 +133,16 @@ export class Lapic {
   writeMsr(msr: number, value: bigint): boolean {
     if (!this.x2apic) return false;
     const offset = (msr - 0x800) << 4;
-    if (offset === APIC.DFR || offset === APIC.ICR2 || READ_ONLY.has(offset)) return false;
+    if (XAPIC_ONLY.has(offset) || READ_ONLY.has(offset)) return false;
     if (offset === APIC.ICR) {
+      if ((value & ICR_RESERVED) !== 0n) return false;
       this.icr2 = Number(value >> 32n);
       return this.write(APIC.ICR, Number(value & 0xffff_ffffn));
     }
     if (value >> 32n !== 0n) return false;
     if ((offset === APIC.EOI || offset === APIC.ESR) && value !== 0n) return false;
     if ((offset === APIC.TPR || offset === APIC.SELF_IPI) && value > 0xffn) return false;
-    const writable = LVT_WRITABLE.get(offset);
+    const writable = LVT_WRITABLE.get(offset) ?? DEFINED.get(offset);
     if (writable !== undefined && (value & BigInt(~writable >>> 0)) !== 0n) return false;
     return this.write(offset, Number(value));
   }
@@ -376,6 +377,15 @@ export class Lapic {
   }
 }
 
+/** What xAPIC mode alone has (SDM vol. 3, table 10-6): MSRs 809h, 80Eh and 831h are reserved. */
+const XAPIC_ONLY: ReadonlySet<number> = new Set([APIC.APR, APIC.DFR, APIC.ICR2]);
+/** Reserved bits of the ICR, besides the delivery status that xAPIC mode has in bit 12. */
+const ICR_RESERVED = 0xfff3_2000n;
+/** Bits that a register defines; in x2APIC mode writing others is refused (SDM vol. 3, 10.12.1.3). */
+const DEFINED: ReadonlyMap<number, number> = new Map([
+  [APIC.SVR, 0x3ff],
+  [APIC.TIMER_DIVIDE, 0xb],
+]);
 /** Fixed, edge, to self. */
 const SELF_IPI = 1 << 18;
 const WRITE_ONLY: ReadonlySet<number> = new Set([APIC.EOI, APIC.SELF_IPI]);

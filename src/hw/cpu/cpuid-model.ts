@@ -35,6 +35,7 @@ const FEATURES = {
   SEP: [1, 0, 'edx', 11],
   MTRR: [1, 0, 'edx', 12],
   PGE: [1, 0, 'edx', 13],
+  MCA: [1, 0, 'edx', 14],
   CMOV: [1, 0, 'edx', 15],
   PAT: [1, 0, 'edx', 16],
   PSE36: [1, 0, 'edx', 17],
@@ -229,7 +230,7 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
   };
 }
 
-/** Integer work, x87, MMX and SSE2, address translation, and nothing that is not there: no AVX, APIC or MTRRs. */
+/** Integer work, x87, MMX and SSE2, address translation, and nothing that is not there: no AVX or APIC. */
 const FEATURES_X64: readonly CpuFeature[] = [
   'VMX',
   'CX16',
@@ -242,9 +243,12 @@ const FEATURES_X64: readonly CpuFeature[] = [
   'TSC',
   'MSR',
   'PAE',
+  'MCE',
   'CX8',
   'SEP',
+  'MTRR',
   'PGE',
+  'MCA',
   'CMOV',
   'PAT',
   'PSE36',

@@ -79,6 +79,19 @@ export const SLOT = {
   /** SVM's VM_CR and VM_HSAVE_PA MSRs. */
   VM_CR: 135,
   VM_HSAVE_PA: 136,
+  /** MTRRs: base and mask of the eight variable ranges: 137–152; the eleven fixed-range registers: 153–163. */
+  MTRR_VARIABLE: 137,
+  MTRR_FIXED: 153,
+  /** Machine check: the global registers, then CTL, STATUS, ADDR and MISC of ten banks: 166–205. */
+  MCG_STATUS: 164,
+  MCG_CTL: 165,
+  MC_BANKS: 166,
+  /** MSRs that keep what is written: AMD's HWCR and DE_CFG, Intel's POWER_CTL and MISC_FEATURES_ENABLES, IA32_TSC_ADJUST. */
+  HWCR: 206,
+  DE_CFG: 207,
+  POWER_CTL: 208,
+  MISC_FEATURES_ENABLES: 209,
+  TSC_ADJUST: 210,
 
   /** XMM0–XMM15, two slots each, low half first: 256–287. */
   XMM: 256,

@@ -3,6 +3,7 @@ import { hex } from '../../base/hex';
 import { CR4, RFLAGS } from '../../isa/flags';
 import { earlier } from '../async-pf';
 import { isValidXcr0 } from '../../hw/cpu/system/control';
+import { CPUID_FAULT_ENABLE } from '../../hw/cpu/system/model-msrs';
 import { SLOT } from '../../hw/state/layout';
 import { msrName } from '../../isa/msrs';
 import { cost } from '../../host/costs';
@@ -16,9 +17,18 @@ const RCX = 1;
 const RDX = 2;
 const RBX = 3;
 
-/** kvm_emulate_cpuid: EAX and ECX name the leaf, the answers zero the upper halves. */
+/** kvm_emulate_cpuid: EAX and ECX name the leaf, the answers zero the upper halves. With CPUID faulting on, only CPL 0 is answered. */
 export const handleCpuid: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
+  if ((v.saved.get(SLOT.MISC_FEATURES_ENABLES) & CPUID_FAULT_ENABLE) !== 0n && v.regs.cpl !== 0) {
+    v.injectGp();
+    yield v.step(
+      'kvm_emulate_cpuid',
+      'CPUID above CPL 0, and MISC_FEATURES_ENABLES has CPUID faulting on: #GP(0)',
+      cost('kvmHandler'),
+    );
+    return REENTER;
+  }
   const leaf = v.regs.gpr32(RAX);
   const subleaf = v.regs.gpr32(RCX);
   const [eax, ebx, ecx, edx] = runtimeCpuid(

@@ -18,6 +18,7 @@ import type { ExitInfo, Vcpu } from '../vcpu';
 import type { VcpuContext } from '../vcpu-context';
 import type { Entered, OpsState, X86Ops } from '../x86/ops';
 import { handleSvmExit, MAY_INTERRUPT_DELIVERY } from './exits/index';
+import { SVM_MSRS } from './msrs';
 import { SvmRegisters } from './registers';
 import {
   CR0_INTERCEPTS,
@@ -69,6 +70,7 @@ const CLEAN_OF: Readonly<Partial<Record<VmcbFieldName, keyof typeof CLEAN_BITS>>
 /** kvm_x86_ops of SVM (arch/x86/kvm/svm/svm.c) for one VCPU, which has a VMCB and an ASID of its own, with nested paging and virtual NMIs. */
 export class SvmOps implements X86Ops {
   readonly name = 'svm';
+  readonly msrs = SVM_MSRS;
   readonly vmcb: VmcbPort;
   readonly regs: SvmRegisters;
   readonly looking: SvmRegisters;

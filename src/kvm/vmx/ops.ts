@@ -19,6 +19,7 @@ import type { Entered, OpsState, X86Ops } from '../x86/ops';
 import { USER_RETURN_MSRS } from '../x86/user-return-msrs';
 import { vmxSetCr0, vmxSetCr4, vmxSetEfer } from './control-registers';
 import { handleVmxExit, MAY_INTERRUPT_DELIVERY } from './exits/index';
+import { VMX_MSRS } from './msrs';
 import { PageModificationLog } from './pml';
 import { VmxRegisters } from './registers';
 import {
@@ -41,6 +42,7 @@ const MAX_TIMER = 0xffff_ffffn;
 /** kvm_x86_ops of VMX (arch/x86/kvm/vmx/vmx.c) for one VCPU, which has a VMCS of its own. */
 export class VmxOps implements X86Ops {
   readonly name = 'vmx';
+  readonly msrs = VMX_MSRS;
   readonly vmcs: VmcsPort;
   readonly regs: VmxRegisters;
   readonly looking: VmxRegisters;

@@ -1,136 +1,143 @@
-import { MSR } from '../../isa/msrs';
+import { isValidPat } from '../../hw/cpu/system/memory-types';
+import { PLAIN_MSRS } from '../../hw/cpu/system/model-msrs';
 import { SEG, SLOT } from '../../hw/state/layout';
+import { MSR } from '../../isa/msrs';
 import type { VcpuContext } from '../vcpu-context';
 import { isCanonicalFor, kvmSetEfer } from './control-registers';
+import type { KvmMsr, KvmMsrs } from './kvm-msr';
+import type { SysenterSlot } from './registers';
 import { USER_RETURN_MSRS } from './user-return-msrs';
 
-const RETURN_SLOTS = new Map(USER_RETURN_MSRS);
-/** MSRs whose value must be a canonical address. */
-const ADDRESSES: ReadonlySet<number> = new Set([
-  MSR.FS_BASE,
-  MSR.GS_BASE,
-  MSR.KERNEL_GS_BASE,
-  MSR.LSTAR,
-  MSR.CSTAR,
-  MSR.SYSENTER_ESP,
-  MSR.SYSENTER_EIP,
-]);
 /** x2APIC registers as MSRs. */
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
-const M64 = 0xffff_ffff_ffff_ffffn;
-/** What each of KVM's own MSRs for asynchronous page faults is. */
-const ASYNC_PF = {
-  [MSR.KVM_ASYNC_PF_EN]: 'EN',
-  [MSR.KVM_ASYNC_PF_INT]: 'INT',
-  [MSR.KVM_ASYNC_PF_ACK]: 'ACK',
-} as const;
-/** The one microcode revision that KVM claims on Intel. */
-const BIOS_SIGN_ID = 0x1_0000_0000n;
-/** Counters of P6 and K7: without a PMU for the guest they read as 0 and forget what is written (kvm_get_msr_common, kvm_set_msr_common). */
-const isLegacyCounter = (msr: number): boolean =>
-  msr === MSR.P6_PERFCTR0 ||
-  msr === MSR.P6_PERFCTR1 ||
-  msr === MSR.P6_EVNTSEL0 ||
-  msr === MSR.P6_EVNTSEL1 ||
-  (msr >= MSR.K7_EVNTSEL0 && msr <= MSR.K7_PERFCTR3);
-/** Memory types PAT entries may have: UC, WC, WT, WP, WB, UC−. */
-const PAT_TYPES: ReadonlySet<bigint> = new Set([0n, 1n, 4n, 5n, 6n, 7n]);
+/** MSRs whose value must be a canonical address (__kvm_set_msr). */
+const ADDRESSES: ReadonlySet<number> = new Set([MSR.FS_BASE, MSR.GS_BASE, MSR.KERNEL_GS_BASE, MSR.LSTAR, MSR.CSTAR]);
+/** Bits of IA32_MISC_ENABLE: performance monitoring 7 follows nobody's writes; that BTS 11 and PEBS 12 are unavailable is not the guest's to change. */
+const MISC_ENABLE_EMON = 1n << 7n;
+const MISC_ENABLE_PMU = (1n << 11n) | (1n << 12n);
+
+const segmentBase = (segment: number): KvmMsr => ({
+  read: ({ regs }) => regs.segment(segment).base,
+  write({ regs }, base) {
+    regs.setSegment(segment, { ...regs.segment(segment), base });
+    return true;
+  },
+});
+const sysenter = (slot: SysenterSlot, value: (v: VcpuContext, written: bigint) => bigint): KvmMsr => ({
+  read: ({ regs }) => regs.sysenter(slot),
+  write(v, written) {
+    v.regs.setSysenter(slot, value(v, written));
+    return true;
+  },
+});
+/** Intel refuses an address that is not canonical, AMD does not look: KVM makes it canonical (__kvm_set_msr). */
+const canonicalized = ({ model }: VcpuContext, address: bigint): bigint =>
+  BigInt.asUintN(64, BigInt.asIntN(model.linearBits, address));
+
+const asyncPf = (which: 'EN' | 'INT' | 'ACK'): KvmMsr => ({
+  read: ({ apf }) => apf?.read(which),
+  write: ({ apf }, value) => apf?.write(which, value) === true,
+});
+
+/** kvm_get_msr_common and kvm_set_msr_common, as far as an MSR is more than a register. */
+const COMMON: KvmMsrs = new Map<number, KvmMsr>([
+  ...USER_RETURN_MSRS.map(([msr, slot]): [number, KvmMsr] => [
+    msr,
+    {
+      read: ({ regs }) => regs.keptMsr(slot),
+      write({ regs, model }, value) {
+        // the upper half is reserved on Intel's processors, and dropped by AMD's
+        if (msr === MSR.TSC_AUX && model.vendor === 'intel' && value >> 32n !== 0n) return false;
+        regs.setKeptMsr(slot, msr === MSR.TSC_AUX ? value & 0xffff_ffffn : value);
+        return true;
+      },
+    },
+  ]),
+  [MSR.EFER, { read: ({ regs }) => regs.efer, write: kvmSetEfer }],
+  [MSR.FS_BASE, segmentBase(SEG.FS)],
+  [MSR.GS_BASE, segmentBase(SEG.GS)],
+  [MSR.SYSENTER_CS, sysenter(SLOT.SYSENTER_CS, (_, value) => value & 0xffff_ffffn)],
+  [MSR.SYSENTER_ESP, sysenter(SLOT.SYSENTER_ESP, canonicalized)],
+  [MSR.SYSENTER_EIP, sysenter(SLOT.SYSENTER_EIP, canonicalized)],
+  [
+    MSR.PAT,
+    {
+      read: ({ regs }) => regs.pat,
+      write({ regs }, value) {
+        if (!isValidPat(value)) return false;
+        regs.pat = value;
+        return true;
+      },
+    },
+  ],
+  [
+    MSR.TSC,
+    {
+      read: (v) => BigInt.asUintN(64, v.hostTsc + v.ops.tscOffset),
+      write(v, value) {
+        const offset = BigInt.asUintN(64, value - v.hostTsc);
+        const adjust = v.saved.get(SLOT.TSC_ADJUST) + offset - v.ops.tscOffset;
+        v.saved.set(SLOT.TSC_ADJUST, BigInt.asUintN(64, adjust));
+        v.ops.tscOffset = offset;
+        return true;
+      },
+    },
+  ],
+  // without the CPUID bit it can be read, and a write is dropped
+  [MSR.TSC_ADJUST, { read: (v) => v.saved.get(SLOT.TSC_ADJUST), write: () => true }],
+  [
+    MSR.APIC_BASE,
+    {
+      read: (v) => v.lapic.apicBase,
+      write(v, value) {
+        if (!v.lapic.setBase(value, v.model.physicalBits, v.model.has('X2APIC'))) return false;
+        v.saved.set(SLOT.APIC_BASE, v.lapic.apicBase);
+        return true;
+      },
+    },
+  ],
+  [
+    MSR.TSC_DEADLINE,
+    {
+      read: (v) => (v.model.has('TSC_DEADLINE') ? v.lapic.timer.deadlineMsr : undefined),
+      write(v, value) {
+        if (!v.model.has('TSC_DEADLINE')) return false;
+        v.lapic.timer.setDeadline(value);
+        return true;
+      },
+    },
+  ],
+  [
+    MSR.MISC_ENABLE,
+    {
+      read: (v) => v.saved.get(SLOT.MISC_ENABLE),
+      write(v, value) {
+        const now = v.saved.get(SLOT.MISC_ENABLE);
+        if (((value ^ now) & MISC_ENABLE_PMU) !== 0n) return false;
+        v.saved.set(SLOT.MISC_ENABLE, (value & ~MISC_ENABLE_EMON) | (now & MISC_ENABLE_EMON));
+        return true;
+      },
+    },
+  ],
+  [MSR.KVM_ASYNC_PF_EN, asyncPf('EN')],
+  [MSR.KVM_ASYNC_PF_INT, asyncPf('INT')],
+  [MSR.KVM_ASYNC_PF_ACK, asyncPf('ACK')],
+]);
+
+const isX2apic = (msr: number): boolean => msr >= X2APIC_FIRST && msr <= X2APIC_LAST;
 
 /** kvm_get_msr: undefined is #GP(0). */
 export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
-  const { regs } = v;
-  const slot = RETURN_SLOTS.get(msr);
-  if (slot !== undefined) return regs.keptMsr(slot);
-  if (isLegacyCounter(msr)) return 0n;
-  switch (msr) {
-    case MSR.EFER:
-      return regs.efer;
-    case MSR.FS_BASE:
-      return regs.segment(SEG.FS).base;
-    case MSR.GS_BASE:
-      return regs.segment(SEG.GS).base;
-    case MSR.SYSENTER_CS:
-      return regs.sysenter(SLOT.SYSENTER_CS);
-    case MSR.SYSENTER_ESP:
-      return regs.sysenter(SLOT.SYSENTER_ESP);
-    case MSR.SYSENTER_EIP:
-      return regs.sysenter(SLOT.SYSENTER_EIP);
-    case MSR.PAT:
-      return regs.pat;
-    case MSR.TSC:
-      return BigInt.asUintN(64, v.hostTsc + v.ops.tscOffset);
-    case MSR.APIC_BASE:
-      return v.lapic.apicBase;
-    case MSR.TSC_DEADLINE:
-      return v.model.has('TSC_DEADLINE') ? v.lapic.timer.deadlineMsr : undefined;
-    case MSR.MISC_ENABLE:
-      return regs.saved.get(SLOT.MISC_ENABLE);
-    case MSR.BIOS_SIGN_ID:
-      return BIOS_SIGN_ID;
-    case MSR.KVM_ASYNC_PF_EN:
-    case MSR.KVM_ASYNC_PF_INT:
-    case MSR.KVM_ASYNC_PF_ACK:
-      return v.apf?.read(ASYNC_PF[msr]);
-    default:
-      return msr >= X2APIC_FIRST && msr <= X2APIC_LAST ? v.lapic.readMsr(msr) : undefined;
-  }
+  const own = v.ops.msrs.get(msr) ?? COMMON.get(msr);
+  if (own) return own.read(v);
+  return isX2apic(msr) ? v.lapic.readMsr(msr) : PLAIN_MSRS.get(msr)?.read(v.saved);
 }
 
 /** kvm_set_msr: false is #GP(0). */
 export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
-  const { regs } = v;
   if (ADDRESSES.has(msr) && !isCanonicalFor(v, value)) return false;
-  const slot = RETURN_SLOTS.get(msr);
-  if (slot !== undefined) {
-    if (msr === MSR.TSC_AUX && value >> 32n !== 0n) return false;
-    regs.setKeptMsr(slot, value);
-    return true;
-  }
-  if (isLegacyCounter(msr)) return true;
-  switch (msr) {
-    case MSR.EFER:
-      return kvmSetEfer(v, value);
-    case MSR.FS_BASE:
-      regs.setSegment(SEG.FS, { ...regs.segment(SEG.FS), base: value });
-      return true;
-    case MSR.GS_BASE:
-      regs.setSegment(SEG.GS, { ...regs.segment(SEG.GS), base: value });
-      return true;
-    case MSR.SYSENTER_CS:
-      regs.setSysenter(SLOT.SYSENTER_CS, value & 0xffff_ffffn);
-      return true;
-    case MSR.SYSENTER_ESP:
-      regs.setSysenter(SLOT.SYSENTER_ESP, value);
-      return true;
-    case MSR.SYSENTER_EIP:
-      regs.setSysenter(SLOT.SYSENTER_EIP, value);
-      return true;
-    case MSR.PAT:
-      for (let i = 0n; i < 64n; i += 8n) if (!PAT_TYPES.has((value >> i) & 0xffn)) return false;
-      regs.pat = value;
-      return true;
-    case MSR.TSC:
-      v.ops.tscOffset = (value - v.hostTsc) & M64;
-      return true;
-    case MSR.APIC_BASE:
-      if (!v.lapic.setBase(value, v.model.physicalBits, v.model.has('X2APIC'))) return false;
-      regs.saved.set(SLOT.APIC_BASE, v.lapic.apicBase);
-      return true;
-    case MSR.TSC_DEADLINE:
-      if (!v.model.has('TSC_DEADLINE')) return false;
-      v.lapic.timer.setDeadline(value);
-      return true;
-    case MSR.MISC_ENABLE:
-      regs.saved.set(SLOT.MISC_ENABLE, value);
-      return true;
-    case MSR.BIOS_SIGN_ID:
-      return value === 0n;
-    case MSR.KVM_ASYNC_PF_EN:
-    case MSR.KVM_ASYNC_PF_INT:
-    case MSR.KVM_ASYNC_PF_ACK:
-      return v.apf?.write(ASYNC_PF[msr], value) === true;
-    default:
-      return msr >= X2APIC_FIRST && msr <= X2APIC_LAST && v.lapic.writeMsr(msr, value);
-  }
+  const own = v.ops.msrs.get(msr) ?? COMMON.get(msr);
+  if (own) return own.write(v, value);
+  return isX2apic(msr) ? v.lapic.writeMsr(msr, value) : (PLAIN_MSRS.get(msr)?.write(v.saved, value, v.model) ?? false);
 }

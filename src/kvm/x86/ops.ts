@@ -6,6 +6,7 @@ import type { CpuStop } from '../../hw/cpu/cpu';
 import type { ExitInfo, Vcpu } from '../vcpu';
 import type { SvmOpsState } from '../svm/ops';
 import type { VmxOpsState } from '../vmx/ops';
+import type { KvmMsrs } from './kvm-msr';
 import type { GuestRegisters } from './registers';
 
 /** What an attempt to enter the guest came to. `how`: the instruction that entered. */
@@ -41,6 +42,8 @@ export interface X86Ops {
   setCr4(cr4: bigint): void;
   setEfer(efer: bigint): void;
   tscOffset: bigint;
+  /** get_msr, set_msr: MSRs that this extension's side answers in its own way, before the common code is asked. */
+  readonly msrs: KvmMsrs;
   /** Where the instruction that exited ends, as the hardware told. */
   nextRip(): bigint;
   /** dr_intercepts: whether MOV to and from debug registers exits. */

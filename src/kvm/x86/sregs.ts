@@ -1,4 +1,5 @@
 import type { SegmentCache } from '../../hw/state/cpu-state';
+import { resetMachineCheck } from '../../hw/cpu/system/machine-check';
 import { SEG, SLOT } from '../../hw/state/layout';
 import type { VcpuContext } from '../vcpu-context';
 import { loadPdptrs } from './control-registers';
@@ -59,6 +60,8 @@ export function loadSregs(v: VcpuContext, s: Sregs): void {
   regs.saved.set(SLOT.FCW, 0x37fn);
   regs.saved.set(SLOT.MXCSR, 0x1f80n);
   regs.saved.set(SLOT.MISC_ENABLE, 1n);
+  // KVM_X86_SETUP_MCE
+  resetMachineCheck(regs.saved);
   regs.saved.set(SLOT.APIC_BASE, v.lapic.apicBase);
   if (bit(s.cr0, CR0.PG) && bit(s.cr4, CR4.PAE) && !bit(s.efer, EFER.LMA)) loadPdptrs(v, s.cr3);
 }

@@ -1,6 +1,7 @@
 /** Where AMD's processors do otherwise than Intel's: APM vol. 3, SYSCALL, SYSRET, SYSENTER, SYSEXIT; vol. 2, 6.1.1 and 13.2.1. */
 import assert from 'node:assert/strict';
 import { PAGEWALK_SVM, PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
+import { readMsr, writeMsr } from '../../../src/hw/cpu/system/msr';
 import { Machine, SEG, SLOT, type Mode } from './machine';
 
 function check(mode: Mode, source: string, expected: string, prepare?: (m: Machine) => void): Machine {
@@ -78,8 +79,19 @@ describe('AMD', () => {
     const m = check('long', 'rdmsr', 'ok', (x) => x.state.set(1, 0xc001_0004n));
     assert.deepEqual([m.state.get(0), m.state.get(2)], [0n, 0n]);
     check('long', 'wrmsr', 'ok', (x) => x.state.set(1, 0xc001_0003n));
+  });
+  it('DE_CFG is AMD’s alone; a SYSENTER address is not checked; TSC_AUX has 32 bits', () => {
     const intel = new Machine('long', undefined, PAGEWALK_X64);
-    intel.state.set(1, 0xc001_0004n);
-    assert.equal(intel.run('rdmsr'), '#GP(0)');
+    const { core } = new Machine('long', undefined, PAGEWALK_SVM);
+    assert.deepEqual([readMsr(intel.core, 0xc001_1029), readMsr(core, 0xc001_1029)], [undefined, 0n]);
+    assert.deepEqual([writeMsr(core, 0xc001_1029, 2n), writeMsr(core, 0xc001_1029, 4n)], [true, false]);
+    for (const [on, accepted] of [
+      [intel.core, false],
+      [core, true],
+    ] as const) {
+      assert.equal(writeMsr(on, 0x175, 1n << 63n), accepted);
+      assert.equal(writeMsr(on, 0xc000_0103, 0x1_0000_0005n), accepted);
+    }
+    assert.equal(readMsr(core, 0xc000_0103), 5n);
   });
 });

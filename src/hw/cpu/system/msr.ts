@@ -9,7 +9,10 @@ import { vmxCapabilities, type VmxCapabilities } from '../../vmx/capabilities';
 import { SVM_ASIDS, type CpuFeature, type CpuidModel } from '../cpuid-model';
 import type { SvmCapabilities } from '../../svm/checks';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
+import { isValidPat } from './memory-types';
+import { AMD_PLAIN_MSRS, PLAIN_MSRS } from './model-msrs';
 import { cr0Bit, cr4Bit, isLong64 } from './modes';
+import type { PlainMsr } from './plain-msr';
 import { GPR, operand, putGpr } from './operand';
 import { requireCpl0 } from './raise';
 import type { SystemFunction } from './table';
@@ -24,6 +27,8 @@ export interface MsrHandler {
 
 const canonical = (core: Core, v: bigint): boolean => isCanonical(v, core.model.linearBits);
 const any = (): boolean => true;
+/** AMD has SYSENTER in legacy mode only: the upper half means nothing there, and is not checked. */
+const sysenterAddress = (core: Core, v: bigint): boolean => core.model.vendor === 'amd' || canonical(core, v);
 
 /** A register kept in a slot as it is, written if `valid`. */
 const stored = (slot: number, valid: (core: Core, value: bigint) => boolean, feature?: CpuFeature): MsrHandler => ({
@@ -41,15 +46,6 @@ export const readOnlyMsr = (value: (core: Core) => bigint | undefined, feature?:
   read: value,
   write: () => false,
 });
-
-/** PAT: eight bytes, each UC 0, WC 1, WT 4, WP 5, WB 6 or UC− 7 (SDM vol. 3, table 11-10). */
-export function isValidPat(value: bigint): boolean {
-  for (let i = 0n; i < 64n; i += 8n) {
-    const type = Number((value >> i) & 0xffn);
-    if (type > 7 || type === 2 || type === 3) return false;
-  }
-  return true;
-}
 
 /**
  * EFER (SDM vol. 3, 2.2.1): SCE 0, LME 8, LMA 10 (read-only, follows CR0.PG), NXE 11. Reserved bits, and LME changing while paging is on, are #GP.
@@ -107,9 +103,6 @@ const VMX_CAPABILITY_MSRS: readonly number[] = Array.from(
   (_, i) => MSR.VMX_BASIC + i,
 );
 
-/** AMD's four legacy performance counters (APM vol. 2, 13.2.1), which no CPUID bit offers. They count nothing: what is written is lost, as under KVM without a virtual PMU. */
-const AMD_COUNTER_MSRS = Array.from({ length: MSR.K7_PERFCTR3 - MSR.K7_EVNTSEL0 + 1 }, (_, i) => MSR.K7_EVNTSEL0 + i);
-
 /** MSRs by index. Whoever models a device with MSRs (a local APIC, KVM's paravirtual ones) registers here. */
 export const MSR_HANDLERS = new Map<number, MsrHandler>([
   [
@@ -133,11 +126,9 @@ export const MSR_HANDLERS = new Map<number, MsrHandler>([
   ],
   // the microcode revision: writing zero and reading it back is how software asks
   [MSR.BIOS_SIGN_ID, { read: () => 0n, write: any }],
-  [MSR.MTRRCAP, readOnlyMsr(() => 0n, 'MTRR')],
-  [MSR.MTRR_DEF_TYPE, stored(SLOT.MTRR_DEF_TYPE, (_, v) => (v & ~0xcffn) === 0n, 'MTRR')],
   [MSR.SYSENTER_CS, stored(SLOT.SYSENTER_CS, any, 'SEP')],
-  [MSR.SYSENTER_ESP, stored(SLOT.SYSENTER_ESP, canonical, 'SEP')],
-  [MSR.SYSENTER_EIP, stored(SLOT.SYSENTER_EIP, canonical, 'SEP')],
+  [MSR.SYSENTER_ESP, stored(SLOT.SYSENTER_ESP, sysenterAddress, 'SEP')],
+  [MSR.SYSENTER_EIP, stored(SLOT.SYSENTER_EIP, sysenterAddress, 'SEP')],
   [MSR.MISC_ENABLE, stored(SLOT.MISC_ENABLE, any)],
   [MSR.PAT, stored(SLOT.PAT, (_, v) => isValidPat(v), 'PAT')],
   [MSR.EFER, { feature: 'LM', read: (core) => core.state.get(SLOT.EFER), write: writeEfer }],
@@ -148,38 +139,51 @@ export const MSR_HANDLERS = new Map<number, MsrHandler>([
   [MSR.FS_BASE, segmentBase(SEG.FS)],
   [MSR.GS_BASE, segmentBase(SEG.GS)],
   [MSR.KERNEL_GS_BASE, stored(SLOT.KERNEL_GS_BASE, canonical, 'LM')],
-  [MSR.TSC_AUX, stored(SLOT.TSC_AUX, (_, v) => v >> 32n === 0n, 'RDTSCP')],
+  [
+    MSR.TSC_AUX,
+    {
+      feature: 'RDTSCP',
+      read: (core) => core.state.get(SLOT.TSC_AUX),
+      // the upper half is reserved on Intel's processors, and dropped by AMD's
+      write(core, value) {
+        if (core.model.vendor === 'intel' && value >> 32n !== 0n) return false;
+        core.state.set(SLOT.TSC_AUX, value & 0xffff_ffffn);
+        return true;
+      },
+    },
+  ],
   // the lock bit (3) and SVMDIS (4) stay clear: writing them is refused, so that no guest takes SVM from itself for good
   [MSR.VM_CR, stored(SLOT.VM_CR, (_, v) => (v & ~7n) === 0n, 'SVM')],
   [
     MSR.VM_HSAVE_PA,
     stored(SLOT.VM_HSAVE_PA, (core, v) => (v & 0xfffn) === 0n && v >> BigInt(core.model.physicalBits) === 0n, 'SVM'),
   ],
-  ...AMD_COUNTER_MSRS.map((index): [number, MsrHandler] => [
-    index,
-    {
-      read: (core) => (core.model.vendor === 'amd' ? 0n : undefined),
-      write: (core) => core.model.vendor === 'amd',
-    },
-  ]),
   ...VMX_CAPABILITY_MSRS.map((index): [number, MsrHandler] => [
     index,
     readOnlyMsr((core) => vmxCapabilitiesOf(core.model).msr(index), 'VMX'),
   ]),
 ]);
 
-function handler(core: Core, index: number): MsrHandler | undefined {
-  const h = MSR_HANDLERS.get(index >>> 0);
-  return h?.feature !== undefined && !core.model.has(h.feature) ? undefined : h;
+const offered = <T extends { readonly feature?: CpuFeature }>(core: Core, msr: T | undefined): T | undefined =>
+  msr?.feature !== undefined && !core.model.has(msr.feature) ? undefined : msr;
+function plain({ model }: Core, index: number): PlainMsr | undefined {
+  return PLAIN_MSRS.get(index) ?? (model.vendor === 'amd' ? AMD_PLAIN_MSRS.get(index) : undefined);
 }
 /** The MSR's value, or undefined where RDMSR would raise #GP(0). */
-export const readMsr = (core: Core, index: number): bigint | undefined =>
-  core.apic?.owns(index) === true ? core.apic.readMsr(index) : handler(core, index)?.read(core);
+export function readMsr(core: Core, index: number): bigint | undefined {
+  const msr = index >>> 0;
+  if (core.apic?.owns(msr) === true) return core.apic.readMsr(msr);
+  const handler = offered(core, MSR_HANDLERS.get(msr));
+  return handler ? handler.read(core) : offered(core, plain(core, msr))?.read(core.state);
+}
 /** Writes an MSR as WRMSR does; false where that would raise #GP(0). */
-export const writeMsr = (core: Core, index: number, value: bigint): boolean =>
-  core.apic?.owns(index) === true
-    ? core.apic.writeMsr(index, value)
-    : (handler(core, index)?.write(core, value) ?? false);
+export function writeMsr(core: Core, index: number, value: bigint): boolean {
+  const msr = index >>> 0;
+  if (core.apic?.owns(msr) === true) return core.apic.writeMsr(msr, value);
+  const handler = offered(core, MSR_HANDLERS.get(msr));
+  if (handler) return handler.write(core, value);
+  return offered(core, plain(core, msr))?.write(core.state, value, core.model) ?? false;
+}
 
 const pair = (core: Core): bigint => (BigInt(core.state.get32(GPR.RDX)) << 32n) | BigInt(core.state.get32(GPR.RAX));
 /** EDX:EAX ← a 64-bit value, upper halves cleared. */

@@ -1,6 +1,7 @@
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import type { CpuState, SegmentCache } from '../../state/cpu-state';
 import type { CpuidModel } from '../cpuid-model';
+import { resetMachineCheck } from './machine-check';
 import { GPR } from './operand';
 import { nullSegment } from './segments';
 
@@ -37,6 +38,7 @@ export function resetState(s: CpuState, model: CpuidModel): void {
   s.set(SLOT.MXCSR, 0x1f80n);
   s.set(SLOT.RANDOM, BigInt(s.index));
   s.set(SLOT.MISC_ENABLE, 1n);
+  resetMachineCheck(s);
   // bootstrap processor, APIC globally enabled, at its default address
   s.set(SLOT.APIC_BASE, s.index === 0 ? 0xfee0_0900n : 0xfee0_0800n);
 }

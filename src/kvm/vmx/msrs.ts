@@ -1,0 +1,23 @@
+import { SLOT } from '../../hw/state/layout';
+import { MSR } from '../../isa/msrs';
+import { dropped, type KvmMsr, type KvmMsrs } from '../x86/kvm-msr';
+
+const LOCKED = 1n;
+
+/** vmx_get_msr and vmx_set_msr: what the common code does not answer alike. */
+export const VMX_MSRS: KvmMsrs = new Map<number, KvmMsr>([
+  [
+    MSR.FEATURE_CONTROL,
+    {
+      read: (v) => v.saved.get(SLOT.FEATURE_CONTROL),
+      // is_vmx_feature_control_msr_valid: without VMX for the guest there is nothing to enable, only the lock
+      write(v, value) {
+        if ((v.saved.get(SLOT.FEATURE_CONTROL) & LOCKED) !== 0n || (value & ~LOCKED) !== 0n) return false;
+        v.saved.set(SLOT.FEATURE_CONTROL, value);
+        return true;
+      },
+    },
+  ],
+  [MSR.BIOS_SIGN_ID, { read: () => 0x1_0000_0000n, write: dropped }],
+  [MSR.VM_HSAVE_PA, { read: () => 0n, write: dropped }],
+]);
