@@ -83,8 +83,17 @@ export interface MemslotStage {
 
 export type Stage = WalkStage | MemslotStage;
 
+/** An entry of the walk that lacks what the access needs. */
+export interface LackingEntry {
+  readonly level: number;
+  readonly name: string;
+  readonly entryAddress: Hex;
+  readonly entry: Hex;
+}
+
 export interface TranslationFailure {
   readonly stage: Stage['stage'];
+  /** The level of the deciding entry: of those that lack the right, the topmost. */
   readonly level?: number;
   /** In a few words: `not present`, `write to a read-only page`, `no memslot`. */
   readonly reason: string;
@@ -92,6 +101,14 @@ export interface TranslationFailure {
   readonly event?: string;
   /** One or two sentences for a reader: what failed, for which access, and what happens then. */
   readonly explanation?: string;
+  /** Of a #PF. */
+  readonly errorCode?: number;
+  /** The bit of an entry that denies the access, as `U/S = 0`, `XD = 1`, `W = 0`. */
+  readonly bit?: string;
+  /** The entries in which it does, topmost first; the first is that of `level`. */
+  readonly lacking?: readonly LackingEntry[];
+  /** Bits of registers without which the access would have been allowed, as `CR0.WP = 1`. */
+  readonly controls?: readonly string[];
 }
 
 /** A translation in one direction: from `gva` or `gpa`, one address each. */

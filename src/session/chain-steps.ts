@@ -2,7 +2,7 @@
 import type { WalkFailure, WalkStep } from '../hw/paging/trace';
 import { FRAME_MASK, epteFlags, pteFlags } from '../isa/entries';
 import { entryName } from './entry-names';
-import { reasonWords } from './failure-words';
+import { lackingBit, reasonWords } from './failure-words';
 import type { Chain, ChainFailure, ChainRights, ChainStep } from './translation';
 
 export const ALL: ChainRights = { r: true, w: true, x: true, user: true };
@@ -19,13 +19,31 @@ export function loadedEntries(steps: readonly WalkStep[]): number {
   return steps.reduce((n, s) => n + (s.entryHpa === undefined ? 0 : 1) + loadedEntries(s.nested), 0);
 }
 
-export function chainStep(s: WalkStep, failure: WalkFailure | undefined): ChainStep {
+/**
+ * The entries of one walk as they are shown. Where the walk was denied, what is wrong is said of the entries that lack the right, which need not be the last one: `failure` is
+ * that of this walk or of one nested in it.
+ */
+export function chainSteps(steps: readonly WalkStep[], failure: WalkFailure | undefined): ChainStep[] {
+  const last = steps.at(-1);
+  const denied = failure && last?.outcome === 'denied' && last.table === failure.table ? failure : undefined;
+  return steps.map((s) => chainStep(s, failure, denied));
+}
+
+function problemOf(s: WalkStep, failure: WalkFailure | undefined, denied: WalkFailure | undefined): string | undefined {
+  if (s.entryHpa === undefined) return 'not loaded: its own address has no translation';
+  const bit = denied && lackingBit(denied);
+  if (denied && bit) {
+    const at = denied.lacking.findIndex((e) => e.level === s.level);
+    if (at < 0) return undefined;
+    return `${bit.name} = ${bit.value}${at === 0 ? `: ${reasonWords(denied.reason)}` : ''}`;
+  }
+  if (s.outcome === 'next' || s.outcome === 'leaf') return undefined;
+  return failure && s.entry === failure.entry ? reasonWords(failure.reason) : OUTCOMES[s.outcome];
+}
+
+function chainStep(s: WalkStep, failure: WalkFailure | undefined, denied: WalkFailure | undefined): ChainStep {
   const present = s.outcome === 'next' || s.outcome === 'leaf' || s.outcome === 'denied';
-  const here = s.outcome !== 'next' && s.outcome !== 'leaf';
-  const unloaded = s.entryHpa === undefined ? 'not loaded: its own address has no translation' : undefined;
-  const problem =
-    unloaded ??
-    (here ? (failure && s.entry === failure.entry ? reasonWords(failure.reason) : OUTCOMES[s.outcome]) : undefined);
+  const problem = problemOf(s, failure, denied);
   return {
     level: s.level,
     name: entryName(s.table, s.level),
@@ -42,7 +60,7 @@ export function chainStep(s: WalkStep, failure: WalkFailure | undefined): ChainS
           : pteFlags(s.entry, s.leaf, s.level),
     ...(present ? { target: s.entry & FRAME_MASK } : {}),
     ...(problem === undefined ? {} : { problem }),
-    nested: s.nested.map((n) => chainStep(n, failure)),
+    nested: chainSteps(s.nested, failure),
   };
 }
 const OUTCOMES: Readonly<Record<WalkStep['outcome'], string | undefined>> = {

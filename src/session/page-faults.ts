@@ -2,7 +2,9 @@
 import { hex } from '../base/hex';
 import type { ExprValue } from '../expr/index';
 import type { FaultEvent } from '../hw/state/event';
-import { PF_ERROR, pfErrorNames } from '../isa/exceptions';
+import type { Access } from '../hw/paging/access';
+import { PF_ERROR, VECTOR, pfErrorNames, vectorName } from '../isa/exceptions';
+import { translateGva, type Translator } from './translate';
 
 const codeOf = (event: FaultEvent): number => event.errorCode ?? 0;
 const has = (event: FaultEvent, bit: number): boolean => ((codeOf(event) >> bit) & 1) === 1;
@@ -32,8 +34,25 @@ const accessOf = (event: FaultEvent): string =>
 
 export const pageFaultTitle = (event: FaultEvent): string => `#PF at ${hex(address(event))}, ${accessOf(event)}`;
 
-/** `injected`: under shadow paging it came to KVM first. */
-export function pageFaultWhy(event: FaultEvent, injected = false): string {
+/**
+ * The guest's tables decide: what they refuse is said by the walk's own failure. `injected`: under shadow paging it came to KVM first. Where the tables have changed since, or the fault
+ * is not theirs, the error code is all that is known.
+ */
+export function pageFaultWhy(event: FaultEvent, t: Translator): string {
+  const access = accessOfFault(event, t.cpl);
+  const { failure } = translateGva(t, address(event), access);
+  const same = failure?.event === vectorName(VECTOR.PF) && failure.errorCode === codeOf(event);
+  return same && failure.explanation !== undefined ? failure.explanation : byErrorCode(event, t.shadow !== undefined);
+}
+
+/** The access that the error code tells of; hardware's own accesses to system structures from CPL 3 are a supervisor's. */
+const accessOfFault = (event: FaultEvent, cpl: number): Access => ({
+  op: has(event, PF_ERROR.I) ? 'fetch' : has(event, PF_ERROR.W) ? 'write' : 'read',
+  user: has(event, PF_ERROR.U),
+  implicit: !has(event, PF_ERROR.U) && cpl === 3,
+});
+
+function byErrorCode(event: FaultEvent, injected: boolean): string {
   const reason = has(event, PF_ERROR.RSVD)
     ? 'an entry has a reserved bit set'
     : has(event, PF_ERROR.P)

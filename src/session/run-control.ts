@@ -326,7 +326,7 @@ export class RunControl {
     const hit = this.hits(candidates, pageFaultFacts(event, this.guest.retired));
     if (hit.length === 0) return false;
     this.found = {
-      ...plain('guest-pf', pageFaultTitle(event), pageFaultWhy(event, this.guest.shadow !== undefined)),
+      ...plain('guest-pf', pageFaultTitle(event), pageFaultWhy(event, this.guest)),
       breakpoints: hit.map((b) => b.view.id),
     };
     return true;

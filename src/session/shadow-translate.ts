@@ -12,8 +12,8 @@ import { WalkOut } from '../hw/paging/walk-out';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import { rootLevel } from '../kvm/mmu/shadow/role';
 import { PTE_P } from '../isa/entries';
-import { NONE, both, chain, chainStep, loadedEntries } from './chain-steps';
-import { describeFailure, reasonWords } from './failure-words';
+import { NONE, both, chain, chainSteps, loadedEntries } from './chain-steps';
+import { decidingWords, decision, decisionWords, describeFailure, reasonWords } from './failure-words';
 import { driftOf } from './drift';
 import { SoftwareEntryPort } from './guest-physical';
 import { softwareStages } from './software-stages';
@@ -55,7 +55,7 @@ export function translateByShadow(
     ...(t.controls.format === 'none' ? {} : { root: { name: 'guest CR3', value: t.cr3 } }),
     ...(guestRights ? { rights: guestRights } : {}),
     references: loadedEntries(sink.steps),
-    steps: sink.steps.map((s) => chainStep(s, guestFailure)),
+    steps: chainSteps(sink.steps, guestFailure),
   };
   const hardware = walkShadow(t, shadow, linear, access, ac);
   const software = gpa === undefined ? undefined : softwareStages(t, gpa, access);
@@ -153,7 +153,7 @@ function walkShadow(
     root: { name: 'shadow root', value: root },
     ...(drift.length > 0 ? { drift } : {}),
     references: loadedEntries(sink.steps),
-    steps: sink.steps.map((s) => chainStep(s, failed)),
+    steps: chainSteps(sink.steps, failed),
   };
   if (!failed) return { stage, output: out.address, failure: undefined };
   const present = (failed.entry & PTE_P) !== 0n;
@@ -165,7 +165,13 @@ function walkShadow(
       level: failed.level,
       reason: reasonWords(failed.reason),
       event: 'EXCEPTION_NMI',
-      explanation: `The shadow entry of level ${failed.level} (${hex(failed.entry)}) ${present ? 'lacks a right that the guest’s own tables give' : 'is not filled'}: the #PF exits, and KVM looks at the guest's tables.`,
+      explanation: present
+        ? `In the shadow tables ${decidingWords(failed)}, which the guest’s own tables allow. ${decisionWords(failed)} The #PF exits, and KVM looks at the guest's tables.`.replace(
+            '  ',
+            ' ',
+          )
+        : `The shadow entry of level ${failed.level} (${hex(failed.entry)}) is not filled: the #PF exits, and KVM looks at the guest's tables.`,
+      ...decision(failed),
     },
   };
 }

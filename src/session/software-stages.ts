@@ -4,7 +4,7 @@ import { HostTables } from '../host/walk';
 import type { Access } from '../hw/paging/access';
 import { WalkSink } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
-import { ALL, chainStep } from './chain-steps';
+import { ALL, chainSteps } from './chain-steps';
 import { reasonWords } from './failure-words';
 import type { Translator } from './translate';
 import type { ChainFailure, ChainRights, MemslotStage, Stage, WalkStage } from './translation';
@@ -69,7 +69,7 @@ export function softwareStages(
     root: { name: 'host CR3', value: t.host.cr3 },
     ...(found ? { rights: { r: true, w: found.writable, x: ok && !out.executeDisable, user: true } } : {}),
     references: sink.steps.length,
-    steps: sink.steps.map((s) => chainStep(s, failure)),
+    steps: chainSteps(sink.steps, failure),
   };
   // NX of the host mapping binds the VMM's own fetches, not the guest's: only reading and writing carry over.
   const rights: ChainRights = { ...ALL, w: !slot.readOnly && (found?.writable ?? true) };

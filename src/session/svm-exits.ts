@@ -1,7 +1,5 @@
 /** A #VMEXIT as the VMCB tells it: decoded, put in words, and as the facts that conditions ask about. */
 import { hex } from '../base/hex';
-import { walkNested } from '../hw/paging/nested';
-import { WalkOut } from '../hw/paging/walk-out';
 import type { Vmcb } from '../hw/svm/vmcb';
 import { decodeBits } from '../isa/bit-layout';
 import { vectorName } from '../isa/exceptions';
@@ -12,6 +10,7 @@ import { exitInfo1Layout } from '../isa/vmcb-layouts';
 import type { ExprValue } from '../expr/index';
 import type { GuestView } from './guest-view';
 import type { TitledExit } from './exits';
+import { denialWords, failingLevel } from './second-level';
 import type { ExitView } from './types';
 
 const RCX = 1;
@@ -83,7 +82,7 @@ export function svmExitFacts(g: GuestView, vmcb: Vmcb, count: number): ReadonlyM
   if (x.gpa !== undefined) {
     facts.set('gpa', x.gpa);
     facts.set('slot', BigInt.asUintN(64, BigInt(g.physical.slotOf(x.gpa)?.slot ?? -1)));
-    facts.set('level', BigInt(failingLevel(g, x.gpa)));
+    facts.set('level', BigInt(failingLevel(g, x.gpa, opOf(x.info1))));
     facts.set('read', !has(x.info1, NPF.W | NPF.ID));
     facts.set('write', has(x.info1, NPF.W));
     facts.set('fetch', has(x.info1, NPF.ID));
@@ -112,21 +111,14 @@ export function svmExitFacts(g: GuestView, vmcb: Vmcb, count: number): ReadonlyM
 
 const portSize = (info1: bigint): number => (has(info1, 0x40n) ? 4 : has(info1, 0x20n) ? 2 : 1);
 
-/** The level of the nested entry that stopped the access; 0 where the walk now succeeds. */
-function failingLevel(g: GuestView, gpa: bigint): number {
-  if (!g.nested) return 0;
-  const out = new WalkOut();
-  const done = walkNested(g.physical.memory, g.nested, gpa, 'read', g.physicalBits, out, undefined);
-  return done ? 1 : out.failedLevel;
-}
-
-const accessName = (info1: bigint): string => (has(info1, NPF.ID) ? 'fetch' : has(info1, NPF.W) ? 'write' : 'read');
+const opOf = (info1: bigint): 'read' | 'write' | 'fetch' =>
+  has(info1, NPF.ID) && !has(info1, NPF.TABLE_WALK) ? 'fetch' : has(info1, NPF.W) ? 'write' : 'read';
 
 /** A line for status bars: `NPF, write, GPA 0x5000`. */
 export function svmExitTitle(x: TitledExit): string {
   const q = x.qualification;
   if (x.reason === SVM_EXIT.NPF)
-    return `${x.name}, ${has(q, NPF.TABLE_WALK) ? 'guest table entry' : accessName(q)}, GPA ${hex(x.gpa ?? 0n)}`;
+    return `${x.name}, ${has(q, NPF.TABLE_WALK) ? 'guest table entry' : opOf(q)}, GPA ${hex(x.gpa ?? 0n)}`;
   if (x.reason === SVM_EXIT.IOIO) return `${x.name}, ${has(q, 1n) ? 'in' : 'out'}, port ${hex((q >> 16n) & 0xffffn)}`;
   return x.name;
 }
@@ -148,14 +140,14 @@ function why(g: GuestView, x: RawExit): string {
       const gpa = x.gpa ?? 0n;
       const what = has(q, NPF.TABLE_WALK)
         ? `The CPU was loading an entry of the guest's page tables at GPA ${hex(gpa)}, which counts as a user's write`
-        : `The guest's ${accessName(q)} led to GPA ${hex(gpa)}`;
-      const level = failingLevel(g, gpa);
+        : `The guest's ${opOf(q)} led to GPA ${hex(gpa)}`;
+      const level = failingLevel(g, gpa, opOf(q));
       if (has(q, NPF.RSVD))
         return `${what}, whose nested entry has a reserved bit set: KVM marks device memory so. KVM emulates the instruction and hands the access to the VMM as KVM_EXIT_MMIO.`;
       const entry = has(q, NPF.P)
         ? 'whose nested entry lacks the right'
         : `where the nested tables have no mapping (level ${level})`;
-      return `${what}, ${entry}. ${handling(g, gpa, has(q, NPF.W) && !has(q, NPF.TABLE_WALK))}`;
+      return `${what}, ${entry}.${denialWords(g, gpa, opOf(q))} ${handling(g, gpa, has(q, NPF.W) && !has(q, NPF.TABLE_WALK))}`;
     }
     case SVM_EXIT.IOIO:
       return `${has(q, 1n) ? 'IN from' : 'OUT to'} port ${hex((q >> 16n) & 0xffffn)}, ${portSize(q)} byte(s)${has(q, 4n) ? ', a string instruction' : ''}: KVM's I/O permission map has every port. It goes out to the VMM as KVM_EXIT_IO.`;

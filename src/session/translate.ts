@@ -11,7 +11,7 @@ import { walkOrdinary } from '../hw/paging/ordinary';
 import type { Rights, WalkFailure, WalkStep } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
 import type { TlbEntryView } from '../hw/tlb/tlb';
-import { ALL, NONE, both, chain, chainStep, loadedEntries } from './chain-steps';
+import { ALL, NONE, both, chain, chainSteps, loadedEntries } from './chain-steps';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import { describeFailure } from './failure-words';
 import { SoftwareEntryPort, type GuestPhysical } from './guest-physical';
@@ -69,7 +69,7 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
     ...(paged ? { root: { name: 'CR3', value: t.cr3 } } : {}),
     ...(probe.guestRights ? { rights: probe.guestRights } : {}),
     references: loadedEntries(probe.steps),
-    steps: probe.steps.map((s) => chainStep(s, probe.failure)),
+    steps: chainSteps(probe.steps, probe.failure),
   };
   const failure = probe.failure && describeFailure(probe.failure, access, t.controls, t.physical);
   const stages: Stage[] = [guest];
@@ -183,7 +183,7 @@ function nestedStage(
     root: { name: tables.kind === 'ept' ? 'EPTP' : 'nCR3', value: tables.value },
     ...(rights && gpa !== undefined ? { rights: grants(failure) ? rights : NONE } : {}),
     references: steps.length,
-    steps: steps.map((s) => chainStep(s, failure?.onTableWalk ? undefined : failure)),
+    steps: chainSteps(steps, failure?.onTableWalk ? undefined : failure),
   };
 }
 

@@ -65,12 +65,28 @@ export interface MemslotStage {
 }
 export type Stage = WalkStage | MemslotStage;
 
+/** An entry of the walk that lacks what the access needs. */
+export interface LackingEntry {
+  readonly level: number;
+  readonly name: string;
+  readonly entryAddress: bigint;
+  readonly entry: bigint;
+}
+
 export interface ChainFailure {
   readonly stage: Stage['stage'];
   readonly level?: number;
   readonly reason: string;
   readonly event?: string;
   readonly explanation?: string;
+  /** Of a #PF. */
+  readonly errorCode?: number;
+  /** The bit of an entry that denies the access, as `U/S = 0`, `XD = 1`, `W = 0`. */
+  readonly bit?: string;
+  /** The entries in which it does, topmost first; the first is that of `level`. */
+  readonly lacking?: readonly LackingEntry[];
+  /** Bits of registers without which the access would have been allowed, as `CR0.WP = 1`. */
+  readonly controls?: readonly string[];
 }
 
 export interface Chain {

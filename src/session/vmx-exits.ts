@@ -1,7 +1,5 @@
 /** A VM exit as the VMCS tells it: decoded, put in words, and as the facts that conditions ask about. */
 import { hex } from '../base/hex';
-import { walkNested } from '../hw/paging/nested';
-import { WalkOut } from '../hw/paging/walk-out';
 import { EPT_QUALIFICATION } from '../hw/vmx/ept-exit';
 import type { Vmcs } from '../hw/vmx/vmcs';
 import { SHADOW_FAULTS, type ShadowFaultKind } from '../kvm/mmu/shadow/fault';
@@ -13,6 +11,7 @@ import { FIELD } from '../isa/vmcs-fields';
 import type { ExprValue } from '../expr/index';
 import type { GuestView } from './guest-view';
 import type { TitledExit } from './exits';
+import { denialWords, failingLevel } from './second-level';
 import type { ExitView } from './types';
 
 const RCX = 1;
@@ -103,7 +102,7 @@ export function vmxExitFacts(g: GuestView, vmcs: Vmcs, count: number): ReadonlyM
   if (x.gpa !== undefined) {
     facts.set('gpa', x.gpa);
     facts.set('slot', BigInt.asUintN(64, BigInt(g.physical.slotOf(x.gpa)?.slot ?? -1)));
-    facts.set('level', BigInt(failingLevel(g, x.gpa)));
+    facts.set('level', BigInt(failingLevel(g, x.gpa, opOf(q))));
   }
   switch (x.reason) {
     case VMX_EXIT.EPT_VIOLATION:
@@ -158,20 +157,12 @@ const FAULT_WORDS: Readonly<Record<ShadowFaultKind, string>> = {
 const onTableWalk = (q: bigint): boolean =>
   has(q, EPT_QUALIFICATION.GLA_VALID) && !has(q, EPT_QUALIFICATION.GLA_TRANSLATED);
 
-/** The level of the EPT entry that stopped the access; 0 where the walk now succeeds. */
-function failingLevel(g: GuestView, gpa: bigint): number {
-  if (!g.nested) return 0;
-  const out = new WalkOut();
-  const done = walkNested(g.physical.memory, g.nested, gpa, 'read', g.physicalBits, out, undefined);
-  return done ? 1 : out.failedLevel;
-}
-
 /** A line for status bars: `EPT_VIOLATION, write, GPA 0x5000`. */
 export function vmxExitTitle(x: TitledExit): string {
   const q = x.qualification;
   switch (x.reason) {
     case VMX_EXIT.EPT_VIOLATION:
-      return `${x.name}, ${onTableWalk(q) ? 'guest table entry' : accessName(q)}, GPA ${hex(x.gpa ?? 0n)}`;
+      return `${x.name}, ${onTableWalk(q) ? 'guest table entry' : opOf(q)}, GPA ${hex(x.gpa ?? 0n)}`;
     case VMX_EXIT.EPT_MISCONFIG:
       return `${x.name}, GPA ${hex(x.gpa ?? 0n)}`;
     case VMX_EXIT.IO_INSTRUCTION:
@@ -187,7 +178,8 @@ export function vmxExitTitle(x: TitledExit): string {
   }
 }
 
-const accessName = (q: bigint): string =>
+/** Of an EPT violation. A table entry that is accessed as a write has both bits (SDM vol. 3, table 27-7). */
+const opOf = (q: bigint): 'read' | 'write' | 'fetch' =>
   has(q, EPT_QUALIFICATION.FETCH) ? 'fetch' : has(q, EPT_QUALIFICATION.WRITE) ? 'write' : 'read';
 
 /** What happened, why that exits, and what the hypervisor will do about it. */
@@ -198,16 +190,16 @@ function why(g: GuestView, x: RawExit): string {
       const gpa = x.gpa ?? 0n;
       const what = onTableWalk(q)
         ? `The CPU was loading an entry of the guest's page tables at GPA ${hex(gpa)}, on the way to GVA ${hex(x.gva ?? 0n)}`
-        : `The guest's ${accessName(q)} of GVA ${hex(x.gva ?? 0n)} led to GPA ${hex(gpa)}`;
+        : `The guest's ${opOf(q)} of GVA ${hex(x.gva ?? 0n)} led to GPA ${hex(gpa)}`;
       const rights = (['READABLE', 'WRITABLE', 'EXECUTABLE'] as const)
         .filter((r) => has(q, EPT_QUALIFICATION[r]))
         .map((r) => r.toLowerCase());
-      const level = failingLevel(g, gpa);
+      const level = failingLevel(g, gpa, opOf(q));
       const entry =
         rights.length === 0
           ? `where the EPT has no mapping (level ${level})`
           : `which the EPT makes only ${rights.join(', ')}`;
-      return `${what}, ${entry}. ${handling(g, gpa, has(q, EPT_QUALIFICATION.WRITE) && !onTableWalk(q))}`;
+      return `${what}, ${entry}.${denialWords(g, gpa, opOf(q))} ${handling(g, gpa, has(q, EPT_QUALIFICATION.WRITE) && !onTableWalk(q))}`;
     }
     case VMX_EXIT.EPT_MISCONFIG:
       return `The EPT entry for GPA ${hex(x.gpa ?? 0n)} has bits that no entry may have: KVM marks device memory so. KVM emulates the instruction and hands the access to the VMM as KVM_EXIT_MMIO.`;

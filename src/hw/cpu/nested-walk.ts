@@ -14,6 +14,9 @@ import type { Tlb } from '../tlb/tlb';
 import type { PmlLog } from '../vmx/pml';
 import { newCounters, type CpuCounters } from './counters';
 
+/** Bit 6 of EPTP, which makes accesses to guest paging structures writes. */
+const EPT_FLAGS = 'EPTP bit 6 = 1';
+
 /**
  * A CPU's walk of a linear address in both dimensions: the guest's tables, and under EPT or nested paging a second-level walk for each entry's own address and for the final one. Sets
  * accessed and dirty flags, keeps the paging-structure caches and the page-modification log, counts references. Knows no TLB entry and raises nothing: a walk that
@@ -96,21 +99,9 @@ export class NestedWalk implements EntryPort {
     if (!good || (paged && !updateAccessedDirty(this, c, write, out, this.noteAccessedDirty))) return false;
     if (paged && this.tlb.walkCache) this.fillCaches(c, linear, began);
     if (!this.tables) return this.physical === undefined || this.findFinal(this.physical, access.op);
-    if (
-      !walkNested(
-        this.memory,
-        this.tables,
-        out.address,
-        access.op,
-        this.physicalBits,
-        this.second,
-        undefined,
-        this.countNested,
-      )
-    ) {
-      this.copyFailure(false);
-      return false;
-    }
+    const { tables, second, countNested } = this;
+    if (!walkNested(this.memory, tables, out.address, access.op, this.physicalBits, second, undefined, countNested))
+      return out.failAs(second, false);
     return this.setFlags(out.address, write);
   }
 
@@ -120,7 +111,7 @@ export class NestedWalk implements EntryPort {
       return true;
     }
     this.device = this.second.reason === 'no-memory';
-    if (!this.device) this.copyFailure(false);
+    if (!this.device) this.out.failAs(this.second, false);
     return this.device;
   }
   /** Finds the memory behind a translation that the TLB still has. False: the failure is in `second`. */
@@ -158,7 +149,7 @@ export class NestedWalk implements EntryPort {
     const op = asWrite ? 'write' : 'read';
     if (!walkNested(this.memory, this.tables, address, op, this.physicalBits, this.second, nested, count)) {
       this.tableWrite = asWrite;
-      this.copyFailure(true);
+      this.out.failAs(this.second, true, asWrite && !write && this.tables.kind === 'ept' ? EPT_FLAGS : undefined);
       return -1;
     }
     if (!this.probing && !this.setFlags(address, asWrite)) return -1;
@@ -172,7 +163,7 @@ export class NestedWalk implements EntryPort {
       return this.memory.offsetOf(this.second.address);
     }
     this.tableWrite = write;
-    this.copyFailure(true);
+    this.out.failAs(this.second, true);
     return -1;
   }
   /** The second level's accessed and dirty flags for the walk in `second`, and the page-modification log. False: the log is full, and nothing was changed. */
@@ -187,11 +178,6 @@ export class NestedWalk implements EntryPort {
     this.counters.accessedDirtyWrites += updateNestedFlags(this.memory, this.tables, write, second);
     if (missing === 'dirty') pml?.add(gpa);
     return true;
-  }
-  private copyFailure(onTableWalk: boolean): void {
-    const f = this.second.failure();
-    this.out.fail(f.table, f.reason, f.level, f.entry, f.address);
-    this.out.onTableWalk = onTableWalk;
   }
 
   // ---- paging-structure caches

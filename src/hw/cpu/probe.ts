@@ -2,7 +2,7 @@ import { gpa as asGpa, hpa as asHpa, type Gpa, type Hpa } from '../../base/addre
 import type { Access } from '../paging/access';
 import type { PagingControls } from '../paging/controls';
 import { walkNested } from '../paging/nested';
-import { walkOrdinary } from '../paging/ordinary';
+import { walkOrdinary, withFlags } from '../paging/ordinary';
 import { WalkSink, type Rights, type WalkFailure, type WalkStep } from '../paging/trace';
 import type { NestedWalk } from './nested-walk';
 
@@ -55,8 +55,21 @@ export function probeWalk(
       failure: out.failure(),
     };
   }
+  const flags = c.format === 'none' ? undefined : refusedFlags(walk, access.op === 'write', sink.steps);
   const guestRights: Rights = { r: true, w: out.writable, x: !(out.executeDisable && c.nxe), user: out.user };
   const gpa = out.address;
+  if (flags) {
+    return {
+      ...base,
+      ok: false,
+      gpa: asGpa(gpa),
+      hpa: undefined,
+      guestRights,
+      finalSteps: [],
+      references: WalkSink.references(sink.steps),
+      ...flags,
+    };
+  }
   if (!tables && !physical) {
     return {
       ...base,
@@ -86,4 +99,32 @@ export function probeWalk(
     references: WalkSink.references(sink.steps) + finalSteps.length,
     failure: good ? undefined : second.failure(),
   };
+}
+
+/**
+ * The first entry of the guest walk in `walk.out` whose accessed or dirty flag the second level does not let be set: the failure, and the steps with that write's own walk in
+ * place of the read's.
+ */
+function refusedFlags(
+  walk: NestedWalk,
+  write: boolean,
+  steps: readonly WalkStep[],
+): { readonly steps: readonly WalkStep[]; readonly failure: WalkFailure } | undefined {
+  const { out } = walk;
+  for (let i = 0; i < out.depth; i++) {
+    const entry = out.entries[i] as bigint;
+    if (withFlags(entry, write && i === out.depth - 1) === entry) continue;
+    const sink = new WalkSink();
+    walk.probing = true;
+    const at = walk.locate(out.addresses[i] as bigint, true, out, sink);
+    walk.probing = false;
+    if (at >= 0) continue;
+    const nested = sink.takeFinal();
+    const own = out.addresses[i];
+    return {
+      steps: steps.map((s) => (s.entryAddress === own && nested.length > 0 ? { ...s, nested } : s)),
+      failure: out.failure(),
+    };
+  }
+  return undefined;
 }

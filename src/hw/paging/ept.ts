@@ -51,6 +51,7 @@ export function walkEpt(
   let base = eptp.root;
   let rights = EPTE_RWX;
   out.depth = 0;
+  out.failedOp = op;
   for (let level = eptp.levels; level >= 1; level--) {
     const shift = BigInt(12 + (level - 1) * 9);
     const index = Number((gpa >> shift) & 0x1ffn);
@@ -89,7 +90,11 @@ export function walkEpt(
     out.readable = (rights & EPTE_R) !== 0n;
     out.writable = (rights & EPTE_W) !== 0n;
     out.executable = (rights & EPTE_X) !== 0n;
-    if (reason) return out.fail('ept', reason, level, entry, gpa);
+    if (reason) {
+      return leaf && present && reason !== 'misconfiguration'
+        ? out.deny('ept', reason, level, gpa, undefined, undefined)
+        : out.fail('ept', reason, level, entry, gpa);
+    }
     if (leaf) {
       const pageMask = (1n << shift) - 1n;
       out.address = (entry & FRAME_MASK & ~pageMask) | (gpa & pageMask);

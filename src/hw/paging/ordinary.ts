@@ -74,6 +74,7 @@ export function walkOrdinary(
 ): boolean {
   const { format } = controls;
   out.depth = 0;
+  out.failedOp = access.op;
   if (format === 'none') {
     out.address = linear & 0xffff_ffffn;
     out.pageShift = 12;
@@ -189,7 +190,7 @@ export function walkOrdinary(
     out.protectionKey = controls.pke ? Number((entry >> PTE_PKEY_SHIFT) & 0xfn) : 0;
     const reason = denied(out, access, ac, controls);
     if (sink) record(reason ? 'denied' : 'leaf');
-    return reason ? out.fail(port.table, reason, level, entry, linear) : true;
+    return reason ? out.deny(port.table, reason, level, linear, access, controls) : true;
   }
   return out.fail(port.table, 'not-present', 0, 0n, linear);
 }
@@ -218,6 +219,9 @@ export function reservedBits(c: PagingControls, level: number, large: boolean, p
   return mask;
 }
 
+/** An entry of a completed walk with the flags that it sets there: A, and D in the leaf for a write (SDM vol. 3, 4.8). */
+export const withFlags = (entry: bigint, writtenLeaf: boolean): bigint => entry | PTE_A | (writtenLeaf ? PTE_D : 0n);
+
 /**
  * Sets A in every entry of the walk in `out`, and D in the leaf for a write, where they are clear (SDM vol. 3, 4.8). False: an entry may not be written
  * (a second-level failure, now in `out`). Returns the number of entries written through `written`.
@@ -234,7 +238,7 @@ export function updateAccessedDirty(
   const depth = out.depth;
   for (let i = 0; i < depth; i++) {
     const entry = out.entries[i] as bigint;
-    const want = entry | PTE_A | (write && i === depth - 1 ? PTE_D : 0n);
+    const want = withFlags(entry, write && i === depth - 1);
     if (want === entry) continue;
     const at = port.locate(out.addresses[i] as bigint, true, out, sink);
     if (at < 0) return false;

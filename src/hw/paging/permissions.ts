@@ -1,6 +1,7 @@
+import { EPTE_R, EPTE_W, EPTE_X, PTE_RW, PTE_US, PTE_XD } from '../../isa/entries';
 import type { Access } from './access';
 import type { PagingControls } from './controls';
-import type { WalkFailure } from './trace';
+import type { TableKind, WalkFailure } from './trace';
 
 /** Rights of a finished ordinary walk, ANDed over its levels. */
 export interface OrdinaryRights {
@@ -42,4 +43,49 @@ export function keyDenies(rights: OrdinaryRights, access: Access, c: PagingContr
   const bits = (c.pkru >>> (rights.protectionKey * 2)) & 3;
   if ((bits & 1) !== 0) return true;
   return (bits & 2) !== 0 && access.op === 'write' && (access.user || c.wp);
+}
+
+/** Whether this entry of a walk that was denied for `reason` is one that lacks the right. */
+export function lacksRight(table: TableKind, reason: WalkFailure['reason'], entry: bigint): boolean {
+  const ept = table === 'ept';
+  switch (reason) {
+    case 'write-protected':
+      return (entry & (ept ? EPTE_W : PTE_RW)) === 0n;
+    case 'no-execute':
+      return ept ? (entry & EPTE_X) === 0n : (entry & PTE_XD) !== 0n;
+    case 'supervisor-only':
+      return (entry & PTE_US) === 0n;
+    case 'not-readable':
+      return (entry & EPTE_R) === 0n;
+    default:
+      return false;
+  }
+}
+
+/** The bits of registers that made a denied access a denied one, with their values: each of them, the other way round, would have allowed it. */
+export function decidingControls(
+  reason: WalkFailure['reason'],
+  rights: OrdinaryRights,
+  access: Access,
+  c: PagingControls,
+): string[] {
+  switch (reason) {
+    case 'write-protected':
+      return access.user ? [] : ['CR0.WP = 1'];
+    case 'no-execute':
+      return ['EFER.NXE = 1'];
+    case 'smep':
+      return ['CR4.SMEP = 1'];
+    case 'smap':
+      // EFLAGS.AC lifts SMAP for explicit accesses alone (SDM vol. 3, 4.6.1)
+      return access.implicit ? ['CR4.SMAP = 1'] : ['CR4.SMAP = 1', 'RFLAGS.AC = 0'];
+    case 'protection-key': {
+      const key = rights.protectionKey;
+      const bits = (c.pkru >>> (key * 2)) & 3;
+      if ((bits & 1) !== 0) return [`PKRU.AD${key} = 1`];
+      return access.user ? [`PKRU.WD${key} = 1`] : [`PKRU.WD${key} = 1`, 'CR0.WP = 1'];
+    }
+    default:
+      return [];
+  }
 }

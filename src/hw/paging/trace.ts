@@ -35,7 +35,19 @@ export interface Rights {
   readonly user: boolean;
 }
 
-/** Why a walk ended without a translation: the deciding entry, bit and access. */
+/** An entry of a walk that lacks what the access needs. */
+export interface LackingEntry {
+  /** 5 … 1. */
+  readonly level: number;
+  readonly entry: bigint;
+  /** Address of the entry in its table's space. */
+  readonly address: bigint;
+}
+
+/**
+ * Why a walk ended without a translation: the deciding entry, bit and access. Rights are the AND over the entries of a walk (SDM vol. 3, 4.6.1), so that any of them may be
+ * the one that lacks a right: `level` and `entry` are those of the topmost one that does, not of the entry that maps the page.
+ */
 export interface WalkFailure {
   readonly table: TableKind;
   readonly level: number;
@@ -57,6 +69,14 @@ export interface WalkFailure {
   readonly entry: bigint;
   /** For second-level failures: the access was to a guest paging-structure entry, not the final address. */
   readonly onTableWalk: boolean;
+  /** How the table that failed was asked: under EPT and NPT a guest paging-structure entry may be accessed as a write. */
+  readonly op: 'read' | 'write' | 'fetch';
+  /** Every entry that lacks the right, topmost first; empty where the failure is not about a right that entries give. */
+  readonly lacking: readonly LackingEntry[];
+  /** Entries of the walk below the deciding one. */
+  readonly below: readonly LackingEntry[];
+  /** Bits of registers without which the access would have been allowed, as `CR0.WP = 1`. */
+  readonly controls: readonly string[];
 }
 
 /** Collects the steps of one walk, nesting second-level steps under the guest reference they serve. */

@@ -1,4 +1,7 @@
-import type { StepOutcome, WalkFailure } from './trace';
+import type { Access } from './access';
+import type { PagingControls } from './controls';
+import { decidingControls, lacksRight } from './permissions';
+import type { LackingEntry, StepOutcome, WalkFailure } from './trace';
 
 /** Where a walk can begin below the root: what the entries above it said. */
 export interface WalkStart {
@@ -43,6 +46,14 @@ export class WalkOut {
   failedEntry = 0n;
   failedAddress = 0n;
   onTableWalk = false;
+  failedOp: Access['op'] = 'read';
+  /** Of a denied access: level of the entry that maps the page, and what the permission check was made from; `undefined` in EPT, which has no modes. */
+  private leafLevel = 0;
+  private access: Access | undefined;
+  private controls: PagingControls | undefined;
+  /** The walk whose entries the failure is about: another one where it was copied. */
+  private failedIn: WalkOut = this;
+  private because: string | undefined;
 
   fail(
     table: WalkFailure['table'],
@@ -57,9 +68,42 @@ export class WalkOut {
     this.failedEntry = entry;
     this.failedAddress = address;
     this.onTableWalk = false;
+    this.leafLevel = 0;
+    this.failedIn = this;
+    this.because = undefined;
+    return false;
+  }
+  /** The walk came to an entry that maps a page, at `level`, and the access is denied: the topmost entry that lacks the right is the deciding one. */
+  deny(
+    table: WalkFailure['table'],
+    reason: WalkFailure['reason'],
+    level: number,
+    address: bigint,
+    access: Access | undefined,
+    controls: PagingControls | undefined,
+  ): false {
+    const last = this.depth - 1;
+    let decider = last;
+    for (let i = last; i >= 0; i--) if (lacksRight(table, reason, this.entries[i] as bigint)) decider = i;
+    this.fail(table, reason, level + last - decider, this.entries[decider] as bigint, address);
+    this.leafLevel = level;
+    this.access = access;
+    this.controls = controls;
+    return false;
+  }
+  /** The walk that this one needed has failed, and so does this one. `because`: a register's bit without which it would not have been asked so. */
+  failAs(other: WalkOut, onTableWalk: boolean, because?: string): false {
+    this.fail(other.failedTable, other.reason, other.failedLevel, other.failedEntry, other.failedAddress);
+    this.onTableWalk = onTableWalk;
+    this.failedOp = other.failedOp;
+    this.failedIn = other.failedIn;
+    this.because = because;
     return false;
   }
   failure(): WalkFailure {
+    const walk = this.failedIn;
+    const visited = walk.leafLevel === 0 ? [] : walk.visited();
+    const lacking = visited.filter((e) => lacksRight(this.failedTable, this.reason, e.entry));
     return {
       table: this.failedTable,
       level: this.failedLevel,
@@ -67,7 +111,23 @@ export class WalkOut {
       address: this.failedAddress,
       entry: this.failedEntry,
       onTableWalk: this.onTableWalk,
+      op: this.failedOp,
+      lacking,
+      below: visited.filter((e) => e.level < this.failedLevel),
+      controls: [
+        ...(this.because !== undefined && lacking.length > 0 ? [this.because] : []),
+        ...(walk.leafLevel > 0 && walk.access && walk.controls
+          ? decidingControls(this.reason, walk, walk.access, walk.controls)
+          : []),
+      ],
     };
+  }
+  private visited(): LackingEntry[] {
+    return Array.from({ length: this.depth }, (_, i) => ({
+      level: this.leafLevel + this.depth - 1 - i,
+      entry: this.entries[i] as bigint,
+      address: this.addresses[i] as bigint,
+    }));
   }
 }
 

@@ -61,7 +61,11 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
     tables.count = loaded;
     const found = tables.walk(this.space.cr3, slotHva(slot, address), write, host, sink);
     if (step) sink?.steps.forEach(step);
-    if (!found) return out.fail('host', host.reason, host.failedLevel, host.failedEntry, gpa);
+    if (!found) {
+      out.failAs(host, false);
+      out.failedAddress = gpa;
+      return false;
+    }
     const clean = slot.logDirty && !this.dirtyLog.isDirty(slot, address);
     // the first write to a page of a logged region takes the slow way, where it is noted
     if (write && clean) return out.fail('host', 'write-protected', 0, 0n, gpa);
