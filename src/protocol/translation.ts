@@ -102,7 +102,7 @@ export interface TranslationFailure {
   /** One or two sentences for a reader: what failed, for which access, and what happens then. */
   readonly explanation?: string;
   /** Of a #PF. */
-  readonly errorCode?: number;
+  readonly errorCode?: Hex;
   /** The bit of an entry that denies the access, as `U/S = 0`, `XD = 1`, `W = 0`. */
   readonly bit?: string;
   /** The entries in which it does, topmost first; the first is that of `level`. */

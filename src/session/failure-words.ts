@@ -172,7 +172,7 @@ export function describeFailure(
     ...level,
     reason: REASONS[f.reason],
     event: vectorName(VECTOR.PF),
-    errorCode: code,
+    errorCode: BigInt(code),
     explanation: `${deciding}, for ${accessWords(access)} of ${hex(f.address)}.${more} The guest's own #PF, error code ${hex(code)} (${pfErrorNames(code).join(' ') || 'no bit set'}); it goes through the guest's IDT and does not exit.`,
     ...decision(f),
   };

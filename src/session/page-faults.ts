@@ -41,7 +41,7 @@ export const pageFaultTitle = (event: FaultEvent): string => `#PF at ${hex(addre
 export function pageFaultWhy(event: FaultEvent, t: Translator): string {
   const access = accessOfFault(event, t.cpl);
   const { failure } = translateGva(t, address(event), access);
-  const same = failure?.event === vectorName(VECTOR.PF) && failure.errorCode === codeOf(event);
+  const same = failure?.event === vectorName(VECTOR.PF) && failure.errorCode === BigInt(codeOf(event));
   return same && failure.explanation !== undefined ? failure.explanation : byErrorCode(event, t.shadow !== undefined);
 }
 

@@ -80,7 +80,7 @@ export interface ChainFailure {
   readonly event?: string;
   readonly explanation?: string;
   /** Of a #PF. */
-  readonly errorCode?: number;
+  readonly errorCode?: bigint;
   /** The bit of an entry that denies the access, as `U/S = 0`, `XD = 1`, `W = 0`. */
   readonly bit?: string;
   /** The entries in which it does, topmost first; the first is that of `level`. */

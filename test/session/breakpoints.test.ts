@@ -141,7 +141,7 @@ describe('guest #PF', () => {
     assert.equal(next(s), 'guest-pf touch');
     assert.match(
       s.stopped?.why ?? '',
-      /a write of 0x200000 from CPL below 3; an entry is not present. Error code 0x2 \(W\)/,
+      /^The PTE .*: not present, for a supervisor write of 0x200000\. .*, error code 0x2 \(W\)/,
     );
     // the delivery itself reads the GDT and pushes on the stack, pages that EPT has not mapped yet
     s.stepOver('instruction');
