@@ -28,7 +28,7 @@ export type { Comment, LogicalLine, Token, TokenKind } from './lexer';
 export { registerByName, registerNames } from './registers';
 export type { RegisterInfo } from './registers';
 export type { Bits } from './statement';
-export { WARNING_CLASSES, Warnings } from './warnings';
+export { WARNING_CLASSES, WARNING_NAMES, Warnings } from './warnings';
 
 export interface AssembleOptions {
   readonly fileName: string;

@@ -61,6 +61,14 @@ const OLDER: Readonly<Record<string, string>> = {
   lock: 'prefix-lock',
 };
 
+/** Every name that may be turned on or off: classes, the groups that their beginnings name, older names, and `all`. */
+export const WARNING_NAMES: readonly string[] = [
+  'all',
+  ...new Set(WARNING_CLASSES.flatMap((name) => name.split('-').map((_, i, words) => words.slice(0, i + 1).join('-')))),
+  ...NEVER_GIVEN,
+  ...Object.keys(OLDER),
+];
+
 type States = Record<WarningClass, WarningState>;
 
 /** Which warnings are on at a point of the source. */

@@ -48,12 +48,12 @@ export function dapDiagnostic(code: DapCode, message: string, file: string): Dia
 /** How many diagnostics one message shows; all of them go to the Debug Console. */
 const SHOWN = 5;
 
-/** Errors in what was launched: a list of `file:line:column: error PWnnn: …`. */
-export function launchError(diagnostics: readonly Diagnostic[]): RequestError {
+/** Errors in what was launched: a list of `file:line:column: error PWnnn: …`. `showUser`: as of RequestError. */
+export function launchError(diagnostics: readonly Diagnostic[], showUser: boolean): RequestError {
   const lines = diagnostics.slice(0, SHOWN).map(formatDiagnostic);
   const left = diagnostics.length - lines.length;
   if (left > 0) lines.push(`… and ${left} more in the Debug Console`);
-  return new RequestError(numberOf(diagnostics[0]?.code ?? ''), lines.join('\n'), true);
+  return new RequestError(numberOf(diagnostics[0]?.code ?? ''), lines.join('\n'), showUser);
 }
 
 /** Errors in an expression, a value or an address that was typed: no file is worth naming, the column is. */

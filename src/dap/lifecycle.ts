@@ -1,20 +1,44 @@
 /** initialize, launch, configurationDone, restart, terminate, disconnect. */
 import { BreakpointEvent, Event, InitializedEvent, TerminatedEvent } from '@vscode/debugadapter';
-import type { MachineEvent } from '../protocol/messages';
+import type { Diagnostic } from '../base/diagnostic';
+import type { MachineEvent, Problem, ProblemsEvent } from '../protocol/messages';
+import { REPORTS_PROBLEMS } from '../protocol/messages';
 import type { Adapter } from './adapter';
 import { CAPABILITIES } from './capabilities';
 import { launchError } from './errors';
 import type { LaunchFields } from './launch';
-import { launch } from './launch';
+import { LAUNCH_CONFIGURATION, launch } from './launch';
 import type { Handlers } from './requests';
 
-/** Launches into the adapter's state. What is wrong is told twice: as the error of the request, and linked in the Debug Console. */
+/** More problems than this are counted, not sent. */
+const MAX_PROBLEMS = 500;
+
+function problemOf({ severity, code, message, file, span }: Diagnostic): Problem {
+  if (!span) return { severity, code, message, ...(file === LAUNCH_CONFIGURATION ? {} : { path: file }) };
+  const { start, end } = span;
+  const range = { line: start.line, column: start.column, endLine: end.line, endColumn: end.column };
+  return { severity, code, message, path: span.file, range };
+}
+
+function sendProblems(adapter: Adapter, diagnostics: readonly Diagnostic[], launched: boolean): void {
+  const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
+  const body: ProblemsEvent = { problems: diagnostics.slice(0, MAX_PROBLEMS).map(problemOf), errors, launched };
+  adapter.sendEvent(new Event('pagewalk/problems', body));
+}
+
+/**
+ * Launches into the adapter's state. What is wrong is reported as the error of the request, linked in the Debug Console, and as data for a client
+ * that shows it in its own way: such a client gets no dialog besides.
+ */
 function launchInto(adapter: Adapter, fields: LaunchFields): void {
   const launched = launch(fields, adapter.host);
+  const reportsItself = fields[REPORTS_PROBLEMS] === true;
   if (!launched.ok) {
     adapter.sendDiagnostics(launched.error);
-    throw launchError(launched.error);
+    if (reportsItself) sendProblems(adapter, launched.error, false);
+    throw launchError(launched.error, !reportsItself);
   }
+  if (reportsItself) sendProblems(adapter, launched.value.diagnostics, true);
   adapter.close();
   adapter.fields = fields;
   adapter.launched = launched.value;

@@ -2,9 +2,8 @@
 import * as vscode from 'vscode';
 import type { MachineEvent, TreeNode } from '../protocol/messages';
 import { PANELS } from '../protocol/panels';
-import { configurationFor } from './configuration';
+import { configurationFor, runnableFile } from './configuration';
 import { toggleHeat } from './exit-heat';
-import { guestFile } from './guest-files';
 import { HOST_COMMANDS, runHostCommand, savePagemap } from './host-commands';
 import type { PanelHost } from './panels/host';
 import type { SessionTracker } from './session';
@@ -44,11 +43,8 @@ const REASONS: Readonly<Record<Exclude<MachineEvent['mmu'], 'software'>, readonl
 };
 
 async function debug(resource: vscode.Uri | undefined, options: vscode.DebugSessionOptions): Promise<void> {
-  const file = guestFile(resource);
-  if (!file) {
-    await vscode.window.showErrorMessage('Open an assembly file to run it as a guest.');
-    return;
-  }
+  const file = await runnableFile(resource);
+  if (!file) return;
   await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(file), configurationFor(file), options);
 }
 

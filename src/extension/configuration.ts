@@ -1,7 +1,9 @@
 /** Launch configurations: none is needed for an assembly file, and an incomplete one is completed. */
-import { isAbsolute, join } from 'node:path';
+import { open } from 'node:fs/promises';
+import { basename, isAbsolute, join } from 'node:path';
 import * as vscode from 'vscode';
-import { guestFile } from './guest-files';
+import { REPORTS_PROBLEMS } from '../protocol/messages';
+import { COMPILED_LANGUAGES, guestFile } from './guest-files';
 
 export const DEBUG_TYPE = 'pagewalk';
 
@@ -39,6 +41,7 @@ function fromSettings(
     ...(include.length > 0 ? { include } : {}),
     // What the guest includes must lie in one of these.
     workspaceFolders: (vscode.workspace.workspaceFolders ?? []).map(({ uri }) => uri.fsPath),
+    [REPORTS_PROBLEMS]: true,
   };
 }
 
@@ -51,37 +54,64 @@ function setByUser(settings: vscode.WorkspaceConfiguration, key: string): unknow
   return found?.workspaceFolderValue ?? found?.workspaceValue ?? found?.globalValue;
 }
 
-export class ConfigurationProvider implements vscode.DebugConfigurationProvider {
-  provideDebugConfigurations(): vscode.DebugConfiguration[] {
-    return [{ type: DEBUG_TYPE, request: 'launch', name: 'Debug guest', program: '${file}' }];
-  }
+/** The saved guest that is meant, or undefined after a message that says what to do. Nobody waits for that message to be closed. */
+export async function runnableFile(resource?: vscode.Uri): Promise<vscode.Uri | undefined> {
+  const file = guestFile(resource) ?? (await elfInActiveTab());
+  if (file && file.scheme !== 'untitled') return file;
+  if (file) void askToSave();
+  else void vscode.window.showErrorMessage(whatToDo(vscode.window.activeTextEditor?.document));
+  return undefined;
+}
 
-  resolveDebugConfiguration(
+function whatToDo(document: vscode.TextDocument | undefined): string {
+  const compiler = COMPILED_LANGUAGES.get(document?.languageId ?? '');
+  if (!document || compiler === undefined)
+    return 'Open an assembly file or an ELF, then press F5 to run it as a guest.';
+  const name = basename(document.fileName);
+  const output = `${name.replace(/\.\w+$/, '')}.elf`;
+  return `Pagewalk runs the ELF that a compiler makes of ${name}: build it, for example with \`${compiler} -g -static -nostdlib -ffreestanding -o ${output} ${name}\`, and name ${output} as "program" in launch.json. Breakpoints in ${name} then bind.`;
+}
+
+/** VS Code has no text document of a binary file: its tab names it. */
+async function elfInActiveTab(): Promise<vscode.Uri | undefined> {
+  const input: unknown = vscode.window.tabGroups.activeTabGroup.activeTab?.input;
+  const uri = input instanceof vscode.TabInputText || input instanceof vscode.TabInputCustom ? input.uri : undefined;
+  return uri?.scheme === 'file' && (await isElf(uri.fsPath)) ? uri : undefined;
+}
+
+async function isElf(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+      return buffer.toString('latin1') === '\x7fELF';
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return false; // gone or unreadable: not a guest to offer
+  }
+}
+
+async function askToSave(): Promise<void> {
+  const save = 'Save As…';
+  const message = 'Save the file first: the debug adapter reads guests from disk.';
+  if ((await vscode.window.showErrorMessage(message, save)) === save)
+    await vscode.commands.executeCommand('workbench.action.files.saveAs');
+}
+
+/** The template of a new launch.json is package.json's `initialConfigurations`. */
+export class ConfigurationProvider implements vscode.DebugConfigurationProvider {
+  async resolveDebugConfiguration(
     folder: vscode.WorkspaceFolder | undefined,
     config: vscode.DebugConfiguration,
-  ): vscode.ProviderResult<vscode.DebugConfiguration> {
+  ): Promise<vscode.DebugConfiguration | undefined> {
+    if (config['program']) return fromSettings(config, folder);
+    const file = await runnableFile();
+    if (!file) return undefined;
     // F5 without launch.json: VS Code passes an empty configuration.
-    if (!config.type && !config.request && !config.name) {
-      const file = guestFile();
-      if (!file) return this.refuse('Open an assembly file, then press F5 to run it as a guest.');
-      if (file.scheme === 'untitled')
-        return this.refuse('Save the file first: the debug adapter reads guests from disk.');
-      return fromSettings({ ...config, ...configurationFor(file) }, folder);
-    }
-    if (!config['program']) {
-      const file = guestFile();
-      if (!file)
-        return this.refuse(
-          'The launch configuration names no "program": give the assembly file or image to run as a guest.',
-        );
-      return fromSettings({ ...config, program: file.fsPath }, folder);
-    }
-    return fromSettings(config, folder);
-  }
-
-  private async refuse(message: string): Promise<undefined> {
-    await vscode.window.showErrorMessage(message, { modal: false });
-    return undefined;
+    const isEmpty = !config.type && !config.request && !config.name;
+    return fromSettings({ ...config, ...(isEmpty ? configurationFor(file) : { program: file.fsPath }) }, folder);
   }
 }
 

@@ -14,6 +14,12 @@ export const GUEST_LANGUAGES = [
   'x86asm',
 ] as const;
 
+/** Languages of sources that a compiler makes an ELF guest of, and that compiler: breakpoints may be set in them. */
+export const COMPILED_LANGUAGES: ReadonlyMap<string, string> = new Map([
+  ['c', 'gcc'],
+  ['cpp', 'g++'],
+]);
+
 export function isGuest(document: vscode.TextDocument): boolean {
   return (
     GUEST_LANGUAGES.some((language) => language === document.languageId) || /\.(asm|nasm|s)$/i.test(document.fileName)

@@ -4,6 +4,7 @@ import { registerCommands } from './commands';
 import { ConfigurationProvider, DEBUG_TYPE, OpenFileConfigurations } from './configuration';
 import { ExitHeat } from './exit-heat';
 import { registerHover, SERVED_LANGUAGE } from './hover';
+import { LaunchProblems } from './launch-problems';
 import { PanelHost } from './panels/host';
 import { SessionTracker } from './session';
 import { TableTree } from './table-tree';
@@ -30,6 +31,7 @@ export function activate(context: vscode.ExtensionContext): void {
     registerHover(tracker),
     registerCommands(panels, trees, tracker),
     new ExitHeat(tracker),
+    new LaunchProblems(tracker),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new ConfigurationProvider(), Initial),
     vscode.debug.registerDebugConfigurationProvider(DEBUG_TYPE, new OpenFileConfigurations(), Dynamic),
   );

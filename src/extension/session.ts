@@ -1,6 +1,6 @@
 /** The debug session that the views are about: where it stands, and typed custom requests to its adapter. */
 import * as vscode from 'vscode';
-import type { MachineEvent, RequestName, Requests } from '../protocol/messages';
+import type { MachineEvent, ProblemsEvent, RequestName, Requests } from '../protocol/messages';
 import type { Moment, Standing } from '../protocol/panels';
 import { DEBUG_TYPE } from './configuration';
 
@@ -25,16 +25,20 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   /** How each session's guest memory is virtualized. */
   private readonly machines = new Map<string, MachineEvent['mmu']>();
   private readonly changed = new vscode.EventEmitter<void>();
+  private readonly problems = new vscode.EventEmitter<ProblemsEvent>();
   private readonly stops = new Map<string, number>();
   /** Counts what changed a machine, or which machine is looked at. */
   private moments = 0;
   private shownMmu: MachineEvent['mmu'] | undefined;
   private readonly subscriptions: vscode.Disposable[];
   readonly onDidChange = this.changed.event;
+  /** A guest was launched or refused: what is wrong with it. */
+  readonly onDidReportProblems = this.problems.event;
 
   constructor() {
     this.subscriptions = [
       this.changed,
+      this.problems,
       vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, this),
       vscode.debug.onDidChangeActiveDebugSession(() => {
         this.tellMmu();
@@ -109,7 +113,8 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
       else if (event === 'pagewalk/machine') {
         this.machines.set(id, (body as MachineEvent).mmu);
         this.tellMmu();
-      } else if (event === 'invalidated' || event === 'memory') this.news();
+      } else if (event === 'pagewalk/problems') this.problems.fire(body as ProblemsEvent);
+      else if (event === 'invalidated' || event === 'memory') this.news();
     } else if (type === 'response' && !success) {
       if (RESUMING.has(command)) this.set(id, 'stopped');
     } else if (type === 'response') {

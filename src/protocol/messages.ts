@@ -10,7 +10,8 @@
  *   pagewalk/pagemap     GPA, HVA and HPA of each page, as the text of a file
  *   pagewalk/memoryMap   memslots, holes, VMAs, and guest memory as runs GPA | HVA | HPA
  *
- * and those of single panels: panels/<panel>.ts. One event is sent: `pagewalk/machine`, once a guest is launched or restarted.
+ * and those of single panels: panels/<panel>.ts. Two events are sent: `pagewalk/problems` at each launch or restart, and `pagewalk/machine`
+ * once the guest is launched.
  */
 import type { Space } from '../base/address';
 import type { MemoryMapArguments, MemoryMapReply } from './memory-map';
@@ -114,6 +115,34 @@ export interface PagemapReply {
 export interface MachineEvent {
   /** How guest memory is virtualized. */
   readonly mmu: 'ept' | 'npt' | 'shadow' | 'software';
+}
+
+/** A launch field of the extension's own: it shows what `pagewalk/problems` brings, so the client needs no dialog. */
+export const REPORTS_PROBLEMS = '__reportsProblems';
+
+/** One error or warning of a launch: in a source file, or (without a line) in the launch configuration or a whole file. */
+export interface Problem {
+  readonly severity: 'error' | 'warning' | 'info';
+  /** `PW` and three digits. */
+  readonly code: string;
+  readonly message: string;
+  /** A path; for a field of the launch configuration, absent. */
+  readonly path?: string;
+  /** Where in the file, 1-based, columns in UTF-16 units, the end exclusive. */
+  readonly range?: {
+    readonly line: number;
+    readonly column: number;
+    readonly endLine: number;
+    readonly endColumn: number;
+  };
+}
+/** The body of the event `pagewalk/problems`: what is wrong with what was launched, most of it or all. */
+export interface ProblemsEvent {
+  readonly problems: readonly Problem[];
+  /** Of `problems` and of those beyond the limit. */
+  readonly errors: number;
+  /** Whether a guest stands ready; false: nothing was launched, and a running session goes on as it was. */
+  readonly launched: boolean;
 }
 
 /** Request name → arguments and reply body. */

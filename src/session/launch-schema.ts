@@ -1,3 +1,4 @@
+import { WARNING_NAMES } from '../asm/index';
 import type { OptionKey, OptionSpec } from './option-table';
 import { OPTION_KEYS, optionSpec } from './option-table';
 
@@ -9,26 +10,65 @@ export interface JsonSchema {
   readonly enum?: readonly string[];
   readonly enumDescriptions?: readonly string[];
   readonly pattern?: string;
+  /** VS Code's own keyword: what is said instead of the pattern. */
+  readonly patternErrorMessage?: string;
   readonly minimum?: number;
+  readonly maximum?: number;
   readonly default?: string | number | boolean;
   readonly items?: JsonSchema;
-  readonly oneOf?: readonly JsonSchema[];
 }
 
-const SIZE_PATTERN = '^(0x[0-9a-fA-F_]+|[0-9_]+)[KMGTkmgt]?$';
-const ADDRESS_PATTERN = '^(0x[0-9a-fA-F_]+|[0-9_]+)$';
-const SLOT_PATTERN = '^(0x[0-9a-fA-F_]+|[0-9_]+)\\+(0x[0-9a-fA-F_]+|[0-9_]+)[KMGTkmgt]?(,ro)?$';
+/** What VS Code puts in place of a `${variable}` cannot be checked before the launch. */
+const VARIABLE = '.*\\$\\{.+\\}.*';
+/** A whole value that is one of `alternatives`, or holds a variable. */
+const whole = (...alternatives: readonly string[]): string => `^(${[...alternatives, VARIABLE].join('|')})$`;
+
+const NUMBER = '(0[xX][0-9a-fA-F]+(_[0-9a-fA-F]+)*|[0-9]+(_[0-9]+)*)';
+const ZERO = '(0[xX])?0+(_0+)*[KMGTkmgt]?';
+const DEFINE = '[A-Za-z_.?@][\\w.?@$#~]*(\\([^()=]*\\))?(=.*)?';
+
+/** As parseTlb: powers of two below 100,000, the ways at most the entries. */
+function tlbPattern(): string {
+  const powers = Array.from({ length: 17 }, (_, bit) => 2 ** bit);
+  const geometries = powers.map((entries) => `${entries},(${powers.filter((ways) => ways <= entries).join('|')})`);
+  return whole('off', ...geometries);
+}
+
+/** A text that is written by a pattern, and what VS Code shows for one that is not: without its own words it would speak of variables. */
+const patterned = (pattern: string, patternErrorMessage: string): JsonSchema => ({
+  type: 'string',
+  pattern,
+  patternErrorMessage,
+});
+
+/** One text or a list of them; the pattern stands at both, and VS Code reports the one that fits the value. */
+const listed = (one: JsonSchema): JsonSchema => ({ ...one, type: ['string', 'array'], items: one });
 
 function typed(spec: OptionSpec): JsonSchema {
   switch (spec.type) {
-    case 'size':
-      return { type: ['string', 'integer'], pattern: SIZE_PATTERN, minimum: spec.least ?? 1 };
-    case 'address':
-      return { type: ['string', 'integer'], pattern: ADDRESS_PATTERN, minimum: 0 };
+    case 'size': {
+      const least = spec.least ?? 1;
+      const size = whole(`${NUMBER}[KMGTkmgt]?`);
+      const text = patterned(
+        least > 0 ? size.replace('^', `^(?!${ZERO}$)`) : size,
+        'Write bytes, or a number with K, M, G or T, such as "64M".',
+      );
+      return { ...text, type: ['string', 'integer'], minimum: least, maximum: Number.MAX_SAFE_INTEGER };
+    }
+    case 'address': {
+      const words = 'Write an address as 0x and hex digits, at most 64 bits, such as "0x100000000".';
+      return {
+        ...patterned(whole(NUMBER), words),
+        type: ['string', 'integer'],
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+      };
+    }
     case 'count':
-      return { type: 'integer', minimum: 1 };
+      return { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
     case 'switch':
-      return { type: ['string', 'boolean'] as const };
+      // `on` and `off` as texts, or a JSON boolean: an enum would have to list both kinds.
+      return { ...patterned(whole('on', 'off'), 'Write "on" or "off".'), type: ['string', 'boolean'] };
     case 'choice': {
       const values = spec.values ?? {};
       const described = Object.values(values).some((d) => d !== '');
@@ -39,31 +79,45 @@ function typed(spec: OptionSpec): JsonSchema {
       };
     }
     case 'tlb':
-      return { type: 'string', pattern: '^(off|[0-9]+,[0-9]+)$' };
-    case 'slot': {
-      const one: JsonSchema = { type: 'string', pattern: SLOT_PATTERN };
-      return { oneOf: [one, { type: 'array', items: one }] };
-    }
+      return patterned(
+        tlbPattern(),
+        'Write entries,ways as powers of two, ways at most entries, such as "64,4"; or "off".',
+      );
+    case 'slot':
+      return listed(
+        patterned(
+          whole(`${NUMBER}[KMGTkmgt]?\\+${NUMBER}[KMGTkmgt]?(,ro)?`),
+          'Write GPA+SIZE, such as "0x100000+16M"; add ",ro" for a read-only memslot.',
+        ),
+      );
     case 'define':
+      return listed(
+        patterned(whole(DEFINE), 'Write NAME or NAME=VALUE; a name begins with a letter, such as "DEBUG=1".'),
+      );
+    case 'warning':
+      return listed(
+        patterned(
+          whole(`[-+*]?(no-)?(error|(error=)?(${WARNING_NAMES.join('|')}))`),
+          'Write a class of warnings with + or - before it, such as "-zeroing" or "error=label-orphan".',
+        ),
+      );
     case 'folder':
-    case 'warning': {
-      const one: JsonSchema = { type: 'string' };
-      return { oneOf: [one, { type: 'array', items: one }] };
-    }
+      return listed(patterned('.', 'The path is empty.'));
     case 'text':
+      return patterned('.', 'The text is empty.');
     case 'file':
-      return { type: 'string' };
+      return patterned('.', 'The path is empty.');
   }
 }
 
 function schemaOf(key: OptionKey): JsonSchema {
   const spec = optionSpec(key);
-  const type = typed(spec);
-  // `on` and `off` as texts, or a JSON boolean: an enum would have to list both kinds.
-  const pattern: JsonSchema = spec.type === 'switch' ? { pattern: '^(on|off)$' } : {};
   const written = spec.default === undefined ? undefined : spec.type === 'count' ? Number(spec.default) : spec.default;
-  return { ...type, ...pattern, markdownDescription: spec.doc, ...(written === undefined ? {} : { default: written }) };
+  return { ...typed(spec), markdownDescription: spec.doc, ...(written === undefined ? {} : { default: written }) };
 }
+
+/** What a launch would refuse whatever its value is not offered: options that are not built yet, and the command line's `trace`. */
+const isOffered = (key: OptionKey): boolean => key !== 'trace' && !optionSpec(key).notBuilt?.includes('*');
 
 /**
  * The properties of a launch configuration, as package.json's `contributes.debuggers[].configurationAttributes.launch` must have
@@ -76,6 +130,6 @@ export function launchSchema(): Readonly<Record<string, JsonSchema>> {
       markdownDescription: 'The guest: an assembly file, an ELF or Multiboot kernel, or a flat image.',
     },
     stopOnEntry: { type: 'boolean', default: false, markdownDescription: "Stop before the guest's first instruction." },
-    ...Object.fromEntries(OPTION_KEYS.map((key) => [key, schemaOf(key)])),
+    ...Object.fromEntries(OPTION_KEYS.filter(isOffered).map((key) => [key, schemaOf(key)])),
   };
 }

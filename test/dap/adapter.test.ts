@@ -346,6 +346,35 @@ describe('debug adapter: launch configurations', () => {
     ]);
     assert.equal((await launch({ define: ['N=4', 'N=5'], include: '/lib' }))[1], 'x.inc from /lib/. in /guests');
   });
+  it('hands what is wrong to a client that shows it itself, and asks for no dialog', async () => {
+    const check = async (source: string, fields: object, expected: object): Promise<void> => {
+      const driver = new Driver(memoryHost({ '/guests/fake.asm': source }, () => ok(new FakeTarget())));
+      await driver.ask('initialize', { adapterID: 'pagewalk' });
+      const problems = driver.event('pagewalk/problems');
+      const { success, body } = await driver.send('launch', {
+        program: 'fake.asm',
+        __reportsProblems: true,
+        ...fields,
+      });
+      assert.deepEqual(await problems, expected);
+      if (!success) assert.equal((body as Dap.ErrorResponse['body']).error?.showUser, false);
+    };
+    const unknown = {
+      severity: 'error',
+      code: 'PW101',
+      message: '`nowhere` is not defined; define a label or an equ of this name, or check its spelling',
+      path: '/guests/fake.asm',
+      range: { line: 2, column: 10, endLine: 2, endColumn: 17 },
+    };
+    await check('bits 64\nmov rax, nowhere\n', {}, { problems: [unknown], errors: 1, launched: false });
+    await check('bits 64\nnop\n', {}, { problems: [], errors: 0, launched: true });
+    const memory = {
+      severity: 'error',
+      code: 'PW301',
+      message: 'field `memory`: `lots` is no size; write bytes, or a number with K, M, G or T, as 64M',
+    };
+    await check('bits 64\nnop\n', { memory: 'lots' }, { problems: [memory], errors: 1, launched: false });
+  });
   it("leaves VS Code's own fields alone", async () => {
     await stopped({
       type: 'pagewalk',

@@ -427,6 +427,20 @@ export class Workbench {
     throw new Error('no such row');
   }
 
+  /** Writes `text` in place of all that the editor holds. */
+  async replaceAll(text: string): Promise<void> {
+    await this.editor.locator('.native-edit-context, textarea.inputarea').first().focus();
+    await this.page.keyboard.press('Control+A');
+    await this.page.keyboard.insertText(text);
+    const [line = ''] = text.trim().split('\n').slice(-1);
+    await this.editor.locator('.view-line', { hasText: line.trim() }).last().waitFor();
+  }
+
+  /** A notification by a text that it shows. */
+  toast(text: string): Locator {
+    return this.page.locator('.notifications-toasts .notification-list-item', { hasText: text });
+  }
+
   /** Chooses from the context menu of a row. */
   async menu(row: Locator, item: string): Promise<void> {
     await row.click({ button: 'right' });

@@ -60,9 +60,13 @@ describe('package.json', () => {
       /GUEST_LANGUAGES = \[([^\]]*)\]/.exec(read('src/extension/guest-files.ts'))?.[1] ?? '',
       /'([\w-]+)'/g,
     );
+    const compiled = quoted(
+      /COMPILED_LANGUAGES[^[]*\[([^;]*)\]/.exec(read('src/extension/guest-files.ts'))?.[1] ?? '',
+      /\['(\w+)'/g,
+    );
     assert.deepEqual(
       contributes.breakpoints.map(({ language }) => language),
-      inCode,
+      [...inCode, ...compiled],
     );
     assert.deepEqual(contributes.debuggers[0]?.languages, inCode);
     assert.equal(inCode[0], contributes.languages[0]?.id);
