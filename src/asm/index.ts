@@ -14,6 +14,8 @@ import { Warnings } from './warnings';
 
 export { disassemble } from './disassemble';
 export type { DisassembledInstruction } from './disassemble';
+export { flowOf } from './stack-effect';
+export type { Flow, StackEffect } from './stack-effect';
 export { formatListing } from './listing';
 export { leadingDirectives } from './directives';
 export type { Directive } from './directives';

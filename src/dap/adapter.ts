@@ -18,7 +18,7 @@ import type { Diagnostic } from '../base/diagnostic';
 import { formatDiagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import type { DebugTarget } from '../session/api';
-import type { EndInfo, Location, Output, StopInfo } from '../session/types';
+import type { EndInfo, FrameView, Location, Output, StopInfo } from '../session/types';
 import { breakpointRequests } from './breakpoints';
 import { BreakpointSets } from './breakpoint-sets';
 import { ClientView } from './client';
@@ -68,6 +68,7 @@ export class Adapter extends DebugSession {
   failure: string | undefined;
 
   private out: Writable | undefined;
+  private knownFrames: readonly FrameView[] | undefined;
   private readonly afterwards: (() => void)[] = [];
 
   constructor(readonly host: AdapterHost) {
@@ -114,6 +115,15 @@ export class Adapter extends DebugSession {
     return target;
   }
 
+  /** The call stack of the present stop. */
+  get frames(): readonly FrameView[] {
+    return (this.knownFrames ??= this.stopped.frames());
+  }
+  /** The guest is about to go on, or was changed by hand. */
+  forgetFrames(): void {
+    this.knownFrames = undefined;
+  }
+
   /** The value of an answer, or its diagnostics as the error of this request. */
   unwrap<T>(answer: Result<T, readonly Diagnostic[]>): T {
     if (!answer.ok) throw inputError(answer.error);
@@ -123,6 +133,7 @@ export class Adapter extends DebugSession {
   /** Lets the target run on; what was known about its stop is void from here on. */
   resume(): void {
     this.references.clear();
+    this.forgetFrames();
     this.failure = undefined;
     this.loop.start(this.target);
   }
@@ -132,6 +143,7 @@ export class Adapter extends DebugSession {
    * stop anew, which takes a person from the view that they are in to Run and Debug.
    */
   sendInvalidated(area: 'all' | 'variables' = 'all'): void {
+    this.forgetFrames();
     if (this.client.supportsInvalidatedEvent) this.afterResponse(() => this.sendEvent(new InvalidatedEvent([area])));
   }
 

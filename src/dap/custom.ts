@@ -8,7 +8,7 @@ import { encode } from '../wire/encode';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
 import { compact } from './requests';
-import { frameOfId } from './stack';
+import { frameIfThere } from './stack';
 
 /** The number that an expression stands for as an address: a memory operand's own address, otherwise the value. */
 export function addressIn(evaluation: Evaluation): bigint | undefined {
@@ -87,7 +87,7 @@ function treeKind(kind: ViewNode['kind'], isRoot: boolean): TreeNode['kind'] {
 export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 'pagewalk/tree'> = {
   'pagewalk/translate'(adapter, args) {
     const { stopped } = adapter;
-    const evaluation = adapter.unwrap(stopped.evaluate(args.expression, frameOfId(args.frameId)));
+    const evaluation = adapter.unwrap(stopped.evaluate(args.expression, frameIfThere(adapter, args.frameId)));
     const address = addressIn(evaluation);
     if (address === undefined) throw requestError('badArgument', `${args.expression} is no address`);
     const { space } = args;
@@ -110,7 +110,7 @@ export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 
   },
 
   'pagewalk/hover'(adapter, args) {
-    const answer = adapter.stopped.hover(args.lineText, args.column, frameOfId(args.frameId));
+    const answer = adapter.stopped.hover(args.lineText, args.column, frameIfThere(adapter, args.frameId));
     return answer ? hoverReply(adapter.target, answer) : null;
   },
 

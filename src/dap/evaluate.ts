@@ -14,7 +14,7 @@ export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completi
   evaluate(adapter, args) {
     const { stopped } = adapter;
     // a watch or a hover is asked over and over: only the console may change something
-    const options = { ...frameOfId(args.frameId), acts: args.context === 'repl' };
+    const options = { ...frameOfId(adapter, args.frameId), acts: args.context === 'repl' };
     const evaluation = adapter.unwrap(stopped.evaluate(args.expression, options));
     if (evaluation.changed) adapter.sendInvalidated('variables');
     return compact<Dap.EvaluateResponse['body']>({
@@ -27,7 +27,7 @@ export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completi
 
   setExpression(adapter, args) {
     const { stopped } = adapter;
-    const evaluation = adapter.unwrap(stopped.assign(args.expression, args.value, frameOfId(args.frameId)));
+    const evaluation = adapter.unwrap(stopped.assign(args.expression, args.value, frameOfId(adapter, args.frameId)));
     adapter.sendInvalidated();
     return compact<Dap.SetExpressionResponse['body']>({
       value: resultOf(evaluation, args.format),

@@ -9,7 +9,7 @@ import type { Granularity } from '../session/api';
 import { fileOf } from './breakpoints';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
-import { THREAD_ID } from './stack';
+import { THREAD_ID, requireThread } from './stack';
 
 /** How a place to go to is called among the references; no view's path begins so. */
 const GOTO = 'goto:';
@@ -20,25 +20,30 @@ const granularity = (asked: Dap.SteppingGranularity | undefined): Granularity =>
 export const executionRequests: Handlers<
   'continue' | 'next' | 'stepIn' | 'stepOut' | 'pause' | 'gotoTargets' | 'goto'
 > = {
-  continue(adapter) {
+  continue(adapter, args) {
+    requireThread(args.threadId);
     adapter.stopped.continue_();
     adapter.resume();
     return { allThreadsContinued: true };
   },
   next(adapter, args) {
+    requireThread(args.threadId);
     adapter.stopped.stepOver(granularity(args.granularity));
     adapter.resume();
   },
   stepIn(adapter, args) {
+    requireThread(args.threadId);
     adapter.stopped.stepIn(granularity(args.granularity));
     adapter.resume();
   },
-  stepOut(adapter) {
+  stepOut(adapter, args) {
+    requireThread(args.threadId);
     adapter.stopped.stepOut();
     adapter.resume();
   },
   /** A guest that has just stopped by itself is left alone: the wish must not stop its next run. */
-  pause(adapter) {
+  pause(adapter, args) {
+    requireThread(args.threadId);
     if (adapter.loop.running) adapter.target.pause();
   },
 
@@ -53,11 +58,13 @@ export const executionRequests: Handlers<
   },
   /** Only RIP changes; it is an offset in the code segment. */
   goto(adapter, args) {
+    requireThread(args.threadId);
     const { stopped } = adapter;
     const path = adapter.references.pathOf(args.targetId);
     if (!path?.startsWith(GOTO)) throw requestError('badReference', 'this target belongs to an earlier stop');
     adapter.unwrap(stopped.assign('rip', `${path.slice(GOTO.length)} - cs_base`));
     adapter.references.clear();
+    adapter.forgetFrames();
     adapter.afterResponse(() => {
       const event: Dap.StoppedEvent = new StoppedEvent('goto', THREAD_ID);
       event.body.allThreadsStopped = true;

@@ -44,6 +44,7 @@ function launchInto(adapter: Adapter, fields: LaunchFields): void {
   adapter.launched = launched.value;
   adapter.failure = undefined;
   adapter.references.clear();
+  adapter.forgetFrames();
   adapter.sendDiagnostics(launched.value.diagnostics);
   const machine: MachineEvent = { mmu: launched.value.target.program.settings.mmu };
   adapter.afterResponse(() => adapter.sendEvent(new Event('pagewalk/machine', machine)));

@@ -13,10 +13,25 @@ import { exceptionInfo } from './stops';
 /** A VCPU is a thread. There is one. */
 export const THREAD_ID = 1;
 
+/** The only thread that there is; a request that names another one is refused. */
+export function requireThread(id: number | undefined): void {
+  if (id !== undefined && id !== THREAD_ID)
+    throw requestError('badReference', `there is no thread ${id}; the one thread is ${THREAD_ID}, the VCPU`);
+}
+
 /** DAP leaves frame ids to us; 0 is kept free, since some clients take it for none. */
 const frameIdOf = (frame: FrameView): number => frame.id + 1;
-export const frameOfId = (id: number | undefined): { frame?: number } =>
-  id === undefined || id < 1 ? {} : { frame: id - 1 };
+/** The frame that a request names, of those of the present stop. */
+export function frameOfId(adapter: Adapter, id: number | undefined): { frame?: number } {
+  if (id === undefined) return {};
+  const { frames } = adapter;
+  if (!Number.isInteger(id) || id < 1 || id > frames.length)
+    throw requestError('badReference', `there is no frame ${id}; the call stack has frames 1 to ${frames.length}`);
+  return { frame: id - 1 };
+}
+/** For a panel, which may not have heard yet that the guest stopped elsewhere: what it names may be gone. */
+export const frameIfThere = (adapter: Adapter, id: number | undefined): { frame?: number } =>
+  id !== undefined && id >= 1 && id <= adapter.frames.length ? { frame: id - 1 } : {};
 
 function actorName(actor: Actor): string {
   switch (actor) {
@@ -72,15 +87,17 @@ export const stackRequests: Handlers<
   },
 
   stackTrace(adapter, args) {
-    const frames = adapter.stopped.frames();
+    requireThread(args.threadId);
+    const { frames } = adapter;
     const start = args.startFrame ?? 0;
     const wanted = frames.slice(start, args.levels ? start + args.levels : undefined);
     return { stackFrames: wanted.map((frame) => stackFrame(adapter, frame)), totalFrames: frames.length };
   },
 
   /** The same for every frame: they show the VCPU and its tables, not a function's variables. */
-  scopes(adapter) {
-    const { references, target } = adapter;
+  scopes(adapter, args) {
+    const { references, stopped: target } = adapter;
+    frameOfId(adapter, args.frameId);
     return {
       scopes: viewRootsOf(target.program.settings.mmu).map(({ path, name, expensive }) =>
         compact<Dap.Scope>({
@@ -102,12 +119,13 @@ export const stackRequests: Handlers<
 
   loadedSources(adapter) {
     const { launched, client } = adapter;
-    const documents = adapter.loop.running ? [] : adapter.target.frames().map((frame) => documentOf(adapter, frame));
+    const documents = adapter.loop.running ? [] : adapter.frames.map((frame) => documentOf(adapter, frame));
     const found = documents.filter((each) => each !== undefined).map(sourceOf);
     return { sources: [...(launched ? [client.source(launched.program)] : []), ...found] };
   },
 
-  exceptionInfo(adapter) {
+  exceptionInfo(adapter, args) {
+    requireThread(args.threadId);
     const stop = adapter.stopped.stopped;
     const { failure } = adapter;
     if (failure !== undefined) return { exceptionId: 'Pagewalk failed', description: failure, breakMode: 'always' };

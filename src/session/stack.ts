@@ -1,70 +1,81 @@
-/** The guest's call stack: the frame-pointer chain, each return address checked against what calls look like. */
+/** The guest's call stack, from the instruction at RIP outwards: unwind.ts finds each caller. */
+import { bit } from '../base/bits';
 import { hex } from '../base/hex';
-import { SEG } from '../hw/state/layout';
-import { disassemble } from '../asm/index';
+import { SEG, SLOT } from '../hw/state/layout';
+import { CR0 } from '../isa/flags';
 import type { GuestView } from './guest-view';
+import { interruptEntries } from './interrupt-entries';
 import type { MemoryAccess } from './memory';
 import type { SymbolTable } from './symbols';
 import type { Location } from './types';
+import { Unwinder, type Registers, type UnwindSource } from './unwind';
 
-const MAX_FRAMES = 256;
+const MAX_FRAMES = 1000;
+/** Labels before an instruction that are tried as the beginning of its function: those in its middle lead nowhere. */
+const LABELS = 16;
 const RSP = 4;
 const RBP = 5;
 
 export interface GuestFrame {
   readonly name: string;
+  /** Linear; of a caller where the callee returns to, as debuggers have it. */
   readonly address: bigint;
+  /** Of a caller, where its CALL stands. */
   readonly location?: Location;
-  /** The frame pointer with which the frame's locals are found; undefined for the innermost where none was set up. */
-  readonly framePointer: bigint | undefined;
-}
-
-/** Whether a CALL ends right before `address`: one of the usual lengths decodes to it. */
-function followsCall(g: GuestView, memory: MemoryAccess, address: bigint): boolean {
-  for (const length of [5, 2, 3, 6, 7, 4, 8]) {
-    const { bytes } = memory.read({ space: 'gva', value: BigInt.asUintN(64, address - BigInt(length)) }, length);
-    if (bytes.length < length) continue;
-    const [i] = disassemble(bytes, address - BigInt(length), g.bits, 1);
-    if (i?.valid && i.length === length && i.text.startsWith('call')) return true;
-  }
-  return false;
 }
 
 export function guestFrames(g: GuestView, memory: MemoryAccess, symbols: SymbolTable): readonly GuestFrame[] {
-  const frame = (address: bigint, framePointer: bigint | undefined): GuestFrame => {
-    const location = symbols.locationOf(address);
-    return {
-      name: symbols.symbolOf(address) ?? hex(address),
-      address,
-      framePointer,
-      ...(location ? { location } : {}),
-    };
-  };
-  const word = g.bits / 8;
   const mask = (1n << BigInt(g.bits)) - 1n;
-  const stackAt = (offset: bigint): bigint => g.linear(SEG.SS, offset & mask);
-  const top = g.linearRip;
-  const out = [frame(top, undefined)];
-  const rsp = g.state.get(RSP) & mask;
-  let rbp = g.state.get(RBP) & mask;
-
-  // A call just made, or a function that has pushed nothing yet: the return address is still on top of the stack.
-  const onTop = memory.readNumber('gva', stackAt(rsp), word);
-  const atEntry = symbols.symbolOf(top)?.includes('+') === false;
-  if (atEntry && onTop !== undefined && followsCall(g, memory, g.linear(SEG.CS, onTop)))
-    out.push(frame(g.linear(SEG.CS, onTop), undefined));
-
-  // Each frame pointer points at the caller's, and above it lies the return address. The chain must climb, or it is no chain.
-  let last = rsp;
-  while (out.length < MAX_FRAMES && rbp >= last && rbp !== 0n) {
-    const next = memory.readNumber('gva', stackAt(rbp), word);
-    const back = memory.readNumber('gva', stackAt(rbp + BigInt(word)), word);
-    if (next === undefined || back === undefined) break;
-    const caller = g.linear(SEG.CS, back);
-    if (!followsCall(g, memory, caller)) break;
-    if (out.at(-1)?.address !== caller) out.push(frame(caller, next));
-    last = rbp + BigInt(2 * word);
-    rbp = next;
+  const unwinder = new Unwinder(sourceOf(g, memory, symbols, mask));
+  let now: Registers & { readonly site: bigint } = {
+    ip: g.state.rip,
+    site: g.state.rip,
+    sp: g.state.get(RSP) & mask,
+    fp: g.state.get(RBP) & mask,
+  };
+  const out = [frame(g, symbols, now.ip, now.site)];
+  const seen = new Set<string>();
+  while (out.length < MAX_FRAMES) {
+    const caller = unwinder.caller(now.site, now);
+    // an interrupt may have come on another stack; a return leaves the stack higher
+    if (!caller || (!caller.interrupted && caller.sp <= now.sp) || seen.has(`${caller.ip} ${caller.sp}`)) break;
+    seen.add(`${caller.ip} ${caller.sp}`);
+    out.push(frame(g, symbols, caller.ip, caller.site));
+    now = caller;
   }
   return out;
+}
+
+/** Named after the function that the CALL is in: behind it may be another one. */
+function frame(g: GuestView, symbols: SymbolTable, ip: bigint, site: bigint): GuestFrame {
+  const [address, from] = [g.linear(SEG.CS, ip), g.linear(SEG.CS, site)];
+  const location = symbols.locationOf(from);
+  const name = symbols.symbolOf(from)?.replace(/\+0x[0-9a-f]+$/, '');
+  const base = name === undefined ? undefined : symbols.valueOf(name);
+  const distance = base === undefined ? 0n : address - base;
+  return {
+    name: name === undefined ? hex(address) : distance === 0n ? name : `${name}+0x${distance.toString(16)}`,
+    address,
+    ...(location ? { location } : {}),
+  };
+}
+
+function sourceOf(g: GuestView, memory: MemoryAccess, symbols: SymbolTable, mask: bigint): UnwindSource {
+  const base = g.linear(SEG.CS, 0n);
+  const isReal = !bit(g.state.get(SLOT.CR0), CR0.PE);
+  const selector = BigInt(g.state.segment(SEG.CS).selector);
+  return {
+    bits: g.bits,
+    code: (offset, length) => memory.read({ space: 'gva', value: g.linear(SEG.CS, offset) }, length).bytes,
+    stackWord: (offset) => memory.readNumber('gva', g.linear(SEG.SS, offset & mask), g.bits / 8),
+    entriesBefore: (offset) =>
+      symbols
+        .labelsBefore(g.linear(SEG.CS, offset), LABELS)
+        .filter((linear) => linear >= base)
+        .map((linear) => linear - base),
+    handlers: interruptEntries(g, memory),
+    // in real mode another segment has other offsets; elsewhere code segments are taken to be flat
+    isSameSegment: (pushed) => (isReal ? pushed === selector : pushed !== 0n && pushed <= 0xffffn),
+    switchesStack: (pushed) => g.bits === 64 || (!isReal && Number(pushed & 3n) > g.cpl),
+  };
 }

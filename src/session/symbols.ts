@@ -76,6 +76,19 @@ export class SymbolTable {
     return distance === 0n ? label.name : `${label.name}+0x${distance.toString(16)}`;
   }
 
+  /** The addresses of the labels at or before one, nearest first, at most `most` of them. */
+  labelsBefore(address: bigint, most: number): readonly bigint[] {
+    const out: bigint[] = [];
+    let wanted = address;
+    while (out.length < most && wanted >= 0n) {
+      const label = floor(this.labels, wanted, (s) => s.address);
+      if (label === undefined) break;
+      out.push(label.address);
+      wanted = label.address - 1n;
+    }
+    return out;
+  }
+
   lineAt(address: bigint): LineSpan | undefined {
     const span = floor(this.lines, address, (l) => l.address);
     return span && address < span.address + BigInt(span.length) ? span : undefined;

@@ -176,6 +176,22 @@ describe('debug adapter: faults of its own', () => {
     assert.equal(await driver.refused('evaluate', { expression: 'nothing' }), 'PW320: there is no `nothing`');
   });
 
+  it('refuses ids that it did not give: threads, frames, variables, documents', async () => {
+    const { driver } = await stopped();
+    for (const command of ['continue', 'next', 'stepIn', 'stepOut', 'pause', 'stackTrace', 'exceptionInfo', 'goto'])
+      assert.match(await driver.refused(command, { threadId: 2, targetId: 1 }), /PW514: there is no thread 2/, command);
+    for (const frameId of [0, 3, -1, 1.5]) {
+      const no = new RegExp(`PW514: there is no frame ${frameId}; the call stack has frames 1 to 2`);
+      assert.match(await driver.refused('scopes', { frameId }), no);
+      assert.match(await driver.refused('evaluate', { expression: 'rax', frameId }), no);
+      assert.match(await driver.refused('setExpression', { expression: 'rax', value: '1', frameId }), no);
+    }
+    for (const command of ['variables', 'setVariable'])
+      assert.match(await driver.refused(command, { variablesReference: 77, name: 'x', value: '1' }), /PW514/, command);
+    assert.match(await driver.refused('source', { sourceReference: 77 }), /PW514/);
+    await driver.ask('stackTrace', { threadId: 1 });
+  });
+
   it('refuses everything but initialize and launch before a launch', async () => {
     const driver = new Driver(memoryHost({}, () => ok(new FakeTarget())));
     assert.match(await driver.refused('stackTrace', { threadId: 1 }), /PW510/);

@@ -91,7 +91,7 @@ describe('stepping in the guest', () => {
     wait(s);
     assert.deepEqual(
       s.frames().map((f) => `${f.name} ${f.location?.line}`),
-      ['inner+0x4 15', 'outer+0x9 11', 'start+0x5 3'],
+      ['inner+0x4 15', 'outer+0x9 10', 'start+0x5 2'],
     );
   });
 

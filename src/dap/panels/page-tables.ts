@@ -5,7 +5,7 @@ import { encode } from '../../wire/encode';
 import { addressIn } from '../custom';
 import { requestError } from '../errors';
 import type { Handlers } from '../requests';
-import { frameOfId } from '../stack';
+import { frameIfThere } from '../stack';
 
 type Names = 'pagewalk/tables/sets' | 'pagewalk/tables/rows' | 'pagewalk/tables/find' | 'pagewalk/tables/strips';
 
@@ -40,7 +40,9 @@ export const pageTablesRequests: Handlers<Names> = {
     return encode(adapter.unwrap(tableMaps.page(known(set), moment, pathOf(path), start, count, filterOf(filter))));
   },
   'pagewalk/tables/find'(adapter, { set, moment, expression, frameId }) {
-    const evaluation = adapter.unwrap(adapter.stopped.evaluate(expression, { ...frameOfId(frameId), acts: false }));
+    const evaluation = adapter.unwrap(
+      adapter.stopped.evaluate(expression, { ...frameIfThere(adapter, frameId), acts: false }),
+    );
     const address = addressIn(evaluation);
     if (address === undefined) throw requestError('badArgument', `${expression} is no address`);
     return { address: hex(address), ...adapter.unwrap(adapter.stopped.tableMaps.find(known(set), moment, address)) };
