@@ -10,7 +10,7 @@ import { buildBlock, MAX_BLOCK_INSTRUCTIONS } from './block-builder';
 import type { Core } from './core';
 import type { CodeMode } from './lift/emitter';
 import type { Mmu } from './mmu';
-import { codeMode } from './system/modes';
+import { codeBytesInLimit, codeMode } from './system/modes';
 
 const RIP = SLOT.RIP * 2;
 const CS_BASE = (SLOT.SEG_BASE + SEG.CS) * 2;
@@ -54,12 +54,9 @@ export class Fetcher {
     const mode = codeMode(s);
     let lo = r32[RIP] as number;
     let hi = r32[RIP + 1] as number;
+    const room = codeBytesInLimit(s, mode);
     if (mode.bits !== 64) {
-      if (lo >>> 0 > s.get32(SLOT.LIMIT + SEG.CS) || hi !== 0) {
-        this.core.raise(VECTOR.GP, 0);
-        this.core.insn = NO_INSTRUCTION;
-        return undefined;
-      }
+      if (room <= 0) return this.beyondLimit();
       lo = (lo + (r32[CS_BASE] as number)) | 0;
       hi = 0;
     }
@@ -74,15 +71,37 @@ export class Fetcher {
       r32[FETCH_LINEAR + 1] = hi;
       r32[FETCH_OFFSET] = offset - (lo & 0xfff);
     }
+    const block = this.block(mode, offset, single, lo, hi, room);
+    if (block === undefined || block.length <= room) return block;
+    // the limit cuts the block off, or its first instruction
+    const first = block.insns.length > 1 ? this.block(mode, offset, true, lo, hi, room) : block;
+    return first === undefined || first.length <= room ? first : this.beyondLimit();
+  }
+  private beyondLimit(): undefined {
+    this.core.raise(VECTOR.GP, 0);
+    this.core.insn = NO_INSTRUCTION;
+    return undefined;
+  }
+
+  /** The block at `offset`, out of the cache where it is there. */
+  private block(
+    mode: CodeMode,
+    offset: number,
+    single: boolean,
+    lo: number,
+    hi: number,
+    room: number,
+  ): Block | undefined {
     const id = modeId(mode);
     const found = this.blocks.find(offset, id, single);
     if (found !== undefined) {
       if (found.secondPage < 0) return found;
+      if (4096 - (lo & 0xfff) >= room) return this.beyondLimit();
       const second = this.secondPage(lo, hi, mode);
       if (second < 0) return undefined;
       if (second === found.secondPage) return found;
     }
-    return this.build(mode, id, offset, single, lo, hi);
+    return this.build(mode, id, offset, single, lo, hi, room);
   }
 
   /** Offset in the machine's memory of the code byte at a linear address, through the TLB; −1 with the event set. */
@@ -109,6 +128,7 @@ export class Fetcher {
     single: boolean,
     lo: number,
     hi: number,
+    room: number,
   ): Block | undefined {
     const u8 = this.core.state.memory.u8;
     const here = 4096 - (lo & 0xfff);
@@ -124,6 +144,7 @@ export class Fetcher {
     });
     if (block === undefined) {
       // the first instruction goes on in the next page
+      if (here >= room) return this.beyondLimit();
       const second = this.secondPage(lo, hi, mode);
       if (second < 0) return undefined;
       const bytes = new Uint8Array(15);

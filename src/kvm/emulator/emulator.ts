@@ -1,9 +1,13 @@
 import { hex, hexBytes } from '../../base/hex';
 import { SEG, SLOT } from '../../hw/state/layout';
+import { VECTOR } from '../../isa/exceptions';
+import type { Block } from '../../hw/cpu/block';
 import { buildBlock } from '../../hw/cpu/block-builder';
+import { MAX_INSTRUCTION_BYTES } from '../../hw/cpu/decode';
+import { NO_INSTRUCTION } from '../../hw/cpu/fetch';
 import { Core, type IoPort } from '../../hw/cpu/core';
 import { RAN_EVENT, Runner } from '../../hw/cpu/runner';
-import { codeMode } from '../../hw/cpu/system/modes';
+import { codeBytesInLimit, codeMode } from '../../hw/cpu/system/modes';
 import { Tlb } from '../../hw/tlb/tlb';
 import type { CpuEvent, FaultEvent, VmExit } from '../../hw/state/event';
 import { deliver, type Delivery } from '../../hw/cpu/system/deliver';
@@ -78,17 +82,14 @@ export class Emulator {
       // the shadow of STI and MOV SS ends here, unless this instruction casts one
       v.scratch.set32(SLOT.INTERRUPTIBILITY, v.scratch.get32(SLOT.INTERRUPTIBILITY) & ~SHADOW);
       const start = v.scratch.rip;
-      const mode = codeMode(v.scratch);
-      const bytes = this.memory.fetch(core, mode.bits === 64 ? start : (start + v.scratch.segmentBase(SEG.CS)) & M32);
-      if (!bytes) return yield* this.stopped();
-      const block = buildBlock({ bytes, mode, maxInstructions: 1, offset: 0, secondPage: -1, key: 0 });
+      const block = this.decode();
       const insn = block?.insns[0];
-      if (!block || !insn) return yield* this.stopped('it goes on in a page that cannot be fetched');
+      if (!block || !insn) return yield* this.stopped();
       yield* this.memory.takeSteps();
       if (!told)
         yield v.step(
           'x86_decode_emulated_instruction',
-          `decodes the instruction at RIP ${hex(start)}: ${hexBytes(bytes.subarray(0, insn.length))}`,
+          `decodes the instruction at RIP ${hex(start)}: ${hexBytes(insn.bytes)}`,
           cost('emulateInstruction'),
         );
       told = true;
@@ -108,6 +109,32 @@ export class Emulator {
       log.clear();
     }
     return { kind: 'done' };
+  }
+
+  /** x86_decode_insn, __do_insn_fetch_bytes: the instruction at RIP, its second page only where it goes on there; undefined with the event or failure set. */
+  private decode(): Block | undefined {
+    const { v, core, memory } = this;
+    const { rip } = v.scratch;
+    const mode = codeMode(v.scratch);
+    core.insn = NO_INSTRUCTION;
+    const room = codeBytesInLimit(v.scratch, mode);
+    if (room <= 0) return this.beyondLimit();
+    const linear = mode.bits === 64 ? rip : (rip + v.scratch.segmentBase(SEG.CS)) & M32;
+    const request = { mode, maxInstructions: 1, offset: 0, secondPage: -1, key: 0 };
+    const first = memory.fetch(core, linear);
+    if (!first) return undefined;
+    let block = buildBlock({ ...request, bytes: first });
+    if (!block) {
+      if (first.length >= room) return this.beyondLimit();
+      const rest = memory.fetchNextPage(core, linear);
+      if (!rest) return undefined;
+      block = buildBlock({ ...request, bytes: Uint8Array.of(...first, ...rest).subarray(0, MAX_INSTRUCTION_BYTES) });
+    }
+    return block === undefined || block.length <= room ? block : this.beyondLimit();
+  }
+  private beyondLimit(): undefined {
+    this.core.raise(VECTOR.GP, 0);
+    return undefined;
   }
 
   private load(): void {
@@ -168,7 +195,7 @@ export class Emulator {
     this.log.restore(s);
   }
 
-  private *stopped(why?: string): Work<Emulation> {
+  private *stopped(): Work<Emulation> {
     const { core, memory } = this;
     yield* memory.takeSteps();
     const event = core.event;
@@ -179,7 +206,7 @@ export class Emulator {
       return { kind: 'interrupt', event: interruptionOfFault(event, core.insn.length) };
     if (event?.kind === 'fault') return { kind: 'fault', event };
     if (event?.kind === 'exit') return { kind: 'intercepted', exit: event.exit };
-    return { kind: 'failed', why: why ?? 'the emulator does not know it' };
+    return { kind: 'failed', why: 'the emulator does not know it' };
   }
 
   private ports(): IoPort {

@@ -5,6 +5,7 @@ import { hex } from '../../base/hex';
 import { VECTOR } from '../../isa/exceptions';
 import { RFLAGS } from '../../isa/flags';
 import type { Core, MemoryPort } from '../../hw/cpu/core';
+import { MAX_INSTRUCTION_BYTES } from '../../hw/cpu/decode';
 import type { HostMemory } from '../../hw/memory/host-memory';
 import type { Access } from '../../hw/paging/access';
 import { FORMATS, decodeControls, type PagingControls, type PagingModel } from '../../hw/paging/controls';
@@ -69,21 +70,8 @@ export class GuestMemory implements MemoryPort, EntryPort {
 
   // ---- code
 
-  /** Up to 15 bytes of code at `linear`, as far as they can be fetched; undefined with `core.event` or `failure` set. */
+  /** Up to 15 bytes of code at `linear`, as far as its page goes; undefined with `core.event` or `failure` set. */
   fetch(core: Core, linear: bigint): Uint8Array | undefined {
-    const first = this.fetchPage(core, linear);
-    if (!first || first.length >= 15) return first;
-    // the second page counts only if the instruction goes on there; whoever finds that it does will say so
-    const second = this.fetchPage(core, this.nextPage(linear));
-    core.event = undefined;
-    this.failure = undefined;
-    if (!second) return first;
-    const both = new Uint8Array(15);
-    both.set(first);
-    both.set(second.subarray(0, 15 - first.length), first.length);
-    return both;
-  }
-  private fetchPage(core: Core, linear: bigint): Uint8Array | undefined {
     const address = this.translate(core, linear, { op: 'fetch', user: this.state.cpl === 3, implicit: false });
     if (address === undefined) return undefined;
     const at = this.locateData(address, false);
@@ -91,7 +79,11 @@ export class GuestMemory implements MemoryPort, EntryPort {
       this.failure ??= `its code at GPA ${hex(address)} is in no memslot`;
       return undefined;
     }
-    return this.memory.u8.slice(at, at + Math.min(15, 4096 - (at & 0xfff)));
+    return this.memory.u8.slice(at, at + Math.min(MAX_INSTRUCTION_BYTES, 4096 - (at & 0xfff)));
+  }
+  /** The same for the page after that of `linear`. */
+  fetchNextPage(core: Core, linear: bigint): Uint8Array | undefined {
+    return this.fetch(core, this.nextPage(linear));
   }
 
   // ---- MemoryPort

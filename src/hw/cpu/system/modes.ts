@@ -46,3 +46,13 @@ export function codeMode(s: CpuState): CodeMode {
   const index = ((cs & RIGHTS.DB) !== 0 ? 2 : 0) | ((s.get32(SLOT.RIGHTS + SEG.SS) & RIGHTS.DB) !== 0 ? 1 : 0);
   return MODES[index] as CodeMode;
 }
+
+/**
+ * Bytes from RIP on that CS lets be fetched: an instruction that has one more is #GP(0) (SDM vol. 3, 5.3). Zero or less: not even its first byte. 64-bit mode checks no limit; elsewhere IP
+ * does not wrap round at 64 KiB, so that the limit of 0xFFFF ends real-mode code.
+ */
+export function codeBytesInLimit(s: CpuState, mode: CodeMode): number {
+  if (mode.bits === 64) return Number.MAX_SAFE_INTEGER;
+  const rip = SLOT.RIP * 2;
+  return s.r32[rip + 1] === 0 ? s.get32(SLOT.LIMIT + SEG.CS) - ((s.r32[rip] as number) >>> 0) + 1 : 0;
+}
