@@ -36,6 +36,8 @@ export class Conditions {
     const local = (t: Token): string => (t.kind === 'parameter' ? (contexts.resolve(t.text) ?? '') : t.text);
     switch (kind) {
       case '':
+        // As in NASM, an %elif of nothing does not hold, though an %if of nothing is a mistake.
+        if (first.text.startsWith('%elif') && macros.expand(rest).length === 0) return false;
         return (this.host.evaluate(rest, first) ?? 0n) !== 0n;
       case 'def':
       case 'defalias':

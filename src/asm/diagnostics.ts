@@ -1,4 +1,5 @@
 import type { Diagnostic, Span } from '../base/diagnostic';
+import { counted } from '../base/plural';
 import type { WarningClass } from './warnings';
 import { Warnings } from './warnings';
 
@@ -37,12 +38,21 @@ export type AsmCode = keyof typeof ASM_CODES;
 /** More than this many of one file help nobody; the rest is counted in a last one. */
 const MAX_DIAGNOSTICS = 500;
 
+/** Where reading came to a file that is not there. */
+export interface MissingInclude {
+  /** The line of the %include in each file that is open then. */
+  readonly at: ReadonlyMap<string, number>;
+  /** Files that were read to their end before. */
+  readonly readBefore: ReadonlySet<string>;
+}
+
 /** Collects what is wrong with a source, once per place and message. */
 export class DiagnosticSink {
   private readonly seen = new Set<string>();
   private readonly list: Diagnostic[] = [];
   private dropped = 0;
   private errors = 0;
+  private missing: MissingInclude | undefined;
 
   constructor(readonly warnings = new Warnings([])) {}
 
@@ -70,9 +80,24 @@ export class DiagnosticSink {
     return this.errors;
   }
 
-  /** In source order: file, line, column. */
+  /** An included file is not there: nothing is said of what follows from that. Of several the first counts. */
+  includeMissing(missing: MissingInclude): void {
+    this.missing ??= missing;
+  }
+
+  /** Whether a message may be about what a missing file would have defined: a name anywhere, anything after its %include. */
+  private followsFromMissing(code: AsmCode, span: Span): boolean {
+    if (this.missing === undefined || code === 'fileNotFound') return false;
+    if (code === 'undefinedSymbol') return true;
+    const line = this.missing.at.get(span.file);
+    return line === undefined ? !this.missing.readBefore.has(span.file) : span.start.line >= line;
+  }
+
+  /** In source order: file, line, column; a missing file before all. */
   sorted(file: string): Diagnostic[] {
     const out = [...this.list].sort((a, b) => {
+      const lacks = (d: Diagnostic): number => (this.missing && d.code === ASM_CODES.fileNotFound ? 0 : 1);
+      if (lacks(a) !== lacks(b)) return lacks(a) - lacks(b);
       if (a.file !== b.file) return a.file === file ? -1 : b.file === file ? 1 : a.file < b.file ? -1 : 1;
       const p = a.span?.start;
       const q = b.span?.start;
@@ -82,7 +107,7 @@ export class DiagnosticSink {
       out.push({
         severity: 'info',
         code: ASM_CODES.syntax,
-        message: `${this.dropped} more messages are not shown; fix these first`,
+        message: `${counted(this.dropped, 'more message')} not shown; fix these first`,
         file,
       });
     }
@@ -90,6 +115,7 @@ export class DiagnosticSink {
   }
 
   private add(severity: 'error' | 'warning', code: AsmCode, message: string, span: Span): void {
+    if (this.followsFromMissing(code, span)) return;
     const key = `${span.file}:${span.start.line}:${span.start.column}:${message}`;
     if (this.seen.has(key)) return;
     if (severity === 'error') this.errors++;

@@ -4,7 +4,9 @@ import type { QualifyName } from './expression';
 import { parseExpression, TokenCursor } from './expression';
 import { tokenSpan } from './lexer';
 import { JUMP_THRESHOLD, PADDING_MODES } from './padding';
+import { registerByName } from './registers';
 import type { Bits, Body, SectionAttribute } from './statement';
+import { isKeyword } from './statement';
 
 /** Words that begin a directive line. Those without effect on a flat binary are accepted as `nasm -f bin` accepts them. */
 export const DIRECTIVES: ReadonlySet<string> = new Set([
@@ -155,6 +157,9 @@ export function parseDirectiveLine(
     case 'istruc': {
       const t = cursor.next();
       if (t?.kind !== 'word') return cursor.fail(`${word} takes a name`);
+      const lower = t.text.toLowerCase();
+      if (isKeyword(lower) || registerByName(lower))
+        return cursor.fail(`\`${t.text}\` is a reserved word and cannot name a structure`, tokenSpan(t));
       const name = qualify(t.text);
       if (word === 'istruc') return { kind: 'istruc', name, span: tokenSpan(t) };
       return {
@@ -172,11 +177,29 @@ export function parseDirectiveLine(
       const offset = parseExpression(cursor, qualify);
       return { kind: 'at', offset, body: cursor.accept(',') ? parseBody(cursor) : { kind: 'none' } };
     }
+    case 'global':
+    case 'static':
+    case 'required':
+    case 'extern':
+      return parseLinkage(cursor, qualify, word);
     default:
-      // global, extern, cpu, map, warning …: no effect on a flat binary.
+      // map, debug, list …: no effect on a flat binary.
       cursor.index = cursor.tokens.length;
       return { kind: 'none' };
   }
+}
+
+/** `global x, y:function`: names that a linker would care for. A flat image takes plain names, and has nothing outside it. */
+function parseLinkage(cursor: TokenCursor, qualify: QualifyName, word: string): Body {
+  const names: string[] = [];
+  do {
+    const t = cursor.next();
+    if (t?.kind !== 'word') return cursor.fail(`${word} takes names`, t ? tokenSpan(t) : cursor.lineEnd);
+    names.push(qualify(t.text.replace(/^\$/, '')));
+    if (cursor.accept(':') && !cursor.done && !cursor.is(','))
+      return cursor.fail(`a flat image has no symbol types; write \`${word} ${t.text}\` alone`);
+  } while (cursor.accept(','));
+  return word === 'extern' || word === 'required' ? { kind: 'extern', names } : { kind: 'none' };
 }
 
 /** `cpu 386`; words behind it that choose among encodings are passed over. */

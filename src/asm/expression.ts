@@ -7,6 +7,7 @@ import type { WarningClass } from './warnings';
 import { conversionWord, floatBits } from './float';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
+import { SIZE_WORDS } from './statement';
 import { wideBytes, wideWord } from './wide-string';
 
 /**
@@ -230,6 +231,8 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
       if (inner) return inner;
       const register = t.text.startsWith('$') ? undefined : registerByName(lower);
       if (register) return { kind: 'register', register, span };
+      if (lower in SIZE_WORDS)
+        return cursor.fail(`\`${t.text}\` is a size, not a value; it stands before the whole operand`, span);
       if (t.text === '?') return cursor.fail('a value is missing before `?`', span);
       return { kind: 'symbol', name: qualify(t.text.startsWith('$') ? t.text.slice(1) : t.text), span };
     }

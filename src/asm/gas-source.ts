@@ -49,6 +49,17 @@ export function gasNames(source: string): GasName[] {
   return out.filter(({ name }) => defined.has(name));
 }
 
+const GNU_DIRECTIVE =
+  /^\s*(?:[\w.$]+:\s*)?\.(?:text|data|bss|globa?l|code(?:16|32|64)|section|(?:sub|push|pop)section|previous|byte|2byte|4byte|8byte|word|short|int|hword|long|quad|octa|float|double|ascii|asci[iz]|string|(?:p2|b)?align|balign|set|equ|equiv|type|size|(?:intel|att)_syntax|include|incbin|macro|endm|exitm|rept|irpc?|endr|org|fill|skip|space|zero|if\w*|else|endif|file|loc|l?comm|local|weak|hidden|ident|cfi_\w+|arch|intel_mnemonic)(?![\w.$:])/im;
+const GNU_REGISTER =
+  /%(?:[re]?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][lh]|(?:si|di|bp|sp)l|r\d+[dwb]?|[c-gs]s|[cd]r\d|[xyz]?mm\d+|st(?:\(\d\))?)\b/i;
+
+/** Whether a source is in the syntax of GNU as: a directive with a dot, or a register with a percent sign. */
+export function isGnuSource(source: string): boolean {
+  const code = withoutComments(source).replace(/;.*/g, '');
+  return GNU_DIRECTIVE.test(code) || GNU_REGISTER.test(code);
+}
+
 /** Comments and strings as spaces, so that every column stays. `#` begins a comment, except of the C preprocessor's lines. */
 function withoutComments(source: string): string {
   const blank = (text: string): string => text.replace(/[^\n]/g, ' ');

@@ -16,10 +16,15 @@ export type FindFile = (path: string, from: string, use: FileUse) => FoundFile |
 /** The name by which a folder stands for itself where a file's name is asked for: what it names lies inside it. */
 export const insideOf = (folder: string): string => (folder === '' ? '.' : `${folder.replace(/[\\/]+$/, '')}/.`);
 
-/** Looks for a file beside the one that names it, and then in each folder of the include path. */
-export function fileFinder(read: ReadFile, includePath: readonly string[]): FindFile {
+/** Where a file is looked for that `from` names, in this order: beside `from`, beside the main file, in each folder of the include path. */
+export const searchPlaces = (from: string, main: string, includePath: readonly string[]): readonly string[] => [
+  ...new Set([from, main, ...includePath.map(insideOf)]),
+];
+
+/** Looks for a file in all of its places. */
+export function fileFinder(read: ReadFile, main: string, includePath: readonly string[]): FindFile {
   return (path, from, use) => {
-    for (const place of [from, ...includePath.map(insideOf)]) {
+    for (const place of searchPlaces(from, main, includePath)) {
       const bytes = read(path, place, use);
       if (bytes) return { bytes, name: fileBeside(path, place) };
     }
@@ -29,7 +34,7 @@ export function fileFinder(read: ReadFile, includePath: readonly string[]): Find
 
 /** The error about a file that was not found, by its name as it is written. */
 export const notFound = (written: string): string =>
-  `the file ${written} is not there or may not be read; it is looked for beside this file, then in the folders of \`include\`, and only inside the workspace`;
+  `the file ${written} does not exist or may not be read; it is looked for beside this file, beside the main file, in the current folder and in the folders of \`include\` (from a debug session only inside the workspace)`;
 
 /**
  * How an included file is called from here on: `path` seen from the folder of the file that names it. An editor finds the file by

@@ -6,6 +6,7 @@ import { collectDirectives } from './directives';
 import type { Directive } from './directives';
 import { Layout } from './layout';
 import type { LayoutResult } from './layout';
+import type { Optimization } from './optimization';
 import { Parser } from './parser';
 import { Preprocessor } from './preprocess';
 import type { EarlierLayout } from './preprocess';
@@ -20,7 +21,7 @@ export { formatListing } from './listing';
 export { leadingDirectives } from './directives';
 export type { Directive } from './directives';
 export { ASM_CODES } from './diagnostics';
-export { fileBeside, insideOf } from './included';
+export { fileBeside, insideOf, searchPlaces } from './included';
 export type { FileUse, ReadFile } from './included';
 export { DIRECTIVES } from './directive-parser';
 export { isMnemonic, mnemonics } from './forms';
@@ -30,6 +31,7 @@ export type { Comment, LogicalLine, Token, TokenKind } from './lexer';
 export { registerByName, registerNames } from './registers';
 export type { RegisterInfo } from './registers';
 export type { Bits } from './statement';
+export { optimizationOf } from './optimization';
 export { WARNING_CLASSES, WARNING_NAMES, Warnings } from './warnings';
 
 export interface AssembleOptions {
@@ -43,8 +45,10 @@ export interface AssembleOptions {
   readonly origin?: bigint | ((found: Unplaced) => bigint);
   /** As `nasm -D NAME=VALUE`, in order. */
   readonly defines?: Readonly<Record<string, string>>;
-  /** As `nasm -I`: folders where %include and incbin look for what does not lie beside the file that names it. */
+  /** As `nasm -I`: folders where %include and incbin look for what lies neither beside the file that names it nor beside the main file. */
   readonly includePath?: readonly string[];
+  /** As `nasm -O`; default full. */
+  readonly optimize?: Optimization;
   /** As `nasm -w`: `+class`, `-class`, `error`, `error=class`. */
   readonly warnings?: readonly string[];
   /** In bytes; default 64 MiB. */
@@ -146,7 +150,11 @@ interface Run {
 
 function runOnce(source: string, options: AssembleOptions, earlier: EarlierLayout | undefined): Run {
   const sink = new DiagnosticSink(new Warnings(options.warnings ?? []));
-  const find = fileFinder(options.readFile ?? ((): undefined => undefined), options.includePath ?? []);
+  const find = fileFinder(
+    options.readFile ?? ((): undefined => undefined),
+    options.fileName,
+    options.includePath ?? [],
+  );
   const parser = new Parser({ sink, readBinary: (path, from) => find(path, from, 'bytes')?.bytes });
   const preprocessor = new Preprocessor({
     defines: options.defines ?? {},
@@ -175,6 +183,7 @@ function runOnce(source: string, options: AssembleOptions, earlier: EarlierLayou
             }),
     maxImage,
     fileSpan,
+    ...(options.optimize ? { optimize: options.optimize } : {}),
   }).run(sink);
   return { sink, preprocessor, layout, fileSpan, maxImage };
 }

@@ -7,6 +7,8 @@ import type { Expr } from './expression';
 import type { Candidate } from './match';
 import { candidates, preferred } from './match';
 import { resolveOperand } from './operand';
+import type { Optimization } from './optimization';
+import { underOptimization } from './optimization';
 import type { Output } from './output';
 import { checkRanges } from './ranges';
 import { ANY_CPU, cpuName, neededCpu } from './cpu-levels';
@@ -52,6 +54,7 @@ export class InstructionEncoder {
   constructor(
     private readonly output: Output,
     private readonly scope: Scope,
+    private readonly optimize: Optimization = 'full',
   ) {}
 
   /**
@@ -66,7 +69,11 @@ export class InstructionEncoder {
       return true;
     }
     if (!output.emitting && this.rememberedSize(s, bits, relative)) return false;
-    const operands = body.operands.map((o) => resolveOperand(o, scope, bits, body.prefixes, relative));
+    const operands = underOptimization(
+      body.operands.map((o) => resolveOperand(o, scope, bits, body.prefixes, relative)),
+      body.mnemonic,
+      this.optimize,
+    );
     const found = candidates(
       body.mnemonic,
       operands,

@@ -1,4 +1,5 @@
 import type { Span } from '../base/diagnostic';
+import { counted } from '../base/plural';
 import { DataWriter } from './data-writer';
 import { ANY_CPU, cpuName, I386, X64 } from './cpu-levels';
 import type { AsmCode } from './diagnostics';
@@ -6,6 +7,7 @@ import { DiagnosticSink } from './diagnostics';
 import type { Expr } from './expression';
 import { checkSize } from './image';
 import { InstructionEncoder } from './instruction';
+import type { Optimization } from './optimization';
 import { Output } from './output';
 import type { PaddingMode } from './padding';
 import { padding } from './padding';
@@ -50,6 +52,7 @@ export interface LayoutOptions {
   readonly origin: bigint | ((found: Laid) => bigint);
   readonly maxImage: number;
   readonly fileSpan: Span;
+  readonly optimize?: Optimization;
 }
 
 const MAX_PASSES = 100;
@@ -78,6 +81,7 @@ export class Layout {
     symbol: (name) => this.symbols.lookup(name) ?? this.output.sectionSymbol(name),
     here: () => this.statementStart(),
     sectionStart: () => this.output.start(),
+    isExternal: (name) => this.symbols.externals.has(name),
   };
 
   constructor(
@@ -85,7 +89,7 @@ export class Layout {
     private readonly options: LayoutOptions,
   ) {
     this.output = new Output(options.maxImage, new DiagnosticSink());
-    this.encoder = new InstructionEncoder(this.output, this.scope);
+    this.encoder = new InstructionEncoder(this.output, this.scope, options.optimize);
     this.data = new DataWriter(this.output, this.scope);
   }
 
@@ -236,7 +240,7 @@ export class Layout {
     if (v.number < 0n)
       throw new EvaluationFault(
         'notConstant',
-        `times ${v.number} is negative: what comes before is ${-v.number} bytes too long`,
+        `times ${v.number} is negative: what comes before is ${counted(-v.number, 'byte')} too long`,
         e.span,
       );
     if (v.number > BigInt(this.options.maxImage))
@@ -269,6 +273,9 @@ export class Layout {
         return undefined;
       case 'refused':
         this.error('badDirective', body.message, s.bodySpan);
+        return undefined;
+      case 'extern':
+        for (const name of body.names) this.symbols.externals.add(name);
         return undefined;
       case 'org':
         this.org(body.origin);

@@ -1,3 +1,4 @@
+import { counted } from '../base/plural';
 import type { Assembled } from './index';
 
 /** Bytes shown on one line of a listing, as NASM shows them. */
@@ -35,7 +36,7 @@ export function formatListing(assembled: Assembled, source: string, fileName: st
         if (!inImage) break;
       }
       const hidden = s.length - 4 * BYTES_PER_LINE;
-      if (hidden > 0) out.push(`${number} … ${hidden} more bytes`);
+      if (hidden > 0) out.push(`${number} … ${counted(hidden, 'more byte')}`);
     }
     if (first) out.push(`${number} ${' '.repeat(BYTES_PER_LINE * 2 + 12)}${text}`.trimEnd());
   });

@@ -1,3 +1,4 @@
+import { counted } from '../base/plural';
 import type { DiagnosticSink } from './diagnostics';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
@@ -258,7 +259,7 @@ export class MacroTable {
       candidates.find((m) => m.parameters === undefined);
     if (!macro) {
       if (call && call.raw.length > 0 && !isFunction) {
-        const message = `the macro ${written} does not take ${call.raw.length} arguments, so this is no call of it`;
+        const message = `the macro ${written} does not take ${counted(call.raw.length, 'argument')}, so this is no call of it`;
         this.host.sink.warning('pp-macro-params-single', 'preprocessor', message, tokenSpan(t));
       }
       return undefined;

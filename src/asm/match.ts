@@ -125,7 +125,7 @@ function relativeFits(
   if (op.size !== 0 && form.operandSize !== 0 && op.size !== form.operandSize) return false;
   const modeSized = form.operandSize === bits || (p.branch === 'mode' && form.operandSize === (bits === 16 ? 16 : 32));
   if (op.size === 0 && form.operandSize !== 0 && !modeSized) return false;
-  if (!form.hasNear) return true;
+  if (!form.hasNear) return op.distance === undefined;
   if (op.distance === 'short') return p.width === 8;
   if (op.distance === 'near' || op.strict || op.size !== 0) return p.width !== 8;
   return (p.width === 8) === (form.hasShort && reaches(op.value, 2));
@@ -338,11 +338,17 @@ function explain(mnemonic: string, forms: readonly Form[], operands: readonly Op
       code: 'badOperands',
       message: `a label of a flat binary has no segment to ${mnemonic} to; write selector and offset, as \`${mnemonic} 8:label\``,
     };
+  const jump = operands.find((o) => o.kind === 'immediate' && o.distance !== undefined);
+  if (jump?.kind === 'immediate' && forms.some((f) => f.hasShort && !f.hasNear))
+    return {
+      code: 'badOperands',
+      message: `${mnemonic} has one kind of target, a short one; leave out \`${jump.distance ?? ''}\``,
+    };
   const counts = [...new Set(forms.map((f) => f.operands.length))].sort();
   if (!counts.includes(operands.length)) {
     return {
       code: 'badOperands',
-      message: `${mnemonic} takes ${counts.join(' or ')} operands, not ${operands.length}`,
+      message: `${mnemonic} takes ${counts.join(' or ')} ${counts.join() === '1' ? 'operand' : 'operands'}, not ${operands.length}`,
     };
   }
   return {

@@ -222,8 +222,9 @@ export class MultiMacroTable {
       const label = tokens.slice(0, at);
       const chosen = this.choose(macros, rest);
       if (!chosen) {
+        const counts = macros.map(arity).join(' or ');
         // Like NASM: a macro may take over some uses of a name and leave the others alone.
-        const message = `the macro ${name.text} takes ${macros.map(arity).join(' or ')} arguments, so this is no call of it`;
+        const message = `the macro ${name.text} takes ${counts === '1' ? '1 argument' : `${counts} arguments`}, so this is no call of it`;
         this.sink.warning('pp-macro-params-multi', 'preprocessor', message, tokenSpan(name));
         return undefined;
       }

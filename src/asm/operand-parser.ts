@@ -1,5 +1,6 @@
 import type { Expr, QualifyName, TokenCursor } from './expression';
 import { parseExpression } from './expression';
+import { tokenSpan } from './lexer';
 import { registerByName } from './registers';
 import type { Decorators, OperandSyntax } from './statement';
 import { SIZE_WORDS } from './statement';
@@ -85,6 +86,9 @@ export function parseOperand(
     if (cursor.is('[')) return parseMemory(cursor, qualify, keywords, register.name, from);
     return bareMemory(parseExpression(cursor, qualify), cursor, keywords, register.name, from);
   }
+  const last = cursor.tokens[cursor.index - 1];
+  if (cursor.index > from && last && (cursor.done || cursor.is(',')))
+    return cursor.fail(`the value or the bracket that \`${last.text}\` belongs to is missing`, tokenSpan(last));
   const expr = parseExpression(cursor, qualify);
   if (farAllowed && cursor.accept(':')) {
     const inner = parseKeywords(cursor);

@@ -12,7 +12,7 @@ import { tokenSpan } from './lexer';
 import { parseOperand } from './operand-parser';
 import { registerByName } from './registers';
 import type { Body, LabelDefinition, OperandSyntax, Prefixes, Statement } from './statement';
-import { NO_PREFIXES } from './statement';
+import { isKeyword, NO_PREFIXES } from './statement';
 
 /** One line after preprocessing: its tokens and the place that listing and debugger show for it. */
 export interface SourceLine {
@@ -94,6 +94,21 @@ export function isReservedWord(word: string): boolean {
 function beginsBody(word: string): boolean {
   const register = registerByName(word);
   return isReservedWord(word) && (register === undefined || register.class === 'segment');
+}
+
+/** Directives that have no macro form without an argument, so that not even a colon makes labels of them. */
+const NEVER_LABELS = new Set([
+  ...['bits', 'org', 'section', 'segment', 'absolute', 'align', 'alignb', 'sectalign', 'default', 'cpu'],
+  ...['global', 'extern', 'common', 'static', 'required', 'float', 'struc', 'istruc', 'at', 'incbin'],
+]);
+
+/** What a word is that NASM takes for no label; with a colon after it, instructions and data directives are labels. */
+function reservedAs(word: string, colon: boolean): string | undefined {
+  if (isKeyword(word)) return 'a keyword';
+  if (!colon) return undefined;
+  if (registerByName(word)) return 'a register';
+  if (word in PREFIX_WORDS && word !== 'fwait') return 'a prefix';
+  return NEVER_LABELS.has(word) ? 'a directive' : undefined;
 }
 
 interface WrittenLabel extends LabelDefinition {
@@ -203,7 +218,13 @@ export class Parser {
     const colon = after?.kind === 'punctuation' && after.text === ':';
     const escaped = t.text.startsWith('$');
     const word = t.text.toLowerCase();
-    if (!escaped && isReservedWord(word) && !(colon && registerByName(word) === undefined)) return undefined;
+    if (!escaped) {
+      const counts = word === 'times' && !colon;
+      const reserved = counts ? undefined : reservedAs(word, colon);
+      if (reserved !== undefined)
+        cursor.fail(`\`${t.text}\` is ${reserved} and cannot be a label; choose another name, or write $${t.text}`);
+      if (isReservedWord(word) && !colon) return undefined;
+    }
     cursor.next();
     if (colon) cursor.next();
     return {

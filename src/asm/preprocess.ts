@@ -60,6 +60,8 @@ export class Preprocessor {
   private includes = 0;
   /** By name, for %require. */
   private readonly included = new Set<string>();
+  /** The %include lines that reading is inside of. */
+  private readonly reading: Token[] = [];
   private linesRead = 0;
   private overflow = false;
   /** The mode at this point, for `__?BITS?__`. */
@@ -386,12 +388,17 @@ export class Preprocessor {
     const found = this.options.find(path, first.file, 'text');
     if (!found) {
       this.options.sink.error('fileNotFound', notFound(t.text), span);
+      const at = new Map([...this.reading, first].map(({ file, line }) => [file, line]));
+      const readBefore = new Set([...this.included].filter((name) => !at.has(name)));
+      this.options.sink.includeMissing({ at, readBefore });
       return;
     }
     if (first.text === '%require' && this.included.has(found.name)) return;
     this.included.add(found.name);
     const lines = lexFile(decodeUtf8(found.bytes), found.name);
     this.files.push(lines);
+    this.reading.push(first);
     this.numbers.inOtherFile(() => this.lines(lines, depth + 1, site, undefined));
+    this.reading.pop();
   }
 }

@@ -18,6 +18,16 @@ export const SIZE_WORDS: Readonly<Record<string, number>> = {
   zword: 512,
 };
 
+/** Words of operands and expressions, which name nothing: neither a label nor a value (NASM manual, 3.1). */
+const KEYWORDS: ReadonlySet<string> = new Set([
+  ...Object.keys(SIZE_WORDS),
+  ...['near', 'far', 'short', 'strict', 'to', 'rel', 'abs', 'nosplit', 'seg', 'wrt', 'times', '?'],
+]);
+
+/** Whether a lower-case word is a keyword, the name of a floating-point constant, or one of the functions `__?float32?__`, `__?utf16?__` … */
+export const isKeyword = (word: string): boolean =>
+  KEYWORDS.has(word) || /^__(\??)(infinity|[qs]?nan|float\w+|utf(16|32)([bl]e)?|ilog2[ewfc])\1__$/.test(word);
+
 /** Decorations in braces: `{k1}`, `{z}`, `{1to8}`, `{rn-sae}`. */
 export interface Decorators {
   readonly mask?: number;
@@ -127,6 +137,8 @@ export type Body =
   | { readonly kind: 'warning'; readonly text: string }
   /** A directive that a flat binary cannot obey. */
   | { readonly kind: 'refused'; readonly message: string }
+  /** Names that the source expects elsewhere: there is no elsewhere, and using one is an error. */
+  | { readonly kind: 'extern'; readonly names: readonly string[] }
   | { readonly kind: 'bits'; readonly bits: Bits }
   | { readonly kind: 'section'; readonly name: string; readonly attributes: readonly SectionAttribute[] }
   | { readonly kind: 'absolute'; readonly at: Expr }

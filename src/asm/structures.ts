@@ -1,5 +1,6 @@
 import type { Output } from './output';
 import type { Span } from '../base/diagnostic';
+import { counted } from '../base/plural';
 import type { Expr } from './expression';
 import type { Body, Statement } from './statement';
 import type { SymbolTable } from './symbols';
@@ -78,7 +79,7 @@ export class Structures {
     if (offset < here)
       throw new EvaluationFault(
         'notConstant',
-        `this field begins ${here - offset} bytes before the end of what is already there`,
+        `this field begins ${counted(here - offset, 'byte')} before the end of what is already there`,
         s.span,
       );
     this.host.output.zeros(Number(offset - here), s.span);

@@ -19,6 +19,8 @@ export interface SymbolEntry {
 export class SymbolTable {
   private readonly entries = new Map<string, SymbolEntry>();
   private pass = 0;
+  /** Names that the source declares `extern`. */
+  readonly externals = new Set<string>();
   /** Whether a value moved in this pass: then another pass is needed. */
   moved = false;
 

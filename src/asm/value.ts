@@ -40,6 +40,8 @@ export interface Scope {
   symbol(name: string): Value | undefined;
   here(): Value;
   sectionStart(): Value;
+  /** Whether the source declares the name `extern`. */
+  isExternal?(name: string): boolean;
 }
 
 /** What was wrong with an expression. Thrown by `evaluate`, caught by the layout. */
@@ -115,7 +117,9 @@ export function evaluate(e: Expr, scope: Scope): Value {
       if (v === undefined) {
         throw new EvaluationFault(
           'undefinedSymbol',
-          `\`${e.name}\` is not defined; define a label or an equ of this name, or check its spelling`,
+          scope.isExternal?.(e.name)
+            ? `\`${e.name}\` is declared extern, but a flat image is not linked and has no externals; define it here, or include its source`
+            : `\`${e.name}\` is not defined; define a label or an equ of this name, or check its spelling`,
           e.span,
         );
       }

@@ -1,5 +1,6 @@
-import { assemble, formatListing, leadingDirectives } from '../asm/index';
+import { assemble, formatListing, leadingDirectives, optimizationOf } from '../asm/index';
 import type { Assembled } from '../asm/index';
+import { isGnuSource } from '../asm/gas-source';
 import { hex } from '../base/hex';
 import { givenTo } from '../session/assembly';
 import { readDirectives } from '../session/guest-directives';
@@ -23,9 +24,16 @@ export function asmCommand(args: ParsedArguments, host: CliHost): number {
     return EXIT.badInput;
   }
   const source = new TextDecoder().decode(file.bytes);
+  if (/\.s$/i.test(path) && isGnuSource(source)) {
+    const message =
+      'the source is in the syntax of GNU as; `asm` assembles NASM syntax. `pagewalk run` assembles it with an installed as';
+    host.stderr(formatAll([cliError('badValue', message, path)]));
+    return EXIT.badInput;
+  }
   const result = assemble(source, {
     fileName: path,
-    ...givenTo(path, readDirectives(leadingDirectives(source, path), path).options, checked.options),
+    optimize: optimizationOf(args.own.get('optimize') ?? 'x'),
+    ...givenTo(path, readDirectives(leadingDirectives(source, path), path).options, checked.options, ['']),
     readFile: (name, from) => {
       const included = host.readFile(host.resolve(name, from));
       return included.ok ? included.bytes : undefined;

@@ -128,6 +128,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       output: { argument: 'OUT', doc: 'Where the image goes; default FILE with .bin for its extension.', short: '-o' },
       listing: { argument: 'FILE', doc: 'Write a listing.' },
+      optimize: {
+        argument: '0|1|x',
+        doc: 'As nasm: 0 full immediates and near jumps, 1 near jumps, x as short as it goes (default).',
+        values: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'x'],
+        short: '-O',
+      },
       json: {
         argument: undefined,
         doc: 'Print origin, size, symbols and lines as JSON; no image is written without -o.',

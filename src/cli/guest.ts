@@ -21,6 +21,7 @@ export function readGuest(args: ParsedArguments, host: CliHost): Result<Program,
     file: path,
     bytes: file.bytes,
     options: checked.options,
+    currentFolders: [''],
     readFile: (name, from) => {
       const included = host.readFile(host.resolve(name, from));
       return included.ok ? included.bytes : undefined;

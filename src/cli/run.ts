@@ -1,3 +1,4 @@
+import { counted } from '../base/plural';
 import { encode } from '../wire/encode';
 import type { Output } from '../session/types';
 import type { Session } from '../session/session';
@@ -62,5 +63,5 @@ function summary(session: Session, kind: string, why: string): string {
   const references = (['guest', 'nested', 'shadow', 'host'] as const)
     .filter((of) => of === 'guest' || report.references[of] > 0)
     .map((of) => `${report.references[of]} ${of}`);
-  return `${kind}: ${why}\n${report.instructions} instructions; exits: ${exits.join(', ') || 'none'}; references: ${references.join(', ')}; TLB: ${report.tlb.hits} hits, ${report.tlb.misses} misses\n`;
+  return `${kind}: ${why}\n${counted(report.instructions, 'instruction')}; exits: ${exits.join(', ') || 'none'}; references: ${references.join(', ')}; TLB: ${counted(report.tlb.hits, 'hit')}, ${counted(report.tlb.misses, 'miss')}\n`;
 }

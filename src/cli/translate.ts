@@ -1,6 +1,7 @@
 import { hex } from '../base/hex';
 import type { Space } from '../base/address';
 import { SPACES } from '../base/address';
+import { counted } from '../base/plural';
 import { parseNumber } from '../session/option-values';
 import type { Chain, ReverseChain, Stage, TranslateQuery } from '../session/translation';
 import { encode } from '../wire/encode';
@@ -53,7 +54,7 @@ const letters = (r: {
 
 function forwardText(c: Chain): string {
   const known = SPACES.flatMap((s) => (c[s] === undefined ? [] : [`${s.toUpperCase()} ${hex(c[s])}`]));
-  const lines = [`${known.join(' → ')}   ${letters(c.rights)}, ${c.references} references`];
+  const lines = [`${known.join(' → ')}   ${letters(c.rights)}, ${counted(c.references, 'reference')}`];
   for (const stage of c.stages) lines.push('', ...stageLines(stage));
   if (c.tlb.stale)
     lines.push('', `The TLB still leads to HPA ${hex(c.tlb.stale.hpa)}: ${c.tlb.stale.missing} is missing.`);

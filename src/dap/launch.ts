@@ -60,6 +60,7 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
     file,
     bytes: read.bytes,
     options,
+    currentFolders: workspaceFolders,
     readFile: (name, from) => host.include(name, from, folders),
     readOption: (name) => {
       const named = host.readFile(host.absolute(name));

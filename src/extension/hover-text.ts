@@ -1,4 +1,5 @@
 /** The hover's Markdown: the value, then the chain in one table, then what failed. Text of a guest is escaped. */
+import { counted } from '../base/plural';
 import type { HoverReply } from '../protocol/messages';
 import type { Stage, Translation, WalkStage } from '../protocol/translation';
 
@@ -50,7 +51,7 @@ export function chainMarkdown(translation: Translation): string {
   const rights = (['r', 'w', 'x'] as const)
     .map((right) => (translation.rights[right] ? right.toUpperCase() : '–'))
     .join('');
-  const facts = `rights ${code(rights)} · ${references} references · TLB ${tlb.hit ? 'hit' : 'miss'}`;
+  const facts = `rights ${code(rights)} · ${counted(references, 'reference')} · TLB ${tlb.hit ? 'hit' : 'miss'}`;
   const failed = failure
     ? `\n\n$(error) **${escape(failure.event ?? 'Fails')}**: ${escape(failure.reason)}${failure.explanation ? `  \n${escape(failure.explanation)}` : ''}`
     : '';

@@ -3,6 +3,7 @@ import { alignDown, hpa, hva } from '../base/address';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
+import { counted } from '../base/plural';
 import { FRAMES_PER_2M } from '../hw/memory/frames';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_RW } from '../isa/entries';
 import { cost } from './costs';
@@ -290,7 +291,7 @@ export function* discard(mm: Mm, start: Hva, end: Hva): Outcome {
     });
     yield hostStep(
       'zap_page_range_single',
-      `MADV_DONTNEED of HVA ${hex(start)}-${hex(end)}: ${gone} pages go back to the host`,
+      `MADV_DONTNEED of HVA ${hex(start)}-${hex(end)}: ${counted(gone, 'page')} ${gone === 1 ? 'goes' : 'go'} back to the host`,
       cost('pageReclaim', writes.length),
       {
         addresses: { hva: start },
@@ -298,7 +299,9 @@ export function* discard(mm: Mm, start: Hva, end: Hva): Outcome {
       },
     );
   });
-  return ok(`${gone} pages of HVA ${hex(start)}-${hex(end)} went back to the host; a later touch finds zeros`);
+  return ok(
+    `${counted(gone, 'page')} of HVA ${hex(start)}-${hex(end)} went back to the host; a later touch finds zeros`,
+  );
 }
 /** Entries that one step lists. */
 const MOST_WRITES = 64;

@@ -1,5 +1,5 @@
 /** What the language server needs of the place it runs in: files, and what only the debugger knows. */
-import { insideOf, type Assembled, type ReadFile } from '../asm/index';
+import { searchPlaces, type Assembled, type ReadFile } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
 
 /** A key of a guest file's `@guest` line. */
@@ -47,8 +47,11 @@ export interface AssembledForEditor {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-/** The paths by which a file may be found that `from` names: beside it first. */
-export const placesOf = (host: Host, name: string, from: string, includePath: readonly string[]): string[] => [
-  host.resolve(name, from),
-  ...includePath.map((folder) => host.resolve(name, insideOf(folder))),
-];
+/** The paths by which a file may be found that `from` names, a file of the program `main`: beside it first. */
+export const placesOf = (
+  host: Host,
+  name: string,
+  from: string,
+  main: string,
+  includePath: readonly string[],
+): string[] => searchPlaces(from, main, includePath).map((place) => host.resolve(name, place));

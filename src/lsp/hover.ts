@@ -3,6 +3,7 @@ import type { Hover, Position } from 'vscode-languageserver';
 import type { AsmSymbol, Token } from '../asm/index';
 import { gasBits } from '../asm/gas-output';
 import { hex } from '../base/hex';
+import { counted } from '../base/plural';
 import { parseNumber } from '../expr/numbers';
 import { CR0, CR4 } from '../isa/flags';
 import { rangeOf } from './convert';
@@ -105,7 +106,7 @@ export function nameMarkdown(program: Program, { key }: Occurrence): string | un
       return `**${definition.text}** macro parameter`;
     case 'structure': {
       const size = program.assembled.symbols.find(({ name }) => name === `${key}_size`);
-      return `**${key}** structure${size ? `, ${size.value} bytes` : ''}\n\n${source(program, definition)}`;
+      return `**${key}** structure${size ? `, ${counted(size.value, 'byte')}` : ''}\n\n${source(program, definition)}`;
     }
     case 'label':
     case 'constant':
@@ -131,6 +132,6 @@ function source(program: Program, { file, line }: Occurrence): string {
   const isBlock = /^\s*(%\s*i?macro|struc)\b/i.test(first);
   const length = isBlock ? lines.slice(line - 1).findIndex((text) => /^\s*(%\s*endm|endstruc)/i.test(text)) + 1 : 1;
   const shown = lines.slice(line - 1, line - 1 + Math.min(Math.max(length, 1), MAX_BODY_LINES));
-  if (length > MAX_BODY_LINES) shown.push(`; … ${length - MAX_BODY_LINES} more lines`);
+  if (length > MAX_BODY_LINES) shown.push(`; … ${counted(length - MAX_BODY_LINES, 'more line')}`);
   return `\`\`\`pagewalk-asm\n${shown.join('\n').replace(/`{3,}/g, '``')}\n\`\`\``;
 }

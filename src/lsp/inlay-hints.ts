@@ -1,4 +1,5 @@
 /** Inlay hints: the address and the bytes of each line, behind it. */
+import { counted } from '../base/plural';
 import type { InlayHint, Range } from 'vscode-languageserver';
 import type { LineEntry } from '../asm/index';
 import type { Program, SourceFile } from './workspace';
@@ -24,7 +25,7 @@ export function inlayHints({ assembled }: Program, { path, text }: SourceFile, r
     const total = entries.reduce((sum, { length }) => sum + length, 0);
     const bytes = entries.flatMap((each) => bytesOf(assembled.image, assembled.origin, each));
     const shown = bytes.slice(0, MAX_BYTES).map((byte) => byte.toString(16).padStart(2, '0'));
-    const more = total > shown.length ? ` … ${total} bytes` : '';
+    const more = total > shown.length ? ` … ${counted(total, 'byte')}` : '';
     return [
       {
         position: { line: line - 1, character: row.length },

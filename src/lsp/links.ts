@@ -5,7 +5,7 @@ import { type Host, placesOf } from './host';
 import type { Program, SourceFile } from './workspace';
 
 export function documentLinks(
-  { includePath }: Program,
+  { root, includePath }: Program,
   { path, lines }: SourceFile,
   host: Host,
   folders: readonly string[],
@@ -15,7 +15,7 @@ export function documentLinks(
       const before = tokens[index - 1]?.text.toLowerCase();
       if (token.kind !== 'string' || (before !== '%include' && before !== '%require' && before !== 'incbin')) return [];
       const name = token.text.slice(1, -1);
-      const target = placesOf(host, name, path, includePath).find((each) => host.readFile(each, path, folders));
+      const target = placesOf(host, name, path, root, includePath).find((each) => host.readFile(each, path, folders));
       if (target === undefined) return [];
       const inside = { ...token, column: token.column + 1, end: token.end - 1 };
       return [{ range: rangeOf(inside), target: host.uriOf(target) }];

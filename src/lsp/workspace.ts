@@ -72,13 +72,14 @@ export class Workspace {
     return true;
   }
 
-  /** The settings for a file; their folders count from the workspace folder that it lies in. */
+  /** The settings for a file; their folders count from the workspace folder that it lies in, and the open folders come before them, as for a run. */
   private settingsFor(path: string): AssemblerSettings {
     const { include } = this.settings;
     const around = this.folders.filter((each) => path.startsWith(each)).sort((a, b) => b.length - a.length)[0];
     const folder = around ?? this.folders[0];
     const from = folder === undefined ? path : insideOf(folder);
-    return { ...this.settings, include: include.map((each) => this.host.resolve(each, from)) };
+    const inside = include.map((each) => this.host.resolve(each, from));
+    return { ...this.settings, include: [...this.folders, ...inside] };
   }
 
   /** A file as the editor has it, or else the disk. */
@@ -203,18 +204,39 @@ export class Workspace {
     const stamp = texts.map(({ path, includes }) => `${path}:${includes.join()}`).join('\n');
     if (this.includers?.stamp === stamp) return this.includers.map;
     const map = new Map<string, string[]>();
+    const add = (target: string, includer: string): void => {
+      const list = map.get(target);
+      if (list) list.push(includer);
+      else map.set(target, [includer]);
+    };
+    const elsewhere: { readonly name: string; readonly path: string }[] = [];
     for (const { path, includes } of texts)
       for (const name of includes) {
-        const places = placesOf(this.host, name, path, this.includePathOf(path));
-        const target = places.find((each) => known.has(each)) ?? places[0] ?? '';
-        const list = map.get(target);
-        if (list) list.push(path);
-        else map.set(target, [path]);
+        const target = placesOf(this.host, name, path, path, this.includePathOf(path)).find((each) => known.has(each));
+        if (target === undefined) elsewhere.push({ name, path });
+        else add(target, path);
       }
+    // What does not lie beside the file that names it may lie beside the main file, which is one of those that include it.
+    for (const { name, path } of elsewhere) {
+      const above = includersAbove(map, path).find((each) => known.has(this.host.resolve(name, each)));
+      add(this.host.resolve(name, above ?? path), path);
+    }
     for (const list of map.values()) list.sort();
     this.includers = { stamp, map };
     return map;
   }
+}
+
+/** The files that include `path`, and those that include them. */
+function includersAbove(map: ReadonlyMap<string, readonly string[]>, path: string): string[] {
+  const seen = new Set<string>();
+  const todo = [...(map.get(path) ?? [])];
+  for (let at = todo.shift(); at !== undefined; at = todo.shift()) {
+    if (seen.has(at)) continue;
+    seen.add(at);
+    todo.push(...(map.get(at) ?? []));
+  }
+  return [...seen];
 }
 
 /** The names of a source for GNU as. */
@@ -223,7 +245,7 @@ const gnuNames = ({ path, text }: SourceFile): Names =>
 
 /** The file of a program that `from` includes by a name. */
 export const includedFile = (program: Program, name: string, from: string, host: Host): string | undefined =>
-  placesOf(host, name, from, program.includePath).find((path) => program.files.has(path));
+  placesOf(host, name, from, program.root, program.includePath).find((path) => program.files.has(path));
 
 /** The processor mode that a line of a file is assembled for. */
 export function bitsAt({ assembled }: Program, { path, lines }: SourceFile, line: number): Bits {

@@ -40,7 +40,7 @@ export function runGas(
       timeout: TIMEOUT_MS,
     });
     messages += done.error
-      ? `${command} cannot be run (${done.error.message}); install GNU binutils, or use the built-in assembler\n`
+      ? `${command} cannot be run (${done.error.message}); install GNU binutils, or write the source in NASM syntax for the built-in assembler\n`
       : (done.stderr ?? '');
     return done.status === 0;
   };

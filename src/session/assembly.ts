@@ -3,6 +3,7 @@
  * as you type (diagnostics, addresses) is what the run will have.
  */
 import { gasDirectives } from '../asm/gas-output';
+import { isGnuSource } from '../asm/gas-source';
 import { assemble, fileBeside, leadingDirectives } from '../asm/index';
 import type { AssembleOptions, Assembled } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
@@ -29,6 +30,8 @@ export interface SourceRequest {
   readonly options: OptionTexts;
   /** Files named by %include and incbin. */
   readonly readFile?: AssembleOptions['readFile'];
+  /** Where %include and incbin look first after the main file's folder, as nasm does in the folder that it is started in; '' is that of the process. */
+  readonly currentFolders?: readonly string[];
   /** For `assembler=nasm`; absent where there is none to run. */
   readonly nasm?: InstalledAssembler;
   /** The same for `assembler=gas`. */
@@ -44,13 +47,18 @@ export interface AssembledGuest {
 }
 
 /** The macros and folders that a guest's own `@guest` line and the options around it give to the assembler. */
-export function givenTo(file: string, guest: OptionTexts, options: OptionTexts): Given {
+export function givenTo(
+  file: string,
+  guest: OptionTexts,
+  options: OptionTexts,
+  currentFolders: readonly string[] = [],
+): Given {
   const texts = [guest, options].flatMap((set) => set.get('define') ?? []);
   const defines = texts.map(parseDefine).filter((each) => each !== undefined);
   const own = (guest.get('include') ?? []).map((folder) => folderBeside(folder, file));
   return {
     defines: Object.fromEntries(defines),
-    includePath: [...(options.get('include') ?? []), ...own],
+    includePath: [...currentFolders, ...(options.get('include') ?? []), ...own],
     warnings: [guest, options].flatMap((set) => set.get('warning') ?? []),
   };
 }
@@ -63,23 +71,40 @@ export const folderBeside = (folder: string, file: string): string =>
 export function assembleGuest(source: string, request: SourceRequest): AssembledGuest {
   const { options } = request;
   const gnu = gnuDirectives(source, request);
-  if (gnu) return byInstalled(source, request, { directives: gnu, settings: settle(gnu.options, options) });
+  if (gnu) {
+    const settings: Settings = { ...settle(gnu.options, options), assembler: 'gas' };
+    return byInstalled(source, request, { directives: gnu, settings });
+  }
   const builtin = assembleBuiltin(source, request);
-  return builtin.settings.assembler === 'builtin' ? builtin : byInstalled(source, request, builtin);
+  if (builtin.settings.assembler !== 'builtin') return byInstalled(source, request, builtin);
+  if (builtin.assembled.ok || !inGnuFile(source, request.file)) return builtin;
+  const message = 'this source is in the syntax of GNU as; use `assembler=gas`, or write it in NASM syntax';
+  return { ...builtin, assembled: NOTHING, start: err([sessionError('badValue', message, request.file)]) };
 }
 
-/** Of a source for GNU as, which speaks to the debugger in its own comments, what they say; undefined for any other. */
+/**
+ * Of a source for GNU as, which speaks to the debugger in its own comments, what they say; undefined for any other. `assembler=gas` makes
+ * it one, or, where nobody chooses, its syntax in a file called `.s` or `.S`.
+ */
 export function gnuDirectives(
   source: string,
   { file, options }: Pick<SourceRequest, 'file' | 'options'>,
 ): GuestDirectives | undefined {
-  if (options.get('assembler')?.at(-1) !== 'gas' && !source.includes('assembler=gas')) return undefined;
+  const recognized = inGnuFile(source, file);
+  if (options.get('assembler')?.at(-1) !== 'gas' && !source.includes('assembler=gas') && !recognized) return undefined;
   const directives = readDirectives(gasDirectives(source, file), file);
+  const isChosen = options.has('assembler') || directives.options.has('assembler');
+  if (!isChosen) return recognized ? directives : undefined;
   return settle(directives.options, options).assembler === 'gas' ? directives : undefined;
 }
 
+const inGnuFile = (source: string, file: string): boolean => /\.s$/i.test(file) && isGnuSource(source);
+
 /** With the built-in assembler, whoever is asked for. */
-export function assembleBuiltin(source: string, { file, options, readFile }: SourceRequest): AssembledGuest {
+export function assembleBuiltin(
+  source: string,
+  { file, options, readFile, currentFolders }: SourceRequest,
+): AssembledGuest {
   const own = readDirectives(leadingDirectives(source, file), file);
   const settled = (directives: GuestDirectives, found: Pick<Assembled, 'image' | 'firstInstructionBits'>) => {
     const settings = settle(directives.options, options);
@@ -89,7 +114,7 @@ export function assembleBuiltin(source: string, { file, options, readFile }: Sou
   const assembled = assemble(source, {
     fileName: file,
     ...(readFile ? { readFile } : {}),
-    ...givenTo(file, own.options, options),
+    ...givenTo(file, own.options, options, currentFolders),
     origin: (found) => {
       const { settings, start } = settled(readDirectives(found.directives, file), found);
       return originOf(settings, start);
@@ -119,10 +144,13 @@ function byInstalled(
     start: err(errors),
   });
   if (installed === undefined) {
-    const message = `\`assembler=${name}\`: there is no ${name === 'gas' ? 'GNU as' : 'nasm'} that can be run here; use builtin`;
+    const message =
+      name === 'gas'
+        ? 'this source is for GNU as, which cannot be run here; install GNU binutils, or write it in NASM syntax'
+        : '`assembler=nasm`: there is no nasm that can be run here; use builtin';
     return failed(NOTHING, [sessionError('notBuiltYet', message, file)]);
   }
-  const given = givenTo(file, directives.options, request.options);
+  const given = givenTo(file, directives.options, request.options, request.currentFolders);
   const first = installed(source, 0n, given);
   if (!first.ok) return failed(first, []);
   const start = settleStart(settings.start, first.image, first.firstInstructionBits, file);

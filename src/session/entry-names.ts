@@ -1,3 +1,4 @@
+import { counted } from '../base/plural';
 import type { TableKind } from '../hw/paging/trace';
 
 const ORDINARY: Readonly<Record<number, string>> = { 5: 'PML5E', 4: 'PML4E', 3: 'PDPTE', 2: 'PDE', 1: 'PTE' };
@@ -18,5 +19,5 @@ export function sizeName(bytes: bigint): string {
   ] as const) {
     if (bytes >= 1n << shift && bytes % (1n << shift) === 0n) return `${bytes >> shift} ${unit}`;
   }
-  return `${bytes} bytes`;
+  return counted(bytes, 'byte');
 }

@@ -3,6 +3,7 @@
  * show for a source.
  */
 import { hex } from '../base/hex';
+import { counted } from '../base/plural';
 import type { Step, TableAccess } from '../host/step';
 import type { OutsideCause } from '../vmm/accelerator';
 import type { Actor, ExitView } from './types';
@@ -52,7 +53,7 @@ export class Activity {
   /** `at`: guest instructions before, which tells one from the next. */
   static ofEmulation({ fn, why }: OutsideCause, at: number): Activity {
     return new Activity(
-      `${fn} after ${at} instructions`,
+      `${fn} after ${counted(at, 'instruction')}`,
       undefined,
       { actor: 'vmm', mode: 'user', name: fn },
       column('vmm', fn, why),

@@ -2,6 +2,7 @@ import type { Diagnostic } from '../base/diagnostic';
 import { invariant } from '../base/assert';
 import type { Result } from '../base/result';
 import { ok } from '../base/result';
+import { counted } from '../base/plural';
 import type { Cpu } from '../hw/cpu/cpu';
 import type { HostMemory } from '../hw/memory/host-memory';
 import type { AddressSpace, AddressSpaceState } from '../host/address-space';
@@ -146,7 +147,7 @@ export class Machine {
           kind: 'limit',
           code: END_CODES.limit,
           rip: accelerator.registers().rip,
-          why: `the limit of ${this.options.maxInstructions} instructions is reached`,
+          why: `the limit of ${counted(this.options.maxInstructions ?? 0, 'instruction')} is reached`,
           unmet: [],
         };
         continue;

@@ -31,6 +31,28 @@ function check(
   );
 }
 
+describe('a source for GNU as', () => {
+  const gnu = '# @guest memory=2M\n .globl _start\n_start:\n mov $5, %eax\n hlt\n';
+  it('is known by its syntax in a file called .s or .S', () => {
+    const missing = (file: string): string =>
+      `${file}: error PW302: this source is for GNU as, which cannot be run here; install GNU binutils, or write it in NASM syntax`;
+    for (const file of ['a.s', 'a.S']) check(gnu, missing(file), {}, file);
+    check(' .code32\n hlt\n', missing('a.s'), {}, 'a.s');
+    check(' push %rax\n', missing('a.s'), {}, 'a.s');
+  });
+  it('gives one message where another assembler is asked for', () =>
+    check(
+      gnu,
+      'a.s: error PW301: this source is in the syntax of GNU as; use `assembler=gas`, or write it in NASM syntax',
+      { assembler: 'builtin' },
+      'a.s',
+    ));
+  it('and NASM syntax in a file of that name is assembled', () => {
+    check('bits 64\n.data: mov eax, 7 % 4 ; .text %eax\n hlt\n', 'flat64 100000 100000', {}, 'a.s');
+    check('bits 64\n section .text\n%define x %eax\n hlt\n', 'flat64 100000 100000', {}, 'b.asm');
+  });
+});
+
 describe('start of a program', () => {
   it('auto goes by the mode of the first instruction', () => {
     check('hlt', 'flat16 7c00 7c00');

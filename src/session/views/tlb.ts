@@ -1,4 +1,5 @@
 import { hex } from '../../base/hex';
+import { counted } from '../../base/plural';
 import { entryName, sizeName } from '../entry-names';
 import type { GuestView } from '../guest-view';
 import { staleText, tlbRights, type TlbEntryState, type TlbTags, type WalkCacheState } from '../tlb-state';
@@ -71,7 +72,7 @@ function fieldsOf(e: TlbEntryState, names: TagNames): RowParts[] {
       `guest ${sizeName(BigInt(e.guestPageSize))}${names.second === undefined ? '' : `, ${names.second} ${sizeName(BigInt(e.secondPageSize))}`}`,
     ),
     ...tagRows(field, e.tags, names),
-    field('age', `${e.age} fills ago, set ${e.set}, way ${e.way}`),
+    field('age', `${counted(e.age, 'fill')} ago, set ${e.set}, way ${e.way}`),
     ...(e.stale ? [field('stale', `${e.stale.why}; missing: ${e.stale.missing.join(' or ')}`)] : []),
   ];
 }
@@ -91,7 +92,7 @@ const cachesRow = (all: readonly WalkCacheState[]): RowParts => ({
   path: 'tlb/caches',
   name: 'Paging-structure caches',
   kind: 'group',
-  value: `${all.length} entries`,
+  value: counted(all.length, 'entry'),
   children: all.length,
 });
 

@@ -2,6 +2,7 @@ import type { Diagnostic } from '../../base/diagnostic';
 import { hex } from '../../base/hex';
 import type { Result } from '../../base/result';
 import { err, ok } from '../../base/result';
+import { counted } from '../../base/plural';
 import { machineError } from '../diagnostics';
 import type { StartKind } from '../options';
 import { firmwareBase, MAX_FIRMWARE } from '../start/reset';
@@ -65,7 +66,7 @@ export function flatImage(
     if (!hasBootSignature(bytes)) {
       const found =
         bytes.length < 512
-          ? `the image has only ${bytes.length} bytes`
+          ? `the image has only ${counted(bytes.length, 'byte')}`
           : `these are ${hex(bytes[510] ?? 0, 2)} ${hex(bytes[511] ?? 0, 2)}`;
       return err([
         machineError(
