@@ -43,6 +43,12 @@ export const EPTE_D = 1n << 9n;
 /** Bits 51:12. */
 export const FRAME_MASK = 0x000f_ffff_ffff_f000n;
 
+/** The manual's name of an ordinary entry by its level, as in SDM vol. 3, table 4-2. */
+export function entryName(level: number): string {
+  return ENTRY_NAMES[level] ?? `level ${level} entry`;
+}
+const ENTRY_NAMES: Readonly<Record<number, string>> = { 5: 'PML5E', 4: 'PML4E', 3: 'PDPTE', 2: 'PDE', 1: 'PTE' };
+
 const has = (e: bigint, n: number): boolean => ((e >> BigInt(n)) & 1n) === 1n;
 
 /** PAT of a large page. */

@@ -1,11 +1,10 @@
 import { counted } from '../base/plural';
+import { entryName as ordinaryName } from '../isa/entries';
 import type { TableKind } from '../hw/paging/trace';
-
-const ORDINARY: Readonly<Record<number, string>> = { 5: 'PML5E', 4: 'PML4E', 3: 'PDPTE', 2: 'PDE', 1: 'PTE' };
 
 /** The manual's name of an entry: `PML4E`, `EPT PDE`. */
 export function entryName(table: TableKind, level: number): string {
-  const name = ORDINARY[level] ?? `level ${level} entry`;
+  const name = ordinaryName(level);
   return table === 'ept' ? `EPT ${name}` : table === 'npt' ? `NPT ${name}` : name;
 }
 

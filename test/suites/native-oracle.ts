@@ -5,6 +5,7 @@ import * as assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { because } from '../../src/isa/reasons/index';
 import { setFlatSegments } from '../../src/hw/cpu/system/reset';
 import type { CpuState } from '../../src/hw/state/cpu-state';
 import type { FaultEvent } from '../../src/hw/state/event';
@@ -171,8 +172,8 @@ function guard(linear: bigint, size: number, write: boolean): FaultEvent | undef
   if (linear >= SCRATCH_BASE && last < SCRATCH_BASE + BigInt(SCRATCH_SIZE)) return undefined;
   if (!write && linear >= CODE_BASE && last < CODE_BASE + BigInt(CODE_SIZE)) return undefined;
   if (BigInt.asIntN(48, linear) !== BigInt.asIntN(64, linear) || BigInt.asIntN(48, last) !== BigInt.asIntN(64, last))
-    return { kind: 'fault', vector: 13, errorCode: 0 };
-  return { kind: 'fault', vector: 14, errorCode: write ? 6 : 4, cr2: linear };
+    return { kind: 'fault', why: because('injected'), vector: 13, errorCode: 0 };
+  return { kind: 'fault', why: because('injected'), vector: 14, errorCode: write ? 6 : 4, cr2: linear };
 }
 
 const PLAIN = plainImage();

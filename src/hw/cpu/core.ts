@@ -1,3 +1,4 @@
+import type { FaultReason } from '../../isa/reasons/index';
 import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
 import type { Access } from '../paging/access';
@@ -86,10 +87,11 @@ export class Core {
     readonly model: CpuidModel,
   ) {}
 
-  /** Records an exception; returns SYS_EVENT so that `return core.raise(…)` reads well. In real mode no exception has an error code. */
-  raise(vector: number, errorCode?: number): typeof SYS_EVENT {
+  /** Records an exception with its reason; returns SYS_EVENT so that `return core.raise(…)` reads well. In real mode no exception has an error code. */
+  raise(vector: number, why: FaultReason, errorCode?: number): typeof SYS_EVENT {
     const real = (this.state.get32(SLOT.CR0) & 1) === 0;
-    this.event = errorCode === undefined || real ? { kind: 'fault', vector } : { kind: 'fault', vector, errorCode };
+    this.event =
+      errorCode === undefined || real ? { kind: 'fault', vector, why } : { kind: 'fault', vector, why, errorCode };
     return SYS_EVENT;
   }
   /** A port access that completed, for those who watch. */

@@ -1,5 +1,6 @@
 import { InvariantError } from '../../base/assert';
 import { VECTOR } from '../../isa/exceptions';
+import { because } from '../../isa/reasons/index';
 import { RFLAGS } from '../../isa/flags';
 import { INTR_TYPE } from '../../isa/vmcs-controls';
 import type { CpuState } from '../state/cpu-state';
@@ -15,7 +16,8 @@ import { NO_INSTRUCTION } from './fetch';
 import type { Mmu } from './mmu';
 import type { Platform } from './platform';
 import { deliver, type Delivery } from './system/deliver';
-import { combine, DOUBLE_FAULT } from './system/escalation';
+import { combine, doubleFault } from './system/escalation';
+import { debugException } from './system/raise';
 
 /** Why `run` came back. After 'exit' the VMCS holds guest state and exit information, and the registers the host's. */
 export type CpuStop =
@@ -146,7 +148,7 @@ export abstract class EventDelivery extends Core {
    */
   protected debugTrap(): CpuStop | undefined {
     if (this.debugTraps === 0n || (this.state.get32(SLOT.INTERRUPTIBILITY) & MOV_SS) !== 0) return undefined;
-    this.event = { kind: 'fault', vector: VECTOR.DB, debug: this.debugTraps };
+    this.event = debugException(this.state, this.debugTraps);
     this.debugTraps = 0n;
     return this.handleEvent();
   }
@@ -154,7 +156,7 @@ export abstract class EventDelivery extends Core {
   protected instructionBreakpoint(why: bigint): CpuStop | undefined {
     this.state.setSystemFlag(RFLAGS.RF, true);
     this.insn = NO_INSTRUCTION;
-    this.event = { kind: 'fault', vector: VECTOR.DB, debug: why };
+    this.event = debugException(this.state, why);
     return this.handleEvent();
   }
   override portAccessed(port: number, size: number): void {
@@ -209,21 +211,23 @@ export abstract class EventDelivery extends Core {
   /** An injected event as deliverable: software events return behind the instruction whose length VM entry was given. */
   private deliveryOf(i: Interruption): Delivery {
     this.nextRip = this.state.rip + BigInt(isSoftware(i.type) ? (i.instructionLength ?? 0) : 0);
+    const why = because('injected');
     switch (i.type) {
       case INTR_TYPE.EXT_INTR:
         return { kind: 'interrupt', vector: i.vector, source: 'external' };
       case INTR_TYPE.NMI_INTR:
         return { kind: 'interrupt', vector: i.vector, source: 'nmi' };
       case INTR_TYPE.SOFT_INTR:
-        return { kind: 'fault', vector: i.vector, software: 'int' };
+        return { kind: 'fault', vector: i.vector, software: 'int', why };
       case INTR_TYPE.SOFT_EXCEPTION:
-        return { kind: 'fault', vector: i.vector, software: i.vector === VECTOR.OF ? 'into' : 'int3' };
+        return { kind: 'fault', vector: i.vector, software: i.vector === VECTOR.OF ? 'into' : 'int3', why };
       case INTR_TYPE.PRIV_SW_EXCEPTION:
-        return { kind: 'fault', vector: i.vector, software: 'icebp' };
+        return { kind: 'fault', vector: i.vector, software: 'icebp', why };
       default:
         return {
           kind: 'fault',
           vector: i.vector,
+          why,
           ...(i.errorCode === undefined ? {} : { errorCode: i.errorCode }),
           // the hypervisor loads CR2 before the entry
           ...(i.vector === VECTOR.PF ? { cr2: this.state.get(SLOT.CR2) } : {}),
@@ -273,12 +277,13 @@ export abstract class EventDelivery extends Core {
         this.state.set32(SLOT.ACTIVITY, 2);
         return { kind: 'shutdown' };
       }
+      const double = how === 'double' ? doubleFault(current.vector, nested.vector) : undefined;
       // the second exception may itself exit, before it turns into #DF
-      const exit = this.interceptedBy(nested) ?? (how === 'double' ? this.exceptionExit(DOUBLE_FAULT) : undefined);
+      const exit = this.interceptedBy(nested) ?? (double && this.exceptionExit(double));
       if (exit) return this.vmExit(exit, vectoring);
       this.chain.add(nested, this.place());
-      current = how === 'double' ? DOUBLE_FAULT : nested;
-      if (how === 'double') this.chain.add(DOUBLE_FAULT, this.place());
+      current = double ?? nested;
+      if (double) this.chain.add(double, this.place());
       vectoring = interruptionOfFault(current, 0);
     }
   }

@@ -1,6 +1,7 @@
 import { InvariantError } from '../../base/assert';
 import { joinHalves } from '../../base/bits';
 import { VECTOR } from '../../isa/exceptions';
+import { because } from '../../isa/reasons/index';
 import { CLASS_FETCH, WHO_SUPERVISOR, WHO_USER } from '../paging/access';
 import { SEG, SLOT } from '../state/layout';
 import type { Tlb } from '../tlb/tlb';

@@ -1,5 +1,6 @@
 import { isCanonical } from '../../base/bits';
 import { VECTOR } from '../../isa/exceptions';
+import { because } from '../../isa/reasons/index';
 import {
   ACCESS_OF_CLASS,
   CLASS_FETCH,
@@ -22,7 +23,7 @@ export class Mmu extends Translation implements MemoryPort {
     const width = format === 'none' ? 64 : FORMATS[format].linearBits;
     if (width <= 32 || width === 64) return true;
     if (isCanonical(linear, width) && isCanonical(BigInt.asUintN(64, linear + BigInt(size - 1)), width)) return true;
-    core.raise(VECTOR.GP, 0);
+    core.raise(VECTOR.GP, because('address-canonical', linear, width), 0);
     return false;
   }
   private nextPage(linear: bigint): bigint {

@@ -2,6 +2,7 @@ import { condition, carryFlag, arithmeticFlags, setArithmeticFlags } from '../st
 import { SLOT } from '../state/layout';
 import { RFLAGS } from '../../isa/flags';
 import { ERROR_CODE_VECTORS, VECTOR } from '../../isa/exceptions';
+import { because } from '../../isa/reasons/index';
 import { InvariantError } from '../../base/assert';
 import { isCanonical, joinHalves } from '../../base/bits';
 import {
@@ -15,6 +16,7 @@ import {
 import type { Tlb } from '../tlb/tlb';
 import type { Block } from './block';
 import { type Core, SYS_JUMPED, SYS_NEXT } from './core';
+import { helperFault } from './helper-faults';
 import { HELPERS } from './lift/helpers';
 import { checksAlignment } from './system/alignment';
 import { checkSegment } from './system/segments';
@@ -393,7 +395,7 @@ export class Runner {
         }
 
         case 61: // TARGET
-          if (!this.targetAllowed(block, a, word >>> 8)) return this.badTarget(block, pc);
+          if (!this.targetAllowed(block, a, word >>> 8)) return this.badTarget(block, pc, state.get(a));
           break;
         case 53: // JCC
           return condition(r32, (word >>> 8) & 0xf)
@@ -419,10 +421,13 @@ export class Runner {
         case 59: {
           // HELP
           const helper = HELPERS[word >>> 8];
-          const fault = helper === undefined ? VECTOR.UD + 1 : helper(state, d, a, b);
-          if (fault !== 0) {
-            core.raise(fault - 1, ERROR_CODE_VECTORS.has(fault - 1) ? 0 : undefined);
-            return this.failed(block, pc);
+          if (helper === undefined) throw new InvariantError('a HELP micro-op names its helper');
+          const answer = helper(state, d, a, b);
+          if (answer !== 0) {
+            const end = this.failed(block, pc);
+            const { vector, why } = helperFault(answer, state, core.insn, d, a, b);
+            core.raise(vector, why, ERROR_CODE_VECTORS.has(vector) ? 0 : undefined);
+            return end;
           }
           break;
         }
@@ -488,11 +493,13 @@ export class Runner {
     if (width === 2) {
       // 48-bit canonical form: bits 63:47 all equal; wider linear addresses are checked at the fetch
       const top = hi >> 15;
-      if (top !== 0 && top !== -1 && this.core.model.linearBits === 48) return this.badTarget(block, pc);
+      if (top !== 0 && top !== -1 && this.core.model.linearBits === 48)
+        return this.badTarget(block, pc, joinHalves(lo, hi));
     } else {
       hi = 0;
       if (width === 0) lo &= 0xffff;
-      if (block.mode.bits !== 64 && lo >>> 0 > state.get32(LIMIT + 1)) return this.badTarget(block, pc);
+      if (block.mode.bits !== 64 && lo >>> 0 > state.get32(LIMIT + 1))
+        return this.badTarget(block, pc, joinHalves(lo, hi));
     }
     r32[RIP] = lo;
     r32[RIP + 1] = hi;
@@ -510,8 +517,13 @@ export class Runner {
     if (width === 2 && block.mode.bits === 64) return isCanonical(state.get(slot), this.core.model.linearBits);
     return block.mode.bits === 64 || state.get32(slot) <= state.get32(LIMIT + 1);
   }
-  private badTarget(block: Block, pc: number): RunEnd {
-    this.core.raise(VECTOR.GP, 0);
+  private badTarget(block: Block, pc: number, target: bigint): RunEnd {
+    const { state, model } = this.core;
+    const why =
+      block.mode.bits === 64
+        ? because('target-canonical', target, model.linearBits)
+        : because('target-limit', target, state.get32(LIMIT + 1));
+    this.core.raise(VECTOR.GP, why, 0);
     return this.failed(block, pc);
   }
 
@@ -541,7 +553,7 @@ export class Runner {
   /** A non-canonical address is #SS(0) through the stack segment, #GP(0) otherwise; the port reports #GP. */
   private failedAccess(block: Block, pc: number, word: number): RunEnd {
     const e = this.core.event;
-    if ((word & 0x200) !== 0 && e?.kind === 'fault' && e.vector === VECTOR.GP) this.core.raise(VECTOR.SS, 0);
+    if ((word & 0x200) !== 0 && e?.kind === 'fault' && e.vector === VECTOR.GP) this.core.raise(VECTOR.SS, e.why, 0);
     return this.failed(block, pc);
   }
 }

@@ -14,7 +14,7 @@ import {
 } from '../paging/access';
 import { decodeControls, type PagingControls, type PagingModel } from '../paging/controls';
 import type { NestedTables } from '../paging/nested';
-import { pageFaultErrorCode } from '../paging/page-fault';
+import { pageFaultErrorCode, pageFaultReason } from '../paging/page-fault';
 import type { PhysicalPort } from '../paging/physical';
 import { WalkSink } from '../paging/trace';
 import type { WalkOut } from '../paging/walk-out';
@@ -335,13 +335,14 @@ export abstract class Translation {
       };
       return -1;
     }
-    if (out.reason === 'non-canonical') core.raise(VECTOR.GP, 0);
+    if (out.reason === 'non-canonical') core.raise(VECTOR.GP, pageFaultReason(out, access, this.controls), 0);
     else if (out.reason === 'no-memory')
       core.event = { kind: 'bus', space: 'memory', op: 'read', address: out.failedAddress, size: 8 };
     else
       core.event = {
         kind: 'fault',
         vector: VECTOR.PF,
+        why: pageFaultReason(out, access, this.controls),
         errorCode: pageFaultErrorCode(out.reason, access, this.controls, out),
         cr2: linear,
         access: access.op,

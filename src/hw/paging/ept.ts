@@ -1,14 +1,5 @@
-import {
-  EPTE_A,
-  EPTE_D,
-  EPTE_MT_SHIFT,
-  EPTE_PS,
-  EPTE_R,
-  EPTE_RWX,
-  EPTE_W,
-  EPTE_X,
-  FRAME_MASK,
-} from '../../isa/entries';
+import { EPTE_A, EPTE_D, EPTE_PS, EPTE_R, EPTE_RWX, EPTE_W, EPTE_X, FRAME_MASK } from '../../isa/entries';
+import { isMisconfigured } from '../../isa/reserved-bits';
 import type { HostMemory } from '../memory/host-memory';
 import type { WalkFailure, WalkSink } from './trace';
 import { outcomeOf, type WalkOut } from './walk-out';
@@ -70,7 +61,7 @@ export function walkEpt(
     rights &= entry;
     let reason: WalkFailure['reason'] | undefined;
     if (!present) reason = 'not-present';
-    else if (misconfigured(entry, level, large, physicalBits)) reason = 'misconfiguration';
+    else if (isMisconfigured(entry, level, large, physicalBits)) reason = 'misconfiguration';
     else if (leaf && op === 'read' && (rights & EPTE_R) === 0n) reason = 'not-readable';
     else if (leaf && op === 'write' && (rights & EPTE_W) === 0n) reason = 'write-protected';
     else if (leaf && op === 'fetch' && (rights & EPTE_X) === 0n) reason = 'no-execute';
@@ -105,19 +96,6 @@ export function walkEpt(
     base = entry & FRAME_MASK;
   }
   return out.fail('ept', 'not-present', 0, 0n, gpa);
-}
-
-/** EPT misconfigurations (SDM vol. 3, 29.3.3.1): write without read, reserved bits, a reserved memory type. Execute-only is offered by our CPUs. */
-function misconfigured(entry: bigint, level: number, large: boolean, physicalBits: number): boolean {
-  if ((entry & (EPTE_R | EPTE_W)) === EPTE_W) return true;
-  let reserved = FRAME_MASK & ~((1n << BigInt(physicalBits)) - 1n);
-  const leaf = level === 1 || large;
-  if (!leaf) reserved |= level >= 4 ? 0xf8n : 0x78n;
-  if (large) reserved |= level === 2 ? 0x1f_f000n : 0x3fff_f000n;
-  if ((entry & reserved) !== 0n) return true;
-  if (!leaf) return false;
-  const type = Number((entry >> EPTE_MT_SHIFT) & 7n);
-  return type === 2 || type === 3 || type === 7;
 }
 
 /** What `updateEptAccessedDirty` would set: 'dirty' where the leaf's dirty flag is among it. */

@@ -11,6 +11,7 @@ import {
   PTE_US,
   PTE_XD,
 } from '../../isa/entries';
+import { isLarge, reservedMask } from '../../isa/reserved-bits';
 import type { Hpa } from '../../base/address';
 import type { HostMemory } from '../memory/host-memory';
 import type { Access } from './access';
@@ -135,10 +136,8 @@ export function walkOrdinary(
       out.depth++;
     }
 
-    const large =
-      level > 1 &&
-      (entry & PTE_PS) !== 0n &&
-      (format === '32bit' ? controls.pse : level === 2 || (level === 3 && format !== 'pae' && controls.pages1g));
+    const ps = (entry & PTE_PS) !== 0n;
+    const large = isLarge(controls, level, ps);
     const leaf = level === 1 || large;
     const record = (outcome: 'next' | 'leaf' | 'not-present' | 'reserved' | 'denied'): void =>
       sink?.step({
@@ -157,10 +156,7 @@ export function walkOrdinary(
       if (sink) record('not-present');
       return out.fail(port.table, 'not-present', level, entry, linear);
     }
-    const reserved = pointer
-      ? PDPTE_RESERVED | above(controls.physicalBits)
-      : reservedBits(controls, level, large, (entry & PTE_PS) !== 0n);
-    if ((entry & reserved) !== 0n) {
+    if ((entry & reservedMask(controls, level, large, ps)) !== 0n) {
       if (sink) record('reserved');
       return out.fail(port.table, 'reserved-bit', level, entry, linear);
     }
@@ -193,30 +189,6 @@ export function walkOrdinary(
     return reason ? out.deny(port.table, reason, level, linear, access, controls) : true;
   }
   return out.fail(port.table, 'not-present', 0, 0n, linear);
-}
-
-/** Reserved bits of a PDPTE of PAE paging: 2:1, 8:5, and all above the physical address. */
-const PDPTE_RESERVED = 0x1e6n;
-const above = (width: number): bigint => ((1n << 64n) - 1n) ^ ((1n << BigInt(width)) - 1n);
-
-/**
- * Bits that must be zero in a present entry (SDM vol. 3, tables 4-4 to 4-21), as a mask. `ps`: the entry's bit 7. Where the global flag is in a leaf, a PML4E and a PML5E have a
- * bit that Intel's processors ignore and AMD's want to be zero (APM vol. 2, 5.3.3).
- */
-export function reservedBits(c: PagingControls, level: number, large: boolean, ps: boolean): bigint {
-  if (c.format === '32bit') {
-    // bit 21, and address bits above MAXPHYADDR (of 40 that PSE-36 can name), in a 4 MiB entry
-    if (!large) return 0n;
-    const width = Math.min(40, c.physicalBits);
-    return (1n << 21n) | ((0xffn << BigInt(13 + width - 32)) & 0x1f_e000n);
-  }
-  let mask = FRAME_MASK & ~((1n << BigInt(c.physicalBits)) - 1n);
-  if (!c.nxe) mask |= PTE_XD;
-  if (c.format === 'pae') mask |= 0x7ff0_0000_0000_0000n;
-  if (large) mask |= level === 2 ? 0x1f_e000n : 0x3fff_e000n;
-  else if (ps && level >= 3) mask |= PTE_PS;
-  if (level >= 4 && c.vendor === 'amd') mask |= PTE_G;
-  return mask;
 }
 
 /** An entry of a completed walk with the flags that it sets there: A, and D in the leaf for a write (SDM vol. 3, 4.8). */

@@ -1,8 +1,10 @@
 import { PF_ERROR } from '../../isa/exceptions';
+import { because, type FaultReason } from '../../isa/reasons/index';
 import type { Access } from './access';
 import type { PagingControls } from './controls';
 import { keyDenies, type OrdinaryRights } from './permissions';
 import type { WalkFailure } from './trace';
+import type { WalkOut } from './walk-out';
 
 /**
  * The #PF error code (SDM vol. 3, 4.7) of an ordinary walk's failure:
@@ -28,4 +30,32 @@ export function pageFaultErrorCode(
   if (reason === 'protection-key' || (reason === 'smap' && rights !== undefined && keyDenies(rights, access, c)))
     code |= 1 << PF_ERROR.PK;
   return code;
+}
+
+/** Why the walk whose failure is in `out` gives a #PF, or for an address that is no translation's the #GP of it. */
+export function pageFaultReason(out: WalkOut, access: Access, c: PagingControls): FaultReason {
+  const { failedLevel: level, failedEntry: entry } = out;
+  switch (out.reason) {
+    case 'reserved-bit':
+      return because('page-reserved', level, entry, c);
+    case 'write-protected':
+      return because('page-write', level, entry, access.user);
+    case 'supervisor-only':
+      return because('page-user', level, entry);
+    case 'no-execute':
+      return because('page-execute', level, entry);
+    case 'smep':
+      return because('page-smep');
+    case 'smap':
+      return because('page-smap');
+    case 'protection-key':
+      return because('page-key', out.protectionKey, c.pkru);
+    case 'non-canonical':
+      return because('address-canonical', out.failedAddress, c.format === '5level' ? 57 : 48);
+    case 'not-present':
+    case 'misconfiguration':
+    case 'not-readable':
+    case 'no-memory':
+      return because('page-not-present', level, entry);
+  }
 }

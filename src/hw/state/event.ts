@@ -1,3 +1,5 @@
+import type { FaultReason } from '../../isa/reasons/index';
+
 /**
  * What a core tells its caller when an instruction did not simply complete. Events are returned data; nothing is thrown.
  * The state is that of the instruction's start (REP progress excepted), except where a trap says otherwise.
@@ -8,6 +10,8 @@ export type CpuEvent = FaultEvent | ExitEvent | BusEvent | SuspendEvent;
 export interface FaultEvent {
   readonly kind: 'fault';
   readonly vector: number;
+  /** The check that failed, with what it looked at: for explanations, nothing else depends on it. */
+  readonly why: FaultReason;
   /** Present for the vectors that push one (protected and long mode). */
   readonly errorCode?: number;
   /** The faulting linear address, #PF only. */

@@ -12,6 +12,7 @@ import { Tlb } from '../../hw/tlb/tlb';
 import type { CpuEvent, FaultEvent, VmExit } from '../../hw/state/event';
 import { deliver, type Delivery } from '../../hw/cpu/system/deliver';
 import { taskSwitch, type TaskSwitch } from '../../hw/cpu/system/task';
+import { because } from '../../isa/reasons/index';
 import { INTERRUPTIBILITY, INTR_TYPE } from '../../isa/vmcs-controls';
 import { interruptionOfFault, isSoftware, type Interruption } from '../../hw/state/interruption';
 import { cost } from '../../host/costs';
@@ -233,18 +234,19 @@ export class Emulator {
 
 /** An event to be delivered as the CPU's own code takes it. */
 export function deliveryOf(i: Interruption): Delivery {
+  const why = because('injected');
   switch (i.type) {
     case INTR_TYPE.EXT_INTR:
       return { kind: 'interrupt', vector: i.vector, source: 'external' };
     case INTR_TYPE.NMI_INTR:
       return { kind: 'interrupt', vector: i.vector, source: 'nmi' };
     case INTR_TYPE.SOFT_INTR:
-      return { kind: 'fault', vector: i.vector, software: 'int' };
+      return { kind: 'fault', vector: i.vector, software: 'int', why };
     case INTR_TYPE.SOFT_EXCEPTION:
-      return { kind: 'fault', vector: i.vector, software: 'int3' };
+      return { kind: 'fault', vector: i.vector, software: 'int3', why };
     case INTR_TYPE.PRIV_SW_EXCEPTION:
-      return { kind: 'fault', vector: i.vector, software: 'icebp' };
+      return { kind: 'fault', vector: i.vector, software: 'icebp', why };
     default:
-      return { kind: 'fault', vector: i.vector, ...(i.errorCode === undefined ? {} : { errorCode: i.errorCode }) };
+      return { kind: 'fault', vector: i.vector, why, ...(i.errorCode === undefined ? {} : { errorCode: i.errorCode }) };
   }
 }

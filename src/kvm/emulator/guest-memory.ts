@@ -3,6 +3,7 @@ import { gpa, gva } from '../../base/address';
 import { isCanonical } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { VECTOR } from '../../isa/exceptions';
+import { because } from '../../isa/reasons/index';
 import { RFLAGS } from '../../isa/flags';
 import type { Core, MemoryPort } from '../../hw/cpu/core';
 import { MAX_INSTRUCTION_BYTES } from '../../hw/cpu/decode';
@@ -10,7 +11,7 @@ import type { HostMemory } from '../../hw/memory/host-memory';
 import type { Access } from '../../hw/paging/access';
 import { FORMATS, decodeControls, type PagingControls, type PagingModel } from '../../hw/paging/controls';
 import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../../hw/paging/ordinary';
-import { pageFaultErrorCode } from '../../hw/paging/page-fault';
+import { pageFaultErrorCode, pageFaultReason } from '../../hw/paging/page-fault';
 import { WalkSink, type WalkStep } from '../../hw/paging/trace';
 import { WalkOut } from '../../hw/paging/walk-out';
 import type { CpuState } from '../../hw/state/cpu-state';
@@ -140,7 +141,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
   readPhysical(core: Core, address: bigint): bigint | undefined {
     const at = this.locateData(gpa(address), false);
     if (at >= 0) return this.memory.view.getBigUint64(at, true);
-    core.raise(VECTOR.GP, 0);
+    core.raise(VECTOR.GP, because('physical-memory', address), 0);
     return undefined;
   }
 
@@ -196,7 +197,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
   private translate(core: Core, linear: bigint, access: Access): Gpa | undefined {
     const { controls, out, state } = this;
     if (this.linearBits > 32 && !isCanonical(linear, this.linearBits)) {
-      core.raise(VECTOR.GP, 0);
+      core.raise(VECTOR.GP, because('address-canonical', linear, this.linearBits), 0);
       return undefined;
     }
     const sink = new WalkSink();
@@ -239,6 +240,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
     core.event = {
       kind: 'fault',
       vector: VECTOR.PF,
+      why: pageFaultReason(out, access, controls),
       errorCode: pageFaultErrorCode(out.reason, access, controls, out),
       cr2: linear,
       access: access.op,

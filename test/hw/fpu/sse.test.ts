@@ -1,5 +1,6 @@
 /** SSE as a guest sees it: availability, alignment, exceptions, and the saving of state; results are the native oracle's business. */
 import * as assert from 'node:assert/strict';
+import { because } from '../../../src/isa/reasons/index';
 import { SLOT } from '../../../src/hw/state/layout';
 import type { Machine } from '../system/machine';
 import { machine, ok, setXmm, st, xmm } from './machine';
@@ -82,7 +83,9 @@ describe('SSE', () => {
       assert.equal(m.read(0x5ff0, 16), 0n, at);
     }
     m.flat.port.guard = (linear, size) =>
-      linear + BigInt(size) > 0x6000n ? { kind: 'fault', vector: 14, errorCode: 0, cr2: linear } : undefined;
+      linear + BigInt(size) > 0x6000n
+        ? { kind: 'fault', why: because('injected'), vector: 14, errorCode: 0, cr2: linear }
+        : undefined;
     assert.equal(m.run('movups xmm0, [5ff8h]'), '#PF(0)');
     assert.equal(xmm(m, 0), PATTERN);
   });

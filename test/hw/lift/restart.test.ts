@@ -3,6 +3,7 @@
  * last and with the first of its accessed pages refusing, and its registers compared with those before.
  */
 import * as assert from 'node:assert/strict';
+import { because } from '../../../src/isa/reasons/index';
 import { setFlatSegments } from '../../../src/hw/cpu/system/reset';
 import { SLOT } from '../../../src/hw/state/layout';
 import { FlatCore } from '../support/flat-core';
@@ -31,7 +32,7 @@ function faults(m: FlatCore, hex: string, from: bigint, writesOnly: boolean): bo
   const memory = m.port.bytes.slice();
   m.port.guard = (linear, size, write) =>
     linear + BigInt(size) > from && linear < from + PAGE && (write || !writesOnly)
-      ? { kind: 'fault', vector: 14, errorCode: 0, cr2: linear }
+      ? { kind: 'fault', why: because('injected'), vector: 14, errorCode: 0, cr2: linear }
       : undefined;
   if (m.step()) {
     m.port.bytes.set(memory);

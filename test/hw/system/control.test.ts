@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { because } from '../../../src/isa/reasons/index';
 import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
 import { codeMode } from '../../../src/hw/cpu/system/modes';
 import { resetState } from '../../../src/hw/cpu/system/reset';
@@ -177,7 +178,7 @@ describe('debug registers (SDM vol. 3, 17.2)', () => {
       [0x2400n, 0n],
       'an intercepted #DB changes neither',
     );
-    m.deliver({ kind: 'fault', vector: 1, debug: 0x2000n });
+    m.deliver({ kind: 'fault', why: because('injected'), vector: 1, debug: 0x2000n });
     assert.deepEqual([m.state.get(SLOT.DR7), m.state.get(SLOT.DR6) & 0x2000n], [0x400n, 0x2000n]);
   });
 });

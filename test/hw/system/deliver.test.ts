@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { because } from '../../../src/isa/reasons/index';
 import type { Delivery } from '../../../src/hw/cpu/system/deliver';
 import { combine, firstOf } from '../../../src/hw/cpu/system/escalation';
 import { isV86 } from '../../../src/hw/cpu/system/modes';
@@ -6,9 +7,11 @@ import type { FaultEvent } from '../../../src/hw/state/event';
 import { CODE, descriptor, gate, IDT, Machine, SEG, SLOT, STACK0, STACK3, TSS, VECTOR, type Mode } from './machine';
 
 const fault = (vector: number, errorCode?: number): FaultEvent =>
-  errorCode === undefined ? { kind: 'fault', vector } : { kind: 'fault', vector, errorCode };
+  errorCode === undefined
+    ? { kind: 'fault', why: because('injected'), vector }
+    : { kind: 'fault', why: because('injected'), vector, errorCode };
 const external = (vector: number): Delivery => ({ kind: 'interrupt', vector, source: 'external' });
-const soft = (vector: number): Delivery => ({ kind: 'fault', vector, software: 'int' });
+const soft = (vector: number): Delivery => ({ kind: 'fault', why: because('injected'), vector, software: 'int' });
 
 function machine(mode: Mode, vector: number, first: bigint, second = 0n): Machine {
   const m = new Machine(mode);
@@ -112,7 +115,10 @@ describe('delivery in protected mode (SDM vol. 2, INT n; vol. 3, chapter 6)', ()
   it('writes CR2 for #PF, and blocks NMI after NMI', () => {
     const m = machine('protected', 14, gate(0x8e, 8, HANDLER));
     m.write(IDT + 16, 8, gate(0x8e, 8, HANDLER));
-    assert.equal(m.deliver({ kind: 'fault', vector: 14, errorCode: 2, cr2: 0x1234_5000n }), 'ok');
+    assert.equal(
+      m.deliver({ kind: 'fault', why: because('injected'), vector: 14, errorCode: 2, cr2: 0x1234_5000n }),
+      'ok',
+    );
     assert.equal(m.state.get(SLOT.CR2), 0x1234_5000n);
     m.state.set32(SLOT.INTERRUPTIBILITY, 1);
     m.state.set32(SLOT.ACTIVITY, 1);
@@ -178,7 +184,7 @@ describe('delivery in IA-32e mode (SDM vol. 3, 6.14)', () => {
   });
   it('from level 3 takes RSP0 and a null SS', () => {
     const m = machine('long', 14, gate(0x8e, 8, HANDLER)).setLevel(3);
-    assert.equal(m.deliver({ kind: 'fault', vector: 14, errorCode: 6, cr2: 0n }), 'ok');
+    assert.equal(m.deliver({ kind: 'fault', why: because('injected'), vector: 14, errorCode: 6, cr2: 0n }), 'ok');
     assert.deepEqual(m.stack(6, 8), [6n, BigInt(CODE), 0x1bn, 0x1_0002n, BigInt(STACK3), 0x23n]);
     assert.deepEqual([m.selector(SEG.SS), m.state.cpl], [0, 0]);
     assert.equal(m.run('iretq'), '#GP(8000)', 'with the error code still there RIP is taken for CS');
@@ -220,8 +226,14 @@ describe('a second exception during delivery (SDM vol. 3, table 6-5)', () => {
       assert.equal(combine({ kind: 'exception', vector: first }, fault(second)), expected));
   }
   it('counts software interrupts and external ones as benign', () => {
-    assert.equal(combine(firstOf({ kind: 'fault', vector: GP, software: 'int' }), fault(GP, 0)), 'serial');
+    assert.equal(
+      combine(firstOf({ kind: 'fault', why: because('injected'), vector: GP, software: 'int' }), fault(GP, 0)),
+      'serial',
+    );
     assert.equal(combine(firstOf({ kind: 'interrupt' }), fault(PF, 0)), 'serial');
-    assert.equal(combine(firstOf({ kind: 'fault', vector: BP, software: 'int3' }), fault(NP, 0)), 'serial');
+    assert.equal(
+      combine(firstOf({ kind: 'fault', why: because('injected'), vector: BP, software: 'int3' }), fault(NP, 0)),
+      'serial',
+    );
   });
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { because } from '../../../src/isa/reasons/index';
 import { CODE, descriptor, gate, Machine, SEG, SLOT, STACK0, STACK3, TSS, type Mode } from './machine';
 
 function check(mode: Mode, source: string, expected: string, prepare?: (m: Machine) => void): Machine {
@@ -225,7 +226,7 @@ describe('task switches (SDM vol. 3, 7.3)', () => {
     const m = tasks();
     m.write(0x2000 + 10 * 8, 8, gate(0x85, 0x40, 0));
     m.write(NEW + 0x38, 4, 0x7800n);
-    assert.equal(m.deliver({ kind: 'fault', vector: 10, errorCode: 0x28 }), 'ok');
+    assert.equal(m.deliver({ kind: 'fault', why: because('injected'), vector: 10, errorCode: 0x28 }), 'ok');
     assert.deepEqual([m.state.get(4), m.read(0x77fc, 4)], [0x77fcn, 0x28n]);
     assert.equal(m.read(TSS + 0x20, 4), BigInt(CODE));
   });

@@ -4,6 +4,7 @@
  *   08 code level 0 · 10 data level 0 · 1b code level 3 · 23 data level 3 · 28 TSS (16 bytes) · 38 conforming code level 0 · 40 and up are the test's own
  */
 import assert from 'node:assert/strict';
+import { because } from '../../../src/isa/reasons/index';
 import { assemble } from '../../../src/asm/index';
 import { VECTOR, vectorName } from '../../../src/isa/exceptions';
 import type { IoPort } from '../../../src/hw/cpu/core';
@@ -129,7 +130,7 @@ export class Machine {
   denyWrites(from: number, to: number): void {
     this.flat.port.guard = (linear, size, write) =>
       write && linear + BigInt(size) > BigInt(from) && linear < BigInt(to)
-        ? { kind: 'fault', vector: VECTOR.PF, errorCode: 2, cr2: linear }
+        ? { kind: 'fault', why: because('injected'), vector: VECTOR.PF, errorCode: 2, cr2: linear }
         : undefined;
   }
   /** The words on the stack from the top, each `size` bytes. */

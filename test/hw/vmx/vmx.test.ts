@@ -1,4 +1,5 @@
 import * as assert from 'node:assert/strict';
+import { because } from '../../../src/isa/reasons/index';
 import { MSR } from '../../../src/isa/msrs';
 import { VMX_EXIT } from '../../../src/isa/exits';
 import { EXIT_CTL, INTR_TYPE, PIN, PROC, SECONDARY } from '../../../src/isa/vmcs-controls';
@@ -200,7 +201,7 @@ describe('VM entry and VM exit', () => {
         guestLinearAddress: 0x7008n,
         guestPhysicalAddress: 0x5008n,
       },
-      interruptionOfFault({ kind: 'fault', vector: 14, errorCode: 6 }, 0),
+      interruptionOfFault({ kind: 'fault', why: because('injected'), vector: 14, errorCode: 6 }, 0),
     );
     const seen = [
       'EXIT_QUALIFICATION',
@@ -221,7 +222,7 @@ describe('VM entry and VM exit', () => {
     const { vmx, vmcs } = entered();
     vmx.exit(
       { reason: VMX_EXIT.EPT_VIOLATION, qualification: 1n },
-      interruptionOfFault({ kind: 'fault', vector: 0x80, software: 'int' }, 2),
+      interruptionOfFault({ kind: 'fault', why: because('injected'), vector: 0x80, software: 'int' }, 2),
     );
     assert.deepEqual([vmcs.get('IDT_VECTORING_INFO_FIELD'), vmcs.get('VM_EXIT_INSTRUCTION_LEN')], [0x8000_0480n, 2n]);
   });

@@ -1,5 +1,5 @@
 import { Mnemonic } from 'iced-x86';
-import { VECTOR } from '../../../isa/exceptions';
+import { HELPER_FAULT } from '../helper-faults';
 import { CC } from '../../state/lazy-flags';
 import { SLOT } from '../../state/layout';
 import { UOP } from '../uop';
@@ -61,7 +61,7 @@ const pairEquals: Helper = (s, d, a, b) => {
 };
 
 /** #GP(0) unless slot a plus the 32-bit displacement in slot b is 16-byte aligned (CMPXCHG16B). */
-const aligned16: Helper = (s, _d, a, b) => (((s.get32(a) + s.get32(b)) & 15) !== 0 ? VECTOR.GP + 1 : 0);
+const aligned16: Helper = (s, _d, a, b) => (((s.get32(a) + s.get32(b)) & 15) !== 0 ? HELPER_FAULT.ALIGNMENT_SLOTS : 0);
 
 /** CMPXCHG8B and CMPXCHG16B: EDX:EAX (RDX:RAX) compared with memory, ECX:EBX (RCX:RBX) stored on equality. Only ZF changes. */
 function cmpxchgPair(w: 32 | 64): Lifter {

@@ -1,5 +1,5 @@
 import { Mnemonic } from 'iced-x86';
-import { VECTOR } from '../../../isa/exceptions';
+import { HELPER_FAULT } from '../helper-faults';
 import { parityFlag } from '../../state/lazy-flags';
 import type { Emitter } from './emitter';
 import type { Helper } from './helpers';
@@ -53,7 +53,7 @@ function asciiAdjust(sign: 1 | -1): Helper {
 /** AAM: AH ← AL ÷ base, AL ← AL mod base; #DE for base 0. CF OF AF are undefined and cleared. */
 const aam: Helper = (s, d, a, b) => {
   const base = s.get32(b) & 0xff;
-  if (base === 0) return VECTOR.DE + 1;
+  if (base === 0) return HELPER_FAULT.DIVIDE_ZERO;
   const al = s.get32(a) & 0xff;
   const rest = al % base;
   s.set32(d, (Math.trunc(al / base) << 8) | rest);

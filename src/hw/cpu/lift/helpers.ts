@@ -1,6 +1,6 @@
 import type { CpuState } from '../../state/cpu-state';
 
-/** A computation too long for micro-ops: reads slots a and b, writes slot d. 0, or a vector + 1 to raise it. It never touches memory. */
+/** A computation too long for micro-ops: reads slots a and b, writes slot d. 0, or a HELPER_FAULT to raise an exception. It never touches memory. */
 export type Helper = (state: CpuState, d: number, a: number, b: number) => number;
 
 const ids = new Map<Helper, number>();

@@ -8,7 +8,7 @@ import { BITS } from './bits';
 import { BMI } from './bmi';
 import { BRANCH } from './branch';
 import type { Emitter } from './emitter';
-import { MISC, raiseOverlong, raiseUndefinedOpcode } from './misc';
+import { MISC, raiseInvalidOpcode, raiseMissingInstruction, raiseOverlong } from './misc';
 import { MOV } from './mov';
 import { MMX, MMX_CONTROL } from './mmx';
 import { MULDIV } from './muldiv';
@@ -68,6 +68,6 @@ export function lift(e: Emitter, insn: Decoded): void {
   e.begin(insn);
   const lifter = lifterOf(insn);
   if (lifter !== undefined) lifter(e);
-  else if (insn.mnemonic === INVALID_MNEMONIC && insn.length > MAX_INSTRUCTION_BYTES) e.system(raiseOverlong);
-  else e.system(raiseUndefinedOpcode);
+  else if (insn.mnemonic !== INVALID_MNEMONIC) e.system(raiseMissingInstruction);
+  else e.system(insn.length > MAX_INSTRUCTION_BYTES ? raiseOverlong : raiseInvalidOpcode);
 }

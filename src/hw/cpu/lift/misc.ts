@@ -1,6 +1,8 @@
 import { Mnemonic } from 'iced-x86';
 import { RFLAGS } from '../../../isa/flags';
 import { VECTOR } from '../../../isa/exceptions';
+import { HELPER_FAULT } from '../helper-faults';
+import { because } from '../../../isa/reasons/index';
 import { SLOT } from '../../state/layout';
 import type { SystemFunction } from '../system/table';
 import { UOP } from '../uop';
@@ -9,13 +11,17 @@ import type { Helper } from './helpers';
 import { FLAG } from './result-flags';
 import type { Lifter, LifterTable } from './table';
 
-/** #UD: the opcode does not exist here, or always raises it. */
-export const raiseUndefinedOpcode: SystemFunction = (core) => core.raise(VECTOR.UD);
+/** #UD: the bytes are not an instruction. */
+export const raiseInvalidOpcode: SystemFunction = (core) =>
+  core.raise(VECTOR.UD, because('opcode-invalid', core.insn.bits));
+/** #UD: the CPU model does not have the instruction. */
+export const raiseMissingInstruction: SystemFunction = (core) => core.raise(VECTOR.UD, because('opcode-not-in-model'));
 /** #GP(0): longer than 15 bytes. */
-export const raiseOverlong: SystemFunction = (core) => core.raise(VECTOR.GP, 0);
+export const raiseOverlong: SystemFunction = (core) => core.raise(VECTOR.GP, because('instruction-length'), 0);
+const raiseUd: SystemFunction = (core) => core.raise(VECTOR.UD, because('opcode-ud'));
 
 const nop: Lifter = () => undefined;
-const undefinedOpcode: Lifter = (e) => e.system(raiseUndefinedOpcode);
+const undefinedOpcode: Lifter = (e) => e.system(raiseUd);
 
 const clc: Lifter = (e) => e.putFlags(e.calc(UOP.AND32, e.getFlags(), e.constant(~FLAG.CF)));
 const stc: Lifter = (e) => e.putFlags(e.calc(UOP.OR32, e.getFlags(), e.constant(FLAG.CF)));
@@ -31,7 +37,7 @@ const salc: Lifter = (e) => e.putGpr(0, 8, e.calc(UOP.SUB32, SLOT.ZERO, e.carry(
 /** #BR unless lower (slot d) ≤ a ≤ upper (b), signed, already sign-extended to 64 bits. */
 const outsideBounds: Helper = (s, d, a, b) => {
   const index = BigInt.asIntN(64, s.get(a));
-  return index < BigInt.asIntN(64, s.get(d)) || index > BigInt.asIntN(64, s.get(b)) ? VECTOR.BR + 1 : 0;
+  return index < BigInt.asIntN(64, s.get(d)) || index > BigInt.asIntN(64, s.get(b)) ? HELPER_FAULT.BOUND : 0;
 };
 
 const bound: Lifter = (e) => {

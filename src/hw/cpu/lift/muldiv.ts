@@ -1,6 +1,6 @@
 import { Mnemonic } from 'iced-x86';
 import type { RegisterWidth } from '../../../isa/registers';
-import { VECTOR } from '../../../isa/exceptions';
+import { HELPER_FAULT } from '../helper-faults';
 import type { CpuState } from '../../state/cpu-state';
 import type { Helper } from './helpers';
 import { FLAG, setFlagResult, signZeroParity } from './result-flags';
@@ -74,12 +74,12 @@ function multiply(signed: boolean): Lifter {
 function quotient(signed: boolean): (w: RegisterWidth) => Helper {
   return (w) => (s, d, a) => {
     const divisor = extend(signed, w, s.get(a));
-    if (divisor === 0n) return VECTOR.DE + 1;
+    if (divisor === 0n) return HELPER_FAULT.DIVIDE_ZERO;
     const W = BigInt(w);
     const raw = w === 8 ? s.get(RAX) & 0xffffn : (BigInt.asUintN(w, s.get(RDX)) << W) | BigInt.asUintN(w, s.get(RAX));
     const dividend = signed ? BigInt.asIntN(2 * w, raw) : raw;
     const q = dividend / divisor;
-    if (extend(signed, w, q) !== q) return VECTOR.DE + 1;
+    if (extend(signed, w, q) !== q) return HELPER_FAULT.DIVIDE_OVERFLOW;
     s.set(d, BigInt.asUintN(w, q));
     s.set(d + 1, BigInt.asUintN(w, dividend % divisor));
     return 0;

@@ -1,4 +1,4 @@
-import { VECTOR } from '../../../isa/exceptions';
+import { HELPER_FAULT } from '../helper-faults';
 import { SLOT } from '../../state/layout';
 import type { MemoryOperand } from '../decoded';
 import { available } from '../sse/mxcsr';
@@ -30,7 +30,7 @@ function beyond(e: Emitter, at: Address, n: number): Address {
 }
 
 /** #GP(0) unless slot a + b is a multiple of 16. */
-const requireAligned: Helper = (s, _d, a, b) => (((s.r32[a * 2] as number) + b) & 15 ? VECTOR.GP + 1 : 0);
+const requireAligned: Helper = (s, _d, a, b) => (((s.r32[a * 2] as number) + b) & 15 ? HELPER_FAULT.ALIGNMENT : 0);
 /** 1 in slot d if 16 bytes at slot a + b reach into the next page. */
 const crossesPage: Helper = (s, d, a, b) => {
   s.set32(d, (((s.r32[a * 2] as number) + b) & 0xfff) > 0xff0 ? 1 : 0);

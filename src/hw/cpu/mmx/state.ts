@@ -1,4 +1,4 @@
-import { VECTOR } from '../../../isa/exceptions';
+import { HELPER_FAULT } from '../helper-faults';
 import { CR0 } from '../../../isa/flags';
 import type { CpuState } from '../../state/cpu-state';
 import { SLOT } from '../../state/layout';
@@ -11,9 +11,9 @@ export const mmSlot = (index: number): number => SLOT.FPR + 2 * index;
 /** What an MMX instruction begins with: #UD while CR0.EM is set, #NM for CR0.TS, #MF for an x87 exception that is pending (SDM vol. 3, 12.1 and 12.5). */
 export const ready: Helper = (s) => {
   const cr0 = s.get32(SLOT.CR0);
-  if ((cr0 & (1 << CR0.EM)) !== 0) return VECTOR.UD + 1;
-  if ((cr0 & (1 << CR0.TS)) !== 0) return VECTOR.NM + 1;
-  return (statusWord(s) & FSW.ES) !== 0 ? VECTOR.MF + 1 : 0;
+  if ((cr0 & (1 << CR0.EM)) !== 0) return HELPER_FAULT.MMX_EMULATED;
+  if ((cr0 & (1 << CR0.TS)) !== 0) return HELPER_FAULT.FPU_SWITCHED;
+  return (statusWord(s) & FSW.ES) !== 0 ? HELPER_FAULT.FLOAT_PENDING : 0;
 };
 
 function enter(s: CpuState, tags: number): void {

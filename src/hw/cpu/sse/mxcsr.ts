@@ -1,4 +1,4 @@
-import { VECTOR } from '../../../isa/exceptions';
+import { HELPER_FAULT } from '../helper-faults';
 import { CR0, CR4 } from '../../../isa/flags';
 import type { Rounding } from '../../fpu/float';
 import type { RoundingControl } from '../../fpu/round';
@@ -48,20 +48,22 @@ export function report(s: CpuState, before: number, after: number): number {
   const flags = (before & enabled) !== 0 ? before : before | after;
   s.r32[MXCSR] = m | flags;
   if ((flags & enabled) === 0) return 0;
-  return ((s.r32[SLOT.CR4 * 2] as number) & (1 << CR4.OSXMMEXCPT)) !== 0 ? VECTOR.XM + 1 : VECTOR.UD + 1;
+  const defined = ((s.r32[SLOT.CR4 * 2] as number) & (1 << CR4.OSXMMEXCPT)) !== 0;
+  return (defined ? HELPER_FAULT.SIMD : HELPER_FAULT.SIMD_UNDEFINED) | ((flags & enabled) << 8);
 }
 
 /** What an SSE instruction begins with: #UD while CR0.EM is set or CR4.OSFXSR clear, then #NM for CR0.TS (SDM vol. 3, 13.1.2). */
 export const available: Helper = (s) => {
   const cr0 = s.r32[SLOT.CR0 * 2] as number;
-  if ((cr0 & (1 << CR0.EM)) !== 0 || ((s.r32[SLOT.CR4 * 2] as number) & (1 << CR4.OSFXSR)) === 0) return VECTOR.UD + 1;
-  return (cr0 & (1 << CR0.TS)) !== 0 ? VECTOR.NM + 1 : 0;
+  if ((cr0 & (1 << CR0.EM)) !== 0) return HELPER_FAULT.SSE_EMULATED;
+  if (((s.r32[SLOT.CR4 * 2] as number) & (1 << CR4.OSFXSR)) === 0) return HELPER_FAULT.SSE_NOT_ENABLED;
+  return (cr0 & (1 << CR0.TS)) !== 0 ? HELPER_FAULT.FPU_SWITCHED : 0;
 };
 
 /** LDMXCSR: slot a; reserved bits are #GP(0). */
 export const loadMxcsr: Helper = (s, _d, a) => {
   const v = s.get32(a);
-  if (v > 0xffff) return VECTOR.GP + 1;
+  if (v > 0xffff) return HELPER_FAULT.MXCSR;
   s.set32(SLOT.MXCSR, v);
   return 0;
 };

@@ -1,5 +1,6 @@
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { RFLAGS } from '../../../isa/flags';
 import {
   ACCESS_OF_CLASS,
@@ -41,7 +42,7 @@ export function linearAddress(
   const at = linearUnchecked(core, segment, offset);
   const width = linearWidth(core.state);
   if (isCanonical(at, width) && isCanonical(BigInt.asUintN(64, at + BigInt(size - 1)), width)) return at;
-  return fault(core, segment === SEG.SS ? VECTOR.SS : VECTOR.GP, 0);
+  return fault(core, segment === SEG.SS ? VECTOR.SS : VECTOR.GP, because('address-canonical', at, width), 0);
 }
 
 /** Segment base applied, nothing checked: what INVLPG takes and what exits report. */

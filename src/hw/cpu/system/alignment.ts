@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { CR0, RFLAGS } from '../../../isa/flags';
 import type { Access } from '../../paging/access';
 import type { CpuState } from '../../state/cpu-state';
@@ -16,5 +17,5 @@ export const checksAlignment = (s: CpuState): boolean => s.cpl === 3 && s.system
  */
 export function isAligned(core: Core, linear: bigint, size: number, access: Access): boolean {
   if (!access.user || size > 8 || (Number(linear & 7n) & (size - 1)) === 0 || !checksAlignment(core.state)) return true;
-  return deny(core, VECTOR.AC, 0);
+  return deny(core, VECTOR.AC, because('alignment', linear, size), 0);
 }

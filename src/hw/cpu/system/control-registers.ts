@@ -1,5 +1,6 @@
 import { bit } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, type FaultReason } from '../../../isa/reasons/index';
 import { CR0, CR4, EFER } from '../../../isa/flags';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
@@ -14,7 +15,7 @@ const LMA = 1n << BigInt(EFER.LMA);
 
 const changed = (old: bigint, value: bigint, ...positions: readonly number[]): boolean =>
   positions.some((n) => bit(old ^ value, n));
-const gp = (core: Core): false => deny(core, VECTOR.GP, 0);
+const gp = (core: Core, why: FaultReason): false => deny(core, VECTOR.GP, why, 0);
 
 /** Whether CR0, CR4 and EFER select PAE paging (SDM vol. 3, 4.1.1). */
 const isPaePaging = (cr0: bigint, cr4: bigint, efer: bigint): boolean =>
@@ -36,7 +37,7 @@ export function loadPdptes(core: Core, cr3: bigint): boolean {
   for (let i = 0n; i < 4n; i++) {
     const entry = core.port.readPhysical(core, (cr3 & 0xffff_ffe0n) + i * 8n);
     if (entry === undefined) return false;
-    if ((entry & 1n) !== 0n && (entry & reserved) !== 0n) return gp(core);
+    if ((entry & 1n) !== 0n && (entry & reserved) !== 0n) return gp(core, because('pdpte', Number(i), entry, reserved));
     entries.push(entry);
   }
   entries.forEach((entry, i) => core.state.set(SLOT.PDPTE0 + i, entry));
@@ -55,27 +56,24 @@ export function shownControl(core: Core, cr: 0 | 4): bigint {
  */
 export function setCr0(core: Core, wanted: bigint): boolean {
   const s = core.state;
-  if (wanted >> 32n !== 0n) return gp(core);
+  if (wanted >> 32n !== 0n) return gp(core, because('cr0-upper', wanted));
   const old = s.get(SLOT.CR0);
   let value = (wanted & CR0_MASK) | CR0_ET;
   if (core.intercepts) value = core.intercepts.writeControl(core, 0, value);
-  if (bit(value, CR0.PG) && !bit(value, CR0.PE)) return gp(core);
-  if (bit(value, CR0.NW) && !bit(value, CR0.CD)) return gp(core);
+  if (bit(value, CR0.PG) && !bit(value, CR0.PE)) return gp(core, because('cr0-pg-pe'));
+  if (bit(value, CR0.NW) && !bit(value, CR0.CD)) return gp(core, because('cr0-nw-cd'));
   const cr4 = s.get(SLOT.CR4);
   const efer = s.get(SLOT.EFER);
   const on = !bit(old, CR0.PG) && bit(value, CR0.PG);
   const off = bit(old, CR0.PG) && !bit(value, CR0.PG);
   if (on && bit(efer, EFER.LME)) {
     const tss = typeOf(s.get32(SLOT.RIGHTS + SEG.TR));
-    if (
-      !bit(cr4, CR4.PAE) ||
-      (s.get32(SLOT.RIGHTS + SEG.CS) & RIGHTS.L) !== 0 ||
-      tss === SYS_TYPE.TSS16_BUSY ||
-      tss === SYS_TYPE.TSS16
-    )
-      return gp(core);
+    if (!bit(cr4, CR4.PAE)) return gp(core, because('cr0-pg-pae'));
+    if ((s.get32(SLOT.RIGHTS + SEG.CS) & RIGHTS.L) !== 0) return gp(core, because('cr0-pg-cs-l'));
+    if (tss === SYS_TYPE.TSS16_BUSY || tss === SYS_TYPE.TSS16) return gp(core, because('cr0-pg-tss'));
   }
-  if (off && (isLong64(s) || bit(cr4, CR4.PCIDE))) return gp(core);
+  if (off && isLong64(s)) return gp(core, because('cr0-pg-long'));
+  if (off && bit(cr4, CR4.PCIDE)) return gp(core, because('cr0-pg-pcide'));
   if (
     isPaePaging(value, cr4, efer) &&
     changed(old, value, CR0.PG, CR0.CD, CR0.NW) &&
@@ -103,7 +101,8 @@ export function setCr3(core: Core, wanted: bigint): boolean {
   const cr4 = s.get(SLOT.CR4);
   const keep = bit(cr4, CR4.PCIDE) && bit(wanted, 63);
   const value = keep ? wanted & ~(1n << 63n) : wanted;
-  if ((value & above(core.model.physicalBits)) !== 0n) return gp(core);
+  const { physicalBits } = core.model;
+  if ((value & above(physicalBits)) !== 0n) return gp(core, because('cr3-reserved', value, physicalBits));
   if (isPaePaging(s.get(SLOT.CR0), cr4, s.get(SLOT.EFER)) && !loadPdptes(core, value)) return false;
   s.set(SLOT.CR3, value);
   core.port.cr3Loaded(core, keep);
@@ -118,10 +117,15 @@ export function setCr4(core: Core, wanted: bigint): boolean {
   const s = core.state;
   const old = s.get(SLOT.CR4);
   const value = core.intercepts ? core.intercepts.writeControl(core, 4, wanted) : wanted;
-  if ((value & ~core.model.cr4Mask) !== 0n) return gp(core);
-  if (isLong(s) && changed(old, value, CR4.PAE, CR4.LA57)) return gp(core);
-  if (!bit(old, CR4.PCIDE) && bit(value, CR4.PCIDE) && (!isLong(s) || (s.get(SLOT.CR3) & 0xfffn) !== 0n))
-    return gp(core);
+  const reserved = ~core.model.cr4Mask;
+  if ((value & reserved) !== 0n) return gp(core, because('cr4-reserved', value, reserved));
+  if (isLong(s) && changed(old, value, CR4.PAE)) return gp(core, because('cr4-pae'));
+  if (isLong(s) && changed(old, value, CR4.LA57)) return gp(core, because('cr4-la57'));
+  if (!bit(old, CR4.PCIDE) && bit(value, CR4.PCIDE)) {
+    const cr3 = s.get(SLOT.CR3);
+    if (!isLong(s)) return gp(core, because('cr4-pcide-mode'));
+    if ((cr3 & 0xfffn) !== 0n) return gp(core, because('cr4-pcide-cr3', cr3));
+  }
   if (
     isPaePaging(s.get(SLOT.CR0), value, s.get(SLOT.EFER)) &&
     changed(old, value, CR4.PAE, CR4.PGE, CR4.PSE, CR4.SMEP) &&
@@ -140,7 +144,7 @@ export function setCr4(core: Core, wanted: bigint): boolean {
 
 /** CR8, the task-priority register: bits 3:0; the others are reserved. False: event set. */
 export function setCr8(core: Core, value: bigint): boolean {
-  if ((value & ~0xfn) !== 0n) return gp(core);
+  if ((value & ~0xfn) !== 0n) return gp(core, because('cr8-reserved', value));
   core.state.set(SLOT.CR8, value);
   core.apic?.setPriority(Number(value));
   return true;

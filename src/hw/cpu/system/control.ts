@@ -1,6 +1,7 @@
 import { assertUnreachable, invariant } from '../../../base/assert';
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, type FaultReason } from '../../../isa/reasons/index';
 import { VMX_EXIT } from '../../../isa/exits';
 import { CR0, CR4 } from '../../../isa/flags';
 import { XCR0_MASK, XSTATE } from '../../../isa/xstate';
@@ -12,7 +13,7 @@ import { displacementOf, instructionInfo, operandLinear } from './instruction-in
 import { cr4Bit, isLong64, linearWidth } from './modes';
 import { putPair } from './msr';
 import { GPR, memoryOperand, operand, operandAddress, putGpr, readOperand16, writeOperand16 } from './operand';
-import { requireCpl0 } from './raise';
+import { debugException, deny, requireCpl0 } from './raise';
 import type { SystemFunction } from './table';
 
 /** Register width of MOV to and from control and debug registers: the mode's, whatever the prefixes. */
@@ -36,7 +37,7 @@ function registerPair(
 /** MOV r, CRn. */
 export const movFromControl: SystemFunction = (core) => {
   const { number: cr, gpr } = registerPair(core, 'control', 1);
-  if (!isControl(cr)) return core.raise(VECTOR.UD);
+  if (!isControl(cr)) return core.raise(VECTOR.UD, because('control-register', cr));
   if (!requireCpl0(core)) return SYS_EVENT;
   const exit = core.intercepts?.controlRegister(core, { type: 'read', cr, gpr, value: 0n });
   if (exit) return core.exit(exit);
@@ -68,7 +69,7 @@ function setControl(core: Core, cr: ControlNumber, value: bigint): boolean {
 /** MOV CRn, r. */
 export const movToControl: SystemFunction = (core) => {
   const { number: cr, gpr } = registerPair(core, 'control', 0);
-  if (!isControl(cr)) return core.raise(VECTOR.UD);
+  if (!isControl(cr)) return core.raise(VECTOR.UD, because('control-register', cr));
   if (!requireCpl0(core)) return SYS_EVENT;
   const value = BigInt.asUintN(controlWidth(core), core.state.get(gpr));
   const exit = core.intercepts?.controlRegister(core, { type: 'write', cr, gpr, value });
@@ -98,7 +99,8 @@ export const lmsw: SystemFunction = (core) => {
 };
 
 /** With CR4.UMIP, SGDT SIDT SLDT STR SMSW are for CPL 0 alone. */
-export const umipAllows = (core: Core): boolean => !cr4Bit(core.state, CR4.UMIP) || requireCpl0(core);
+export const umipAllows = (core: Core): boolean =>
+  !cr4Bit(core.state, CR4.UMIP) || core.state.cpl === 0 || deny(core, VECTOR.GP, because('umip', core.state.cpl), 0);
 
 /** SMSW: a register destination gets CR0 at its own width, memory the low word. */
 export const smsw: SystemFunction = (core) =>
@@ -133,12 +135,13 @@ const movDebug =
     const s = core.state;
     const { number: dr, gpr } = registerPair(core, 'debug', write ? 0 : 1);
     const slot = debugSlot(core, dr);
-    if (slot === undefined) return core.raise(VECTOR.UD);
+    if (slot === undefined)
+      return core.raise(VECTOR.UD, dr > 7 ? because('debug-register', dr) : because('debug-register-alias', dr));
     if (!requireCpl0(core)) return SYS_EVENT;
     const exit = core.intercepts?.debugRegister(core, { write, dr, gpr });
     if (exit) return core.exit(exit);
     if ((s.get(SLOT.DR7) & DR7_GD) !== 0n) {
-      core.event = { kind: 'fault', vector: VECTOR.DB, debug: DR6_BD };
+      core.event = debugException(s, DR6_BD);
       return SYS_EVENT;
     }
     if (!write) {
@@ -146,7 +149,7 @@ const movDebug =
       return SYS_NEXT;
     }
     const value = BigInt.asUintN(controlWidth(core), s.get(gpr));
-    if (slot >= SLOT.DR6 && value >> 32n !== 0n) return core.raise(VECTOR.GP, 0);
+    if (slot >= SLOT.DR6 && value >> 32n !== 0n) return core.raise(VECTOR.GP, because('debug-upper', dr, value), 0);
     if (slot === SLOT.DR6) s.set(slot, (value & DR6_WRITABLE) | DR6_ONES);
     else if (slot === SLOT.DR7) s.set(slot, (value & DR7_WRITABLE) | DR7_ONES);
     else s.set(slot, value);
@@ -182,10 +185,12 @@ export const pause: SystemFunction = (core) => {
 const monitorInsn =
   (reason: number): SystemFunction =>
   (core) => {
-    if (!core.model.has('MONITOR') || core.state.cpl !== 0) return core.raise(VECTOR.UD);
+    if (!core.model.has('MONITOR')) return core.raise(VECTOR.UD, because('feature-absent', 'MONITOR'));
+    if (core.state.cpl !== 0) return core.raise(VECTOR.UD, because('cpl-undefined', core.state.cpl));
     const exit = core.intercepts?.instruction(core, reason, 0n);
     if (exit) return core.exit(exit);
-    return core.state.get32(GPR.RCX) !== 0 ? core.raise(VECTOR.GP, 0) : SYS_NEXT;
+    const extensions = core.state.get32(GPR.RCX);
+    return extensions !== 0 ? core.raise(VECTOR.GP, because('monitor-ecx', extensions), 0) : SYS_NEXT;
   };
 export const monitor = monitorInsn(VMX_EXIT.MONITOR_INSTRUCTION);
 export const mwait = monitorInsn(VMX_EXIT.MWAIT_INSTRUCTION);
@@ -200,6 +205,20 @@ export const invlpg: SystemFunction = (core) => {
   return SYS_NEXT;
 };
 
+/** Why INVPCID refuses its operands (SDM vol. 2, INVPCID), or undefined. `descriptor`: its first quadword. */
+export function invpcidRefusal(
+  type: bigint,
+  descriptor: bigint,
+  linear: bigint,
+  pcide: boolean,
+  linearBits: number,
+): FaultReason | undefined {
+  if (type > 3n) return because('invpcid-type', type);
+  if (descriptor >> 12n !== 0n) return because('invpcid-reserved', descriptor);
+  if (type < 2n && descriptor !== 0n && !pcide) return because('invpcid-pcide', descriptor);
+  return type === 0n && !isCanonical(linear, linearBits) ? because('address-canonical', linear, linearBits) : undefined;
+}
+
 /**
  * INVPCID (SDM vol. 2): register = type, 128-bit descriptor = PCID in bits 11:0, linear address in 127:64.
  *   0 one address of the PCID · 1 all of the PCID but globals · 2 everything · 3 everything but globals
@@ -207,7 +226,9 @@ export const invlpg: SystemFunction = (core) => {
  */
 export const invpcid: SystemFunction = (core) => {
   const s = core.state;
-  if (!core.model.has('INVPCID') || core.intercepts?.isUndefined(VMX_EXIT.INVPCID)) return core.raise(VECTOR.UD);
+  if (!core.model.has('INVPCID')) return core.raise(VECTOR.UD, because('feature-absent', 'INVPCID'));
+  if (core.intercepts?.isUndefined(VMX_EXIT.INVPCID))
+    return core.raise(VECTOR.UD, because('control-off', 'enable INVPCID'));
   if (!requireCpl0(core)) return SYS_EVENT;
   const o = operand(core, 0);
   invariant(o.kind === 'gpr', 'INVPCID takes its type in a register');
@@ -224,11 +245,9 @@ export const invpcid: SystemFunction = (core) => {
   const linear = low === undefined || descriptor === undefined ? undefined : readLinear(core, low + 8n, 8);
   if (descriptor === undefined || linear === undefined) return SYS_EVENT;
   const type = BigInt.asUintN(controlWidth(core), s.get(o.index));
-  if (type > 3n) return core.raise(VECTOR.GP, 0);
+  const refused = invpcidRefusal(type, descriptor, linear, cr4Bit(s, CR4.PCIDE), core.model.linearBits);
+  if (refused) return core.raise(VECTOR.GP, refused, 0);
   const pcid = descriptor & 0xfffn;
-  if (descriptor >> 12n !== 0n) return core.raise(VECTOR.GP, 0);
-  if (type < 2n && pcid !== 0n && !cr4Bit(s, CR4.PCIDE)) return core.raise(VECTOR.GP, 0);
-  if (type === 0n && !isCanonical(linear, core.model.linearBits)) return core.raise(VECTOR.GP, 0);
   const current = !cr4Bit(s, CR4.PCIDE) || pcid === (s.get(SLOT.CR3) & 0xfffn);
   if (type === 0n && current) core.port.invlpg(core, linear);
   else if (type === 1n && current) core.port.cr3Loaded(core, false);
@@ -239,23 +258,30 @@ export const invpcid: SystemFunction = (core) => {
 /** XGETBV: extended control register ECX; only XCR0 exists. #UD unless the operating system set CR4.OSXSAVE. */
 export const xgetbv: SystemFunction = (core) => {
   const s = core.state;
-  if (!cr4Bit(s, CR4.OSXSAVE)) return core.raise(VECTOR.UD);
-  if (s.get32(GPR.RCX) !== 0) return core.raise(VECTOR.GP, 0);
+  if (!cr4Bit(s, CR4.OSXSAVE)) return core.raise(VECTOR.UD, because('not-enabled', 'CR4.OSXSAVE'));
+  const index = s.get32(GPR.RCX);
+  if (index !== 0) return core.raise(VECTOR.GP, because('xcr-index', index), 0);
   putPair(core, s.get(SLOT.XCR0));
   return SYS_NEXT;
 };
 /** XCR0 holds the x87 bit always and the SSE bit at will; there are no other components (SDM vol. 1, 13.3). */
 export const isValidXcr0 = (value: bigint): boolean => (value & XSTATE.X87) !== 0n && (value & ~XCR0_MASK) === 0n;
+/** Why XSETBV refuses, or undefined. */
+export function xsetbvRefusal(index: number, value: bigint): FaultReason | undefined {
+  if (index !== 0) return because('xcr-index', index);
+  return isValidXcr0(value) ? undefined : because('xcr0-value', value);
+}
 
 /** XSETBV: ECX = 0 names XCR0. */
 export const xsetbv: SystemFunction = (core) => {
   const s = core.state;
-  if (!cr4Bit(s, CR4.OSXSAVE)) return core.raise(VECTOR.UD);
+  if (!cr4Bit(s, CR4.OSXSAVE)) return core.raise(VECTOR.UD, because('not-enabled', 'CR4.OSXSAVE'));
   if (!requireCpl0(core)) return SYS_EVENT;
   const exit = core.intercepts?.instruction(core, VMX_EXIT.XSETBV, 0n);
   if (exit) return core.exit(exit);
   const value = (BigInt(s.get32(GPR.RDX)) << 32n) | BigInt(s.get32(GPR.RAX));
-  if (s.get32(GPR.RCX) !== 0 || !isValidXcr0(value)) return core.raise(VECTOR.GP, 0);
+  const refused = xsetbvRefusal(s.get32(GPR.RCX), value);
+  if (refused) return core.raise(VECTOR.GP, refused, 0);
   s.set(SLOT.XCR0, value);
   return SYS_NEXT;
 };
@@ -265,8 +291,10 @@ const protectionKeys =
   (write: boolean): SystemFunction =>
   (core) => {
     const s = core.state;
-    if (!cr4Bit(s, CR4.PKE)) return core.raise(VECTOR.UD);
-    if (s.get32(GPR.RCX) !== 0 || (write && s.get32(GPR.RDX) !== 0)) return core.raise(VECTOR.GP, 0);
+    if (!cr4Bit(s, CR4.PKE)) return core.raise(VECTOR.UD, because('not-enabled', 'CR4.PKE'));
+    const [ecx, edx] = [s.get32(GPR.RCX), s.get32(GPR.RDX)];
+    if (ecx !== 0) return core.raise(VECTOR.GP, because('pkru-ecx', ecx), 0);
+    if (write && edx !== 0) return core.raise(VECTOR.GP, because('pkru-edx', edx), 0);
     if (write) {
       s.set32(SLOT.PKRU, s.get32(GPR.RAX));
       core.port.controlsChanged(core);
@@ -277,4 +305,4 @@ export const rdpkru = protectionKeys(false);
 export const wrpkru = protectionKeys(true);
 
 /** RSM outside system-management mode, which does not exist here: #UD. */
-export const rsm: SystemFunction = (core) => core.raise(VECTOR.UD);
+export const rsm: SystemFunction = (core) => core.raise(VECTOR.UD, because('smm-only'));

@@ -1,6 +1,7 @@
 import { invariant } from '../../../base/assert';
 import { isCanonical } from '../../../base/bits';
 import { ERROR_CODE_VECTORS, VECTOR } from '../../../isa/exceptions';
+import { because, ROLE } from '../../../isa/reasons/index';
 import { RFLAGS } from '../../../isa/flags';
 import type { CpuEvent, FaultEvent } from '../../state/event';
 import { SEG, SLOT } from '../../state/layout';
@@ -113,7 +114,8 @@ function clearFlags(core: Core, positions: readonly number[]): void {
 function deliverReal(core: Core, e: Delivery): boolean {
   const s = core.state;
   const at = e.vector * 4;
-  if (at + 3 > s.get32(SLOT.IDTR_LIMIT)) return deny(core, VECTOR.GP, 0);
+  const limit = s.get32(SLOT.IDTR_LIMIT);
+  if (at + 3 > limit) return deny(core, VECTOR.GP, because('ivt-limit', e.vector, at + 3, limit), 0);
   const entry = core.readSystem(BigInt.asUintN(32, s.get(SLOT.IDTR_BASE) + BigInt(at)), 4);
   if (entry === undefined) return false;
   const pushes = new Pushes(core, currentStack(core))
@@ -122,7 +124,8 @@ function deliverReal(core: Core, e: Delivery): boolean {
     .push(returnAddress(core, e), 2);
   const ip = Number(entry & 0xffffn);
   const cs = paragraphSegment(s, SEG.CS, Number(entry >> 16n));
-  if (!insideLimit(cs.rights, cs.limit, ip, 1)) return deny(core, VECTOR.GP, 0);
+  if (!insideLimit(cs.rights, cs.limit, ip, 1))
+    return deny(core, VECTOR.GP, because('target-limit', BigInt(ip), cs.limit), 0);
   if (!pushes.write()) return false;
   pushes.commit();
   clearFlags(core, [RFLAGS.IF, RFLAGS.TF, RFLAGS.AC, RFLAGS.RF]);
@@ -151,7 +154,9 @@ function fetchGate(core: Core, e: Delivery, ext: number): Gate | undefined {
   const at = e.vector * size;
   // error code: index, IDT in bit 1, EXT in bit 0
   const error = e.vector * 8 + 2 + ext;
-  if (at + size - 1 > s.get32(SLOT.IDTR_LIMIT)) return fault(core, VECTOR.GP, error);
+  const limit = s.get32(SLOT.IDTR_LIMIT);
+  if (at + size - 1 > limit)
+    return fault(core, VECTOR.GP, because('gate-limit', e.vector, at + size - 1, limit), error);
   const linear = tableAddress(core, s.get(SLOT.IDTR_BASE), at);
   const raw = core.readSystem(linear, 8);
   if (raw === undefined) return undefined;
@@ -162,9 +167,11 @@ function fetchGate(core: Core, e: Delivery, ext: number): Gate | undefined {
     type === SYS_TYPE.INT32 ||
     type === SYS_TYPE.TRAP32 ||
     (!long && (type === SYS_TYPE.INT16 || type === SYS_TYPE.TRAP16 || type === SYS_TYPE.TASK_GATE));
-  if (!known) return fault(core, VECTOR.GP, error);
-  if (isSoftware(e) && Number((raw >> 45n) & 3n) < s.cpl) return fault(core, VECTOR.GP, error);
-  if ((raw & (1n << 47n)) === 0n) return fault(core, VECTOR.NP, error);
+  if (!known) return fault(core, VECTOR.GP, because('gate-type', e.vector, type, long), error);
+  const dpl = Number((raw >> 45n) & 3n);
+  if (isSoftware(e) && dpl < s.cpl)
+    return fault(core, VECTOR.GP, because('gate-software', e.vector, dpl, s.cpl), error);
+  if ((raw & (1n << 47n)) === 0n) return fault(core, VECTOR.NP, because('gate-absent', e.vector), error);
   const narrow = type === SYS_TYPE.INT16 || type === SYS_TYPE.TRAP16;
   return {
     type,
@@ -174,16 +181,27 @@ function fetchGate(core: Core, e: Delivery, ext: number): Gate | undefined {
   };
 }
 
+const HANDLER_PRIVILEGE = 'a handler may not be less privileged than the code that it interrupts';
+
 /** The gate's code segment, checked (SDM vol. 2, INT n). Undefined: event set. */
-function fetchHandlerSegment(core: Core, selector: number, ext: number): Descriptor | undefined {
-  if (isNull(selector)) return fault(core, VECTOR.GP, ext);
-  const d = fetchDescriptor(core, selector, VECTOR.GP, ext);
+function fetchHandlerSegment(core: Core, vector: number, selector: number, ext: number): Descriptor | undefined {
+  const role = ROLE.GATE + vector;
+  if (isNull(selector)) return fault(core, VECTOR.GP, because('selector-null', role, selector), ext);
+  const d = fetchDescriptor(core, role, selector, VECTOR.GP, ext);
   if (d === undefined) return undefined;
   const error = selectorError(selector, ext);
-  if (!isCode(d.rights) || dplOf(d.rights) > core.state.cpl) return fault(core, VECTOR.GP, error);
-  if (isLong(core.state) && (!isCode64(core, d.rights) || isBadLongCode(core, d.rights)))
-    return fault(core, VECTOR.GP, error);
-  return isPresent(d.rights) ? d : fault(core, VECTOR.NP, error);
+  const { cpl } = core.state;
+  const dpl = dplOf(d.rights);
+  if (!isCode(d.rights))
+    return fault(core, VECTOR.GP, because('descriptor-type', role, selector, d.rights, 'code'), error);
+  if (dpl > cpl)
+    return fault(core, VECTOR.GP, because('descriptor-privilege', role, selector, dpl, cpl, HANDLER_PRIVILEGE), error);
+  if (isLong(core.state) && !isCode64(core, d.rights))
+    return fault(core, VECTOR.GP, because('code-not-64-bit', role, selector), error);
+  if (isBadLongCode(core, d.rights)) return fault(core, VECTOR.GP, because('code-l-and-d', role, selector), error);
+  return isPresent(d.rights)
+    ? d
+    : fault(core, VECTOR.NP, because('descriptor-absent', role, selector, d.rights), error);
 }
 
 function deliverProtected(core: Core, e: Delivery): boolean {
@@ -201,7 +219,7 @@ function deliverProtected(core: Core, e: Delivery): boolean {
       errorCode,
       ext,
     });
-  const code = fetchHandlerSegment(core, gate.selector, ext);
+  const code = fetchHandlerSegment(core, e.vector, gate.selector, ext);
   if (code === undefined) return false;
 
   const long = isLong(s);
@@ -209,12 +227,19 @@ function deliverProtected(core: Core, e: Delivery): boolean {
   const dpl = dplOf(code.rights);
   const inner = !isConforming(code.rights) && dpl < s.cpl;
   // out of virtual-8086 mode the handler runs at level 0 and nowhere else
-  if (v86 && (!inner || dpl !== 0)) return deny(core, VECTOR.GP, selectorError(gate.selector, ext));
+  if (v86 && (!inner || dpl !== 0)) {
+    const why = because('gate-from-v86', e.vector, inner ? dpl : 3);
+    return deny(core, VECTOR.GP, why, selectorError(gate.selector, ext));
+  }
   const cpl = inner ? dpl : s.cpl;
   const stack = handlerStack(core, cpl, inner, gate.ist, ext);
   if (stack === undefined) return false;
-  if (long ? !isCanonical(gate.offset, linearWidth(s)) : !insideLimit(code.rights, code.limit, Number(gate.offset), 1))
-    return deny(core, VECTOR.GP, ext);
+  if (long) {
+    const width = linearWidth(s);
+    if (!isCanonical(gate.offset, width))
+      return deny(core, VECTOR.GP, because('target-canonical', gate.offset, width), ext);
+  } else if (!insideLimit(code.rights, code.limit, Number(gate.offset), 1))
+    return deny(core, VECTOR.GP, because('target-limit', gate.offset, code.limit), ext);
 
   const size = long ? 8 : gate.type === SYS_TYPE.INT32 || gate.type === SYS_TYPE.TRAP32 ? 4 : 2;
   const pushes = new Pushes(core, stack);

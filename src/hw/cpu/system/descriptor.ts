@@ -1,3 +1,4 @@
+import { because, type FaultReason } from '../../../isa/reasons/index';
 import { bits } from '../../../base/bits';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import type { SegmentCache } from '../../state/cpu-state';
@@ -73,10 +74,24 @@ export function descriptorAddress(core: Core, selector: number, bytes = 8): bigi
 export const tableAddress = (core: Core, base: bigint, offset: number): bigint =>
   BigInt.asUintN(isLong(core.state) ? 64 : 32, base + BigInt(offset));
 
-/** Reads a descriptor; beyond its table: `vector` with the selector's error code. Undefined: event set. */
-export function fetchDescriptor(core: Core, selector: number, vector: number, ext = 0): Descriptor | undefined {
+/** Why `descriptorAddress` finds nothing. */
+function beyondTable(core: Core, role: number, selector: number): FaultReason {
+  const s = core.state;
+  const local = (selector & 4) !== 0;
+  if (local && isUnusable(s.get32(SLOT.RIGHTS + SEG.LDTR))) return because('selector-without-ldt', role, selector);
+  return because('selector-limit', role, selector, s.get32(local ? SLOT.LIMIT + SEG.LDTR : SLOT.GDTR_LIMIT));
+}
+
+/** Reads a descriptor; beyond its table: `vector` with the selector's error code. `role`: what the selector is for (ROLE). Undefined: event set. */
+export function fetchDescriptor(
+  core: Core,
+  role: number,
+  selector: number,
+  vector: number,
+  ext = 0,
+): Descriptor | undefined {
   const at = descriptorAddress(core, selector);
-  if (at === undefined) return fault(core, vector, selectorError(selector, ext));
+  if (at === undefined) return fault(core, vector, beyondTable(core, role, selector), selectorError(selector, ext));
   const raw = core.readSystem(at, 8);
   return raw === undefined ? undefined : decodeDescriptor(selector, raw);
 }
@@ -85,12 +100,19 @@ export function fetchDescriptor(core: Core, selector: number, vector: number, ex
  * The second quadword of a system descriptor in IA-32e mode: base 63:32 in its low half; bits 12:8 of its high half must be zero
  * (SDM vol. 3, 3.5.2 and 5.8.3.1). Undefined: event set (`vector` naming the selector).
  */
-export function fetchUpperHalf(core: Core, selector: number, vector: number, ext = 0): bigint | undefined {
+export function fetchUpperHalf(
+  core: Core,
+  role: number,
+  selector: number,
+  vector: number,
+  ext = 0,
+): bigint | undefined {
   const at = descriptorAddress(core, selector, 16);
-  if (at === undefined) return fault(core, vector, selectorError(selector, ext));
+  if (at === undefined) return fault(core, vector, beyondTable(core, role, selector), selectorError(selector, ext));
   const upper = core.readSystem(BigInt.asUintN(64, at + 8n), 8);
   if (upper === undefined) return undefined;
-  if (bits(upper, 44, 40) !== 0n) return fault(core, vector, selectorError(selector, ext));
+  if (bits(upper, 44, 40) !== 0n)
+    return fault(core, vector, because('descriptor-second-half', role, selector), selectorError(selector, ext));
   return upper & 0xffff_ffffn;
 }
 

@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import type { FaultEvent } from '../../state/event';
 
 /** Exceptions whose delivery can turn a second one into a double fault (SDM vol. 3, table 6-4). */
@@ -19,7 +20,13 @@ export function combine(first: FirstEvent, second: FaultEvent): 'serial' | 'doub
   return isPageFault(first.vector) && serious ? 'double' : 'serial';
 }
 
-export const DOUBLE_FAULT: FaultEvent = { kind: 'fault', vector: VECTOR.DF, errorCode: 0 };
+/** #DF(0), for `second` while `first` was being delivered. Vectors. */
+export const doubleFault = (first: number, second: number): FaultEvent => ({
+  kind: 'fault',
+  vector: VECTOR.DF,
+  errorCode: 0,
+  why: because('double-fault', first, second),
+});
 
 /** How an event counts as the first of two: software interrupts (ICEBP too), external interrupts and NMI are benign. */
 export const firstOf = (e: FaultEvent | { readonly kind: 'interrupt' }): FirstEvent =>

@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because, ROLE } from '../../../isa/reasons/index';
 import type { SegmentCache } from '../../state/cpu-state';
 import { SEG } from '../../state/layout';
 import { SYS_EVENT, SYS_JUMPED, type Core } from '../core';
@@ -26,17 +27,29 @@ import {
 import { Pops, setStackPointer } from './stack';
 import type { SystemFunction } from './table';
 
+const RETURN_PRIVILEGE = 'the code returned to has its DPL equal to the RPL';
+const CONFORMING_RETURN = 'conforming code may not have a DPL above the RPL';
+
 /** The code segment a RETF or IRET returns to: RPL ≥ CPL; DPL = RPL, or ≤ RPL when conforming; present (SDM vol. 2, RET). Undefined: event set. */
 export function fetchReturnCode(core: Core, selector: number): Descriptor | undefined {
-  if (isNull(selector)) return fault(core, VECTOR.GP, 0);
-  const d = fetchDescriptor(core, selector, VECTOR.GP);
+  if (isNull(selector)) return fault(core, VECTOR.GP, because('selector-null', ROLE.CS, selector), 0);
+  const d = fetchDescriptor(core, ROLE.CS, selector, VECTOR.GP);
   if (d === undefined) return undefined;
   const rpl = selector & 3;
   const dpl = dplOf(d.rights);
   const error = selectorError(selector);
-  if (!isCode(d.rights) || rpl < core.state.cpl || isBadLongCode(core, d.rights)) return fault(core, VECTOR.GP, error);
-  if (isConforming(d.rights) ? dpl > rpl : dpl !== rpl) return fault(core, VECTOR.GP, error);
-  return isPresent(d.rights) ? d : fault(core, VECTOR.NP, error);
+  const { cpl } = core.state;
+  if (!isCode(d.rights))
+    return fault(core, VECTOR.GP, because('descriptor-type', ROLE.CS, selector, d.rights, 'a code segment'), error);
+  if (rpl < cpl) return fault(core, VECTOR.GP, because('return-outward', selector, cpl), error);
+  if (isBadLongCode(core, d.rights)) return fault(core, VECTOR.GP, because('code-l-and-d', ROLE.CS, selector), error);
+  if (isConforming(d.rights) ? dpl > rpl : dpl !== rpl) {
+    const wanted = isConforming(d.rights) ? CONFORMING_RETURN : RETURN_PRIVILEGE;
+    return fault(core, VECTOR.GP, because('descriptor-privilege', ROLE.CS, selector, dpl, cpl, wanted), error);
+  }
+  return isPresent(d.rights)
+    ? d
+    : fault(core, VECTOR.NP, because('descriptor-absent', ROLE.CS, selector, d.rights), error);
 }
 
 /** SS of a return at level `cpl` into `code`: null only for 64-bit code below level 3, with that level as RPL. Undefined: event set. */
@@ -49,7 +62,7 @@ export function prepareReturnStack(
   if (isNull(selector))
     return isCode64(core, code.rights) && cpl !== 3 && (selector & 3) === cpl
       ? nullSegment(selector, cpl)
-      : fault(core, VECTOR.GP, 0);
+      : fault(core, VECTOR.GP, because('selector-null', ROLE.SS, selector), 0);
   return prepareStackSegment(core, selector, cpl);
 }
 

@@ -1,6 +1,7 @@
 import { invariant } from '../../../base/assert';
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, ROLE } from '../../../isa/reasons/index';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import type { SegmentCache } from '../../state/cpu-state';
 import { SYS_EVENT, SYS_JUMPED, type Core, type SysResult } from '../core';
@@ -29,10 +30,14 @@ import type { SystemFunction } from './table';
 
 /** Whether `rip` is a place in the code segment: inside its limit, or canonical in 64-bit code. False: #GP(`code`) set. */
 export function checkTarget(core: Core, code: SegmentCache, rip: bigint, errorCode = 0): boolean {
-  const ok = isCode64(core, code.rights)
-    ? isCanonical(rip, linearWidth(core.state))
-    : rip <= 0xffff_ffffn && insideLimit(code.rights, code.limit, Number(rip), 1);
-  return ok || deny(core, VECTOR.GP, errorCode);
+  if (isCode64(core, code.rights)) {
+    const width = linearWidth(core.state);
+    return isCanonical(rip, width) || deny(core, VECTOR.GP, because('target-canonical', rip, width), errorCode);
+  }
+  return (
+    (rip <= 0xffff_ffffn && insideLimit(code.rights, code.limit, Number(rip), 1)) ||
+    deny(core, VECTOR.GP, because('target-limit', rip, code.limit), errorCode)
+  );
 }
 
 /** Loads CS, with the CPL as its RPL, and RIP. */
@@ -43,14 +48,21 @@ export function enterCode(core: Core, code: Descriptor, selector: number, cpl: n
   s.rip = rip;
 }
 
+const CONFORMING_PRIVILEGE = 'conforming code may not have a DPL above CPL';
+const DIRECT_PRIVILEGE = 'a direct transfer needs DPL = CPL and RPL ≤ CPL';
+const GATE_PRIVILEGE = 'code behind a gate may not have a DPL above CPL, and a JMP does not change CPL';
+
 /** Code segment of a direct far JMP or CALL: conforming with DPL ≤ CPL, or DPL = CPL and RPL ≤ CPL. Undefined: event set. */
 function checkDirectCode(core: Core, selector: number, d: Descriptor): boolean {
   const cpl = core.state.cpl;
   const dpl = dplOf(d.rights);
   const error = selectorError(selector);
-  if (isBadLongCode(core, d.rights)) return deny(core, VECTOR.GP, error);
-  if (isConforming(d.rights) ? dpl > cpl : (selector & 3) > cpl || dpl !== cpl) return deny(core, VECTOR.GP, error);
-  return isPresent(d.rights) || deny(core, VECTOR.NP, error);
+  if (isBadLongCode(core, d.rights)) return deny(core, VECTOR.GP, because('code-l-and-d', ROLE.CS, selector), error);
+  if (isConforming(d.rights) ? dpl > cpl : (selector & 3) > cpl || dpl !== cpl) {
+    const wanted = isConforming(d.rights) ? CONFORMING_PRIVILEGE : DIRECT_PRIVILEGE;
+    return deny(core, VECTOR.GP, because('descriptor-privilege', ROLE.CS, selector, dpl, cpl, wanted), error);
+  }
+  return isPresent(d.rights) || deny(core, VECTOR.NP, because('descriptor-absent', ROLE.CS, selector, d.rights), error);
 }
 
 /** Far JMP or CALL to selector:offset (SDM vol. 2). `size`: operand size in bytes, the width of pushed elements and of the offset. */
@@ -64,11 +76,14 @@ function farTransfer(core: Core, selector: number, offset: bigint, size: number,
     s.rip = offset;
     return SYS_JUMPED;
   }
-  if (isNull(selector)) return core.raise(VECTOR.GP, 0);
-  const d = fetchDescriptor(core, selector, VECTOR.GP);
+  if (isNull(selector)) return core.raise(VECTOR.GP, because('selector-null', ROLE.CS, selector), 0);
+  const d = fetchDescriptor(core, ROLE.CS, selector, VECTOR.GP);
   if (d === undefined) return SYS_EVENT;
   if ((d.rights & RIGHTS.S) === 0) return systemTransfer(core, selector, d, call);
-  if (!isCode(d.rights)) return core.raise(VECTOR.GP, selectorError(selector));
+  if (!isCode(d.rights)) {
+    const why = because('descriptor-type', ROLE.CS, selector, d.rights, 'code, a call gate, a task gate or a TSS');
+    return core.raise(VECTOR.GP, why, selectorError(selector));
+  }
   if (!checkDirectCode(core, selector, d) || !checkTarget(core, d, offset) || !orTypeBits(core, d, 1)) return SYS_EVENT;
   if (call && !pushReturn(core, size)) return SYS_EVENT;
   enterCode(core, d, selector, s.cpl, offset);
@@ -93,10 +108,16 @@ function systemTransfer(core: Core, selector: number, d: Descriptor, call: boole
   const error = selectorError(selector);
   const task = !long && (type === SYS_TYPE.TASK_GATE || type === SYS_TYPE.TSS16 || type === SYS_TYPE.TSS32);
   const gate = type === SYS_TYPE.CALL32 || (type === SYS_TYPE.CALL16 && !long);
-  if (!task && !gate) return core.raise(VECTOR.GP, error);
-  if (dplOf(d.rights) < s.cpl || dplOf(d.rights) < (selector & 3)) return core.raise(VECTOR.GP, error);
+  if (!task && !gate) {
+    const wanted = long ? 'code or a 64-bit call gate' : 'code, a call gate, a task gate or an available TSS';
+    return core.raise(VECTOR.GP, because('descriptor-type', ROLE.CS, selector, d.rights, wanted), error);
+  }
+  const dpl = dplOf(d.rights);
+  if (dpl < s.cpl || dpl < (selector & 3))
+    return core.raise(VECTOR.GP, because('gate-dpl', selector, d.rights, s.cpl), error);
   if (gate) return throughCallGate(core, selector, d, call);
-  if (type === SYS_TYPE.TASK_GATE && !isPresent(d.rights)) return core.raise(VECTOR.NP, error);
+  if (type === SYS_TYPE.TASK_GATE && !isPresent(d.rights))
+    return core.raise(VECTOR.NP, because('descriptor-absent', ROLE.CS, selector, d.rights), error);
   const tss = type === SYS_TYPE.TASK_GATE ? Number((d.raw >> 16n) & 0xffffn) : selector;
   return taskSwitch(core, { selector: tss, source: call ? 'call' : 'jmp', returnRip: core.nextRip })
     ? SYS_JUMPED
@@ -112,23 +133,34 @@ function systemTransfer(core: Core, selector: number, d: Descriptor, call: boole
 function throughCallGate(core: Core, gateSelector: number, gate: Descriptor, call: boolean): SysResult {
   const s = core.state;
   const long = isLong(s);
-  const upper = long ? fetchUpperHalf(core, gateSelector, VECTOR.GP) : 0n;
+  const upper = long ? fetchUpperHalf(core, ROLE.CS, gateSelector, VECTOR.GP) : 0n;
   if (upper === undefined) return SYS_EVENT;
-  if (!isPresent(gate.rights)) return core.raise(VECTOR.NP, selectorError(gateSelector));
+  if (!isPresent(gate.rights)) {
+    const why = because('descriptor-absent', ROLE.CS, gateSelector, gate.rights);
+    return core.raise(VECTOR.NP, why, selectorError(gateSelector));
+  }
   const wide = typeOf(gate.rights) === SYS_TYPE.CALL32;
   const selector = Number((gate.raw >> 16n) & 0xffffn);
   const offset = (gate.raw & 0xffffn) | (wide ? (gate.raw >> 48n) << 16n : 0n) | (upper << 32n);
-  if (isNull(selector)) return core.raise(VECTOR.GP, 0);
-  const code = fetchDescriptor(core, selector, VECTOR.GP);
+  const role = ROLE.CALL_GATE;
+  if (isNull(selector)) return core.raise(VECTOR.GP, because('selector-null', role, selector), 0);
+  const code = fetchDescriptor(core, role, selector, VECTOR.GP);
   if (code === undefined) return SYS_EVENT;
   const error = selectorError(selector);
   const dpl = dplOf(code.rights);
   const cpl = s.cpl;
-  if (!isCode(code.rights) || dpl > cpl) return core.raise(VECTOR.GP, error);
-  if (long && (!isCode64(core, code.rights) || isBadLongCode(core, code.rights))) return core.raise(VECTOR.GP, error);
+  if (!isCode(code.rights))
+    return core.raise(VECTOR.GP, because('descriptor-type', role, selector, code.rights, 'code'), error);
   // a JMP does not change the privilege level
-  if (!call && !isConforming(code.rights) && dpl !== cpl) return core.raise(VECTOR.GP, error);
-  if (!isPresent(code.rights)) return core.raise(VECTOR.NP, error);
+  const wrongLevel = dpl > cpl || (!call && !isConforming(code.rights) && dpl !== cpl);
+  if (wrongLevel)
+    return core.raise(VECTOR.GP, because('descriptor-privilege', role, selector, dpl, cpl, GATE_PRIVILEGE), error);
+  if (long && !isCode64(core, code.rights))
+    return core.raise(VECTOR.GP, because('code-not-64-bit', role, selector), error);
+  if (long && isBadLongCode(core, code.rights))
+    return core.raise(VECTOR.GP, because('code-l-and-d', role, selector), error);
+  if (!isPresent(code.rights))
+    return core.raise(VECTOR.NP, because('descriptor-absent', role, selector, code.rights), error);
   const size = long ? 8 : wide ? 4 : 2;
   const inner = call && !isConforming(code.rights) && dpl < cpl;
   if (inner) return callInner(core, code, selector, offset, size, Number((gate.raw >> 32n) & 0x1fn));

@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { IOPL_SHIFT, RFLAGS } from '../../../isa/flags';
 import { SVM_EXIT } from '../../../isa/svm-exits';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
@@ -28,7 +29,7 @@ const v86Denied = (core: Core): boolean =>
 export const pushf: SystemFunction = (core) => {
   const exit = core.intercepts?.svm?.(core, SVM_EXIT.PUSHF);
   if (exit) return core.exit(exit);
-  if (v86Denied(core)) return core.raise(VECTOR.GP, 0);
+  if (v86Denied(core)) return core.raise(VECTOR.GP, because('v86-iopl', iopl(core.state)), 0);
   const s = core.state;
   const image = (hasVirtualFlags(s) ? virtualFlags(s) : s.rflags) & ~HIDDEN;
   const push = new Pushes(core, currentStack(core)).push(image, core.insn.operandBits / 8);
@@ -45,7 +46,7 @@ export const popf: SystemFunction = (core) => {
   const exit = core.intercepts?.svm?.(core, SVM_EXIT.POPF);
   if (exit) return core.exit(exit);
   const s = core.state;
-  if (v86Denied(core)) return core.raise(VECTOR.GP, 0);
+  if (v86Denied(core)) return core.raise(VECTOR.GP, because('v86-iopl', iopl(core.state)), 0);
   const size = core.insn.operandBits / 8;
   const stack = new Pops(core);
   const image = stack.pop(size);
@@ -72,13 +73,13 @@ export const cli: SystemFunction = (core) => {
     clearVirtualIf(core.state);
     return SYS_NEXT;
   }
-  if (!mayChangeIf(core)) return core.raise(VECTOR.GP, 0);
+  if (!mayChangeIf(core)) return core.raise(VECTOR.GP, because('iopl', core.state.cpl, iopl(core.state)), 0);
   core.state.setSystemFlag(RFLAGS.IF, false);
   return SYS_NEXT;
 };
 export const sti: SystemFunction = (core) => {
   if (hasVirtualIf(core.state)) return setVirtualIf(core) ? SYS_NEXT : SYS_EVENT;
-  if (!mayChangeIf(core)) return core.raise(VECTOR.GP, 0);
+  if (!mayChangeIf(core)) return core.raise(VECTOR.GP, because('iopl', core.state.cpl, iopl(core.state)), 0);
   const s = core.state;
   if (!s.systemFlag(RFLAGS.IF)) {
     s.setSystemFlag(RFLAGS.IF, true);
@@ -93,7 +94,8 @@ const mayChangeIf = (core: Core): boolean => core.state.cpl <= iopl(core.state);
 const setAc =
   (on: boolean): SystemFunction =>
   (core) => {
-    if (!core.model.has('SMAP') || core.state.cpl !== 0) return core.raise(VECTOR.UD);
+    if (!core.model.has('SMAP')) return core.raise(VECTOR.UD, because('feature-absent', 'SMAP'));
+    if (core.state.cpl !== 0) return core.raise(VECTOR.UD, because('cpl-undefined', core.state.cpl));
     core.state.setSystemFlag(RFLAGS.AC, on);
     return SYS_NEXT;
   };

@@ -1,5 +1,6 @@
 import { invariant } from '../../../base/assert';
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { RFLAGS } from '../../../isa/flags';
 import { SVM_EXIT } from '../../../isa/svm-exits';
 import { SYS_EVENT, SYS_NEXT } from '../core';
@@ -16,17 +17,17 @@ export const intN: SystemFunction = (core) => {
   const redirected = isRedirected(core, vector);
   if (redirected === undefined) return SYS_EVENT;
   if (redirected) return redirect(core, vector);
-  if (isV86(core.state) && iopl(core.state) < 3) return core.raise(VECTOR.GP, 0);
+  if (isV86(core.state) && iopl(core.state) < 3) return core.raise(VECTOR.GP, because('v86-iopl', iopl(core.state)), 0);
   // decode assists tell the vector
   const exit = core.intercepts?.svm?.(core, SVM_EXIT.SWINT, BigInt(vector));
   if (exit) return core.exit(exit);
-  core.event = { kind: 'fault', vector, software: 'int' };
+  core.event = { kind: 'fault', vector, software: 'int', why: because('software-interrupt', vector) };
   return SYS_EVENT;
 };
 
 /** INT3: not subject to IOPL in virtual-8086 mode. */
 export const int3: SystemFunction = (core) => {
-  core.event = { kind: 'fault', vector: VECTOR.BP, software: 'int3' };
+  core.event = { kind: 'fault', vector: VECTOR.BP, software: 'int3', why: because('breakpoint-instruction') };
   return SYS_EVENT;
 };
 
@@ -34,12 +35,12 @@ export const int3: SystemFunction = (core) => {
 export const int1: SystemFunction = (core) => {
   const exit = core.intercepts?.svm?.(core, SVM_EXIT.ICEBP);
   if (exit) return core.exit(exit);
-  core.event = { kind: 'fault', vector: VECTOR.DB, software: 'icebp' };
+  core.event = { kind: 'fault', vector: VECTOR.DB, software: 'icebp', why: because('debug-instruction') };
   return SYS_EVENT;
 };
 
 export const into: SystemFunction = (core) => {
   if ((core.state.rflags & (1n << BigInt(RFLAGS.OF))) === 0n) return SYS_NEXT;
-  core.event = { kind: 'fault', vector: VECTOR.OF, software: 'into' };
+  core.event = { kind: 'fault', vector: VECTOR.OF, software: 'into', why: because('overflow-instruction') };
   return SYS_EVENT;
 };

@@ -1,5 +1,6 @@
 import { invariant } from '../../../base/assert';
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { RFLAGS } from '../../../isa/flags';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import type { VmExit } from '../../state/event';
@@ -24,16 +25,16 @@ export function ioAllowed(core: Core, port: number, size: number): boolean {
   const limit = s.get32(SLOT.LIMIT + SEG.TR);
   const rights = s.get32(SLOT.RIGHTS + SEG.TR);
   if ((rights & RIGHTS.UNUSABLE) !== 0 || typeOf(rights) !== SYS_TYPE.TSS32_BUSY || limit < MINIMUM_TSS_LIMIT)
-    return deny(core, VECTOR.GP, 0);
+    return deny(core, VECTOR.GP, because('io-tss', port, s.cpl), 0);
   const base = s.get(SLOT.TR_BASE);
   const map = core.readSystem(tableAddress(core, base, IO_MAP_BASE), 2);
   if (map === undefined) return false;
   const at = Number(map) + (port >>> 3);
-  if (at + 1 > limit) return deny(core, VECTOR.GP, 0);
+  if (at + 1 > limit) return deny(core, VECTOR.GP, because('io-map-limit', port, at, limit), 0);
   const word = core.readSystem(tableAddress(core, base, at), 2);
   if (word === undefined) return false;
   const wanted = ((1 << size) - 1) << (port & 7);
-  return (Number(word) & wanted) === 0 || deny(core, VECTOR.GP, 0);
+  return (Number(word) & wanted) === 0 || deny(core, VECTOR.GP, because('io-map', port, size), 0);
 }
 
 function portOf(core: Core, i: number): { readonly port: number; readonly immediate: boolean } {

@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { IOPL_SHIFT, RFLAGS } from '../../../isa/flags';
 import { SVM_EXIT } from '../../../isa/svm-exits';
 import { SEG, SLOT } from '../../state/layout';
@@ -56,7 +57,7 @@ function returnToV86(core: Core, stack: Pops, rip: bigint, cs: bigint, flags: bi
     if (v === undefined) return SYS_EVENT;
     rest.push(v);
   }
-  if (rip > 0xffffn) return core.raise(VECTOR.GP, 0);
+  if (rip > 0xffffn) return core.raise(VECTOR.GP, because('v86-ip', rip), 0);
   const [esp, ss, es, ds, fs, gs] = rest.map((v) => Number(v)) as [number, number, number, number, number, number];
   s.rflags = flags;
   s.cpl = 3;
@@ -120,11 +121,11 @@ function returnFrom(core: Core, size: number): SysResult {
   if (isReal(s)) return returnParagraph(core, size, size === 2 ? 0xffffn & ~(1n << 15n) : 0x25_7fd5n);
   if (isV86(s)) {
     if (hasVirtualFlags(s) && size === 2) return returnParagraph(core, size, ALWAYS | mask(IF), true);
-    if (iopl(s) < 3) return core.raise(VECTOR.GP, 0);
+    if (iopl(s) < 3) return core.raise(VECTOR.GP, because('v86-iopl', iopl(s)), 0);
     return returnParagraph(core, size, ALWAYS | mask(IF) | (size > 2 ? WIDE : 0n));
   }
   if (!s.systemFlag(NT)) return returnProtected(core, size);
-  if (isLong(s)) return core.raise(VECTOR.GP, 0);
+  if (isLong(s)) return core.raise(VECTOR.GP, because('iret-nested-task'), 0);
   const link = core.readSystem(s.get(SLOT.TR_BASE), 2);
   if (link === undefined) return SYS_EVENT;
   return taskSwitch(core, { selector: Number(link), source: 'iret', returnRip: core.nextRip }) ? SYS_JUMPED : SYS_EVENT;

@@ -1,6 +1,7 @@
 import { invariant } from '../../../base/assert';
 import { bit, isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { CR0, CR4, EFER } from '../../../isa/flags';
 import { MSR } from '../../../isa/msrs';
 import { VMX_EXIT } from '../../../isa/exits';
@@ -198,7 +199,7 @@ export const rdmsr: SystemFunction = (core) => {
   const exit = core.intercepts?.msr(core, index, false);
   if (exit) return core.exit(exit);
   const value = readMsr(core, index);
-  if (value === undefined) return core.raise(VECTOR.GP, 0);
+  if (value === undefined) return core.raise(VECTOR.GP, because('msr-unknown', index), 0);
   putPair(core, value);
   return SYS_NEXT;
 };
@@ -208,15 +209,19 @@ export const wrmsr: SystemFunction = (core) => {
   const index = core.state.get32(GPR.RCX);
   const exit = core.intercepts?.msr(core, index, true);
   if (exit) return core.exit(exit);
-  return writeMsr(core, index, pair(core)) ? SYS_NEXT : core.raise(VECTOR.GP, 0);
+  const value = pair(core);
+  return writeMsr(core, index, value) ? SYS_NEXT : core.raise(VECTOR.GP, because('msr-value', index, value), 0);
 };
 
 /** RDTSC and RDTSCP: with CR4.TSD only CPL 0 may (#GP(0)). */
 const timestamp =
   (reason: number, aux: boolean): SystemFunction =>
   (core) => {
-    if (aux && (!core.model.has('RDTSCP') || core.intercepts?.isUndefined(reason))) return core.raise(VECTOR.UD);
-    if (cr4Bit(core.state, CR4.TSD) && core.state.cpl !== 0) return core.raise(VECTOR.GP, 0);
+    if (aux && !core.model.has('RDTSCP')) return core.raise(VECTOR.UD, because('feature-absent', 'RDTSCP'));
+    if (aux && core.intercepts?.isUndefined(reason))
+      return core.raise(VECTOR.UD, because('control-off', 'enable RDTSCP'));
+    const { cpl } = core.state;
+    if (cr4Bit(core.state, CR4.TSD) && cpl !== 0) return core.raise(VECTOR.GP, because('tsd', cpl), 0);
     const exit = core.intercepts?.instruction(core, reason, 0n);
     if (exit) return core.exit(exit);
     putPair(core, readTsc(core));
@@ -228,9 +233,10 @@ export const rdtscp = timestamp(VMX_EXIT.RDTSCP, true);
 
 /** There are no performance counters: every index is #GP(0), as for one the processor does not support. */
 export const rdpmc: SystemFunction = (core) => {
-  if (core.state.cpl !== 0 && !cr4Bit(core.state, CR4.PCE)) return core.raise(VECTOR.GP, 0);
+  const { cpl } = core.state;
+  if (cpl !== 0 && !cr4Bit(core.state, CR4.PCE)) return core.raise(VECTOR.GP, because('pce', cpl), 0);
   const exit = core.intercepts?.instruction(core, VMX_EXIT.RDPMC, 0n);
-  return exit ? core.exit(exit) : core.raise(VECTOR.GP, 0);
+  return exit ? core.exit(exit) : core.raise(VECTOR.GP, because('no-counter', core.state.get32(GPR.RCX)), 0);
 };
 
 /** RDFSBASE RDGSBASE WRFSBASE WRGSBASE: 64-bit mode with CR4.FSGSBASE only; a base written must be canonical. */
@@ -238,7 +244,8 @@ const segmentBaseInsn =
   (segment: number, write: boolean): SystemFunction =>
   (core) => {
     const s = core.state;
-    if (!isLong64(s) || !cr4Bit(s, CR4.FSGSBASE)) return core.raise(VECTOR.UD);
+    if (!isLong64(s)) return core.raise(VECTOR.UD, because('mode-not-64-bit'));
+    if (!cr4Bit(s, CR4.FSGSBASE)) return core.raise(VECTOR.UD, because('not-enabled', 'CR4.FSGSBASE'));
     const o = operand(core, 0);
     invariant(o.kind === 'gpr', 'a register operand');
     if (!write) {
@@ -246,7 +253,7 @@ const segmentBaseInsn =
       return SYS_NEXT;
     }
     const value = BigInt.asUintN(o.width, s.get(o.index));
-    if (!canonical(core, value)) return core.raise(VECTOR.GP, 0);
+    if (!canonical(core, value)) return core.raise(VECTOR.GP, because('segment-base', value), 0);
     s.set(SLOT.SEG_BASE + segment, value);
     return SYS_NEXT;
   };
@@ -257,7 +264,7 @@ export const wrgsbase = segmentBaseInsn(SEG.GS, true);
 
 export const swapgs: SystemFunction = (core) => {
   const s = core.state;
-  if (!isLong64(s)) return core.raise(VECTOR.UD);
+  if (!isLong64(s)) return core.raise(VECTOR.UD, because('mode-not-64-bit'));
   if (!requireCpl0(core)) return SYS_EVENT;
   const base = s.segmentBase(SEG.GS);
   s.set(SLOT.SEG_BASE + SEG.GS, s.get(SLOT.KERNEL_GS_BASE));

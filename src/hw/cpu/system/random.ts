@@ -1,5 +1,6 @@
 import { invariant } from '../../../base/assert';
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { VMX_EXIT } from '../../../isa/exits';
 import { SLOT } from '../../state/layout';
 import { setArithmeticFlags } from '../../state/lazy-flags';
@@ -25,7 +26,7 @@ function next(state: bigint): { readonly state: bigint; readonly value: bigint }
 const random =
   (feature: CpuFeature, reason: number): SystemFunction =>
   (core) => {
-    if (!core.model.has(feature)) return core.raise(VECTOR.UD);
+    if (!core.model.has(feature)) return core.raise(VECTOR.UD, because('feature-absent', feature));
     const exit = core.intercepts?.instruction(core, reason, 0n, instructionInfo(core, 0, {}));
     if (exit) return core.exit(exit);
     const o = operand(core, 0);

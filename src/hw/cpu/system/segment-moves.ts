@@ -1,5 +1,6 @@
 import { invariant } from '../../../base/assert';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, ROLE } from '../../../isa/reasons/index';
 import { RFLAGS } from '../../../isa/flags';
 import { RIGHTS, SEG } from '../../state/layout';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
@@ -30,7 +31,7 @@ function segmentOperand(core: Core, i: number): number {
 /** MOV Sreg, r/m16. CS is #UD. A load of SS holds off interrupts and debug traps for one instruction. */
 export const movToSegment: SystemFunction = (core) => {
   const index = segmentOperand(core, 0);
-  if (index === SEG.CS) return core.raise(VECTOR.UD);
+  if (index === SEG.CS) return core.raise(VECTOR.UD, because('load-cs'));
   const selector = readOperand16(core, 1);
   if (selector === undefined || !loadSegment(core, index, selector)) return SYS_EVENT;
   if (index === SEG.SS) setShadow(core.state, SHADOW.MOV_SS);
@@ -95,7 +96,7 @@ function visible(
   if (!isConforming(d.rights) && (core.state.cpl > dpl || (selector & 3) > dpl)) return null;
   if ((d.rights & RIGHTS.S) === 0 && isLong(core.state)) {
     if (descriptorAddress(core, selector, 16) === undefined) return null;
-    const upper = fetchUpperHalf(core, selector, VECTOR.GP);
+    const upper = fetchUpperHalf(core, ROLE.LDT, selector, VECTOR.GP);
     if (upper === undefined) {
       // a bad second quadword makes the descriptor invisible; a fault of the table's page is a fault
       if (core.event?.kind !== 'fault' || core.event.vector !== VECTOR.GP) return undefined;
@@ -119,7 +120,7 @@ const inspect =
     value: (d: { raw: bigint; limit: number }) => bigint,
   ): SystemFunction =>
   (core) => {
-    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
+    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD, because('mode-paragraph'));
     const target = operand(core, 0);
     invariant(target.kind === 'gpr', 'LAR and LSL have a register destination');
     const selector = readOperand16(core, 1);
@@ -137,7 +138,7 @@ export const lsl = inspect(LSL_LEGACY, LSL_LONG, (d) => BigInt(d.limit));
 const verify =
   (allowed: (rights: number) => boolean): SystemFunction =>
   (core) => {
-    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
+    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD, because('mode-paragraph'));
     const selector = readOperand16(core, 0);
     if (selector === undefined) return SYS_EVENT;
     const d = visible(core, selector, []);
@@ -150,7 +151,7 @@ export const verw = verify(isWritableData);
 
 /** ARPL: raises the destination selector's RPL to the source's; ZF when it was lower. */
 export const arpl: SystemFunction = (core) => {
-  if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
+  if (isParagraphMode(core.state)) return core.raise(VECTOR.UD, because('mode-paragraph'));
   const source = operand(core, 1);
   invariant(source.kind === 'gpr', 'ARPL has a register source');
   const rpl = Number(core.state.get(source.index) & 3n);

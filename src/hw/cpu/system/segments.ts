@@ -1,5 +1,6 @@
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, ROLE, type FaultReason } from '../../../isa/reasons/index';
 import type { CpuState, SegmentCache } from '../../state/cpu-state';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
@@ -21,14 +22,15 @@ import {
 import { isLong, isLong64, isParagraphMode, isV86 } from './modes';
 import { deny, fault, selectorError } from './raise';
 
+const isExpandDown = (rights: number): boolean => (rights & (RIGHTS.S | 0xc)) === (RIGHTS.S | 4);
+
 /**
  * Whether `size` bytes at `offset` lie inside a segment's limit (SDM vol. 3, 5.3). An expand-down segment holds the offsets *above* its limit, up to
  * 0xffff or, with the B bit, 0xffffffff. An access that would wrap past the end faults.
  */
 export function insideLimit(rights: number, limit: number, offset: number, size: number): boolean {
   const last = offset + size - 1;
-  const expandDown = (rights & (RIGHTS.S | 0xc)) === (RIGHTS.S | 4);
-  if (!expandDown) return last <= limit;
+  if (!isExpandDown(rights)) return last <= limit;
   return offset > limit && last <= ((rights & RIGHTS.DB) !== 0 ? 0xffff_ffff : 0xffff);
 }
 
@@ -49,7 +51,28 @@ export function checkSegment(core: Core, segment: number, offset: number, size: 
   const ok =
     (isParagraphMode(s) || typeAllows(rights, write)) &&
     insideLimit(rights, s.get32(SLOT.LIMIT + segment), offset, size);
-  return ok || deny(core, segment === SEG.SS ? VECTOR.SS : VECTOR.GP, 0);
+  if (ok) return true;
+  const vector = segment === SEG.SS ? VECTOR.SS : VECTOR.GP;
+  return deny(core, vector, refusal(core, segment, s.segment(segment), offset, size, write), 0);
+}
+
+/** Why `cache`, in or on its way to segment register `segment`, does not allow an access. */
+export function refusal(
+  core: Core,
+  segment: number,
+  cache: SegmentCache,
+  offset: number,
+  size: number,
+  write: boolean,
+): FaultReason {
+  const { rights, limit, selector } = cache;
+  if (!isParagraphMode(core.state) && !typeAllows(rights, write)) {
+    if ((rights & RIGHTS.UNUSABLE) !== 0) return because('segment-null', segment, selector);
+    return write ? because('segment-write', segment, rights) : because('segment-read', segment);
+  }
+  return isExpandDown(rights)
+    ? because('segment-limit-down', segment, limit, offset, size)
+    : because('segment-limit', segment, limit, offset, size);
 }
 
 /** Whether a segment outside the state (one about to be loaded) takes a write of `size` bytes at `offset`. */
@@ -97,8 +120,12 @@ export const v86Segment = (selector: number): SegmentCache => ({
 interface StackRules {
   readonly vector: number;
   readonly ext: number;
+  readonly role: number;
 }
-const OWN_LOAD: StackRules = { vector: VECTOR.GP, ext: 0 };
+const OWN_LOAD: StackRules = { vector: VECTOR.GP, ext: 0, role: ROLE.SS };
+
+const STACK_PRIVILEGE = 'a stack segment has the DPL and RPL of the code that uses it';
+const DATA_PRIVILEGE = 'neither CPL nor RPL may be above the DPL';
 
 /**
  * Checks a selector for SS at privilege `cpl` (SDM vol. 2, MOV; vol. 3, 5.7): not null, RPL and DPL equal to CPL, writable data, present.
@@ -110,13 +137,18 @@ export function prepareStackSegment(
   cpl: number,
   rules: StackRules = OWN_LOAD,
 ): SegmentCache | undefined {
-  const { vector, ext } = rules;
-  if (isNull(selector)) return fault(core, vector, ext);
-  const d = fetchDescriptor(core, selector, vector, ext);
+  const { vector, ext, role } = rules;
+  if (isNull(selector)) return fault(core, vector, because('selector-null', role, selector), ext);
+  const d = fetchDescriptor(core, role, selector, vector, ext);
   if (d === undefined) return undefined;
-  if ((selector & 3) !== cpl || !isWritableData(d.rights) || dplOf(d.rights) !== cpl)
-    return fault(core, vector, selectorError(selector, ext));
-  if (!isPresent(d.rights)) return fault(core, VECTOR.SS, selectorError(selector, ext));
+  const error = selectorError(selector, ext);
+  const dpl = dplOf(d.rights);
+  if (!isWritableData(d.rights))
+    return fault(core, vector, because('descriptor-type', role, selector, d.rights, 'a writable data segment'), error);
+  if ((selector & 3) !== cpl || dpl !== cpl)
+    return fault(core, vector, because('descriptor-privilege', role, selector, dpl, cpl, STACK_PRIVILEGE), error);
+  if (!isPresent(d.rights))
+    return fault(core, VECTOR.SS, because('descriptor-absent', role, selector, d.rights), error);
   return orTypeBits(core, d, 1) ? cacheOf(d, selector) : undefined;
 }
 
@@ -136,16 +168,20 @@ export function prepareSegment(
   if (index === SEG.SS) {
     // 64-bit code below CPL 3 may run on a null SS whose RPL is its CPL
     if (isNull(selector) && isLong64(s) && cpl < 3 && (selector & 3) === cpl) return nullSegment(selector, cpl);
-    return prepareStackSegment(core, selector, cpl, { vector, ext: 0 });
+    return prepareStackSegment(core, selector, cpl, { vector, ext: 0, role: ROLE.SS });
   }
   if (isNull(selector)) return nullSegment(selector);
-  const d = fetchDescriptor(core, selector, vector);
+  const d = fetchDescriptor(core, index, selector, vector);
   if (d === undefined) return undefined;
   const rpl = selector & 3;
   const dpl = dplOf(d.rights);
-  if (!isReadable(d.rights) || (!isConforming(d.rights) && (rpl > dpl || cpl > dpl)))
-    return fault(core, vector, selectorError(selector));
-  if (!isPresent(d.rights)) return fault(core, VECTOR.NP, selectorError(selector));
+  const error = selectorError(selector);
+  if (!isReadable(d.rights))
+    return fault(core, vector, because('descriptor-type', index, selector, d.rights, 'data or readable code'), error);
+  if (!isConforming(d.rights) && (rpl > dpl || cpl > dpl))
+    return fault(core, vector, because('descriptor-privilege', index, selector, dpl, cpl, DATA_PRIVILEGE), error);
+  if (!isPresent(d.rights))
+    return fault(core, VECTOR.NP, because('descriptor-absent', index, selector, d.rights), error);
   return orTypeBits(core, d, 1) ? cacheOf(d, selector) : undefined;
 }
 
@@ -165,13 +201,17 @@ export function loadLdtr(core: Core, selector: number, vector: number = VECTOR.G
     return true;
   }
   const error = selectorError(selector);
-  if ((selector & 4) !== 0) return deny(core, vector, error);
-  const d = fetchDescriptor(core, selector, vector);
+  if ((selector & 4) !== 0) return deny(core, vector, because('selector-in-ldt', ROLE.LDT, selector), error);
+  const d = fetchDescriptor(core, ROLE.LDT, selector, vector);
   if (d === undefined) return false;
-  if ((d.rights & RIGHTS.S) !== 0 || typeOf(d.rights) !== SYS_TYPE.LDT) return deny(core, vector, error);
-  const base = systemBase(core, selector, d.base, vector);
+  if ((d.rights & RIGHTS.S) !== 0 || typeOf(d.rights) !== SYS_TYPE.LDT)
+    return deny(core, vector, because('descriptor-type', ROLE.LDT, selector, d.rights, 'an LDT'), error);
+  const base = systemBase(core, ROLE.LDT, selector, d.base, vector);
   if (base === undefined) return false;
-  if (!isPresent(d.rights)) return deny(core, vector === VECTOR.TS ? VECTOR.TS : VECTOR.NP, error);
+  if (!isPresent(d.rights)) {
+    const why = because('descriptor-absent', ROLE.LDT, selector, d.rights);
+    return deny(core, vector === VECTOR.TS ? VECTOR.TS : VECTOR.NP, why, error);
+  }
   s.setSegment(SEG.LDTR, { selector, base, limit: d.limit, rights: d.rights });
   return true;
 }
@@ -179,28 +219,32 @@ export function loadLdtr(core: Core, selector: number, vector: number = VECTOR.G
 /** LTR: an available TSS in the GDT, present; marks it busy in memory and in the register. False: event set. */
 export function loadTr(core: Core, selector: number): boolean {
   const error = selectorError(selector);
-  if (isNull(selector)) return deny(core, VECTOR.GP, 0);
-  if ((selector & 4) !== 0) return deny(core, VECTOR.GP, error);
-  const d = fetchDescriptor(core, selector, VECTOR.GP);
+  if (isNull(selector)) return deny(core, VECTOR.GP, because('selector-null', ROLE.TSS, selector), 0);
+  if ((selector & 4) !== 0) return deny(core, VECTOR.GP, because('selector-in-ldt', ROLE.TSS, selector), error);
+  const d = fetchDescriptor(core, ROLE.TSS, selector, VECTOR.GP);
   if (d === undefined) return false;
   const type = typeOf(d.rights);
   const available = type === SYS_TYPE.TSS32 || (type === SYS_TYPE.TSS16 && !isLong(core.state));
-  if ((d.rights & RIGHTS.S) !== 0 || !available) return deny(core, VECTOR.GP, error);
-  const base = systemBase(core, selector, d.base, VECTOR.GP);
+  if ((d.rights & RIGHTS.S) !== 0 || !available)
+    return deny(core, VECTOR.GP, because('descriptor-type', ROLE.TSS, selector, d.rights, 'an available TSS'), error);
+  const base = systemBase(core, ROLE.TSS, selector, d.base, VECTOR.GP);
   if (base === undefined) return false;
-  if (!isPresent(d.rights)) return deny(core, VECTOR.NP, error);
+  if (!isPresent(d.rights))
+    return deny(core, VECTOR.NP, because('descriptor-absent', ROLE.TSS, selector, d.rights), error);
   if (!orTypeBits(core, d, 2)) return false;
   core.state.setSegment(SEG.TR, { selector, base, limit: d.limit, rights: d.rights | 2 });
   return true;
 }
 
 /** Base of an LDT or TSS, completed by the second quadword in IA-32e mode, where it must be canonical. */
-function systemBase(core: Core, selector: number, low: bigint, vector: number): bigint | undefined {
+function systemBase(core: Core, role: number, selector: number, low: bigint, vector: number): bigint | undefined {
   if (!isLong(core.state)) return low;
-  const high = fetchUpperHalf(core, selector, vector);
+  const high = fetchUpperHalf(core, role, selector, vector);
   if (high === undefined) return undefined;
   const base = (high << 32n) | low;
-  return isCanonical(base, core.model.linearBits) ? base : fault(core, vector, selectorError(selector));
+  return isCanonical(base, core.model.linearBits)
+    ? base
+    : fault(core, vector, because('descriptor-base', role, selector, base), selectorError(selector));
 }
 
 /**

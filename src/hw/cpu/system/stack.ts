@@ -1,5 +1,6 @@
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, type FaultReason } from '../../../isa/reasons/index';
 import type { SegmentCache } from '../../state/cpu-state';
 import { SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
@@ -7,7 +8,7 @@ import { dataAccess, linearAddress, readLinear } from './access';
 import { codeMode, isLong, isReal, linearWidth } from './modes';
 import { GPR, putGpr } from './operand';
 import { deny } from './raise';
-import { cacheAllowsWrite, insideLimit } from './segments';
+import { cacheAllowsWrite, insideLimit, refusal } from './segments';
 
 const truncate = (value: bigint, width: 16 | 32 | 64): bigint => BigInt.asUintN(width, value);
 
@@ -57,7 +58,7 @@ export class Pushes {
     const { core, stack } = this;
     const access = dataAccess(core, 'write', stack.cpl);
     for (const i of this.items) {
-      if (!this.allows(i.offset, i.size)) return deny(core, VECTOR.SS, stack.errorCode);
+      if (!this.allows(i.offset, i.size)) return deny(core, VECTOR.SS, this.refusal(i.offset, i.size), stack.errorCode);
       if (!core.port.probe(core, this.linear(i.offset), i.size, access)) return false;
     }
     for (const i of this.items) {
@@ -81,6 +82,12 @@ export class Pushes {
     return isReal(core.state)
       ? insideLimit(stack.ss.rights, stack.ss.limit, Number(offset), size)
       : cacheAllowsWrite(stack.ss, Number(offset), size);
+  }
+  private refusal(offset: bigint, size: number): FaultReason {
+    const { core, stack } = this;
+    return stack.bits === 64
+      ? because('address-canonical', offset, linearWidth(core.state))
+      : refusal(core, SEG.SS, stack.ss, Number(offset), size, true);
   }
   private linear(offset: bigint): bigint {
     return this.stack.bits === 64 ? offset : BigInt.asUintN(32, this.stack.ss.base + offset);

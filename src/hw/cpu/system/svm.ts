@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { SVM_EXIT } from '../../../isa/svm-exits';
 import { SYS_EVENT, SYS_NEXT, type Core, type SvmInstructions, type SysResult } from '../core';
 import { isParagraphMode } from './modes';
@@ -14,9 +15,10 @@ const svmInstruction =
   (code: number, act: (core: Core, unit: SvmInstructions) => SysResult): SystemFunction =>
   (core) => {
     const unit = core.svmInstructions;
-    if (!core.model.has('SVM') || isParagraphMode(core.state)) return core.raise(VECTOR.UD);
+    if (!core.model.has('SVM')) return core.raise(VECTOR.UD, because('feature-absent', 'SVM'));
+    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD, because('mode-paragraph'));
     // KVM's emulator has no such unit, and offers its guests no SVM
-    if (!unit?.enabled) return core.raise(VECTOR.UD);
+    if (!unit?.enabled) return core.raise(VECTOR.UD, because('svm-off'));
     if (!requireCpl0(core)) return SYS_EVENT;
     const exit = core.intercepts?.svm?.(core, code);
     return exit ? core.exit(exit) : act(core, unit);
@@ -28,7 +30,7 @@ const onVmcb =
   (act: (core: Core, unit: SvmInstructions, at: bigint) => SysResult) =>
   (core: Core, unit: SvmInstructions): SysResult => {
     const at = address(core);
-    return unit.isVmcb(at) ? act(core, unit, at) : core.raise(VECTOR.GP, 0);
+    return unit.isVmcb(at) ? act(core, unit, at) : core.raise(VECTOR.GP, because('vmcb-address', at), 0);
   };
 
 export const vmrun = svmInstruction(
@@ -62,10 +64,10 @@ export const invlpga = svmInstruction(SVM_EXIT.INVLPGA, (core, unit) => {
   return SYS_NEXT;
 });
 /** SKINIT wants a device that no machine here has (CPUID 8000_0001 ECX.SKINIT is 0). */
-export const skinit: SystemFunction = (core) => core.raise(VECTOR.UD);
+export const skinit: SystemFunction = (core) => core.raise(VECTOR.UD, because('no-security-device'));
 
 /** VMMCALL: an exit where it is intercepted, else #UD, at any privilege level (APM vol. 3). */
 export const vmmcall: SystemFunction = (core) => {
   const exit = core.intercepts?.svm?.(core, SVM_EXIT.VMMCALL);
-  return exit ? core.exit(exit) : core.raise(VECTOR.UD);
+  return exit ? core.exit(exit) : core.raise(VECTOR.UD, because('vmmcall-alone'));
 };

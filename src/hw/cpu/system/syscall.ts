@@ -1,11 +1,12 @@
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, type FaultReason } from '../../../isa/reasons/index';
 import { EFER, RFLAGS } from '../../../isa/flags';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
 import { SYS_EVENT, SYS_JUMPED, type Core, type SysResult } from '../core';
 import { isLong, isLong64, isProtected, linearWidth } from './modes';
 import { GPR } from './operand';
-import { requireCpl0 } from './raise';
+import { deny, requireCpl0 } from './raise';
 import type { SystemFunction } from './table';
 
 /** Flat segments that the fast system calls load without reading descriptors: code execute/read accessed, data read/write accessed. */
@@ -23,10 +24,14 @@ function loadFlat(core: Core, selector: number, stackSelector: number, cpl: numb
 }
 
 const canonical = (core: Core, v: bigint): boolean => isCanonical(v, linearWidth(core.state));
-const sce = (core: Core): boolean =>
-  core.model.has('SYSCALL') && ((core.state.get(SLOT.EFER) >> BigInt(EFER.SCE)) & 1n) === 1n;
-
 const isAmd = (core: Core): boolean => core.model.vendor === 'amd';
+/** Why SYSCALL and SYSRET are #UD here, or undefined. */
+function withoutSyscall(core: Core): FaultReason | undefined {
+  const s = core.state;
+  if (!core.model.has('SYSCALL')) return because('feature-absent', 'SYSCALL');
+  if (((s.get(SLOT.EFER) >> BigInt(EFER.SCE)) & 1n) === 0n) return because('not-enabled', 'EFER.SCE');
+  return isLong64(s) || isAmd(core) ? undefined : because('mode-not-64-bit');
+}
 const tf = (core: Core): boolean => core.state.systemFlag(RFLAGS.TF);
 /** The single-step trap of SYSCALL and SYSRET goes by TF at their end (APM vol. 2, 6.1.1), not at their start. */
 function settleStep(core: Core, before: boolean): void {
@@ -40,7 +45,8 @@ function settleStep(core: Core, before: boolean): void {
  */
 export const syscall: SystemFunction = (core) => {
   const s = core.state;
-  if (!sce(core) || !(isLong64(s) || isAmd(core))) return core.raise(VECTOR.UD);
+  const undefinedHere = withoutSyscall(core);
+  if (undefinedHere) return core.raise(VECTOR.UD, undefinedHere);
   const stepping = tf(core);
   const selector = Number((s.get(SLOT.STAR) >> 32n) & 0xfffcn);
   if (isLong(s)) {
@@ -68,13 +74,14 @@ const SYSRET_FLAGS = 0x3c_7fd7n;
 export const sysret: SystemFunction = (core) => {
   const s = core.state;
   const amd = isAmd(core);
-  if (!sce(core) || !(isLong64(s) || amd)) return core.raise(VECTOR.UD);
-  if (!isProtected(s)) return core.raise(VECTOR.GP, 0);
+  const undefinedHere = withoutSyscall(core);
+  if (undefinedHere) return core.raise(VECTOR.UD, undefinedHere);
+  if (!isProtected(s)) return core.raise(VECTOR.GP, because('sysenter-mode'), 0);
   if (!requireCpl0(core)) return SYS_EVENT;
   const stepping = tf(core);
   const long = core.insn.operandBits === 64;
   const target = s.get(GPR.RCX);
-  if (long && !amd && !canonical(core, target)) return core.raise(VECTOR.GP, 0);
+  if (long && !amd && !canonical(core, target)) return core.raise(VECTOR.GP, because('sysret-rip', target), 0);
   const base = Number((s.get(SLOT.STAR) >> 48n) & 0xffffn);
   s.rip = long ? target : target & 0xffff_ffffn;
   if (isLong64(s)) s.rflags = s.get(GPR.R11) & SYSRET_FLAGS;
@@ -88,14 +95,18 @@ export const sysret: SystemFunction = (core) => {
 
 const sysenterCs = (core: Core): number => Number(core.state.get(SLOT.SYSENTER_CS) & 0xfffcn);
 
-/** SYSENTER and SYSEXIT are there: on AMD's processors not in long mode (APM vol. 3). */
-const sep = (core: Core): boolean => core.model.has('SEP') && !(isAmd(core) && isLong(core.state));
+/** Why SYSENTER and SYSEXIT are #UD or #GP(0) here; false: event set. AMD's processors do not have them in long mode (APM vol. 3). */
+function sysenterAllowed(core: Core): boolean {
+  if (!core.model.has('SEP')) return deny(core, VECTOR.UD, because('feature-absent', 'SEP'));
+  if (isAmd(core) && isLong(core.state)) return deny(core, VECTOR.UD, because('mode-long-amd'));
+  if (!isProtected(core.state)) return deny(core, VECTOR.GP, because('sysenter-mode'), 0);
+  return sysenterCs(core) !== 0 || deny(core, VECTOR.GP, because('sysenter-cs'), 0);
+}
 
 /** SYSENTER: to CPL 0 with CS, SS, RSP and RIP from the SYSENTER MSRs; VM and IF cleared; 64-bit code in IA-32e mode. */
 export const sysenter: SystemFunction = (core) => {
   const s = core.state;
-  if (!sep(core)) return core.raise(VECTOR.UD);
-  if (!isProtected(s) || sysenterCs(core) === 0) return core.raise(VECTOR.GP, 0);
+  if (!sysenterAllowed(core)) return SYS_EVENT;
   const long = isLong(s);
   const width = long ? 64 : 32;
   for (const f of [RFLAGS.VM, RFLAGS.IF, RFLAGS.RF]) s.setSystemFlag(f, false);
@@ -108,13 +119,13 @@ export const sysenter: SystemFunction = (core) => {
 /** SYSEXIT: to CPL 3 at RDX with stack RCX; selectors 16 (32 with REX.W) above SYSENTER_CS. */
 export const sysexit: SystemFunction = (core): SysResult => {
   const s = core.state;
-  if (!sep(core)) return core.raise(VECTOR.UD);
-  if (!isProtected(s) || sysenterCs(core) === 0) return core.raise(VECTOR.GP, 0);
+  if (!sysenterAllowed(core)) return SYS_EVENT;
   if (!requireCpl0(core)) return SYS_EVENT;
   const long = core.insn.operandBits === 64;
   const rip = s.get(GPR.RDX);
   const rsp = s.get(GPR.RCX);
-  if (long && !(canonical(core, rip) && canonical(core, rsp))) return core.raise(VECTOR.GP, 0);
+  const bad = [rip, rsp].find((v) => !canonical(core, v));
+  if (long && bad !== undefined) return core.raise(VECTOR.GP, because('target-canonical', bad, linearWidth(s)), 0);
   const cs = sysenterCs(core) + (long ? 32 : 16);
   s.rip = long ? rip : rip & 0xffff_ffffn;
   s.set(GPR.RSP, long ? rsp : rsp & 0xffff_ffffn);

@@ -1,5 +1,6 @@
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { VMX_EXIT } from '../../../isa/exits';
 import { SEG, SLOT } from '../../state/layout';
 import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
@@ -39,14 +40,14 @@ const loadTable =
   (register: TableRegister, identity: number): SystemFunction =>
   (core) => {
     const s = core.state;
-    if (isV86(s)) return core.raise(VECTOR.GP, 0);
+    if (isV86(s)) return core.raise(VECTOR.GP, because('cpl', s.cpl), 0);
     if (!requireCpl0(core) || tableExit(core, VMX_EXIT.GDTR_IDTR, identity)) return SYS_EVENT;
     const long = isLong64(s);
     const m = memoryOperand(core, 0);
     const limit = readOperandMemory(core, m, 0, 2);
     const base = limit === undefined ? undefined : readOperandMemory(core, m, 2, long ? 8 : 4);
     if (limit === undefined || base === undefined) return SYS_EVENT;
-    if (long && !isCanonical(base, core.model.linearBits)) return core.raise(VECTOR.GP, 0);
+    if (long && !isCanonical(base, core.model.linearBits)) return core.raise(VECTOR.GP, because('table-base', base), 0);
     s.set(register.limit, limit);
     s.set(register.base, !long && core.insn.operandBits === 16 ? base & 0xff_ffffn : base);
     return SYS_NEXT;
@@ -76,7 +77,7 @@ export const sidt = storeTable(IDTR, TABLE_ID.sidt);
 const loadSystemSegment =
   (load: (core: Core, selector: number) => boolean, identity: number): SystemFunction =>
   (core) => {
-    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
+    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD, because('mode-paragraph'));
     if (!requireCpl0(core) || tableExit(core, VMX_EXIT.LDTR_TR, identity)) return SYS_EVENT;
     const selector = readOperand16(core, 0);
     return selector !== undefined && load(core, selector) ? SYS_NEXT : SYS_EVENT;
@@ -88,7 +89,7 @@ export const ltr = loadSystemSegment(loadTr, SEGMENT_ID.ltr);
 const storeSystemSegment =
   (index: number, identity: number): SystemFunction =>
   (core) => {
-    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD);
+    if (isParagraphMode(core.state)) return core.raise(VECTOR.UD, because('mode-paragraph'));
     if (!umipAllows(core) || tableExit(core, VMX_EXIT.LDTR_TR, identity)) return SYS_EVENT;
     return writeOperand16(core, 0, BigInt(core.state.get32(SLOT.SELECTOR + index))) ? SYS_NEXT : SYS_EVENT;
   };

@@ -1,5 +1,6 @@
 import { bit } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, ROLE } from '../../../isa/reasons/index';
 import { CR0, CR4, RFLAGS } from '../../../isa/flags';
 import { IMPLICIT_READ, IMPLICIT_WRITE, type Core } from '../core';
 import { RIGHTS, SEG, SLOT } from '../../state/layout';
@@ -20,7 +21,7 @@ import {
   type Descriptor,
 } from './descriptor';
 import { cr4Bit } from './modes';
-import { deny, selectorError } from './raise';
+import { debugException, deny, fault, selectorError } from './raise';
 import { loadLdtr, nullSegment, prepareSegment, v86Segment } from './segments';
 import { currentStack, Pushes } from './stack';
 
@@ -99,7 +100,10 @@ export function taskSwitch(core: Core, { selector, source, returnRip, errorCode,
   const d = checkTss(core, selector, source, ext);
   if (d === undefined) return false;
   const layout = layoutOf(d.rights);
-  if (d.limit < layout.minimumLimit) return deny(core, VECTOR.TS, selectorError(selector, ext));
+  if (d.limit < layout.minimumLimit) {
+    const why = because('tss-too-small', selector, d.limit, layout.minimumLimit);
+    return deny(core, VECTOR.TS, why, selectorError(selector, ext));
+  }
   // those checks come before the VM exit, all others are for whoever switches in the processor's place (SDM vol. 3, 25.4.2)
   const exit = core.intercepts?.taskSwitch(core, selector, source);
   if (exit) {
@@ -141,17 +145,23 @@ export function taskSwitch(core: Core, { selector, source, returnRip, errorCode,
 /** The TSS descriptor: in the GDT, of the right busy state, present. From IRET the complaint is #TS, else #GP. */
 function checkTss(core: Core, selector: number, source: TaskSwitchSource, ext: number): Descriptor | undefined {
   const vector = source === 'iret' ? VECTOR.TS : VECTOR.GP;
-  const refuse = (v: number, code: number): undefined => void deny(core, v, code);
-  if (isNull(selector) || (selector & 4) !== 0) return refuse(vector, selectorError(selector, ext));
-  const d = fetchDescriptor(core, selector, vector, ext);
+  const error = selectorError(selector, ext);
+  if (isNull(selector)) return fault(core, vector, because('selector-null', ROLE.TSS, selector), error);
+  if ((selector & 4) !== 0) return fault(core, vector, because('selector-in-ldt', ROLE.TSS, selector), error);
+  const d = fetchDescriptor(core, ROLE.TSS, selector, vector, ext);
   if (d === undefined) return undefined;
   const type = typeOf(d.rights);
   const right =
     source === 'iret'
       ? type === SYS_TYPE.TSS32_BUSY || type === SYS_TYPE.TSS16_BUSY
       : type === SYS_TYPE.TSS32 || type === SYS_TYPE.TSS16;
-  if ((d.rights & RIGHTS.S) !== 0 || !right) return refuse(vector, selectorError(selector, ext));
-  return isPresent(d.rights) ? d : refuse(VECTOR.NP, selectorError(selector, ext));
+  if ((d.rights & RIGHTS.S) !== 0 || !right) {
+    const wanted = source === 'iret' ? 'a busy TSS' : 'an available TSS';
+    return fault(core, vector, because('descriptor-type', ROLE.TSS, selector, d.rights, wanted), error);
+  }
+  return isPresent(d.rights)
+    ? d
+    : fault(core, VECTOR.NP, because('descriptor-absent', ROLE.TSS, selector, d.rights), error);
 }
 
 interface Task {
@@ -226,18 +236,25 @@ function loadTask(core: Core, t: Task, l: TssLayout, nested: boolean): boolean {
   return true;
 }
 
+const TASK_PRIVILEGE = "the new task's code has its DPL equal to the RPL, or not above it where it is conforming";
+
 function loadTaskCode(core: Core, selector: number): boolean {
   const error = selectorError(selector);
   const rpl = selector & 3;
-  if (isNull(selector)) return deny(core, VECTOR.TS, 0);
-  const d = fetchDescriptor(core, selector, VECTOR.TS);
+  const role = ROLE.CS;
+  if (isNull(selector)) return deny(core, VECTOR.TS, because('selector-null', role, selector), 0);
+  const d = fetchDescriptor(core, role, selector, VECTOR.TS);
   if (d === undefined) return false;
   const dpl = dplOf(d.rights);
-  if (!isCode(d.rights) || (isConforming(d.rights) ? dpl > rpl : dpl !== rpl)) return deny(core, VECTOR.TS, error);
-  if (!isPresent(d.rights)) return deny(core, VECTOR.NP, error);
+  if (!isCode(d.rights))
+    return deny(core, VECTOR.TS, because('descriptor-type', role, selector, d.rights, 'a code segment'), error);
+  if (isConforming(d.rights) ? dpl > rpl : dpl !== rpl)
+    return deny(core, VECTOR.TS, because('descriptor-privilege', role, selector, dpl, rpl, TASK_PRIVILEGE), error);
+  if (!isPresent(d.rights)) return deny(core, VECTOR.NP, because('descriptor-absent', role, selector, d.rights), error);
   if (!orTypeBits(core, d, 1)) return false;
   core.state.setSegment(SEG.CS, cacheOf(d, selector));
-  return Number(core.state.rip) <= d.limit || deny(core, VECTOR.GP, 0);
+  const { rip } = core.state;
+  return Number(rip) <= d.limit || deny(core, VECTOR.GP, because('target-limit', rip, d.limit), 0);
 }
 
 function pushErrorCode(core: Core, l: TssLayout, errorCode: number | undefined): boolean {
@@ -250,6 +267,6 @@ function pushErrorCode(core: Core, l: TssLayout, errorCode: number | undefined):
 
 /** The T flag of the new TSS: a debug trap before its first instruction. */
 function debugTrap(core: Core, t: Task): boolean {
-  if (t.trap) core.event = { kind: 'fault', vector: VECTOR.DB, debug: DR6_BT };
+  if (t.trap) core.event = debugException(core.state, DR6_BT);
   return !t.trap;
 }

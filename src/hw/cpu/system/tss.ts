@@ -1,5 +1,6 @@
 import { isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because, ROLE } from '../../../isa/reasons/index';
 import { SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
 import { SYS_TYPE, tableAddress, typeOf } from './descriptor';
@@ -18,8 +19,11 @@ const is32 = (type: number): boolean => type === SYS_TYPE.TSS32 || type === SYS_
 
 const field = (core: Core, offset: number, size: number, ext: number): bigint | undefined => {
   const s = core.state;
-  if (offset + size - 1 > s.get32(SLOT.LIMIT + SEG.TR))
-    return fault(core, VECTOR.TS, selectorError(s.get32(SLOT.SELECTOR + SEG.TR), ext));
+  const limit = s.get32(SLOT.LIMIT + SEG.TR);
+  if (offset + size - 1 > limit) {
+    const error = selectorError(s.get32(SLOT.SELECTOR + SEG.TR), ext);
+    return fault(core, VECTOR.TS, because('tss-limit', offset, size, limit), error);
+  }
   return core.readSystem(tableAddress(core, s.get(SLOT.TR_BASE), offset), size);
 };
 
@@ -32,7 +36,7 @@ export function innerStack(core: Core, cpl: number, ist: number, ext: number): S
   if (isLong(s)) {
     const sp = field(core, ist > 0 ? 28 + ist * 8 : 4 + cpl * 8, 8, ext);
     if (sp === undefined) return undefined;
-    if (!isCanonical(sp, linearWidth(s))) return fault(core, VECTOR.SS, ext);
+    if (!isCanonical(sp, linearWidth(s))) return fault(core, VECTOR.SS, because('tss-stack', ist, cpl, sp), ext);
     return { ss: nullSegment(cpl, cpl), sp, bits: 64, cpl, errorCode: ext };
   }
   const wide = is32(typeOf(s.get32(SLOT.RIGHTS + SEG.TR)));
@@ -40,7 +44,11 @@ export function innerStack(core: Core, cpl: number, ist: number, ext: number): S
   const sp = field(core, at, wide ? 4 : 2, ext);
   const selector = sp === undefined ? undefined : field(core, at + (wide ? 4 : 2), 2, ext);
   if (sp === undefined || selector === undefined) return undefined;
-  const ss = prepareStackSegment(core, Number(selector), cpl, { vector: VECTOR.TS, ext });
+  const ss = prepareStackSegment(core, Number(selector), cpl, {
+    vector: VECTOR.TS,
+    ext,
+    role: ROLE.TSS_STACK + cpl,
+  });
   if (ss === undefined) return undefined;
   return { ss, sp, bits: stackBitsOf(core, ss), cpl, errorCode: selectorError(Number(selector), ext) };
 }

@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { CR4, IOPL_SHIFT, RFLAGS } from '../../../isa/flags';
 import type { CpuState } from '../../state/cpu-state';
 import { SEG, SLOT } from '../../state/layout';
@@ -28,7 +29,7 @@ export const hasVirtualIf = (s: CpuState): boolean =>
 export const clearVirtualIf = (s: CpuState): void => s.setSystemFlag(RFLAGS.VIF, false);
 /** VIF ← 1. While an interrupt waits that is #GP(0), for the monitor to deliver it. */
 export function setVirtualIf(core: Core): boolean {
-  if (core.state.systemFlag(RFLAGS.VIP)) return deny(core, VECTOR.GP, 0);
+  if (core.state.systemFlag(RFLAGS.VIP)) return deny(core, VECTOR.GP, because('virtual-interrupt'), 0);
   core.state.setSystemFlag(RFLAGS.VIF, true);
   return true;
 }
@@ -41,7 +42,8 @@ export function virtualFlags(s: CpuState): bigint {
 /** What POPF and IRET with 16-bit operands make of RFLAGS: IF goes to VIF, IOPL stays. Undefined: #GP(0), for TF, or for IF while an interrupt waits. `may`: flags that the image reaches. */
 export function withVirtualFlags(core: Core, image: bigint, may: bigint): bigint | undefined {
   const flags = core.state.rflags;
-  if ((image & TF) !== 0n || ((image & IF) !== 0n && (flags & VIP) !== 0n)) return fault(core, VECTOR.GP, 0);
+  if ((image & TF) !== 0n) return fault(core, VECTOR.GP, because('virtual-trap'), 0);
+  if ((image & IF) !== 0n && (flags & VIP) !== 0n) return fault(core, VECTOR.GP, because('virtual-interrupt'), 0);
   const reached = may & ~(IF | IOPL);
   return (flags & ~reached & ~VIF) | (image & reached) | ((image & IF) !== 0n ? VIF : 0n);
 }
@@ -57,12 +59,12 @@ export function isRedirected(core: Core, vector: number): boolean | undefined {
   const s = core.state;
   if (!isV86(s) || !cr4Bit(s, CR4.VME)) return false;
   const limit = s.get32(SLOT.LIMIT + SEG.TR);
-  if (limit < MINIMUM_TSS_LIMIT) return fault(core, VECTOR.GP, 0);
+  if (limit < MINIMUM_TSS_LIMIT) return fault(core, VECTOR.GP, because('redirection-map', limit), 0);
   const base = s.get(SLOT.TR_BASE);
   const map = core.readSystem(tableAddress(core, base, Number(IO_MAP_BASE)), 2);
   if (map === undefined) return undefined;
   const at = Number(map - REDIRECTION_BYTES) + (vector >> 3);
-  if (at < 0 || at > limit) return fault(core, VECTOR.GP, 0);
+  if (at < 0 || at > limit) return fault(core, VECTOR.GP, because('redirection-map', limit), 0);
   const byte = core.readSystem(tableAddress(core, base, at), 1);
   return byte === undefined ? undefined : ((byte >> BigInt(vector & 7)) & 1n) === 0n;
 }

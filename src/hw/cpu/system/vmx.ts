@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { VMX_EXIT } from '../../../isa/exits';
 import { SYS_EVENT, type Core } from '../core';
 import { displacementOf, instructionInfo } from './instruction-info';
@@ -72,13 +73,14 @@ const vmxInstruction =
   (core, a, b) => {
     const s = core.state;
     if (isParagraphMode(s) || (isLong(s) && !isLong64(s))) {
-      if (name !== 'VMCALL') return core.raise(VECTOR.UD);
+      if (name !== 'VMCALL')
+        return core.raise(VECTOR.UD, isParagraphMode(s) ? because('mode-paragraph') : because('mode-not-64-bit'));
     }
     const { qualification, info } = information(core, name);
     const exit = core.intercepts?.instruction(core, REASON[name], qualification, info);
     if (exit) return core.exit(exit);
     const act = VMX_INSTRUCTIONS.get(name);
-    if (act === undefined) return core.raise(VECTOR.UD);
+    if (act === undefined) return core.raise(VECTOR.UD, because('vmx-off'));
     return requireCpl0(core) ? act(core, a, b) : SYS_EVENT;
   };
 

@@ -1,4 +1,5 @@
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { CR0, CR4 } from '../../../isa/flags';
 import { FXSAVE_SIZE, XSAVE_SIZE, XSTATE } from '../../../isa/xstate';
 import { unpackExtended } from '../../fpu/float';
@@ -8,6 +9,7 @@ import { SYS_EVENT, SYS_NEXT, type Core } from '../core';
 import { readLinear, writeLinear, dataAccess } from '../system/access';
 import { cr0Bit, cr4Bit, isLong64, isParagraphMode } from '../system/modes';
 import { GPR, memoryOperand, operandAddress } from '../system/operand';
+import { deny } from '../system/raise';
 import type { SystemFunction } from '../system/table';
 import {
   controlWord,
@@ -59,7 +61,7 @@ function region(core: Core, size: number, write: boolean, alignment = 1): Region
   const linear = operandAddress(core, memoryOperand(core, 0), 0, size, write);
   if (linear === undefined) return undefined;
   if (Number(linear & 0xfffn) % alignment !== 0) {
-    core.raise(VECTOR.GP, 0);
+    core.raise(VECTOR.GP, because('operand-alignment', linear, alignment), 0);
     return undefined;
   }
   if (!core.port.probe(core, linear, size, dataAccess(core, write ? 'write' : 'read'))) return undefined;
@@ -264,11 +266,8 @@ function readXmm(core: Core, m: Region): Commit {
   const values = Array.from({ length: 2 * xmmCount(core) }, (_, i) => m.read(XMM_AT + 8 * i, 8));
   return () => values.forEach((v, i) => core.state.set(SLOT.XMM + i, v));
 }
-/** Undefined: reserved bits are set. */
-function readMxcsr(core: Core, m: Region): Commit | undefined {
-  const v = Number(m.read(24, 4));
-  return (v & ~MXCSR_MASK) !== 0 ? undefined : () => core.state.set32(SLOT.MXCSR, v);
-}
+const readMxcsr = (m: Region): number => Number(m.read(24, 4));
+const hasReserved = (mxcsr: number): boolean => (mxcsr & ~MXCSR_MASK) !== 0;
 
 export const fxsave: SystemFunction = (core) => {
   const m = region(core, FXSAVE_SIZE, true, 16);
@@ -284,12 +283,12 @@ export const fxrstor: SystemFunction = (core) => {
   if (m === undefined) return SYS_EVENT;
   const x87 = readX87(core, m);
   const xmm = readXmm(core, m);
-  const mxcsr = readMxcsr(core, m);
+  const mxcsr = readMxcsr(m);
   if (m.failed) return SYS_EVENT;
-  if (mxcsr === undefined) return core.raise(VECTOR.GP, 0);
+  if (hasReserved(mxcsr)) return core.raise(VECTOR.GP, because('mxcsr', mxcsr), 0);
   x87();
   xmm();
-  mxcsr();
+  core.state.set32(SLOT.MXCSR, mxcsr);
   return SYS_NEXT;
 };
 
@@ -297,9 +296,8 @@ const HEADER = FXSAVE_SIZE;
 
 /** #UD unless the operating system enabled XSAVE, then #NM. */
 function xsaveAllowed(core: Core): boolean {
-  const vector = !cr4Bit(core.state, CR4.OSXSAVE) ? VECTOR.UD : cr0Bit(core.state, CR0.TS) ? VECTOR.NM : undefined;
-  if (vector !== undefined) core.raise(vector);
-  return vector === undefined;
+  if (!cr4Bit(core.state, CR4.OSXSAVE)) return deny(core, VECTOR.UD, because('not-enabled', 'CR4.OSXSAVE'));
+  return !cr0Bit(core.state, CR0.TS) || deny(core, VECTOR.NM, because('fpu-switched'));
 }
 /** The components an XSAVE or XRSTOR is asked for: EDX:EAX within XCR0. */
 const requested = (s: CpuState): bigint =>
@@ -330,15 +328,17 @@ export const xrstor: SystemFunction = (core) => {
   const components = requested(s);
   const [present = 0n, compaction = 0n, reserved = 0n] = [0, 8, 16].map((at) => m.read(HEADER + at, 8));
   if (m.failed) return SYS_EVENT;
-  if ((present & ~s.get(SLOT.XCR0)) !== 0n || compaction !== 0n || reserved !== 0n) return core.raise(VECTOR.GP, 0);
+  const xcr0 = s.get(SLOT.XCR0);
+  if ((present & ~xcr0) !== 0n || compaction !== 0n || reserved !== 0n)
+    return core.raise(VECTOR.GP, because('xsave-header', present, compaction, xcr0), 0);
   const commits: Commit[] = [];
   if ((components & XSTATE.X87) !== 0n)
     commits.push((present & XSTATE.X87) !== 0n ? readX87(core, m) : () => initialX87(s));
   if ((components & XSTATE.SSE) !== 0n) {
-    const mxcsr = readMxcsr(core, m);
-    if (mxcsr === undefined) return core.raise(VECTOR.GP, 0);
+    const mxcsr = readMxcsr(m);
+    if (hasReserved(mxcsr)) return core.raise(VECTOR.GP, because('mxcsr', mxcsr), 0);
     commits.push(
-      mxcsr,
+      () => s.set32(SLOT.MXCSR, mxcsr),
       (present & XSTATE.SSE) !== 0n ? readXmm(core, m) : () => s.r.fill(0n, SLOT.XMM, SLOT.XMM + 2 * xmmCount(core)),
     );
   }

@@ -1,4 +1,4 @@
-import { VECTOR } from '../../../isa/exceptions';
+import { HELPER_FAULT } from '../helper-faults';
 import { CR0 } from '../../../isa/flags';
 import { FP, INDEFINITE, packExtended, unpackExtended, type Float, type Rounding } from '../../fpu/float';
 import type { RoundingControl } from '../../fpu/round';
@@ -143,20 +143,26 @@ export function initialize(s: CpuState): void {
 }
 
 /** #NM while CR0.EM or CR0.TS is set. */
-export const available: Helper = (s) =>
-  (s.get32(SLOT.CR0) & ((1 << CR0.EM) | (1 << CR0.TS))) !== 0 ? VECTOR.NM + 1 : 0;
+export const available: Helper = (s) => {
+  const cr0 = s.get32(SLOT.CR0);
+  if ((cr0 & (1 << CR0.EM)) !== 0) return HELPER_FAULT.FPU_EMULATED;
+  return (cr0 & (1 << CR0.TS)) !== 0 ? HELPER_FAULT.FPU_SWITCHED : 0;
+};
+const pending = (s: CpuState): number =>
+  ((s.r32[FSW_WORD] as number) & FSW.ES) !== 0 ? HELPER_FAULT.FLOAT_PENDING : 0;
 
 /**
  * What waiting x87 instructions begin with: #NM, then #MF for an exception that is pending. That holds for CR0.NE = 0 too: the external interrupt that
  * the processor would ask for needs wiring (FERR#) that no machine of today has, and VMX fixes NE to one.
  */
 export const ready: Helper = (s) => {
-  if ((s.get32(SLOT.CR0) & ((1 << CR0.EM) | (1 << CR0.TS))) !== 0) return VECTOR.NM + 1;
-  return ((s.r32[FSW_WORD] as number) & FSW.ES) !== 0 ? VECTOR.MF + 1 : 0;
+  const cr0 = s.get32(SLOT.CR0);
+  if ((cr0 & ((1 << CR0.EM) | (1 << CR0.TS))) !== 0)
+    return (cr0 & (1 << CR0.EM)) !== 0 ? HELPER_FAULT.FPU_EMULATED : HELPER_FAULT.FPU_SWITCHED;
+  return pending(s);
 };
 /** WAIT: #NM only while both CR0.MP and CR0.TS are set. */
 export const waiting: Helper = (s) => {
   const both = (1 << CR0.MP) | (1 << CR0.TS);
-  if ((s.get32(SLOT.CR0) & both) === both) return VECTOR.NM + 1;
-  return ((s.r32[FSW_WORD] as number) & FSW.ES) !== 0 ? VECTOR.MF + 1 : 0;
+  return (s.get32(SLOT.CR0) & both) === both ? HELPER_FAULT.WAIT_SWITCHED : pending(s);
 };

@@ -1,7 +1,7 @@
 import type { Gpa, Hpa } from '../../../base/address';
 import { gpa } from '../../../base/address';
 import type { TableAccess } from '../../../host/step';
-import { reservedBits } from '../../../hw/paging/ordinary';
+import { reservedMask } from '../../../isa/reserved-bits';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_PS } from '../../../isa/entries';
 import { gpteAccess, type GuestPaging } from './guest-walk';
 import type { ShadowOwner } from './owner';
@@ -106,4 +106,4 @@ export function guestEntryAddress(page: ShadowPage, index: number): Gpa {
 }
 
 const invalid = (p: GuestPaging, entry: bigint): boolean =>
-  (entry & reservedBits(p.controls, 1, false, (entry & PTE_PS) !== 0n)) !== 0n;
+  (entry & reservedMask(p.controls, 1, false, (entry & PTE_PS) !== 0n)) !== 0n;
