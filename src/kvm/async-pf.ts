@@ -8,6 +8,7 @@
 import { gpa as asGpa, type Gpa, type Gva, type Hva } from '../base/address';
 import { hex } from '../base/hex';
 import { VECTOR } from '../isa/exceptions';
+import { because } from '../isa/reasons/index';
 import { cost } from '../host/costs';
 import { kvmStep, type Work } from '../host/step';
 import { interruptAllowed } from './events';
@@ -145,7 +146,12 @@ export class AsyncPf implements AsyncFault {
       );
       return false;
     }
-    v.events.queueException({ vector: VECTOR.PF, errorCode: 0, payload: BigInt(token) });
+    v.events.queueException({
+      vector: VECTOR.PF,
+      errorCode: 0,
+      payload: BigInt(token),
+      why: because('async-page', BigInt(token)),
+    });
     yield v.step(
       'kvm_arch_async_page_not_present',
       `tells the guest by a #PF with token ${hex(token)} in CR2: it can run something else`,

@@ -1,9 +1,10 @@
 import { CR0, RFLAGS } from '../isa/flags';
 import { bit } from '../base/bits';
+import type { FaultReason } from '../isa/reasons/index';
 import { ERROR_CODE_VECTORS, VECTOR, vectorName } from '../isa/exceptions';
 import { INTERRUPTIBILITY, INTR_TYPE } from '../isa/vmcs-controls';
 import type { EventChain, EventPlace } from '../hw/cpu/event-chain';
-import { DOUBLE_FAULT } from '../hw/cpu/system/escalation';
+import { doubleFault } from '../hw/cpu/system/escalation';
 import type { FaultEvent } from '../hw/state/event';
 import type { Interruption } from '../hw/state/interruption';
 import { SLOT } from '../hw/state/layout';
@@ -19,13 +20,18 @@ const CONTRIBUTORY: ReadonlySet<number> = new Set([VECTOR.DE, VECTOR.TS, VECTOR.
 const DR7_GD = 1n << 13n;
 
 /** An exception KVM wants the guest to see. */
-export interface QueuedException {
+export interface QueuedException extends PendingException {
+  /** For explanations: the rule that was broken. `injected`: whatever it was when the exception exited. */
+  readonly why: FaultReason;
+  /** #PF: the access that faulted, for explanations. */
+  readonly access?: 'read' | 'write' | 'fetch';
+}
+/** What the next entry injects of it. */
+interface PendingException {
   readonly vector: number;
   readonly errorCode?: number;
   /** #PF: what CR2 becomes. #DB: bits that DR6 gains. */
   readonly payload?: bigint;
-  /** The exception as the processor or the emulator raised it, for explanations. */
-  readonly raised?: FaultEvent;
 }
 
 /**
@@ -35,7 +41,7 @@ export interface QueuedException {
 export class PendingEvents {
   /** Being delivered: must be injected as it was. */
   private reinject: Interruption | undefined;
-  private exception: QueuedException | undefined;
+  private exception: PendingException | undefined;
   /** KVM_INTERRUPT: the vector that user space's interrupt controller acknowledged. */
   private interrupt: number | undefined;
   /** NMIs that wait, at most two: one blocked and one behind it (process_nmi). */
@@ -97,7 +103,7 @@ export class PendingEvents {
       (first === VECTOR.PF && (e.vector === VECTOR.PF || CONTRIBUTORY.has(e.vector)))
     ) {
       this.exception = { vector: VECTOR.DF, errorCode: 0 };
-      this.chain.queue(DOUBLE_FAULT, this.place(), true);
+      this.chain.queue(doubleFault(first, e.vector), this.place(), true);
     } else {
       this.exception = e;
     }
@@ -237,7 +243,7 @@ export class PendingEvents {
   }
 
   /** kvm_deliver_exception_payload: CR2 of #PF, DR6 of #DB; faults push RF set. */
-  private deliverPayload(regs: GuestRegisters, e: QueuedException): void {
+  private deliverPayload(regs: GuestRegisters, e: PendingException): void {
     if (e.vector === VECTOR.PF && e.payload !== undefined) regs.saved.set(SLOT.CR2, e.payload);
     if (e.vector === VECTOR.DB) {
       if (e.payload !== undefined) regs.saved.set(SLOT.DR6, (regs.saved.get(SLOT.DR6) & ~0xfn) | e.payload);
@@ -249,16 +255,17 @@ export class PendingEvents {
 }
 
 const faultOf = (e: QueuedException): FaultEvent => ({
-  ...e.raised,
   kind: 'fault',
   vector: e.vector,
+  why: e.why,
+  ...(e.access === undefined ? {} : { access: e.access }),
   ...(e.errorCode === undefined ? {} : { errorCode: e.errorCode }),
   ...(e.payload === undefined ? {} : e.vector === VECTOR.PF ? { cr2: e.payload } : { debug: e.payload }),
 });
 
 export interface PendingEventsState {
   readonly reinject: Interruption | undefined;
-  readonly exception: QueuedException | undefined;
+  readonly exception: PendingException | undefined;
   readonly interrupt: number | undefined;
   readonly nmis: number;
   readonly triple: boolean;

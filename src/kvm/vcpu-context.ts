@@ -4,6 +4,7 @@ import { gpa } from '../base/address';
 import { bit } from '../base/bits';
 import { RFLAGS } from '../isa/flags';
 import { VECTOR } from '../isa/exceptions';
+import { because, type FaultReason } from '../isa/reasons/index';
 import { INTERRUPTIBILITY } from '../isa/vmcs-controls';
 import type { Cpu } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
@@ -119,7 +120,8 @@ export class VcpuContext {
     if ((blocking & shadow) !== 0 && !castsShadow) regs.interruptibility = blocking & ~shadow;
     const rflags = regs.rflags;
     if (bit(rflags, RFLAGS.RF)) regs.rflags = rflags & ~(1n << BigInt(RFLAGS.RF));
-    if (bit(rflags, RFLAGS.TF)) this.events.queueException({ vector: VECTOR.DB, payload: DR6_BS });
+    if (bit(rflags, RFLAGS.TF))
+      this.events.queueException({ vector: VECTOR.DB, payload: DR6_BS, why: because('debug', DR6_BS, 0n, 0n, 0n, 0n) });
     this.emulated++;
   }
 
@@ -139,11 +141,12 @@ export class VcpuContext {
     this.flushCurrent ??= why;
   }
 
-  injectGp(errorCode = 0): void {
-    this.events.queueException({ vector: VECTOR.GP, errorCode });
+  /** kvm_inject_gp: #GP(0). */
+  injectGp(why: FaultReason): void {
+    this.events.queueException({ vector: VECTOR.GP, errorCode: 0, why });
   }
-  injectUd(): void {
-    this.events.queueException({ vector: VECTOR.UD });
+  injectUd(why: FaultReason): void {
+    this.events.queueException({ vector: VECTOR.UD, why });
   }
 
   /** kvm_read_guest: bytes of guest RAM by GPA, through the VMM's mapping; undefined where no slot is. */

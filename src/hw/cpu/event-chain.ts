@@ -1,3 +1,4 @@
+import type { FaultReason } from '../../isa/reasons/index';
 import type { FaultEvent } from '../state/event';
 import type { Delivery } from './system/deliver';
 
@@ -68,7 +69,7 @@ export class EventChain {
     this.intercepted = undefined;
     const queued =
       exited?.event.vector === event.vector && exited.event.cr2 === event.cr2
-        ? { ...exited, event: { ...exited.event, ...event }, injected: true }
+        ? { ...exited, event: { ...exited.event, ...event, why: reasonOf(exited.event, event) }, injected: true }
         : { event, ...at, injected: true };
     this.list = nested ? [...this.list, queued] : [queued];
   }
@@ -81,6 +82,10 @@ export class EventChain {
     this.intercepted = s.intercepted;
   }
 }
+
+/** The hypervisor's own reason counts (a walk of the guest's tables); where it only hands on what exited, the processor's. */
+const reasonOf = (exited: FaultEvent, queued: FaultEvent): FaultReason =>
+  queued.why.rule === 'injected' ? exited.why : queued.why;
 
 export interface EventChainState {
   readonly list: readonly ChainEvent[];

@@ -33,9 +33,14 @@ export function pageFaultErrorCode(
 }
 
 /** Why the walk whose failure is in `out` gives a #PF, or for an address that is no translation's the #GP of it. */
-export function pageFaultReason(out: WalkOut, access: Access, c: PagingControls): FaultReason {
+export function pageFaultReason(
+  out: WalkOut,
+  access: Access,
+  c: PagingControls,
+  reason: WalkFailure['reason'] = out.reason,
+): FaultReason {
   const { failedLevel: level, failedEntry: entry } = out;
-  switch (out.reason) {
+  switch (reason) {
     case 'reserved-bit':
       return because('page-reserved', level, entry, c);
     case 'write-protected':

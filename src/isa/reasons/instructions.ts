@@ -37,6 +37,13 @@ export const INSTRUCTION_RULES = {
     return `the VM-execution control "${control}" is 0: the guest does not have the instruction`;
   }),
   'vmx-off': rule('SDM vol. 3, 23.7', () => 'the CPU is not in VMX operation'),
+  'vmx-not-offered': rule(
+    'arch/x86/kvm/vmx/vmx.c, handle_vmx_instruction',
+    () => 'KVM does not offer VMX to this guest',
+  ),
+  'not-emulated': rule('arch/x86/kvm/x86.c, handle_emulation_failure', () => {
+    return 'KVM had to emulate the instruction and cannot';
+  }),
   'svm-off': rule('APM vol. 2, 15.4', () => 'EFER.SVME = 0, or the guest is not offered SVM'),
   'vmmcall-alone': rule('APM vol. 3, VMMCALL', () => 'no hypervisor intercepts it'),
   'smm-only': rule('SDM vol. 2, RSM', () => 'the CPU is not in system-management mode'),

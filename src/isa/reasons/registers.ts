@@ -28,6 +28,9 @@ export const REGISTER_RULES = {
   }),
   umip: rule('SDM vol. 2, SGDT', (cpl: number) => `CR4.UMIP = 1 reserves it for CPL 0; CPL is ${cpl}`),
   tsd: rule('SDM vol. 2, RDTSC', (cpl: number) => `CR4.TSD = 1 reserves it for CPL 0; CPL is ${cpl}`),
+  'cpuid-faulting': rule('SDM vol. 4, IA32_MISC_FEATURES_ENABLES', (cpl: number) => {
+    return `CPUID faulting is on, and CPL is ${cpl}`;
+  }),
   pce: rule('SDM vol. 2, RDPMC', (cpl: number) => `CR4.PCE = 0 reserves it for CPL 0; CPL is ${cpl}`),
   'no-counter': rule('SDM vol. 2, RDPMC', (index: number) => `there is no performance counter ${hex(index)}`),
   'io-tss': rule('SDM vol. 1, 18.5.2', (port: number, cpl: number) => {

@@ -1,5 +1,6 @@
 import { hex } from '../../base/hex';
 import { VECTOR, vectorName } from '../../isa/exceptions';
+import { because } from '../../isa/reasons/index';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import type { Vcpu } from '../vcpu';
@@ -109,6 +110,6 @@ export function* emulationFailure(vcpu: Vcpu, why: string): Work<Handled> {
   );
   if (cpl === 0)
     return internalError('EMULATION', `KVM cannot emulate the instruction at RIP ${hex(v.regs.rip)}: ${why}`);
-  v.injectUd();
+  v.injectUd(because('not-emulated'));
   return REENTER;
 }

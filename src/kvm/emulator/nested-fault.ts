@@ -14,12 +14,13 @@ export function queueFault(v: VcpuContext, fault: FaultEvent): void {
 }
 
 function queued(raised: FaultEvent): QueuedException {
-  const { vector, errorCode, cr2, debug } = raised;
+  const { vector, errorCode, cr2, debug, access, why } = raised;
   const payload = cr2 ?? debug;
   return {
     vector,
+    why,
     ...(errorCode === undefined ? {} : { errorCode }),
     ...(payload === undefined ? {} : { payload }),
-    raised,
+    ...(access === undefined ? {} : { access }),
   };
 }

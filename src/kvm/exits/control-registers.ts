@@ -3,7 +3,7 @@ import { hex } from '../../base/hex';
 import { CR0 } from '../../isa/flags';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
-import { kvmSetCr0, kvmSetCr3, kvmSetCr4, kvmSetCr8 } from '../x86/control-registers';
+import { kvmSetCr0, kvmSetCr3, kvmSetCr4, kvmSetCr8, type Accepted } from '../x86/control-registers';
 import { REENTER, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 import type { VcpuContext } from '../vcpu-context';
@@ -21,9 +21,13 @@ export function* accessControlRegister(vcpu: Vcpu, a: ControlRegisterAccess, fn:
     case 'write': {
       const value = operand(v, a.gpr);
       const accepted = SETTERS[a.cr](v, value);
-      if (accepted) v.skipEmulatedInstruction();
-      else v.injectGp();
-      yield v.step(fn, `MOV to CR${a.cr}: ${hex(value)}${accepted ? '' : ' is refused: #GP(0)'}`, cost('kvmHandler'));
+      if (accepted === true) v.skipEmulatedInstruction();
+      else v.injectGp(accepted);
+      yield v.step(
+        fn,
+        `MOV to CR${a.cr}: ${hex(value)}${accepted === true ? '' : ' is refused: #GP(0)'}`,
+        cost('kvmHandler'),
+      );
       return REENTER;
     }
     case 'read': {
@@ -44,15 +48,19 @@ export function* accessControlRegister(vcpu: Vcpu, a: ControlRegisterAccess, fn:
       const old = v.regs.cr0;
       const value = (old & ~0xen) | (bits(a.source, 3, 0) & 0xfn) | (old & 1n);
       const accepted = kvmSetCr0(v, value);
-      if (accepted) v.skipEmulatedInstruction();
-      else v.injectGp();
-      yield v.step(fn, `LMSW makes CR0 ${hex(value)}${accepted ? '' : ', refused: #GP(0)'}`, cost('kvmHandler'));
+      if (accepted === true) v.skipEmulatedInstruction();
+      else v.injectGp(accepted);
+      yield v.step(
+        fn,
+        `LMSW makes CR0 ${hex(value)}${accepted === true ? '' : ', refused: #GP(0)'}`,
+        cost('kvmHandler'),
+      );
       return REENTER;
     }
   }
 }
 
-const SETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: VcpuContext, value: bigint) => boolean>> = {
+const SETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: VcpuContext, value: bigint) => Accepted>> = {
   0: kvmSetCr0,
   3: kvmSetCr3,
   4: kvmSetCr4,

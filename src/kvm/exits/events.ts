@@ -2,6 +2,7 @@ import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { CR0, RFLAGS } from '../../isa/flags';
 import { VECTOR } from '../../isa/exceptions';
+import { because } from '../../isa/reasons/index';
 import { SLOT } from '../../hw/state/layout';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
@@ -13,7 +14,7 @@ import type { ExitHandler } from './handler';
 /** handle_ud: the emulator knows nothing that this CPU lacks, so the exception is the guest's. */
 export const handleInvalidOpcode: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
-  v.injectUd();
+  v.injectUd(because('injected'));
   yield v.step('handle_ud', "an invalid opcode: #UD is the guest's", cost('kvmHandler'));
   return REENTER;
 };
@@ -22,7 +23,7 @@ export const handleInvalidOpcode: ExitHandler = function* (vcpu) {
 export function* alignmentCheck(vcpu: Vcpu, errorCode: number, fn: string): Work<Handled> {
   const { context: v } = vcpu;
   const guests = bit(v.regs.cr0, CR0.AM) && bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl === 3;
-  v.events.queueException({ vector: VECTOR.AC, errorCode });
+  v.events.queueException({ vector: VECTOR.AC, errorCode, why: because('injected') });
   yield v.step(fn, `#AC is the guest's${guests ? '' : ' although it has alignment checks off'}`, cost('kvmHandler'));
   return REENTER;
 }

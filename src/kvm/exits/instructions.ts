@@ -1,8 +1,9 @@
+import { because } from '../../isa/reasons/index';
 import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { CR4, RFLAGS } from '../../isa/flags';
 import { earlier } from '../async-pf';
-import { isValidXcr0 } from '../../hw/cpu/system/control';
+import { xsetbvRefusal } from '../../hw/cpu/system/control';
 import { CPUID_FAULT_ENABLE } from '../../hw/cpu/system/model-msrs';
 import { SLOT } from '../../hw/state/layout';
 import { msrName } from '../../isa/msrs';
@@ -21,7 +22,7 @@ const RBX = 3;
 export const handleCpuid: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   if ((v.saved.get(SLOT.MISC_FEATURES_ENABLES) & CPUID_FAULT_ENABLE) !== 0n && v.regs.cpl !== 0) {
-    v.injectGp();
+    v.injectGp(because('cpuid-faulting', v.regs.cpl));
     yield v.step(
       'kvm_emulate_cpuid',
       'CPUID above CPL 0, and MISC_FEATURES_ENABLES has CPUID faulting on: #GP(0)',
@@ -57,7 +58,7 @@ export const handleRdmsr: ExitHandler = function* (vcpu) {
   const msr = v.regs.gpr32(RCX);
   const value = kvmGetMsr(v, msr);
   if (value === undefined) {
-    v.injectGp();
+    v.injectGp(because('msr-unknown', msr));
     yield v.step('kvm_emulate_rdmsr', `RDMSR ${nameOf(msr)}: there is none, #GP(0)`, cost('kvmHandler'));
     return REENTER;
   }
@@ -73,11 +74,11 @@ export const handleWrmsr: ExitHandler = function* (vcpu) {
   const msr = v.regs.gpr32(RCX);
   const value = (BigInt(v.regs.gpr32(RDX)) << 32n) | BigInt(v.regs.gpr32(RAX));
   const accepted = kvmSetMsr(v, msr, value);
-  if (accepted) v.skipEmulatedInstruction();
-  else v.injectGp();
+  if (accepted === true) v.skipEmulatedInstruction();
+  else v.injectGp(accepted || because('msr-value', msr, value));
   yield v.step(
     'kvm_emulate_wrmsr',
-    `WRMSR ${nameOf(msr)}: ${hex(value)}${accepted ? '' : ' is refused, #GP(0)'}`,
+    `WRMSR ${nameOf(msr)}: ${hex(value)}${accepted === true ? '' : ' is refused, #GP(0)'}`,
     cost('kvmHandler'),
   );
   return REENTER;
@@ -141,14 +142,14 @@ export const handleNop: ExitHandler = function* (vcpu) {
 export const handleXsetbv: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   const value = (BigInt(v.regs.gpr32(RDX)) << 32n) | BigInt(v.regs.gpr32(RAX));
-  const accepted = v.regs.gpr32(RCX) === 0 && isValidXcr0(value);
-  if (accepted) {
+  const refused = xsetbvRefusal(v.regs.gpr32(RCX), value);
+  if (!refused) {
     v.regs.saved.set(SLOT.XCR0, value);
     v.skipEmulatedInstruction();
-  } else v.injectGp();
+  } else v.injectGp(refused);
   yield v.step(
     'kvm_emulate_xsetbv',
-    `XSETBV: XCR0 ${hex(value)}${accepted ? '' : ' is refused, #GP(0)'}`,
+    `XSETBV: XCR0 ${hex(value)}${refused ? ' is refused, #GP(0)' : ''}`,
     cost('kvmHandler'),
   );
   return REENTER;
@@ -157,7 +158,7 @@ export const handleXsetbv: ExitHandler = function* (vcpu) {
 /** RDPMC without a virtual PMU. */
 export const handleGp: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
-  v.injectGp();
+  v.injectGp(because('no-counter', v.regs.gpr32(RCX)));
   yield v.step('kvm_complete_insn_gp', 'the guest has no such feature: #GP(0)', cost('kvmHandler'));
   return REENTER;
 };
@@ -165,7 +166,7 @@ export const handleGp: ExitHandler = function* (vcpu) {
 /** handle_vmx_instruction: VMX is not offered to the guest. */
 export const handleVmxInstruction: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
-  v.injectUd();
+  v.injectUd(because('vmx-not-offered'));
   yield v.step('handle_vmx_instruction', 'VMX is not offered to the guest: #UD', cost('kvmHandler'));
   return REENTER;
 };

@@ -3,7 +3,8 @@ import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { cost } from '../../host/costs';
 import type { TableAccess, Work } from '../../host/step';
-import { pageFaultErrorCode } from '../../hw/paging/page-fault';
+import { invpcidRefusal } from '../../hw/cpu/system/control';
+import { pageFaultErrorCode, pageFaultReason } from '../../hw/paging/page-fault';
 import { VECTOR } from '../../isa/exceptions';
 import { CR4, RFLAGS } from '../../isa/flags';
 import { guestPaging, walkGuest } from '../mmu/shadow/guest-walk';
@@ -59,14 +60,10 @@ export function* invalidateProcessContext(vcpu: Vcpu, type: bigint, at: Gva): Wo
   const pcid = descriptor.getBigUint64(0, true);
   const linear = descriptor.getBigUint64(8, true);
   const pcide = bit(v.regs.cr4, CR4.PCIDE);
-  const refused =
-    type > 3n ||
-    pcid >> 12n !== 0n ||
-    (type <= INVPCID.CONTEXT && !pcide && pcid !== 0n) ||
-    (type === INVPCID.ADDRESS && !isCanonicalFor(v, linear));
+  const refused = invpcidRefusal(type, pcid, linear, pcide, v.model.linearBits);
   const name = `INVPCID type ${type}, PCID ${pcid}`;
   if (refused) {
-    v.injectGp();
+    v.injectGp(refused);
     yield v.step('kvm_handle_invpcid', `${name} is refused: #GP(0)`, cost('kvmHandler'));
     return REENTER;
   }
@@ -104,7 +101,8 @@ function* readVirtual(v: VcpuContext, at: Gva, size: number): Work<Uint8Array | 
     if (!bytes) {
       const reason = ok || walk.reason === 'no-memory' ? 'not-present' : walk.reason;
       const errorCode = pageFaultErrorCode(reason, access, paging.controls);
-      v.events.queueException({ vector: VECTOR.PF, errorCode, payload: linear });
+      const why = pageFaultReason(walk, access, paging.controls, reason);
+      v.events.queueException({ vector: VECTOR.PF, errorCode, payload: linear, why });
       return undefined;
     }
     out.set(bytes, done);

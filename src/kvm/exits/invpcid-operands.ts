@@ -2,6 +2,7 @@ import { gva, type Gva } from '../../base/address';
 import { bits, isCanonical } from '../../base/bits';
 import { SEG } from '../../hw/state/layout';
 import { VECTOR } from '../../isa/exceptions';
+import { because, type FaultReason } from '../../isa/reasons/index';
 import type { VcpuContext } from '../vcpu-context';
 import { INVPCID_DESCRIPTOR } from './invalidation';
 
@@ -30,10 +31,15 @@ function memoryOperand(v: VcpuContext, info: number, displacement: bigint, size:
   if (field(22, 22) === 0) offset += regs.gpr(field(21, 18)) << BigInt(field(1, 0));
   offset = BigInt.asUintN(width, offset);
   const { base, limit } = regs.segment(segment);
+  let why: FaultReason;
   if (regs.mode64) {
     const at = segment >= SEG.FS ? BigInt.asUintN(64, base + offset) : offset;
     if (isCanonical(at, v.model.linearBits)) return gva(at);
-  } else if (offset + BigInt(size - 1) <= BigInt(limit >>> 0)) return gva(BigInt.asUintN(32, base + offset));
-  v.events.queueException({ vector: segment === SEG.SS ? VECTOR.SS : VECTOR.GP, errorCode: 0 });
+    why = because('address-canonical', at, v.model.linearBits);
+  } else {
+    if (offset + BigInt(size - 1) <= BigInt(limit >>> 0)) return gva(BigInt.asUintN(32, base + offset));
+    why = because('segment-limit', segment, limit >>> 0, Number(offset), size);
+  }
+  v.events.queueException({ vector: segment === SEG.SS ? VECTOR.SS : VECTOR.GP, errorCode: 0, why });
   return undefined;
 }

@@ -48,7 +48,7 @@ export function* handlePageFault(vcpu: Vcpu, linear: Gva, code: number): Work<Ha
       return toUserspace({ reason: 'EFAULT', gpa: r.gpa, why: r.why });
     case 'guest':
       v.stats.add('pf_guest');
-      v.events.queueException({ vector: VECTOR.PF, errorCode: r.errorCode, payload: linear });
+      v.events.queueException({ vector: VECTOR.PF, errorCode: r.errorCode, payload: linear, why: r.why });
       yield v.step(
         'kvm_inject_page_fault',
         `#PF at GVA ${hex(linear)} with error code ${hex(r.errorCode)} is the guest's`,

@@ -1,3 +1,4 @@
+import { because, type FaultReason } from '../../isa/reasons/index';
 import { gpa } from '../../base/address';
 import { bit, isCanonical } from '../../base/bits';
 import { CR0, CR4, EFER } from '../../isa/flags';
@@ -6,8 +7,8 @@ import type { VcpuContext } from '../vcpu-context';
 
 const on = (n: number): bigint => 1n << BigInt(n);
 
-/** A new value that the architecture refuses: the guest gets #GP(0). */
-export type Accepted = boolean;
+/** True, or why the architecture refuses the new value: the guest gets #GP(0). */
+export type Accepted = true | FaultReason;
 
 // ---- the guest's MOV to CRn (kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_set_cr8): checks of SDM vol. 2, "MOV—Move to/from Control Registers"
 
@@ -15,22 +16,24 @@ export function kvmSetCr0(v: VcpuContext, value: bigint): Accepted {
   const { regs } = v;
   const old = regs.cr0;
   const cr0 = value | on(CR0.ET);
-  if (cr0 >> 32n !== 0n) return false;
-  if (bit(cr0, CR0.NW) && !bit(cr0, CR0.CD)) return false;
-  if (bit(cr0, CR0.PG) && !bit(cr0, CR0.PE)) return false;
+  if (cr0 >> 32n !== 0n) return because('cr0-upper', cr0);
+  if (bit(cr0, CR0.NW) && !bit(cr0, CR0.CD)) return because('cr0-nw-cd');
+  if (bit(cr0, CR0.PG) && !bit(cr0, CR0.PE)) return because('cr0-pg-pe');
   const turningOn = bit(cr0, CR0.PG) && !bit(old, CR0.PG);
   if (bit(regs.efer, EFER.LME) && turningOn) {
-    if (!bit(regs.cr4, CR4.PAE)) return false;
-    if ((regs.segment(SEG.CS).rights & RIGHTS.L) !== 0) return false;
+    if (!bit(regs.cr4, CR4.PAE)) return because('cr0-pg-pae');
+    if ((regs.segment(SEG.CS).rights & RIGHTS.L) !== 0) return because('cr0-pg-cs-l');
   } else if (
     !bit(regs.efer, EFER.LME) &&
     bit(cr0, CR0.PG) &&
     bit(regs.cr4, CR4.PAE) &&
     (turningOn || (cr0 ^ old) & PDPTR_BITS)
   ) {
-    if (!loadPdptrs(v, regs.cr3)) return false;
+    const loaded = loadPdptrs(v, regs.cr3);
+    if (loaded !== true) return loaded;
   }
-  if (!bit(cr0, CR0.PG) && (regs.mode64 || bit(regs.cr4, CR4.PCIDE))) return false;
+  if (!bit(cr0, CR0.PG) && regs.mode64) return because('cr0-pg-long');
+  if (!bit(cr0, CR0.PG) && bit(regs.cr4, CR4.PCIDE)) return because('cr0-pg-pcide');
   v.ops.setCr0(cr0 & CR0_DEFINED);
   postSetCr0(v, old, cr0 & CR0_DEFINED);
   return true;
@@ -69,19 +72,22 @@ const CR0_DEFINED = [CR0.PE, CR0.MP, CR0.EM, CR0.TS, CR0.ET, CR0.NE, CR0.WP, CR0
 export function kvmSetCr4(v: VcpuContext, value: bigint): Accepted {
   const { regs } = v;
   const old = regs.cr4;
-  if ((value & ~v.model.cr4Mask) !== 0n) return false;
+  const reserved = ~v.model.cr4Mask;
+  if ((value & reserved) !== 0n) return because('cr4-reserved', value, reserved);
   if (regs.longMode) {
-    if (!bit(value, CR4.PAE)) return false;
-    if ((value ^ old) & on(CR4.LA57)) return false;
+    if (!bit(value, CR4.PAE)) return because('cr4-pae');
+    if ((value ^ old) & on(CR4.LA57)) return because('cr4-la57');
   } else if (
     bit(regs.cr0, CR0.PG) &&
     bit(value, CR4.PAE) &&
     (value ^ old) & (on(CR4.PAE) | on(CR4.PGE) | on(CR4.PSE) | on(CR4.SMEP))
   ) {
-    if (!loadPdptrs(v, regs.cr3)) return false;
+    const loaded = loadPdptrs(v, regs.cr3);
+    if (loaded !== true) return loaded;
   }
   if (bit(value, CR4.PCIDE) && !bit(old, CR4.PCIDE)) {
-    if (!regs.longMode || (regs.cr3 & 0xfffn) !== 0n) return false;
+    if (!regs.longMode) return because('cr4-pcide-mode');
+    if ((regs.cr3 & 0xfffn) !== 0n) return because('cr4-pcide-cr3', regs.cr3);
   }
   v.ops.setCr4(value);
   postSetCr4(v, old, value);
@@ -103,8 +109,12 @@ export function kvmSetCr3(v: VcpuContext, value: bigint): Accepted {
   const pcide = bit(regs.cr4, CR4.PCIDE);
   const keep = pcide && bit(value, 63);
   const cr3 = pcide ? value & ~(1n << 63n) : value;
-  if (regs.longMode && cr3 >> BigInt(v.model.physicalBits) !== 0n) return false;
-  if (!regs.longMode && bit(regs.cr0, CR0.PG) && bit(regs.cr4, CR4.PAE) && !loadPdptrs(v, cr3)) return false;
+  const { physicalBits } = v.model;
+  if (regs.longMode && cr3 >> BigInt(physicalBits) !== 0n) return because('cr3-reserved', cr3, physicalBits);
+  if (!regs.longMode && bit(regs.cr0, CR0.PG) && bit(regs.cr4, CR4.PAE)) {
+    const loaded = loadPdptrs(v, cr3);
+    if (loaded !== true) return loaded;
+  }
   v.regs.cr3 = cr3;
   if (!keep) invalidatePcid(v, pcide ? cr3 & PCID_MASK : 0n);
   return true;
@@ -132,19 +142,21 @@ const PCID_MASK = 0xfffn;
 
 /** Bits 63:4 are reserved; the others are the local APIC's task priority 7:4, which is where CR8 is read from. */
 export function kvmSetCr8(v: VcpuContext, value: bigint): Accepted {
-  if (value > 0xfn) return false;
+  if (value > 0xfn) return because('cr8-reserved', value);
   v.lapic.setTaskPriority(Number(value) << 4);
   return true;
 }
 
 /** load_pdptrs: the four PDPTEs of PAE paging, read through the memslots and put where the hardware takes them from. */
-export function loadPdptrs(v: VcpuContext, cr3: bigint): boolean {
-  const bytes = v.readGuest(gpa(cr3 & 0xffff_ffe0n), 32);
-  if (!bytes) return false;
+export function loadPdptrs(v: VcpuContext, cr3: bigint): Accepted {
+  const table = gpa(cr3 & 0xffff_ffe0n);
+  const bytes = v.readGuest(table, 32);
+  if (!bytes) return because('physical-memory', table);
   const view = new DataView(bytes.buffer, bytes.byteOffset, 32);
-  const reserved = 0x1e6n | ~((1n << BigInt(v.model.physicalBits)) - 1n);
+  const reserved = BigInt.asUintN(64, 0x1e6n | ~((1n << BigInt(v.model.physicalBits)) - 1n));
   const entries = [0, 1, 2, 3].map((i) => view.getBigUint64(i * 8, true));
-  if (entries.some((e) => bit(e, 0) && (e & BigInt.asUintN(64, reserved)) !== 0n)) return false;
+  const bad = entries.findIndex((e) => bit(e, 0) && (e & reserved) !== 0n);
+  if (bad >= 0) return because('pdpte', bad, entries[bad] as bigint, reserved);
   v.regs.pdptes = entries;
   return true;
 }
@@ -152,8 +164,9 @@ export function loadPdptrs(v: VcpuContext, cr3: bigint): boolean {
 /** set_efer, for WRMSR: reserved bits, and LME while paging is on, are refused; LMA is not the guest's to write. */
 export function kvmSetEfer(v: VcpuContext, value: bigint): Accepted {
   const old = v.regs.efer;
-  if ((value & ~v.model.eferMask) !== 0n) return false;
-  if (bit(v.regs.cr0, CR0.PG) && (value ^ old) & on(EFER.LME)) return false;
+  const reserved = ~v.model.eferMask;
+  if ((value & reserved) !== 0n) return because('efer-reserved', value, reserved);
+  if (bit(v.regs.cr0, CR0.PG) && (value ^ old) & on(EFER.LME)) return because('efer-lme');
   v.ops.setEfer((value & ~on(EFER.LMA)) | (old & on(EFER.LMA)));
   if (((value ^ old) & ROLE_BITS.efer) !== 0n) resetMmuContext(v, 'EFER.LME or EFER.NXE changed');
   return true;

@@ -1,11 +1,12 @@
+import { type FaultReason } from '../../isa/reasons/index';
 import type { VcpuContext } from '../vcpu-context';
 
 /** One MSR as KVM answers it for a guest whose RDMSR or WRMSR exits. */
 export interface KvmMsr {
   /** Undefined: #GP(0). */
   read(v: VcpuContext): bigint | undefined;
-  /** False: #GP(0). */
-  write(v: VcpuContext, value: bigint): boolean;
+  /** Anything but true is #GP(0), with its reason where more can be said than that the value is refused. */
+  write(v: VcpuContext, value: bigint): boolean | FaultReason;
 }
 export type KvmMsrs = ReadonlyMap<number, KvmMsr>;
 

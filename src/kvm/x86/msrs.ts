@@ -1,5 +1,6 @@
 import { isValidPat } from '../../hw/cpu/system/memory-types';
 import { PLAIN_MSRS } from '../../hw/cpu/system/model-msrs';
+import { type FaultReason } from '../../isa/reasons/index';
 import { SEG, SLOT } from '../../hw/state/layout';
 import { MSR } from '../../isa/msrs';
 import type { VcpuContext } from '../vcpu-context';
@@ -134,8 +135,8 @@ export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
   return isX2apic(msr) ? v.lapic.readMsr(msr) : PLAIN_MSRS.get(msr)?.read(v.saved);
 }
 
-/** kvm_set_msr: false is #GP(0). */
-export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean {
+/** kvm_set_msr: anything but true is #GP(0); false where no more is to say than that the value is refused. */
+export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean | FaultReason {
   if (ADDRESSES.has(msr) && !isCanonicalFor(v, value)) return false;
   const own = v.ops.msrs.get(msr) ?? COMMON.get(msr);
   if (own) return own.write(v, value);

@@ -1,5 +1,6 @@
 import { bit } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { VMX_EXIT } from '../../../isa/exits';
 import { CR4 } from '../../../isa/flags';
 import { MSR } from '../../../isa/msrs';
@@ -20,7 +21,8 @@ const EXTENDED_SYSCALL = 1 << 11;
 /** CPUID: the model's leaf, with the bits that mirror the mode: OSXSAVE and OSPKE follow CR4, APIC the enable bit of IA32_APIC_BASE (SDM vol. 3, 10.4.3), and Intel shows SYSCALL only in 64-bit mode. With CPUID faulting on, only CPL 0 is answered. */
 export const cpuid: SystemFunction = (core) => {
   const s = core.state;
-  if (s.cpl !== 0 && (s.get(SLOT.MISC_FEATURES_ENABLES) & CPUID_FAULT_ENABLE) !== 0n) return core.raise(VECTOR.GP, 0);
+  if (s.cpl !== 0 && (s.get(SLOT.MISC_FEATURES_ENABLES) & CPUID_FAULT_ENABLE) !== 0n)
+    return core.raise(VECTOR.GP, because('cpuid-faulting', core.state.cpl), 0);
   const exit = core.intercepts?.instruction(core, VMX_EXIT.CPUID, 0n);
   if (exit) return core.exit(exit);
   const leaf = s.get32(GPR.RAX);

@@ -7,8 +7,9 @@ import { describeHostFault } from '../../../host/fault';
 import { ROOT_LEVEL, levelSize } from '../../../host/page-tables';
 import { kvmStep, type Work } from '../../../host/step';
 import type { Access } from '../../../hw/paging/access';
-import { pageFaultErrorCode } from '../../../hw/paging/page-fault';
+import { pageFaultErrorCode, pageFaultReason } from '../../../hw/paging/page-fault';
 import { PF_ERROR } from '../../../isa/exceptions';
+import { type FaultReason } from '../../../isa/reasons/index';
 import { RFLAGS } from '../../../isa/flags';
 import { kvmFaultinPfn } from '../fault';
 import { slotMaxLevel, type Memslot } from '../../memslots';
@@ -73,8 +74,8 @@ export function classifyShadowFault(
 export type ShadowResult =
   | { readonly kind: 'fixed' | 'spurious' | 'retry' }
   | { readonly kind: 'emulate'; readonly gpa: Gpa; readonly tracing: boolean; readonly mmio: boolean }
-  /** The guest's own fault, with its error code. */
-  | { readonly kind: 'guest'; readonly errorCode: number }
+  /** The guest's own fault, with its error code and reason. */
+  | { readonly kind: 'guest'; readonly errorCode: number; readonly why: FaultReason }
   | { readonly kind: 'error'; readonly gpa: Gpa; readonly why: string };
 
 /** The GPA of an MMIO mark that the access ran into, if it is of the present memslots. */
@@ -125,6 +126,7 @@ export function* shadowPageFault(
   const denied = (reason = walk.out.reason): ShadowResult => ({
     kind: 'guest',
     errorCode: pageFaultErrorCode(reason === 'no-memory' ? 'not-present' : reason, access, paging.controls),
+    why: pageFaultReason(walk.out, access, paging.controls, reason),
   });
   if (!walk.ok) return denied();
   const address = gpa(walk.out.address);

@@ -4,6 +4,7 @@ import { cost } from '../../../host/costs';
 import { SLOT } from '../../../hw/state/layout';
 import { SEG } from '../../../hw/state/layout';
 import { VECTOR, vectorName } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { alignmentCheck, giveDebugRegisters, handleInvalidOpcode, hostInterrupt } from '../../exits/events';
 import { handleVmcall } from '../../exits/instructions';
 import { REENTER, internalError } from '../../userspace-exit';
@@ -18,7 +19,7 @@ const VMCALL = [0x0f, 0x01, 0xc1];
 const handleDb: SvmExitHandler = function* (vcpu, { vmcb }) {
   const { context: v } = vcpu;
   const dr6 = (vmcb.read('DR6') ^ DR6_ACTIVE_LOW) & DR6_TRAPS;
-  v.events.queueException({ vector: VECTOR.DB, payload: dr6 });
+  v.events.queueException({ vector: VECTOR.DB, payload: dr6, why: because('injected') });
   yield v.step('db_interception', `#DB with ${hex(dr6)} for DR6 is the guest's`, cost('kvmHandler'));
   return REENTER;
 };

@@ -3,6 +3,7 @@ import { bit } from '../../../base/bits';
 import { hex } from '../../../base/hex';
 import { RFLAGS } from '../../../isa/flags';
 import { VECTOR, vectorName } from '../../../isa/exceptions';
+import { because } from '../../../isa/reasons/index';
 import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PROC } from '../../../isa/vmcs-controls';
 import { cost } from '../../../host/costs';
 import { setBlocking } from '../../events';
@@ -38,7 +39,7 @@ export const handleExceptionNmi: VmxExitHandler = function* (vcpu, vmx) {
       ) {
         vmcs.write('GUEST_PENDING_DBG_EXCEPTIONS', vmcs.read('GUEST_PENDING_DBG_EXCEPTIONS') | DR6_BS);
       }
-      v.events.queueException({ vector, payload: dr6 });
+      v.events.queueException({ vector, payload: dr6, why: because('injected') });
       yield v.step('handle_exception_nmi', `#DB with ${hex(dr6)} for DR6 is the guest's`, cost('kvmHandler'));
       return REENTER;
     }
@@ -70,7 +71,7 @@ export const handleDr: VmxExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
   // the exit comes before general detect, which is then KVM's to raise
   if (bit(v.regs.dr7, DR7_GD)) {
-    v.events.queueException({ vector: VECTOR.DB, payload: DR6_BD });
+    v.events.queueException({ vector: VECTOR.DB, payload: DR6_BD, why: because('debug', DR6_BD, 0n, 0n, 0n, 0n) });
     yield v.step('handle_dr', 'DR7.GD makes the access a #DB with DR6.BD', cost('kvmHandler'));
     return REENTER;
   }
