@@ -1,7 +1,6 @@
 import { InvariantError } from '../../base/assert';
 import { joinHalves } from '../../base/bits';
-import { VECTOR } from '../../isa/exceptions';
-import { because } from '../../isa/reasons/index';
+import { denyFetch } from './system/raise';
 import { CLASS_FETCH, WHO_SUPERVISOR, WHO_USER } from '../paging/access';
 import { SEG, SLOT } from '../state/layout';
 import type { Tlb } from '../tlb/tlb';
@@ -79,7 +78,7 @@ export class Fetcher {
     return first === undefined || first.length <= room ? first : this.beyondLimit();
   }
   private beyondLimit(): undefined {
-    this.core.raise(VECTOR.GP, 0);
+    denyFetch(this.core);
     this.core.insn = NO_INSTRUCTION;
     return undefined;
   }

@@ -30,7 +30,7 @@ export const MEMORY_RULES = {
     return notCanonical('the address', address, width);
   }),
   'fetch-limit': rule('SDM vol. 3, 5.3', (ip: bigint, limit: number) => {
-    return `CS limit ${hex(limit)} is below the instruction pointer ${hex(ip)}`;
+    return `the instruction at ${hex(ip)} is not inside the CS limit ${hex(limit)}`;
   }),
   'target-limit': rule('SDM vol. 3, 5.3', (ip: bigint, limit: number) => {
     return `the target ${hex(ip)} is beyond the CS limit ${hex(limit)}`;

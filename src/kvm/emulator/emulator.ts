@@ -1,6 +1,6 @@
 import { hex, hexBytes } from '../../base/hex';
 import { SEG, SLOT } from '../../hw/state/layout';
-import { VECTOR } from '../../isa/exceptions';
+import { denyFetch } from '../../hw/cpu/system/raise';
 import type { Block } from '../../hw/cpu/block';
 import { buildBlock } from '../../hw/cpu/block-builder';
 import { MAX_INSTRUCTION_BYTES } from '../../hw/cpu/decode';
@@ -134,7 +134,7 @@ export class Emulator {
     return block === undefined || block.length <= room ? block : this.beyondLimit();
   }
   private beyondLimit(): undefined {
-    this.core.raise(VECTOR.GP, 0);
+    denyFetch(this.core);
     return undefined;
   }
 

@@ -2,7 +2,7 @@ import { VECTOR } from '../../../isa/exceptions';
 import { because, type FaultReason } from '../../../isa/reasons/index';
 import type { CpuState } from '../../state/cpu-state';
 import type { FaultEvent } from '../../state/event';
-import { SLOT } from '../../state/layout';
+import { SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
 
 /** Records an exception and answers undefined, for functions that return a value or nothing. */
@@ -31,3 +31,7 @@ export const debugException = (s: CpuState, dr6: bigint): FaultEvent => ({
   debug: dr6,
   why: because('debug', dr6, s.get(SLOT.DR0), s.get(SLOT.DR0 + 1), s.get(SLOT.DR0 + 2), s.get(SLOT.DR0 + 3)),
 });
+
+/** #GP(0): the instruction at RIP is not, or not whole, inside the limit of CS. */
+export const denyFetch = (core: Core): false =>
+  deny(core, VECTOR.GP, because('fetch-limit', core.state.rip, core.state.get32(SLOT.LIMIT + SEG.CS)), 0);
