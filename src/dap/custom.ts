@@ -1,7 +1,7 @@
 /** The requests beyond DAP (src/protocol/messages.ts): translations, hovers, and the table trees of the views. */
 import { hex } from '../base/hex';
-import type { HoverReply, TranslateReply, TreeNode } from '../protocol/messages';
-import type { DebugTarget, HoverAnswer } from '../session/api';
+import type { TranslateReply, TreeNode, HoverOperand as WireOperand } from '../protocol/messages';
+import type { DebugTarget, HoverOperand } from '../session/api';
 import type { TranslateAnswer } from '../session/translation';
 import type { Evaluation, ViewNode } from '../session/types';
 import { encode } from '../wire/encode';
@@ -19,7 +19,7 @@ const chains = (answer: TranslateAnswer): Pick<TranslateReply, 'translation' | '
   answer.kind === 'forward' ? { translation: encode(answer.chain) } : { reverse: encode(answer.chain) };
 
 /** What a hover can show; a comparison or a command has no place under the cursor. */
-function hoverKind(kind: Evaluation['kind']): HoverReply['kind'] {
+function hoverKind(kind: Evaluation['kind']): WireOperand['kind'] {
   switch (kind) {
     case 'register':
     case 'memory':
@@ -34,18 +34,16 @@ function hoverKind(kind: Evaluation['kind']): HoverReply['kind'] {
   }
 }
 
-function hoverReply(target: DebugTarget, answer: HoverAnswer): HoverReply {
-  const { expression, start, end, evaluation, translation } = answer;
+function hoverOperand(target: DebugTarget, { expression, evaluation, translation }: HoverOperand): WireOperand {
   const chain = translation?.kind === 'forward' ? translation.chain : undefined;
-  const address = chain?.gva ?? addressIn(evaluation);
-  return compact<HoverReply>({
+  const { address } = evaluation;
+  return compact<WireOperand>({
     expression,
-    start,
-    end,
     kind: hoverKind(evaluation.kind),
     value: evaluation.text,
-    address: chain && address !== undefined ? hex(address) : undefined,
-    symbol: evaluation.symbol ?? (chain && address !== undefined ? target.symbolOf(address) : undefined),
+    address: chain && address && hex(address.value),
+    space: chain && address?.space,
+    symbol: evaluation.symbol ?? (chain && address?.space === 'gva' ? target.symbolOf(address.value) : undefined),
     translation: chain && encode(chain),
   });
 }
@@ -111,7 +109,9 @@ export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 
 
   'pagewalk/hover'(adapter, args) {
     const answer = adapter.stopped.hover(args.lineText, args.column, frameIfThere(adapter, args.frameId));
-    return answer ? hoverReply(adapter.target, answer) : null;
+    if (!answer) return null;
+    const { start, end, about, operands } = answer;
+    return { start, end, about, operands: operands.map((each) => hoverOperand(adapter.target, each)) };
   },
 
   'pagewalk/tree'(adapter, args) {

@@ -5,6 +5,6 @@ export { evaluate, formatLog, holds, locate } from './evaluate';
 export type { Env, ExprValue, MemoryRequest } from './evaluate';
 export { parseDirective } from './directive';
 export type { DirectiveText, DirectiveWord, ParsedDirective } from './directive';
-export { findOperandAt } from './operand-at';
+export { findInstructionAt, findOperandAt } from './operand-at';
 export type { OperandAt } from './operand-at';
 export { parseNumber } from './numbers';

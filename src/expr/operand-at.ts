@@ -83,6 +83,29 @@ export function findOperandAt(line: string, column: number): OperandAt | undefin
   return memoryAt(line, at, mask) ?? wordAt(line, at, mask);
 }
 
+/** More operands than an instruction has: a line that is none ends here. */
+const MOST_OPERANDS = 5;
+
+/** Where a mnemonic stands under a 1-based column, and the operands behind it; undefined elsewhere. */
+export function findInstructionAt(
+  line: string,
+  column: number,
+): { readonly start: number; readonly end: number; readonly operands: readonly OperandAt[] } | undefined {
+  if (line.length > 10_000 || /^\s*\[\s*\w+\s+\w/.test(line)) return undefined;
+  const mask = codeMask(line);
+  const mnemonic = wordsOf(line, mask).find(({ isMnemonic, text }) => isMnemonic && !PREFIXES.has(text.toLowerCase()));
+  if (!mnemonic || column < mnemonic.start || column >= mnemonic.end) return undefined;
+  const operands: OperandAt[] = [];
+  const end = Math.min(line.length, mnemonic.end + 500);
+  for (let at = mnemonic.end + 1; at <= end && operands.length < MOST_OPERANDS; at++) {
+    const found = findOperandAt(line, at);
+    if (!found || found.start < mnemonic.end) continue;
+    operands.push(found);
+    at = found.end;
+  }
+  return { start: mnemonic.start, end: mnemonic.end, operands };
+}
+
 function memoryAt(line: string, at: number, mask: readonly boolean[]): OperandAt | undefined {
   for (let open = 0; open < line.length; open++) {
     if (line[open] !== '[' || mask[open] === false) continue;
@@ -99,23 +122,40 @@ function memoryAt(line: string, at: number, mask: readonly boolean[]): OperandAt
   return undefined;
 }
 
-function wordAt(line: string, at: number, mask: readonly boolean[]): OperandAt | undefined {
+interface Word {
+  readonly text: string;
+  /** 1-based, the end exclusive. */
+  readonly start: number;
+  readonly end: number;
+  /** A mnemonic, or a prefix before it: nothing that has a value. */
+  readonly isMnemonic: boolean;
+}
+
+/** The words of a line outside strings and comments. */
+function wordsOf(line: string, mask: readonly boolean[]): Word[] {
   let expectsMnemonic = true;
-  for (const m of line.matchAll(WORD)) {
+  return [...line.matchAll(WORD)].flatMap((m) => {
     const from = m.index ?? 0;
     const to = from + m[0].length;
-    if (mask[from] === false) continue;
-    const lower = m[0].toLowerCase();
-    const isLabel = /^\s*:/.test(line.slice(to)) && line.slice(0, from).trim() === '';
-    const isConstant = /^\s+equ\b/i.test(line.slice(to)) && line.slice(0, from).trim() === '';
+    if (mask[from] === false) return [];
+    const isFirst = line.slice(0, from).trim() === '';
+    const isLabel = isFirst && /^\s*:/.test(line.slice(to));
+    const isConstant = isFirst && /^\s+equ\b/i.test(line.slice(to));
     const isMnemonic = expectsMnemonic && !isLabel && !isConstant;
-    if (isMnemonic && !PREFIXES.has(lower)) expectsMnemonic = false;
-    if (at < from || at > to) continue;
+    if (isMnemonic && !PREFIXES.has(m[0].toLowerCase())) expectsMnemonic = false;
+    return [{ text: m[0], start: from + 1, end: to + 1, isMnemonic }];
+  });
+}
+
+function wordAt(line: string, at: number, mask: readonly boolean[]): OperandAt | undefined {
+  for (const { text, start, end, isMnemonic } of wordsOf(line, mask)) {
+    if (at < start - 1 || at > end - 1) continue;
+    const lower = text.toLowerCase();
     if (isMnemonic || NOT_OPERANDS.has(lower)) {
-      if (at < to) return undefined;
+      if (at < end - 1) return undefined;
       continue;
     }
-    const span = { text: m[0], start: from + 1, end: to + 1 };
+    const span = { text, start, end };
     if (gprPart(lower) || SPECIAL_REGISTER.test(lower)) return { kind: 'register', ...span };
     if (/^\$?[0-9]/.test(lower)) return { kind: 'number', ...span };
     return lower === '$' || lower === '$$' ? undefined : { kind: 'name', ...span };

@@ -1,6 +1,6 @@
 /** The hover's Markdown: the value, then the chain in one table, then what failed. Text of a guest is escaped. */
 import { counted } from '../base/plural';
-import type { HoverReply } from '../protocol/messages';
+import type { HoverOperand, HoverReply } from '../protocol/messages';
 import type { Stage, Translation, WalkStage } from '../protocol/translation';
 
 /** Inline code that holds whatever a guest's text contains. */
@@ -13,18 +13,47 @@ function code(text: string): string {
 
 const escape = (text: string): string => text.replace(/[\\`*_{}[\]()#+\-.!|<>~&]/g, '\\$&').replace(/\n/g, '  \n');
 
-export function hoverMarkdown(reply: HoverReply, withChain: boolean): string {
-  const at = reply.address === undefined || reply.kind !== 'memory' ? '' : ` at ${code(reply.address)}`;
-  const symbol = reply.symbol === undefined || reply.symbol === reply.expression ? '' : ` (${code(reply.symbol)})`;
-  const head = `**${escape(reply.expression)}**${at}${symbol}\n\n${code(reply.value)}`;
-  return withChain && reply.translation ? `${head}\n\n---\n\n${chainMarkdown(reply.translation)}` : head;
+export function hoverMarkdown({ about, operands }: HoverReply, withChain: boolean): string {
+  const [only] = operands;
+  if (only && about === 'operand') {
+    const head = `${headOf(only)}\n\n${code(only.value)}`;
+    return withChain && only.translation ? `${head}\n\n---\n\n${chainMarkdown(only.translation)}` : head;
+  }
+  // A line each and a line for the chain: the instruction's help follows, and all of it should be in sight.
+  return operands
+    .map((each) => {
+      const line = `${headOf(each)} ${code(each.value)}`;
+      return withChain && each.translation ? `${line}  \n${chainLine(each.translation)}` : line;
+    })
+    .join('\n\n');
+}
+
+function headOf({ expression, kind, address, symbol }: HoverOperand): string {
+  const at = address === undefined || kind !== 'memory' ? '' : ` at ${code(address)}`;
+  const name = symbol === undefined || symbol === expression ? '' : ` (${code(symbol)})`;
+  return `**${escape(expression)}**${at}${name}`;
+}
+
+/** The addresses of a chain, and where it ends what it lacks. */
+function chainLine(translation: Translation): string {
+  const { gva, gpa, hva, hpa, failure } = translation;
+  const stations = [
+    ['GVA', gva],
+    ['GPA', gpa],
+    ['HVA', hva],
+    ['HPA', hpa],
+  ].flatMap(([space, address]) => (address === undefined ? [] : [`${space} ${code(address)}`]));
+  const failed = failure ? `  \n${failureText(failure)}` : '';
+  return `${stations.join(' → ')}${failed}${staleText(translation)}`;
 }
 
 /**
  * One text of a stopped guest's hover and the language server's on the same name. Both begin with the name; the server's line also
- * says what it is. The value is told once, by the guest; what else the server knows, such as a macro's body, follows.
+ * says what it is. The value is given once, by the guest; what else the server knows, such as a macro's body, follows. On a mnemonic the values of its operands come before
+ * the help.
  */
-export function joinedMarkdown(value: string, words: string): string {
+export function joinedMarkdown(value: string, words: string, about: HoverReply['about']): string {
+  if (about === 'instruction') return `${value}\n\n---\n\n${words}`;
   const [guestHead = '', ...guestRest] = value.split('\n\n');
   const [head = '', ...rest] = words.split('\n\n');
   const name = /^\*\*(.+?)\*\*/;
@@ -42,25 +71,28 @@ export function chainMarkdown(translation: Translation): string {
     ['GPA', gpa, how(stage('gpa'))],
     ['HVA', hva, how(stage('hva'))],
     ['HPA', hpa, how(stage('hpa'))],
-  ].filter(([, address, text], index) => address !== undefined || text !== '' || index === 0);
+  ].filter(([, address]) => address !== undefined);
   const table = [
     '| | | |',
     '|---|---|---|',
-    ...rows.map(([space, address, text]) => `| ${space} | ${address ? code(address) : '–'} | ${text} |`),
+    ...rows.map(([space, address = '', text]) => `| ${space} | ${code(address)} | ${text} |`),
   ];
   const rights = (['r', 'w', 'x'] as const)
     .map((right) => (translation.rights[right] ? right.toUpperCase() : '–'))
     .join('');
   const facts = `rights ${code(rights)} · ${counted(references, 'reference')} · TLB ${tlb.hit ? 'hit' : 'miss'}`;
-  const failed = failure
-    ? `\n\n$(error) **${escape(failure.event ?? 'Fails')}**: ${escape(failure.reason)}${failure.explanation ? `  \n${escape(failure.explanation)}` : ''}`
-    : '';
-  const stale = tlb.stale
-    ? `\n\n$(warning) The TLB still answers ${code(tlb.stale.hpa)}, until ${escape(tlb.stale.missing)}.`
-    : '';
   const drift = stages.flatMap((s) => (s.stage === 'memslot' ? [] : (s.drift ?? [])));
   const drifted = drift.length > 0 ? `\n\nShadow entry: ${escape(drift.join(', '))}.` : '';
-  return `${table.join('\n')}\n\n${facts}${failed}${stale}${drifted}`;
+  // A chain that fails has no rights to speak of: what decided takes their place, so that all of it fits the hover's box.
+  return `${table.join('\n')}\n\n${failure ? failureText(failure) : facts}${staleText(translation)}${drifted}`;
+}
+
+function failureText({ event, reason, explanation }: NonNullable<Translation['failure']>): string {
+  return `$(error) **${escape(event ?? 'Fails')}**: ${escape(reason)}${explanation ? `  \n${escape(explanation)}` : ''}`;
+}
+
+function staleText({ tlb: { stale } }: Translation): string {
+  return stale ? `\n\n$(warning) The TLB still answers ${code(stale.hpa)}, until ${escape(stale.missing)}.` : '';
 }
 
 /** How an address came about, in a few words: the tables' indices, or the slot. */

@@ -4,6 +4,7 @@
  * no expression, for VS Code shows the language hovers exactly where the debugger has none.
  */
 import * as vscode from 'vscode';
+import type { HoverReply } from '../protocol/messages';
 import { GUEST_LANGUAGES } from './guest-files';
 import { hoverMarkdown } from './hover-text';
 import type { SessionTracker } from './session';
@@ -11,12 +12,17 @@ import type { SessionTracker } from './session';
 /** The language whose files the language server looks after. */
 export const SERVED_LANGUAGE = 'pagewalk-asm';
 
+export interface StoppedHover {
+  readonly hover: vscode.Hover;
+  readonly about: HoverReply['about'];
+}
+
 /** Value and chain of what stands at a position; undefined where no guest is stopped or nothing there has a value. */
 export async function stoppedHover(
   tracker: SessionTracker,
   document: vscode.TextDocument,
   position: vscode.Position,
-): Promise<vscode.Hover | undefined> {
+): Promise<StoppedHover | undefined> {
   if (tracker.standing !== 'stopped') return undefined;
   const { frameId } = tracker;
   const reply = await tracker
@@ -31,7 +37,8 @@ export async function stoppedHover(
   if (!reply) return undefined;
   const withChain = vscode.workspace.getConfiguration('pagewalk', document).get('hover.chain', true);
   const text = new vscode.MarkdownString(hoverMarkdown(reply, withChain), true);
-  return new vscode.Hover(text, new vscode.Range(position.line, reply.start - 1, position.line, reply.end - 1));
+  const range = new vscode.Range(position.line, reply.start - 1, position.line, reply.end - 1);
+  return { hover: new vscode.Hover(text, range), about: reply.about };
 }
 
 /** Offers the debugger's hover nothing in our sessions, and in others' sessions the word, as VS Code does by itself. */
@@ -54,7 +61,7 @@ export function registerHover(tracker: SessionTracker): vscode.Disposable {
   const others = GUEST_LANGUAGES.filter((language) => language !== SERVED_LANGUAGE);
   return vscode.Disposable.from(
     vscode.languages.registerHoverProvider(selector(others), {
-      provideHover: (document, position) => stoppedHover(tracker, document, position),
+      provideHover: async (document, position) => (await stoppedHover(tracker, document, position))?.hover,
     }),
     vscode.languages.registerEvaluatableExpressionProvider(selector(GUEST_LANGUAGES), new NoExpression(tracker)),
   );

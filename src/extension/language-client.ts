@@ -1,6 +1,7 @@
 /** The language client's own side, wherever its server runs: which documents, and one hover. */
 import * as vscode from 'vscode';
 import type { BaseLanguageClient, LanguageClientOptions } from 'vscode-languageclient';
+import type { StoppedHover } from './hover';
 import { SERVED_LANGUAGE, stoppedHover } from './hover';
 import { joinedMarkdown } from './hover-text';
 import type { SessionTracker } from './session';
@@ -33,16 +34,19 @@ const oneHover = (tracker: SessionTracker): NonNullable<LanguageClientOptions['m
       // Without an answer the hover of the stopped guest is still worth showing.
       Promise.resolve(next(document, position, token)).catch(() => undefined),
     ]);
-    if (!value || !words) return value ?? words;
+    if (!value || !words) return value?.hover ?? words;
     return joined(value, words);
   },
 });
 
-function joined(value: vscode.Hover, words: vscode.Hover): vscode.Hover {
-  const [guest] = value.contents;
+function joined({ hover, about }: StoppedHover, words: vscode.Hover): vscode.Hover {
+  const [guest] = hover.contents;
   const [server] = words.contents;
-  if (!(guest instanceof vscode.MarkdownString) || !(server instanceof vscode.MarkdownString)) return value;
-  return new vscode.Hover(new vscode.MarkdownString(joinedMarkdown(guest.value, server.value), true), value.range);
+  if (!(guest instanceof vscode.MarkdownString) || !(server instanceof vscode.MarkdownString)) return hover;
+  return new vscode.Hover(
+    new vscode.MarkdownString(joinedMarkdown(guest.value, server.value, about), true),
+    hover.range,
+  );
 }
 
 /** Included files have endings that many languages use: they become guest assembly only where no language claims them. */

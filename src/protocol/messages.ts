@@ -54,16 +54,24 @@ export interface HoverArguments {
   readonly frameId?: number;
 }
 export interface HoverReply {
-  /** The expression under the cursor, and its 1-based columns in the line, end exclusive. */
-  readonly expression: string;
+  /** The 1-based columns in the line of what the hover is about, end exclusive. */
   readonly start: number;
   readonly end: number;
+  /** `instruction`: a mnemonic. */
+  readonly about: 'operand' | 'instruction';
+  /** The expression under the cursor; on a mnemonic, those of its operands that have a value. */
+  readonly operands: readonly HoverOperand[];
+}
+export interface HoverOperand {
+  readonly expression: string;
   /** What it is: decides how the hover reads. */
   readonly kind: 'register' | 'memory' | 'label' | 'constant' | 'number';
   /** The value as text, with the notations a reader would want (`0x2a = 42`). */
   readonly value: string;
-  /** The address that the chain is of: a memory operand's own, otherwise the value. Absent where the value is no address. */
+  /** The address that the chain is of: a memory operand's own, otherwise the value. Absent where the value is not an address. */
   readonly address?: Hex;
+  /** The space of `address`; with it. */
+  readonly space?: Space;
   readonly symbol?: string;
   readonly translation?: Translation;
 }

@@ -116,10 +116,17 @@ export interface DebugTarget {
 }
 
 export interface HoverAnswer {
-  readonly expression: string;
-  /** 1-based columns, end exclusive. */
+  /** 1-based columns of what the hover is about, end exclusive. */
   readonly start: number;
   readonly end: number;
+  /** `instruction`: a mnemonic. */
+  readonly about: 'operand' | 'instruction';
+  /** The operand there; on a mnemonic, those of its operands that have a value. Never empty. */
+  readonly operands: readonly HoverOperand[];
+}
+
+export interface HoverOperand {
+  readonly expression: string;
   readonly evaluation: Evaluation;
   /** The chain of the operand's own address, or of the value where that is a mapped address. */
   readonly translation?: TranslateAnswer;

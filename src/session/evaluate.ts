@@ -8,7 +8,7 @@ import { sessionError } from './diagnostics';
 import type { Names } from './names';
 import { namesIn } from './names';
 import { didYouMean } from './nearest';
-import { isRegisterName } from './registers';
+import { isRegisterName, registerAddress } from './registers';
 import type { Evaluation, SpaceAddress } from './types';
 
 /** An expression's value, what kind of thing it is, and the address that it is about. */
@@ -83,5 +83,6 @@ function addressOf(e: Expr, value: bigint, names: Names, env: Env): SpaceAddress
     return request.ok ? { space: request.value.space, value: names.linear(request.value) } : undefined;
   }
   if (e.kind === 'address') return { space: e.space, value };
+  if (e.kind === 'name' && isRegisterName(e.name)) return registerAddress(e.name, value);
   return { space: 'gva', value };
 }

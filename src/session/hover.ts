@@ -1,28 +1,35 @@
-import { findOperandAt, locate, parseExpression } from '../expr/index';
-import type { HoverAnswer } from './api';
+import { findInstructionAt, findOperandAt, locate, parseExpression } from '../expr/index';
+import type { OperandAt } from '../expr/index';
+import type { HoverAnswer, HoverOperand } from './api';
 import { evaluateExpression } from './evaluate';
 import type { Names } from './names';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 import type { Evaluation } from './types';
 
-/** What stands under a 1-based column of a source line: its value, and the chain of the address that it is or has. */
-export function hoverAt(
-  line: string,
-  column: number,
-  names: Names,
-  translate: (query: TranslateQuery) => TranslateAnswer,
-): HoverAnswer | undefined {
-  const operand = findOperandAt(line, column);
-  const evaluation = operand && evaluateQuietly(operand.text, names);
-  if (!operand || !evaluation) return undefined;
-  const { text: expression, start, end } = operand;
+type Translate = (query: TranslateQuery) => TranslateAnswer;
+
+/** What stands under a 1-based column of a source line: its value, and the chain of the address that it is or has. On a mnemonic: those of its operands. */
+export function hoverAt(line: string, column: number, names: Names, translate: Translate): HoverAnswer | undefined {
+  const one = findOperandAt(line, column);
+  const instruction = one ? undefined : findInstructionAt(line, column);
+  // A number beside a mnemonic says itself.
+  const all = one ? [one] : (instruction?.operands.filter(({ kind }) => kind !== 'number') ?? []);
+  const operands = all.map((each) => hoverOperand(each, names, translate)).filter((each) => each !== undefined);
+  const place = one ?? instruction;
+  if (!place || operands.length === 0) return undefined;
+  return { start: place.start, end: place.end, about: one ? 'operand' : 'instruction', operands };
+}
+
+function hoverOperand({ text: expression }: OperandAt, names: Names, translate: Translate): HoverOperand | undefined {
+  const evaluation = evaluateQuietly(expression, names);
+  if (!evaluation) return undefined;
   const { address, kind } = evaluation;
   const translation =
     address && kind !== 'constant' ? translate({ address: address.value, space: address.space }) : undefined;
   // a register or number is shown as an address only where it is one
   const chain = translation?.kind === 'forward' ? translation.chain : undefined;
   const useful = kind === 'memory' || kind === 'label' || chain?.gpa !== undefined || chain?.hpa !== undefined;
-  return { expression, start, end, evaluation, ...(translation && useful ? { translation } : {}) };
+  return { expression, evaluation, ...(translation && useful ? { translation } : {}) };
 }
 
 /** Memory that cannot be read still has an address, and its chain says why. */

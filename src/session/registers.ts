@@ -4,6 +4,7 @@ import { RFLAGS, IOPL_SHIFT } from '../isa/flags';
 import type { FlagName } from '../isa/flags';
 import { GPR64, SEGMENTS, gprPart } from '../isa/registers';
 import type { GuestView } from './guest-view';
+import type { SpaceAddress } from './types';
 
 /** Registers with a slot of their own, by the manual's names in lower case. */
 const SLOTS: Readonly<Record<string, number>> = {
@@ -37,6 +38,20 @@ const SLOTS: Readonly<Record<string, number>> = {
   pkru: SLOT.PKRU,
   xcr0: SLOT.XCR0,
 };
+
+/** Registers besides the general ones that hold a linear address, or an offset that stands for one. */
+const LINEAR = /^([re]ip|cr2|dr[0-3]|[lc]star|kernel_gs_base|sysenter_e[si]p|([c-gs]s|ldtr|tr|gdtr|idtr)_base)$/;
+
+/** What a register's value is the address of: flags, selectors, limits, bytes and words are not addresses. */
+export function registerAddress(written: string, value: bigint): SpaceAddress | undefined {
+  const name = written.toLowerCase();
+  const part = gprPart(name);
+  if (part ? part.width >= 32 : LINEAR.test(name)) return { space: 'gva', value };
+  // The low 12 bits are PCD, PWT or a PCID, and the APIC's enable bits; bit 63 is not kept.
+  return name === 'cr3' || name === 'apic_base'
+    ? { space: 'gpa', value: BigInt.asUintN(52, value) & ~0xfffn }
+    : undefined;
+}
 
 const ALL_SEGMENTS = [...SEGMENTS, 'ldtr', 'tr'] as const;
 const SEGMENT_INDEX: ReadonlyMap<string, number> = new Map(ALL_SEGMENTS.map((name, i) => [name, i]));

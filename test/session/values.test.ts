@@ -321,24 +321,47 @@ describe('memory', () => {
 describe('hover', () => {
   const s = at(DATA, 'stop');
   const hover = (line: string, part: string): string => {
-    const h = s.hover(line, line.indexOf(part) + 1);
-    const chain = h?.translation?.kind === 'forward' ? h.translation.chain : undefined;
-    return h
-      ? `${h.expression}: ${h.evaluation.text}${chain?.gpa === undefined ? '' : ` gpa 0x${chain.gpa.toString(16)}`}`
-      : 'nothing';
+    const { operands = [] } = s.hover(line, line.indexOf(part) + 1) ?? {};
+    const texts = operands.map(({ expression, evaluation, translation }) => {
+      const chain = translation?.kind === 'forward' ? translation.chain : undefined;
+      return `${expression}: ${evaluation.text}${chain?.gpa === undefined ? '' : ` gpa 0x${chain.gpa.toString(16)}`}`;
+    });
+    return texts.join(' | ') || 'nothing';
   };
   it('takes the operand under the cursor as one', () => {
     assert.equal(hover('        mov     rcx, [rbx + 8] ; rax', 'bx'), '[rbx + 8]: 0x2 gpa 0x100028');
     assert.equal(hover('        mov     rcx, [rbx + 8] ; rax', 'rcx'), 'rcx: 0x1122334455667788 = 1234605616436508552');
     assert.equal(hover('        mov     rbx, table', 'table'), 'table: 0x100020 gpa 0x100020');
     assert.equal(hover('        mov     rcx, [rbx + 8] ; rax', 'rax'), 'nothing');
-    assert.equal(hover('        mov     rcx, [rbx + 8] ; rax', 'mov'), 'nothing');
     assert.equal(hover('        mov     ecx, COUNT', 'COUNT'), 'COUNT: 0x5');
   });
+  it('on a mnemonic tells the operands, each with its chain, and no numbers', () => {
+    const operands = 'rcx: 0x1122334455667788 = 1234605616436508552 | [rbx + 8]: 0x2 gpa 0x100028';
+    assert.equal(hover('        mov     rcx, [rbx + 8] ; rax', 'mov'), operands);
+    assert.equal(hover('again:  rep mov rcx, [rbx + 8]', 'mov'), operands);
+    assert.equal(
+      hover('        mov     rbx, table', 'mov'),
+      'rbx: 0x100020 = 1048608 gpa 0x100020 | table: 0x100020 gpa 0x100020',
+    );
+    assert.equal(hover('        mov     ecx, 5', 'mov'), 'ecx: 0x55667788 = 1432778632');
+    for (const line of ['        hlt', '        db      1, 2', '; mov rax'])
+      assert.equal(hover(line, line.trim().slice(0, 2)), 'nothing');
+  });
+  it('takes bytes, words, flags and selectors for no addresses, and CR3 for a guest physical one', () => {
+    for (const name of ['bl', 'bx', 'cs', 'rflags', 'cr0']) {
+      const [operand] = s.hover(`mov rax, ${name}`, 10)?.operands ?? [];
+      assert.equal(operand?.evaluation.kind, 'register', name);
+      assert.deepEqual([operand?.evaluation.address, operand?.translation], [undefined, undefined], name);
+    }
+    const [cr3] = s.hover('mov rax, cr3', 10)?.operands ?? [];
+    assert.equal(cr3?.evaluation.address?.space, 'gpa');
+    assert.equal(cr3?.evaluation.address?.value, (cr3?.evaluation.value ?? 0n) & ~0xfffn);
+    assert.equal(s.hover('mov rax, ebx', 10)?.operands[0]?.evaluation.address?.space, 'gva');
+  });
   it('of memory that is not there still has an address and a chain that says why', () => {
-    const h = s.hover('mov al, [rax + 2]', 10);
+    const h = s.hover('mov al, [rax + 2]', 10)?.operands[0];
     assert.equal(h?.evaluation.text, '0x0');
-    const bad = s.hover('mov al, [rcx]', 10);
+    const bad = s.hover('mov al, [rcx]', 10)?.operands[0];
     assert.equal(bad?.evaluation.text, 'cannot be read');
     assert.ok(bad?.translation?.kind === 'forward' && bad.translation.chain.failure?.event === '#GP');
   });

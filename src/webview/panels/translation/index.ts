@@ -157,10 +157,11 @@ class TranslationPanel implements Panel {
     return false;
   }
 
-  private showOperand({ expression, address, symbol, translation }: HoverReply): boolean {
-    if (!translation || address === undefined) return false;
-    this.keep({ asked: { question: { expression: address, space: 'gva', access: 'r' }, spelled: expression } });
-    this.show(expression, { address, space: 'gva', translation, ...(symbol === undefined ? {} : { symbol }) });
+  private showOperand({ operands }: HoverReply): boolean {
+    const { expression, address, space, symbol, translation } = operands.find((each) => each.translation) ?? {};
+    if (expression === undefined || !translation || address === undefined || space === undefined) return false;
+    this.keep({ asked: { question: { expression: address, space, access: 'r' }, spelled: expression } });
+    this.show(expression, { address, space, translation, ...(symbol === undefined ? {} : { symbol }) });
     return true;
   }
 
