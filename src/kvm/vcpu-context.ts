@@ -112,15 +112,15 @@ export class VcpuContext {
     regs.rip = regs.mode64 ? BigInt.asUintN(64, rip) : rip & M32;
     this.completeInstruction();
   }
-  /** What the end of any instruction does: the shadow of STI and MOV SS ends, RF is cleared, TF traps. */
-  completeInstruction(castsShadow = false): void {
+  /** What the end of any instruction does: the shadow of STI and MOV SS ends, RF is cleared, and TF traps, `trap`: as it was at the instruction's start. */
+  completeInstruction(castsShadow = false, trap = bit(this.regs.rflags, RFLAGS.TF)): void {
     const { regs } = this;
     const blocking = regs.interruptibility;
     const shadow = INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS;
     if ((blocking & shadow) !== 0 && !castsShadow) regs.interruptibility = blocking & ~shadow;
     const rflags = regs.rflags;
     if (bit(rflags, RFLAGS.RF)) regs.rflags = rflags & ~(1n << BigInt(RFLAGS.RF));
-    if (bit(rflags, RFLAGS.TF))
+    if (trap)
       this.events.queueException({ vector: VECTOR.DB, payload: DR6_BS, why: because('debug', DR6_BS, 0n, 0n, 0n, 0n) });
     this.emulated++;
   }

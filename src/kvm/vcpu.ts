@@ -160,6 +160,7 @@ export class Vcpu {
     const s = cpu.state;
     for (let i = 0; i < 16; i++) if (i !== RSP) s.set(i, guest.get(i));
     s.set(SLOT.CR8, guest.get(SLOT.CR8));
+    s.set(SLOT.LAST_EVENT, guest.get(SLOT.LAST_EVENT));
     // KVM_DEBUGREG_BP_ENABLED: breakpoints that the guest has set must strike
     if ((guest.get(SLOT.DR7) & DR7_ENABLES) !== 0n)
       for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
@@ -377,6 +378,7 @@ export class Vcpu {
     const s = cpu.state;
     for (let i = 0; i < 16; i++) if (i !== RSP) guest.set(i, s.get(i));
     guest.fp.set(s.fp);
+    guest.set(SLOT.LAST_EVENT, s.get(SLOT.LAST_EVENT));
     v.ops.saveGuest();
     if (v.debugRegistersLoaded) {
       // sync_dirty_debug_regs: the guest owned them since its MOV DR

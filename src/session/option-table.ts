@@ -78,7 +78,7 @@ export const OPTIONS = {
     doc: 'How the guest starts. `auto` goes by the file.',
     values: {
       auto: "By the file's magic, its boot signature, or the mode of its first instruction",
-      boot: 'Boot sector at 0000:7C00 in real mode',
+      boot: 'Boot sector: the first 512 bytes, loaded at 0000:7C00 in real mode',
       flat16: 'Real mode, all segments 0',
       flat32: 'Protected mode with paging and an identity map prepared',
       flat64: 'Long mode with paging and an identity map prepared',

@@ -1,3 +1,4 @@
+import { gpa } from '../base/address';
 import type { Cpu, CpuSnapshot } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { CpuState } from '../hw/state/cpu-state';
@@ -117,7 +118,14 @@ export class KvmAccelerator implements Accelerator {
         handled = yield* vcpu.enter();
         if (handled.kind === 'reenter') return undefined;
       }
-      const answer = yield* userspace(handled.exit, this.bus, this.exitPort, vcpu.registers(), vcpu.cpu.chain.events);
+      const answer = yield* userspace(
+        handled.exit,
+        this.bus,
+        this.exitPort,
+        vcpu.registers(),
+        vcpu.cpu.chain.events,
+        (at, length) => vcpu.context.readGuest(gpa(at), length),
+      );
       if (answer.kind === 'end') return this.end(answer.end);
       handled = yield* vcpu.complete(answer.value);
     }

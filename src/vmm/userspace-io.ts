@@ -2,7 +2,6 @@ import { assertUnreachable } from '../base/assert';
 import { bit } from '../base/bits';
 import { hex } from '../base/hex';
 import { RFLAGS } from '../isa/flags';
-import { SEG } from '../hw/state/layout';
 import type { ChainEvent } from '../hw/cpu/event-chain';
 import type { CpuState } from '../hw/state/cpu-state';
 import { cost } from '../host/costs';
@@ -11,7 +10,8 @@ import type { UnmetCheck, UserspaceExit } from '../kvm/userspace-exit';
 import type { PortBus } from './devices/bus';
 import type { ExitPort } from './devices/exit-port';
 import { END_CODES, type MachineEnd } from './machine-stop';
-import { stubVector } from './start/real';
+import { withoutFirmware } from './no-firmware';
+import type { ReadGuest } from './start/real';
 import { explainTripleFault } from './triple-fault';
 
 /** What the VMM makes of an exit: KVM_RUN again with this answer, or the end. */
@@ -37,13 +37,14 @@ const end = (
 });
 const go = (value = 0n): Answer => ({ kind: 'run', value });
 
-/** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`: the exceptions behind a triple fault. */
+/** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`: the exceptions behind a triple fault; `read`: guest RAM, for explanations. */
 export function* userspace(
   exit: UserspaceExit,
   bus: PortBus,
   exitPort: ExitPort | undefined,
   guest: CpuState,
   undelivered: readonly ChainEvent[],
+  read: ReadGuest,
 ): Work<Answer> {
   yield vmmStep('kvm_cpu_exec', `ioctl(KVM_RUN) returns ${exit.reason}`, cost('userspaceSwitch'));
   switch (exit.reason) {
@@ -52,7 +53,7 @@ export function* userspace(
     case 'KVM_EXIT_MMIO':
       return yield* memoryAccess(exit);
     case 'KVM_EXIT_HLT':
-      return halted(guest);
+      return halted(guest, read);
     case 'KVM_EXIT_SHUTDOWN':
       return end('triple-fault', explainTripleFault(undelivered, guest.rip));
     case 'KVM_EXIT_IRQ_WINDOW_OPEN':
@@ -110,17 +111,10 @@ export function* memoryAccess(
 }
 
 /** A guest that halted and that nothing will wake. */
-export function halted(guest: CpuState): Answer & { readonly kind: 'end' } {
-  const vector = stubVector(guest.segmentBase(SEG.CS), guest.rip);
-  if (vector !== undefined) return end('internal-error', noBios(vector, guest));
+export function halted(guest: CpuState, read: ReadGuest): Answer & { readonly kind: 'end' } {
+  const stub = withoutFirmware(guest, read);
+  if (stub !== undefined) return end('internal-error', stub);
   return bit(guest.rflags, RFLAGS.IF)
     ? end('idle', 'the guest halted with interrupts on, and there is nothing left that could interrupt it')
     : end('halt', 'the guest halted with interrupts off');
-}
-
-/** `INT 10h with AH = 0Eh`, as BIOS interrupt lists write it. */
-function noBios(vector: number, guest: CpuState): string {
-  const h = (n: number): string => n.toString(16).toUpperCase().padStart(2, '0') + 'h';
-  const ah = Number((guest.get(0) >> 8n) & 0xffn);
-  return `INT ${h(vector)} with AH = ${h(ah)}: there is no BIOS yet to serve it${vector < 0x20 ? ', nor a handler of the guest if this is an exception or a hardware interrupt' : ''}`;
 }

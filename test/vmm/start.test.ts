@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { parseElf } from '../../src/vmm/loader/elf';
 import { identityMap } from '../../src/vmm/start/identity';
 import { planStart } from '../../src/vmm/start/index';
-import { stubVector } from '../../src/vmm/start/real';
+import { stubAt } from '../../src/vmm/start/real';
 import { Serial16550 } from '../../src/vmm/devices/serial16550';
 import { PortBus } from '../../src/vmm/devices/bus';
 import { ExitPort } from '../../src/vmm/devices/exit-port';
@@ -49,15 +49,25 @@ describe('prepared starts', () => {
     assert.equal(identityMap('flat64', ram(0x3000n)).ok, false);
   });
 
-  it('names the INT whose stub halted', () => {
+  it('boot: as a BIOS hands over, CR0 10h, DL the disk, the stack below', () => {
     const plan = planStart('boot', 0x7c00n, ram(MiB));
     assert.ok(plan.ok);
-    const ivt = new DataView((plan.value.writes[0]?.bytes as Uint8Array).buffer);
-    assert.equal(
-      stubVector(BigInt(ivt.getUint16(0x13 * 4 + 2, true) * 16), BigInt(ivt.getUint16(0x13 * 4, true)) + 1n),
-      0x13,
-    );
-    assert.equal(stubVector(0n, 0x7c02n), undefined);
+    const { cr0, gprs, rip, rflags } = plan.value.state;
+    assert.deepEqual([cr0, gprs[2], gprs[4], rip, rflags], [0x10n, 0x80n, 0x7c00n, 0x7c00n, 2n]);
+  });
+  it('finds the stub whose HLT was executed, as long as the stubs are there', () => {
+    const plan = planStart('boot', 0x7c00n, ram(MiB));
+    assert.ok(plan.ok);
+    const memory = new Uint8Array(Number(MiB));
+    for (const w of plan.value.writes) memory.set(w.bytes, Number(w.gpa));
+    const read = (at: bigint, length: number): Uint8Array => memory.subarray(Number(at), Number(at) + length);
+    const view = new DataView(memory.buffer);
+    const linear = BigInt(view.getUint16(0x13 * 4 + 2, true) * 16 + view.getUint16(0x13 * 4, true));
+    assert.equal(stubAt(linear + 1n, read), 0x13);
+    assert.equal(stubAt(0xf_fff1n, read), 'reset');
+    assert.equal(stubAt(0x7c02n, read), undefined);
+    memory[Number(linear)] = 0x90;
+    assert.deepEqual([stubAt(linear + 1n, read), stubAt(0xf_fff1n, read)], [undefined, undefined]);
   });
 });
 

@@ -163,7 +163,8 @@ export class Cpu extends EventDelivery {
         this.breakpoints.size > 0 ||
         (this.nonRoot && this.extension.watchesBoundaries);
       if (this.breakpoints.size > 0 && this.atBreakpoint()) return { kind: 'breakpoint', linear: this.linearRip };
-      if (this.debugging && !resume && (shadow & MOV_SS) === 0) {
+      // behind MOV SS Intel's processors suppress them (SDM vol. 3, 6.8.3), AMD's do not
+      if (this.debugging && !resume && ((shadow & MOV_SS) === 0 || this.model.vendor === 'amd')) {
         const why = this.debugUnit.instruction(this.linearRip);
         if (why !== 0n) {
           left--;

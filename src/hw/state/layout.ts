@@ -92,6 +92,8 @@ export const SLOT = {
   POWER_CTL: 208,
   MISC_FEATURES_ENABLES: 209,
   TSC_ADJUST: 210,
+  /** The last event that was taken to a handler, in the format of interruption information (SDM vol. 3, table 24-15); 0: none yet. */
+  LAST_EVENT: 211,
 
   /** XMM0–XMM15, two slots each, low half first: 256–287. */
   XMM: 256,

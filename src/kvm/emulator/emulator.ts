@@ -1,23 +1,27 @@
+import { VECTOR } from '../../isa/exceptions';
 import { hex, hexBytes } from '../../base/hex';
 import { SEG, SLOT } from '../../hw/state/layout';
-import { denyFetch } from '../../hw/cpu/system/raise';
+import { deny, denyFetch, requireCpl0 } from '../../hw/cpu/system/raise';
 import type { Block } from '../../hw/cpu/block';
 import { buildBlock } from '../../hw/cpu/block-builder';
 import { MAX_INSTRUCTION_BYTES } from '../../hw/cpu/decode';
 import { NO_INSTRUCTION } from '../../hw/cpu/fetch';
 import { Core, type IoPort } from '../../hw/cpu/core';
 import { RAN_EVENT, Runner } from '../../hw/cpu/runner';
-import { codeBytesInLimit, codeMode } from '../../hw/cpu/system/modes';
+import { codeBytesInLimit, codeMode, isParagraphMode } from '../../hw/cpu/system/modes';
+import type { Access } from '../../hw/paging/access';
 import { Tlb } from '../../hw/tlb/tlb';
 import type { CpuEvent, FaultEvent, VmExit } from '../../hw/state/event';
 import { deliver, type Delivery } from '../../hw/cpu/system/deliver';
 import { taskSwitch, type TaskSwitch } from '../../hw/cpu/system/task';
 import { because } from '../../isa/reasons/index';
+import { RFLAGS } from '../../isa/flags';
 import { INTERRUPTIBILITY, INTR_TYPE } from '../../isa/vmcs-controls';
 import { interruptionOfFault, isSoftware, type Interruption } from '../../hw/state/interruption';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import type { VcpuContext } from '../vcpu-context';
+import { HYPERCALLS, isHypercall, type Hypercall } from '../x86/hypercall';
 import { GuestMemory } from './guest-memory';
 import { EmulatorIntercepts } from './intercepts';
 import { IoLog, type IoLogState, type IoRequest } from './io-log';
@@ -72,6 +76,18 @@ export class Emulator {
     this.log.answer(value);
   }
 
+  /** The bytes of the instruction at RIP, which has exited, so that its page was there a moment ago; undefined: it has no meaning, or its page is gone. */
+  peek(): Uint8Array | undefined {
+    const { core, memory } = this;
+    this.load();
+    this.begin();
+    memory.begin();
+    const block = this.decode();
+    memory.takeSteps();
+    core.event = undefined;
+    return block?.insns[0]?.bytes;
+  }
+
   /** x86_emulate_instruction. */
   *run(): Work<Emulation> {
     const { v, core, log } = this;
@@ -83,6 +99,7 @@ export class Emulator {
       // the shadow of STI and MOV SS ends here, unless this instruction casts one
       v.scratch.set32(SLOT.INTERRUPTIBILITY, v.scratch.get32(SLOT.INTERRUPTIBILITY) & ~SHADOW);
       const start = v.scratch.rip;
+      const trap = v.scratch.systemFlag(RFLAGS.TF);
       const block = this.decode();
       const insn = block?.insns[0];
       if (!block || !insn) return yield* this.stopped();
@@ -94,11 +111,13 @@ export class Emulator {
           cost('emulateInstruction'),
         );
       told = true;
+      const { foreign } = HYPERCALLS[v.ops.name];
+      if (isHypercall(insn.bytes, foreign)) return yield* this.fixHypercall(start, foreign);
       if (this.runner.run(block) === RAN_EVENT) return yield* this.stopped();
       yield* this.memory.takeSteps();
       v.regs.storeFrom(v.scratch);
       if (v.scratch.rip !== start || !(insn.rep || insn.repne)) {
-        v.completeInstruction((v.scratch.get32(SLOT.INTERRUPTIBILITY) & SHADOW) !== 0);
+        v.completeInstruction((v.scratch.get32(SLOT.INTERRUPTIBILITY) & SHADOW) !== 0, trap);
         yield v.step(
           'writeback_registers',
           `the instruction is complete: RIP ${hex(v.scratch.rip)}`,
@@ -136,6 +155,36 @@ export class Emulator {
   private beyondLimit(): undefined {
     denyFetch(this.core);
     return undefined;
+  }
+
+  /**
+   * em_hypercall, emulator_fix_hypercall (KVM_X86_QUIRK_FIX_HYPERCALL_INSN, which is on unless the VMM turns it off): the other vendor's hypercall is overwritten by this
+   * processor's own, with the rights of a store of the guest's, and executed again.
+   */
+  private *fixHypercall(rip: bigint, foreign: Hypercall): Work<Emulation> {
+    const { v, core, memory } = this;
+    const { scratch } = v;
+    const { own } = HYPERCALLS[v.ops.name];
+    // x86_emulate_insn: VMCALL has Priv in the decode tables, VMMCALL has Prot
+    const allowed =
+      foreign.name === 'VMCALL'
+        ? requireCpl0(core)
+        : !isParagraphMode(scratch) || deny(core, VECTOR.UD, because('mode-paragraph'));
+    if (!allowed) return yield* this.stopped();
+    const linear = codeMode(scratch).bits === 64 ? rip : (rip + scratch.segmentBase(SEG.CS)) & M32;
+    const access: Access = { op: 'write', user: scratch.cpl === 3, implicit: false };
+    scratch.set(
+      SLOT.VALUE,
+      own.bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n),
+    );
+    if (!memory.store(core, linear, own.bytes.length, access, SLOT.VALUE)) return yield* this.stopped();
+    yield* memory.takeSteps();
+    yield v.step(
+      'emulator_fix_hypercall',
+      `${foreign.name} is #UD on this processor: ${own.name} (${hexBytes(Uint8Array.from(own.bytes))}) is written over it and executed in its place`,
+      cost('emulateInstruction'),
+    );
+    return { kind: 'done' };
   }
 
   private load(): void {

@@ -9,16 +9,25 @@ import type { Work } from '../../host/step';
 import { KICK_VECTOR } from '../kick';
 import { REENTER, toUserspace, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
+import { HYPERCALLS, isHypercall } from '../x86/hypercall';
 import type { ExitHandler } from './handler';
 
-/** handle_ud: the emulator knows nothing that this CPU lacks, so the exception is the guest's. */
+/**
+ * handle_ud: the emulator knows one instruction that this CPU lacks, the hypercall of the other vendor's processors (EmulateOnUD in its decode tables). Any other #UD is the
+ * guest's.
+ */
 export const handleInvalidOpcode: ExitHandler = function* (vcpu) {
   const { context: v } = vcpu;
+  const { foreign } = HYPERCALLS[v.ops.name];
+  const code = vcpu.emulator.peek();
+  if (code && isHypercall(code, foreign)) {
+    yield v.step('handle_ud', `${foreign.name} was an invalid opcode: the emulator knows it`, cost('kvmHandler'));
+    return yield* vcpu.emulate();
+  }
   v.injectUd(because('injected'));
   yield v.step('handle_ud', "an invalid opcode: #UD is the guest's", cost('kvmHandler'));
   return REENTER;
 };
-
 /** #AC, intercepted against a guest that loops on it. `fn`: of which extension. */
 export function* alignmentCheck(vcpu: Vcpu, errorCode: number, fn: string): Work<Handled> {
   const { context: v } = vcpu;

@@ -131,6 +131,7 @@ export abstract class GuestRegisters {
     this.rflags = state.rflags;
     this.saved.set(SLOT.CR2, state.get(SLOT.CR2));
     this.saved.set(SLOT.DR6, state.get(SLOT.DR6));
+    this.saved.set(SLOT.LAST_EVENT, state.get(SLOT.LAST_EVENT));
     this.saved.set(SLOT.KERNEL_GS_BASE, state.get(SLOT.KERNEL_GS_BASE));
     this.saved.set(SLOT.DR7, state.get(SLOT.DR7));
     this.dr7 = state.get(SLOT.DR7);

@@ -51,7 +51,9 @@ export const defaultOrigin = (start: StartKind): bigint =>
 /** Bytes 510 and 511 of a boot sector. */
 export const hasBootSignature = (bytes: Uint8Array): boolean => bytes[510] === 0x55 && bytes[511] === 0xaa;
 
-/** A flat binary. */
+const SECTOR = 512;
+
+/** A flat binary; of a boot disk, its first sector. */
 export function flatImage(
   bytes: Uint8Array,
   start: StartKind,
@@ -83,9 +85,11 @@ export function flatImage(
   }
   if (start === 'flat32' && entry > 0xffff_ffffn)
     return err([machineError('badEntry', `the entry ${hex(entry)} is beyond 4 GiB`, file)]);
+  // a BIOS loads one sector; the rest of a disk is the boot sector's own business
+  const loaded = start === 'boot' ? bytes.subarray(0, SECTOR) : bytes;
   return ok({
     file,
-    segments: [{ gpa: origin, bytes, memorySize: BigInt(bytes.length + (options.bss ?? 0)) }],
+    segments: [{ gpa: origin, bytes: loaded, memorySize: BigInt(loaded.length + (options.bss ?? 0)) }],
     entry,
     start,
   });

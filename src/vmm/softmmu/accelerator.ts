@@ -13,7 +13,7 @@ import type { AddressSpace } from '../../host/address-space';
 import { cost } from '../../host/costs';
 import { describeHostFault } from '../../host/fault';
 import type { HostKernel } from '../../host/kernel';
-import { step, vmmStep } from '../../host/step';
+import { drain, step, vmmStep } from '../../host/step';
 import { IoLog, type IoLogState, type IoRequest } from '../../kvm/emulator/io-log';
 import { slotHva } from '../../kvm/memslots';
 import { Stats, type StatValues } from '../../kvm/stats';
@@ -255,6 +255,13 @@ export class SoftwareAccelerator implements Accelerator {
     return undefined;
   }
 
+  private readGuest(address: bigint, length: number): Uint8Array | undefined {
+    const slot = this.ram.memslots.find(asGpa(address));
+    if (!slot || address + BigInt(length) > slot.end) return undefined;
+    const bytes = drain(this.space.read(slotHva(slot, asGpa(address)), length));
+    return bytes.ok ? bytes.value : undefined;
+  }
+
   /** cpu_handle_halt: time passes at once up to the timer's expiry. */
   private *halt(): Outside {
     const { apic, cpu } = this;
@@ -266,11 +273,11 @@ export class SoftwareAccelerator implements Accelerator {
     if (!wakes()) {
       const { deadline } = apic.lapic.timer;
       if (deadline === undefined || !bit(state.rflags, RFLAGS.IF) || !apic.lapic.timerUnmasked)
-        return this.end(halted(state).end);
+        return this.end(halted(state, (at, length) => this.readGuest(at, length)).end);
       apic.sleepUntil(deadline);
       apic.update();
       yield vmmStep('qemu_wait_io_event', "sleeps until the local APIC's timer fires", cost('syscall'));
-      if (!wakes()) return this.end(halted(state).end);
+      if (!wakes()) return this.end(halted(state, (at, length) => this.readGuest(at, length)).end);
     }
     state.set32(SLOT.ACTIVITY, 0);
     return undefined;

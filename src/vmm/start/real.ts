@@ -2,9 +2,12 @@ import type { SegmentCache } from '../../hw/state/cpu-state';
 import type { RamWrite, StartPlan } from './plan';
 
 /** Where the interrupt stubs lie: F000:E000, in what will be the BIOS's area. */
-export const STUB_SEGMENT = 0xf000;
-export const STUB_OFFSET = 0xe000;
+const STUB_SEGMENT = 0xf000;
+const STUB_OFFSET = 0xe000;
 const STUB_BYTES = 2;
+const HLT = 0xf4;
+/** FFFF:0000 or F000:FFF0, where a processor starts after reset and a real-mode program jumps to restart. */
+const RESET_VECTOR = 0xf_fff0n;
 const RDX = 2;
 const RSP = 4;
 const VECTORS = 256;
@@ -13,53 +16,57 @@ const FLAT16_STACK = 0x7000n;
 /** The BIOS's number of the first hard disk, in DL. */
 const FIRST_HARD_DISK = 0x80n;
 
-const data: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x93 };
-const code: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x9b };
+const dataSegment: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x93 };
+const codeSegment: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x9b };
 const ldtr: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x82 };
 const tr: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x8b };
 
 /**
- * The interrupt vector table, each vector pointing at a HLT of its own that stops the guest where `stubVector` can tell which INT it was:
- * there is no BIOS.
+ * What stands in for a BIOS: the interrupt vector table, each vector pointing at a HLT of its own that stops the guest where `stubAt` can tell which it was, and a
+ * HLT at the reset vector.
  */
-function vectorTable(): RamWrite[] {
+function stubs(): RamWrite[] {
   const ivt = new Uint8Array(VECTORS * 4);
-  const stubs = new Uint8Array(VECTORS * STUB_BYTES);
+  const code = new Uint8Array(VECTORS * STUB_BYTES).fill(HLT);
   const view = new DataView(ivt.buffer);
   for (let v = 0; v < VECTORS; v++) {
     view.setUint16(v * 4, STUB_OFFSET + v * STUB_BYTES, true);
     view.setUint16(v * 4 + 2, STUB_SEGMENT, true);
-    stubs[v * STUB_BYTES] = 0xf4;
-    stubs[v * STUB_BYTES + 1] = 0xf4;
   }
   return [
     { gpa: 0n, bytes: ivt },
-    { gpa: BigInt(STUB_SEGMENT * 16 + STUB_OFFSET), bytes: stubs },
+    { gpa: STUBS, bytes: code },
+    { gpa: RESET_VECTOR, bytes: Uint8Array.of(HLT) },
   ];
 }
 
-/** The vector whose stub halted with RIP behind its HLT; undefined when the guest halted on its own. */
-export function stubVector(csBase: bigint, rip: bigint): number | undefined {
-  const at = rip - 1n - BigInt(STUB_OFFSET);
-  return csBase === BigInt(STUB_SEGMENT * 16) && at >= 0n && at < BigInt(VECTORS * STUB_BYTES)
-    ? Number(at) >> 1
-    : undefined;
-}
+const STUBS = BigInt(STUB_SEGMENT * 16 + STUB_OFFSET);
 
-function realMode(rip: bigint, rsp: bigint, rdx: bigint): StartPlan {
+/** The stub whose HLT lies right before `linear`: of a vector, or of the reset vector. Undefined: none, or firmware and the guest have put something else there. */
+export function stubAt(linear: bigint, read: ReadGuest): number | 'reset' | undefined {
+  const at = linear - 1n;
+  const size = VECTORS * STUB_BYTES;
+  if (at !== RESET_VECTOR && (at < STUBS || at >= STUBS + BigInt(size))) return undefined;
+  if (read(STUBS, size)?.every((byte) => byte === HLT) !== true) return undefined;
+  return at === RESET_VECTOR ? 'reset' : Number(at - STUBS) >> 1;
+}
+/** Bytes of guest RAM; undefined where there is none. */
+export type ReadGuest = (gpa: bigint, length: number) => Uint8Array | undefined;
+
+function realMode(rip: bigint, rsp: bigint, rdx: bigint, cr0: bigint): StartPlan {
   return {
-    writes: vectorTable(),
+    writes: stubs(),
     state: {
       gprs: { [RSP]: rsp, [RDX]: rdx },
       rip,
       rflags: 2n,
-      cr0: 0x6000_0010n,
+      cr0,
       cr3: 0n,
       cr4: 0n,
       efer: 0n,
-      cs: code,
-      ss: data,
-      data,
+      cs: codeSegment,
+      ss: dataSegment,
+      data: dataSegment,
       ldtr,
       tr,
       gdtr: { base: 0n, limit: 0xffff },
@@ -68,8 +75,8 @@ function realMode(rip: bigint, rsp: bigint, rdx: bigint): StartPlan {
   };
 }
 
-/** As a BIOS leaves a boot sector: 0000:7C00, DL the boot disk, the stack below. */
-export const bootStart = (): StartPlan => realMode(BOOT_ADDRESS, BOOT_ADDRESS, FIRST_HARD_DISK);
+/** As a BIOS leaves a boot sector: 0000:7C00, DL the boot disk, the stack below, and the caches on (CR0 is ET alone). */
+export const bootStart = (): StartPlan => realMode(BOOT_ADDRESS, BOOT_ADDRESS, FIRST_HARD_DISK, 0x10n);
 
-/** Real mode with all segments zero; `entry` below 64 KiB. */
-export const flat16Start = (entry: bigint): StartPlan => realMode(entry, FLAT16_STACK, 0n);
+/** Real mode with all segments zero, CR0 as after reset; `entry` below 64 KiB. */
+export const flat16Start = (entry: bigint): StartPlan => realMode(entry, FLAT16_STACK, 0n, 0x6000_0010n);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { assemble } from '../../../src/asm/index';
 import { hpa } from '../../../src/base/address';
 import { Cpu } from '../../../src/hw/cpu/cpu';
-import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
+import { PAGEWALK_SVM, PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
 import { setRealMode } from '../../../src/hw/cpu/system/reset';
 import { HostMemory } from '../../../src/hw/memory/host-memory';
 
@@ -20,6 +20,7 @@ function run(
   dr: readonly (string | number)[],
   budget = 10_000,
   tlb = { tlbEntries: 64, tlbWays: 4 },
+  model = PAGEWALK_X64,
 ): string[] {
   const source = `
 bits 16
@@ -69,7 +70,7 @@ handler:
   assert.deepEqual(out.diagnostics, []);
   const memory = new HostMemory(0n, 1 << 20);
   memory.write(hpa(0x7c00n), out.image);
-  const cpu = new Cpu(memory, 0, PAGEWALK_X64, tlb);
+  const cpu = new Cpu(memory, 0, model, tlb);
   setRealMode(cpu.state, 0, 0x7c00);
   let stop = cpu.run(budget);
   // a bus without devices
@@ -112,6 +113,12 @@ describe('debug registers', () => {
   it('a trap of MOV SS waits for the next instruction; nothing breaks between the two', () => {
     const code = 'mov [0x5000], ds\nload: mov ss, [bx]\nnext: mov sp, 0x7000\nafter: nop';
     assert.deepEqual(run(code, enable(0, ACCESS, 1) | enable(1, EXECUTE), [0x5000, 'next']), ['load 1', 'after 1']);
+  });
+  it('an instruction breakpoint behind MOV SS is taken by AMD’s processors alone', () => {
+    const code = 'mov ax, ss\nmov ss, ax\nnext: nop\nafter: nop';
+    const on = (model: typeof PAGEWALK_X64): string[] =>
+      run(code, enable(0, EXECUTE), ['next'], undefined, undefined, model);
+    assert.deepEqual([on(PAGEWALK_X64), on(PAGEWALK_SVM)], [[], ['next 1']]);
   });
   it('what MOV SS holds back: lost behind INT1 and general detect, told in the handler of another exception', () => {
     const load = 'mov [0x5000], ds\nload: mov ss, [bx]\n';

@@ -3,7 +3,9 @@ import { isCanonical } from '../../../base/bits';
 import { ERROR_CODE_VECTORS, VECTOR } from '../../../isa/exceptions';
 import { because, ROLE } from '../../../isa/reasons/index';
 import { RFLAGS } from '../../../isa/flags';
+import { INTR_TYPE } from '../../../isa/vmcs-controls';
 import type { CpuEvent, FaultEvent } from '../../state/event';
+import { interruptionInfo, interruptionOfFault, type Interruption } from '../../state/interruption';
 import { SEG, SLOT } from '../../state/layout';
 import type { Core } from '../core';
 import {
@@ -37,6 +39,12 @@ export type Delivered = { readonly ok: true } | { readonly ok: false; readonly e
 
 /** An INT n, INT3 or INTO: checked against the gate's DPL, EXT clear. INT1 (ICEBP) is a software event that counts as hardware's here. */
 const isSoftware = (e: Delivery): boolean => e.kind === 'fault' && e.software !== undefined && e.software !== 'icebp';
+
+/** What `e` is called in interruption information. */
+function interruptionOf(e: Delivery): Interruption {
+  if (e.kind === 'fault') return interruptionOfFault(e, 0);
+  return { type: e.source === 'nmi' ? INTR_TYPE.NMI_INTR : INTR_TYPE.EXT_INTR, vector: e.vector };
+}
 
 /** Fault-class exceptions return to the instruction that caused them, with RF set so that its breakpoint does not strike again (SDM vol. 3, 17.3.1.1). */
 const FAULT_CLASS: ReadonlySet<number> = new Set([
@@ -76,6 +84,7 @@ export function deliver(core: Core, e: Delivery): Delivered {
     return { ok: false, event };
   }
   s.set32(SLOT.ACTIVITY, 0);
+  s.set32(SLOT.LAST_EVENT, interruptionInfo(interruptionOf(e)));
   const blocking = s.get32(SLOT.INTERRUPTIBILITY) & ~(SHADOW.STI | SHADOW.MOV_SS);
   s.set32(SLOT.INTERRUPTIBILITY, e.kind === 'interrupt' && e.source === 'nmi' ? blocking | SHADOW.NMI : blocking);
   return { ok: true };

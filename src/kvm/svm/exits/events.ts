@@ -1,19 +1,14 @@
-import { gpa } from '../../../base/address';
 import { hex } from '../../../base/hex';
 import { cost } from '../../../host/costs';
 import { SLOT } from '../../../hw/state/layout';
-import { SEG } from '../../../hw/state/layout';
 import { VECTOR, vectorName } from '../../../isa/exceptions';
 import { because } from '../../../isa/reasons/index';
 import { alignmentCheck, giveDebugRegisters, handleInvalidOpcode, hostInterrupt } from '../../exits/events';
-import { handleVmcall } from '../../exits/instructions';
 import { REENTER, internalError } from '../../userspace-exit';
-import type { Vcpu } from '../../vcpu';
 import type { SvmExitHandler } from './handler';
 
 const DR6_ACTIVE_LOW = 0xffff_0ff0n;
 const DR6_TRAPS = 0xe00fn;
-const VMCALL = [0x0f, 0x01, 0xc1];
 
 /** db_interception: DR6 in the VMCB is as the handler would see it. */
 const handleDb: SvmExitHandler = function* (vcpu, { vmcb }) {
@@ -24,40 +19,13 @@ const handleDb: SvmExitHandler = function* (vcpu, { vmcb }) {
   return REENTER;
 };
 
-/**
- * ud_interception, handle_ud: Intel's VMCALL is no instruction here, and KVM takes it for the hypercall that it was meant as (em_hypercall; Linux patches the guest's code into
- * VMMCALL and runs that).
- */
-const handleUd: SvmExitHandler = function* (vcpu) {
-  if (!isVmcall(vcpu)) return yield* handleInvalidOpcode(vcpu);
-  const { context: v } = vcpu;
-  const { rip } = v.regs;
-  v.emulatedExit = { reason: 0, qualification: 0n, instructionLength: VMCALL.length };
-  const handled = yield* handleVmcall(vcpu);
-  v.emulatedExit = undefined;
-  yield v.step(
-    'em_hypercall',
-    `VMCALL at RIP ${hex(rip)} was #UD here: done as a hypercall`,
-    cost('emulateInstruction'),
-  );
-  return handled;
-};
-function isVmcall(vcpu: Vcpu): boolean {
-  const { context: v } = vcpu;
-  const linear = v.regs.mode64 ? v.regs.rip : BigInt.asUintN(32, v.regs.rip + v.regs.segment(SEG.CS).base);
-  return VMCALL.every((byte, i) => {
-    const at = vcpu.probe(linear + BigInt(i), { op: 'fetch', user: v.regs.cpl === 3, implicit: false }).gpa;
-    return at !== undefined && v.readGuest(gpa(at), 1)?.[0] === byte;
-  });
-}
-
 /** Exceptions that init_vmcb intercepts. */
 export const exceptionHandler = (vector: number): SvmExitHandler => {
   switch (vector) {
     case VECTOR.DB:
       return handleDb;
     case VECTOR.UD:
-      return handleUd;
+      return handleInvalidOpcode;
     case VECTOR.AC:
       return (vcpu, { vmcb }) => alignmentCheck(vcpu, vmcb.read32('EXITINFO1'), 'ac_interception');
     default:
