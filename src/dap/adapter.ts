@@ -7,6 +7,7 @@ import {
   DebugSession,
   ExitedEvent,
   InvalidatedEvent,
+  MemoryEvent,
   OutputEvent,
   Response,
   StoppedEvent,
@@ -30,6 +31,8 @@ import type { AdapterHost } from './host';
 import type { Launched } from './launch';
 import { lifecycleRequests } from './lifecycle';
 import { memoryRequests } from './memory';
+import type { MemoryChange } from './memory-watch';
+import { MemoryWatch } from './memory-watch';
 import { memoryViewRequests } from './memory-views';
 import { panelRequests } from './panels';
 import { Documents, References } from './references';
@@ -59,6 +62,8 @@ export class Adapter extends DebugSession {
   readonly references = new References();
   readonly documents = new Documents();
   readonly breakpoints = new BreakpointSets();
+  /** What the client has read of memory at this stop. */
+  readonly memory = new MemoryWatch();
   readonly loop: RunLoop;
   /** The target of the session, once it is launched. */
   launched: Launched | undefined;
@@ -67,6 +72,8 @@ export class Adapter extends DebugSession {
   /** What a run ran into, where that was a bug of ours: the exception that the client asks about. */
   failure: string | undefined;
 
+  /** The client was told that the session is over. */
+  terminated = false;
   private out: Writable | undefined;
   private knownFrames: readonly FrameView[] | undefined;
   private readonly afterwards: (() => void)[] = [];
@@ -75,7 +82,7 @@ export class Adapter extends DebugSession {
     super();
     this.loop = new RunLoop(host, {
       progress: () => this.sendOutput(),
-      stopped: (stop) => this.sendStopped(stop),
+      stopped: (stop) => this.stoppedRunning(stop),
       ended: (end) => this.sendEnded(end),
       failed: (error) => this.sendFailure(error),
       whenWritable: (callback) => {
@@ -133,18 +140,36 @@ export class Adapter extends DebugSession {
   /** Lets the target run on; what was known about its stop is void from here on. */
   resume(): void {
     this.references.clear();
+    this.memory.clear();
     this.forgetFrames();
     this.failure = undefined;
     this.loop.start(this.target);
   }
 
   /**
-   * Something was changed by hand: what the client shows may be out of date. `area` is `variables` where no frame of the guest's can have changed: for all else VS Code handles the
-   * stop anew, which takes a person from the view that they are in to Run and Debug.
+   * Something was changed by hand, by `action`: the client hears what that made of frames and values, and of the memory that it shows. Nothing but frames and values is ever said: for all else VS Code
+   * handles the stop again, which takes a person from the view that they are in to Run and Debug.
    */
-  sendInvalidated(area: 'all' | 'variables' = 'all'): void {
+  change<T>(action: () => T, { isChange, written }: ChangeOptions<T> = {}): T {
+    const before = this.client.supportsInvalidatedEvent ? keyOf(this.frames) : '';
+    const result = action();
+    if (isChange && !isChange(result)) return result;
     this.forgetFrames();
-    if (this.client.supportsInvalidatedEvent) this.afterResponse(() => this.sendEvent(new InvalidatedEvent([area])));
+    this.afterResponse(() => {
+      this.sendOutput();
+      if (this.client.supportsInvalidatedEvent) {
+        const moved = keyOf(this.frames) !== before;
+        this.sendEvent(new InvalidatedEvent(moved ? ['stacks', 'variables'] : ['variables']));
+      }
+      if (!this.client.supportsMemoryEvent) return;
+      const told = written?.(result);
+      for (const { memoryReference, offset, count } of [
+        ...(told ? [told] : []),
+        ...this.memory.changes(this.target, told),
+      ])
+        this.sendEvent(new MemoryEvent(memoryReference, offset, count));
+    });
+    return result;
   }
 
   /** Text in the Debug Console, linked to a place in the source where it has one. */
@@ -176,13 +201,21 @@ export class Adapter extends DebugSession {
     }
   }
 
+  /** Without debugging nothing stops: what would be explained at a stop is said, and the run goes on to its end. */
+  private stoppedRunning(stop: StopInfo): void {
+    if (!this.launched?.noDebug) return this.sendStopped(stop);
+    this.target.continue_();
+    this.resume();
+  }
+
   sendStopped(stop: StopInfo): void {
+    if (stop.problem !== undefined) this.sendText('stderr', `A condition cannot be evaluated. ${stop.problem}\n`);
     const hits = this.breakpoints.clientIds(stop.breakpoints);
     const event: Dap.StoppedEvent = new StoppedEvent(stopReason(stop), THREAD_ID);
     event.body = compact<Dap.StoppedEvent['body']>({
       reason: stopReason(stop),
-      description: stop.title,
-      text: stopReason(stop) === 'exception' ? stop.title : undefined,
+      description: stop.problem === undefined ? stop.title : 'condition cannot be evaluated',
+      text: stop.problem ?? (stopReason(stop) === 'exception' ? stop.title : undefined),
       threadId: THREAD_ID,
       allThreadsStopped: true,
       hitBreakpointIds: hits.length > 0 ? hits : undefined,
@@ -236,6 +269,12 @@ export class Adapter extends DebugSession {
     this.sendText('console', `${end.why}\n`);
     this.close();
     this.sendEvent(new ExitedEvent(end.code));
+    this.sendTerminated();
+  }
+  /** Once for each launch. */
+  sendTerminated(): void {
+    if (this.terminated) return;
+    this.terminated = true;
     this.sendEvent(new TerminatedEvent());
   }
 
@@ -246,6 +285,17 @@ export class Adapter extends DebugSession {
     this.sendEvent(event);
   }
 }
+
+interface ChangeOptions<T> {
+  /** Whether it came to a change; by default it did. */
+  readonly isChange?: (result: T) => boolean;
+  /** What the request itself wrote, by the client's name for it. */
+  readonly written?: (result: T) => MemoryChange;
+}
+
+/** What the client shows of a call stack. */
+const keyOf = (frames: readonly FrameView[]): string =>
+  frames.map((f) => `${f.name} ${f.address} ${f.location?.line} ${f.document?.line}`).join('\n');
 
 /** One text for each run of outputs of the same kind and place: a log point in a loop writes thousands between two slices. */
 function joined(outputs: readonly Output[]): Output[] {

@@ -14,6 +14,12 @@ interface BreakpointSet {
   readonly ids: readonly number[];
 }
 
+const NOT_DEBUGGING: BreakpointView = {
+  id: 0,
+  verified: false,
+  message: 'the guest runs without debugging (`noDebug`): nothing stops it',
+};
+
 /**
  * The breakpoints that the client has asked for, so that they can be set again in a new target after a restart. The client knows
  * each by an id that outlives the target; the target's own ids are looked up when a stop names them.
@@ -22,10 +28,12 @@ export class BreakpointSets {
   private readonly sets = new Map<string, BreakpointSet>();
   private readonly clientId = new Map<number, number>();
   private next = 1;
+  /** Without debugging none is set in the target. */
+  enabled = true;
 
-  /** Replaces the set called `key` (`source <file>`, `functions`, …). */
-  replace(key: string, apply: ApplySet, target: DebugTarget, client: ClientView): Dap.Breakpoint[] {
-    const views = apply(target);
+  /** Replaces the set called `key` (`source <file>`, `functions`, …) by one of `count`. */
+  replace(key: string, count: number, apply: ApplySet, target: DebugTarget, client: ClientView): Dap.Breakpoint[] {
+    const views = this.enabled ? apply(target) : Array.from({ length: count }, () => NOT_DEBUGGING);
     const ids = views.map(() => this.next++);
     this.sets.set(key, { apply, ids });
     return this.tell(views, ids, client);
@@ -34,6 +42,7 @@ export class BreakpointSets {
   /** Sets all of them in a new target. */
   applyTo(target: DebugTarget, client: ClientView): Dap.Breakpoint[] {
     this.clientId.clear();
+    if (!this.enabled) return [];
     return [...this.sets.values()].flatMap(({ apply, ids }) => this.tell(apply(target), ids, client));
   }
 

@@ -49,6 +49,7 @@ export const breakpointRequests: Handlers<
     return {
       breakpoints: adapter.breakpoints.replace(
         `source ${file}`,
+        list.length,
         (t) => t.setSourceBreakpoints(file, list),
         target,
         client,
@@ -60,7 +61,13 @@ export const breakpointRequests: Handlers<
     const { target, client } = adapter;
     const list = args.breakpoints.map((b) => ({ name: b.name, ...clauses(b) }));
     return {
-      breakpoints: adapter.breakpoints.replace('functions', (t) => t.setFunctionBreakpoints(list), target, client),
+      breakpoints: adapter.breakpoints.replace(
+        'functions',
+        list.length,
+        (t) => t.setFunctionBreakpoints(list),
+        target,
+        client,
+      ),
     };
   },
 
@@ -73,6 +80,7 @@ export const breakpointRequests: Handlers<
     return {
       breakpoints: adapter.breakpoints.replace(
         'instructions',
+        list.length,
         (t) => t.setInstructionBreakpoints(list),
         target,
         client,
@@ -85,7 +93,13 @@ export const breakpointRequests: Handlers<
     const plain = args.filters.map((name) => filterOf(name));
     const list = [...plain, ...(args.filterOptions ?? []).map((each) => filterOf(each.filterId, each.condition))];
     return {
-      breakpoints: adapter.breakpoints.replace('exceptions', (t) => t.setExceptionFilters(list), target, client),
+      breakpoints: adapter.breakpoints.replace(
+        'exceptions',
+        list.length,
+        (t) => t.setExceptionFilters(list),
+        target,
+        client,
+      ),
     };
   },
 

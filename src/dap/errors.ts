@@ -7,6 +7,7 @@ export const DAP_CODES = {
   unreadable: 'PW501',
   wrongType: 'PW502',
   unwritable: 'PW503',
+  unknownField: 'PW504',
   notLaunched: 'PW510',
   running: 'PW511',
   ended: 'PW512',
@@ -14,6 +15,7 @@ export const DAP_CODES = {
   badReference: 'PW514',
   tooMuch: 'PW515',
   badArgument: 'PW516',
+  outermost: 'PW517',
   internal: 'PW590',
 } as const;
 export type DapCode = keyof typeof DAP_CODES;

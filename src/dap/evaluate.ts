@@ -14,9 +14,10 @@ export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completi
   evaluate(adapter, args) {
     const { stopped } = adapter;
     // a watch or a hover is asked over and over: only the console may change something
-    const options = { ...frameOfId(adapter, args.frameId), acts: args.context === 'repl' };
-    const evaluation = adapter.unwrap(stopped.evaluate(args.expression, options));
-    if (evaluation.changed) adapter.sendInvalidated('variables');
+    const acts = args.context === 'repl';
+    const options = { ...frameOfId(adapter, args.frameId), acts };
+    const ask = (): Evaluation => adapter.unwrap(stopped.evaluate(args.expression, options));
+    const evaluation = acts ? adapter.change(ask, { isChange: ({ changed }) => changed === true }) : ask();
     return compact<Dap.EvaluateResponse['body']>({
       result: resultOf(evaluation, args.format),
       type: evaluation.kind,
@@ -27,8 +28,8 @@ export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completi
 
   setExpression(adapter, args) {
     const { stopped } = adapter;
-    const evaluation = adapter.unwrap(stopped.assign(args.expression, args.value, frameOfId(adapter, args.frameId)));
-    adapter.sendInvalidated();
+    const frame = frameOfId(adapter, args.frameId);
+    const evaluation = adapter.change(() => adapter.unwrap(stopped.assign(args.expression, args.value, frame)));
     return compact<Dap.SetExpressionResponse['body']>({
       value: resultOf(evaluation, args.format),
       memoryReference: evaluation.address && stopped.formatReference(evaluation.address),

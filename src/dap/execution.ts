@@ -38,7 +38,11 @@ export const executionRequests: Handlers<
   },
   stepOut(adapter, args) {
     requireThread(args.threadId);
-    adapter.stopped.stepOut();
+    const { frames, stopped } = adapter;
+    const [top, ...outer] = frames;
+    if (top?.kind === 'guest' && outer.length === 0)
+      throw requestError('outermost', `\`${top.name}\` is the outermost frame: there is no caller to step out to`);
+    stopped.stepOut();
     adapter.resume();
   },
   /** A guest that has just stopped by itself is left alone: the wish must not stop its next run. */

@@ -5,6 +5,8 @@ import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import type { Answer, DebugTarget } from '../session/api';
 import type { OptionTexts, WrittenOption } from '../session/options';
+import { didYouMean } from '../session/nearest';
+import { OPTION_KEYS, isOptionKey } from '../session/option-table';
 import { checkOptions } from '../session/options';
 import type { Program } from '../session/program';
 import { folderBeside } from '../session/assembly';
@@ -21,7 +23,7 @@ export type LaunchFields = Dap.LaunchRequestArguments & Readonly<Record<string, 
 export interface Launched {
   readonly target: DebugTarget;
   readonly program: string;
-  /** Warnings of the assembler. */
+  /** Warnings: fields that are not known, and the assembler's. */
   readonly diagnostics: readonly Diagnostic[];
   readonly stopOnEntry: boolean;
   readonly noDebug: boolean;
@@ -74,7 +76,7 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
   if (!target.ok) return target;
   const files = openOutputs(prepared.value, host);
   if (!files.ok) return files;
-  const { diagnostics } = prepared.value;
+  const diagnostics = [...checked.value.warnings, ...prepared.value.diagnostics];
   return ok({ target: target.value, program: file, diagnostics, stopOnEntry, noDebug, files: files.value });
 }
 
@@ -86,6 +88,7 @@ interface CheckedFields {
   /** What included files must lie in: the extension names the folders that are open; else it is the guest's own. */
   readonly workspaceFolders: readonly string[];
   readonly options: OptionTexts;
+  readonly warnings: readonly Diagnostic[];
 }
 
 function checkFields(fields: LaunchFields): Result<CheckedFields, readonly Diagnostic[]> {
@@ -116,7 +119,9 @@ function checkFields(fields: LaunchFields): Result<CheckedFields, readonly Diagn
   const written: WrittenOption[] = Object.entries(fields)
     .filter(([key, value]) => !OTHER_FIELDS.has(key) && !key.startsWith('__') && value !== undefined)
     .map(([key, value]) => ({ key, value }));
-  const checked = checkOptions(written, 'launch', LAUNCH_CONFIGURATION);
+  const known = written.filter(({ key }) => isOptionKey(key));
+  const warnings = written.filter(({ key }) => !isOptionKey(key)).map(({ key }) => unknownField(key));
+  const checked = checkOptions(known, 'launch', LAUNCH_CONFIGURATION);
   diagnostics.push(...checked.diagnostics);
   if (checked.options.has('trace')) {
     diagnostics.push(
@@ -128,7 +133,18 @@ function checkFields(fields: LaunchFields): Result<CheckedFields, readonly Diagn
     );
   }
   if (diagnostics.length > 0 || !program) return err(diagnostics);
-  return ok({ program, stopOnEntry, noDebug, assemblerPath, workspaceFolders, options: checked.options });
+  return ok({ program, stopOnEntry, noDebug, assemblerPath, workspaceFolders, options: checked.options, warnings });
+}
+
+/** Fields that clients send to every adapter, or that those of other debuggers have. */
+const OTHERS_FIELDS: ReadonlySet<string> = new Set(['cwd', 'args', 'env', 'envFile', 'console', 'host', 'port']);
+
+/** A client may send what it likes: an unknown field ends no launch. */
+function unknownField(key: string): Diagnostic {
+  const what = OTHERS_FIELDS.has(key)
+    ? `\`${key}\` means nothing to a guest; it is ignored`
+    : `there is no field \`${key}\`; it is ignored${didYouMean(key, [...OPTION_KEYS, 'program', 'stopOnEntry'])}`;
+  return { ...dapDiagnostic('unknownField', what, LAUNCH_CONFIGURATION), severity: 'warning' };
 }
 
 /** `-` is the Debug Console, which gets everything that goes to no file. */

@@ -1,5 +1,5 @@
 /** initialize, launch, configurationDone, restart, terminate, disconnect. */
-import { BreakpointEvent, Event, InitializedEvent, TerminatedEvent } from '@vscode/debugadapter';
+import { BreakpointEvent, Event, InitializedEvent } from '@vscode/debugadapter';
 import type { Diagnostic } from '../base/diagnostic';
 import type { MachineEvent, Problem, ProblemsEvent } from '../protocol/messages';
 import { REPORTS_PROBLEMS } from '../protocol/messages';
@@ -42,8 +42,11 @@ function launchInto(adapter: Adapter, fields: LaunchFields): void {
   adapter.close();
   adapter.fields = fields;
   adapter.launched = launched.value;
+  adapter.breakpoints.enabled = !launched.value.noDebug;
   adapter.failure = undefined;
+  adapter.terminated = false;
   adapter.references.clear();
+  adapter.memory.clear();
   adapter.forgetFrames();
   adapter.sendDiagnostics(launched.value.diagnostics);
   const machine: MachineEvent = { mmu: launched.value.target.program.settings.mmu };
@@ -92,7 +95,7 @@ export const lifecycleRequests: Handlers<
 
   terminate(adapter) {
     adapter.close();
-    adapter.afterResponse(() => adapter.sendEvent(new TerminatedEvent()));
+    adapter.afterResponse(() => adapter.sendTerminated());
   },
 
   disconnect(adapter) {

@@ -1,5 +1,4 @@
 /** Memory and code: readMemory, writeMemory, disassemble. References carry their space: `gpa:0x5000`; without one, linear. */
-import { MemoryEvent } from '@vscode/debugadapter';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { u64 } from '../base/bits';
 import { hex, hexBytes } from '../base/hex';
@@ -56,7 +55,9 @@ export const memoryRequests: Handlers<'readMemory' | 'writeMemory' | 'disassembl
   readMemory(adapter, args) {
     const { stopped } = adapter;
     const at = addressOf(stopped, args.memoryReference, args.offset ?? 0);
-    const { address, bytes, unreadable } = stopped.readMemory(at, limit(args.count, MOST_BYTES, 'bytes'));
+    const count = limit(args.count, MOST_BYTES, 'bytes');
+    const { address, bytes, unreadable } = stopped.readMemory(at, count);
+    adapter.memory.note(args.memoryReference, args.offset ?? 0, at, count, bytes);
     return compact<NonNullable<Dap.ReadMemoryResponse['body']>>({
       address: hex(address.value),
       unreadableBytes: unreadable > 0 ? unreadable : undefined,
@@ -75,12 +76,9 @@ export const memoryRequests: Handlers<'readMemory' | 'writeMemory' | 'disassembl
         `not all of the ${bytes.length} bytes at ${stopped.formatReference(at)} are mapped; nothing is written`,
       );
     }
-    const written = adapter.unwrap(stopped.writeMemory(at, bytes));
-    adapter.afterResponse(() => {
-      if (adapter.client.supportsMemoryEvent)
-        adapter.sendEvent(new MemoryEvent(args.memoryReference, args.offset ?? 0, written));
+    const written = adapter.change(() => adapter.unwrap(stopped.writeMemory(at, bytes)), {
+      written: (count) => ({ memoryReference: args.memoryReference, offset: args.offset ?? 0, count }),
     });
-    adapter.sendInvalidated();
     return { bytesWritten: written };
   },
 

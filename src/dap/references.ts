@@ -61,6 +61,9 @@ export class Documents {
     return made;
   }
 
+  get all(): readonly GeneratedDocument[] {
+    return [...this.byReference.values()];
+  }
   get(reference: number): GeneratedDocument | undefined {
     return this.byReference.get(reference);
   }

@@ -117,11 +117,11 @@ export const stackRequests: Handlers<
     return { content: document.text, mimeType: 'text/plain' };
   },
 
+  /** The guest's files that gave rise to code, and the documents that an editor may still show. */
   loadedSources(adapter) {
-    const { launched, client } = adapter;
-    const documents = adapter.loop.running ? [] : adapter.frames.map((frame) => documentOf(adapter, frame));
-    const found = documents.filter((each) => each !== undefined).map(sourceOf);
-    return { sources: [...(launched ? [client.source(launched.program)] : []), ...found] };
+    const { launched, client, documents } = adapter;
+    const files = launched ? new Set([launched.program, ...launched.target.program.symbols.files]) : [];
+    return { sources: [...[...files].map((file) => client.source(file)), ...documents.all.map(sourceOf)] };
   },
 
   exceptionInfo(adapter, args) {

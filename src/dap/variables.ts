@@ -57,8 +57,7 @@ export const variableRequests: Handlers<'variables' | 'setVariable'> = {
   setVariable(adapter, args) {
     const { stopped } = adapter;
     const path = childPath(adapter, pathOf(adapter, args.variablesReference), args.name);
-    const value = adapter.unwrap(stopped.setValue(path, args.value));
-    adapter.sendInvalidated();
+    const value = adapter.change(() => adapter.unwrap(stopped.setValue(path, args.value)));
     return { value };
   },
 };

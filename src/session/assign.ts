@@ -67,7 +67,8 @@ export class Assignment {
         return refuse('noMemory', `nothing can be written at ${hex(address)}`);
       this.guest.refresh();
     } else return refuse('notWritable', `\`${target}\` is no register, flag or memory operand`);
-    return evaluateExpression(target, this.names);
+    const now = evaluateExpression(target, this.names);
+    return now.ok ? ok({ ...now.value, changed: true }) : now;
   }
 
   /** A guest table entry, as a store of the guest's would: the TLB keeps what it has. */

@@ -1,5 +1,6 @@
 import { VMX_EXIT } from '../isa/exits';
 import { SVM_EXITS } from '../isa/svm-exits';
+import type { Diagnostic } from '../base/diagnostic';
 import type { Env, ExprValue } from '../expr/index';
 import type { MmuKind } from '../vmm/options';
 import type { Clauses } from './conditions';
@@ -93,12 +94,14 @@ export class Breakpoints {
     };
   }
 
-  /** Counts the hit and says whether the run is to stop; a log clause is written instead. */
-  hit(b: Breakpoint, env: Env, facts?: ReadonlyMap<string, ExprValue>): boolean {
+  /** Counts the hit and says whether the run is to stop; a log clause is written instead. A condition that cannot be evaluated stops, as in gdb. */
+  hit(b: Breakpoint, env: Env, facts?: ReadonlyMap<string, ExprValue>): boolean | Diagnostic {
     const { trigger } = b;
     // absent: no #PF, so none of the kinds that they are told apart by
     if (trigger.kind === 'exit' && trigger.unless !== undefined && facts?.get(trigger.unless) !== false) return false;
-    if (!conditionHolds(b.clauses.condition, env)) return false;
+    const holds = conditionHolds(b.clauses.condition, env);
+    if (!holds.ok) return holds.error;
+    if (!holds.value) return false;
     b.hits++;
     if (b.clauses.hits && !b.clauses.hits(b.hits)) return false;
     if (b.clauses.log === undefined) return true;

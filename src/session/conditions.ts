@@ -1,11 +1,11 @@
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
-import { evaluate, formatLog, parseCondition, parseLogMessage } from '../expr/index';
+import { EXPR_CODES, evaluate, formatLog, parseCondition, parseLogMessage } from '../expr/index';
 import type { Condition, Env, Expr, LogMessage } from '../expr/index';
 import { sessionError } from './diagnostics';
 import type { Facts, Names } from './names';
-import { namesIn } from './names';
+import { callsIn, namesIn } from './names';
 import { didYouMean } from './nearest';
 import type { BreakClauses } from './types';
 
@@ -66,6 +66,10 @@ export function parseClauses(
       `; known here are registers, flags, labels${facts.length > 0 ? `, and ${facts.join(', ')}` : ''}`;
     problems.push(sessionError('unknownName', `\`${name.name}\` is not known${hint}`, name.span.file, name.span));
   }
+  for (const call of expressions.flatMap(callsIn)) {
+    const tried = evaluate(call, names.env());
+    if (!tried.ok && tried.error.code === EXPR_CODES.unsupported) problems.push(tried.error);
+  }
   const wantsHits = written.hitCondition !== undefined && written.hitCondition.trim() !== '';
   const hits = wantsHits ? parseHits(written.hitCondition ?? '') : undefined;
   if (wantsHits && hits === undefined) {
@@ -81,19 +85,26 @@ export function parseClauses(
 }
 
 /**
- * Whether a condition holds. A comparison with a fact that this exit has not (`gpa` of a CPUID) does not hold, without making an error of the whole:
+ * Whether a condition holds, or why that cannot be said. A comparison with a fact that this exit has not (`gpa` of a CPUID) does not hold, without making an error of the whole:
  * `reason == CPUID || gpa >= 0x5000` is a sensible thing to ask.
  */
-export function conditionHolds(condition: Condition, env: Env): boolean {
-  return condition.test === undefined || truth(condition.test, env);
+export function conditionHolds(condition: Condition, env: Env): Result<boolean, Diagnostic> {
+  return condition.test === undefined ? ok(true) : truth(condition.test, env);
 }
 
-function truth(e: Expr, env: Env): boolean {
-  if (e.kind === 'binary' && e.op === '&&') return truth(e.left, env) && truth(e.right, env);
-  if (e.kind === 'binary' && e.op === '||') return truth(e.left, env) || truth(e.right, env);
-  if (e.kind === 'unary' && e.op === '!') return !truth(e.operand, env);
+function truth(e: Expr, env: Env): Result<boolean, Diagnostic> {
+  if (e.kind === 'binary' && (e.op === '&&' || e.op === '||')) {
+    const left = truth(e.left, env);
+    return !left.ok || left.value === (e.op === '||') ? left : truth(e.right, env);
+  }
+  if (e.kind === 'unary' && e.op === '!') {
+    const inner = truth(e.operand, env);
+    return inner.ok ? ok(!inner.value) : inner;
+  }
   const value = evaluate(e, env);
-  return value.ok && value.value !== false && value.value !== 0n;
+  if (value.ok) return ok(value.value !== false && value.value !== 0n);
+  // every name was known when the condition was set: what has no value now is a fact that this exit lacks
+  return value.error.code === EXPR_CODES.unknownName ? ok(false) : value;
 }
 
 export const logText = (log: LogMessage, env: Env): string => formatLog(log, env);

@@ -23,14 +23,16 @@ export function disassembleAround(
   const wanted = Math.max(0, count - before) + skip;
   const { bytes } = memory.read({ space: 'gva', value: address }, Math.min(wanted * MAX_INSTRUCTION, 1 << 20));
   const later = disassemble(bytes, address, bits, wanted, (a) => symbols.symbolOf(a));
-  const fillBefore = Array.from({ length: before - earlier.length }, (_, i) =>
-    unknown((earlier[0]?.address ?? address) - BigInt(before - earlier.length - i)),
-  );
-  const lines = [...fillBefore, ...[...earlier, ...later].map((i) => decorate(i, symbols))].slice(skip, skip + count);
+  const first = earlier[0]?.address ?? address;
+  const missing = before - earlier.length;
+  const rows = [
+    ...Array.from({ length: missing }, (_, i) => unknown(first - BigInt(missing - i))),
+    ...[...earlier, ...later].map((i) => decorate(i, symbols)),
+  ];
   const last = later.at(-1);
-  const end = last ? last.address + BigInt(last.length) : address;
-  while (lines.length < count) lines.push(unknown(end + BigInt(lines.length)));
-  return lines;
+  let end = last ? last.address + BigInt(last.length) : address;
+  while (rows.length < skip + count) rows.push(unknown(end++));
+  return rows.slice(skip, skip + count);
 }
 
 const unknown = (address: bigint): DisassembledLine => ({

@@ -38,7 +38,17 @@ export class MemoryAccess {
       }
       done += here;
     }
-    return { address: at, bytes: bytes.subarray(0, done), unreadable: length - done };
+    return { address: at, bytes: bytes.subarray(0, done), unreadable: this.gap(at, done, length) };
+  }
+  /** How far nothing can be read from `from` on, at most up to `to`. */
+  private gap(at: SpaceAddress, from: number, to: number): number {
+    let end = from;
+    while (end < to) {
+      const address = BigInt.asUintN(64, at.value + BigInt(end));
+      if (end > from && this.backing(at.space, address).kind !== 'nothing') break;
+      end = Math.min(to, end + Number(PAGE - (address % PAGE)));
+    }
+    return end - from;
   }
 
   /** A little-endian number of `size` bytes, or undefined where one of them cannot be read. */

@@ -128,21 +128,27 @@ export class Names {
 }
 
 /** The names that an expression mentions, with where they stand. */
-export function namesIn(e: Expr): readonly Extract<Expr, { kind: 'name' }>[] {
+export const namesIn = (e: Expr): readonly Extract<Expr, { kind: 'name' }>[] =>
+  partsOf(e).filter((part) => part.kind === 'name');
+/** The functions that it calls. */
+export const callsIn = (e: Expr): readonly Extract<Expr, { kind: 'call' }>[] =>
+  partsOf(e).filter((part) => part.kind === 'call');
+
+/** An expression and all within it. */
+function partsOf(e: Expr): readonly Expr[] {
   switch (e.kind) {
     case 'name':
-      return [e];
     case 'number':
-      return [];
+      return [e];
     case 'memory':
-      return namesIn(e.address);
+      return [e, ...partsOf(e.address)];
     case 'address':
-      return namesIn(e.value);
+      return [e, ...partsOf(e.value)];
     case 'call':
-      return e.args.flatMap(namesIn);
+      return [e, ...e.args.flatMap(partsOf)];
     case 'unary':
-      return namesIn(e.operand);
+      return [e, ...partsOf(e.operand)];
     case 'binary':
-      return [...namesIn(e.left), ...namesIn(e.right)];
+      return [e, ...partsOf(e.left), ...partsOf(e.right)];
   }
 }

@@ -168,7 +168,9 @@ export class RunControl {
     return this.stop(explained);
   }
 
-  private stop(stop: StopInfo): RunResult {
+  private stop(at: StopInfo): RunResult {
+    const stop = this.problem === undefined || at.breakpoints.length === 0 ? at : { ...at, problem: this.problem };
+    this.problem = undefined;
     this.stopped = stop;
     this.stops++;
     this.found = undefined;
@@ -213,8 +215,18 @@ export class RunControl {
 
   private hits(candidates: readonly Breakpoint[], facts?: ReadonlyMap<string, ExprValue>): readonly Breakpoint[] {
     const env = this.names.env(facts);
-    return candidates.filter((b) => this.breakpoints.hit(b, env, facts));
+    const problems: string[] = [];
+    const hit = candidates.filter((b) => {
+      const answer = this.breakpoints.hit(b, env, facts);
+      if (typeof answer === 'boolean') return answer;
+      problems.push(`${answer.code}: ${answer.message} (column ${answer.span?.start.column ?? 1} of the condition)`);
+      return true;
+    });
+    this.problem = problems.length === 0 ? undefined : problems.join('\n');
+    return hit;
   }
+  /** What the conditions asked last could not be evaluated for. */
+  private problem: string | undefined;
 
   // ---- exits
 

@@ -4,6 +4,7 @@ import type { Step } from '../host/step';
 import type { Machine } from '../vmm/machine';
 import type { Answer, DebugTarget, EvaluateOptions, Granularity, HoverAnswer } from './api';
 import { Assignment } from './assign';
+import { splitAssignment } from './assignment-text';
 import { Breakpoints } from './breakpoints';
 import { disassembleAround } from './disassembly';
 import { Documents } from './documents';
@@ -21,6 +22,7 @@ import { memoryMap, type MemoryMap, type MemoryMapQuery } from './memory-map';
 import { pagemap, type PagemapRow } from './pagemap';
 import { MONITOR_WORDS, hostCommand, monitor } from './monitor';
 import { Names } from './names';
+import { OutputQueue } from './output-queue';
 import { runReport, type RunReport } from './report';
 import type { Program } from './program';
 import { REGISTER_NAMES } from './registers';
@@ -56,12 +58,6 @@ import type {
 } from './types';
 import { Views } from './views';
 
-/** What the guest's devices have put out since it was last taken; a character is a byte. */
-interface Written {
-  serial: string;
-  debugcon: string;
-}
-
 export class Session implements DebugTarget {
   readonly guest: GuestView;
   readonly symbols: SymbolTable;
@@ -74,12 +70,11 @@ export class Session implements DebugTarget {
   private readonly views: Views;
   readonly exits: ExitHistory;
   private readonly documents = new Documents();
-  private logs: Output[] = [];
 
   private constructor(
     readonly program: Program,
     readonly machine: Machine,
-    private readonly written: Written,
+    private readonly outputs: OutputQueue,
   ) {
     this.symbols = program.symbols;
     const slots = (): GuestPhysical['slots'] =>
@@ -97,10 +92,10 @@ export class Session implements DebugTarget {
     );
     this.memory = new MemoryAccess(this.guest);
     this.names = new Names(this.guest, this.memory, this.symbols);
-    this.breakpoints = new Breakpoints(this.names, (o) => this.logs.push(o), program.settings.mmu);
+    this.breakpoints = new Breakpoints(this.names, (o) => outputs.add(o), program.settings.mmu);
     this.events = new HostEvents(machine, this.guest, this.symbols);
     const script = new HostScript(program.directives.events, this.symbols, this.guest, this.events, (o) =>
-      this.logs.push(o),
+      outputs.add(o),
     );
     this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints, script);
     this.exits = new ExitHistory(machine, this.symbols);
@@ -110,12 +105,12 @@ export class Session implements DebugTarget {
 
   /** A machine with the program loaded, standing before its first instruction. */
   static create(this: void, program: Program): Answer<Session> {
-    const written: Written = { serial: '', debugcon: '' };
-    const machine = createMachine(program, {
-      serial: (byte) => (written.serial += String.fromCharCode(byte)),
-      debugcon: (byte) => (written.debugcon += String.fromCharCode(byte)),
-    });
-    return machine.ok ? ok(new Session(program, machine.value, written)) : machine;
+    const outputs = new OutputQueue();
+    // a character is a byte
+    const sink = (channel: 'serial' | 'debugcon') => (byte: number) =>
+      outputs.add({ channel, text: String.fromCharCode(byte) });
+    const machine = createMachine(program, { serial: sink('serial'), debugcon: sink('debugcon') });
+    return machine.ok ? ok(new Session(program, machine.value, outputs)) : machine;
   }
 
   // ---- run control
@@ -145,14 +140,7 @@ export class Session implements DebugTarget {
     return this.control.ended;
   }
   takeOutput(): readonly Output[] {
-    const { written, logs } = this;
-    const devices = (['serial', 'debugcon'] as const).flatMap((channel): Output[] =>
-      written[channel] === '' ? [] : [{ channel, text: written[channel] }],
-    );
-    written.serial = '';
-    written.debugcon = '';
-    this.logs = [];
-    return [...devices, ...logs];
+    return this.outputs.take();
   }
   /** Told of every Step of the hypervisor, in order, as it is done. */
   onStep(listener: (step: Step) => void): void {
@@ -234,6 +222,8 @@ export class Session implements DebugTarget {
   evaluate(text: string, options?: EvaluateOptions): Answer<Evaluation> {
     if (text.trim() === '') return err([sessionError('badExpression', 'there is nothing to evaluate', 'expression')]);
     const { guest, memory, names, machine, views } = this;
+    const assignment = options?.acts === false ? undefined : splitAssignment(text);
+    if (assignment) return this.assign(assignment.target, assignment.value, options);
     return (
       hostCommand(this.events, text, options?.acts !== false) ??
       monitor({ guest, memory, names, machine, statistics: () => views.statistics() }, text) ??

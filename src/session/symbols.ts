@@ -89,6 +89,10 @@ export class SymbolTable {
     return out;
   }
 
+  /** The files whose lines gave rise to something, in the order of its addresses. */
+  get files(): readonly string[] {
+    return [...new Set(this.lines.map((l) => l.file))];
+  }
   lineAt(address: bigint): LineSpan | undefined {
     const span = floor(this.lines, address, (l) => l.address);
     return span && address < span.address + BigInt(span.length) ? span : undefined;

@@ -142,6 +142,8 @@ export interface StopInfo {
   readonly why: string;
   /** Ids of the breakpoints that were hit. */
   readonly breakpoints: readonly number[];
+  /** Why the condition of one of them could not be evaluated. */
+  readonly problem?: string;
   /** The machine cannot go on from here; it can be inspected. The next run ends the session. */
   readonly final: boolean;
   readonly exit?: ExitView;
@@ -282,6 +284,6 @@ export interface DisassembledLine {
 export interface MemoryRead {
   readonly address: SpaceAddress;
   readonly bytes: Uint8Array;
-  /** How many of those asked for lie behind and cannot be read. */
+  /** How many bytes after those cannot be read, up to the next that can or the end of what was asked for. */
   readonly unreadable: number;
 }

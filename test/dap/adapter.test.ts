@@ -323,11 +323,6 @@ describe('debug adapter: launch configurations', () => {
   check('no program', {}, /^launch configuration: error PW500: field `program` is missing/);
   check('no such file', { program: 'none.asm' }, /^\/guests\/none\.asm: error PW501.*no such file/);
   check('an empty file', { program: 'fake.asm' }, /PW311: the file is empty/, { '/guests/fake.asm': '' });
-  check(
-    'a misspelt field',
-    { program: 'fake.asm', memroy: '1M' },
-    /PW300: there is no option field `memroy`.*`?memory/,
-  );
   check('a wrong value', { program: 'fake.asm', memory: 'lots' }, /PW301: field `memory`.*lots/);
   check('a wrong type', { program: 7, stopOnEntry: 'yes' }, /`program`: a text[^]*`stopOnEntry`: true or false/);
   check('what is not built yet', { program: 'fake.asm', cpus: 2 }, /PW302.*cpus.*not built yet/);

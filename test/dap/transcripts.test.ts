@@ -197,7 +197,6 @@ describe('adapter transcripts', function () {
     };
     const good = 'bits 64\nstart: hlt\n';
     const transcripts = [
-      await refuse(good, { memroy: '16M' }),
       await refuse(good, { cpus: 2 }),
       await refuse(good, { memory: '1' }),
       await refuse(good, { slot: ['0x0+4M', '0x200000+4M'] }),

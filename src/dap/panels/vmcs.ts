@@ -78,8 +78,6 @@ export const vmcsRequests: Handlers<'pagewalk/controlStructure' | 'pagewalk/setC
 
   'pagewalk/setControlField'(adapter, { path, value }) {
     if (!KINDS.some((kind) => path.startsWith(`${kind}/`))) throw requestError('badArgument', `${path} is no field`);
-    const reply = { value: adapter.unwrap(adapter.stopped.setValue(path, value)) };
-    adapter.sendInvalidated();
-    return reply;
+    return { value: adapter.change(() => adapter.unwrap(adapter.stopped.setValue(path, value))) };
   },
 };
