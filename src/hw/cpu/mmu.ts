@@ -156,8 +156,10 @@ export class Mmu extends Translation implements MemoryPort {
   }
 
   readPhysical(core: Core, address: bigint): bigint | undefined {
-    const at = this.walk.locate(address, false, this.walk.out, undefined);
+    const { out, physical } = this.walk;
+    const at = this.walk.locate(address, false, out, undefined);
     if (at >= 0) return this.memory.view.getBigUint64(at, true);
+    if (physical !== undefined && out.failedTable === 'guest') return 0n;
     this.walkFailed(core, address, ACCESS_OF_CLASS[CLASS_READ + WHO_SUPERVISOR] as Access);
     return undefined;
   }

@@ -5,7 +5,7 @@ import { FORMATS, levelShift, type PagingControls } from '../paging/controls';
 import { eptFlagsMissing } from '../paging/ept';
 import { updateNestedFlags, walkNested, type NestedTables } from '../paging/nested';
 import type { PhysicalPort } from '../paging/physical';
-import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../paging/ordinary';
+import { WRITE_LOST, updateAccessedDirty, walkOrdinary, type EntryPort } from '../paging/ordinary';
 import type { WalkSink } from '../paging/trace';
 import { WalkOut, type WalkStart } from '../paging/walk-out';
 import type { CpuState } from '../state/cpu-state';
@@ -161,6 +161,12 @@ export class NestedWalk implements EntryPort {
     if (physical.find(gpa, write ? 'write' : 'read', this.second, step, count)) {
       if (!this.probing) physical.used(write);
       return this.memory.offsetOf(this.second.address);
+    }
+    // where no RAM is the VMM's memory reads as zero, an entry that is not present; what cannot be written drops writes (unassigned_mem_read, and ROM, in QEMU's memory.c)
+    if (this.second.reason === 'no-memory') {
+      if (write) return WRITE_LOST;
+      this.out.fail('guest', 'no-memory', 0, 0n, gpa);
+      return -1;
     }
     this.tableWrite = write;
     this.out.failAs(this.second, true);

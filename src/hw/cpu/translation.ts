@@ -336,7 +336,7 @@ export abstract class Translation {
       return -1;
     }
     if (out.reason === 'non-canonical') core.raise(VECTOR.GP, pageFaultReason(out, access, this.controls), 0);
-    else if (out.reason === 'no-memory')
+    else if (out.reason === 'no-memory' && this.walk.physical === undefined)
       core.event = { kind: 'bus', space: 'memory', op: 'read', address: out.failedAddress, size: 8 };
     else
       core.event = {

@@ -30,12 +30,15 @@ export interface EntryPort {
   readonly space: 'gpa' | 'hpa';
   /**
    * Offset in the machine's memory of the 4 or 8 bytes at `address`, or −1 with the failure in `out`. `write`: the entry's A or D bit is to be set.
-   * Second-level steps go to `sink.nested`.
+   * Second-level steps go to `sink.nested`. WRITE_LOST: the entry can be read and not written, and nobody minds.
    */
   locate(address: bigint, write: boolean, out: WalkOut, sink: WalkSink | undefined): number;
   /** Counts one entry loaded. */
   loaded?(): void;
 }
+
+/** What `locate` answers for a write to memory that drops writes: the accessed and dirty flags of tables in read-only memory stay as they are, and the walk goes on. */
+export const WRITE_LOST = -2;
 
 /** Entries directly in host physical memory: the host's own tables, shadow tables, a bare machine. */
 export class DirectPort implements EntryPort {
@@ -213,6 +216,7 @@ export function updateAccessedDirty(
     const want = withFlags(entry, write && i === depth - 1);
     if (want === entry) continue;
     const at = port.locate(out.addresses[i] as bigint, true, out, sink);
+    if (at === WRITE_LOST) continue;
     if (at < 0) return false;
     port.memory.noteWrite(at, bytes);
     if (bytes === 8) port.memory.view.setBigUint64(at, want, true);

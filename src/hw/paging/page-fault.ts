@@ -22,7 +22,8 @@ export function pageFaultErrorCode(
   rights?: OrdinaryRights,
 ): number {
   let code = 0;
-  if (reason !== 'not-present') code |= 1 << PF_ERROR.P;
+  // an entry that lies where no memory is reads as zero to KVM's walk_addr and to QEMU's
+  if (reason !== 'not-present' && reason !== 'no-memory') code |= 1 << PF_ERROR.P;
   if (access.op === 'write') code |= 1 << PF_ERROR.W;
   if (access.user) code |= 1 << PF_ERROR.U;
   if (reason === 'reserved-bit') code |= 1 << PF_ERROR.RSVD;
@@ -55,12 +56,13 @@ export function pageFaultReason(
       return because('page-smap');
     case 'protection-key':
       return because('page-key', out.protectionKey, c.pkru);
+    case 'no-memory':
+      return because('page-no-memory', out.failedAddress);
     case 'non-canonical':
       return because('address-canonical', out.failedAddress, c.format === '5level' ? 57 : 48);
     case 'not-present':
     case 'misconfiguration':
     case 'not-readable':
-    case 'no-memory':
       return because('page-not-present', level, entry);
   }
 }

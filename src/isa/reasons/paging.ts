@@ -11,6 +11,10 @@ export const PAGING_RULES = {
     'SDM vol. 3, 4.7',
     (level: number, entry: bigint) => `${entryOf(level, entry)} is not present`,
   ),
+  /** What software that walks the tables makes of an entry that no RAM holds: KVM's walk_addr, and QEMU. */
+  'page-no-memory': rule('SDM vol. 3, 4.7', (address: bigint) => {
+    return `the entry at GPA ${hex(address)} lies where no RAM is, and counts as not present`;
+  }),
   'page-reserved': rule('SDM vol. 3, 4.7', (level: number, entry: bigint, rules: EntryRules) => {
     return `${entryOf(level, entry)}: ${reservedBitsIn(rules, level, entry).join('; ')}`;
   }),

@@ -60,6 +60,8 @@ export const REGISTER_RULES = {
   'cr3-reserved': rule('SDM vol. 2, MOV CR', (value: bigint, physicalBits: number) => {
     return `CR3 ${hex(value)} has bits above MAXPHYADDR ${physicalBits}`;
   }),
+  /** KVM's own check, which no processor makes. */
+  'cr3-no-memory': rule('Linux 2.6.20, set_cr3', (value: bigint) => `CR3 ${hex(value)} is in no memslot`),
   'cr4-reserved': rule('SDM vol. 3, 2.5', (value: bigint, reserved: bigint) => {
     return `CR4 bits that this CPU model does not have: ${setBits(value, reserved, CR4)}`;
   }),

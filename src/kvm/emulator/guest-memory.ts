@@ -10,7 +10,7 @@ import { MAX_INSTRUCTION_BYTES } from '../../hw/cpu/decode';
 import type { HostMemory } from '../../hw/memory/host-memory';
 import type { Access } from '../../hw/paging/access';
 import { FORMATS, decodeControls, type PagingControls, type PagingModel } from '../../hw/paging/controls';
-import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../../hw/paging/ordinary';
+import { WRITE_LOST, updateAccessedDirty, walkOrdinary, type EntryPort } from '../../hw/paging/ordinary';
 import { pageFaultErrorCode, pageFaultReason } from '../../hw/paging/page-fault';
 import { WalkSink, type WalkStep } from '../../hw/paging/trace';
 import { WalkOut } from '../../hw/paging/walk-out';
@@ -148,6 +148,9 @@ export class GuestMemory implements MemoryPort, EntryPort {
   // ---- EntryPort: entries of the guest's tables, through their memslots
 
   locate(address: bigint, write: boolean, out: WalkOut): number {
+    const slot = this.vm.memslots.find(gpa(address));
+    // FNAME(update_accessed_dirty_bits) does not process the flags of tables in a read-only slot
+    if (write && slot?.readonly === true) return WRITE_LOST;
     const at = this.locateData(gpa(address), write);
     if (at < 0) out.fail('guest', 'no-memory', 0, 0n, address);
     return at;
@@ -235,8 +238,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
       );
     }
     if (walked) return gpa(out.address);
-    if (out.reason === 'no-memory')
-      this.failure = `a guest page-table entry at GPA ${hex(out.failedAddress)} is in no memslot that the walk can use`;
+    // an entry in no memslot is the guest's #PF too: walk_addr ends with the error code of an entry that is not present
     core.event = {
       kind: 'fault',
       vector: VECTOR.PF,

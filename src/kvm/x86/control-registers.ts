@@ -115,6 +115,9 @@ export function kvmSetCr3(v: VcpuContext, value: bigint): Accepted {
     const loaded = loadPdptrs(v, cr3);
     if (loaded !== true) return loaded;
   }
+  // 2.6.20 refuses what maps to no memory ("prevent the guest's loading of a corrupt cr3"); since then such a root is one without entries
+  if (v.vm.shadow?.generation === 'classic' && !v.vm.memslots.find(gpa(cr3 & ~0xfffn)))
+    return because('cr3-no-memory', cr3);
   v.regs.cr3 = cr3;
   if (!keep) invalidatePcid(v, pcide ? cr3 & PCID_MASK : 0n);
   return true;

@@ -6,7 +6,7 @@ import { drain, kvmStep, type Step, type TableAccess } from '../../../host/step'
 import type { HostMemory } from '../../../hw/memory/host-memory';
 import type { Access } from '../../../hw/paging/access';
 import { decodeControls, type PagingControls, type PagingModel } from '../../../hw/paging/controls';
-import { updateAccessedDirty, walkOrdinary, type EntryPort } from '../../../hw/paging/ordinary';
+import { WRITE_LOST, updateAccessedDirty, walkOrdinary, type EntryPort } from '../../../hw/paging/ordinary';
 import { WalkSink } from '../../../hw/paging/trace';
 import { WalkOut } from '../../../hw/paging/walk-out';
 import { SLOT } from '../../../hw/state/layout';
@@ -54,6 +54,7 @@ class SlotPort implements EntryPort {
   locate(address: bigint, write: boolean, out: WalkOut): number {
     const at = gpa(address);
     const slot = this.vm.memslots.find(at);
+    if (slot?.readonly === true && write) return WRITE_LOST;
     if (slot) {
       const hva = slotHva(slot, at);
       const found = this.vm.space.lookup(hva);
@@ -97,7 +98,7 @@ export function walkGuest(
   const walk = run(port, paging, linear, access, ac);
   const { out, sink } = walk;
   const writes: TableAccess[] = [];
-  if (walk.ok && paging.controls.format !== 'none' && tablesWritable(vm, out)) {
+  if (walk.ok && paging.controls.format !== 'none') {
     for (const at of visited(out)) vm.markPageDirty(at);
     updateAccessedDirty(port, paging.controls, access.op === 'write', out, (address, value) => {
       const read = sink.steps.find((s) => s.entryHpa === address);
@@ -145,6 +146,3 @@ function run(port: SlotPort, p: GuestPaging, linear: bigint, access: Access, ac:
 }
 
 const visited = (out: WalkOut): readonly Gpa[] => Array.from(out.addresses.subarray(0, out.depth), (a) => gpa(a));
-/** Flags of tables in a read-only slot stay as they are. */
-const tablesWritable = (vm: Vm, out: WalkOut): boolean =>
-  visited(out).every((a) => vm.memslots.find(a)?.readonly === false);
