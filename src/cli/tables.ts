@@ -28,16 +28,17 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
   const there = await runToPlace(opened.value, args.own.get('at'), host);
   if (!there.ok) return refuse(there.error);
   const entries = opened.value.tables(of);
+  const top = Math.max(4, entries[0]?.level ?? 0);
   if (args.own.has('json')) host.stdout(JSON.stringify({ of, entries: encode(entries) }, undefined, 2) + '\n');
   else
     host.stdout(
-      entries.map(line).join('') ||
+      entries.map((e) => line(e, top)).join('') ||
         (of === 'guest' ? 'no present entry: paging is off\n' : `no present entry: this run has no ${of} tables\n`),
     );
   return EXIT.ok;
 }
 
-function line(e: TableListing): string {
-  const indent = '  '.repeat(Math.max(0, 4 - e.level));
+function line(e: TableListing, top: number): string {
+  const indent = '  '.repeat(top - e.level);
   return `${indent}${e.name} [${e.index}] ${hex(e.from)}–${hex(e.to)} = ${hex(e.entry)} ${e.flags.join(' ')} → ${hex(e.target)}${driftText(e.marks ?? [])}\n`;
 }

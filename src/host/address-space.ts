@@ -11,7 +11,7 @@ import { Mm } from './mm';
 import type { MmuNotifier } from './notifier';
 import { collapse, discard, merge, migrate, release, splitHuge, swapOut, type Outcome } from './page-events';
 import { makeRoom } from './reclaim';
-import { ROOT_LEVEL, levelShift, levelSize, type HostPageTables } from './page-tables';
+import { levelShift, levelSize, type HostPageTables } from './page-tables';
 import { hostStep, type Work } from './step';
 import { swapSlotOf } from './swap';
 import { readTable, type TableEntryView, type TableRef } from './table-view';
@@ -89,7 +89,7 @@ export class AddressSpace {
     return this.mm.areas.all;
   }
   rootTable(): TableRef {
-    return { kind: 'host', level: ROOT_LEVEL, table: this.tables.root, start: 0n };
+    return { kind: 'host', level: this.tables.levels, table: this.tables.root, start: 0n };
   }
   readTable(ref: TableRef): readonly TableEntryView[] {
     return readTable(this.mm.kernel.memory, ref);
@@ -258,7 +258,7 @@ export class AddressSpace {
     yield hostStep(
       'gup_fast',
       leaf === undefined
-        ? `walks the host page tables: no entry for HVA ${hex(address)} at level ${reads.length === 0 ? ROOT_LEVEL : ROOT_LEVEL + 1 - reads.length}`
+        ? `walks the host page tables: no entry for HVA ${hex(address)} at level ${this.tables.levels + 1 - Math.max(1, reads.length)}`
         : usable
           ? `walks the host page tables: HVA ${hex(address)} is in a ${PAGE_NAME[leaf.level]} host page`
           : `walks the host page tables: the entry for HVA ${hex(address)} is read-only`,

@@ -2,6 +2,7 @@ import type { Hpa } from '../base/address';
 import { hpa } from '../base/address';
 import { FrameAllocator } from '../hw/memory/frames';
 import type { HostMemory } from '../hw/memory/host-memory';
+import type { HostLevels } from './page-tables';
 import { SwapArea } from './swap';
 
 /** The host kernel, as far as memory is concerned: it owns every frame. Page tables, VMCSs and guest RAM all come from its allocator. */
@@ -16,11 +17,13 @@ export class HostKernel {
   /**
    * @param swapPages 4 KiB pages of its swap area; default: as many as there are frames
    * @param seed of the order in which frames are handed out
+   * @param levels of its page tables
    */
   constructor(
     readonly memory: HostMemory,
     swapPages = memory.frames,
     seed = 0,
+    readonly levels: HostLevels = 4,
   ) {
     this.frames = new FrameAllocator(memory, seed);
     this.swap = new SwapArea(swapPages);

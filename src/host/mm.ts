@@ -25,7 +25,7 @@ export class Mm {
     root: Hpa,
     readonly places: Map<Hva, Hpa>,
   ) {
-    this.tables = new HostPageTables(kernel.memory, kernel.frames, root);
+    this.tables = new HostPageTables(kernel.memory, kernel.frames, root, kernel.levels);
   }
 
   register(notifier: MmuNotifier): void {

@@ -8,12 +8,12 @@ import type { HostMemory } from '../hw/memory/host-memory';
 import { FRAME_MASK, PTE_A, PTE_P, PTE_PS, PTE_RW, PTE_US } from '../isa/entries';
 import type { TableAccess } from './step';
 
-/** Level of the root of a 4-level table. */
-export const ROOT_LEVEL = 4;
+/** Levels of the host's tables: five where its processor has LA57 (pgtable_l5_enabled). */
+export type HostLevels = 4 | 5;
 /** Entries in a table. */
 export const TABLE_ENTRIES = 512;
 
-/** log2 of the bytes that one entry at `level` spans: 12, 21, 30, 39. */
+/** log2 of the bytes that one entry at `level` spans: 12, 21, 30, 39, 48. */
 export const levelShift = (level: number): number => 12 + 9 * (level - 1);
 /** Bytes that one entry at `level` spans. */
 export const levelSize = (level: number): bigint => 1n << BigInt(levelShift(level));
@@ -39,7 +39,7 @@ export interface Descent {
 }
 
 /**
- * The page tables of one host process: real 4-level tables (SDM vol. 3, 4.5) in host memory, edited as the kernel's mm/ edits them.
+ * The page tables of one host process: real 4-level or 5-level tables (SDM vol. 3, 4.5) in host memory, edited as the kernel's mm/ edits them.
  * The root's HPA is what CR3 holds while the process runs.
  */
 export class HostPageTables {
@@ -47,13 +47,14 @@ export class HostPageTables {
     private readonly memory: HostMemory,
     private readonly frames: FrameAllocator,
     readonly root: Hpa,
+    readonly levels: HostLevels,
   ) {}
 
   /** The software descent that the kernel makes (gup_fast, pte_offset_map): reads entries, changes nothing. */
   descend(hva: Hva): Descent {
     const reads: TableAccess[] = [];
     let table = this.root;
-    for (let level = ROOT_LEVEL; ; level--) {
+    for (let level: number = this.levels; ; level--) {
       const { address, index } = this.entryAt(table, hva, level);
       const entry = this.memory.read64(address);
       reads.push({ table: 'host', level, index, address, value: entry });
@@ -70,7 +71,7 @@ export class HostPageTables {
   map(hva: Hva, level: number, entry: bigint): Result<readonly TableAccess[], 'no-memory'> {
     const writes: TableAccess[] = [];
     let table = this.root;
-    for (let l = ROOT_LEVEL; l > level; l--) {
+    for (let l: number = this.levels; l > level; l--) {
       const at = this.entryAt(table, hva, l);
       const current = this.memory.read64(at.address);
       if ((current & PTE_P) !== 0n) {

@@ -118,7 +118,8 @@ function eptReserved(physicalBits: number, level: number, large: boolean): Reser
   const name = `an EPT ${entryName(level)}`;
   if (level > 1 && !large)
     out.push({
-      mask: level >= 4 ? 0xf8n : 0x78n,
+      // bit 7 would make it a leaf where that exists: below level 4, and 1 GiB pages where the processor has them
+      mask: 0xf8n,
       say: (bit) => `bit ${bit} of ${name} that points to a table is reserved`,
     });
   if (large)

@@ -16,12 +16,14 @@ import type { SecondaryMmu } from './mmu/secondary-mmu';
 import { ShadowMmu, type ShadowMmuState } from './mmu/shadow/mmu';
 import type { ShadowGeneration } from './mmu/shadow/role';
 import { GENERATION_MASK } from './mmu/spte';
-import { TdpMmu } from './mmu/tdp-mmu';
+import { TdpMmu, type TdpLevels } from './mmu/tdp-mmu';
 import { SHADOW_VM_STATS, Stats, VM_STATS, type StatValues, type VmStat } from './stats';
 
 export interface VmOptions {
   /** EPT accessed and dirty flags (module parameter eptad). */
   readonly eptAd: boolean;
+  /** Levels of EPT; default: four. */
+  readonly eptLevels?: TdpLevels;
   /** Nested page tables of SVM instead of EPT: the paging of the host, whose format they have. */
   readonly npt?: PagingControls | undefined;
   /** Shadow page tables instead of EPT (module parameter ept=0), in one of their two generations. */
@@ -61,7 +63,9 @@ export class Vm {
     this.mmu = new TdpMmu(
       kernel,
       this.stats,
-      options.npt ? { kind: 'npt', host: options.npt } : { kind: 'ept', ad: options.eptAd },
+      options.npt
+        ? { kind: 'npt', host: options.npt }
+        : { kind: 'ept', ad: options.eptAd, levels: options.eptLevels ?? 4 },
       () => this.requestFlush(),
     );
     this.shadow = options.shadow && new ShadowMmu(this, options.shadow);

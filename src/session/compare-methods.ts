@@ -6,7 +6,7 @@ import type { MmuKind } from '../vmm/options';
 import { sessionError } from './diagnostics';
 import { didYouMean } from './nearest';
 import { optionSpec, type OptionKey } from './option-table';
-import { SHADOW_HOST_BASE, SVM_CPU, type Settings } from './options';
+import { SHADOW_HOST_BASE, cpuFor, type Settings } from './options';
 import type { Program } from './program';
 
 export interface Method {
@@ -62,8 +62,8 @@ export function notBuilt(m: Method): string | undefined {
 /** The program as it is run under a method; everything else stays as it was asked for. */
 export function withMethod(program: Program, m: Method, maxInstructions: number): Program {
   const { settings } = program;
-  // NPT wants a processor with SVM, and the others one with VMX
-  const cpu = m.mmu === 'npt' ? SVM_CPU : settings.cpu === SVM_CPU ? (optionSpec('cpu').default ?? '') : settings.cpu;
+  // NPT needs a processor with SVM, and the others one with VMX: without a counterpart the machine is refused, with the reason
+  const cpu = cpuFor(m.mmu, settings.cpu);
   const below4g = m.mmu === 'shadow' && settings.hostBase >= 1n << 32n;
   return {
     ...program,

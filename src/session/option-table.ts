@@ -102,7 +102,9 @@ export const OPTIONS = {
     values: {
       'pagewalk-x64': 'Paging as on a Skylake client, four levels',
       'pagewalk-x64-la57': 'With 5-level paging, protection keys and 52 physical bits',
+      'pagewalk-x64-no1g': 'The default without 1 GiB pages',
       'pagewalk-svm': 'AMD: SVM with nested paging; the default with mmu=npt',
+      'pagewalk-svm-la57': 'AMD with 5-level paging, in guest, host and nested tables',
     },
     default: 'pagewalk-x64',
     argument: 'MODEL',

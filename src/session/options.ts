@@ -219,6 +219,17 @@ export const SHADOW_HOST_BASE = 0x4000_0000n;
 
 /** Nested paging is AMD's: the processor is one of theirs unless somebody says which. */
 export const SVM_CPU = 'pagewalk-svm';
+/** Processors with VMX and their counterparts with SVM: what a guest's paging depends on is the same. Others have none. */
+const COUNTERPARTS: readonly (readonly [vmx: string, svm: string])[] = [
+  ['pagewalk-x64', SVM_CPU],
+  ['pagewalk-x64-la57', 'pagewalk-svm-la57'],
+];
+/** The processor that runs a guest for `cpu` under a method; `cpu` itself where it can, or where no other is like it. */
+export function cpuFor(mmu: MmuKind, cpu: string): string {
+  if (mmu === 'software') return cpu;
+  const pair = COUNTERPARTS.find((p) => p.includes(cpu));
+  return pair ? pair[mmu === 'npt' ? 1 : 0] : cpu;
+}
 
 /** Later sets override earlier ones, option by option. */
 export function settle(...sets: readonly OptionTexts[]): Settings {

@@ -54,7 +54,7 @@ export function softwareStages(
   const out = new WalkOut();
   const sink = new WalkSink();
   const write = access.op === 'write' && !slot.readOnly;
-  const ok = new HostTables(t.physical.memory).walk(t.host.cr3, asHva(hva), write, out, sink);
+  const ok = new HostTables(t.physical.memory, t.host.tables.levels).walk(t.host.cr3, asHva(hva), write, out, sink);
   const found = t.host.lookup(asHva(hva));
   const failure = ok ? undefined : out.failure();
   const swapped = ok ? undefined : t.host.swapSlot(asHva(hva));

@@ -14,6 +14,7 @@ import { drain } from '../host/step';
 import { createVcpu, createVm } from '../kvm/kvm';
 import { hostPaging } from '../kvm/svm/setup';
 import { slotHva } from '../kvm/memslots';
+import { eptLevels } from '../kvm/mmu/tdp-mmu';
 import { Vm } from '../kvm/vm';
 import type { Accelerator, GuestRam } from './accelerator';
 import { checkOptions } from './check-options';
@@ -54,16 +55,19 @@ export function buildMachine(
 ): Result<MachineParts, readonly Diagnostic[]> {
   const wrong = checkOptions(options);
   if (wrong.length > 0) return err(wrong);
+  const model = must(CPU_MODELS.get(options.cpu), 'the CPU model was checked');
+  // Linux pages with five levels wherever the processor can
+  const levels = model.has('LA57') ? 5 : 4;
   const kernel = new HostKernel(
     new HostMemory(options.hostBase, options.hostMemory),
     options.hostSwap === undefined ? undefined : Number(options.hostSwap >> 12n),
     options.seed,
+    levels,
   );
   const placements = options.placements.map((p) => ({ hva: hva(p.hva), hpa: hpa(p.hpa) }));
   const created = AddressSpace.create(kernel, placements);
   if (!created.ok) return err([machineError('placement', created.error)]);
   const space = created.value;
-  const model = must(CPU_MODELS.get(options.cpu), 'the CPU model was checked');
   const tlb =
     options.tlb === 'off'
       ? { tlbEntries: 0, tlbWays: 0 }
@@ -74,8 +78,9 @@ export function buildMachine(
       ? new SoftwareAccelerator(kernel, space, model, cpuOptions, bus, exitPort)
       : createVm(kernel, space, {
           eptAd: options.eptAd,
+          eptLevels: eptLevels(levels === 5, model.physicalBits),
           ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}),
-          ...(options.mmu === 'npt' ? { npt: hostPaging(model) } : {}),
+          ...(options.mmu === 'npt' ? { npt: hostPaging(model, levels) } : {}),
         });
   const ram = made instanceof Vm ? made : made.ram;
   const firmware =

@@ -16,6 +16,7 @@ const MOST_SWAP = 4n << 30n;
 /** What is wrong with the options by themselves; what only turns out on building (overlaps, exhausted memory) is reported there. */
 export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
   const out: Diagnostic[] = [];
+  const model = CPU_MODELS.get(o.cpu);
   if (o.slots.length === 0 && (o.memory <= 0n || o.memory % PAGE !== 0n))
     out.push(machineError('badMemory', `memory=${hex(o.memory)}: guest RAM is a positive number of whole 4 KiB pages`));
   slotsOf(o).forEach((s, i) => {
@@ -24,6 +25,10 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
     if (s.size <= 0n || s.size % PAGE !== 0n)
       out.push(machineError('badSlot', `${name}: the size is a positive number of whole 4 KiB pages`));
     else if (s.gpa % PAGE !== 0n) out.push(machineError('badSlot', `${name}: the address is a multiple of 4 KiB`));
+    else if (model && s.gpa + s.size > 1n << BigInt(model.physicalBits))
+      out.push(
+        machineError('badSlot', `${name} ends beyond the ${model.physicalBits} physical address bits of cpu=${o.cpu}`),
+      );
   });
   if (
     !Number.isInteger(o.hostMemory) ||
@@ -50,7 +55,10 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
     out.push(
       machineError('badCpu', `cpu=${o.cpu}: there is no such model; these are: ${[...CPU_MODELS.keys()].join(', ')}`),
     );
-  const model = CPU_MODELS.get(o.cpu);
+  if (o.hostPages === '1g' && model?.pages1g === false)
+    out.push(
+      machineError('badCpu', `host-pages=1g, cpu=${o.cpu}: that processor has no 1 GiB pages. Use host-pages=2m`),
+    );
   const needs = o.mmu === 'npt' ? 'SVM' : o.mmu === 'software' ? undefined : 'VMX';
   if (model && needs && !model.has(needs))
     out.push(

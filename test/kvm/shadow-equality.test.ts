@@ -4,6 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { defaultOrigin } from '../../src/vmm/loader/image';
 import { prepareProgram } from '../../src/session/program';
 import { createMachine } from '../../src/session/launch';
+import { cpuFor } from '../../src/session/options';
 import type { Machine } from '../../src/vmm/machine';
 import type { Program } from '../../src/session/program';
 import { GUESTS } from '../suites/qemu/guests';
@@ -13,7 +14,7 @@ const METHODS = [
   { mmu: 'ept', shadow: 'classic' },
   { mmu: 'shadow', shadow: 'classic' },
   { mmu: 'shadow', shadow: 'modern' },
-  { mmu: 'npt', shadow: 'modern', cpu: 'pagewalk-svm' },
+  { mmu: 'npt', shadow: 'modern' },
 ] as const;
 /** Asks KVM for asynchronous page faults, which it offers where hardware has a second level of tables: KVM_FEATURE_ASYNC_PF is part of what a guest sees. */
 const NOT_UNDER_SHADOW: ReadonlySet<string> = new Set(['async-page-fault.asm']);
@@ -31,7 +32,10 @@ function run(program: Program, method: (typeof METHODS)[number]): { readonly sho
   const out = { debugcon: '', serial: '' };
   const hostBase = program.settings.hostBase >= 1n << 32n ? 0x4000_0000n : program.settings.hostBase;
   const made = createMachine(
-    { ...program, settings: { ...program.settings, ...method, hostBase } },
+    {
+      ...program,
+      settings: { ...program.settings, ...method, cpu: cpuFor(method.mmu, program.settings.cpu), hostBase },
+    },
     {
       debugcon: (b) => (out.debugcon += String.fromCharCode(b)),
       serial: (b) => (out.serial += String.fromCharCode(b)),

@@ -23,7 +23,7 @@ function fixture(ad = true): Fixture {
   const kernel = new HostKernel(new HostMemory(0x1_0000_0000n, 16 << 20));
   const stats = new Stats<VmStat>(VM_STATS);
   let flushes = 0;
-  const mmu = new TdpMmu(kernel, stats, { kind: 'ept', ad }, () => flushes++);
+  const mmu = new TdpMmu(kernel, stats, { kind: 'ept', ad, levels: 4 }, () => flushes++);
   const walk = (address: bigint, op: 'read' | 'write' | 'fetch' = 'read'): WalkOut | string => {
     const out = new WalkOut();
     return walkEpt(kernel.memory, decodeEptp(mmu.pointer), address, op, 46, out, undefined) ? out : out.reason;

@@ -276,7 +276,7 @@ export class Cpu extends EventDelivery {
     // an event that is injected comes first, and what was pending is not kept for later
     this.debugTraps = result.inject === undefined ? result.pendingDebug & DR6_TRAPS : 0n;
     this.mmu.setSecondLevel(
-      (c.secondary & SECONDARY.ENABLE_EPT) !== 0 ? decodeEptp(c.eptPointer) : undefined,
+      (c.secondary & SECONDARY.ENABLE_EPT) !== 0 ? decodeEptp(c.eptPointer, this.model.pages1g) : undefined,
       (c.secondary & SECONDARY.ENABLE_VPID) !== 0 ? c.vpid : 0,
       this.vmx.log,
     );
@@ -376,7 +376,11 @@ export class Cpu extends EventDelivery {
     this.intercepts = this.svm.inGuest ? this.svm.intercepts : this.vmx.inNonRoot ? this.vmx.intercepts : null;
     this.mmu.restore(
       s.mmu,
-      s.mmu.tables === undefined ? undefined : this.svm.inGuest ? this.nestedTables() : decodeEptp(s.mmu.tables),
+      s.mmu.tables === undefined
+        ? undefined
+        : this.svm.inGuest
+          ? this.nestedTables()
+          : decodeEptp(s.mmu.tables, this.model.pages1g),
       this.vmx.inNonRoot ? this.vmx.log : undefined,
     );
     this.injection = s.injection;

@@ -120,6 +120,8 @@ export interface CpuidModel {
   readonly physicalBits: number;
   /** 48, or 57 with LA57. */
   readonly linearBits: number;
+  /** 1 GiB pages, as the feature PAGE1GB says. */
+  readonly pages1g: boolean;
   has(feature: CpuFeature): boolean;
   /** Bits of CR4 and EFER that may be set. */
   readonly cr4Mask: bigint;
@@ -212,6 +214,7 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
     vendor: d.vendor,
     physicalBits: d.physicalBits,
     linearBits: d.linearBits,
+    pages1g: features.has('PAGE1GB'),
     has: (feature) => features.has(feature),
     cr4Mask: mask(CR4_FEATURES, CR4),
     eferMask: mask(EFER_FEATURES, EFER),
@@ -309,11 +312,22 @@ export const PAGEWALK_X64_LA57: CpuidModel = defineCpu({
   features: [...FEATURES_X64, 'LA57', 'PKU'],
 });
 
+/** The default processor without 1 GiB pages, as before Westmere, in ordinary tables and in EPT. */
+export const PAGEWALK_X64_NO1G: CpuidModel = defineCpu({
+  name: 'pagewalk-x64-no1g',
+  vendor: 'intel',
+  brand: 'Pagewalk x86-64, no 1 GiB pages',
+  family: 6,
+  model: 0x5e,
+  stepping: 3,
+  physicalBits: 46,
+  linearBits: 48,
+  features: FEATURES_X64.filter((f) => f !== 'PAGE1GB'),
+});
+
 /** AMD's counterpart of the default processor: SVM with nested paging. Family 0x19 model 0x11 is a Zen 4 server, whose features these are as far as they go. */
-export const PAGEWALK_SVM: CpuidModel = defineCpu({
-  name: 'pagewalk-svm',
+const ZEN4: Omit<CpuDefinition, 'name' | 'brand'> = {
   vendor: 'amd',
-  brand: 'Pagewalk x86-64 SVM',
   family: 0x19,
   model: 0x11,
   stepping: 1,
@@ -329,9 +343,20 @@ export const PAGEWALK_SVM: CpuidModel = defineCpu({
     'DECODE_ASSISTS',
     'VNMI',
   ],
+};
+export const PAGEWALK_SVM: CpuidModel = defineCpu({ ...ZEN4, name: 'pagewalk-svm', brand: 'Pagewalk x86-64 SVM' });
+
+/** The same with 5-level paging, which its host then uses, and nested tables with it; protection keys and 52 physical bits. */
+export const PAGEWALK_SVM_LA57: CpuidModel = defineCpu({
+  ...ZEN4,
+  name: 'pagewalk-svm-la57',
+  brand: 'Pagewalk x86-64 SVM LA57',
+  physicalBits: 52,
+  linearBits: 57,
+  features: [...ZEN4.features, 'LA57', 'PKU'],
 });
 
 /** Models by name. */
 export const CPU_MODELS: ReadonlyMap<string, CpuidModel> = new Map(
-  [PAGEWALK_X64, PAGEWALK_X64_LA57, PAGEWALK_SVM].map((m) => [m.name, m]),
+  [PAGEWALK_X64, PAGEWALK_X64_LA57, PAGEWALK_X64_NO1G, PAGEWALK_SVM, PAGEWALK_SVM_LA57].map((m) => [m.name, m]),
 );

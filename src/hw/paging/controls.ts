@@ -9,6 +9,8 @@ export interface PagingModel {
   /** MAXPHYADDR. */
   readonly physicalBits: number;
   readonly vendor: 'intel' | 'amd';
+  /** 1 GiB pages; default: offered. */
+  readonly pages1g?: boolean;
 }
 
 /** What a walk needs of CR0, CR3, CR4 and EFER, decoded once when they change. */
@@ -35,7 +37,7 @@ export function decodeControls(
   cr4: bigint,
   efer: bigint,
   pkru: number,
-  { physicalBits, vendor }: PagingModel,
+  { physicalBits, vendor, pages1g = true }: PagingModel,
 ): PagingControls {
   const paging = bit(cr0, CR0.PG);
   const long = bit(efer, EFER.LMA);
@@ -61,7 +63,7 @@ export function decodeControls(
     pkru,
     physicalBits,
     vendor,
-    pages1g: true,
+    pages1g,
   };
 }
 

@@ -12,22 +12,29 @@ export interface Eptp {
   readonly value: bigint;
   readonly root: bigint;
   readonly levels: number;
+  /** First guest-physical address that the levels do not translate. */
+  readonly reach: bigint;
   readonly accessedDirty: boolean;
+  /** The processor has 1 GiB pages: bit 7 of an EPT PDPTE is not reserved. */
+  readonly pages1g: boolean;
 }
-export const decodeEptp = (value: bigint): Eptp => ({
+export const decodeEptp = (value: bigint, pages1g = true): Eptp => ({
   kind: 'ept',
   value,
   root: value & FRAME_MASK,
   levels: Number((value >> 3n) & 7n) + 1,
+  reach: 1n << (12n + 9n * (((value >> 3n) & 7n) + 1n)),
   accessedDirty: ((value >> 6n) & 1n) === 1n,
+  pages1g,
 });
 
 /**
  * The EPT walk (SDM vol. 3, 29.3): GPA → HPA. Rights are ANDed over the levels; an access none of whose entries misconfigures but which lacks a right, or meets an entry
- * without any right, is an EPT violation. Sets no A/D flags (see `updateEptAccessedDirty`).
+ * without any right, is an EPT violation. So is one to an address beyond what the levels reach: 48 bits by four, 57 by five (29.3.3.2: 4-level EPT with bits 51:48 set). Sets no A/D flags
+ * (see `updateEptAccessedDirty`).
  *
- *    47..39  38..30  29..21  20..12  11..0
- *   | PML4  | PDPT  |  PD   |  PT   | offset |
+ *    56..48  47..39  38..30  29..21  20..12  11..0
+ *   | PML5  | PML4  | PDPT  |  PD   |  PT   | offset |
  */
 export function walkEpt(
   memory: HostMemory,
@@ -43,6 +50,10 @@ export function walkEpt(
   let rights = EPTE_RWX;
   out.depth = 0;
   out.failedOp = op;
+  if (gpa >= eptp.reach) {
+    out.readable = out.writable = out.executable = false;
+    return out.fail('ept', 'not-present', eptp.levels, 0n, gpa);
+  }
   for (let level = eptp.levels; level >= 1; level--) {
     const shift = BigInt(12 + (level - 1) * 9);
     const index = Number((gpa >> shift) & 0x1ffn);
@@ -55,7 +66,7 @@ export function walkEpt(
     out.offsets[out.depth] = at;
     out.addresses[out.depth] = address;
     out.depth++;
-    const large = (level === 2 || level === 3) && (entry & EPTE_PS) !== 0n;
+    const large = (level === 2 || (level === 3 && eptp.pages1g)) && (entry & EPTE_PS) !== 0n;
     const leaf = level === 1 || large;
     const present = (entry & EPTE_RWX) !== 0n;
     rights &= entry;

@@ -9,6 +9,8 @@ export interface VmxProcessor {
   readonly physicalBits: number;
   /** 48 or 57. */
   readonly linearBits: number;
+  /** 1 GiB pages, in ordinary tables as in EPT; default: offered. */
+  readonly pages1g?: boolean;
   /** CR4 bits the processor supports, VMXE included. */
   readonly cr4: bigint;
   /** IA32_EFER bits the processor supports. */
@@ -105,6 +107,7 @@ const ENTRY_OFFERED =
 export const EPT_VPID_CAP = {
   EXECUTE_ONLY: 0,
   PAGE_WALK_4: 6,
+  PAGE_WALK_5: 7,
   UC: 8,
   WB: 14,
   PAGES_2M: 16,
@@ -141,7 +144,11 @@ export function vmxCapabilities(processor: VmxProcessor): VmxCapabilities {
   const exit = offered(DEFAULT1.exit, RELAXED.exit, EXIT_OFFERED);
   const entry = offered(DEFAULT1.entry, RELAXED.entry, ENTRY_OFFERED);
   const secondary: ControlBits = { mustBeOne: 0, mayBeOne: SECONDARY_OFFERED };
-  const eptVpid = Object.values(EPT_VPID_CAP).reduce((m, n) => m | (1n << BigInt(n)), 0n);
+  const lacks = new Set<number>([
+    ...(processor.linearBits < 57 ? [EPT_VPID_CAP.PAGE_WALK_5] : []),
+    ...(processor.pages1g === false ? [EPT_VPID_CAP.PAGES_1G] : []),
+  ]);
+  const eptVpid = Object.values(EPT_VPID_CAP).reduce((m, n) => (lacks.has(n) ? m : m | (1n << BigInt(n))), 0n);
   const misc = MISC_STORES_LMA | MISC_HLT | MISC_SHUTDOWN | MISC_CR3_TARGETS;
   const cr0Fixed0 = (1n << BigInt(CR0.PE)) | (1n << BigInt(CR0.NE)) | (1n << BigInt(CR0.PG));
   const cr0Fixed1 = 0xffff_ffffn;

@@ -17,7 +17,9 @@ export function eptpProblem(eptp: bigint, capabilities: VmxCapabilities): string
   const cap = capabilities.eptVpid;
   if (!((type === 0 && bit(cap, EPT_VPID_CAP.UC)) || (type === 6 && bit(cap, EPT_VPID_CAP.WB))))
     return 'memory type (2:0) is one the processor supports';
-  if (((eptp >> EPTP.WALK_LENGTH_SHIFT) & EPTP.WALK_LENGTH_MASK) !== 3n) return 'page-walk length less one (5:3) is 3';
+  const five = bit(cap, EPT_VPID_CAP.PAGE_WALK_5);
+  const length = (eptp >> EPTP.WALK_LENGTH_SHIFT) & EPTP.WALK_LENGTH_MASK;
+  if (length !== 3n && !(five && length === 4n)) return `page-walk length less one (5:3) is 3${five ? ' or 4' : ''}`;
   if ((eptp & EPTP.AD_ENABLE) !== 0n && !bit(cap, EPT_VPID_CAP.AD_BITS))
     return 'accessed and dirty flags (6) are supported';
   if ((eptp & 0xf80n) !== 0n) return 'bits 11:7 are 0';
@@ -114,7 +116,7 @@ export const CONTROL_RULES: readonly EntryRule[] = [
     fields: ['EPT_POINTER'],
     section: EXEC,
     message:
-      'with "enable EPT", the EPTP has a supported memory type, page-walk length 4, bits 11:7 zero, and an address within the physical-address width',
+      'with "enable EPT", the EPTP has a supported memory type and page-walk length, bits 11:7 zero, and an address within the physical-address width',
     holds: (v) => !v.ept || eptpProblem(v.u64('EPT_POINTER'), v.context.capabilities) === undefined,
   },
   {

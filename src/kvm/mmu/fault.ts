@@ -4,7 +4,7 @@ import { hex } from '../../base/hex';
 import { cost } from '../../host/costs';
 import { describeHostFault, type HostFaultError } from '../../host/fault';
 import type { UserPage } from '../../host/address-space';
-import { ROOT_LEVEL, levelSize } from '../../host/page-tables';
+import { levelSize } from '../../host/page-tables';
 import { kvmStep, type Work } from '../../host/step';
 import { slotHva, slotMaxLevel, type Memslot } from '../memslots';
 import type { Vm } from '../vm';
@@ -59,7 +59,7 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): 
     },
   );
   // mmu_topup_memory_caches: tables are kernel memory, had before anything is looked up
-  yield* vm.space.makeRoom(ROOT_LEVEL);
+  yield* vm.space.makeRoom(vm.mmu.levels);
   // what the host answers from here on holds only while the count stays the same
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;
@@ -72,6 +72,8 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): 
     case 'error':
       return { kind: 'error', why: describeHostFault(pfn.error) };
     case 'noslot': {
+      // kvm_handle_noslot_fault without MMIO caching: no entry can be marked
+      if (!vm.mmu.marksMmio) return result('emulate');
       const r = yield* vm.mmu.map({ kind: 'mmio', gpa: fault.gpa, generation });
       return r === 'no-memory' ? noTable(fault.gpa) : result('emulate');
     }

@@ -4,7 +4,7 @@ import { hex } from '../../base/hex';
 import { must } from '../../base/assert';
 import { cost } from '../../host/costs';
 import type { HostKernel } from '../../host/kernel';
-import { ROOT_LEVEL, TABLE_ENTRIES, levelIndex, levelSize } from '../../host/page-tables';
+import { TABLE_ENTRIES, levelIndex, levelSize } from '../../host/page-tables';
 import { kvmStep, type Step, type TableAccess, type Work } from '../../host/step';
 import { readTable, type TableEntryView, type TableRef } from '../../host/table-view';
 import { EPTE_PS, EPTE_W } from '../../isa/entries';
@@ -37,7 +37,18 @@ export type MapResult = 'fixed' | 'spurious' | 'emulate' | 'no-memory' | 'retry'
 
 /** Which tables a VM has. `ad`: EPT's accessed and dirty flags are on; `host`: the paging of the host kernel, whose format nested tables have. */
 export type TdpKind =
-  { readonly kind: 'ept'; readonly ad: boolean } | { readonly kind: 'npt'; readonly host: PagingControls };
+  | { readonly kind: 'ept'; readonly ad: boolean; readonly levels: TdpLevels }
+  | { readonly kind: 'npt'; readonly host: PagingControls };
+export type TdpLevels = 4 | 5;
+
+/**
+ * kvm_mmu_get_tdp_level of VMX: EPT of five levels where the processor walks them and the guest has more physical address bits than four reach. NPT has the levels of the host's own
+ * paging (get_npt_level).
+ */
+export const eptLevels = (has5LevelEpt: boolean, guestPhysicalBits: number): TdpLevels =>
+  has5LevelEpt && guestPhysicalBits > 48 ? 5 : 4;
+/** Below this many, bit 51 of an ordinary entry is reserved, which MMIO entries set (kvm_mmu_reset_all_pte_masks). */
+const MMIO_MASK_BITS = 52;
 
 const PAGE_STAT: Readonly<Record<number, VmStat>> = { 1: 'pages_4k', 2: 'pages_2m', 3: 'pages_1g' };
 const PAGE_NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };
@@ -58,6 +69,8 @@ export class TdpMmu implements SecondaryMmu {
   readonly format: SpteFormat;
   /** Hardware sets accessed and dirty flags: EPTP bit 6, and nested paging always. */
   readonly ad: boolean;
+  /** Level of the root. */
+  readonly levels: number;
 
   constructor(
     private readonly kernel: HostKernel,
@@ -70,23 +83,29 @@ export class TdpMmu implements SecondaryMmu {
     this.root = must(root, 'a new VM finds a frame for its root table');
     this.format = kind.kind === 'npt' ? NPT_FORMAT : EPT_FORMAT;
     this.ad = kind.kind === 'npt' || kind.ad;
+    this.levels = kind.kind === 'ept' ? kind.levels : this.tables.levels;
   }
 
-  /** What names them to the hardware. construct_eptp: write-back, four levels, A/D as configured; nCR3 is the root alone. */
+  /** What names them to the hardware. construct_eptp: write-back, the walk length less one, A/D as configured; nCR3 is the root alone. */
   get pointer(): bigint {
     if (this.kind.kind === 'npt') return this.root;
-    return this.root | 6n | (BigInt(ROOT_LEVEL - 1) << 3n) | (this.ad ? 1n << 6n : 0n);
+    return this.root | 6n | (BigInt(this.levels - 1) << 3n) | (this.ad ? 1n << 6n : 0n);
   }
   /** As the hardware walks them. */
   get tables(): NestedTables {
     return this.kind.kind === 'npt' ? decodeNpt(this.pointer, this.kind.host) : decodeEptp(this.pointer);
   }
 
+  /** Entries can be marked as MMIO (enable_mmio_caching). */
+  get marksMmio(): boolean {
+    return this.kind.kind === 'ept' || this.kind.host.physicalBits < MMIO_MASK_BITS;
+  }
+
   /** The entries on the way to `address`, root first, to the last one present. */
   read(address: Gpa): readonly TableAccess[] {
     const out: TableAccess[] = [];
     let table = this.root;
-    for (let level = ROOT_LEVEL; level >= 1; level--) {
+    for (let level = this.levels; level >= 1; level--) {
       const at = this.entryAt(table, address, level);
       const value = this.kernel.memory.read64(at.address);
       out.push({ table: this.format.table, level, index: at.index, address: at.address, value });
@@ -121,7 +140,7 @@ export class TdpMmu implements SecondaryMmu {
       { addresses: { gpa: request.gpa }, reads },
     );
     let table = this.root;
-    for (let level = ROOT_LEVEL; ; level--) {
+    for (let level = this.levels; ; level--) {
       const at = this.entryAt(table, request.gpa, level);
       const old = this.kernel.memory.read64(at.address);
       if (level === goal) return yield* this.setLeaf(request, at.address, old, level);
@@ -234,7 +253,7 @@ export class TdpMmu implements SecondaryMmu {
     return this.zapRange(start, end, writes);
   }
   zapAll(writes?: TableAccess[]): boolean {
-    return this.zapRange(gpa(0n), gpa(1n << 48n), writes);
+    return this.zapRange(gpa(0n), gpa(levelSize(this.levels + 1)), writes);
   }
 
   /** kvm_tdp_mmu_age_gfn_range. Without A flags a leaf goes, and counts as used: whoever uses it again says so by a violation. */
@@ -281,7 +300,7 @@ export class TdpMmu implements SecondaryMmu {
   }
 
   rootTable(): TableRef {
-    return { kind: this.format.table, level: ROOT_LEVEL, table: this.root, start: 0n };
+    return { kind: this.format.table, level: this.levels, table: this.root, start: 0n };
   }
   readTable(ref: TableRef): readonly TableEntryView[] {
     return readTable(this.kernel.memory, ref);
@@ -293,7 +312,7 @@ export class TdpMmu implements SecondaryMmu {
     end: bigint,
     visit: (e: LeafPlace) => void,
     table = this.root,
-    level = ROOT_LEVEL,
+    level = this.levels,
     base = 0n,
   ): void {
     const size = levelSize(level);

@@ -26,11 +26,11 @@ import {
   IOPM_BYTES,
   MSRPM_BYTES,
   SVM_HOST_CR0,
-  SVM_HOST_CR4,
   SVM_HOST_EFER,
   SVM_PASSTHROUGH,
   initVmcb,
   msrpmBit,
+  svmHostCr4,
 } from './setup';
 import { VmcbPort } from './vmcb-port';
 import type { Vmcb } from '../../hw/svm/vmcb';
@@ -364,7 +364,7 @@ export class SvmOps implements X86Ops {
     const s = cpu.state;
     s.set(SLOT.CR0, SVM_HOST_CR0);
     s.set(SLOT.CR3, vm.space.cr3);
-    s.set(SLOT.CR4, SVM_HOST_CR4);
+    s.set(SLOT.CR4, svmHostCr4(vm.kernel.levels));
     s.set(SLOT.EFER, SVM_HOST_EFER);
     s.set(SLOT.PAT, HOST_PAT);
     s.set(SLOT.XCR0, HOST_XCR0);

@@ -1,4 +1,5 @@
 import type { Hpa } from '../../base/address';
+import type { HostLevels } from '../../host/page-tables';
 import { decodeControls, type PagingControls, type PagingModel } from '../../hw/paging/controls';
 import { MSR } from '../../isa/msrs';
 import { CR0, CR4, EFER } from '../../isa/flags';
@@ -14,12 +15,15 @@ const word4 = (...codes: readonly number[]): bigint => b(...codes.map((c) => c -
 
 /** The host kernel's control registers while it runs KVM on SVM: as on VMX, with EFER.SVME in place of CR4.VMXE. */
 export const SVM_HOST_CR0 = b(CR0.PE, CR0.MP, CR0.ET, CR0.NE, CR0.WP, CR0.AM, CR0.PG);
-export const SVM_HOST_CR4 = b(CR4.DE, CR4.PSE, CR4.PAE, CR4.PGE, CR4.PCIDE, CR4.SMEP, CR4.SMAP, CR4.FSGSBASE);
+const SVM_HOST_CR4 = b(CR4.DE, CR4.PSE, CR4.PAE, CR4.PGE, CR4.PCIDE, CR4.SMEP, CR4.SMAP, CR4.FSGSBASE);
 export const SVM_HOST_EFER = b(EFER.SCE, EFER.LME, EFER.LMA, EFER.NXE, EFER.SVME);
 
+/** `levels`: of the host's tables. */
+export const svmHostCr4 = (levels: HostLevels): bigint => (levels === 5 ? SVM_HOST_CR4 | b(CR4.LA57) : SVM_HOST_CR4);
+
 /** The host's paging, whose format nested tables have. */
-export const hostPaging = (model: PagingModel): PagingControls =>
-  decodeControls(SVM_HOST_CR0, SVM_HOST_CR4, SVM_HOST_EFER, 0, model);
+export const hostPaging = (model: PagingModel, levels: HostLevels): PagingControls =>
+  decodeControls(SVM_HOST_CR0, svmHostCr4(levels), SVM_HOST_EFER, 0, model);
 
 /** Reads and writes of DR0 to DR7 (set_dr_intercepts). */
 export const DR_INTERCEPTS = 0x00ff_00ffn;

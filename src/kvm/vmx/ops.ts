@@ -24,12 +24,12 @@ import { PageModificationLog } from './pml';
 import { VmxRegisters } from './registers';
 import {
   HOST_CR0,
-  HOST_CR4,
   HOST_EFER,
   HOST_PAT,
   HOST_XCR0,
   PASSTHROUGH,
   PASSTHROUGH_READ,
+  hostCr4,
   initVmcs,
   msrBitmapPosition,
 } from './setup';
@@ -74,6 +74,7 @@ export class VmxOps implements X86Ops {
       vpid: this.tag,
       msrBitmap: this.msrBitmap,
       hostCr3: vm.space.cr3,
+      hostLevels: vm.kernel.levels,
       capability: (msr) => must(cpu.vmx.capabilities.msr(msr), 'a CPU with VMX has its capability MSRs'),
     });
     this.initMsrBitmap();
@@ -333,7 +334,7 @@ export class VmxOps implements X86Ops {
     const s = cpu.state;
     s.set(SLOT.CR0, HOST_CR0);
     s.set(SLOT.CR3, vm.space.cr3);
-    s.set(SLOT.CR4, HOST_CR4);
+    s.set(SLOT.CR4, hostCr4(vm.kernel.levels));
     s.set(SLOT.EFER, HOST_EFER);
     s.set(SLOT.PAT, HOST_PAT);
     s.set(SLOT.XCR0, HOST_XCR0);

@@ -1,4 +1,5 @@
 import type { Hpa } from '../../base/address';
+import type { HostLevels } from '../../host/page-tables';
 import { MSR } from '../../isa/msrs';
 import { CR0, CR4, EFER } from '../../isa/flags';
 import { VECTOR } from '../../isa/exceptions';
@@ -17,6 +18,8 @@ export interface VmcsSetup {
   readonly msrBitmap: Hpa;
   /** CR3 of the host process that calls KVM_RUN. */
   readonly hostCr3: Hpa;
+  /** Of the tables that it names. */
+  readonly hostLevels: HostLevels;
   /** Reads a VMX capability MSR (RDMSR in root mode). */
   readonly capability: (msr: number) => bigint;
 }
@@ -86,7 +89,9 @@ export const CR4_PAGING_ONLY = b(CR4.SMEP, CR4.SMAP, CR4.PKE, CR4.PCIDE);
 
 /** The host kernel's own control registers while it runs KVM. */
 export const HOST_CR0 = b(CR0.PE, CR0.MP, CR0.ET, CR0.NE, CR0.WP, CR0.AM, CR0.PG);
-export const HOST_CR4 = b(CR4.DE, CR4.PSE, CR4.PAE, CR4.PGE, CR4.VMXE, CR4.PCIDE, CR4.SMEP, CR4.SMAP, CR4.FSGSBASE);
+const HOST_CR4 = b(CR4.DE, CR4.PSE, CR4.PAE, CR4.PGE, CR4.VMXE, CR4.PCIDE, CR4.SMEP, CR4.SMAP, CR4.FSGSBASE);
+/** `levels`: of the host's tables. */
+export const hostCr4 = (levels: HostLevels): bigint => (levels === 5 ? HOST_CR4 | b(CR4.LA57) : HOST_CR4);
 export const HOST_EFER = b(EFER.SCE, EFER.LME, EFER.LMA, EFER.NXE);
 export const HOST_XCR0 = XCR0_MASK;
 export const HOST_PAT = 0x0407_0506_0007_0106n;
@@ -147,7 +152,7 @@ export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
 
   vmcs.write('HOST_CR0', HOST_CR0);
   vmcs.write('HOST_CR3', s.hostCr3);
-  vmcs.write('HOST_CR4', HOST_CR4);
+  vmcs.write('HOST_CR4', hostCr4(s.hostLevels));
   vmcs.write('HOST_IA32_EFER', HOST_EFER);
   vmcs.write('HOST_IA32_PAT', HOST_PAT);
   vmcs.write('HOST_CS_SELECTOR', BigInt(HOST_SELECTORS.cs));

@@ -37,6 +37,7 @@ export function guestCpuModel(full: CpuidModel, shadow?: ShadowGeneration): Cpui
     vendor: host.vendor,
     physicalBits: host.physicalBits,
     linearBits: host.linearBits,
+    pages1g: host.pages1g,
     has: (feature) =>
       feature === 'VMX' || SVM_FEATURES.has(feature)
         ? false

@@ -81,7 +81,7 @@ function guestSource(g: GuestView): TableSource | undefined {
   };
 }
 
-/** EPT, NPT and host tables: 512 entries of 8 bytes a table, 48 bits. */
+/** EPT, NPT and host tables: 512 entries of 8 bytes a table, four or five levels. */
 function hostSource(
   set: 'ept' | 'npt' | 'host',
   root: TableSource['root'],
@@ -95,7 +95,7 @@ function hostSource(
     to: 'hpa',
     tables: 'hpa',
     top,
-    linearBits: 48,
+    linearBits: 12 + 9 * top.level,
     entryBytes: 8,
     entries: () => 512,
     shift: (level) => 12 + 9 * (level - 1),

@@ -22,6 +22,7 @@ export function softwareCpuModel(full: CpuidModel): CpuidModel {
     vendor: full.vendor,
     physicalBits: full.physicalBits,
     linearBits: full.linearBits,
+    pages1g: full.pages1g,
     has: (feature) => !ABSENT.has(feature) && (PRESENT.has(feature) || full.has(feature)),
     cr4Mask: full.cr4Mask & ~(1n << BigInt(CR4.VMXE)),
     eferMask: full.eferMask & ~(1n << BigInt(EFER.SVME)),

@@ -39,7 +39,7 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
     private readonly space: AddressSpace,
     private readonly tlbs: SoftTlbs,
   ) {
-    this.tables = new HostTables(memory);
+    this.tables = new HostTables(memory, space.tables.levels);
     space.register(this);
   }
 

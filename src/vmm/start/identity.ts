@@ -33,7 +33,8 @@ const SHAPES = {
 export function identityMap(kind: keyof typeof SHAPES, ram: readonly RamRange[]): Result<IdentityMap, string> {
   const shape = SHAPES[kind];
   const spanOf = (level: number): bigint => PAGE << BigInt(shape.indexBits * level);
-  const limit = shape.entryBytes === 4 ? 1n << 32n : 1n << 48n;
+  // with four levels, linear addresses from 2^47 up to 2^48 are not canonical
+  const limit = shape.entryBytes === 4 ? 1n << 32n : 1n << 47n;
   const ranges = mappedRanges(ram).filter((r) => r.start < limit);
   if (ranges.length === 0) return err('there is no guest RAM to start in');
 

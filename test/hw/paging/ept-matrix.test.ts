@@ -6,8 +6,11 @@ import * as assert from 'node:assert/strict';
 import { hpa } from '../../../src/base/address';
 import { VMX_EXIT } from '../../../src/isa/exits';
 import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
-import { decodeEptp } from '../../../src/hw/paging/ept';
+import { HostMemory } from '../../../src/hw/memory/host-memory';
+import { decodeEptp, walkEpt } from '../../../src/hw/paging/ept';
+import { WalkOut } from '../../../src/hw/paging/walk-out';
 import { SecondLevelBench } from '../support/second-level';
+import { TableBuilder } from '../support/tables';
 
 const WRITE_BACK = 6n << 3n;
 
@@ -120,5 +123,24 @@ describe('EPT permission matrix', () => {
     }
     for (let type = 0n; type < 8n; type++)
       assert.equal(bad(7n, 7n, 7n | (type << 3n)), type === 2n || type === 3n || type === 7n, `memory type ${type}`);
+  });
+});
+
+/** SDM vol. 3, 29.3.3.2: a guest-physical address beyond what the levels of EPT translate is an EPT violation, and no bit of it is dropped. */
+describe('EPT walk length', () => {
+  const at = (gpa: bigint, levels: 4 | 5): string => {
+    const memory = new HostMemory(0n, 1 << 20);
+    const tables = new TableBuilder(memory, 0x1000n);
+    const root = tables.frame();
+    memory.write64(hpa(root), tables.frame() | 7n);
+    const out = new WalkOut();
+    const ok = walkEpt(memory, decodeEptp(root | (BigInt(levels - 1) << 3n) | 6n), gpa, 'read', 52, out, undefined);
+    return ok ? 'ok' : `${out.reason} at level ${out.failedLevel}, ${out.depth} loads`;
+  };
+  it('four levels translate 48 bits, five 52 and more', () => {
+    assert.equal(at(0n, 4), 'not-present at level 3, 2 loads');
+    assert.equal(at(1n << 48n, 4), 'not-present at level 4, 0 loads');
+    assert.equal(at(1n << 48n, 5), 'not-present at level 5, 1 loads');
+    assert.equal(at(0n, 5), 'not-present at level 4, 2 loads');
   });
 });

@@ -84,6 +84,7 @@ export function vmxCapabilitiesOf(model: CpuidModel): VmxCapabilities {
     c = vmxCapabilities({
       physicalBits: model.physicalBits,
       linearBits: model.linearBits,
+      pages1g: model.pages1g,
       cr4: model.cr4Mask,
       efer: model.eferMask,
     });

@@ -4,7 +4,7 @@ import { bit } from '../../../base/bits';
 import { hex } from '../../../base/hex';
 import { cost } from '../../../host/costs';
 import { describeHostFault } from '../../../host/fault';
-import { ROOT_LEVEL, levelSize } from '../../../host/page-tables';
+import { levelSize } from '../../../host/page-tables';
 import { kvmStep, type Work } from '../../../host/step';
 import type { Access } from '../../../hw/paging/access';
 import { pageFaultErrorCode, pageFaultReason } from '../../../hw/paging/page-fault';
@@ -33,6 +33,8 @@ import { shadowMmioCurrent, shadowMmioGpa } from './spte';
 export const SHADOW_FAULTS = ['guest', 'mmio', 'tracing', 'dirty', 'hidden'] as const;
 export type ShadowFaultKind = (typeof SHADOW_FAULTS)[number];
 
+/** Tables that a fault may need, of five levels. */
+const MOST_LEVELS = 5;
 const on = (code: number, n: number): boolean => ((code >> n) & 1) === 1;
 
 /** The access that a #PF's error code tells of. Hardware does not tell implicit supervisor accesses from others. */
@@ -118,7 +120,7 @@ export function* shadowPageFault(
   const access = accessOf(code);
   const write = access.op === 'write';
   // mmu_topup_memory_caches: shadow pages are kernel memory, had before anything is looked up
-  yield* vm.space.makeRoom(ROOT_LEVEL);
+  yield* vm.space.makeRoom(MOST_LEVELS);
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;
   const { steps, ...walk } = walkGuest(vm, paging, linear, access, acOf(v));
