@@ -56,8 +56,8 @@ function forwardText(c: Chain): string {
   const known = SPACES.flatMap((s) => (c[s] === undefined ? [] : [`${s.toUpperCase()} ${hex(c[s])}`]));
   const lines = [`${known.join(' → ')}   ${letters(c.rights)}, ${counted(c.references, 'reference')}`];
   for (const stage of c.stages) lines.push('', ...stageLines(stage));
-  if (c.tlb.stale)
-    lines.push('', `The TLB still leads to HPA ${hex(c.tlb.stale.hpa)}: ${c.tlb.stale.missing} is missing.`);
+  const stale = c.tlb.stale ?? (c.tlb.hit ? null : c.tlb.cache?.stale);
+  if (stale) lines.push('', stale.explanation);
   if (c.failure)
     lines.push(
       '',

@@ -91,8 +91,9 @@ function failureText({ event, reason, explanation }: NonNullable<Translation['fa
   return `$(error) **${escape(event ?? 'Fails')}**: ${escape(reason)}${explanation ? `  \n${escape(explanation)}` : ''}`;
 }
 
-function staleText({ tlb: { stale } }: Translation): string {
-  return stale ? `\n\n$(warning) The TLB still answers ${code(stale.hpa)}, until ${escape(stale.missing)}.` : '';
+function staleText({ tlb }: Translation): string {
+  const stale = tlb.stale ?? (tlb.hit ? null : tlb.cache?.stale);
+  return stale ? `\n\n$(warning) ${escape(stale.explanation)}` : '';
 }
 
 /** How an address came about, in a few words: the tables' indices, or the slot. */

@@ -25,6 +25,10 @@ export interface TlbStaleness {
   readonly why: string;
   /** Any of these would have dropped the entry. */
   readonly missing: readonly Invalidation[];
+  /** The same in words that fit the entry: `INVLPG, INVPCID or a write of CR4.PGE`. */
+  readonly advice: string;
+  /** What one might think drops it, and does not: `a load of CR3 keeps global pages`. */
+  readonly note?: string;
   /** The hypervisor has asked for the invalidation already: it is carried out before the next VM entry. */
   readonly requested: boolean;
 }
@@ -58,6 +62,8 @@ export interface TlbEntry {
   readonly protectionKey: number;
   /** Fills since this one; 0: the newest. */
   readonly age: number;
+  /** What the guest can do to drop it, by its tags. */
+  readonly drops: string;
   readonly stale?: TlbStaleness;
   /** What it could be compared with: an entry of a PCID that is not loaded only with the second level, since no register says where its tables are. */
   readonly compared: 'all' | 'second-level' | 'nothing';

@@ -111,6 +111,40 @@ export interface TranslationFailure {
   readonly controls?: readonly string[];
 }
 
+/** What the CPU would use in place of the tables, and where that leads elsewhere. */
+export interface StaleAnswer {
+  /** `TLB`, or the paging-structure cache that the walk begins at: `PDE cache`. */
+  readonly source: string;
+  /** Where the access goes by it, as far as that is known. */
+  readonly gpa?: Hex;
+  readonly hpa?: Hex;
+  /** How it differs from the tables. */
+  readonly why: string;
+  /** The invalidation that is missing, by the entry's tags: `INVLPG, INVPCID or a write of CR4.PGE`. */
+  readonly missing: string;
+  /** What one might think drops it, and does not. */
+  readonly note?: string;
+  /** All of it in one or two sentences. */
+  readonly explanation: string;
+}
+
+export interface TlbAnswer {
+  /** An entry gives the access without a walk. */
+  readonly hit: boolean;
+  readonly stale: StaleAnswer | null;
+  /** Level of the table at which the next walk begins, where the paging-structure caches spare the levels above: 1 where the PDE cache answers. */
+  readonly walkStart?: number;
+  /** That cache's entry. */
+  readonly cache?: {
+    readonly name: string;
+    /** Of the entry that is cached: 2 in the PDE cache. */
+    readonly level: number;
+    readonly table: Hex;
+    readonly tableHpa: Hex;
+    readonly stale: { readonly why: string; readonly missing: string; readonly explanation: string } | null;
+  };
+}
+
 /** A translation in one direction: from `gva` or `gpa`, one address each. */
 export interface Translation {
   readonly ok: boolean;
@@ -122,13 +156,7 @@ export interface Translation {
   readonly rights: Rights;
   /** Entries loaded by the hardware for a cold access. */
   readonly references: number;
-  readonly tlb: {
-    readonly hit: boolean;
-    /** What a stale entry would answer instead: its address, and the invalidation that is missing. */
-    readonly stale: { readonly hpa: Hex; readonly missing: string } | null;
-    /** Level of the table at which the next walk begins, where the paging-structure caches spare the levels above: 1 where the PDE cache answers. */
-    readonly walkStart?: number;
-  };
+  readonly tlb: TlbAnswer;
   readonly stages: readonly Stage[];
   readonly failure?: TranslationFailure;
 }

@@ -2,7 +2,7 @@ import type { AddressSpace } from '../host/address-space';
 import type { Cpu } from '../hw/cpu/cpu';
 import { Mmu } from '../hw/cpu/mmu';
 import { codeMode } from '../hw/cpu/system/modes';
-import { FORMATS, levelShift, type PagingControls } from '../hw/paging/controls';
+import { FORMATS, levelShift, type PagingControls, type PagingFormat } from '../hw/paging/controls';
 import type { NestedTables } from '../hw/paging/nested';
 import type { CpuState } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
@@ -135,13 +135,17 @@ export class GuestView implements Translator {
       .find((e) => e.linear === page && e.vpid === this.vpid && e.eptp === eptp && (e.global || e.pcid === pcid));
   }
 
-  walkStart(linear: bigint): number | undefined {
+  get hasInvpcid(): boolean {
+    return this.accelerator.guestModel.has('INVPCID');
+  }
+  walkStart(linear: bigint, format: PagingFormat): ReturnType<Translator['walkStart']> {
     const { walkCache } = this.cpu.tlb;
-    const { format, pcide } = this.controls;
+    const { pcide } = this.controls;
     if (!walkCache || format === 'none') return undefined;
     const context = this.inGuest
       ? this.cpu.tlb.context
       : { vpid: this.vpid, pcid: pcide ? Number(this.cr3 & 0xfffn) : 0, eptp: this.nested?.root ?? 0n };
-    return walkCache.peek(linear, context, FORMATS[format].levels, (level) => levelShift(format, level))?.level;
+    const start = walkCache.peek(linear, context, FORMATS[format].levels, (level) => levelShift(format, level));
+    return start && { start, context };
   }
 }

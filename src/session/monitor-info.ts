@@ -7,6 +7,8 @@ import { sizeName } from './entry-names';
 import type { GuestView } from './guest-view';
 import { pagemap } from './pagemap';
 import { text, type MonitorAnswer, type MonitorContext } from './monitor-context';
+import { TlbComparison } from './tlb-compare';
+import { staleText } from './tlb-state';
 import { memslotRanges } from './views/memory';
 import { guestRoot, readGuestTable, type GuestTable } from './views/tables';
 
@@ -143,13 +145,18 @@ function infoMem({ guest: g }: MonitorContext): MonitorAnswer {
 /** QEMU's `info tlb` lists the guest's mappings; here it lists what the TLB really holds. */
 function infoTlb({ guest: g }: MonitorContext): MonitorAnswer {
   const entries = g.cpu.tlb.entries();
+  const compare = new TlbComparison(g);
+  const stale = (e: (typeof entries)[number]): string => {
+    const found = compare.entry(e).stale;
+    return found ? `  ${staleText(found)}` : '';
+  };
   if (entries.length === 0) return text(['the TLB is empty']);
   return text(
     entries
       .slice(0, MAX_LINES)
       .map(
         (e) =>
-          `${hex(e.linear, 16)}: GPA ${hex(e.gpa)} HPA ${hex(e.hpa)} ${e.writable ? 'W' : '-'}${e.user ? 'U' : '-'}${e.executable ? 'X' : '-'}${e.dirty ? 'D' : '-'}${e.global ? 'G' : '-'} VPID ${e.vpid} PCID ${e.pcid < 0 ? 'global' : e.pcid} set ${e.set} way ${e.way}`,
+          `${hex(e.linear, 16)}: GPA ${hex(e.gpa)} HPA ${hex(e.hpa)} ${e.writable ? 'W' : '-'}${e.user ? 'U' : '-'}${e.executable ? 'X' : '-'}${e.dirty ? 'D' : '-'}${e.global ? 'G' : '-'} VPID ${e.vpid} PCID ${e.pcid < 0 ? 'global' : e.pcid} set ${e.set} way ${e.way}${stale(e)}`,
       ),
   );
 }

@@ -18,7 +18,8 @@ import { driftOf } from './drift';
 import { SoftwareEntryPort } from './guest-physical';
 import { softwareStages } from './software-stages';
 import type { Translator } from './translate';
-import type { Chain, ChainFailure, WalkStage } from './translation';
+import type { TablesAnswer } from './tlb-answer';
+import type { Chain, ChainFailure, ChainTlb, WalkStage } from './translation';
 
 export function translateByShadow(
   t: Translator,
@@ -26,7 +27,7 @@ export function translateByShadow(
   linear: bigint,
   access: Access,
   ac: boolean,
-  tlb: (gpa: bigint | undefined, hpa: bigint | undefined) => Chain['tlb'],
+  tlb: (tables: TablesAnswer) => ChainTlb,
 ): Chain {
   const out = new WalkOut();
   const sink = new WalkSink();
@@ -66,7 +67,7 @@ export function translateByShadow(
       ok: at !== undefined,
       rights: guestRights ? both(guestRights, software?.rights ?? NONE) : NONE,
       references: hardware.stage.references ?? 0,
-      tlb: tlb(gpa, at),
+      tlb: tlb({ ok: at !== undefined, gpa, hpa: at }),
       stages: [hardware.stage, guest, ...(software?.stages ?? [])],
       failure:
         at !== undefined

@@ -14,16 +14,10 @@ import type { TlbEntryView } from '../hw/tlb/tlb';
 import type { WalkCacheView } from '../hw/tlb/walk-cache';
 import { FRAME_MASK, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../isa/entries';
 import { SoftwareEntryPort } from './guest-physical';
-import type { GuestView } from './guest-view';
+import { guestAdvice, hypervisorAdvice, type Advice } from './invalidation';
 import { shadowTables, type Tables } from './shadow-translate';
-import type { CachedTables, Invalidation, TlbEntryState, TlbStaleness, TlbTags, WalkCacheState } from './tlb-state';
-
-/** What drops an entry made from second-level or shadow tables that have changed. */
-const HYPERVISORS: Readonly<Record<Exclude<CachedTables, 'guest'>, readonly Invalidation[]>> = {
-  ept: ['INVEPT'],
-  npt: ['INVLPGA', 'TLB_CONTROL'],
-  shadow: ['INVVPID'],
-};
+import type { Translator } from './translate';
+import type { CachedTables, TlbEntryState, TlbStaleness, TlbTags, WalkCacheState } from './tlb-state';
 
 /** Supervisor, data, nothing written: rights are compared, not asked for. */
 const ANYONE: Access = { op: 'read', user: false, implicit: false };
@@ -36,7 +30,7 @@ export class TlbComparison {
   private readonly pcid: number;
   private readonly root: bigint;
 
-  constructor(private readonly g: GuestView) {
+  constructor(private readonly g: Translator) {
     this.tables = g.shadow
       ? shadowTables(g, g.shadow)
       : { port: new SoftwareEntryPort(g.physical), root: g.cr3, controls: g.controls, pdptes: g.pdptes };
@@ -69,6 +63,7 @@ export class TlbComparison {
       dirty: e.dirty,
       protectionKey: e.protectionKey,
       age: e.age,
+      drops: this.guests(e).advice,
       compared,
       ...(stale ? { stale } : {}),
     };
@@ -145,12 +140,12 @@ export class TlbComparison {
   /** Shadow tables follow the guest's: where the guest's own have changed too, it is the guest that has not flushed. */
   private staleFirst(e: TlbEntryView, d: Pick<TlbStaleness, 'kind' | 'now' | 'why'>): TlbStaleness {
     const { g } = this;
-    const { guest: flushGuest, second } = g.accelerator.flushDue;
+    const { guest: flushGuest, second } = g.flushDue;
     const kvms = g.shadow !== undefined && second;
     const guestMoved = !kvms && (!g.shadow || this.guestMoved(e));
     const where = guestMoved ? 'guest' : 'shadow';
     const requested = flushGuest || kvms;
-    return { ...d, where, missing: guestMoved ? this.guests(e) : this.hypervisors('shadow'), requested };
+    return { ...d, where, ...(guestMoved ? this.guests(e) : this.hypervisors('shadow')), requested };
   }
   private guestMoved(e: TlbEntryView): boolean {
     const { g } = this;
@@ -168,15 +163,12 @@ export class TlbComparison {
     return at !== undefined && at !== e.hpa;
   }
 
-  /** What the guest itself can do about an entry (SDM vol. 3, 4.10.4.1). */
-  private guests(e: { readonly pcid: number }): readonly Invalidation[] {
-    const invpcid: readonly Invalidation[] = this.g.accelerator.guestModel.has('INVPCID') ? ['INVPCID'] : [];
-    // a load of CR3 keeps global entries; a change of CR4.PGE drops them
-    return e.pcid < 0 ? ['INVLPG', ...invpcid, 'MOV CR4'] : ['INVLPG', ...invpcid, 'MOV CR3'];
+  private guests(e: { readonly pcid: number }): Advice {
+    const { vpid, controls, hasInvpcid } = this.g;
+    return guestAdvice(e.pcid, { vpid, pcide: controls.pcide, invpcid: hasInvpcid, pcid: this.pcid });
   }
-  private hypervisors(where: Exclude<CachedTables, 'guest'>): readonly Invalidation[] {
-    // what VPID 0 has cached does not survive a VM entry (SDM vol. 3, 29.3.3.1)
-    return this.g.vpid === 0 ? [...HYPERVISORS[where], 'VM entry'] : HYPERVISORS[where];
+  private hypervisors(where: Exclude<CachedTables, 'guest'>): Advice {
+    return hypervisorAdvice(where, this.g.vpid);
   }
 
   private secondLevel(e: TlbEntryView): TlbStaleness | undefined {
@@ -190,8 +182,8 @@ export class TlbComparison {
       kind,
       where,
       why,
-      missing: this.hypervisors(where),
-      requested: g.accelerator.flushDue.second,
+      ...this.hypervisors(where),
+      requested: g.flushDue.second,
       ...(now === undefined ? {} : { now }),
     });
     if (gone) return stale('absent', `the ${name} has no entry for GPA ${hex(e.gpa)} any more`);
@@ -227,8 +219,8 @@ export class TlbComparison {
       kind,
       why,
       where: g.shadow ? 'shadow' : 'guest',
-      missing: g.shadow ? this.hypervisors('shadow') : this.guests(e),
-      requested: g.accelerator.flushDue.guest,
+      ...(g.shadow ? this.hypervisors('shadow') : this.guests(e)),
+      requested: g.flushDue.guest,
       ...(now === undefined ? {} : { now }),
     });
     if (last === undefined || (last & PTE_P) === 0n || (e.level <= 3 && (last & PTE_PS) !== 0n))
@@ -242,9 +234,11 @@ export class TlbComparison {
     const at = g.shadow ? e.offset : g.physical.offsetOf(e.table);
     if (at >= 0 && at !== e.offset)
       return {
-        ...stale('elsewhere', `the table's page is at HPA ${hex(g.physical.memory.hpaOf(at))} now`),
+        kind: 'elsewhere',
+        why: `the table's page is at HPA ${hex(g.physical.memory.hpaOf(at))} now`,
         where: g.nested?.kind ?? 'ept',
-        missing: this.hypervisors(g.nested?.kind ?? 'ept'),
+        requested: g.flushDue.second,
+        ...this.hypervisors(g.nested?.kind ?? 'ept'),
       };
     return undefined;
   }

@@ -11,6 +11,8 @@ export interface TlbStaleness {
   readonly now?: bigint;
   readonly why: string;
   readonly missing: readonly Invalidation[];
+  readonly advice: string;
+  readonly note?: string;
   readonly requested: boolean;
 }
 export interface TlbTags {
@@ -34,6 +36,7 @@ export interface TlbEntryState {
   readonly dirty: boolean;
   readonly protectionKey: number;
   readonly age: number;
+  readonly drops: string;
   readonly stale?: TlbStaleness;
   readonly compared: 'all' | 'second-level' | 'nothing';
 }
@@ -76,6 +79,7 @@ export const tlbRights = (e: TlbEntryState): string =>
     .filter((t) => t !== '')
     .join(' ');
 
-/** `stale: …; INVLPG or MOV CR3 is missing`. */
-export const staleText = (s: TlbStaleness): string =>
-  `stale: ${s.why}; ${s.missing.join(' or ')} is missing${s.requested ? ', and asked for before the next VM entry' : ''}`;
+/** `…; INVLPG or a load of CR3 is missing`. */
+export const staleWords = (s: TlbStaleness): string =>
+  `${s.why}; ${s.advice} is missing${s.requested ? ', and asked for before the next VM entry' : ''}${s.note === undefined ? '' : ` (${s.note})`}`;
+export const staleText = (s: TlbStaleness): string => `stale: ${staleWords(s)}`;

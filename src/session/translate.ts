@@ -5,11 +5,12 @@
 import type { AddressSpace } from '../host/address-space';
 import type { Mmu } from '../hw/cpu/mmu';
 import type { Access } from '../hw/paging/access';
-import type { PagingControls } from '../hw/paging/controls';
+import type { PagingControls, PagingFormat } from '../hw/paging/controls';
 import { walkNested, type NestedTables } from '../hw/paging/nested';
 import { walkOrdinary } from '../hw/paging/ordinary';
 import type { Rights, WalkFailure, WalkStep } from '../hw/paging/trace';
-import { WalkOut } from '../hw/paging/walk-out';
+import { WalkOut, type WalkStart } from '../hw/paging/walk-out';
+import type { TlbContext } from '../hw/tlb/context';
 import type { TlbEntryView } from '../hw/tlb/tlb';
 import { ALL, NONE, both, chain, chainSteps, loadedEntries } from './chain-steps';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
@@ -17,6 +18,7 @@ import { describeFailure } from './failure-words';
 import { SoftwareEntryPort, type GuestPhysical } from './guest-physical';
 import { translateByShadow } from './shadow-translate';
 import { softwareStages } from './software-stages';
+import { tlbAnswer } from './tlb-answer';
 import type { Chain, Stage, TranslateQuery, WalkStage } from './translation';
 
 /** Everything that translates a guest's addresses at one moment. */
@@ -42,8 +44,14 @@ export interface Translator {
   readonly pdptes: readonly bigint[] | undefined;
   /** The TLB entry that the guest's next access to `linear` would use. */
   tlbEntry(linear: bigint): TlbEntryView | undefined;
-  /** Level of the table at which a walk to `linear` begins by the paging-structure caches; undefined: at the root. */
-  walkStart(linear: bigint): number | undefined;
+  /** Where a walk to `linear` begins by the paging-structure caches; undefined: at the root. `format`: of the tables that the CPU walks. */
+  walkStart(
+    linear: bigint,
+    format: PagingFormat,
+  ): { readonly start: WalkStart; readonly context: TlbContext } | undefined;
+  readonly vpid: number;
+  /** The guest's processor has INVPCID. */
+  readonly hasInvpcid: boolean;
 }
 
 export function accessOf(query: TranslateQuery, cpl: number): Access {
@@ -54,7 +62,7 @@ export function accessOf(query: TranslateQuery, cpl: number): Access {
 /** The chain of a linear address. */
 export function translateGva(t: Translator, linear: bigint, access: Access): Chain {
   if (t.shadow)
-    return translateByShadow(t, t.shadow, linear, access, t.ac, (gpa, hpa) => tlbAnswer(t, linear, access, gpa, hpa));
+    return translateByShadow(t, t.shadow, linear, access, t.ac, (tables) => tlbAnswer(t, linear, access, tables));
   const probe = t.mmu.probeWalk(linear, access);
   const gpa = probe.gpa ?? softwareGpa(t, linear);
   const paged = t.controls.format !== 'none';
@@ -95,7 +103,7 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
       ok: probe.ok,
       rights,
       references: loadedEntries(probe.steps) + probe.finalSteps.length,
-      tlb: tlbAnswer(t, linear, access, gpa, probe.hpa),
+      tlb: tlbAnswer(t, linear, access, { ok: probe.ok, gpa: probe.gpa, hpa: probe.hpa }),
       stages,
       failure,
     },
@@ -184,50 +192,5 @@ function nestedStage(
     ...(rights && gpa !== undefined ? { rights: grants(failure) ? rights : NONE } : {}),
     references: steps.length,
     steps: chainSteps(steps, failure?.onTableWalk ? undefined : failure),
-  };
-}
-
-const leadsTo = (address: bigint | undefined, page: bigint): boolean =>
-  address !== undefined && (address & ~0xfffn) === page;
-
-/** What the TLB would say: whether it serves the access, and where it would lead if that is not where the tables lead now. */
-function tlbAnswer(
-  t: Translator,
-  linear: bigint,
-  access: Access,
-  gpa: bigint | undefined,
-  hpa: bigint | undefined,
-): Chain['tlb'] {
-  const e = t.tlbEntry(linear);
-  const start = t.walkStart(linear);
-  const cached = start === undefined ? {} : { walkStart: start };
-  if (!e) return { hit: false, stale: null, ...cached };
-  const within = linear & 0xfffn;
-  const serves =
-    access.op === 'write'
-      ? e.writable && e.dirty && e.eptRights.w
-      : access.op === 'fetch'
-        ? e.executable && e.eptRights.x
-        : e.eptRights.r;
-  // under shadow paging an entry holds no GPA: where it leads is all that can be compared
-  const now = hpa ?? (t.shadow && gpa !== undefined ? t.physical.hpaOf(gpa) : undefined);
-  const guestMoved = t.shadow ? !t.flushDue.second : !leadsTo(gpa, e.gpa);
-  // an emulated TLB keeps no host address: the next access goes through the host's tables
-  const moved = (!t.shadow && guestMoved) || (!t.emulated && !leadsTo(now, e.hpa));
-  return {
-    ...cached,
-    hit: serves,
-    stale: moved
-      ? {
-          hpa: e.hpa + within,
-          missing: guestMoved
-            ? 'INVLPG of the address, or a load of CR3'
-            : t.shadow
-              ? 'the flush before the next VM entry'
-              : t.nested?.kind === 'npt'
-                ? 'a flush of this ASID, by TLB_CONTROL'
-                : 'INVEPT of this EPTP',
-        }
-      : null,
   };
 }

@@ -89,6 +89,40 @@ export interface ChainFailure {
   readonly controls?: readonly string[];
 }
 
+/** What the CPU would use in place of the tables, and where that leads elsewhere. */
+export interface StaleAnswer {
+  /** `TLB`, or the paging-structure cache that the walk begins at: `PDE cache`. */
+  readonly source: string;
+  /** Where the access goes by it, as far as that is known. */
+  readonly gpa?: bigint;
+  readonly hpa?: bigint;
+  /** How it differs from the tables. */
+  readonly why: string;
+  /** The invalidation that is missing, by the entry's tags: `INVLPG, INVPCID or a write of CR4.PGE`. */
+  readonly missing: string;
+  /** What one might think drops it, and does not. */
+  readonly note?: string;
+  /** All of it in one or two sentences. */
+  readonly explanation: string;
+}
+
+export interface ChainTlb {
+  /** An entry gives the access without a walk. */
+  readonly hit: boolean;
+  readonly stale: StaleAnswer | null;
+  /** Level of the table at which the next walk begins, where the paging-structure caches spare the levels above: 1 where the PDE cache answers. */
+  readonly walkStart?: number;
+  /** That cache's entry. */
+  readonly cache?: {
+    readonly name: string;
+    /** Of the entry that is cached: 2 in the PDE cache. */
+    readonly level: number;
+    readonly table: bigint;
+    readonly tableHpa: bigint;
+    readonly stale: { readonly why: string; readonly missing: string; readonly explanation: string } | null;
+  };
+}
+
 export interface Chain {
   readonly ok: boolean;
   readonly gva?: bigint;
@@ -97,12 +131,7 @@ export interface Chain {
   readonly hpa?: bigint;
   readonly rights: ChainRights;
   readonly references: number;
-  readonly tlb: {
-    readonly hit: boolean;
-    readonly stale: { readonly hpa: bigint; readonly missing: string } | null;
-    /** Level of the table at which the next walk begins, where the paging-structure caches spare the levels above. */
-    readonly walkStart?: number;
-  };
+  readonly tlb: ChainTlb;
   readonly stages: readonly Stage[];
   readonly failure?: ChainFailure;
 }

@@ -4,6 +4,7 @@ import type { PagingControls } from '../paging/controls';
 import { walkNested } from '../paging/nested';
 import { walkOrdinary, withFlags } from '../paging/ordinary';
 import { WalkSink, type Rights, type WalkFailure, type WalkStep } from '../paging/trace';
+import type { WalkStart } from '../paging/walk-out';
 import type { NestedWalk } from './nested-walk';
 
 /** What a probe found: a walk by the same code, with no A/D update, no fill, no fault and nothing counted. */
@@ -26,7 +27,7 @@ export interface Probe {
 
 /**
  * The walk of `linear` as it would go now, changing and counting nothing; `root` is CR3, `ac` RFLAGS.AC where it lifts SMAP. The TLB is not consulted: see `tlb.peek` for what
- * it would answer.
+ * it would answer. `start`: an entry of the paging-structure caches to begin at.
  */
 export function probeWalk(
   walk: NestedWalk,
@@ -36,10 +37,11 @@ export function probeWalk(
   access: Access,
   ac: boolean,
   sink: WalkSink,
+  start?: WalkStart,
 ): Probe {
   const { out, second, tables, memory, physical } = walk;
   walk.probing = true;
-  const ok = walkOrdinary(walk, root, c, linear, access, ac, out, sink, walk.pdptes(c));
+  const ok = walkOrdinary(walk, root, c, linear, access, ac, out, sink, walk.pdptes(c), start);
   walk.probing = false;
   const base = { steps: sink.steps, guestPageShift: ok ? out.pageShift : 12, eptPageShift: 12, eptRights: undefined };
   if (!ok) {

@@ -17,7 +17,7 @@ import type { NestedTables } from '../paging/nested';
 import { pageFaultErrorCode, pageFaultReason } from '../paging/page-fault';
 import type { PhysicalPort } from '../paging/physical';
 import { WalkSink } from '../paging/trace';
-import type { WalkOut } from '../paging/walk-out';
+import type { WalkOut, WalkStart } from '../paging/walk-out';
 import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
 import { NO_ENTRY, RIGHT, type Tlb } from '../tlb/tlb';
@@ -350,10 +350,10 @@ export abstract class Translation {
     return -1;
   }
 
-  /** The walk of `linear` as it would go now, changing and counting nothing. */
-  probeWalk(linear: bigint, access: Access, sink = new WalkSink()): Probe {
+  /** The walk of `linear` as it would go now, changing and counting nothing. `start`: an entry of the paging-structure caches to begin at. */
+  probeWalk(linear: bigint, access: Access, sink = new WalkSink(), start?: WalkStart): Probe {
     const ac = this.classOf(access) % 3 === WHO_SUPERVISOR_AC;
-    return probeWalk(this.walk, this.state.get(SLOT.CR3), this.controls, linear, access, ac, sink);
+    return probeWalk(this.walk, this.state.get(SLOT.CR3), this.controls, linear, access, ac, sink, start);
   }
 
   /** Whether PAE paging's PDPTEs are loaded into registers with CR3: nested paging walks them instead. */

@@ -2,7 +2,7 @@ import { hex } from '../../base/hex';
 import { counted } from '../../base/plural';
 import { entryName, sizeName } from '../entry-names';
 import type { GuestView } from '../guest-view';
-import { staleText, tlbRights, type TlbEntryState, type TlbTags, type WalkCacheState } from '../tlb-state';
+import { staleText, staleWords, tlbRights, type TlbEntryState, type TlbTags, type WalkCacheState } from '../tlb-state';
 import { tlbState } from '../tlb-view';
 import type { ViewPage } from '../types';
 import { page, row, type RowParts, type ViewRequest } from './view';
@@ -73,7 +73,8 @@ function fieldsOf(e: TlbEntryState, names: TagNames): RowParts[] {
     ),
     ...tagRows(field, e.tags, names),
     field('age', `${counted(e.age, 'fill')} ago, set ${e.set}, way ${e.way}`),
-    ...(e.stale ? [field('stale', `${e.stale.why}; missing: ${e.stale.missing.join(' or ')}`)] : []),
+    field('dropped by', e.drops),
+    ...(e.stale ? [field('stale', staleWords(e.stale))] : []),
   ];
 }
 
@@ -111,7 +112,7 @@ function cachesView(
       field('table', `${hex(e.table)} at HPA ${hex(e.tableHpa)}`, { address: { space: 'hpa', value: e.tableHpa } }),
       field('rights', `${e.writable ? 'RW' : 'R'}${e.executeDisable ? '' : 'X'} ${e.user ? 'US' : 'S'}`),
       ...tagRows(field, e.tags, names),
-      ...(e.stale ? [field('stale', `${e.stale.why}; missing: ${e.stale.missing.join(' or ')}`)] : []),
+      ...(e.stale ? [field('stale', staleWords(e.stale))] : []),
     ];
   };
   if (key === undefined)

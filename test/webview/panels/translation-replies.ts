@@ -86,7 +86,19 @@ export const UNTOUCHED: TranslateReply = {
   translation: {
     ...{ ok: false, gva: '0x7f8a3b2a0100', gpa: '0x12345100', references: 24 },
     rights: { r: false, w: false, x: false, user: false },
-    tlb: { hit: true, stale: { hpa: '0x1a2b3100', missing: 'INVEPT' } },
+    tlb: {
+      hit: true,
+      stale: {
+        ...{
+          source: 'TLB',
+          hpa: '0x1a2b3100',
+          missing: 'INVEPT',
+          why: 'the EPT has no entry for GPA 0x12345100 any more',
+        },
+        explanation:
+          'The TLB still leads to HPA 0x1a2b3100: the EPT has no entry for GPA 0x12345100 any more; INVEPT is missing.',
+      },
+    },
     stages: cold.stages.slice(0, 2).map((stage) => {
       if (stage.stage !== 'ept') return stage;
       const { output: _, pageSize: __, ...rest } = stage;

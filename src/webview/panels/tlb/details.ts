@@ -2,7 +2,7 @@
 import type { TlbEntry, TlbStaleness } from '../../../protocol/tlb';
 import { h, number, type Child } from '../../dom';
 import type { PanelContext } from '../../panel';
-import { ageText, missingText, rightsText, sizesText, tagsText } from './model';
+import { ageText, rightsText, sizesText, tagsText } from './model';
 
 const TABLES: Readonly<Record<TlbStaleness['where'], string>> = {
   guest: "the guest's tables",
@@ -11,7 +11,7 @@ const TABLES: Readonly<Record<TlbStaleness['where'], string>> = {
   shadow: 'the shadow tables',
 };
 
-export function staleBox({ why, now, where, missing, requested }: TlbStaleness): HTMLElement {
+export function staleBox({ why, now, where, advice, note, requested }: TlbStaleness): HTMLElement {
   return h(
     'div',
     { class: 'stale-box' },
@@ -22,8 +22,9 @@ export function staleBox({ why, now, where, missing, requested }: TlbStaleness):
       'p',
       {},
       'Missing: ',
-      h('b', {}, missingText(missing)),
+      h('b', {}, advice),
       requested ? '; it is asked for, and done before the next VM entry.' : '.',
+      note === undefined ? '' : ` Not enough: ${note}.`,
     ),
   );
 }
@@ -52,6 +53,7 @@ export function details(entry: TlbEntry, context: PanelContext): HTMLElement {
       row('Tags', tagsText(entry)),
       tags.eptp !== undefined && row(tags.asid === undefined ? 'EPTP' : 'nCR3', number(tags.eptp, 'hpa')),
       entry.protectionKey !== 0 && row('Protection key', String(entry.protectionKey)),
+      row('Dropped by', entry.drops),
       row('Used now', entry.current ? 'yes' : 'no: its tags are not the loaded ones'),
     ),
     h(

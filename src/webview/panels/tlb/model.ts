@@ -42,12 +42,6 @@ export function ageText(age: number): string {
   return age === 0 ? 'newest' : age === 1 ? '1 fill ago' : `${age.toLocaleString('en')} fills ago`;
 }
 
-/** `INVLPG, INVPCID or MOV CR3`. */
-export function missingText(missing: readonly string[]): string {
-  const last = missing.at(-1) ?? '';
-  return missing.length < 2 ? last : `${missing.slice(0, -1).join(', ')} or ${last}`;
-}
-
 export function summaryText(reply: TlbReply): string {
   if (reply.ways === 0) return 'The TLB is off: every access walks the tables.';
   const n = (count: number): string => count.toLocaleString('en');

@@ -79,13 +79,15 @@ export function failureBanner(result: Translation | ReverseTranslation): HTMLEle
 }
 
 export function staleBanner({ tlb }: Translation): HTMLElement | undefined {
-  if (!tlb.stale) return undefined;
+  const stale = tlb.stale ?? (tlb.hit ? null : tlb.cache?.stale);
+  if (!stale) return undefined;
+  const source = tlb.stale?.source ?? tlb.cache?.name ?? '';
   return h(
     'div',
     { class: 'banner stale', role: 'note' },
-    h('strong', {}, 'The TLB still holds an older answer: '),
-    number(tlb.stale.hpa, 'hpa'),
-    h('p', {}, `The guest goes on using it until ${tlb.stale.missing}.`),
+    h('strong', {}, `The ${source} holds an older answer`),
+    tlb.stale?.hpa !== undefined && h('span', {}, ': ', number(tlb.stale.hpa, 'hpa')),
+    h('p', {}, stale.explanation),
   );
 }
 
