@@ -4,7 +4,7 @@ import { err, ok } from '../base/result';
 import { prepareProgram, type Program } from '../session/program';
 import { checkOptions } from '../session/options';
 import { Session } from '../session/session';
-import type { EndInfo } from '../session/types';
+import type { EndInfo, Output } from '../session/types';
 import type { ParsedArguments } from './arguments';
 import { COMMAND_LINE, cliError, formatAll } from './diagnostics';
 import type { CliHost } from './host';
@@ -42,6 +42,10 @@ export function openGuest(args: ParsedArguments, host: CliHost): Result<Session,
   const program = readGuest(args, host);
   return program.ok ? Session.create(program.value) : program;
 }
+
+/** `guest.asm:7: @host swap-out 0x5000: …`: what the session says of itself while the guest runs. */
+export const logText = ({ text, location }: Output): string =>
+  location ? `${location.file}:${location.line}: ${text}` : text;
 
 /** How a run came to its end. */
 export type Finished =
@@ -95,7 +99,10 @@ export async function runToPlace(
       ),
     ]);
   }
-  const finished = await runToEnd(session, host, () => session.takeOutput(), address);
+  const log = (): void => {
+    for (const o of session.takeOutput()) if (o.channel === 'log') host.stderr(logText(o));
+  };
+  const finished = await runToEnd(session, host, log, address);
   if (finished.kind === 'interrupted')
     return err([cliError('neverReached', 'interrupted before the place was reached')]);
   if (address !== undefined && finished.kind !== 'breakpoint') {

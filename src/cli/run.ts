@@ -4,7 +4,7 @@ import type { Output } from '../session/types';
 import type { Session } from '../session/session';
 import type { ParsedArguments } from './arguments';
 import { cliError, formatAll } from './diagnostics';
-import { openGuest, runToEnd } from './guest';
+import { logText, openGuest, runToEnd } from './guest';
 import type { CliHost } from './host';
 import { EXIT } from './host';
 import { traceLine } from './trace-line';
@@ -25,7 +25,10 @@ export async function runCommand(args: ParsedArguments, host: CliHost): Promise<
     session.program.settings[channel] ?? (json ? undefined : '-');
 
   const take = (o: Output): void => {
-    if (o.channel === 'log') return;
+    if (o.channel === 'log') {
+      if (!json) host.stderr(logText(o));
+      return;
+    }
     written[o.channel] += o.text;
     // with --json standard output holds the report and nothing else
     if (target(o.channel) === '-' && !json) host.stdout(latin1(o.text));

@@ -29,14 +29,32 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
   if (!there.ok) return refuse(there.error);
   const entries = opened.value.tables(of);
   const top = Math.max(4, entries[0]?.level ?? 0);
-  if (args.own.has('json')) host.stdout(JSON.stringify({ of, entries: encode(entries) }, undefined, 2) + '\n');
-  else
+  const absent = opened.value.tablesAbsent(of);
+  if (args.own.has('json')) {
+    const exists = absent === undefined;
+    host.stdout(
+      JSON.stringify(
+        { of, exists, ...(absent === undefined ? {} : { why: absent }), entries: encode(entries) },
+        undefined,
+        2,
+      ) + '\n',
+    );
+  } else
     host.stdout(
       entries.map((e) => line(e, top)).join('') ||
-        (of === 'guest' ? 'no present entry: paging is off\n' : `no present entry: this run has no ${of} tables\n`),
+        (absent === undefined ? EMPTY[of] : `there are no such tables: ${absent}\n`),
     );
   return EXIT.ok;
 }
+
+const FILLED_BY_FAULTS = 'KVM fills them as accesses fault';
+const EMPTY: Readonly<Record<'guest' | 'shadow' | 'ept' | 'npt' | 'host', string>> = {
+  guest: "the guest's tables are empty: no present entry\n",
+  shadow: `the shadow tables are empty: no present entry yet; ${FILLED_BY_FAULTS}\n`,
+  ept: `the EPT is empty: no present entry yet; ${FILLED_BY_FAULTS}\n`,
+  npt: `the NPT is empty: no present entry yet; ${FILLED_BY_FAULTS}\n`,
+  host: "the host's tables of the VMM are empty: no present entry yet\n",
+};
 
 function line(e: TableListing, top: number): string {
   const indent = '  '.repeat(top - e.level);

@@ -13,7 +13,24 @@ export interface HostDirective {
   readonly span: Span;
 }
 
+/** What came of a directive that the guest reached. */
+export interface HostOutcome {
+  readonly file: string;
+  readonly line: number;
+  readonly text: string;
+  readonly ok: boolean;
+  /** One sentence; where it was not done, why. */
+  readonly outcome: string;
+  /** Guest instructions before it. */
+  readonly instructions: number;
+}
+
+/** A directive in a loop is carried out each time; so many outcomes are kept. */
+const MOST_OUTCOMES = 1000;
+
 export class HostScript {
+  /** In order, the first MOST_OUTCOMES. */
+  readonly outcomes: HostOutcome[] = [];
   private readonly byAddress = new Map<bigint, HostDirective[]>();
   /** Where and when directives were carried out last: an instruction that runs again after an exit is reached once. */
   private last: { readonly linear: bigint; readonly retired: number } | undefined;
@@ -46,8 +63,12 @@ export class HostScript {
     this.last = { linear, retired };
     for (const d of due) {
       const { outcome } = this.events.do(d.command);
-      const text = `@host ${d.text}: ${outcome.ok ? outcome.value : `cannot be done: ${outcome.error}`}\n`;
-      this.output({ channel: 'log', text, location: { file: d.span.file, line: d.span.start.line } });
+      const words = outcome.ok ? outcome.value : outcome.error;
+      const text = `@host ${d.text}: ${outcome.ok ? '' : 'cannot be done: '}${words}\n`;
+      const location = { file: d.span.file, line: d.span.start.line };
+      this.output({ channel: 'log', text, location });
+      if (this.outcomes.length < MOST_OUTCOMES)
+        this.outcomes.push({ ...location, text: d.text, ok: outcome.ok, outcome: words, instructions: retired });
     }
   }
 }

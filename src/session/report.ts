@@ -1,5 +1,6 @@
 import type { References } from '../vmm/accelerator';
 import type { Machine } from '../vmm/machine';
+import type { HostOutcome } from './host-script';
 import type { EndInfo } from './types';
 import type { GuestView } from './guest-view';
 import type { Program } from './program';
@@ -21,6 +22,8 @@ export interface RunReport {
   /** Table entries loaded: by completed hardware walks of the guest's tables and of EPT, of shadow tables, and of the host's by software. */
   readonly references: References;
   readonly tlb: { readonly hits: number; readonly misses: number };
+  /** What came of the `; @host` directives that the guest reached. */
+  readonly host: readonly HostOutcome[];
   readonly serial: string;
   readonly debugcon: string;
 }
@@ -33,6 +36,7 @@ export function runReport(
   machine: Machine,
   g: GuestView,
   end: EndInfo,
+  host: readonly HostOutcome[],
   outputs: { readonly serial: string; readonly debugcon: string },
 ): RunReport {
   const { tlb } = machine.cpu;
@@ -47,6 +51,7 @@ export function runReport(
     stats: machine.accelerator.stats(),
     references: machine.references,
     tlb: { hits: tlb.hits, misses: tlb.misses },
+    host,
     ...outputs,
   };
 }

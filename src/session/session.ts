@@ -66,6 +66,7 @@ export class Session implements DebugTarget {
   private readonly names: Names;
   private readonly breakpoints: Breakpoints;
   private readonly control: RunControl;
+  private readonly script: HostScript;
   private readonly events: HostEvents;
   private readonly views: Views;
   readonly exits: ExitHistory;
@@ -94,10 +95,10 @@ export class Session implements DebugTarget {
     this.names = new Names(this.guest, this.memory, this.symbols);
     this.breakpoints = new Breakpoints(this.names, (o) => outputs.add(o), program.settings.mmu);
     this.events = new HostEvents(machine, this.guest, this.symbols);
-    const script = new HostScript(program.directives.events, this.symbols, this.guest, this.events, (o) =>
+    this.script = new HostScript(program.directives.events, this.symbols, this.guest, this.events, (o) =>
       outputs.add(o),
     );
-    this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints, script);
+    this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints, this.script);
     this.exits = new ExitHistory(machine, this.symbols);
     this.views = new Views(machine, this.guest, this.names);
     this.tableMaps = new TableMaps(this.guest, machine, this.symbols, () => this.control.stops);
@@ -303,13 +304,31 @@ export class Session implements DebugTarget {
 
   /** What the run has come to, as `pagewalk run --json` prints it. */
   report(outputs: { readonly serial: string; readonly debugcon: string }): RunReport {
-    return runReport(this.program, this.machine, this.guest, this.control.ended ?? this.control.presentEnd(), outputs);
+    const end = this.control.ended ?? this.control.presentEnd();
+    return runReport(this.program, this.machine, this.guest, end, this.script.outcomes, outputs);
   }
   /** Guest instructions completed so far. */
   get instructions(): number {
     return Number(this.machine.instructions);
   }
-  /** The present entries of a set of tables, in the order of the addresses that they map. */
+  /** Whether a set of tables exists in this run at this moment; one that does may be empty still. Otherwise why it does not. */
+  tablesAbsent(of: 'guest' | 'shadow' | 'ept' | 'npt' | 'host'): string | undefined {
+    const { second } = this.machine.accelerator;
+    switch (of) {
+      case 'guest':
+        return this.guest.controls.format === 'none' ? 'the guest has paging off' : undefined;
+      case 'shadow':
+        return second.kind === 'shadow' ? undefined : `mmu=${this.program.settings.mmu} has no shadow tables`;
+      case 'ept':
+      case 'npt':
+        return second.kind === 'nested' && second.tables.kind === of
+          ? undefined
+          : `mmu=${this.program.settings.mmu} has no ${of.toUpperCase()}`;
+      case 'host':
+        return undefined;
+    }
+  }
+  /** The present entries of a set of tables and those that mark MMIO, in the order of the addresses that they map. */
   tables(of: 'guest' | 'shadow' | 'ept' | 'npt' | 'host'): readonly TableListing[] {
     const { accelerator, host } = this.machine;
     const { second } = accelerator;

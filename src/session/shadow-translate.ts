@@ -65,7 +65,7 @@ export function translateByShadow(
     { gva: linear, gpa, hva: software?.hva, hpa: at ?? software?.hpa },
     {
       ok: at !== undefined,
-      rights: guestRights ? both(guestRights, software?.rights ?? NONE) : NONE,
+      rights: guestRights ? both(guestRights, both(hardware.rights, software?.rights ?? NONE)) : NONE,
       references: hardware.stage.references ?? 0,
       tlb: tlb({ ok: at !== undefined, gpa, hpa: at }),
       stages: [hardware.stage, guest, ...(software?.stages ?? [])],
@@ -131,7 +131,13 @@ function walkShadow(
   linear: bigint,
   access: Access,
   ac: boolean,
-): { readonly stage: WalkStage; readonly output: bigint | undefined; readonly failure: ChainFailure | undefined } {
+): {
+  readonly stage: WalkStage;
+  readonly output: bigint | undefined;
+  /** Those of an entry that is absent or marks MMIO: none. */
+  readonly rights: Rights;
+  readonly failure: ChainFailure | undefined;
+} {
   const base = { stage: 'shadow', who: 'cpu', mode: 'non-root', from: 'gva', to: 'hpa', input: linear } as const;
   const tables = shadowTables(t, shadow);
   if (!tables) {
@@ -140,7 +146,7 @@ function walkShadow(
       reason: 'no root',
       explanation: 'No shadow root is loaded: the guest has not been entered, or the instruction emulator runs it.',
     } as const;
-    return { stage: { ...base, references: 0, steps: [] }, output: undefined, failure };
+    return { stage: { ...base, references: 0, steps: [] }, output: undefined, rights: NONE, failure };
   }
   const { port, root, controls, pdptes } = tables;
   const out = new WalkOut();
@@ -156,11 +162,13 @@ function walkShadow(
     references: loadedEntries(sink.steps),
     steps: chainSteps(sink.steps, failed),
   };
-  if (!failed) return { stage, output: out.address, failure: undefined };
+  const rights = !failed || failed.lacking.length > 0 ? rightsOf(out, true) : NONE;
+  if (!failed) return { stage, output: out.address, rights, failure: undefined };
   const present = (failed.entry & PTE_P) !== 0n;
   return {
     stage,
     output: undefined,
+    rights,
     failure: {
       stage: 'shadow',
       level: failed.level,

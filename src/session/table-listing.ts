@@ -18,7 +18,7 @@ export interface TableListing {
   readonly target: bigint;
   /** Maps a page rather than pointing to a table. */
   readonly leaf: boolean;
-  /** Under shadow paging, for guest and shadow tables: how the entry stands to the other tables' entry for the same address, and that entry. */
+  /** `mmio`: no mapping but KVM's mark of a hole. Under shadow paging, for guest and shadow tables: how the entry stands to the other tables' entry for the same address, and that entry. */
   readonly marks?: readonly DriftMark[];
   readonly counterpart?: EntryPlace;
 }
@@ -61,7 +61,7 @@ export function listHostTables(
   const out: TableListing[] = [];
   const visit = (table: TableRef): void => {
     for (const e of reader(table)) {
-      if (!e.present || e.target === undefined) continue;
+      if (!e.mmio && (!e.present || e.target === undefined)) continue;
       out.push({
         level: e.level,
         name: entryName(kind, e.level),
@@ -70,9 +70,11 @@ export function listHostTables(
         to: e.start + e.size - 1n,
         entryAddress: e.entryAddress,
         entry: e.entry,
-        flags: e.flags,
-        target: e.target,
+        // of a mark for MMIO nothing is a flag, and it stands for the GPA that it is found at
+        flags: e.mmio ? [] : e.flags,
+        target: e.target ?? e.start,
         leaf: e.leaf,
+        ...(e.mmio ? { marks: ['mmio'] as const } : {}),
       });
       if (e.child) visit(e.child);
     }

@@ -95,7 +95,8 @@ export function translateGva(t: Translator, linear: bigint, access: Access): Cha
     );
   const software = gpa === undefined ? undefined : softwareStages(t, gpa, access);
   if (software) stages.push(...software.stages);
-  const second = !t.nested ? ALL : grants(probe.failure) ? (probe.eptRights ?? NONE) : NONE;
+  // under emulation the memory behind a GPA is found by the host's tables: what they do not map gives no right
+  const second = !grants(probe.failure) ? NONE : t.nested ? (probe.eptRights ?? NONE) : ALL;
   const rights = both(probe.guestRights ?? NONE, both(second, software?.rights ?? ALL));
   return chain(
     { gva: linear, gpa, hva: software?.hva, hpa: probe.hpa ?? software?.hpa },
