@@ -195,7 +195,10 @@ describe('the TLB by method', () => {
     assert.match(entry('software', false), /^0x200000 = → GPA 0x200000 → HPA 0x[0-9a-f]+ RWX S D$/);
   });
   it('a page that the host takes back: stale under a hypervisor, found anew under emulation', () => {
-    assert.match(entry('npt', true), /stale: the NPT has no entry for GPA 0x200000 any more; INVLPGA or a flush of the ASID by TLB_CONTROL/);
+    assert.match(
+      entry('npt', true),
+      /stale: the NPT has no entry for GPA 0x200000 any more; INVLPGA or a flush of the ASID by TLB_CONTROL/,
+    );
     assert.match(entry('shadow', true), /stale: the shadow tables have no translation of 0x200000 any more; INVVPID/);
     assert.match(entry('software', true), /→ GPA 0x200000 → taken back by the host: found anew at the next access/);
   });

@@ -50,7 +50,10 @@ describe('the TLB panel', () => {
     await panel.moved(live);
     await check('edited', ['0x200000', '0x201000']);
     assert.match(await panel.page.locator('.summary').innerText(), /2 stale$/);
-    assert.match(await panel.page.locator('.details .stale-box').innerText(), /Missing: INVLPG, INVPCID or a load of CR3\./);
+    assert.match(
+      await panel.page.locator('.details .stale-box').innerText(),
+      /Missing: INVLPG, INVPCID or a load of CR3\./,
+    );
     await live.runTo('flushed');
     await panel.moved(live);
     await check('flushed', []);
