@@ -27,6 +27,7 @@ export const CAPABILITIES: Dap.Capabilities = {
   })),
 
   supportsSteppingGranularity: true,
+  supportsStepInTargetsRequest: true,
   supportsGotoTargetsRequest: true,
   supportsLoadedSourcesRequest: true,
   supportsSetVariable: true,

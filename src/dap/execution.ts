@@ -6,19 +6,23 @@ import { StoppedEvent } from '@vscode/debugadapter';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
 import type { Granularity } from '../session/api';
+import type { StepTargetKind } from '../session/step-targets';
 import { fileOf } from './breakpoints';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
-import { THREAD_ID, requireThread } from './stack';
+import { THREAD_ID, frameOfId, requireThread } from './stack';
 
 /** How a place to go to is called among the references; no view's path begins so. */
 const GOTO = 'goto:';
+
+/** Step targets by their ids, from 1. */
+const STEP_TARGETS: readonly StepTargetKind[] = ['call', 'exit'];
 
 const granularity = (asked: Dap.SteppingGranularity | undefined): Granularity =>
   asked === 'instruction' ? 'instruction' : 'line';
 
 export const executionRequests: Handlers<
-  'continue' | 'next' | 'stepIn' | 'stepOut' | 'pause' | 'gotoTargets' | 'goto'
+  'continue' | 'next' | 'stepIn' | 'stepInTargets' | 'stepOut' | 'pause' | 'gotoTargets' | 'goto'
 > = {
   continue(adapter, args) {
     requireThread(args.threadId);
@@ -33,8 +37,20 @@ export const executionRequests: Handlers<
   },
   stepIn(adapter, args) {
     requireThread(args.threadId);
-    adapter.stopped.stepIn(granularity(args.granularity));
+    const { stopped } = adapter;
+    const target = args.targetId === undefined ? undefined : STEP_TARGETS[args.targetId - 1];
+    if (args.targetId !== undefined && (!target || !stopped.stepTargets().some(({ kind }) => kind === target)))
+      throw requestError('badReference', `there is no step target ${args.targetId} at this stop`);
+    stopped.stepIn(granularity(args.granularity), target);
     adapter.resume();
+  },
+  /** Only of the frame that runs next: a caller goes on by returning. */
+  stepInTargets(adapter, args) {
+    const { stopped } = adapter;
+    if (frameOfId(adapter, args.frameId).frame !== 0) return { targets: [] };
+    return {
+      targets: stopped.stepTargets().map(({ kind, label }) => ({ id: STEP_TARGETS.indexOf(kind) + 1, label })),
+    };
   },
   stepOut(adapter, args) {
     requireThread(args.threadId);

@@ -30,6 +30,7 @@ interface StandardRequests {
   continue: Standard<Dap.ContinueRequest, Dap.ContinueResponse>;
   next: Standard<Dap.NextRequest, Dap.NextResponse>;
   stepIn: Standard<Dap.StepInRequest, Dap.StepInResponse>;
+  stepInTargets: Standard<Dap.StepInTargetsRequest, Dap.StepInTargetsResponse>;
   stepOut: Standard<Dap.StepOutRequest, Dap.StepOutResponse>;
   pause: Standard<Dap.PauseRequest, Dap.PauseResponse>;
   gotoTargets: Standard<Dap.GotoTargetsRequest, Dap.GotoTargetsResponse>;

@@ -28,6 +28,7 @@ import type {
 } from './types';
 import type { MemoryMap, MemoryMapQuery } from './memory-map';
 import type { PagemapRow } from './pagemap';
+import type { StepTarget, StepTargetKind } from './step-targets';
 import type { TlbState } from './tlb-state';
 import type { ExitHistory } from './exit-history/index';
 import type { TableMaps } from './table-map';
@@ -52,8 +53,13 @@ export interface DebugTarget {
 
   // run control
   continue_(): void;
-  /** Into calls, and from a faulting or exiting instruction into the hypervisor; within an exit: the next Step. */
-  stepIn(granularity: Granularity): void;
+  /**
+   * Into calls, and from a faulting or exiting instruction into the hypervisor; within an exit: the next Step. A call at which an exit's Steps have just been left is
+   * entered, whatever exits are still on its way; `target` says otherwise.
+   */
+  stepIn(granularity: Granularity, target?: StepTargetKind): void;
+  /** Where `stepIn` may lead from the next instruction; empty where there is no choice to make. */
+  stepTargets(): readonly StepTarget[];
   /** Over calls and over exits; within an exit: the next Step of the same or an outer frame. */
   stepOver(granularity: Granularity): void;
   /** Out of the guest function; within an exit: back to the guest. */

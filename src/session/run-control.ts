@@ -60,7 +60,7 @@ export class RunControl {
   ) {
     this.stepper = new Stepper(guest, memory, names.symbols);
     machine.pauseAtExits = (exit) => this.atExit(exit);
-    machine.pauseOutside = () => this.goal.kind === 'step' && this.goal.into && this.callReturn === undefined;
+    machine.pauseOutside = () => this.goal.kind === 'step' && this.goal.into === true && this.callReturn === undefined;
     guest.cpu.faultObserver = (event) => this.atFault(event);
     this.stopped = plain(
       'entry',
@@ -74,8 +74,20 @@ export class RunControl {
   continue_(): void {
     this.begin({ kind: 'continue' });
   }
-  step(into: boolean, unit: Granularity): void {
-    if (this.activity) this.begin({ kind: 'exit', depth: into ? Number.MAX_SAFE_INTEGER : this.activity.depth });
+  /** Where the guest stood when an exit's Steps were left, by a step: the instruction is still to be executed. */
+  private leftExitAt: string | undefined;
+  /** Whether the last stop left an exit of the instruction that comes next. */
+  get leftAnExitHere(): boolean {
+    return this.leftExitAt === this.here();
+  }
+  private here(): string {
+    return `${this.guest.retired} ${this.guest.linearRip}`;
+  }
+
+  /** `into`: `call` goes into calls and handles exits on the way. */
+  step(into: boolean | 'call', unit: Granularity): void {
+    if (this.activity)
+      this.begin({ kind: 'exit', depth: into !== false ? Number.MAX_SAFE_INTEGER : this.activity.depth });
     else this.begin({ kind: 'step', into, unit, start: this.stepper.place() });
   }
   stepOut(): void {
@@ -264,7 +276,7 @@ export class RunControl {
     if (exit) this.activity = Activity.ofExit(exit, exitTitle(exit));
     if (this.found) return this.stop(this.found);
     const { goal } = this;
-    if (goal.kind === 'step' && goal.into && exit) {
+    if (goal.kind === 'step' && goal.into === true && exit) {
       return this.stop({
         kind: 'step',
         title: `VM exit ${exitTitle(exit)}`,
@@ -304,6 +316,7 @@ export class RunControl {
       this.activity = undefined;
       const over = this.machine.ended;
       if (over) return this.end(over);
+      this.leftExitAt = this.here();
       return this.stop(
         plain(
           'step',

@@ -37,6 +37,8 @@ import type { TlbState } from './tlb-state';
 import { tlbState } from './tlb-view';
 import { accessOf, translateGpa, translateGva } from './translate';
 import { reverseHpa, reverseHva } from './reverse';
+import type { StepTarget, StepTargetKind } from './step-targets';
+import { stepTargets } from './step-targets';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 import type {
   BreakpointView,
@@ -119,8 +121,13 @@ export class Session implements DebugTarget {
   continue_(): void {
     this.control.continue_();
   }
-  stepIn(granularity: Granularity): void {
-    this.control.step(true, granularity);
+  stepIn(granularity: Granularity, target?: StepTargetKind): void {
+    const wanted = target ?? (this.control.leftAnExitHere && this.stepTargets().length > 0 ? 'call' : 'exit');
+    this.control.step(wanted === 'call' ? 'call' : true, granularity);
+  }
+  stepTargets(): readonly StepTarget[] {
+    if (this.control.activity) return [];
+    return stepTargets(this.guest, this.memory, this.names, (query) => this.translate(query));
   }
   stepOver(granularity: Granularity): void {
     this.control.step(false, granularity);

@@ -14,7 +14,13 @@ export interface Place {
 }
 
 export type StepGoal =
-  | { readonly kind: 'step'; readonly into: boolean; readonly unit: Granularity; readonly start: Place }
+  | {
+      readonly kind: 'step';
+      /** `call`: into calls, over exits. */
+      readonly into: boolean | 'call';
+      readonly unit: Granularity;
+      readonly start: Place;
+    }
   /** Until a return leaves the stack above `rsp`. */
   | { readonly kind: 'out'; readonly rsp: bigint };
 
@@ -50,7 +56,7 @@ export class Stepper {
 
   /** Looks at the next instruction of a step over or out: a call is to be run to its return, and a return is remembered. */
   look(goal: StepGoal): CallReturn | undefined {
-    if (goal.kind === 'step' && goal.into) return undefined;
+    if (goal.kind === 'step' && goal.into !== false) return undefined;
     const { rip } = this.guest.state;
     const { bytes } = this.memory.read({ space: 'gva', value: this.guest.linearRip }, MAX_INSTRUCTION);
     const [insn] = disassemble(bytes, rip, this.guest.bits, 1);
@@ -67,9 +73,9 @@ export class Stepper {
     const { start } = goal;
     // one iteration of a REP instruction moves nothing, but is as far as an instruction step goes into it
     if (now.linear === start.linear && now.instructions === start.instructions)
-      return goal.into && goal.unit === 'instruction';
+      return goal.into === true && goal.unit === 'instruction';
     if (goal.unit === 'instruction' || start.line === undefined) return true;
-    // another line, or the same one anew: a jump back to its first instruction
-    return now.line !== start.line || this.symbols.lineAt(now.linear)?.address === now.linear;
+    // another line, or the same one again: a jump back to its first instruction
+    return now.line !== start.line || this.symbols.lineStart(now.linear) === now.linear;
   }
 }

@@ -97,6 +97,17 @@ export class SymbolTable {
     const span = floor(this.lines, address, (l) => l.address);
     return span && address < span.address + BigInt(span.length) ? span : undefined;
   }
+  /** The first address of the stretch of one line's code around an address: a macro's line has a span for each instruction. */
+  lineStart(address: bigint): bigint | undefined {
+    const own = this.lineAt(address);
+    if (own === undefined) return undefined;
+    let start = own.address;
+    for (;;) {
+      const before = this.lineAt(start - 1n);
+      if (before?.file !== own.file || before.line !== own.line) return start;
+      start = before.address;
+    }
+  }
   locationOf(address: bigint): Location | undefined {
     const span = this.lineAt(address);
     return span && { file: span.file, line: span.line };

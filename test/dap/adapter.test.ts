@@ -287,6 +287,16 @@ describe('debug adapter: what the client is shown', () => {
     assert.deepEqual(targets, [{ label: 'info rex', start: 5, length: 2 }]);
   });
 
+  it('steps into the target that the client chose', async () => {
+    const { driver, target } = await stopped();
+    const { targets } = await driver.ask<Dap.StepInTargetsResponse['body']>('stepInTargets', { frameId: 1 });
+    assert.deepEqual(targets, [{ id: 1, label: 'call f' }]);
+    assert.match(await driver.refused('stepIn', { threadId: 1, targetId: 2 }), /PW514: there is no step target 2/);
+    await driver.toStop('stepIn', { threadId: 1, targetId: 1 });
+    assert.ok(target.asked.includes('step in line to the call'));
+    await driver.refused('stepInTargets', { frameId: 99 });
+  });
+
   it('invalidates what is shown after an edit', async () => {
     const { driver, target } = await stopped();
     const { scopes } = await driver.ask<Dap.ScopesResponse['body']>('scopes', { frameId: 1 });
@@ -353,6 +363,8 @@ describe('debug adapter: launch configurations', () => {
     };
     assert.deepEqual(await launch({ define: 'N=5', include: ['../lib'], workspaceFolders: ['/'] }), [
       'x.inc from /guests/fake.asm in /',
+      // the current folder, as nasm's own first look
+      'x.inc from /. in /',
       'x.inc from /lib/. in /',
     ]);
     assert.equal((await launch({ define: ['N=4', 'N=5'], include: '/lib' }))[1], 'x.inc from /lib/. in /guests');

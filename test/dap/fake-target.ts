@@ -7,6 +7,7 @@ import { ok } from '../../src/base/result';
 import type { Answer, DebugTarget, HoverAnswer } from '../../src/session/api';
 import type { MemoryMap } from '../../src/session/memory-map';
 import type { PagemapRow } from '../../src/session/pagemap';
+import type { StepTarget, StepTargetKind } from '../../src/session/step-targets';
 import type { TlbState } from '../../src/session/tlb-state';
 import type { TranslateAnswer } from '../../src/session/translation';
 import type {
@@ -79,8 +80,11 @@ export class FakeTarget implements DebugTarget {
   continue_(): void {
     this.ask('continue');
   }
-  stepIn(granularity: string): void {
-    this.ask(`step in ${granularity}`);
+  stepIn(granularity: string, target?: StepTargetKind): void {
+    this.ask(`step in ${granularity}${target === undefined ? '' : ` to the ${target}`}`);
+  }
+  stepTargets(): readonly StepTarget[] {
+    return [{ kind: 'call', label: 'call f' }];
   }
   stepOver(granularity: string): void {
     this.ask(`step over ${granularity}`);

@@ -168,3 +168,84 @@ describe('stepping into an exit', () => {
     assert.equal(value(s, 'al'), '0x60 = 96');
   });
 });
+
+describe('a call whose push exits', () => {
+  const SOURCE = `bits 64
+start:  mov     rsp, 0x301000
+        call    far_away
+        hlt
+far_away: nop
+        ret
+`;
+  const atCall = (options: Readonly<Record<string, string>> = {}): ReturnType<typeof open> => {
+    const s = open(SOURCE, options);
+    s.setSourceBreakpoints('guest.asm', [{ line: 3 }]);
+    assert.equal(next(s), 'entry start');
+    s.continue_();
+    assert.match(next(s), /^breakpoint /);
+    return s;
+  };
+  const labels = (s: ReturnType<typeof open>): readonly string[] => s.stepTargets().map(({ label }) => label);
+
+  for (const [mmu, event] of [
+    ['ept', 'EPT_VIOLATION'],
+    ['npt', 'NPF'],
+  ] as const)
+    it(`offers the call and the exit under ${mmu}`, () => {
+      const into = atCall({ mmu });
+      assert.deepEqual(labels(into), ['call far_away', `VM exit ${event} of the push`]);
+      into.stepIn('line', 'call');
+      assert.equal(next(into), 'step far_away');
+      assert.deepEqual(labels(into), []);
+      const exit = atCall({ mmu });
+      exit.stepIn('line', 'exit');
+      next(exit);
+      assert.match(exit.stopped?.title ?? '', new RegExp(`^VM exit ${event}`));
+      assert.deepEqual(labels(exit), []);
+      // its Steps left, the plain key enters the call, although the page of the stack exits as that of the table did
+      exit.stepOut();
+      next(exit);
+      assert.equal(exit.stopped?.title, 'back in the guest');
+      assert.equal(labels(exit).length, 2);
+      exit.stepIn('line');
+      assert.equal(next(exit), 'step far_away');
+    });
+
+  it('handles the exit on the way to the callee under every method', () => {
+    for (const options of [{ mmu: 'shadow' }, { mmu: 'shadow', shadow: 'modern' }, { mmu: 'software' }]) {
+      const s = atCall(options);
+      assert.equal(labels(s)[0], 'call far_away');
+      s.stepIn('line', 'call');
+      assert.equal(next(s), 'step far_away', JSON.stringify(options));
+    }
+  });
+});
+
+describe('stepping by lines', () => {
+  it('leaves a macro line at once, and stops at it again only where it begins again', () => {
+    const s = open(`bits 64
+%macro two 0
+        inc     eax
+        inc     ebx
+%endmacro
+%macro count 1
+        mov     ecx, %1
+%%again: dec    ecx
+        jnz     %%again
+%endmacro
+start:  two
+        count   3
+        two
+round:  two
+        jmp     round
+`);
+    const lines: unknown[] = [];
+    next(s);
+    for (let i = 0; i < 6; i++) {
+      lines.push(s.frames()[0]?.location?.line);
+      s.stepOver('line');
+      next(s);
+    }
+    assert.deepEqual(lines, [11, 12, 13, 14, 15, 14]);
+  });
+});
