@@ -24,6 +24,9 @@ export interface DefinitionHost {
   pathOf(name: string, from: string): string | undefined;
 }
 
+/** Bytes of a string that %strcat makes: it may double in each repetition. */
+const MAX_STRING = 1 << 20;
+
 /** The directives that give single-line macros their values, and the context stack (NASM manual, 4.1, 4.2, 4.7, 4.8). */
 export class Definitions {
   private readonly frames = new StackFrames();
@@ -135,7 +138,10 @@ export class Definitions {
         const parts = rest.filter((t) => t.text !== ',' || t.kind === 'string');
         const wrong = parts.find((t) => t.kind !== 'string');
         if (wrong) this.error(wrong, '%strcat joins strings; this is none');
-        return [quoted(parts.map((t) => (t.kind === 'string' ? stringText(t) : '')).join(''), at)];
+        const joined = parts.map((t) => (t.kind === 'string' ? stringText(t) : '')).join('');
+        if (joined.length <= MAX_STRING) return [quoted(joined, at)];
+        this.error(first, `the string becomes ${joined.length} bytes long; ${MAX_STRING} is the most`);
+        return undefined;
       }
       default:
         break;

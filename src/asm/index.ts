@@ -163,7 +163,8 @@ function runOnce(source: string, options: AssembleOptions, earlier: EarlierLayou
     ...(earlier ? { earlier } : {}),
   });
   const statements: Statement[] = [];
-  for (const line of preprocessor.run(source, options.fileName)) {
+  const lines = preprocessor.run(source, options.fileName);
+  for (const line of preprocessor.refused ? [] : lines) {
     const s = parser.parse(line);
     if (s) statements.push(s);
   }

@@ -37,6 +37,11 @@ interface SizeMemo {
   readonly length: number;
 }
 
+/** What a size depends on besides what cannot change: where the symbol is that a jump leads to. */
+export interface SizeFacts {
+  readonly jump: { readonly symbol: string; readonly addend: number; readonly reached: boolean } | undefined;
+}
+
 /** What the lines before an instruction decided for it. */
 export interface Mode {
   readonly bits: Bits;
@@ -129,6 +134,26 @@ export class InstructionEncoder {
     else if (!output.emitting && clean) this.rememberSize(s, body, bits, relative, best.length, chosen);
     output.emit(best, s.span);
     return movable;
+  }
+
+  /** What the size of a statement's instruction depends on, as it was last encoded; undefined where that is not known. */
+  sizeFacts(s: Statement): SizeFacts | undefined {
+    if (this.fixed.has(s)) return NO_JUMP;
+    const memo = this.sizes.get(s);
+    if (!memo) return undefined;
+    const places: { readonly symbol: string; readonly addend: number }[] = [];
+    for (const [i, e] of memo.expressions.entries()) {
+      if (isPlain(e)) continue;
+      const place = placeOf(e);
+      const value = memo.values[i];
+      // a constant changes, or may come to be one
+      if (!place || value?.unknown !== false || value.terms.length !== 1 || value.terms[0]?.kind !== 'section')
+        return undefined;
+      places.push(place);
+    }
+    const [first] = places;
+    if (memo.reached === undefined || first === undefined) return NO_JUMP;
+    return { jump: { ...first, reached: memo.reached } };
   }
 
   private refuseByCpu(mnemonic: string, { form }: Candidate, cpu: number, bits: Bits, span: Span): void {
@@ -302,27 +327,40 @@ function explainEncoder(reason: string): string {
   return `this combination cannot be encoded (${reason || 'no form fits'})`;
 }
 
+const NO_JUMP: SizeFacts = { jump: undefined };
+
+/** Whether an expression names no symbol and no place. */
+function isPlain(e: Expr): boolean {
+  switch (e.kind) {
+    case 'number':
+    case 'string':
+    case 'register':
+      return true;
+    case 'unary':
+      return isPlain(e.operand);
+    case 'binary':
+      return isPlain(e.left) && isPlain(e.right);
+    case 'conditional':
+      return isPlain(e.test) && isPlain(e.then) && isPlain(e.otherwise);
+    case 'float':
+    case 'symbol':
+    case 'here':
+    case 'sectionStart':
+      return false;
+  }
+}
+
+/** `label`, `label + n` or `label - n`. */
+function placeOf(e: Expr): { readonly symbol: string; readonly addend: number } | undefined {
+  if (e.kind === 'symbol') return { symbol: e.name, addend: 0 };
+  if (e.kind !== 'binary' || (e.op !== '+' && e.op !== '-')) return undefined;
+  const { left, right } = e;
+  if (left.kind !== 'symbol' || right.kind !== 'number' || right.value > 0xffff_ffffn) return undefined;
+  return { symbol: left.name, addend: e.op === '+' ? Number(right.value) : -Number(right.value) };
+}
+
 /** Whether an operand's bytes are the same wherever and whenever it is encoded. */
 function isPlaceless(o: OperandSyntax): boolean {
-  const plain = (e: Expr): boolean => {
-    switch (e.kind) {
-      case 'number':
-      case 'string':
-      case 'register':
-        return true;
-      case 'unary':
-        return plain(e.operand);
-      case 'binary':
-        return plain(e.left) && plain(e.right);
-      case 'conditional':
-        return plain(e.test) && plain(e.then) && plain(e.otherwise);
-      case 'float':
-      case 'symbol':
-      case 'here':
-      case 'sectionStart':
-        return false;
-    }
-  };
-  if (o.kind === 'far') return plain(o.selector) && plain(o.offset);
-  return plain(o.expr) && !(o.kind === 'memory' && o.splitIndex !== undefined && !plain(o.splitIndex));
+  if (o.kind === 'far') return isPlain(o.selector) && isPlain(o.offset);
+  return isPlain(o.expr) && !(o.kind === 'memory' && o.splitIndex !== undefined && !isPlain(o.splitIndex));
 }

@@ -14,6 +14,7 @@ import { padding } from './padding';
 import type { Placed } from './sections';
 import { applyAttribute, placeSections } from './sections';
 import type { Bits, Body, Statement } from './statement';
+import { Sizing } from './sizing';
 import { Structures } from './structures';
 import { SymbolTable } from './symbols';
 import type { Scope, Value } from './value';
@@ -55,7 +56,10 @@ export interface LayoutOptions {
   readonly optimize?: Optimization;
 }
 
-const MAX_PASSES = 100;
+/** Jumps over jumps settle slowly, in passes that cost little; statements that are laid out in full in each of them cost much. */
+const MAX_PASSES = 1000;
+const LEAST_PASSES = 20;
+const MAX_WORK = 2_000_000;
 /** A repetition whose bytes depend on its place is encoded one by one; more than this takes too long to wait for. */
 const MAX_ENCODED_REPEATS = 100_000;
 
@@ -65,6 +69,7 @@ export class Layout {
   private readonly encoder: InstructionEncoder;
   private readonly data: DataWriter;
   private readonly structures = new Structures(this);
+  private readonly sizing: Sizing;
   private bits: Bits = 16;
   private relative = false;
   private cpu = ANY_CPU;
@@ -91,6 +96,7 @@ export class Layout {
     this.output = new Output(options.maxImage, new DiagnosticSink());
     this.encoder = new InstructionEncoder(this.output, this.scope, options.optimize);
     this.data = new DataWriter(this.output, this.scope);
+    this.sizing = new Sizing(this.output, this.symbols);
   }
 
   /** Runs to the end; what is wrong is in `sink`. */
@@ -99,13 +105,14 @@ export class Layout {
     do {
       this.pass();
       passes++;
-    } while (this.symbols.moved && passes < MAX_PASSES);
+      if (passes === MAX_PASSES || (passes >= LEAST_PASSES && this.sizing.work > MAX_WORK)) break;
+    } while (this.symbols.moved);
     const stable = !this.symbols.moved;
     this.output.sink = sink;
     if (!stable) {
       sink.error(
         'unstable',
-        `sizes still change after ${MAX_PASSES} passes; write near or a size at the jumps or \`times\` that depend on each other`,
+        `sizes still change after ${passes} passes; write near or a size at the jumps or \`times\` that depend on each other`,
         this.options.fileSpan,
       );
     }
@@ -151,7 +158,18 @@ export class Layout {
     this.firstBits = undefined;
     this.lines = [];
     this.pendingLabels = [];
-    for (const s of this.statements) this.statement(s);
+    const { statements, sizing } = this;
+    const isSizing = !this.output.emitting;
+    const isNoted = isSizing && this.symbols.isLater;
+    for (let i = 0; i < statements.length; i++) {
+      if (isSizing && sizing.pass(i)) continue;
+      const s = statements[i];
+      if (!s) continue;
+      const { offset } = this.output.section;
+      const done = this.statement(s);
+      if (isNoted && done)
+        sizing.note(i, s, offset, s.body.kind === 'instruction' ? this.encoder.sizeFacts(s) : undefined);
+    }
   }
 
   private fault(e: unknown): void {
@@ -163,7 +181,8 @@ export class Layout {
     this.output.sink.error(code, message, span);
   }
 
-  private statement(s: Statement): void {
+  /** @returns whether nothing was wrong with it */
+  private statement(s: Statement): boolean {
     try {
       this.here = undefined;
       this.statementOffset = this.output.section.offset;
@@ -186,8 +205,10 @@ export class Layout {
           this.pendingLabels = [];
         }
       }
+      return true;
     } catch (e) {
       this.fault(e);
+      return false;
     }
   }
 

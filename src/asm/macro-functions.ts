@@ -3,7 +3,7 @@ import type { DiagnosticSink } from './diagnostics';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
 import type { MacroParameter, SingleMacro } from './macros';
-import { lexed, numberTokens, quoted } from './token-text';
+import { charactersOf, lexed, numberTokens, quoted } from './token-text';
 
 /** What the functions need beside their arguments. */
 export interface FunctionHost {
@@ -43,7 +43,7 @@ const number = parameter({ evaluated: true });
 const text = parameter({ quoted: 'unlessString' });
 
 /** The characters of a string token, one per byte. */
-export const stringText = (t: Token): string => String.fromCharCode(...stringBytes(t.text));
+export const stringText = (t: Token): string => charactersOf(stringBytes(t.text));
 
 /** The number that an evaluated argument came to; undefined where it was left out or wrong. */
 function numberOf(arg: readonly Token[] | undefined): bigint | undefined {

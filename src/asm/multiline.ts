@@ -254,6 +254,18 @@ export class MultiMacroTable {
 
   /** A line of a macro's body with the arguments of a call in place. */
   fill(tokens: readonly Token[], frame: CallFrame): readonly Token[] {
+    const { at } = frame;
+    const before = this.placed.get(tokens);
+    if (before && before.at.line === at.line && before.at.column === at.column && before.at.file === at.file)
+      if (before.at.end === at.end) return before.filled;
+    const filled = this.fillAnew(tokens, frame);
+    // a line without parameters is the same in every call of one line, as when macros call macros
+    if (!tokens.some((t) => t.kind === 'parameter')) this.placed.set(tokens, { at, filled });
+    return filled;
+  }
+  private readonly placed = new WeakMap<readonly Token[], { readonly at: Token; readonly filled: readonly Token[] }>();
+
+  private fillAnew(tokens: readonly Token[], frame: CallFrame): readonly Token[] {
     const filled = tokens.flatMap((t) =>
       this.parameter(t, frame).map((p, i) => (i === 0 ? { ...p, spaced: t.spaced } : p)),
     );

@@ -117,6 +117,11 @@ export class Output {
     this.section.offset += count;
   }
 
+  /** Whether so many bytes more are within the limit. */
+  canAdvance(count: number): boolean {
+    return this.section.offset + count <= this.maxImage;
+  }
+
   /** Reserved space. @throws EvaluationFault */
   zeros(count: number, span: Span): void {
     if (this.absolute !== undefined) {

@@ -13,6 +13,7 @@ import { parseOperand } from './operand-parser';
 import { registerByName } from './registers';
 import type { Body, LabelDefinition, OperandSyntax, Prefixes, Statement } from './statement';
 import { isKeyword, NO_PREFIXES } from './statement';
+import { charactersOf } from './token-text';
 
 /** One line after preprocessing: its tokens and the place that listing and debugger show for it. */
 export interface SourceLine {
@@ -270,7 +271,7 @@ export class Parser {
   private parseIncbin(cursor: TokenCursor): Body {
     const t = cursor.next();
     if (t?.kind !== 'string') return cursor.fail('incbin takes a file name in quotes');
-    const path = String.fromCharCode(...stringBytes(t.text));
+    const path = charactersOf(stringBytes(t.text));
     const skip = cursor.accept(',') ? parseExpression(cursor, this.qualify) : undefined;
     const limit = skip !== undefined && cursor.accept(',') ? parseExpression(cursor, this.qualify) : undefined;
     const bytes = this.context.readBinary(path, t.file);

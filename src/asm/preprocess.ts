@@ -37,7 +37,7 @@ const MAX_INCLUDES = 1000;
 const MAX_DEPTH = 128;
 /** All lines that come out together, and all that are read on the way. */
 const MAX_LINES = 1_000_000;
-const MAX_LINES_READ = 4_000_000;
+const MAX_LINES_READ = 2_000_000;
 
 /** How a stretch of lines was left: read to its end, or by %exitrep or %exitmacro. */
 type Ending = 'end' | 'exitrep' | 'exitmacro';
@@ -105,6 +105,11 @@ export class Preprocessor {
   /** How many places asked for the layout: where any did, the caller runs again with what the layout found. */
   get markers(): number {
     return this.questions.asked;
+  }
+
+  /** Expansion was given up: what came out of it is not the program. */
+  get refused(): boolean {
+    return this.overflow;
   }
 
   run(source: string, fileName: string): readonly SourceLine[] {

@@ -29,6 +29,11 @@ export class SymbolTable {
     this.moved = false;
   }
 
+  /** Names that come only further on are known: this is not the first pass. */
+  get isLater(): boolean {
+    return this.pass > 1;
+  }
+
   /** In the first pass an unseen name may still come; later it is undefined. */
   lookup(name: string): Value | undefined {
     const e = this.entries.get(name);
@@ -78,6 +83,21 @@ export class SymbolTable {
     if (!e || e.pass === this.pass || e.section !== section || e.offset !== offset) return undefined;
     e.pass = this.pass;
     return e;
+  }
+
+  entry(name: string): SymbolEntry | undefined {
+    return this.entries.get(name);
+  }
+
+  /** Defines a label of the pass before again, at `offset` of its section. @returns false where this pass has defined it already */
+  move(e: SymbolEntry, section: number, offset: number): boolean {
+    if (e.pass === this.pass || e.kind !== 'label' || e.section !== section) return false;
+    e.pass = this.pass;
+    if (e.offset === offset) return true;
+    this.moved = true;
+    e.offset = offset;
+    e.value = { number: BigInt(offset), terms: e.value.terms, unknown: false };
+    return true;
   }
 
   all(): readonly SymbolEntry[] {

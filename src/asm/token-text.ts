@@ -137,8 +137,7 @@ export function numberTokens(value: bigint, at: Token): Token[] {
 }
 
 /** A string token for a text as a person writes it. */
-export const quotedText = (text: string, at: Token): Token =>
-  quoted(String.fromCharCode(...stringBytes(`"${text}"`)), at);
+export const quotedText = (text: string, at: Token): Token => quoted(charactersOf(stringBytes(`"${text}"`)), at);
 
 /** A string token that holds these bytes (one per character), in quotes that it does not contain. */
 export function quoted(bytes: string, at: Token): Token {
@@ -168,4 +167,11 @@ export function splitParameters(tokens: readonly Token[]): readonly Token[] {
     out.push({ ...t, kind: /^[0-9]/.test(rest) ? 'number' : 'word', text: rest, column, spaced: false });
     return out;
   });
+}
+
+/** A character for each byte; a string may have more of them than a call can have arguments. */
+export function charactersOf(bytes: readonly number[]): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i += 4096) text += String.fromCharCode(...bytes.slice(i, i + 4096));
+  return text;
 }
