@@ -72,6 +72,13 @@ export class Vm {
     space.register(this.notifier);
   }
 
+  /** The ioctls that change and read what user space calls memory slots. */
+  readonly calls = {
+    set: () => 'KVM_SET_USER_MEMORY_REGION',
+    dirtyLog: 'KVM_GET_DIRTY_LOG',
+    range: 'slot',
+    cycles: cost('syscall'),
+  } as const;
   /** Its VCPUs run on SVM. */
   get svm(): boolean {
     return this.mmu.format.table === 'npt';

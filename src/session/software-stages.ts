@@ -37,7 +37,7 @@ export function softwareStages(
       hva: undefined,
       hpa: undefined,
       rights: ALL,
-      failure: { stage: 'memslot', reason: 'no memslot' },
+      failure: { stage: 'memslot', reason: t.emulated ? 'no memory region' : 'no memslot' },
     };
   }
   const hva = slot.hva + (gpa - slot.gpa);

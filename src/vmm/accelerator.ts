@@ -5,9 +5,9 @@ import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { NestedTables } from '../hw/paging/nested';
 import type { CpuState } from '../hw/state/cpu-state';
 import type { FaultEvent } from '../hw/state/event';
-import type { Work } from '../host/step';
+import type { Step, Work } from '../host/step';
 import type { DirtyLog } from '../kvm/dirty-log';
-import type { Memslots, SlotChange, UserMemoryRegion } from '../kvm/memslots';
+import type { Memslot, Memslots, SlotChange, UserMemoryRegion } from '../kvm/memslots';
 import type { classifyShadowFault } from '../kvm/mmu/shadow/fault';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import type { TdpMmu } from '../kvm/mmu/tdp-mmu';
@@ -20,6 +20,13 @@ export interface GuestRam {
   readonly dirtyLog: DirtyLog;
   /** The meaning and the errors are KVM_SET_USER_MEMORY_REGION's. */
   setUserMemoryRegion(region: UserMemoryRegion): Work<Result<SlotChange, string>>;
+  /** What the VMM calls to change it or to ask, in its own words and cycles, for steps. `before`: the range that is changed or goes. */
+  readonly calls: {
+    set(region: UserMemoryRegion, before: Memslot | undefined): string;
+    readonly dirtyLog: string;
+    readonly range: 'slot' | 'region';
+    readonly cycles: number;
+  };
   /** The pages of a logged range that were written since the last call. */
   getDirtyLog(id: number): Work<Result<readonly Gpa[], string>>;
 }
@@ -96,6 +103,9 @@ export interface Accelerator {
   readonly guestModel: CpuidModel;
   /** What was cached for the guest's own tables is to go before it runs on (KVM_SET_SREGS with another CR3). */
   flushGuest(): void;
+
+  /** A step in the words of the software that is modelled. */
+  told(step: Step): Step;
 
   /** Into the guest for the first time. */
   start(): Outside;

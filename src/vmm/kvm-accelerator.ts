@@ -3,7 +3,8 @@ import type { Cpu, CpuSnapshot } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { CpuState } from '../hw/state/cpu-state';
 import { cost } from '../host/costs';
-import type { Work } from '../host/step';
+import type { Step, Work } from '../host/step';
+import { classicStep } from '../kvm/classic-names';
 import { classifyShadowFault } from '../kvm/mmu/shadow/fault';
 import { REENTER, type Handled } from '../kvm/userspace-exit';
 import type { Vcpu, VcpuState } from '../kvm/vcpu';
@@ -73,6 +74,10 @@ export class KvmAccelerator implements Accelerator {
   }
   flushGuest(): void {
     this.vcpu.context.flushGuest = true;
+  }
+
+  told(step: Step): Step {
+    return this.vm.shadow?.generation === 'classic' ? classicStep(step) : step;
   }
 
   start(): Outside {

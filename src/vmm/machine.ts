@@ -172,8 +172,9 @@ export class Machine {
     if (!this.activity) return undefined;
     const next = this.activity.next();
     if (next.done !== true) {
-      this.note(next.value);
-      return next.value;
+      const step = this.accelerator.told(next.value);
+      this.note(step);
+      return step;
     }
     this.activity = undefined;
     this.exits.finish();
@@ -183,7 +184,7 @@ export class Machine {
 
   /** Does work that nobody in the guest asked for: a change of the host's, or a call of the VMM's. It is told step by step, like the handling of an exit. */
   perform<T>(work: Work<T>): T {
-    return drain(work, (s) => this.note(s));
+    return drain(work, (s) => this.note(this.accelerator.told(s)));
   }
 
   private drainActivity(): void {

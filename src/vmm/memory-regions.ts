@@ -111,7 +111,8 @@ export class MemoryRegions {
   }
 
   *dirtyPages(id: number): Work<Result<readonly Gpa[], string>> {
-    yield vmmStep('KVM_GET_DIRTY_LOG', `asks KVM for the dirty pages of slot ${id}`, cost('syscall'));
+    const { calls } = this.ram;
+    yield vmmStep(calls.dirtyLog, `asks for the dirty pages of ${calls.range} ${id}`, calls.cycles);
     return yield* this.ram.getDirtyLog(id);
   }
 
@@ -122,11 +123,12 @@ export class MemoryRegions {
 
   private *set(region: UserMemoryRegion): Outcome {
     const { slot, memorySize, guestPhysAddr, userspaceAddr } = region;
+    const { calls } = this.ram;
     const what =
       memorySize === 0n
-        ? `deletes slot ${slot}`
-        : `slot ${slot}, GPA ${hex(guestPhysAddr)}, ${hex(memorySize)} bytes, HVA ${hex(userspaceAddr)}`;
-    yield vmmStep('KVM_SET_USER_MEMORY_REGION', what, cost('syscall'));
+        ? `deletes ${calls.range} ${slot}`
+        : `${calls.range} ${slot}, GPA ${hex(guestPhysAddr)}, ${hex(memorySize)} bytes, HVA ${hex(userspaceAddr)}`;
+    yield vmmStep(calls.set(region, this.ram.memslots.byId(slot)), what, calls.cycles);
     const changed = yield* this.ram.setUserMemoryRegion(region);
     return changed.ok ? ok(what) : changed;
   }

@@ -72,7 +72,7 @@ describe('shadow paging', () => {
       );
       assert.equal(
         mark?.entry,
-        options === classic ? 0x20_0200n : 0x8_0000_0020_0001n | (BigInt(g.machine.vm.memslots.generation) << 3n),
+        options === classic ? 0x20_0620n : 0x8_0000_0020_0001n | (BigInt(g.machine.vm.memslots.generation) << 3n),
       );
     }
   });

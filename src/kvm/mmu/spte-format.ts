@@ -1,6 +1,7 @@
 import type { Gpa, Hpa } from '../../base/address';
 import { EPTE_A, EPTE_D, PTE_A, PTE_D, PTE_P, PTE_PS, PTE_RW, PTE_US } from '../../isa/entries';
-import { isShadowMmio, makeShadowMmio, shadowMmioCurrent } from './shadow/spte';
+import { ACC } from './shadow/role';
+import { isShadowMmio, makeModernMmio, shadowMmioCurrent } from './shadow/spte';
 import {
   SPTE_MMU_PRESENT,
   isMmioSpte,
@@ -43,7 +44,7 @@ export const EPT_FORMAT: SpteFormat = {
 
 /**
  * Nested paging's entries: ordinary ones, with U/S since every access of a guest is a user's. MMIO is present with bit 51 set, which is reserved below 52 physical
- * address bits, as in shadow tables (kvm_mmu_reset_all_pte_masks):
+ * address bits, as in shadow tables (kvm_mmu_reset_all_pte_masks), and with R/W and U/S, since a guest may do everything there:
  *
  *   63..52     51  50..12    11      10           9             7  6  5  2   1   0
  *  |(gen 18..8)|0 | frame  |mapped|MMU-writable|host-writable|PS|D |A |US |RW |P |
@@ -63,7 +64,7 @@ export const NPT_FORMAT: SpteFormat = {
     return spte;
   },
   nonleaf: (table) => table | SPTE_MMU_PRESENT | PTE_P | PTE_RW | PTE_US | PTE_A,
-  mmio: (address, generation) => makeShadowMmio('modern', address, generation),
+  mmio: (address, generation) => makeModernMmio(address, generation, ACC.ALL),
   isMmio: (spte) => isShadowMmio('modern', spte),
   mmioCurrent: shadowMmioCurrent,
 };

@@ -13,7 +13,7 @@ import type { AddressSpace } from '../../host/address-space';
 import { cost } from '../../host/costs';
 import { describeHostFault } from '../../host/fault';
 import type { HostKernel } from '../../host/kernel';
-import { drain, step, vmmStep } from '../../host/step';
+import { drain, step, vmmStep, type Step } from '../../host/step';
 import { IoLog, type IoLogState, type IoRequest } from '../../kvm/emulator/io-log';
 import { slotHva } from '../../kvm/memslots';
 import { Stats, type StatValues } from '../../kvm/stats';
@@ -114,6 +114,10 @@ export class SoftwareAccelerator implements Accelerator {
   }
 
   // ---- running
+
+  told(step: Step): Step {
+    return step;
+  }
 
   // eslint-disable-next-line require-yield -- the CPU is in the guest from the first
   *start(): Outside {

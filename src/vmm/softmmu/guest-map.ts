@@ -83,6 +83,19 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
 
   // ---- GuestRam
 
+  /** Functions of QEMU's memory API (system/memory.c): nothing is told to KVM. */
+  readonly calls: GuestRam['calls'] = {
+    set: (region, before) => {
+      if (region.memorySize === 0n) return 'memory_region_del_subregion';
+      if (!before) return 'memory_region_add_subregion';
+      if ((region.logDirty === true) !== before.logDirty) return 'memory_region_set_log';
+      return 'memory_region_set_address';
+    },
+    dirtyLog: 'memory_region_snapshot_and_clear_dirty',
+    range: 'region',
+    cycles: cost('deviceModel'),
+  };
+
   /** memory_region_transaction_commit, and its listener tcg_commit. */
   *setUserMemoryRegion(region: UserMemoryRegion): Work<Result<SlotChange, string>> {
     const changed = this.memslots.set(region);

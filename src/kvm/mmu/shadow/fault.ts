@@ -142,6 +142,9 @@ export function* shadowPageFault(
   // kvm_mmu_set_mmio_spte_mask: with 52 physical address bits no bit of an entry is reserved, so nothing can be marked
   if (pfn.kind === 'noslot' && mmu.strategy.marksHaveGeneration && v.cpu.model.physicalBits >= 52)
     return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
+  // nonpaging_page_fault of 2.6.20 marks nothing
+  if (pfn.kind === 'noslot' && mmu.generation === 'classic' && paging.controls.format === 'none')
+    return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
   if (pfn.kind === 'readonly-slot') return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
   const rights = effectiveAccess(paging, walk, access);
   if (rights === 'emulate') return { kind: 'emulate', gpa: address, tracing: false, mmio: false };

@@ -1,13 +1,24 @@
 import type { Gpa, Hpa } from '../../../base/address';
-import { gpa } from '../../../base/address';
+import { gpa, gva } from '../../../base/address';
 import { hex } from '../../../base/hex';
 import { cost } from '../../../host/costs';
 import { kvmStep, type Step, type TableAccess } from '../../../host/step';
+import { PTE_G } from '../../../isa/entries';
 import { gpteAccess, type GuestPaging, type GuestWalk } from './guest-walk';
 import type { ShadowMmu } from './mmu';
 import type { ShadowPage } from './pages';
 import { ACC, roleAccess, roleDirect, rootLevel, usesPaeRoot, type Role } from './role';
-import { isShadowLeaf, isShadowPresent, makeShadowLeaf, makeShadowMmio, shadowFrame } from './spte';
+import {
+  isShadowLeaf,
+  isShadowPresent,
+  makeClassicLeaf,
+  makeClassicMmio,
+  makeModernLeaf,
+  makeModernMmio,
+  sameClassicEntry,
+  shadowFrame,
+  type GuestBits,
+} from './spte';
 
 /** What a fault wants in the shadow tables. */
 export interface FillRequest {
@@ -32,9 +43,9 @@ export type FillResult =
 export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest): FillResult {
   const { linear, walk, target } = request;
   const goal = target.kind === 'page' ? target.level : 1;
-  const steps: Step[] = [];
   let page = topPage(mmu, paging, linear);
   if (!page) return { kind: 'no-memory' };
+  const steps: Step[] = [fetchStep(mmu, paging, linear)];
   for (let level: number = rootLevel(paging.controls.format); ; level--) {
     const index = Number((linear >> BigInt(12 + 9 * (level - 1))) & 0x1ffn);
     page.writes = 0;
@@ -78,6 +89,23 @@ export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest):
     );
     page = child;
   }
+}
+
+/** FNAME(fetch), or direct_map and nonpaging_map for a guest without paging: how far the shadow tables go already. */
+function fetchStep(mmu: ShadowMmu, paging: GuestPaging, linear: bigint): Step {
+  const reads = mmu.read(linear);
+  const last = reads.at(-1);
+  const found =
+    last === undefined || last.value === 0n
+      ? `there is no entry of level ${last?.level ?? rootLevel(paging.controls.format)} yet`
+      : `they have an entry of level ${last.level}`;
+  const direct = mmu.generation === 'classic' ? 'nonpaging_map' : 'direct_map';
+  return kvmStep(
+    paging.controls.format === 'none' ? direct : 'fetch',
+    `walks the shadow tables for GVA ${hex(linear)}: ${found}`,
+    cost('kvmHandler') + cost('tableReference', reads.length),
+    { addresses: { gva: gva(linear) }, reads },
+  );
 }
 
 /** The page that the root register, or the PDPTE for `linear`, points to. */
@@ -133,8 +161,9 @@ function leaf(
   const gfn = exact - (exact % frames);
   const address: Gpa = gpa(BigInt(gfn) << 12n);
   const old = mmu.pages.read(page, index);
+  const guest = guestBits(mmu, r);
   if (target.kind === 'mmio') {
-    const mark = makeShadowMmio(mmu.generation, address, target.generation);
+    const mark = guest ? makeClassicMmio(address, access, guest) : makeModernMmio(address, target.generation, access);
     if (mark === old) return { kind: 'spurious' };
     const write = mmu.pages.setLeaf(page, index, mark, gfn, access);
     const how =
@@ -142,7 +171,7 @@ function leaf(
         ? 'not present, with a mark'
         : `present with a reserved bit, so that the error code says so; memslot generation ${target.generation}`;
     steps.push(
-      kvmStep('mark_mmio_spte', `marks GPA ${hex(address)} as MMIO: ${how}`, cost('eptEntry'), {
+      kvmStep(guest ? setName(r) : 'mark_mmio_spte', `marks GPA ${hex(address)} as MMIO: ${how}`, cost('eptEntry'), {
         addresses: { gpa: address },
         writes: [write],
       }),
@@ -153,13 +182,13 @@ function leaf(
   const wanted = target.hostWritable && (access & ACC.WRITE) !== 0;
   const shadowed = wanted && !mmu.mayWrite(gfn);
   const granted = wanted && !shadowed ? access : access & ~ACC.WRITE;
-  const spte = makeShadowLeaf(mmu.generation, target.frame, level, {
-    access,
-    granted,
-    hostWritable: target.hostWritable,
-  });
+  const classic = mmu.generation === 'classic';
+  const spte = classic
+    ? makeClassicLeaf(target.frame, granted, guest)
+    : makeModernLeaf(target.frame, level, { granted, hostWritable: target.hostWritable });
   const tracing = r.write && shadowed;
-  if (spte === old) return { kind: tracing ? 'tracing' : 'spurious' };
+  if (spte === old || (classic && !guest && sameClassicEntry(spte, old)))
+    return { kind: tracing ? 'tracing' : 'spurious' };
   const write = mmu.pages.setLeaf(page, index, spte, gfn, access);
   // rights that were there and are gone, or another frame, may still be cached
   if (isShadowPresent(mmu.generation, old)) mmu.flush();
@@ -174,7 +203,7 @@ function leaf(
         : '';
   steps.push(
     kvmStep(
-      mmu.generation === 'classic' ? 'set_pte' : 'mmu_set_spte',
+      classic ? (guest ? leafName(r, old) : 'nonpaging_map') : 'mmu_set_spte',
       `maps GVA ${hex(r.linear & ~((1n << BigInt(12 + 9 * (level - 1))) - 1n))} (GPA ${hex(address)}) to HPA ${hex(target.frame)}, ${rights}${because}`,
       cost('eptEntry'),
       {
@@ -184,4 +213,20 @@ function leaf(
     ),
   );
   return { kind: tracing ? 'tracing' : 'fixed' };
+}
+
+/** What a classic entry copies of the guest's; undefined where there is nothing to copy. A write has set D (fix_write_pf). */
+function guestBits(mmu: ShadowMmu, { walk, write }: FillRequest): GuestBits | undefined {
+  const { out } = walk;
+  if (mmu.generation !== 'classic' || mmu.loaded?.paging.controls.format === 'none') return undefined;
+  const access = (out.writable ? ACC.WRITE : 0) | (out.user ? ACC.USER : 0);
+  const entry = out.entries[out.depth - 1] ?? 0n;
+  return { access, dirty: out.dirty || write, global: (entry & PTE_G) !== 0n };
+}
+
+const setName = ({ walk }: FillRequest): string => (walk.leafLevel > 1 ? 'set_pde' : 'set_pte');
+/** 2.6.20: a new entry is set_pte's, or set_pde's below a large page; fix_write_pf lets one be written that was read-only while the guest's was clean, fix_read_pf undoes what CR0.WP = 0 did. */
+function leafName(r: FillRequest, old: bigint): string {
+  if (!isShadowPresent('classic', old)) return setName(r);
+  return r.write ? 'fix_write_pf' : 'fix_read_pf';
 }

@@ -272,7 +272,7 @@ export class ShadowMmu implements SecondaryMmu {
   // ---- writes to guest tables
 
   /**
-   * kvm_mmu_pte_write: `size` bytes at `address` of guest memory have been written by the instruction emulator. Entries that shadow them are dropped; a table that is
+   * kvm_mmu_track_write, kvm_mmu_pre_write of 2.6.20: `size` bytes at `address` of guest memory have been written by the instruction emulator. Entries that shadow them are dropped; a table that is
    * written three times in a row, or not entry by entry, is no longer shadowed at all.
    */
   pteWrite(address: Gpa, size: number): Step | undefined {
@@ -303,7 +303,7 @@ export class ShadowMmu implements SecondaryMmu {
           ? 'the shadow entry is dropped; the next access fills it'
           : 'nothing was shadowed there yet';
     return kvmStep(
-      'kvm_mmu_pte_write',
+      'kvm_mmu_track_write',
       `the guest wrote its page table at GPA ${hex(address)}: ${what}`,
       cost('kvmHandler') + cost('eptEntry', writes.length),
       {
@@ -438,7 +438,7 @@ const cachedStep = (root: Root): Step =>
 
 const allocatedStep = (root: Root, made: number, writes: readonly TableAccess[]): Step =>
   kvmStep(
-    'mmu_alloc_roots',
+    root.paging.controls.format === 'none' ? 'mmu_alloc_direct_roots' : 'mmu_alloc_shadow_roots',
     `the root at HPA ${hex(root.hpa)} shadows ${shadowOf(root)}${made > 0 ? `; ${made} new shadow ${made === 1 ? 'page' : 'pages'}` : ', and was kept from earlier'}`,
     cost('kvmHandler') + cost('eptTable', Math.max(0, made)),
     { addresses: { hpa: root.hpa }, writes },

@@ -4,15 +4,8 @@ import { must } from '../../../base/assert';
 import type { HostKernel } from '../../../host/kernel';
 import type { TableAccess } from '../../../host/step';
 import { PTE_A } from '../../../isa/entries';
-import { roleDirect, roleLevel, type RoleWord, type ShadowGeneration } from './role';
-import {
-  SHADOW_WRITE_BITS,
-  isShadowLeaf,
-  isShadowPresent,
-  isShadowWritable,
-  makeShadowTable,
-  shadowFrame,
-} from './spte';
+import { roleDirect, roleLevel, rolePaging, type RoleWord, type ShadowGeneration } from './role';
+import { isShadowLeaf, isShadowPresent, isShadowWritable, makeShadowTable, shadowWriteBits, shadowFrame } from './spte';
 
 /** struct kvm_mmu_page. */
 export interface ShadowPage {
@@ -138,7 +131,9 @@ export class ShadowPages {
     const previous = this.read(page, index);
     this.unlink(page, index, previous);
     child.parents.add(this.entryAddress(page, index));
-    return this.write(page, index, makeShadowTable(this.generation, child.spt), previous);
+    const large = roleDirect(child.role) && roleLevel(child.role) === 1;
+    const below = !rolePaging(child.role) ? 'nonpaging' : large ? 'large' : 'table';
+    return this.write(page, index, makeShadowTable(this.generation, child.spt, below), previous);
   }
   /** mmu_page_zap_pte: true where a translation or a table was dropped. */
   clear(page: ShadowPage, index: number, writes?: TableAccess[]): boolean {
@@ -213,7 +208,7 @@ export class ShadowPages {
     for (const { page, index } of this.leavesOf(gfn)) {
       const entry = this.read(page, index);
       if (!isShadowWritable(entry)) continue;
-      const write = this.write(page, index, entry & ~SHADOW_WRITE_BITS, entry);
+      const write = this.write(page, index, entry & ~shadowWriteBits(this.generation), entry);
       writes?.push(write);
       changed = true;
     }

@@ -53,6 +53,8 @@ export const roleLevel = (w: RoleWord): number => w & LEVEL_MASK;
 export const roleDirect = (w: RoleWord): boolean => (w & DIRECT) !== 0;
 export const roleQuadrant = (w: RoleWord): number => (w >> QUADRANT_SHIFT) & 3;
 export const roleAccess = (w: RoleWord): number => (w >> ACCESS_SHIFT) & 7;
+/** Whether the guest has paging on. */
+export const rolePaging = (w: RoleWord): boolean => ((w >> FORMAT_SHIFT) & 7) !== 0;
 /** Bytes of an entry of the guest's table that the page shadows. */
 export const roleEntryBytes = (w: RoleWord): 4 | 8 => (((w >> FORMAT_SHIFT) & 7) === FORMAT_NUMBER['32bit'] ? 4 : 8);
 

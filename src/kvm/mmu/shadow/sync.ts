@@ -9,9 +9,10 @@ import type { ShadowPage, ShadowPages } from './pages';
 import { ACC, roleAccess, roleEntryBytes, roleLevel, roleQuadrant } from './role';
 import {
   isHostWritable,
+  isMmioOfAccess,
   isShadowMmio,
   isShadowPresent,
-  makeShadowLeaf,
+  makeModernLeaf,
   shadowFrame,
   shadowMmioCurrent,
   shadowMmioGpa,
@@ -57,7 +58,7 @@ export class ShadowSync {
     return changed ? 'changed' : 'same';
   }
 
-  /** FNAME(sync_spte). Linux gives an MMIO mark the present generation whatever stands there now; here an old mark goes. */
+  /** FNAME(sync_spte). Linux gives an MMIO mark the present generation and rights; here an old mark goes, and the next access makes it anew. */
   entry(page: ShadowPage, index: number, paging: GuestPaging, writes?: TableAccess[]): Synced {
     const { pages, owner } = this;
     const spte = pages.read(page, index);
@@ -68,18 +69,18 @@ export class ShadowSync {
     // FNAME(prefetch_invalid_gpte)
     if ((entry & PTE_P) === 0n || (entry & PTE_A) === 0n || invalid(paging, entry)) return drop();
     const gfn = Number((entry & FRAME_MASK) >> 12n);
-    if (isShadowMmio('modern', spte)) {
-      const good = shadowMmioGpa(spte, 0n) >> 12n === BigInt(gfn) && shadowMmioCurrent(spte, owner.memslots.generation);
-      return good ? 'same' : drop();
-    }
     const access =
       roleAccess(page.role) & gpteAccess(paging.controls, entry) & ((entry & PTE_D) === 0n ? ~ACC.WRITE : ACC.ALL);
+    if (isShadowMmio('modern', spte)) {
+      const good = shadowMmioGpa(spte, 0n) >> 12n === BigInt(gfn) && shadowMmioCurrent(spte, owner.memslots.generation);
+      return good && isMmioOfAccess(spte, access) ? 'same' : drop();
+    }
     if (gfn !== page.gfns[index]) return drop();
     if (access === page.access[index]) return 'same';
     const hostWritable = isHostWritable(spte);
     // a table stays read-only here: the guest's flush is carried out before anything else goes out of sync
     const granted = hostWritable && !pages.isShadowed(gfn) ? access : access & ~ACC.WRITE;
-    const value = makeShadowLeaf('modern', shadowFrame(spte) as Hpa, 1, { access, granted, hostWritable });
+    const value = makeModernLeaf(shadowFrame(spte) as Hpa, 1, { granted, hostWritable });
     const write = pages.setLeaf(page, index, value, gfn, access);
     writes?.push(write);
     if ((granted & ACC.WRITE) !== 0) owner.markPageDirty(gpa(BigInt(gfn) << 12n));
