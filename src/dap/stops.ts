@@ -1,6 +1,6 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
-import type { ExitView, StopInfo } from '../session/types';
+import type { ExitView, FaultInChain, StopInfo } from '../session/types';
 import { compact } from './requests';
 
 /** DAP's reason for a stop. Exits, faults and failures are exceptions: for those VS Code asks what happened and shows it. */
@@ -19,6 +19,7 @@ export function stopReason(stop: StopInfo): string {
     case 'vm-exit':
     case 'ept-violation':
     case 'guest-pf':
+    case 'guest-exception':
     case 'triple-fault':
     case 'internal-error':
     case 'entry-failure':
@@ -38,7 +39,9 @@ const KIND_NAMES: Readonly<Partial<Record<StopInfo['kind'], string>>> = {
 /** What VS Code's exception widget shows: the exit's name, what happened and why, and the exit's fields one by one. */
 export function exceptionInfo(stop: StopInfo): Dap.ExceptionInfoResponse['body'] {
   const { exit } = stop;
-  const name = exit?.name ?? KIND_NAMES[stop.kind] ?? stop.kind;
+  const { reason } = stop;
+  const fault = stop.kind === 'guest-exception' ? reason?.[0] : undefined;
+  const name = exit?.name ?? fault?.event ?? KIND_NAMES[stop.kind] ?? stop.kind;
   return compact<Dap.ExceptionInfoResponse['body']>({
     exceptionId: name,
     description: stop.why === stop.title ? stop.title : `${stop.title}\n${stop.why}`,
@@ -47,9 +50,17 @@ export function exceptionInfo(stop: StopInfo): Dap.ExceptionInfoResponse['body']
       message: stop.why,
       typeName: name,
       fullTypeName: exit ? `VM exit ${exit.reason}: ${exit.name}` : name,
-      stackTrace: exit && exitLines(exit).join('\n'),
+      stackTrace: exit ? exitLines(exit).join('\n') : reason?.map(reasonLine).join('\n'),
+      innerException: reason?.map((r) => ({ message: r.why, typeName: r.event, fullTypeName: reasonLine(r) })),
     }),
   });
+}
+
+/** `#GP(0x0) at 0x100010: …`. */
+function reasonLine({ event, error, rip, address, why }: FaultInChain): string {
+  const code = error === undefined ? '' : `(${hex(error)})`;
+  const at = address === undefined ? '' : `, address ${hex(address)}`;
+  return `${event}${code} at ${hex(rip)}${at}: ${why}`;
 }
 
 /** The exit's fields as two columns. */

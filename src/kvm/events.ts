@@ -86,7 +86,8 @@ export class PendingEvents {
     this.combine(e, first !== undefined);
   }
   private combine(e: QueuedException, nested: boolean): void {
-    this.chain.queue(faultOf(e), this.place(), nested);
+    const at = this.place();
+    this.chain.queue(faultOf(e), nested ? { ...at, mnemonic: 0 } : at, nested);
     const first =
       this.exception?.vector ?? (this.reinject?.type === INTR_TYPE.HARD_EXCEPTION ? this.reinject.vector : undefined);
     // the exception comes first, and an interrupt or NMI whose delivery met it is gone (kvm_check_and_inject_events)
@@ -103,7 +104,7 @@ export class PendingEvents {
       (first === VECTOR.PF && (e.vector === VECTOR.PF || CONTRIBUTORY.has(e.vector)))
     ) {
       this.exception = { vector: VECTOR.DF, errorCode: 0 };
-      this.chain.queue(doubleFault(first, e.vector), this.place(), true);
+      this.chain.queue(doubleFault(first, e.vector), { ...at, mnemonic: 0 }, true);
     } else {
       this.exception = e;
     }

@@ -92,7 +92,11 @@ export class VcpuContext {
     this.ops = vm.svm ? new SvmOps(this) : new VmxOps(this, options.vpid);
     this.regs = this.ops.regs;
     const { looking } = this.ops;
-    this.events = new PendingEvents(cpu.chain, () => ({ rip: looking.rip, cpl: looking.cpl }));
+    this.events = new PendingEvents(cpu.chain, () => ({
+      rip: looking.rip,
+      cpl: looking.cpl,
+      mnemonic: cpu.insn.mnemonic,
+    }));
   }
 
   /** What tags this VCPU's translations: VPID or ASID; 0: none. */

@@ -1,3 +1,4 @@
+import { VECTOR } from '../isa/exceptions';
 import { VMX_EXIT } from '../isa/exits';
 import { SVM_EXITS } from '../isa/svm-exits';
 import type { Diagnostic } from '../base/diagnostic';
@@ -29,7 +30,8 @@ export type Trigger =
       readonly filter: FilterName | undefined;
       readonly unless?: string;
     }
-  | { readonly kind: 'guest-pf' };
+  /** `vector`: of that exception alone. */
+  | { readonly kind: 'fault'; readonly vector?: number };
 
 export interface Breakpoint {
   readonly view: BreakpointView;
@@ -79,8 +81,11 @@ export class Breakpoints {
           (b) => b.trigger.kind === 'exit' && (b.trigger.names === undefined || b.trigger.names.includes(name)),
         );
   }
-  onFault(): readonly Breakpoint[] {
-    return this.byTrigger.faults;
+  onFault(vector: number): readonly Breakpoint[] {
+    const { faults } = this.byTrigger;
+    return faults.length === 0
+      ? faults
+      : faults.filter(({ trigger: t }) => t.kind === 'fault' && (t.vector === undefined || t.vector === vector));
   }
   /** Sorts by trigger after a change, since exits and faults ask often. */
   private changed(): void {
@@ -90,7 +95,7 @@ export class Breakpoints {
       guest,
       addresses: new Set(guest.flatMap((b) => (b.trigger.kind === 'address' ? [b.trigger.address] : []))),
       exits: all.filter((b) => b.trigger.kind === 'exit'),
-      faults: all.filter((b) => b.trigger.kind === 'guest-pf'),
+      faults: all.filter((b) => b.trigger.kind === 'fault'),
     };
   }
 
@@ -151,7 +156,7 @@ export class Breakpoints {
 
   setFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[] {
     const made = list.map((s) => {
-      const facts = s.filter === 'guest-pf' ? FAULT_FACTS : EXIT_FACTS;
+      const facts = s.filter === 'guest-pf' || s.filter === 'guest-exception' ? FAULT_FACTS : EXIT_FACTS;
       return this.make([s], facts, () => filterTrigger(s.filter, this.mmu));
     });
     this.filters = made.flatMap((m) => m.breakpoints);
@@ -257,7 +262,9 @@ function filterTrigger(filter: FilterName, mmu: MmuKind): Placed {
         ? { problem: NO_EXITS }
         : { trigger: { kind: 'exit', filter, ...unseenFaults(mmu) }, view: {} };
     case 'guest-pf':
-      return { trigger: { kind: 'guest-pf' }, view: {} };
+      return { trigger: { kind: 'fault', vector: VECTOR.PF }, view: {} };
+    case 'guest-exception':
+      return { trigger: { kind: 'fault' }, view: {} };
   }
 }
 

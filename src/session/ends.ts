@@ -2,7 +2,13 @@ import type { MachineEnd } from '../vmm/machine-stop';
 import type { EndInfo, StopInfo } from './types';
 
 /** The end of a run as reports and adapters show it. */
-export const endOf = ({ kind, code, rip, why }: MachineEnd): EndInfo => ({ kind, code, rip, why });
+export const endOf = ({ kind, code, rip, why, reason = [] }: MachineEnd): EndInfo => ({
+  kind,
+  code,
+  rip,
+  why,
+  reason,
+});
 
 /** An end that a person should look at before the session goes away; undefined for the ordinary ones. */
 export function stopOfEnd(end: EndInfo): StopInfo | undefined {
@@ -12,6 +18,7 @@ export function stopOfEnd(end: EndInfo): StopInfo | undefined {
     why: end.why,
     breakpoints: [],
     final: true,
+    ...(end.reason.length === 0 ? {} : { reason: end.reason }),
   });
   switch (end.kind) {
     case 'halt':

@@ -6,6 +6,7 @@ import { hex } from '../base/hex';
 import { ok } from '../base/result';
 import { disassemble } from '../asm/index';
 import { evaluateExpression } from './evaluate';
+import { explainAddress, explainLast } from './explain';
 import { HOST_COMMANDS, isHostCommand, parseHostCommand } from './host-commands';
 import type { HostEvents } from './host-events';
 import { refuse, text, type MonitorAnswer, type MonitorContext } from './monitor-context';
@@ -61,6 +62,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   hpa2gva: (c, argument) => reverse(c, argument, (a) => reverseHpa(c.guest, a).gva),
   hva2gpa: (c, argument) => reverse(c, argument, (a) => reverseHva(c.guest, a).gpa),
   hva2gva: (c, argument) => reverse(c, argument, (a) => reverseHva(c.guest, a).gva),
+  explain: (c, argument) => (argument === '' ? explainLast(c) : explainAddress(c, argument)),
   help: () =>
     text([
       ...Object.keys(INFO).map((n) => `info ${n}`),
@@ -69,6 +71,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       ...['gva2gpa', 'gva2hpa', 'gpa2hva', 'gpa2hpa', 'hpa2gpa', 'hpa2gva', 'hva2gpa', 'hva2gva'].map(
         (n) => `${n} ADDRESS`,
       ),
+      'explain            why the last exception was raised',
+      'explain ADDRESS    what a read, a write and a fetch of the address would meet now',
       ...HOST_COMMANDS.map((h) => `${`${h.words} ${h.usage}`.padEnd(32)} ${h.doc}`),
       'anything else is an expression: rax, [rbx+8], label, gpa:0x5000',
     ]),
@@ -97,6 +101,9 @@ export function hostCommand(events: HostEvents, line: string, acts: boolean): Mo
   return ok({ text: [...lines, outcome.value].join('\n'), kind: 'text', changed: true });
 }
 
+/** Commands that mean something without an argument. */
+const ALONE: ReadonlySet<string> = new Set(['help', 'explain']);
+
 /** Runs `line` where it is a monitor command; undefined: it is an expression. */
 export function monitor(c: MonitorContext, line: string): MonitorAnswer | undefined {
   const match = /^\s*([a-z][a-z0-9]*)(?:\s*\/(\S*))?(?:\s+(.*))?$/i.exec(line);
@@ -106,7 +113,7 @@ export function monitor(c: MonitorContext, line: string): MonitorAnswer | undefi
   const argument = match[3] ?? '';
   // a label of the guest may be called like a command: alone, it is the label
   if (argument === '' && match[2] === undefined && c.names.symbols.valueOf(name) !== undefined) return undefined;
-  if (argument === '' && name !== 'help')
+  if (argument === '' && !ALONE.has(name))
     return refuse(
       'badExpression',
       `\`${name}\` needs ${name === 'info' ? `what: ${Object.keys(INFO).join(', ')}` : 'an address'}`,

@@ -38,9 +38,10 @@ export const EXIT_FACTS = [
   'mmio',
   'guest_fault',
 ] as const;
-/** The facts of a page fault on its way to the guest. */
+/** The facts of an exception on its way to the guest; all but vector, error, error_code, count and instructions are those of a page fault. */
 export const FAULT_FACTS = [
   'address',
+  'error',
   'error_code',
   'present',
   'read',

@@ -1,29 +1,38 @@
-/** A page fault on its way to the guest: as facts for conditions, and in words. */
+/** An exception on its way to the guest: as facts for conditions, and in words. */
 import { hex } from '../base/hex';
 import type { ExprValue } from '../expr/index';
 import type { FaultEvent } from '../hw/state/event';
 import type { Access } from '../hw/paging/access';
 import { PF_ERROR, VECTOR, pfErrorNames, vectorName } from '../isa/exceptions';
+import type { FaultInChain } from '../vmm/fault-reasons';
 import { translateGva, type Translator } from './translate';
 
 const codeOf = (event: FaultEvent): number => event.errorCode ?? 0;
 const has = (event: FaultEvent, bit: number): boolean => ((codeOf(event) >> bit) & 1) === 1;
 const address = (event: FaultEvent): bigint => event.cr2 ?? 0n;
 
-export function pageFaultFacts(event: FaultEvent, instructions: number): ReadonlyMap<string, ExprValue> {
-  const op = opOf(event);
+/** An exception without an error code has 0 for it; what only a page fault has, no other one has. */
+export function faultFacts(event: FaultEvent, instructions: number): ReadonlyMap<string, ExprValue> {
+  const error = BigInt(codeOf(event));
   return new Map<string, ExprValue>([
+    ['error', error],
+    ['error_code', error],
+    ['vector', BigInt(event.vector)],
+    ['instructions', BigInt(instructions)],
+    ...(event.vector === VECTOR.PF ? pageFaultFacts(event) : []),
+  ]);
+}
+function pageFaultFacts(event: FaultEvent): [string, ExprValue][] {
+  const op = opOf(event);
+  return [
     ['address', address(event)],
-    ['error_code', BigInt(codeOf(event))],
     ['present', has(event, PF_ERROR.P)],
     ['write', op === 'write'],
     ['fetch', op === 'fetch'],
     ['read', op === 'read'],
     ['user', has(event, PF_ERROR.U)],
     ['reserved', has(event, PF_ERROR.RSVD)],
-    ['vector', BigInt(event.vector)],
-    ['instructions', BigInt(instructions)],
-  ]);
+  ];
 }
 
 /** What faulted, as the processor knew it: bit 4 of the error code stays clear for fetches while neither NXE nor SMEP is set. */
@@ -31,6 +40,16 @@ const opOf = (event: FaultEvent): NonNullable<FaultEvent['access']> =>
   event.access ?? (has(event, PF_ERROR.I) ? 'fetch' : has(event, PF_ERROR.W) ? 'write' : 'read');
 const accessOf = (event: FaultEvent): string =>
   ({ fetch: 'an instruction fetch', write: 'a write', read: 'a read' })[opOf(event)];
+
+/** `#GP(0x18) at 0x100020`. */
+export const exceptionTitle = (event: FaultEvent, rip: bigint): string =>
+  `${vectorName(event.vector)}${event.errorCode === undefined ? '' : `(${hex(event.errorCode)})`} at ${hex(rip)}`;
+
+/** Any exception but #PF, as the stop before its delivery tells it. */
+export function exceptionWords(event: FaultEvent, { why }: FaultInChain): string {
+  const code = event.errorCode === undefined ? '' : ` Error code ${hex(event.errorCode)}.`;
+  return `The guest's own ${vectorName(event.vector)}: ${why}.${code} It is about to be delivered through the guest's IDT.`;
+}
 
 export const pageFaultTitle = (event: FaultEvent): string => `#PF at ${hex(address(event))}, ${accessOf(event)}`;
 

@@ -4,6 +4,7 @@
  */
 import { must } from '../base/assert';
 import { hex } from '../base/hex';
+import { reasonOfFault, type FaultInChain } from '../vmm/fault-reasons';
 import type { FaultEvent } from '../hw/state/event';
 import { VECTOR } from '../isa/exceptions';
 import type { ExprValue } from '../expr/index';
@@ -16,7 +17,7 @@ import type { GuestView } from './guest-view';
 import { Activity } from './hypervisor';
 import type { MemoryAccess } from './memory';
 import { Stepper, type CallReturn, type StepGoal } from './stepper';
-import { pageFaultFacts, pageFaultTitle, pageFaultWhy } from './page-faults';
+import { exceptionTitle, exceptionWords, faultFacts, pageFaultTitle, pageFaultWhy } from './page-faults';
 import type { Names } from './names';
 import type { Granularity } from './api';
 import type { HostScript } from './host-script';
@@ -111,7 +112,9 @@ export class RunControl {
 
   /** How things stand, as a report of a run that has not ended tells it. */
   presentEnd(): EndInfo {
-    return this.pendingEnd ?? { kind: 'limit', code: 6, rip: this.guest.state.rip, why: 'the run has not ended' };
+    return (
+      this.pendingEnd ?? { kind: 'limit', code: 6, rip: this.guest.state.rip, why: 'the run has not ended', reason: [] }
+    );
   }
 
   // ---- running
@@ -340,21 +343,32 @@ export class RunControl {
   // ---- faults
 
   private atFault(event: FaultEvent): boolean {
-    if (event.vector !== VECTOR.PF) return false;
-    const candidates = this.breakpoints.onFault();
+    if (event.software === 'int') return false;
+    const candidates = this.breakpoints.onFault(event.vector);
     if (candidates.length === 0) return false;
     this.guest.refresh();
-    const now = `${this.guest.retired} ${event.cr2 ?? 0n} ${event.errorCode ?? 0}`;
+    const now = `${this.guest.retired} ${event.vector} ${event.cr2 ?? 0n} ${event.errorCode ?? 0}`;
     // an exit may interrupt the delivery, which KVM then begins anew: one fault
     if (now === this.faultSeen) return false;
     this.faultSeen = now;
-    const hit = this.hits(candidates, pageFaultFacts(event, this.guest.retired));
+    const hit = this.hits(candidates, faultFacts(event, this.guest.retired));
     if (hit.length === 0) return false;
     this.found = {
-      ...plain('guest-pf', pageFaultTitle(event), pageFaultWhy(event, this.guest)),
+      ...(event.vector === VECTOR.PF
+        ? plain('guest-pf', pageFaultTitle(event), pageFaultWhy(event, this.guest))
+        : plain('guest-exception', exceptionTitle(event, this.guest.state.rip), this.exceptionWhy(event))),
+      reason: [this.reasonOf(event)],
       breakpoints: hit.map((b) => b.view.id),
     };
     return true;
+  }
+
+  private reasonOf(event: FaultEvent): FaultInChain {
+    const { state, cpu } = this.guest;
+    return reasonOfFault(event, { rip: state.rip, cpl: this.guest.cpl, mnemonic: cpu.insn.mnemonic });
+  }
+  private exceptionWhy(event: FaultEvent): string {
+    return exceptionWords(event, this.reasonOf(event));
   }
 
   // ---- stepping in the guest

@@ -5,6 +5,8 @@
 export type { Step } from '../host/step';
 import type { Space } from '../base/address';
 import type { ShadowFaultKind } from '../kvm/mmu/shadow/fault';
+import type { FaultInChain } from '../vmm/fault-reasons';
+export type { FaultInChain } from '../vmm/fault-reasons';
 import type { MmuKind } from '../vmm/options';
 import type { DriftMark } from './drift';
 
@@ -42,7 +44,7 @@ export interface InstructionBreakpoint extends BreakClauses {
 export interface FunctionBreakpoint extends BreakClauses {
   readonly name: string;
 }
-/** `vm-exit`, `ept-violation`, `guest-pf`: see EXCEPTION_FILTERS. */
+/** `vm-exit`, `ept-violation`, `guest-pf`, `guest-exception`: see EXCEPTION_FILTERS. */
 export interface ExceptionFilter {
   readonly filter: FilterName;
   readonly condition?: string;
@@ -57,7 +59,7 @@ export interface BreakpointView {
   readonly address?: bigint;
 }
 
-export type FilterName = 'vm-exit' | 'ept-violation' | 'guest-pf';
+export type FilterName = 'vm-exit' | 'ept-violation' | 'guest-pf' | 'guest-exception';
 
 /** The exception filters offered, with what a person reads beside the check box. */
 export const EXCEPTION_FILTERS: readonly {
@@ -88,6 +90,13 @@ export const EXCEPTION_FILTERS: readonly {
       "Stops when a page fault is delivered to the guest: the guest's own, not one that only the hypervisor sees. Under shadow paging all page faults exit, and KVM injects the guest's own.",
     conditionDescription: 'for example: write && !present && address < 0x1000',
   },
+  {
+    filter: 'guest-exception',
+    label: 'Guest exception',
+    description:
+      'Stops when an exception of any vector is delivered to the guest, with the check that failed. INT n is not one.',
+    conditionDescription: 'for example: vector == 13 && error != 0, or: vector == UD',
+  },
 ];
 
 // --- stops ---------------------------------------------------------------------------------------------------------------
@@ -102,6 +111,7 @@ export type StopKind =
   | 'vm-exit'
   | 'ept-violation'
   | 'guest-pf'
+  | 'guest-exception'
   | 'triple-fault'
   | 'internal-error'
   | 'entry-failure'
@@ -147,6 +157,8 @@ export interface StopInfo {
   /** The machine cannot go on from here; it can be inspected. The next run ends the session. */
   readonly final: boolean;
   readonly exit?: ExitView;
+  /** The guest's exceptions behind the stop, innermost last. */
+  readonly reason?: readonly FaultInChain[];
 }
 
 /** How a run ended; `code` is the exit code of the command line (cli.md), and the debuggee's for an adapter. */
@@ -155,6 +167,8 @@ export interface EndInfo {
   readonly code: number;
   readonly rip: bigint;
   readonly why: string;
+  /** The guest's exceptions that led there, innermost last; empty where none did. */
+  readonly reason: readonly FaultInChain[];
 }
 
 export type RunResult =

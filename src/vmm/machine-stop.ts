@@ -1,6 +1,7 @@
 import type { FaultEvent } from '../hw/state/event';
 import type { UnmetCheck } from '../kvm/userspace-exit';
 import type { ExitInfo } from '../kvm/vcpu';
+import type { FaultInChain } from './fault-reasons';
 import type { OutsideCause } from './accelerator';
 
 /** How a run ended for good. */
@@ -13,6 +14,8 @@ export interface MachineEnd {
   readonly why: string;
   /** Entry failures: the VM-entry checks that did not hold. */
   readonly unmet: readonly UnmetCheck[];
+  /** The guest's exceptions that led there, innermost last. */
+  readonly reason?: readonly FaultInChain[];
 }
 
 /** Exit codes of the ends that are not the guest's own word. */

@@ -1,30 +1,34 @@
 import { hex } from '../base/hex';
-import { pfErrorNames, VECTOR, vectorName } from '../isa/exceptions';
+import { pfErrorNames, VECTOR } from '../isa/exceptions';
 import type { ChainEvent } from '../hw/cpu/event-chain';
-import type { Delivery } from '../hw/cpu/system/deliver';
+import { reasonsOf, type FaultInChain } from './fault-reasons';
 
-/** Error-code bit of #GP, #NP, #SS and #TS that says the selector index is a vector of the IDT (SDM vol. 3, 6.13). */
-const ERROR_IDT = 2;
-
-/**
- * A triple fault in words: what could not be delivered and why, from the chain that the CPU kept (`Cpu.chain`): the first event, then what came up on the way to its
- * handler, then what came up on the way to #DF's.
- */
-export function explainTripleFault(chain: readonly ChainEvent[], rip: bigint): string {
-  if (chain.length === 0) return `triple fault at RIP ${hex(rip)}`;
-  return `triple fault at RIP ${hex(rip)}; each could not be delivered because of the next: ${chain.map((e) => describe(e.event)).join(' → ')}. Look at the IDT and at the stack its handlers run on`;
+/** How a triple fault ends a run: the events that led to it, innermost last, and all of them in words. */
+export interface TripleFault {
+  readonly why: string;
+  readonly reason: readonly FaultInChain[];
 }
 
-function describe(e: Delivery): string {
-  const name = vectorName(e.vector);
-  if (e.kind === 'interrupt') return `${e.source === 'nmi' ? 'NMI' : `external interrupt ${hex(e.vector)}`}`;
-  if (e.vector === VECTOR.PF) {
+/**
+ * A triple fault: what could not be delivered and why, from the chain that the CPU kept (`Cpu.chain`): the first event, then what came up on the way to its
+ * handler, then what came up on the way to #DF's.
+ */
+export function explainTripleFault(chain: readonly ChainEvent[], rip: bigint): TripleFault {
+  const reason = reasonsOf(chain);
+  if (reason.length === 0) return { reason, why: `triple fault at RIP ${hex(rip)}` };
+  const told = reason.map((r, i) => describe(r, chain[i]));
+  return {
+    reason,
+    why: `triple fault at RIP ${hex(rip)}; each could not be delivered because of the next: ${told.join(' → ')}. Look at the IDT and at the stack its handlers run on`,
+  };
+}
+
+function describe({ event, error, address, why }: FaultInChain, at: ChainEvent | undefined): string {
+  const e = at?.event;
+  if (e?.kind === 'fault' && e.vector === VECTOR.PF) {
     const code = e.errorCode ?? 0;
     const access = e.access ?? (code & 16 ? 'fetch' : code & 2 ? 'write' : 'read');
-    return `#PF (${access} of ${hex(e.cr2 ?? 0n)}, error code ${hex(code)}: ${pfErrorNames(code).join(' ') || 'not present, supervisor'})`;
+    return `${event} (${access} of ${hex(address ?? 0n)}, error code ${hex(code)}: ${pfErrorNames(code).join(' ') || 'not present, supervisor'}): ${why}`;
   }
-  if (e.errorCode === undefined) return name;
-  return (e.errorCode & ERROR_IDT) !== 0
-    ? `${name}(${hex(e.errorCode)}: no usable gate for vector ${(e.errorCode >> 3) & 0xff})`
-    : `${name}(${hex(e.errorCode)})`;
+  return `${event}${error === undefined ? '' : `(${hex(error)})`}: ${why}`;
 }

@@ -55,7 +55,15 @@ export function* userspace(
     case 'KVM_EXIT_HLT':
       return halted(guest, read);
     case 'KVM_EXIT_SHUTDOWN':
-      return end('triple-fault', explainTripleFault(undelivered, guest.rip));
+      return {
+        kind: 'end',
+        end: {
+          kind: 'triple-fault',
+          code: END_CODES['triple-fault'],
+          unmet: [],
+          ...explainTripleFault(undelivered, guest.rip),
+        },
+      };
     case 'KVM_EXIT_IRQ_WINDOW_OPEN':
       return go();
     case 'KVM_EXIT_FAIL_ENTRY':

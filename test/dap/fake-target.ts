@@ -73,7 +73,7 @@ export class FakeTarget implements DebugTarget {
     return { kind: 'stopped', stop };
   }
   end(code: number): RunResult {
-    this.ended = { kind: 'halt', code, rip: 0n, why: 'The guest halted.' };
+    this.ended = { kind: 'halt', code, rip: 0n, why: 'The guest halted.', reason: [] };
     return { kind: 'ended', end: this.ended };
   }
 

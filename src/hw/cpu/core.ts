@@ -2,7 +2,7 @@ import type { FaultReason } from '../../isa/reasons/index';
 import type { CpuState } from '../state/cpu-state';
 import { SLOT } from '../state/layout';
 import type { Access } from '../paging/access';
-import type { Decoded } from './decoded';
+import { NO_INSTRUCTION, type Decoded } from './decoded';
 import type { CpuEvent, VmExit } from '../state/event';
 import type { Intercepts } from '../state/intercepts';
 import type { CpuidModel } from './cpuid-model';
@@ -67,7 +67,7 @@ export class Core {
   event: CpuEvent | undefined;
   intercepts: Intercepts | null = null;
   /** The instruction being executed by a system function, and where the next one is. */
-  insn!: Decoded;
+  insn: Decoded = NO_INSTRUCTION;
   nextRip = 0n;
   /** The local APIC, where the machine has one that the CPU itself reaches. */
   apic: ApicPort | undefined;

@@ -91,7 +91,7 @@ export class Cpu extends EventDelivery {
     this.apic = options.platform?.apic;
     this.tlb = tlb;
     this.vmx = new Vmx(state, memory, vmxCapabilitiesOf(model), {
-      msr: { read: (i) => readMsr(this, i), write: (i, v) => writeMsr(this, i, v) },
+      msr: { read: (i) => readMsr(this, i), write: (i, v) => writeMsr(this, i, v) === true },
       caches: mmu,
     });
     this.svm = new Svm(state, memory, svmCapabilitiesOf(model), mmu);

@@ -226,5 +226,8 @@ export class InstructionDecoder {
   }
 }
 
+/** `WRMSR`: the name of a mnemonic as the manuals write it. */
+export const mnemonicName = (mnemonic: number): string => (Mnemonic[mnemonic] ?? `mnemonic ${mnemonic}`).toUpperCase();
+
 /** Whether the instruction is one that the decoder refused. */
 export const isInvalid = (insn: Decoded): boolean => insn.mnemonic === Mnemonic.INVALID;

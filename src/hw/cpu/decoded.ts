@@ -54,3 +54,20 @@ export interface Decoded {
   readonly segmentPrefix: number;
   readonly bytes: Uint8Array;
 }
+
+/** What `core.insn` is while no instruction could be fetched: faults of the fetch have no length. */
+export const NO_INSTRUCTION: Decoded = {
+  mnemonic: 0,
+  code: 0,
+  length: 0,
+  offset: 0,
+  bits: 64,
+  operandBits: 64,
+  addressBits: 64,
+  operands: [],
+  rep: false,
+  repne: false,
+  lock: false,
+  segmentPrefix: -1,
+  bytes: new Uint8Array(0),
+};

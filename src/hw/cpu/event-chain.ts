@@ -2,10 +2,12 @@ import type { FaultReason } from '../../isa/reasons/index';
 import type { FaultEvent } from '../state/event';
 import type { Delivery } from './system/deliver';
 
-/** Where an event came up: the guest's RIP, an offset in CS, and its CPL. */
+/** Where an event came up: the guest's RIP, an offset in CS, its CPL, and the instruction. */
 export interface EventPlace {
   readonly rip: bigint;
   readonly cpl: number;
+  /** Of the instruction that raised it; 0: none did (the fetch, an interrupt, the delivery of another event). */
+  readonly mnemonic: number;
 }
 
 /** An event on its way to the guest's handler. */
@@ -25,11 +27,16 @@ export interface ChainEvent extends EventPlace {
  */
 export class EventChain {
   private list: readonly ChainEvent[] = [];
+  private delivered: readonly ChainEvent[] = [];
   private intercepted: (EventPlace & { readonly event: FaultEvent }) | undefined;
 
   /** First event first; empty: nothing is being delivered. */
   get events(): readonly ChainEvent[] {
     return this.list;
+  }
+  /** The chain that last came to an end, the present one while there is one: what a person asks about afterwards. */
+  get latest(): readonly ChainEvent[] {
+    return this.list.length > 0 ? this.list : this.delivered;
   }
   get last(): ChainEvent | undefined {
     return this.list[this.list.length - 1];
@@ -49,6 +56,7 @@ export class EventChain {
   }
   /** The event has reached its handler, or nobody will deliver it. */
   end(): void {
+    this.delivered = this.list;
     this.list = [];
   }
 
@@ -75,10 +83,11 @@ export class EventChain {
   }
 
   save(): EventChainState {
-    return { list: this.list, intercepted: this.intercepted };
+    return { list: this.list, delivered: this.delivered, intercepted: this.intercepted };
   }
   restore(s: EventChainState): void {
     this.list = s.list;
+    this.delivered = s.delivered;
     this.intercepted = s.intercepted;
   }
 }
@@ -89,5 +98,6 @@ const reasonOf = (exited: FaultEvent, queued: FaultEvent): FaultReason =>
 
 export interface EventChainState {
   readonly list: readonly ChainEvent[];
+  readonly delivered: readonly ChainEvent[];
   readonly intercepted: (EventPlace & { readonly event: FaultEvent }) | undefined;
 }

@@ -12,7 +12,7 @@ import { Core, type IoPort } from './core';
 import type { CpuidModel } from './cpuid-model';
 import { EventChain, type EventPlace } from './event-chain';
 import { DebugUnit } from './debug-unit';
-import { NO_INSTRUCTION } from './fetch';
+import { NO_INSTRUCTION } from './decoded';
 import type { Mmu } from './mmu';
 import type { Platform } from './platform';
 import { deliver, type Delivery } from './system/deliver';
@@ -114,7 +114,7 @@ export abstract class EventDelivery extends Core {
       const i = this.injection;
       this.injection = undefined;
       const event = this.deliveryOf(i);
-      this.chain.resume(event, this.place());
+      this.chain.resume(event, this.onTheWay());
       const queued = this.chain.last?.event;
       // an exception that the hypervisor found to be the guest's own
       const fault = queued?.kind === 'fault' && queued.software === undefined ? queued : undefined;
@@ -248,7 +248,7 @@ export abstract class EventDelivery extends Core {
     }
     let current = event;
     let vectoring = first;
-    if (!byEntry) this.chain.begin(event, this.place());
+    if (!byEntry) this.chain.begin(event, event.kind === 'fault' ? this.place() : this.onTheWay());
     for (;;) {
       const delivered = deliver(this, current);
       if (delivered.ok) {
@@ -271,7 +271,7 @@ export abstract class EventDelivery extends Core {
         nested,
       );
       if (how === 'triple') {
-        this.chain.add(nested, this.place());
+        this.chain.add(nested, this.onTheWay());
         const shutdown = this.shutdownExit();
         if (shutdown) return this.vmExit(shutdown, undefined);
         this.state.set32(SLOT.ACTIVITY, 2);
@@ -279,21 +279,25 @@ export abstract class EventDelivery extends Core {
       }
       const double = how === 'double' ? doubleFault(current.vector, nested.vector) : undefined;
       // the second exception may itself exit, before it turns into #DF
-      const exit = this.interceptedBy(nested) ?? (double && this.exceptionExit(double));
+      const exit = this.interceptedBy(nested, this.onTheWay()) ?? (double && this.exceptionExit(double));
       if (exit) return this.vmExit(exit, vectoring);
-      this.chain.add(nested, this.place());
+      this.chain.add(nested, this.onTheWay());
       current = double ?? nested;
-      if (double) this.chain.add(double, this.place());
+      if (double) this.chain.add(double, this.onTheWay());
       vectoring = interruptionOfFault(current, 0);
     }
   }
-  private place(): EventPlace {
-    return { rip: this.state.rip, cpl: this.state.cpl };
+  private place(mnemonic = this.insn.mnemonic): EventPlace {
+    return { rip: this.state.rip, cpl: this.state.cpl, mnemonic };
+  }
+  /** The place of an exception that the delivery of another event met. */
+  private onTheWay(): EventPlace {
+    return this.place(0);
   }
   /** The exit that takes an exception from the guest, noted in the chain. */
-  private interceptedBy(e: FaultEvent): VmExit | undefined {
+  private interceptedBy(e: FaultEvent, at = this.place()): VmExit | undefined {
     const exit = this.exceptionExit(e);
-    if (exit) this.chain.intercept(e, this.place());
+    if (exit) this.chain.intercept(e, at);
     return exit;
   }
   private exceptionExit(e: FaultEvent): VmExit | undefined {

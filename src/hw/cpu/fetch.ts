@@ -8,6 +8,7 @@ import type { Block } from './block';
 import { type BlockCache, modeId } from './block-cache';
 import { buildBlock, MAX_BLOCK_INSTRUCTIONS } from './block-builder';
 import type { Core } from './core';
+import { NO_INSTRUCTION } from './decoded';
 import type { CodeMode } from './lift/emitter';
 import type { Mmu } from './mmu';
 import { codeBytesInLimit, codeMode } from './system/modes';
@@ -17,23 +18,6 @@ const CS_BASE = (SLOT.SEG_BASE + SEG.CS) * 2;
 const FETCH_LINEAR = SLOT.FETCH_LINEAR * 2;
 const FETCH_OFFSET = SLOT.FETCH_OFFSET * 2;
 const CONTINUES = SLOT.FETCH_CONTINUES * 2;
-
-/** What `core.insn` is while no instruction could be fetched: faults of the fetch have no length. */
-export const NO_INSTRUCTION: Core['insn'] = {
-  mnemonic: 0,
-  code: 0,
-  length: 0,
-  offset: 0,
-  bits: 64,
-  operandBits: 64,
-  addressBits: 64,
-  operands: [],
-  rep: false,
-  repne: false,
-  lock: false,
-  segmentPrefix: -1,
-  bytes: new Uint8Array(0),
-};
 
 /**
  * Instruction fetch: from CS:RIP to a decoded block. The TLB is asked at a page change, after a taken branch and after a flush (SLOT.FETCH_CONTINUES says that none of them

@@ -30,8 +30,27 @@ export interface FaultReason<N extends RuleName = RuleName> {
 /** The reason to raise an exception with; the only way to make one. */
 export const because = <N extends RuleName>(rule: N, ...values: ValuesOf<N>): FaultReason<N> => ({ rule, values });
 
-/** The sentence, without full stop, and where the rule stands. */
-export function explainReason({ rule, values }: FaultReason): { readonly why: string; readonly section: string } {
+/** Rules of single instructions: their sentences read better behind its name. */
+const OF_INSTRUCTIONS: Readonly<Record<string, unknown>> = {
+  ...DESCRIPTOR_RULES,
+  ...REGISTER_RULES,
+  ...INSTRUCTION_RULES,
+};
+
+export interface ExplainedReason {
+  /** The sentence, without full stop. */
+  readonly why: string;
+  /** Where the rule stands. */
+  readonly section: string;
+  /** The rule is one of the instruction that raised the exception. */
+  readonly ofInstruction: boolean;
+}
+
+export function explainReason({ rule, values }: FaultReason): ExplainedReason {
   const { say, section } = RULES[rule];
-  return { why: (say as (...v: typeof values) => string)(...values), section };
+  return {
+    why: (say as (...v: typeof values) => string)(...values),
+    section,
+    ofInstruction: Object.hasOwn(OF_INSTRUCTIONS, rule),
+  };
 }

@@ -79,7 +79,7 @@ export const INSTRUCTION_RULES = {
   }),
 
   'software-interrupt': rule('SDM vol. 2, INT n', (vector: number) => `the program asks for vector ${hex(vector)}`),
-  'breakpoint-instruction': rule('SDM vol. 2, INT3', () => 'INT3: a breakpoint instruction'),
-  'overflow-instruction': rule('SDM vol. 2, INTO', () => 'INTO with RFLAGS.OF = 1'),
-  'debug-instruction': rule('SDM vol. 2, INT1', () => 'INT1: the program asks for a debug exception'),
+  'breakpoint-instruction': rule('SDM vol. 2, INT3', () => 'a breakpoint instruction'),
+  'overflow-instruction': rule('SDM vol. 2, INTO', () => 'RFLAGS.OF = 1'),
+  'debug-instruction': rule('SDM vol. 2, INT1', () => 'the program asks for a debug exception'),
 } as const;

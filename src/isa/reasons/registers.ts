@@ -100,14 +100,10 @@ export const REGISTER_RULES = {
 
   'msr-unknown': rule('SDM vol. 2, RDMSR', (msr: number) => `${nameOf(msr)} does not exist on this CPU model`),
   'msr-read-only': rule('SDM vol. 4', (msr: number) => `${nameOf(msr)} is read-only`),
-  'msr-write-only': rule('SDM vol. 4', (msr: number) => `${nameOf(msr)} is write-only`),
   'msr-value': rule(
     'SDM vol. 4',
     (msr: number, value: bigint) => `${nameOf(msr)} does not take the value ${hex(value)}`,
   ),
-  'msr-reserved': rule('SDM vol. 4', (msr: number, value: bigint, reserved: bigint) => {
-    return `${nameOf(msr)} ${hex(value)} sets reserved bits: ${setBits(value, reserved, {})}`;
-  }),
   'msr-canonical': rule('SDM vol. 2, WRMSR', (msr: number, value: bigint) => {
     return `${nameOf(msr)} takes a canonical address; ${hex(value)} is not one`;
   }),

@@ -13,7 +13,7 @@ import { kvmTaskSwitch } from './task-switch';
 export function* deliverByHand(vcpu: Vcpu, event: Interruption): Work<Handled> {
   const { context: v } = vcpu;
   const { chain } = v.cpu;
-  chain.resume(deliveryOf(event), { rip: v.ops.looking.rip, cpl: v.ops.looking.cpl });
+  chain.resume(deliveryOf(event), { rip: v.ops.looking.rip, cpl: v.ops.looking.cpl, mnemonic: v.cpu.insn.mnemonic });
   const r = yield* vcpu.emulator.deliver(event);
   switch (r.kind) {
     case 'done':

@@ -5,7 +5,7 @@ import { deny, denyFetch, requireCpl0 } from '../../hw/cpu/system/raise';
 import type { Block } from '../../hw/cpu/block';
 import { buildBlock } from '../../hw/cpu/block-builder';
 import { MAX_INSTRUCTION_BYTES } from '../../hw/cpu/decode';
-import { NO_INSTRUCTION } from '../../hw/cpu/fetch';
+import { NO_INSTRUCTION } from '../../hw/cpu/decoded';
 import { Core, type IoPort } from '../../hw/cpu/core';
 import { RAN_EVENT, Runner } from '../../hw/cpu/runner';
 import { codeBytesInLimit, codeMode, isParagraphMode } from '../../hw/cpu/system/modes';

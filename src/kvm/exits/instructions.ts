@@ -5,6 +5,7 @@ import { CR4, RFLAGS } from '../../isa/flags';
 import { earlier } from '../async-pf';
 import { xsetbvRefusal } from '../../hw/cpu/system/control';
 import { CPUID_FAULT_ENABLE } from '../../hw/cpu/system/model-msrs';
+import { msrRefusal } from '../../hw/cpu/system/msr-refusal';
 import { SLOT } from '../../hw/state/layout';
 import { msrName } from '../../isa/msrs';
 import { cost } from '../../host/costs';
@@ -75,7 +76,7 @@ export const handleWrmsr: ExitHandler = function* (vcpu) {
   const value = (BigInt(v.regs.gpr32(RDX)) << 32n) | BigInt(v.regs.gpr32(RAX));
   const accepted = kvmSetMsr(v, msr, value);
   if (accepted === true) v.skipEmulatedInstruction();
-  else v.injectGp(accepted || because('msr-value', msr, value));
+  else v.injectGp(accepted || msrRefusal(msr, value, kvmGetMsr(v, msr) !== undefined));
   yield v.step(
     'kvm_emulate_wrmsr',
     `WRMSR ${nameOf(msr)}: ${hex(value)}${accepted === true ? '' : ' is refused, #GP(0)'}`,

@@ -289,8 +289,8 @@ export class SoftwareAccelerator implements Accelerator {
 
   // eslint-disable-next-line require-yield -- there is nothing to tell
   private *shutDown(): Outside {
-    const why = explainTripleFault(this.cpu.chain.events, this.cpu.state.rip);
-    return this.end({ kind: 'triple-fault', code: END_CODES['triple-fault'], why, unmet: [] });
+    const told = explainTripleFault(this.cpu.chain.events, this.cpu.state.rip);
+    return this.end({ kind: 'triple-fault', code: END_CODES['triple-fault'], unmet: [], ...told });
   }
   // eslint-disable-next-line require-yield -- there is nothing to tell
   private *stray(): Outside {

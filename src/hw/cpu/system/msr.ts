@@ -1,7 +1,7 @@
 import { invariant } from '../../../base/assert';
 import { bit, isCanonical } from '../../../base/bits';
 import { VECTOR } from '../../../isa/exceptions';
-import { because } from '../../../isa/reasons/index';
+import { because, type FaultReason } from '../../../isa/reasons/index';
 import { CR0, CR4, EFER } from '../../../isa/flags';
 import { MSR } from '../../../isa/msrs';
 import { VMX_EXIT } from '../../../isa/exits';
@@ -16,14 +16,15 @@ import { cr0Bit, cr4Bit, isLong64 } from './modes';
 import type { PlainMsr } from './plain-msr';
 import { GPR, operand, putGpr } from './operand';
 import { requireCpl0 } from './raise';
+import { msrRefusal } from './msr-refusal';
 import type { SystemFunction } from './table';
 
-/** One MSR. `read` undefined and `write` false both mean #GP(0). */
+/** One MSR. `read` undefined and `write` anything but true mean #GP(0); false where no more is to say than that the value is refused. */
 export interface MsrHandler {
   /** The CPUID feature it belongs to: without it the MSR does not exist. */
   readonly feature?: CpuFeature;
   read(core: Core): bigint | undefined;
-  write(core: Core, value: bigint): boolean;
+  write(core: Core, value: bigint): boolean | FaultReason;
 }
 
 const canonical = (core: Core, v: bigint): boolean => isCanonical(v, core.model.linearBits);
@@ -51,20 +52,22 @@ export const readOnlyMsr = (value: (core: Core) => bigint | undefined, feature?:
 /**
  * EFER (SDM vol. 3, 2.2.1): SCE 0, LME 8, LMA 10 (read-only, follows CR0.PG), NXE 11. Reserved bits, and LME changing while paging is on, are #GP.
  */
-function writeEfer(core: Core, value: bigint): boolean {
+function writeEfer(core: Core, value: bigint): true | FaultReason {
   const s = core.state;
   const old = s.get(SLOT.EFER);
   const lma = 1n << BigInt(EFER.LMA);
-  if ((value & ~core.model.eferMask) !== 0n) return false;
-  if (bit(value ^ old, EFER.LME) && cr0Bit(s, CR0.PG)) return false;
+  const reserved = ~core.model.eferMask;
+  if ((value & reserved) !== 0n) return because('efer-reserved', value, reserved);
+  if (bit(value ^ old, EFER.LME) && cr0Bit(s, CR0.PG)) return because('efer-lme');
   s.set(SLOT.EFER, (value & ~lma) | (old & lma));
   core.port.controlsChanged(core);
   return true;
 }
 
 /** FEATURE_CONTROL (SDM vol. 4): lock 0, VMXON in SMX 1, VMXON outside SMX 2. Locked until reset once bit 0 is set. */
-function writeFeatureControl(core: Core, value: bigint): boolean {
-  if (bit(core.state.get(SLOT.FEATURE_CONTROL), 0) || (value & ~5n) !== 0n) return false;
+function writeFeatureControl(core: Core, value: bigint): boolean | FaultReason {
+  if (bit(core.state.get(SLOT.FEATURE_CONTROL), 0)) return because('feature-control-locked');
+  if ((value & ~5n) !== 0n) return false;
   core.state.set(SLOT.FEATURE_CONTROL, value);
   return true;
 }
@@ -178,8 +181,8 @@ export function readMsr(core: Core, index: number): bigint | undefined {
   const handler = offered(core, MSR_HANDLERS.get(msr));
   return handler ? handler.read(core) : offered(core, plain(core, msr))?.read(core.state);
 }
-/** Writes an MSR as WRMSR does; false where that would raise #GP(0). */
-export function writeMsr(core: Core, index: number, value: bigint): boolean {
+/** Writes an MSR as WRMSR does; anything but true where that would raise #GP(0). */
+export function writeMsr(core: Core, index: number, value: bigint): boolean | FaultReason {
   const msr = index >>> 0;
   if (core.apic?.owns(msr) === true) return core.apic.writeMsr(msr, value);
   const handler = offered(core, MSR_HANDLERS.get(msr));
@@ -211,7 +214,9 @@ export const wrmsr: SystemFunction = (core) => {
   const exit = core.intercepts?.msr(core, index, true);
   if (exit) return core.exit(exit);
   const value = pair(core);
-  return writeMsr(core, index, value) ? SYS_NEXT : core.raise(VECTOR.GP, because('msr-value', index, value), 0);
+  const written = writeMsr(core, index, value);
+  if (written === true) return SYS_NEXT;
+  return core.raise(VECTOR.GP, written || msrRefusal(index, value, readMsr(core, index) !== undefined), 0);
 };
 
 /** RDTSC and RDTSCP: with CR4.TSD only CPL 0 may (#GP(0)). */
