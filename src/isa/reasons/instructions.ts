@@ -16,7 +16,10 @@ const floatExceptions = (flags: number): string =>
 /** Instructions that do not exist, or not here, and those that find a state in which they cannot work. */
 export const INSTRUCTION_RULES = {
   'opcode-invalid': rule('SDM vol. 3, 6.15', (bits: number) => {
-    return `these bytes are not an instruction in ${bits}-bit code, or have a LOCK prefix where none is allowed`;
+    return `these bytes are not an instruction in ${bits}-bit code`;
+  }),
+  'lock-prefix': rule('SDM vol. 2, LOCK', () => {
+    return 'a LOCK prefix is not allowed with this instruction, or not without a memory destination';
   }),
   'opcode-ud': rule('SDM vol. 2, UD', () => 'the instruction is defined to raise #UD'),
   'opcode-not-in-model': rule('SDM vol. 2, CPUID', () => 'this CPU model does not have the instruction'),

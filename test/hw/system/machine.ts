@@ -10,7 +10,7 @@ import { VECTOR, vectorName } from '../../../src/isa/exceptions';
 import type { IoPort } from '../../../src/hw/cpu/core';
 import type { CpuidModel } from '../../../src/hw/cpu/cpuid-model';
 import { decodeDescriptor } from '../../../src/hw/cpu/system/descriptor';
-import { deliver, type Delivery } from '../../../src/hw/cpu/system/deliver';
+import { deliver, type Delivered, type Delivery } from '../../../src/hw/cpu/system/deliver';
 import { codeMode } from '../../../src/hw/cpu/system/modes';
 import { v86Segment } from '../../../src/hw/cpu/system/segments';
 import type { CpuEvent } from '../../../src/hw/state/event';
@@ -155,9 +155,12 @@ export class Machine {
     this.flat.port.bytes.set(assembled.image, linear);
     return this.flat.step() ? 'ok' : describeEvent(this.core.event);
   }
+  deliverEvent(e: Delivery): Delivered {
+    return deliver(this.core, e);
+  }
   /** Delivers an event; `ok`, or what came instead. */
   deliver(e: Delivery): string {
-    const d = deliver(this.core, e);
+    const d = this.deliverEvent(e);
     return d.ok ? 'ok' : describeEvent(d.event);
   }
 }

@@ -1,6 +1,7 @@
 import { Mnemonic } from 'iced-x86';
 import { RFLAGS } from '../../../isa/flags';
 import { VECTOR } from '../../../isa/exceptions';
+import { invalidReason } from './invalid';
 import { HELPER_FAULT } from '../helper-faults';
 import { because } from '../../../isa/reasons/index';
 import { SLOT } from '../../state/layout';
@@ -12,8 +13,7 @@ import { FLAG } from './result-flags';
 import type { Lifter, LifterTable } from './table';
 
 /** #UD: the bytes are not an instruction. */
-export const raiseInvalidOpcode: SystemFunction = (core) =>
-  core.raise(VECTOR.UD, because('opcode-invalid', core.insn.bits));
+export const raiseInvalidOpcode: SystemFunction = (core) => core.raise(VECTOR.UD, invalidReason(core.insn));
 /** #UD: the CPU model does not have the instruction. */
 export const raiseMissingInstruction: SystemFunction = (core) => core.raise(VECTOR.UD, because('opcode-not-in-model'));
 /** #GP(0): longer than 15 bytes. */
