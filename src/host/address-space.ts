@@ -156,6 +156,13 @@ export class AddressSpace {
     );
   }
 
+  /** mprotect of a page to PROT_NONE and back: its entry is what it was, and what others derived from it is gone. */
+  flushPage(page: Hva): Work<Result<void, string>> {
+    const end = hva(page + 4096n);
+    const what = `HVA ${hex(page)} becomes inaccessible and then accessible again`;
+    return this.change(page, end, 'change_protection', what, () => undefined);
+  }
+
   // ---- what a living host does to pages (page-events.ts). Each goes through the notifiers.
 
   swapOut(address: Hva): Outcome {

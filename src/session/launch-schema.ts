@@ -78,6 +78,8 @@ function typed(spec: OptionSpec): JsonSchema {
         ...(described ? { enumDescriptions: Object.values(values) } : {}),
       };
     }
+    case 'choices':
+      return listed(typed({ ...spec, type: 'choice' }));
     case 'tlb':
       return patterned(
         tlbPattern(),

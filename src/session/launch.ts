@@ -51,7 +51,7 @@ export function createMachine(program: Program, sinks: MachineSinks): Answer<Mac
     maxInstructions: s.maxInstructions,
     seed: s.seed,
     cpu: s.cpu,
-    devices: DEVICES,
+    devices: [...DEVICES, ...s.devices],
   };
   const image = imageOf(program);
   const machine = image.ok ? Machine.create(options, image.value, sinks) : image;

@@ -10,6 +10,7 @@
  *   count    a positive integer
  *   switch   on or off
  *   choice   one of `values`
+ *   choices  one of `values`; repeatable
  *   tlb      `entries,ways` or `off`
  *   slot     `GPA+SIZE[,ro]`; repeatable
  *   text     anything
@@ -24,6 +25,7 @@ export type OptionType =
   | 'count'
   | 'switch'
   | 'choice'
+  | 'choices'
   | 'tlb'
   | 'slot'
   | 'text'
@@ -35,7 +37,7 @@ export type OptionType =
 export interface OptionSpec {
   readonly type: OptionType;
   readonly doc: string;
-  /** For `choice`: each value and what it means; an empty text where the name says it. */
+  /** For `choice` and `choices`: each value and what it means; an empty text where the name says it. */
   readonly values?: Readonly<Record<string, string>>;
   /** Smallest number of a `size`; default 1. */
   readonly least?: number;
@@ -108,6 +110,15 @@ export const OPTIONS = {
     },
     default: 'pagewalk-x64',
     argument: 'MODEL',
+  },
+  device: {
+    type: 'choices',
+    doc: 'A device besides the serial port, the debug console, the POST display and the exit port. Repeatable.',
+    values: {
+      'pc-testdev':
+        "QEMU's device of kvm-unit-tests: memory at 0xff000000 that is not RAM, ports 0xe0-0xeb and 0x2000-0x2017",
+    },
+    argument: 'NAME',
   },
   tlb: {
     type: 'tlb',
@@ -225,5 +236,5 @@ export const OPTION_KEYS = Object.keys(OPTIONS) as readonly OptionKey[];
 export const optionSpec = (key: OptionKey): OptionSpec => OPTIONS[key];
 /** Whether an option may be given several times, or as a list. */
 export const isRepeatable = ({ type }: OptionSpec): boolean =>
-  type === 'slot' || type === 'define' || type === 'folder' || type === 'warning';
+  type === 'slot' || type === 'define' || type === 'folder' || type === 'warning' || type === 'choices';
 export const isOptionKey = (key: string): key is OptionKey => Object.hasOwn(OPTIONS, key);

@@ -1,6 +1,6 @@
 import { WARNING_CLASSES, Warnings } from '../asm/index';
 import type { Diagnostic, Span } from '../base/diagnostic';
-import type { MmuKind } from '../vmm/options';
+import { EXTRA_DEVICES, type ExtraDevice, type MmuKind } from '../vmm/options';
 import { parseNumber, parseSize } from './option-values';
 import type { OptionKey, OptionSpec } from './option-table';
 import { OPTION_KEYS, isOptionKey, isRepeatable, optionSpec } from './option-table';
@@ -45,6 +45,8 @@ export interface Settings {
   readonly seed: number;
   /** CPU model by name. */
   readonly cpu: string;
+  /** Devices besides those that every machine has. */
+  readonly devices: readonly ExtraDevice[];
   /** Files that the guest is given, and the text behind a Multiboot kernel's name. */
   readonly module: string | undefined;
   readonly firmware: string | undefined;
@@ -89,6 +91,7 @@ function problemOf(
   const bad = (what: string) => ({ code: 'badValue', what }) as const;
   switch (spec.type) {
     case 'choice':
+    case 'choices':
     case 'switch':
       if (!Object.hasOwn(spec.values ?? {}, text)) {
         const names = Object.keys(spec.values ?? {});
@@ -260,6 +263,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
     seed: Number(number('seed') ?? 0n),
     maxInstructions: limit === undefined ? undefined : Number(limit),
     cpu: (text('mmu') === 'npt' && !all.has('cpu') ? SVM_CPU : text('cpu')) ?? '',
+    devices: EXTRA_DEVICES.filter((d) => all.get('device')?.includes(d) === true),
     module: text('module'),
     firmware: text('firmware'),
     append: text('append'),

@@ -1,5 +1,7 @@
 import type { Diagnostic } from '../base/diagnostic';
-import { invariant } from '../base/assert';
+import { gpa, type Gpa } from '../base/address';
+import { invariant, must } from '../base/assert';
+import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { ok } from '../base/result';
 import { counted } from '../base/plural';
@@ -7,7 +9,9 @@ import type { Cpu } from '../hw/cpu/cpu';
 import type { HostMemory } from '../hw/memory/host-memory';
 import type { AddressSpace, AddressSpaceState } from '../host/address-space';
 import type { HostKernel, HostKernelState } from '../host/kernel';
-import { drain, type Step, type Work } from '../host/step';
+import { cost } from '../host/costs';
+import { drain, vmmStep, type Step, type Work } from '../host/step';
+import { slotHva } from '../kvm/memslots';
 import type { Vcpu } from '../kvm/vcpu';
 import type { Vm } from '../kvm/vm';
 import type { Accelerator, AcceleratorStop, GuestRam, Outside, References } from './accelerator';
@@ -15,6 +19,7 @@ import { buildMachine, type MachineParts } from './build';
 import { PortBus } from './devices/bus';
 import { DebugConsole } from './devices/debugcon';
 import { ExitPort } from './devices/exit-port';
+import { TestdevIrqLines, TestdevMemory, TestdevPorts } from './devices/pc-testdev';
 import { PostDisplay } from './devices/post';
 import { Serial16550 } from './devices/serial16550';
 import { ControlImages, type ControlImagesState } from './exits/control-images';
@@ -25,6 +30,18 @@ import { END_CODES, type MachineEnd, type MachineStop, type PendingExit } from '
 import type { MachineOptions } from './options';
 
 const BUDGET: MachineStop = { kind: 'budget' };
+
+/** test_flush_page of QEMU's pc-testdev: the VMM makes its mapping of a page inaccessible and accessible again, so that the second level's entry goes. */
+function* flushPage({ accelerator, space }: MachineParts, at: Gpa): Work<void> {
+  const slot = accelerator.ram.memslots.find(at);
+  yield vmmStep('test_flush_page', `mprotect of the page at GPA ${hex(at)}, to PROT_NONE and back`, cost('syscall'), {
+    addresses: { gpa: at },
+  });
+  if (!slot) return;
+  const page = slotHva(slot, at);
+  const flushed = yield* space.flushPage(page);
+  if (!flushed.ok) yield vmmStep('test_flush_page', `mprotect fails: ${flushed.error}`, cost('syscall'));
+}
 
 /** Where bytes of the guest's character devices go. */
 export interface MachineSinks {
@@ -73,6 +90,7 @@ export class Machine {
     image: GuestImage,
     sinks: MachineSinks,
   ): Result<Machine, readonly Diagnostic[]> {
+    let built: MachineParts | undefined;
     const bus = new PortBus();
     const post = new PostDisplay();
     const exitPort = options.devices.includes('exit-port') ? new ExitPort() : undefined;
@@ -80,7 +98,13 @@ export class Machine {
     if (options.devices.includes('post')) bus.add(post);
     if (options.devices.includes('debugcon')) bus.add(new DebugConsole((b) => sinks.debugcon(b)));
     if (exitPort) bus.add(exitPort);
+    if (options.devices.includes('pc-testdev')) {
+      bus.add(new TestdevPorts((at) => flushPage(must(built, 'a guest that runs has its machine'), gpa(at))));
+      bus.add(new TestdevIrqLines());
+      bus.memory.add(new TestdevMemory());
+    }
     const parts = buildMachine(options, image, bus, exitPort);
+    if (parts.ok) built = parts.value;
     return parts.ok ? ok(new Machine(parts.value, options, bus, post)) : parts;
   }
 

@@ -29,8 +29,12 @@ export interface TlbOptions {
   readonly ways: number;
 }
 
+/** Devices that every machine has. */
 export const DEVICES = ['serial', 'debugcon', 'exit-port', 'post'] as const;
-export type DeviceName = (typeof DEVICES)[number];
+/** Those that it has where somebody asks for them. */
+export const EXTRA_DEVICES = ['pc-testdev'] as const;
+export type ExtraDevice = (typeof EXTRA_DEVICES)[number];
+export type DeviceName = (typeof DEVICES)[number] | ExtraDevice;
 
 /** Everything that shapes a machine. Values are checked by Machine.create; strings are parsed above this layer. */
 export interface MachineOptions {

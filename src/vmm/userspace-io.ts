@@ -7,7 +7,7 @@ import type { CpuState } from '../hw/state/cpu-state';
 import { cost } from '../host/costs';
 import { vmmStep, type Work } from '../host/step';
 import type { UnmetCheck, UserspaceExit } from '../kvm/userspace-exit';
-import type { PortBus } from './devices/bus';
+import type { MemoryBus, PortBus } from './devices/bus';
 import type { ExitPort } from './devices/exit-port';
 import { END_CODES, type MachineEnd } from './machine-stop';
 import { withoutFirmware } from './no-firmware';
@@ -24,8 +24,12 @@ const DEVICE_FUNCTIONS: Readonly<Record<string, readonly [read: string, write: s
   debugcon: ['debugcon_ioport_read', 'debugcon_ioport_write'],
   post: ['post_read', 'post_write'],
   'exit-port': ['debug_exit_read', 'debug_exit_write'],
+  'pc-testdev': ['test_ioport_read', 'test_ioport_write'],
+  'pc-testdev-irq-line': ['test_irq_line', 'test_irq_line'],
+  'pc-testdev-iomem': ['test_iomem_read', 'test_iomem_write'],
 };
 const UNASSIGNED = ['unassigned_io_read', 'unassigned_io_write'] as const;
+const UNASSIGNED_MEMORY = ['unassigned_mem_read', 'unassigned_mem_write'] as const;
 
 const end = (
   kind: keyof typeof END_CODES,
@@ -51,7 +55,7 @@ export function* userspace(
     case 'KVM_EXIT_IO':
       return yield* portAccess(exit, bus, exitPort);
     case 'KVM_EXIT_MMIO':
-      return yield* memoryAccess(exit);
+      return yield* memoryAccess(exit, bus.memory);
     case 'KVM_EXIT_HLT':
       return halted(guest, read);
     case 'KVM_EXIT_SHUTDOWN':
@@ -97,25 +101,32 @@ export function* portAccess(
   }
   bus.write(io.port, io.size, io.value);
   yield vmmStep(write, `a write of ${hex(io.value)} to ${where}${device ? '' : ', is swallowed'}`, cost('deviceModel'));
+  const acts = device?.act?.(io.port, io.size, io.value);
+  if (acts) yield* acts;
   if (exitPort?.code === undefined || exitPort.value === undefined) return go();
   const why = `the guest wrote ${hex(exitPort.value)} to the exit port: exit code ${exitPort.code}`;
   return { kind: 'end', end: { kind: 'exit-port', code: exitPort.code, why, unmet: [] } };
 }
 
-/** An access to guest physical memory where no RAM is. */
+/** An access to guest physical memory where no RAM is, by the device that is there. */
 export function* memoryAccess(
   io: Pick<Extract<UserspaceExit, { reason: 'KVM_EXIT_MMIO' }>, 'gpa' | 'isWrite' | 'size' | 'value'>,
+  bus: MemoryBus,
 ): Work<Answer> {
-  const ones = (1n << BigInt(io.size * 8)) - 1n;
-  yield vmmStep(
-    io.isWrite ? 'unassigned_mem_write' : 'unassigned_mem_read',
-    io.isWrite
-      ? `a write of ${hex(io.value)} to GPA ${hex(io.gpa)}, where no device is, is swallowed`
-      : `a read of GPA ${hex(io.gpa)}, where no device is, answers ones`,
-    cost('deviceModel'),
-    { addresses: { gpa: io.gpa } },
-  );
-  return go(io.isWrite ? 0n : ones);
+  const device = bus.at(io.gpa);
+  const [read, write] = (device && DEVICE_FUNCTIONS[device.name]) ?? UNASSIGNED_MEMORY;
+  const addresses = { addresses: { gpa: io.gpa } };
+  const where = device ? `, in ${device.name}` : ', where no device is';
+  if (io.isWrite) {
+    bus.write(io.gpa, io.size, io.value);
+    const what = `a write of ${hex(io.value)} to GPA ${hex(io.gpa)}${where}${device ? '' : ', is swallowed'}`;
+    yield vmmStep(write, what, cost('deviceModel'), addresses);
+    return go();
+  }
+  const value = bus.read(io.gpa, io.size);
+  const answer = device ? hex(value) : 'ones';
+  yield vmmStep(read, `a read of GPA ${hex(io.gpa)}${where}, answers ${answer}`, cost('deviceModel'), addresses);
+  return go(value);
 }
 
 /** A guest that halted and that nothing will wake. */

@@ -24,6 +24,18 @@ describe('options', () => {
     assert.deepEqual(messages({ cpus: 2 }), ['PW302 field `cpus`: `2` is not built yet; leave it out']);
     assert.deepEqual(messages({ cpus: 1 }), []);
   });
+  it('takes devices by name, one or a list', () => {
+    const of = (device: unknown) =>
+      settle(checkOptions([{ key: 'device', value: device }], 'launch', 'x').options).devices;
+    assert.deepEqual(
+      [of('pc-testdev'), of(['pc-testdev', 'pc-testdev']), settle().devices],
+      [['pc-testdev'], ['pc-testdev'], []],
+    );
+    assert.match(
+      messages({ device: 'pc-testdef' })[0] ?? '',
+      /^PW301 field `device`: `pc-testdef` is none of pc-testdev/,
+    );
+  });
   it('reports everything wrong at once', () => {
     assert.equal(messages({ memory: 'lots', start: 'flat65', 'ept-ad': 'maybe', 'max-instructions': 0 }).length, 4);
   });

@@ -33,13 +33,16 @@ export function statsView(machine: Machine, { path, start, count }: ViewRequest)
 
 export function devicesView(machine: Machine, { path, start, count }: ViewRequest): ViewPage | undefined {
   if (path.length > 0) return undefined;
-  return page(machine.bus.all, start, count, (d) =>
-    row({
-      path: `devices/${d.name}`,
-      name: d.name,
-      kind: 'text',
-      value: d.first === d.last ? `port ${hex(d.first)}` : `ports ${hex(d.first)}–${hex(d.last)}`,
-    }),
+  const ports = machine.bus.all.map(({ name, first, last }) => ({
+    name,
+    where: first === last ? `port ${hex(first)}` : `ports ${hex(first)}–${hex(last)}`,
+  }));
+  const memory = machine.bus.memory.all.map(({ name, gpa, size }) => ({
+    name,
+    where: `GPA ${hex(gpa)}–${hex(gpa + BigInt(size) - 1n)}`,
+  }));
+  return page([...ports, ...memory], start, count, ({ name, where }) =>
+    row({ path: `devices/${name}`, name, kind: 'text', value: where }),
   );
 }
 

@@ -1,8 +1,10 @@
-import type { PortDevice } from './device';
+import type { MemoryDevice, PortDevice } from './device';
 
 /** The port bus: who answers which port. An unknown port reads as ones and swallows writes. */
 export class PortBus {
   private readonly devices: PortDevice[] = [];
+  /** The other address space of the same machine. */
+  readonly memory = new MemoryBus();
 
   add(device: PortDevice): void {
     this.devices.push(device);
@@ -27,9 +29,42 @@ export class PortBus {
   }
 
   save(): Readonly<Record<string, unknown>> {
-    return Object.fromEntries(this.devices.map((d) => [d.name, d.save()]));
+    return Object.fromEntries([...this.devices, ...this.memory.all].map((d) => [d.name, d.save()]));
   }
   restore(state: Readonly<Record<string, unknown>>): void {
-    for (const d of this.devices) d.restore(state[d.name]);
+    for (const d of [...this.devices, ...this.memory.all]) d.restore(state[d.name]);
+  }
+}
+
+/** Who answers which GPA where no RAM is. An unknown address reads as ones and swallows writes. */
+export class MemoryBus {
+  private readonly devices: MemoryDevice[] = [];
+
+  add(device: MemoryDevice): void {
+    this.devices.push(device);
+  }
+  at(gpa: bigint): MemoryDevice | undefined {
+    return this.devices.find((d) => gpa >= d.gpa && gpa < d.gpa + BigInt(d.size));
+  }
+  get all(): readonly MemoryDevice[] {
+    return this.devices;
+  }
+
+  /** A read of `size` bytes (1–8), zero-extended. */
+  read(gpa: bigint, size: number): bigint {
+    let value = 0n;
+    for (let i = 0; i < size; i++) {
+      const at = gpa + BigInt(i);
+      const device = this.at(at);
+      value |= BigInt((device?.read(Number(at - device.gpa)) ?? 0xff) & 0xff) << BigInt(8 * i);
+    }
+    return value;
+  }
+  write(gpa: bigint, size: number, value: bigint): void {
+    for (let i = 0; i < size; i++) {
+      const at = gpa + BigInt(i);
+      const device = this.at(at);
+      device?.write(Number(at - device.gpa), Number((value >> BigInt(8 * i)) & 0xffn));
+    }
   }
 }
