@@ -29,6 +29,7 @@ const GUEST_KEYS = OPTION_KEYS.filter((key) => !optionSpec(key).output);
 
 const EXIT_NOTES = [
   'Exit codes: 0 halted, 2 bad input, 4 triple fault, 6 instruction limit, 8 internal error or failed entry,',
+  '10 an `@assert` of the guest does not hold or was never reached,',
   "70 a fault of pagewalk itself; odd codes are the guest's: ((value << 1) | 1) & 0xff of what it wrote to port 0xf4.",
 ];
 

@@ -8,7 +8,7 @@ import type { EndInfo, Output } from '../session/types';
 import type { ParsedArguments } from './arguments';
 import { COMMAND_LINE, cliError, formatAll } from './diagnostics';
 import type { CliHost } from './host';
-import { SLICE } from './host';
+import { EXIT, SLICE } from './host';
 
 /** Reads and assembles the guest that a command names. Warnings go to standard error. */
 export function readGuest(args: ParsedArguments, host: CliHost): Result<Program, readonly Diagnostic[]> {
@@ -43,9 +43,13 @@ export function openGuest(args: ParsedArguments, host: CliHost): Result<Session,
   return program.ok ? Session.create(program.value) : program;
 }
 
-/** `guest.asm:7: @host swap-out 0x5000: …`: what the session says of itself while the guest runs. */
+/** `guest.asm:7: @host swap-out 0x5000: …`: what the session, and what the guest file says in it, say while the guest runs. */
 export const logText = ({ text, location }: Output): string =>
   location ? `${location.file}:${location.line}: ${text}` : text;
+
+/** The exit code of a run to its end: that of the end, or that a check of the guest file failed. */
+export const exitCodeOf = (session: Session, end: EndInfo): number =>
+  session.asserts.every((a) => a.ok) ? end.code : EXIT.checkFailed;
 
 /** How a run came to its end. */
 export type Finished =

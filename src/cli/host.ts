@@ -32,7 +32,7 @@ export interface CliHost {
 }
 
 /** The command line's own exit codes (odd ones are the guest's). */
-export const EXIT = { ok: 0, differs: 1, badInput: 2, internal: 70, interrupted: 130 } as const;
+export const EXIT = { ok: 0, differs: 1, badInput: 2, checkFailed: 10, internal: 70, interrupted: 130 } as const;
 
 /** Instructions between two looks at the event loop. */
 export const SLICE = 2_000_000;

@@ -4,7 +4,7 @@ import type { Output } from '../session/types';
 import type { Session } from '../session/session';
 import type { ParsedArguments } from './arguments';
 import { cliError, formatAll } from './diagnostics';
-import { logText, openGuest, runToEnd } from './guest';
+import { exitCodeOf, logText, openGuest, runToEnd } from './guest';
 import type { CliHost } from './host';
 import { EXIT } from './host';
 import { traceLine } from './trace-line';
@@ -54,7 +54,7 @@ export async function runCommand(args: ParsedArguments, host: CliHost): Promise<
   const { end } = finished;
   if (json) host.stdout(JSON.stringify(encode(session.report(written)), undefined, 2) + '\n');
   else host.stderr(summary(session, end.kind, end.why));
-  return end.code;
+  return exitCodeOf(session, end);
 }
 
 /** Bytes that the guest wrote, as they were: a character of an output is a byte. */

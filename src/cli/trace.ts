@@ -1,7 +1,7 @@
 import { EXIT_TRACE_FORMATS, type ExitTraceFormat } from '../wire/exit-trace';
 import type { ParsedArguments } from './arguments';
 import { formatAll } from './diagnostics';
-import { openGuest, runToEnd } from './guest';
+import { exitCodeOf, logText, openGuest, runToEnd } from './guest';
 import type { CliHost } from './host';
 import { EXIT } from './host';
 import { traceLine } from './trace-line';
@@ -29,12 +29,12 @@ export async function traceCommand(args: ParsedArguments, host: CliHost): Promis
     session.exits.onExit((row, steps) => print(format.exit(row, steps)));
   } else session.onStep((step) => print(traceLine(session.instructions, step)));
   const finished = await runToEnd(session, host, () => {
-    session.takeOutput();
+    for (const o of session.takeOutput()) if (o.channel === 'log') host.stderr(logText(o));
     flush();
   });
   if (format) print(format.tail);
   flush();
-  return finished.kind === 'ended' ? finished.end.code : EXIT.interrupted;
+  return finished.kind === 'ended' ? exitCodeOf(session, finished.end) : EXIT.interrupted;
 }
 
 const formatOf = (name: string | undefined): ExitTraceFormat | undefined =>

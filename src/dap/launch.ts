@@ -74,6 +74,7 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
   if (!prepared.ok) return prepared;
   const target = host.createTarget(prepared.value);
   if (!target.ok) return target;
+  target.value.stopAtDirectives(!noDebug);
   const files = openOutputs(prepared.value, host);
   if (!files.ok) return files;
   const diagnostics = [...checked.value.warnings, ...prepared.value.diagnostics];

@@ -20,6 +20,7 @@ export function stopReason(stop: StopInfo): string {
     case 'ept-violation':
     case 'guest-pf':
     case 'guest-exception':
+    case 'assert':
     case 'triple-fault':
     case 'internal-error':
     case 'entry-failure':
@@ -30,6 +31,7 @@ export function stopReason(stop: StopInfo): string {
 
 const KIND_NAMES: Readonly<Partial<Record<StopInfo['kind'], string>>> = {
   'guest-pf': '#PF',
+  assert: '@assert',
   'triple-fault': 'TRIPLE_FAULT',
   'internal-error': 'KVM_EXIT_INTERNAL_ERROR',
   'entry-failure': 'KVM_EXIT_FAIL_ENTRY',

@@ -12,7 +12,14 @@ export type Expr =
   | MemoryExpr
   /** `gpa:0x5000`: a number that says which address space it belongs to. */
   | { readonly kind: 'address'; readonly space: Space; readonly value: Expr; readonly span: Span }
-  | { readonly kind: 'call'; readonly name: string; readonly args: readonly Expr[]; readonly span: Span }
+  /** `walk(0x5000).gpa`: a function of the environment, and which part of its answer is meant. */
+  | {
+      readonly kind: 'call';
+      readonly name: string;
+      readonly args: readonly Expr[];
+      readonly member: string | undefined;
+      readonly span: Span;
+    }
   | { readonly kind: 'unary'; readonly op: UnaryOp; readonly operand: Expr; readonly span: Span }
   | { readonly kind: 'binary'; readonly op: BinaryOp; readonly left: Expr; readonly right: Expr; readonly span: Span };
 

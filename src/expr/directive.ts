@@ -1,9 +1,9 @@
 import type { Diagnostic, Position, Span } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
-import type { Condition, Expr } from './ast';
+import type { Expr, LogMessage } from './ast';
 import { EXPR_CODES } from './ast';
-import { parseCondition, parseExpression } from './parse';
+import { parseCondition, parseExpression, parseLogMessage } from './parse';
 
 /** A word of a directive, and where it stands. */
 export interface DirectiveWord {
@@ -17,7 +17,9 @@ export interface DirectiveWord {
  *   @guest key=value …              defaults of this guest; checked against the one table of options
  *   @host verb argument …           a change on the host: `@host place HVA HPA`, `@host swap-out GPA`
  *   @break kind [name] [if condition]   a breakpoint: `@break exit EPT_VIOLATION if write && gpa >= 0x5000`
- *   @assert expression              must hold when this line is reached
+ *   @break [if condition]           a breakpoint at this line
+ *   @assert expression [at end]     must hold when this line is reached, or at the end of the run
+ *   @log "message {expression}" [at end]   writes the message then
  */
 export type ParsedDirective =
   | {
@@ -33,12 +35,15 @@ export type ParsedDirective =
     }
   | {
       readonly kind: 'break';
-      readonly what: DirectiveWord;
+      /** Absent: the line. */
+      readonly what: DirectiveWord | undefined;
       readonly args: readonly DirectiveWord[];
-      readonly condition: Condition;
+      /** As it is written after `if`; its syntax is right. */
+      readonly condition: string;
       readonly span: Span;
     }
-  | { readonly kind: 'assert'; readonly expr: Expr; readonly span: Span };
+  | { readonly kind: 'assert'; readonly expr: Expr; readonly atEnd: boolean; readonly span: Span }
+  | { readonly kind: 'log'; readonly message: LogMessage; readonly atEnd: boolean; readonly span: Span };
 
 /** A directive as the assembler collects it: the word after `@`, and the text after that word. */
 export interface DirectiveText {
@@ -48,7 +53,8 @@ export interface DirectiveText {
   readonly textStart: Position;
 }
 
-const KNOWN = ['guest', 'host', 'break', 'assert'] as const;
+/** The verbs that there are. */
+export const DIRECTIVE_VERBS: readonly string[] = ['guest', 'host', 'break', 'assert', 'log'];
 
 /** Reads a directive. Errors: PW156, or those of the expression in it. */
 export function parseDirective(d: DirectiveText): Result<ParsedDirective, Diagnostic[]> {
@@ -65,12 +71,27 @@ export function parseDirective(d: DirectiveText): Result<ParsedDirective, Diagno
     case 'break':
       return parseBreak(d, words);
     case 'assert': {
-      const e = parseExpression(d.text, d.span.file, d.textStart);
-      return e.ok ? ok({ kind: 'assert', expr: e.value, span: d.span }) : e;
+      const { text, atEnd } = moment(d.text);
+      const e = parseExpression(text, d.span.file, d.textStart);
+      return e.ok ? ok({ kind: 'assert', expr: e.value, atEnd, span: d.span }) : e;
+    }
+    case 'log': {
+      const { text, atEnd } = moment(d.text);
+      const quoted = /^(["'])(.*)\1$/.exec(text)?.[2];
+      if (text === '') return bad(d.span, '@log takes a message, such as `@log "rax is {rax}"`');
+      const start = quoted === undefined ? d.textStart : { ...d.textStart, column: d.textStart.column + 1 };
+      const message = parseLogMessage(quoted ?? text, d.span.file, start);
+      return message.ok ? ok({ kind: 'log', message: message.value, atEnd, span: d.span }) : message;
     }
     default:
-      return bad(d.span, `@${d.verb} is no directive; there are ${KNOWN.map((k) => '@' + k).join(', ')}`);
+      return bad(d.span, `@${d.verb} is no directive; there are ${DIRECTIVE_VERBS.map((k) => '@' + k).join(', ')}`);
   }
+}
+
+/** A text and whether it ends in `at end`: the moment that is meant then. */
+function moment(text: string): { readonly text: string; readonly atEnd: boolean } {
+  const before = /^(.*?)\s*\bat\s+end$/i.exec(text)?.[1];
+  return { text: before ?? text, atEnd: before !== undefined };
 }
 
 const bad = (span: Span, message: string): Result<never, Diagnostic[]> =>
@@ -109,15 +130,13 @@ function parseGuest(d: DirectiveText, words: readonly DirectiveWord[]): Result<P
 }
 
 function parseBreak(d: DirectiveText, words: readonly DirectiveWord[]): Result<ParsedDirective, Diagnostic[]> {
-  const [what, ...rest] = words;
-  if (!what) return bad(d.span, '@break takes a kind, such as `@break exit EPT_VIOLATION if gpa >= 0x5000`');
-  const at = rest.findIndex((w) => w.text === 'if' || w.text === 'when');
-  const args = at < 0 ? rest : rest.slice(0, at);
-  const keyword = at < 0 ? undefined : rest[at];
-  if (!keyword) return ok({ kind: 'break', what, args, condition: { test: undefined, log: undefined }, span: d.span });
-  const from = keyword.span.end.column - d.textStart.column;
-  const text = d.text.slice(from);
+  const at = words.findIndex((w) => w.text === 'if' || w.text === 'when');
+  const [what, ...args] = at < 0 ? words : words.slice(0, at);
+  const keyword = at < 0 ? undefined : words[at];
+  const common = { kind: 'break', what, args, span: d.span } as const;
+  if (!keyword) return ok({ ...common, condition: '' });
+  const text = d.text.slice(keyword.span.end.column - d.textStart.column);
   if (text.trim() === '') return bad(keyword.span, 'a condition is missing after `if`');
   const condition = parseCondition(text, d.span.file, keyword.span.end);
-  return condition.ok ? ok({ kind: 'break', what, args, condition: condition.value, span: d.span }) : condition;
+  return condition.ok ? ok({ ...common, condition: text }) : condition;
 }

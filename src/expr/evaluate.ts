@@ -22,13 +22,16 @@ export interface MemoryRequest {
   readonly size: LoadSize;
 }
 
+/** What a function answers, or in words why there is no answer now. */
+export type CallAnswer = ExprValue | { readonly problem: string };
+
 /** What gives names and memory their meaning. Reading must change nothing. */
 export interface Env {
   /** Registers and flags are asked for as written; letter case is the environment's to ignore. */
   lookup(name: string): ExprValue | undefined;
   readMemory?(request: MemoryRequest): bigint | undefined;
-  /** A function of the environment, such as `walk(…)` in an assertion. */
-  call?(name: string, args: readonly ExprValue[]): ExprValue | undefined;
+  /** A function of the environment, such as `walk(…)` in an assertion; undefined: there is none of this name, or it has no such part. */
+  call?(name: string, args: readonly ExprValue[], member: string | undefined): CallAnswer | undefined;
   /** Bytes of a load that names no size; 8 where absent. */
   readonly wordSize?: LoadSize;
 }
@@ -111,8 +114,10 @@ function valueOf(e: Expr, env: Env): ExprValue {
       const v = env.call?.(
         e.name,
         e.args.map((a) => valueOf(a, env)),
+        e.member,
       );
-      if (v === undefined) throw new ExprFault('unsupported', `\`${e.name}\` is no function known here`, e.span);
+      if (v === undefined) throw new ExprFault('unsupported', `there is no function \`${e.name}\` here`, e.span);
+      if (typeof v === 'object') throw new ExprFault('unsupported', v.problem, e.span);
       return v;
     }
     case 'unary': {

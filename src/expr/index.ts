@@ -2,8 +2,10 @@ export type { BinaryOp, Condition, Expr, LoadSize, LogFormat, LogMessage, LogPar
 export { EXPR_CODES } from './ast';
 export { parseCondition, parseExpression, parseLogMessage } from './parse';
 export { evaluate, formatLog, holds, locate } from './evaluate';
-export type { Env, ExprValue, MemoryRequest } from './evaluate';
-export { parseDirective } from './directive';
+export type { CallAnswer, Env, ExprValue, MemoryRequest } from './evaluate';
+export { check } from './check';
+export type { Checked } from './check';
+export { DIRECTIVE_VERBS, parseDirective } from './directive';
 export type { DirectiveText, DirectiveWord, ParsedDirective } from './directive';
 export { findInstructionAt, findOperandAt } from './operand-at';
 export type { OperandAt } from './operand-at';

@@ -20,7 +20,7 @@ import { ExprFault, Scanner } from './scanner';
  *   equal     := order (('==' | '=' | '!=') order)*     order := shift (('<' | '<=' | '>' | '>=') shift)*
  *   shift     := sum (('<<' | '>>') sum)*               sum := product (('+' | '-') product)*
  *   product   := unary (('*' | '/' | '%') unary)*       unary := ('-' | '+' | '~' | '!') unary | primary
- *   primary   := number | name | name '(' expr,* ')' | '(' expr ')' | space ':' primary
+ *   primary   := number | name | name '(' expr,* ')' ['.' name] | '(' expr ')' | space ':' primary
  *              | [size] ['ptr'] [segment ':'] '[' ['rel' | 'abs'] [(segment | space) ':'] expr ']'
  *   size      := byte | word | dword | qword            space := gva | gpa | hva | hpa
  *
@@ -220,7 +220,9 @@ function parseWord(s: Scanner, depth: number): Expr {
       while (s.accept(','));
     }
     if (!s.accept(')')) s.fail('expected `)` after the arguments');
-    return { kind: 'call', name: t.text, args, span: s.spanFrom(t.from) };
+    const member = /^\.(\w+)$/.exec(s.peek().text)?.[1];
+    if (member !== undefined) s.next();
+    return { kind: 'call', name: t.text, args, member, span: s.spanFrom(t.from) };
   }
   if (word === 'true' || word === 'false')
     return { kind: 'number', value: word === 'true' ? 1n : 0n, span: s.spanFrom(t.from) };

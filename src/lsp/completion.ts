@@ -235,7 +235,7 @@ function commentItems(text: string, host: Host): CompletionItem[] {
     return [{ label: 'exit', kind: KIND.Method, detail: 'exit REASON [if condition]' }];
   if (/^\s*@break\s+exit\s+\w*$/.test(text))
     return Object.keys(VMX_EXIT).map((label) => ({ label, kind: KIND.EnumMember, detail: 'VM exit' }));
-  if (/^\s*@(break|assert)\s/.test(text))
+  if (/^\s*@(break|assert|log)\s/.test(text))
     return [...registerNames(), ...Object.keys(VECTOR).map((name) => `#${name}`)].map((label) => ({
       label,
       kind: KIND.Variable,

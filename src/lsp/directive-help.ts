@@ -117,8 +117,11 @@ export const COMMENT_HELP: Readonly<Record<string, string>> = {
   guest:
     'How this guest runs, as key=value: `; @guest start=flat64 memory=128M`. It stands before the first instruction.',
   host: 'A change on the host: `; @host place HVA HPA` gives the page at HVA the frame at HPA.',
-  break: 'A breakpoint: `; @break exit EPT_VIOLATION if write && gpa >= 0x5000`.',
-  assert: 'Must hold when the line is reached.',
+  break:
+    'A breakpoint on this line, `; @break if rax == 5`, or at VM exits: `; @break exit EPT_VIOLATION if write && gpa >= 0x5000`. A run on the command line reports it and goes on.',
+  assert:
+    'Must hold when the line is reached, or `at end`: `; @assert rax == 2`, `walk(0x5000).gpa == 0xc0000`, `exits.EPT_VIOLATION == 1`, `references == 24`, `tlb(page).stale`. A debugger stops where it does not; on the command line it goes to the report, and the exit code is 10.',
+  log: 'Writes a message when the line is reached, or `at end`: `; @log "rax is {rax}"`.',
 };
 
 /** Markdown about a word that is no instruction. */

@@ -62,7 +62,7 @@ function commentHover(
   host: Host,
   hover: (markdown: string | undefined, at: { line: number; column: number; end: number }) => Hover | null,
 ): Hover | null {
-  const directive = /^\s*@(guest|host|break|assert)\b/.exec(text);
+  const directive = /^\s*@(guest|host|break|assert|log)\b/.exec(text);
   if (!directive) return null;
   for (const match of text.matchAll(/@?[a-z][\w-]*/gi)) {
     const at = { line, column: start + match.index, end: start + match.index + match[0].length };

@@ -73,6 +73,9 @@ export interface DebugTarget {
   /** Output since the last call. */
   takeOutput(): readonly Output[];
 
+  /** Whether failed `@assert` and reached `@break` of the guest file stop the run; else they are reported alone. Default: no. */
+  stopAtDirectives(stops: boolean): void;
+
   // breakpoints: each call replaces the set of its kind (of its file)
   setSourceBreakpoints(file: string, list: readonly SourceBreakpoint[]): readonly BreakpointView[];
   setInstructionBreakpoints(list: readonly InstructionBreakpoint[]): readonly BreakpointView[];

@@ -1,14 +1,19 @@
 import { VECTOR } from '../isa/exceptions';
+import { hex } from '../base/hex';
 import { VMX_EXIT } from '../isa/exits';
 import { SVM_EXITS } from '../isa/svm-exits';
 import type { Diagnostic } from '../base/diagnostic';
 import type { Env, ExprValue } from '../expr/index';
 import type { MmuKind } from '../vmm/options';
+import type { CheckDirective } from './checks';
+import { breakName } from './checks';
 import type { Clauses } from './conditions';
 import { conditionHolds, logText, parseClauses } from './conditions';
+import { sessionError } from './diagnostics';
 import { EXIT_FACTS, FAULT_FACTS } from './names';
 import type { Names } from './names';
 import { didYouMean } from './nearest';
+import { EXCEPTION_FILTERS } from './types';
 import type {
   BreakClauses,
   BreakpointView,
@@ -37,6 +42,8 @@ export interface Breakpoint {
   readonly view: BreakpointView;
   readonly trigger: Trigger;
   readonly clauses: Clauses;
+  /** As it is written in the guest file, for one of its `@break`. */
+  readonly directive?: string;
   /** Times that the condition held. */
   hits: number;
 }
@@ -57,6 +64,10 @@ export class Breakpoints {
   private instruction: readonly Breakpoint[] = [];
   private functions: readonly Breakpoint[] = [];
   private filters: readonly Breakpoint[] = [];
+  /** Of the guest file's own `@break`. */
+  private directives: readonly Breakpoint[] = [];
+  /** Whether those stop the run; else they are reported. */
+  directivesStop = false;
   private byTrigger: ByTrigger = { guest: [], addresses: new Set(), exits: [], faults: [] };
 
   constructor(
@@ -89,7 +100,13 @@ export class Breakpoints {
   }
   /** Sorts by trigger after a change, since exits and faults ask often. */
   private changed(): void {
-    const all = [...[...this.source.values()].flat(), ...this.instruction, ...this.functions, ...this.filters];
+    const all = [
+      ...[...this.source.values()].flat(),
+      ...this.instruction,
+      ...this.functions,
+      ...this.filters,
+      ...this.directives,
+    ];
     const guest = all.filter((b) => b.trigger.kind === 'address');
     this.byTrigger = {
       guest,
@@ -109,8 +126,13 @@ export class Breakpoints {
     if (!holds.value) return false;
     b.hits++;
     if (b.clauses.hits && !b.clauses.hits(b.hits)) return false;
-    if (b.clauses.log === undefined) return true;
     const { location } = b.view;
+    if (b.clauses.log === undefined) {
+      if (b.directive === undefined || this.directivesStop) return true;
+      const text = `${b.directive}: ${describe(facts)}\n`;
+      this.output({ channel: 'log', text, ...(location ? { location } : {}) });
+      return false;
+    }
     this.output({ channel: 'log', text: logText(b.clauses.log, env) + '\n', ...(location ? { location } : {}) });
     return false;
   }
@@ -164,6 +186,37 @@ export class Breakpoints {
     return made.flatMap((m) => m.views);
   }
 
+  /**
+   * `@break exit NAME` and `@break FILTER` of the guest file. What a method cannot have is told and waits for nothing: a guest runs under any.
+   * @returns what is wrong with them under every method
+   */
+  setDirectives(list: readonly BreakDirective[]): readonly Diagnostic[] {
+    const problems: Diagnostic[] = [];
+    this.directives = list.flatMap((d): Breakpoint[] => {
+      const { span, name } = d;
+      const location = { file: span.file, line: span.start.line };
+      const wrong = (code: 'unknownName' | 'badExpression', message: string): void => {
+        problems.push(sessionError(code, `\`${breakName(d)}\`: ${message}`, span.file, span));
+      };
+      const filter = EXCEPTION_FILTERS.find((each) => each.filter === name)?.filter;
+      const facts = filter === 'guest-pf' ? FAULT_FACTS : EXIT_FACTS;
+      const clauses = parseClauses({ condition: d.condition }, this.names, facts);
+      if (!clauses.ok) wrong('badExpression', clauses.error.map((each) => each.message).join('; '));
+      const placed = filter ? filterTrigger(filter, this.mmu) : exitTrigger(name, this.mmu);
+      if ('problem' in placed) {
+        const isKnown = filter !== undefined || name === '*' || EXIT_NAMES.includes(name.toUpperCase());
+        if (isKnown) this.output({ channel: 'log', text: `${breakName(d)}: ${placed.problem}\n`, location });
+        else wrong('unknownName', placed.problem);
+        return [];
+      }
+      if (!clauses.ok) return [];
+      const view = { id: this.nextId++, verified: true, location };
+      return [{ view, trigger: placed.trigger, clauses: clauses.value, directive: breakName(d), hits: 0 }];
+    });
+    this.changed();
+    return problems;
+  }
+
   private label(name: string): Placed {
     const address = this.names.symbols.isLabel(name) ? this.names.symbols.valueOf(name) : undefined;
     if (address === undefined) {
@@ -201,6 +254,15 @@ export class Breakpoints {
     return { views, breakpoints };
   }
 }
+
+/** The facts of an exit or fault, as one line. */
+function describe(facts: ReadonlyMap<string, ExprValue> | undefined): string {
+  const shown = [...(facts ?? [])].filter(([, value]) => value !== false).slice(0, MOST_FACTS);
+  return shown.map(([name, value]) => (value === true ? name : `${name} ${hex(BigInt(value))}`)).join(', ');
+}
+const MOST_FACTS = 8;
+
+type BreakDirective = Extract<CheckDirective, { kind: 'break' }>;
 
 type Placed = { readonly problem: string } | { readonly trigger: Trigger; readonly view: Partial<BreakpointView> };
 

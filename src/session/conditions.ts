@@ -5,8 +5,9 @@ import { EXPR_CODES, evaluate, formatLog, parseCondition, parseLogMessage } from
 import type { Condition, Env, Expr, LogMessage } from '../expr/index';
 import { sessionError } from './diagnostics';
 import type { Facts, Names } from './names';
-import { callsIn, namesIn } from './names';
+import { namesIn } from './names';
 import { didYouMean } from './nearest';
+import { wrongCalls } from './run-facts';
 import type { BreakClauses } from './types';
 
 /** The clauses of a breakpoint, parsed and checked. */
@@ -38,6 +39,21 @@ function parseHits(text: string): HitTest | undefined {
   }
 }
 
+/** The names and functions in expressions that nobody knows, each as an error where it stands. */
+export function unknownNames(expressions: readonly Expr[], names: Names, facts: readonly string[]): Diagnostic[] {
+  const problems: Diagnostic[] = [];
+  for (const name of expressions.flatMap(namesIn)) {
+    if (names.knows(name.name, facts)) continue;
+    const hint =
+      didYouMean(name.name, names.all(facts)) ||
+      `; known here are registers, flags, labels${facts.length > 0 ? `, and ${facts.join(', ')}` : ''}`;
+    problems.push(sessionError('unknownName', `\`${name.name}\` is not known${hint}`, name.span.file, name.span));
+  }
+  for (const { message, span } of expressions.flatMap(wrongCalls))
+    problems.push(sessionError('unknownName', message, span.file, span));
+  return problems;
+}
+
 /**
  * Parses the clauses of a breakpoint and checks every name in them, so that a misspelt register is an error now and not a breakpoint that never stops.
  * @param facts the names that the exit or fault will supply
@@ -59,17 +75,7 @@ export function parseClauses(
     ...(condition.value.test ? [condition.value.test] : []),
     ...(log?.parts ?? []).flatMap((p) => (p.kind === 'value' ? [p.expr] : [])),
   ];
-  for (const name of expressions.flatMap(namesIn)) {
-    if (names.knows(name.name, facts)) continue;
-    const hint =
-      didYouMean(name.name, names.all(facts)) ||
-      `; known here are registers, flags, labels${facts.length > 0 ? `, and ${facts.join(', ')}` : ''}`;
-    problems.push(sessionError('unknownName', `\`${name.name}\` is not known${hint}`, name.span.file, name.span));
-  }
-  for (const call of expressions.flatMap(callsIn)) {
-    const tried = evaluate(call, names.env());
-    if (!tried.ok && tried.error.code === EXPR_CODES.unsupported) problems.push(tried.error);
-  }
+  problems.push(...unknownNames(expressions, names, facts));
   const wantsHits = written.hitCondition !== undefined && written.hitCondition.trim() !== '';
   const hits = wantsHits ? parseHits(written.hitCondition ?? '') : undefined;
   if (wantsHits && hits === undefined) {

@@ -1,8 +1,9 @@
 import type { Directive } from '../asm/index';
 import { assertUnreachable } from '../base/assert';
 import type { Diagnostic, Span } from '../base/diagnostic';
-import type { DirectiveWord } from '../expr/index';
-import { parseDirective } from '../expr/index';
+import type { DirectiveWord, ParsedDirective } from '../expr/index';
+import { DIRECTIVE_VERBS, parseDirective } from '../expr/index';
+import type { CheckDirective } from './checks';
 import { sessionError } from './diagnostics';
 import { parseNumber } from './option-values';
 import { parseHostDirective } from './host-commands';
@@ -10,6 +11,8 @@ import type { HostDirective } from './host-script';
 import type { OptionTexts, WrittenOption } from './options';
 import { checkOptions } from './options';
 import { didYouMean } from './nearest';
+import { wrongCalls } from './run-facts';
+import { EXCEPTION_FILTERS } from './types';
 
 /** `; @host place HVA HPA`: the page at HVA gets the frame at HPA when it is first touched. */
 export interface PlaceDirective {
@@ -24,13 +27,21 @@ export interface GuestDirectives {
   readonly places: readonly PlaceDirective[];
   /** In the order of the file. */
   readonly events: readonly HostDirective[];
+  /** `@assert`, `@log` and `@break`, in the order of the file. */
+  readonly checks: readonly CheckDirective[];
   readonly diagnostics: readonly Diagnostic[];
 }
-export const NO_DIRECTIVES: GuestDirectives = { options: new Map(), places: [], events: [], diagnostics: [] };
+export const NO_DIRECTIVES: GuestDirectives = {
+  options: new Map(),
+  places: [],
+  events: [],
+  checks: [],
+  diagnostics: [],
+};
 
 /**
- * Reads the directives of an assembled file: the options of `@guest`, the placements of `@host`, and what `@host` does at a line. `@break` and `@assert` are checked here
- * and read by those who run labs. A comment such as `; @someone` with a verb that is none of ours is an ordinary comment, unless it is nearly
+ * Reads the directives of an assembled file: the options of `@guest`, the placements of `@host`, and what `@host` does at a line. what `@assert`, `@log` and `@break` ask
+ * for; session/checks.ts carries those out. A comment such as `; @someone` with a verb that is none of ours is an ordinary comment, unless it is nearly
  * one of them.
  * @param guest the guest's own file: only there does `@guest` say how to assemble, for an included file is read too late for that
  */
@@ -38,6 +49,7 @@ export function readDirectives(directives: readonly Directive[], guest: string):
   const written: WrittenOption[] = [];
   const places: PlaceDirective[] = [];
   const events: HostDirective[] = [];
+  const checks: CheckDirective[] = [];
   const diagnostics: Diagnostic[] = [];
   const [first] = directives;
   for (const d of directives) {
@@ -80,19 +92,52 @@ export function readDirectives(directives: readonly Directive[], guest: string):
       case 'host':
         readHost(value.verb, value.args, d.span, places, events, diagnostics);
         break;
-      case 'break':
-      case 'assert':
+      case 'break': {
+        const read = readBreak(value, d.text);
+        if (typeof read === 'string') diagnostics.push(sessionError('badValue', read, file, d.span));
+        else checks.push(read);
+        break;
+      }
+      case 'assert': {
+        const wrong = wrongCalls(value.expr);
+        for (const { message, span } of wrong) diagnostics.push(sessionError('unknownName', message, file, span));
+        if (wrong.length === 0) checks.push({ ...value, text: d.text });
+        break;
+      }
+      case 'log':
+        checks.push({ ...value, text: d.text });
         break;
       default:
         assertUnreachable(value);
     }
   }
   const checked = checkOptions(written, 'guest', first?.span.file ?? '');
-  return { options: checked.options, places, events, diagnostics: [...diagnostics, ...checked.diagnostics] };
+  return { options: checked.options, places, events, checks, diagnostics: [...diagnostics, ...checked.diagnostics] };
 }
 
 const FOR_ASSEMBLY: ReadonlySet<string> = new Set(['define', 'include', 'warning']);
-const VERBS: readonly string[] = ['guest', 'host', 'break', 'assert'];
+const VERBS = DIRECTIVE_VERBS;
+
+/** What `@break` waits for, or what is wrong with it. */
+function readBreak(
+  { what, args, condition, span }: Extract<ParsedDirective, { kind: 'break' }>,
+  text: string,
+): CheckDirective | string {
+  const common = { kind: 'break', text, condition, span } as const;
+  const [name, more] = args;
+  const kind = what?.text ?? 'line';
+  if (kind === 'exit') {
+    if (!name || more) return '`@break exit` takes the name of a VM exit, or * for any: `@break exit EPT_VIOLATION`';
+    return { ...common, at: 'exit', name: name.text };
+  }
+  const filter = EXCEPTION_FILTERS.find((each) => each.filter === kind)?.filter;
+  if (kind !== 'line' && filter === undefined) {
+    const kinds = ['exit', 'line', ...EXCEPTION_FILTERS.map((each) => each.filter)];
+    return `\`@break\` has no kind \`${kind}\`; there are ${kinds.join(', ')}${didYouMean(kind, kinds)}`;
+  }
+  if (name) return `\`@break ${kind}\` takes no name; \`${name.text}\` is not expected`;
+  return { ...common, at: filter ? 'filter' : 'line', name: filter ?? '' };
+}
 
 function readHost(
   verb: DirectiveWord,

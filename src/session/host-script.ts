@@ -1,10 +1,11 @@
-/** The `; @host` directives of a guest file, carried out when the guest reaches their lines. */
+/** The directives of a guest file that act when the guest reaches their lines: `; @host`, and the checks. */
 import type { Span } from '../base/diagnostic';
+import type { Due } from './checks';
 import type { GuestView } from './guest-view';
 import type { HostCommand } from './host-commands';
 import type { HostEvents } from './host-events';
 import type { SymbolTable } from './symbols';
-import type { Output } from './types';
+import type { Output, StopInfo } from './types';
 
 /** `; @host swap-out 0x5000` at a line: done before the first instruction on that line, or behind it, runs. */
 export interface HostDirective {
@@ -31,18 +32,19 @@ const MOST_OUTCOMES = 1000;
 export class HostScript {
   /** In order, the first MOST_OUTCOMES. */
   readonly outcomes: HostOutcome[] = [];
-  private readonly byAddress = new Map<bigint, HostDirective[]>();
+  private readonly byAddress = new Map<bigint, (HostDirective | Due)[]>();
   /** Where and when directives were carried out last: an instruction that runs again after an exit is reached once. */
   private last: { readonly linear: bigint; readonly retired: number } | undefined;
 
   constructor(
     directives: readonly HostDirective[],
+    checks: readonly Due[],
     symbols: SymbolTable,
     private readonly guest: GuestView,
     private readonly events: HostEvents,
     private readonly output: (o: Output) => void,
   ) {
-    for (const d of directives) {
+    for (const d of [...directives, ...checks].sort((a, b) => a.span.start.line - b.span.start.line)) {
       const at = symbols.codeAt(d.span.file, d.span.start.line)?.address;
       if (at !== undefined) this.byAddress.set(at, [...(this.byAddress.get(at) ?? []), d]);
     }
@@ -53,15 +55,23 @@ export class HostScript {
     return this.byAddress.keys();
   }
 
-  /** To be called wherever the guest stands between two instructions. */
-  arrive(): void {
-    if (this.byAddress.size === 0) return;
+  /**
+   * To be called wherever the guest stands between two instructions.
+   * @returns the stop that a check asks for
+   */
+  arrive(): StopInfo | undefined {
+    if (this.byAddress.size === 0) return undefined;
     const linear = this.guest.linearRip;
     const due = this.byAddress.get(linear);
     const { retired } = this.guest;
-    if (!due || (this.last?.linear === linear && this.last.retired === retired)) return;
+    if (!due || (this.last?.linear === linear && this.last.retired === retired)) return undefined;
     this.last = { linear, retired };
+    let stop: StopInfo | undefined;
     for (const d of due) {
+      if ('act' in d) {
+        stop = d.act() ?? stop;
+        continue;
+      }
       const { outcome } = this.events.do(d.command);
       const words = outcome.ok ? outcome.value : outcome.error;
       const text = `@host ${d.text}: ${outcome.ok ? '' : 'cannot be done: '}${words}\n`;
@@ -70,5 +80,6 @@ export class HostScript {
       if (this.outcomes.length < MOST_OUTCOMES)
         this.outcomes.push({ ...location, text: d.text, ok: outcome.ok, outcome: words, instructions: retired });
     }
+    return stop;
   }
 }

@@ -1,4 +1,4 @@
-import type { Env, Expr, ExprValue, LoadSize, MemoryRequest } from '../expr/index';
+import type { CallAnswer, Env, Expr, ExprValue, LoadSize, MemoryRequest } from '../expr/index';
 import { VECTOR } from '../isa/exceptions';
 import { VMX_EXIT } from '../isa/exits';
 import { SVM_EXITS, SVM_INVALID } from '../isa/svm-exits';
@@ -54,6 +54,12 @@ export const FAULT_FACTS = [
   'instructions',
 ] as const;
 
+/** What may be asked of the whole run and of the tables: session/run-facts.ts answers. */
+export interface RunQuestions {
+  lookup(name: string): bigint | undefined;
+  call(name: string, args: readonly ExprValue[], member: string | undefined): CallAnswer | undefined;
+}
+
 type Constants = ReadonlyMap<string, bigint>;
 /** Exit reasons of one extension and vectors by their names in the manuals: `EPT_VIOLATION`, `NPF`, `PF`. A name that is both is the exit. */
 const constants = (exits: Readonly<Record<string, number>>): Constants =>
@@ -72,6 +78,7 @@ export class Names {
     private readonly guest: GuestView,
     private readonly memory: MemoryAccess,
     readonly symbols: SymbolTable,
+    private readonly run: RunQuestions,
   ) {}
 
   /** @param facts of the exit or fault at hand; absent in ordinary expressions */
@@ -81,6 +88,7 @@ export class Names {
     return {
       lookup: (name) => this.lookup(name, facts),
       readMemory: (request) => this.memory.readNumber(request.space, this.linear(request), request.size),
+      call: (name, args, member) => this.run.call(name, args, member),
       wordSize,
     };
   }
@@ -102,7 +110,8 @@ export class Names {
       readRegister(this.guest, name) ??
       (facts
         ? (this.constantOf(name) ?? this.symbols.valueOf(name))
-        : (this.symbols.valueOf(name) ?? this.constantOf(name)))
+        : (this.symbols.valueOf(name) ?? this.constantOf(name))) ??
+      this.run.lookup(name)
     );
   }
 
@@ -120,7 +129,8 @@ export class Names {
       facts.includes(name) ||
       isRegisterName(name) ||
       this.symbols.valueOf(name) !== undefined ||
-      this.constantOf(name) !== undefined
+      this.constantOf(name) !== undefined ||
+      this.run.lookup(name) !== undefined
     );
   }
   all(facts: readonly string[] = []): readonly string[] {

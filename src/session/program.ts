@@ -12,6 +12,7 @@ import { assembleGuest } from './assembly';
 import { sessionError } from './diagnostics';
 import type { GuestDirectives } from './guest-directives';
 import { NO_DIRECTIVES } from './guest-directives';
+import { actsAtLine } from './checks';
 import type { Settings } from './options';
 import { settle } from './options';
 import type { SettledStart } from './start';
@@ -110,13 +111,17 @@ function fromSource(request: ProgramRequest, source: string): Result<Program, re
     ]);
   }
   const symbols = symbolTable(assembled);
-  const astray = directives.events.filter((e) => symbols.codeAt(e.span.file, e.span.start.line) === undefined);
+  const atLines = [
+    ...directives.events.map(({ text, span }) => ({ text: `@host ${text}`, span })),
+    ...directives.checks.filter(actsAtLine).map(({ kind, text, span }) => ({ text: `@${kind} ${text}`, span })),
+  ];
+  const astray = atLines.filter((e) => symbols.codeAt(e.span.file, e.span.start.line) === undefined);
   if (astray.length > 0)
     return err(
       astray.map((e) =>
         sessionError(
           'badPlace',
-          `\`@host ${e.text}\`: there is no instruction on this line or behind it`,
+          `\`${e.text}\`: there is no instruction on or after this line${e.text.startsWith('@host') ? '' : '; write `at end` for the end of the run'}`,
           e.span.file,
           e.span,
         ),

@@ -3,6 +3,7 @@ import type { Machine } from '../vmm/machine';
 import type { HostOutcome } from './host-script';
 import type { EndInfo } from './types';
 import type { GuestView } from './guest-view';
+import type { AssertResult } from './checks';
 import type { Program } from './program';
 import { readRegister } from './registers';
 import { GPR64 } from '../isa/registers';
@@ -26,6 +27,8 @@ export interface RunReport {
   readonly host: readonly HostOutcome[];
   readonly serial: string;
   readonly debugcon: string;
+  /** Of a guest file with `@assert` lines, in the order of the file. */
+  readonly asserts?: readonly AssertResult[];
 }
 
 const REGISTERS = [...GPR64, 'rip', 'rflags', 'cr0', 'cr2', 'cr3', 'cr4', 'efer'] as const;
@@ -38,6 +41,7 @@ export function runReport(
   end: EndInfo,
   host: readonly HostOutcome[],
   outputs: { readonly serial: string; readonly debugcon: string },
+  asserts: readonly AssertResult[],
 ): RunReport {
   const { tlb } = machine.cpu;
   return {
@@ -53,5 +57,6 @@ export function runReport(
     tlb: { hits: tlb.hits, misses: tlb.misses },
     host,
     ...outputs,
+    ...(asserts.length > 0 ? { asserts } : {}),
   };
 }

@@ -12,6 +12,7 @@ import type { Machine } from '../vmm/machine';
 import type { OutsideCause } from '../vmm/accelerator';
 import type { MachineEnd, MachineStop, PendingExit } from '../vmm/machine-stop';
 import type { Breakpoint, Breakpoints } from './breakpoints';
+import type { Checks } from './checks';
 import { exitFacts, exitTitle, readExit } from './exits';
 import type { GuestView } from './guest-view';
 import { Activity } from './hypervisor';
@@ -58,6 +59,7 @@ export class RunControl {
     private readonly names: Names,
     private readonly breakpoints: Breakpoints,
     private readonly script: HostScript,
+    private readonly checks: Checks,
   ) {
     this.stepper = new Stepper(guest, memory, names.symbols);
     machine.pauseAtExits = (exit) => this.atExit(exit);
@@ -141,13 +143,16 @@ export class RunControl {
     if (this.callReturn === undefined && isStep(goal)) this.callReturn = this.stepper.look(goal);
     const cruising = goal.kind === 'continue' || this.callReturn !== undefined;
     this.watch();
-    this.script.arrive();
+    const before = this.script.arrive();
+    if (before) return this.stop(before);
     const stop = this.machine.run(cruising ? left : 1, Math.ceil(left / EXIT_WORK));
     this.spent = cruising && stop.kind === 'budget';
     this.guest.refresh();
     // a person who steps onto such a line sees what it did
-    if (stop.kind !== 'end' && this.guest.inGuest) this.script.arrive();
+    const asked = stop.kind !== 'end' && this.guest.inGuest ? this.script.arrive() : undefined;
     const reported = this.handle(stop);
+    if (asked)
+      return this.stop({ ...asked, breakpoints: reported?.kind === 'stopped' ? reported.stop.breakpoints : [] });
     if (reported) return reported;
     if (goal.kind === 'continue' || this.callReturn !== undefined || this.activity) return undefined;
     return isStep(goal) && this.stepper.reached(goal) ? this.stop(plain('step', 'step', '')) : undefined;
@@ -174,7 +179,8 @@ export class RunControl {
   private end(machineEnd: MachineEnd): RunResult {
     this.activity = undefined;
     const end = endOf(machineEnd);
-    const explained = stopOfEnd(end);
+    const failed = this.checks.finish();
+    const explained = stopOfEnd(end) ?? (failed && { ...failed, final: true });
     if (explained === undefined) {
       this.ended = end;
       return { kind: 'ended', end };

@@ -1,4 +1,5 @@
 /** The debug target: one program on one machine, run and looked at. See api.ts for what each member promises. */
+import type { Diagnostic } from '../base/diagnostic';
 import { err, ok } from '../base/result';
 import type { Step } from '../host/step';
 import type { Machine } from '../vmm/machine';
@@ -6,6 +7,9 @@ import type { Answer, DebugTarget, EvaluateOptions, Granularity, HoverAnswer } f
 import { Assignment } from './assign';
 import { splitAssignment } from './assignment-text';
 import { Breakpoints } from './breakpoints';
+import { checkClauses } from './check-clauses';
+import type { AssertResult } from './checks';
+import { Checks } from './checks';
 import { disassembleAround } from './disassembly';
 import { Documents } from './documents';
 import { sessionError } from './diagnostics';
@@ -27,6 +31,7 @@ import { runReport, type RunReport } from './report';
 import type { Program } from './program';
 import { REGISTER_NAMES } from './registers';
 import { RunControl } from './run-control';
+import { RunFacts } from './run-facts';
 import { guestFrames } from './stack';
 import type { SymbolTable } from './symbols';
 import { driftOf } from './drift';
@@ -67,6 +72,9 @@ export class Session implements DebugTarget {
   private readonly memory: MemoryAccess;
   private readonly names: Names;
   private readonly breakpoints: Breakpoints;
+  private readonly checks: Checks;
+  /** What is wrong with the guest file's checks. */
+  private readonly problems: readonly Diagnostic[];
   private readonly control: RunControl;
   private readonly script: HostScript;
   private readonly events: HostEvents;
@@ -94,13 +102,31 @@ export class Session implements DebugTarget {
       machine.host,
     );
     this.memory = new MemoryAccess(this.guest);
-    this.names = new Names(this.guest, this.memory, this.symbols);
+    const facts = new RunFacts(machine, (query) => this.translate(query));
+    this.names = new Names(this.guest, this.memory, this.symbols, facts);
     this.breakpoints = new Breakpoints(this.names, (o) => outputs.add(o), program.settings.mmu);
+    const { checks, events } = program.directives;
+    const checked = checkClauses(checks, this.names);
+    this.checks = new Checks(checks, checked.clauses, {
+      env: () => this.names.env(),
+      output: (o) => outputs.add(o),
+      place: () => `Before the instruction at ${this.formatReference({ space: 'gva', value: this.guest.linearRip })}.`,
+    });
+    const atExits = checks.filter((d) => d.kind === 'break').filter((d) => d.at !== 'line');
+    this.problems = [...checked.problems, ...this.breakpoints.setDirectives(atExits)];
     this.events = new HostEvents(machine, this.guest, this.symbols);
-    this.script = new HostScript(program.directives.events, this.symbols, this.guest, this.events, (o) =>
+    this.script = new HostScript(events, this.checks.atLines, this.symbols, this.guest, this.events, (o) =>
       outputs.add(o),
     );
-    this.control = new RunControl(machine, this.guest, this.memory, this.names, this.breakpoints, this.script);
+    this.control = new RunControl(
+      machine,
+      this.guest,
+      this.memory,
+      this.names,
+      this.breakpoints,
+      this.script,
+      this.checks,
+    );
     this.exits = new ExitHistory(machine, this.symbols);
     this.views = new Views(machine, this.guest, this.names);
     this.tableMaps = new TableMaps(this.guest, machine, this.symbols, () => this.control.stops);
@@ -113,7 +139,9 @@ export class Session implements DebugTarget {
     const sink = (channel: 'serial' | 'debugcon') => (byte: number) =>
       outputs.add({ channel, text: String.fromCharCode(byte) });
     const machine = createMachine(program, { serial: sink('serial'), debugcon: sink('debugcon') });
-    return machine.ok ? ok(new Session(program, machine.value, outputs)) : machine;
+    if (!machine.ok) return machine;
+    const session = new Session(program, machine.value, outputs);
+    return session.problems.length > 0 ? err(session.problems) : ok(session);
   }
 
   // ---- run control
@@ -153,6 +181,11 @@ export class Session implements DebugTarget {
   /** Told of every Step of the hypervisor, in order, as it is done. */
   onStep(listener: (step: Step) => void): void {
     this.machine.onStep = listener;
+  }
+
+  stopAtDirectives(stops: boolean): void {
+    this.checks.stops = stops;
+    this.breakpoints.directivesStop = stops;
   }
 
   // ---- breakpoints
@@ -312,7 +345,11 @@ export class Session implements DebugTarget {
   /** What the run has come to, as `pagewalk run --json` prints it. */
   report(outputs: { readonly serial: string; readonly debugcon: string }): RunReport {
     const end = this.control.ended ?? this.control.presentEnd();
-    return runReport(this.program, this.machine, this.guest, end, this.script.outcomes, outputs);
+    return runReport(this.program, this.machine, this.guest, end, this.script.outcomes, outputs, this.asserts);
+  }
+  /** What became of the guest file's `@assert` lines so far. */
+  get asserts(): readonly AssertResult[] {
+    return this.checks.results;
   }
   /** Guest instructions completed so far. */
   get instructions(): number {

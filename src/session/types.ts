@@ -112,6 +112,8 @@ export type StopKind =
   | 'ept-violation'
   | 'guest-pf'
   | 'guest-exception'
+  /** An `@assert` of the guest file does not hold. */
+  | 'assert'
   | 'triple-fault'
   | 'internal-error'
   | 'entry-failure'

@@ -77,6 +77,9 @@ export class FakeTarget implements DebugTarget {
     return { kind: 'ended', end: this.ended };
   }
 
+  stopAtDirectives(): void {
+    // it has none
+  }
   continue_(): void {
     this.ask('continue');
   }
