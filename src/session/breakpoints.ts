@@ -122,19 +122,27 @@ export class Breakpoints {
     // absent: no #PF, so none of the kinds that they are told apart by
     if (trigger.kind === 'exit' && trigger.unless !== undefined && facts?.get(trigger.unless) !== false) return false;
     const holds = conditionHolds(b.clauses.condition, env);
-    if (!holds.ok) return holds.error;
+    if (!holds.ok) {
+      if (b.directive === undefined || this.directivesStop) return holds.error;
+      this.report(b, holds.error.message);
+      return false;
+    }
     if (!holds.value) return false;
     b.hits++;
     if (b.clauses.hits && !b.clauses.hits(b.hits)) return false;
-    const { location } = b.view;
     if (b.clauses.log === undefined) {
       if (b.directive === undefined || this.directivesStop) return true;
-      const text = `${b.directive}: ${describe(facts)}\n`;
-      this.output({ channel: 'log', text, ...(location ? { location } : {}) });
+      this.report(b, describe(facts));
       return false;
     }
+    const { location } = b.view;
     this.output({ channel: 'log', text: logText(b.clauses.log, env) + '\n', ...(location ? { location } : {}) });
     return false;
+  }
+
+  /** In the place of a stop. */
+  private report({ directive, view: { location } }: Breakpoint, text: string): void {
+    this.output({ channel: 'log', text: `${directive ?? ''}: ${text}\n`, ...(location ? { location } : {}) });
   }
 
   setSource(file: string, list: readonly SourceBreakpoint[]): readonly BreakpointView[] {

@@ -121,7 +121,9 @@ export class Checks {
       }
       case 'break': {
         const clauses = this.clauses.get(d);
-        if (clauses && !conditionHolds(clauses.condition, env)) return undefined;
+        const holds = clauses && conditionHolds(clauses.condition, env);
+        if (holds?.ok === false) this.say(d, `${breakName(d)}: ${holds.error.message}\n`);
+        else if (holds?.value === false) return undefined;
         if (clauses?.log) {
           this.say(d, logText(clauses.log, env) + '\n');
           return undefined;

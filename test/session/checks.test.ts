@@ -62,12 +62,12 @@ TABLES equ 0x6000
 
   it('log, and break where nobody stands by', () => {
     const source =
-      'bits 64\n mov eax, 7\n; @log "eax {eax}, {eax, d}"\n; @break if rax == 7\n; @break exit HLT\n hlt\n; @log done at end\n';
+      'bits 64\n mov eax, 7\n; @log "eax {eax}, {eax, d}"\n; @break if rax == 7\n; @break if rax == 8\n; @break exit HLT\n hlt\n; @log done at end\n';
     check(source, [
       '3 eax 0x7, 7',
       '4 @break if rax == 7: Before the instruction at 0x100005.',
-      '5 @break exit HLT: reason 0xc, qualification 0x0, count 0x6, instructions 0x1, length 0x1',
-      '7 done',
+      '6 @break exit HLT: reason 0xc, qualification 0x0, count 0x6, instructions 0x1, length 0x1',
+      '8 done',
     ]);
   });
 
