@@ -56,6 +56,9 @@ interface ByTrigger {
 }
 
 const NO_FACTS: readonly string[] = [];
+/** The facts that a filter's conditions may name; without a filter those of an exit. */
+const factsOf = (filter: FilterName | undefined): readonly string[] =>
+  filter === 'guest-pf' || filter === 'guest-exception' ? FAULT_FACTS : EXIT_FACTS;
 
 /** All breakpoints of a session, set by kind; and the decision what a hit does. */
 export class Breakpoints {
@@ -186,7 +189,7 @@ export class Breakpoints {
 
   setFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[] {
     const made = list.map((s) => {
-      const facts = s.filter === 'guest-pf' || s.filter === 'guest-exception' ? FAULT_FACTS : EXIT_FACTS;
+      const facts = factsOf(s.filter);
       return this.make([s], facts, () => filterTrigger(s.filter, this.mmu));
     });
     this.filters = made.flatMap((m) => m.breakpoints);
@@ -207,7 +210,7 @@ export class Breakpoints {
         problems.push(sessionError(code, `\`${breakName(d)}\`: ${message}`, span.file, span));
       };
       const filter = EXCEPTION_FILTERS.find((each) => each.filter === name)?.filter;
-      const facts = filter === 'guest-pf' ? FAULT_FACTS : EXIT_FACTS;
+      const facts = factsOf(filter);
       const clauses = parseClauses({ condition: d.condition }, this.names, facts);
       if (!clauses.ok) wrong('badExpression', clauses.error.map((each) => each.message).join('; '));
       const placed = filter ? filterTrigger(filter, this.mmu) : exitTrigger(name, this.mmu);
