@@ -54,34 +54,49 @@ const has = (e: bigint, n: number): boolean => ((e >> BigInt(n)) & 1n) === 1n;
 /** PAT of a large page. */
 const LARGE_PAT = 12;
 
-/** The set flags of an ordinary entry by the manual's names, low bit first. `leaf`: the entry maps a page (D, G and PAT mean something). */
-export function pteFlags(entry: bigint, leaf: boolean, level: number): string[] {
+/** Names of reserved bits that are set and are no flag here: `bit 13(reserved)`. */
+function unnamed(reserved: bigint, named: (n: number) => boolean): string[] {
   const out: string[] = [];
+  for (let n = 0; n < 64; n++) if (has(reserved, n) && !named(n)) out.push(`bit ${n}(reserved)`);
+  return out;
+}
+
+/**
+ * The set flags of an ordinary entry by the manual's names, low bit first. `leaf`: the entry maps a page (D, G and PAT mean something). `reserved`: the bits that are set and must
+ * not be, in the paging mode that the entry is used in: those are no flags, and are marked so.
+ */
+export function pteFlags(entry: bigint, leaf: boolean, level: number, reserved = 0n): string[] {
+  const out: string[] = [];
+  const told = new Set<number>();
   for (const [name, n] of Object.entries(PTE)) {
-    if (name === 'XD' && leaf && level > 1 && has(entry, LARGE_PAT)) out.push('PAT');
-    if (!has(entry, n)) continue;
+    if (name === 'XD' && leaf && level > 1 && has(entry & ~reserved, LARGE_PAT)) out.push('PAT');
+    if (has(reserved, n)) {
+      out.push(`${name}(reserved)`);
+      told.add(n);
+    }
+    if (!has(entry & ~reserved, n)) continue;
     if (name === 'PS') {
       if (level === 1) out.push('PAT');
       else if (level <= 3) out.push('PS');
     } else if ((name === 'D' || name === 'G') && !leaf) continue;
     else out.push(name);
   }
-  return out;
+  return reserved === 0n ? out : [...out, ...unnamed(reserved, (n) => told.has(n))];
 }
 
 export const EPT_MEMORY_TYPES: Readonly<Record<number, string>> = { 0: 'UC', 1: 'WC', 4: 'WT', 5: 'WP', 6: 'WB' };
 
-/** The set flags of an EPT entry; a leaf names its memory type. */
-export function epteFlags(entry: bigint, leaf: boolean): string[] {
+/** The set flags of an EPT entry; a leaf names its memory type. `reserved`: as for `pteFlags`. */
+export function epteFlags(entry: bigint, leaf: boolean, reserved = 0n): string[] {
   const out: string[] = [];
   for (const [name, n] of Object.entries(EPTE)) {
-    if (!has(entry, n)) continue;
+    if (!has(entry & ~reserved, n)) continue;
     if (!leaf && (name === 'IPAT' || name === 'D')) continue;
     out.push(name);
   }
   if (leaf && (entry & EPTE_RWX) !== 0n) {
     const type = Number((entry >> EPTE_MT_SHIFT) & 7n);
-    out.push(EPT_MEMORY_TYPES[type] ?? `MT${type}`);
+    out.push(EPT_MEMORY_TYPES[type] ?? `MT${type}(reserved)`);
   }
-  return out;
+  return reserved === 0n ? out : [...out, ...unnamed(reserved, () => false)];
 }

@@ -1,4 +1,15 @@
-import { EPTE_MT_SHIFT, EPTE_R, EPTE_W, FRAME_MASK, PTE_G, PTE_P, PTE_PS, PTE_XD, entryName } from './entries';
+import {
+  EPTE_MT_SHIFT,
+  EPTE_R,
+  EPTE_RWX,
+  EPTE_W,
+  FRAME_MASK,
+  PTE_G,
+  PTE_P,
+  PTE_PS,
+  PTE_XD,
+  entryName,
+} from './entries';
 
 /** What of the paging mode and of the CPU model decides which bits of an ordinary entry are reserved. */
 export interface EntryRules {
@@ -148,6 +159,9 @@ export function isMisconfigured(entry: bigint, level: number, large: boolean, ph
   if ((entry & eptMask(physicalBits, level, large)) !== 0n) return true;
   return (level === 1 || large) && reservedType(typeOf(entry));
 }
+/** The mask of the reserved bits that are set in an EPT entry; 0 for one that is not present. */
+export const eptReservedSet = (entry: bigint, level: number, large: boolean, physicalBits: number): bigint =>
+  (entry & EPTE_RWX) === 0n ? 0n : entry & eptMask(physicalBits, level, large);
 /** What is wrong with a misconfigured EPT entry, one cause each. */
 export function misconfigurationOf(entry: bigint, level: number, large: boolean, physicalBits: number): string[] {
   const out: string[] = [];

@@ -38,7 +38,8 @@ function problemOf(s: WalkStep, failure: WalkFailure | undefined, denied: WalkFa
     return `${bit.name} = ${bit.value}${at === 0 ? `: ${reasonWords(denied.reason)}` : ''}`;
   }
   if (s.outcome === 'next' || s.outcome === 'leaf') return undefined;
-  return failure && s.entry === failure.entry ? reasonWords(failure.reason) : OUTCOMES[s.outcome];
+  if (!failure || s.entry !== failure.entry) return OUTCOMES[s.outcome];
+  return failure.wrong.length > 0 ? failure.wrong.join('; ') : reasonWords(failure.reason);
 }
 
 function chainStep(s: WalkStep, failure: WalkFailure | undefined, denied: WalkFailure | undefined): ChainStep {
@@ -56,8 +57,8 @@ function chainStep(s: WalkStep, failure: WalkFailure | undefined, denied: WalkFa
       s.entryHpa === undefined
         ? []
         : s.table === 'ept'
-          ? epteFlags(s.entry, s.leaf)
-          : pteFlags(s.entry, s.leaf, s.level),
+          ? epteFlags(s.entry, s.leaf, s.reserved)
+          : pteFlags(s.entry, s.leaf, s.level, s.reserved),
     ...(present ? { target: s.entry & FRAME_MASK } : {}),
     ...(problem === undefined ? {} : { problem }),
     nested: chainSteps(s.nested, failure),

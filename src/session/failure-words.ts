@@ -70,7 +70,7 @@ export function decisionWords(f: WalkFailure): string {
 }
 
 /** The same as fields. */
-export function decision(f: WalkFailure): Pick<ChainFailure, 'bit' | 'lacking' | 'controls'> {
+export function decision(f: WalkFailure): Pick<ChainFailure, 'bit' | 'lacking' | 'controls' | 'wrong'> {
   const bit = lackingBit(f);
   return {
     ...(bit
@@ -85,6 +85,7 @@ export function decision(f: WalkFailure): Pick<ChainFailure, 'bit' | 'lacking' |
         }
       : {}),
     ...(f.controls.length > 0 ? { controls: f.controls } : {}),
+    ...(f.wrong.length > 0 ? { wrong: f.wrong } : {}),
   };
 }
 
@@ -92,7 +93,8 @@ export function decision(f: WalkFailure): Pick<ChainFailure, 'bit' | 'lacking' |
 export function decidingWords(f: WalkFailure): string {
   const where = f.level > 0 ? `the ${entryName(f.table, f.level)} (${hex(f.entry)})` : 'the address';
   const bit = lackingBit(f);
-  return `${where}${bit ? ` has ${bit.name} = ${bit.value}` : ''}: ${REASONS[f.reason]}`;
+  const what = f.wrong.length > 0 ? f.wrong.join('; ') : REASONS[f.reason];
+  return `${where}${bit ? ` has ${bit.name} = ${bit.value}` : ''}: ${what}`;
 }
 
 /** What each refused access is called in a sentence. */

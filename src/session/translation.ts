@@ -87,6 +87,8 @@ export interface ChainFailure {
   readonly lacking?: readonly LackingEntry[];
   /** Bits of registers without which the access would have been allowed, as `CR0.WP = 1`. */
   readonly controls?: readonly string[];
+  /** Of a reserved bit or a misconfiguration: what is wrong with the entry, one cause each. */
+  readonly wrong?: readonly string[];
 }
 
 /** What the CPU would use in place of the tables, and where that leads elsewhere. */

@@ -1,5 +1,5 @@
 import { EPTE_A, EPTE_D, EPTE_PS, EPTE_R, EPTE_RWX, EPTE_W, EPTE_X, FRAME_MASK } from '../../isa/entries';
-import { isMisconfigured } from '../../isa/reserved-bits';
+import { eptReservedSet, isMisconfigured } from '../../isa/reserved-bits';
 import type { HostMemory } from '../memory/host-memory';
 import type { WalkFailure, WalkSink } from './trace';
 import { outcomeOf, type WalkOut } from './walk-out';
@@ -86,6 +86,7 @@ export function walkEpt(
       entry,
       leaf: leaf && present,
       outcome: reason ? outcomeOf(reason) : leaf ? 'leaf' : 'next',
+      reserved: eptReservedSet(entry, level, large, physicalBits),
       nested: [],
     });
     // the rights so far, for the exit qualification (bits 5:3)
@@ -93,7 +94,8 @@ export function walkEpt(
     out.writable = (rights & EPTE_W) !== 0n;
     out.executable = (rights & EPTE_X) !== 0n;
     if (reason) {
-      return leaf && present && reason !== 'misconfiguration'
+      if (reason === 'misconfiguration') return out.misconfigured(level, entry, gpa, large, physicalBits);
+      return leaf && present
         ? out.deny('ept', reason, level, gpa, undefined, undefined)
         : out.fail('ept', reason, level, entry, gpa);
     }

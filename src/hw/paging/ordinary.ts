@@ -11,7 +11,7 @@ import {
   PTE_US,
   PTE_XD,
 } from '../../isa/entries';
-import { isLarge, reservedMask } from '../../isa/reserved-bits';
+import { isLarge, reservedMask, reservedSet } from '../../isa/reserved-bits';
 import type { Hpa } from '../../base/address';
 import type { HostMemory } from '../memory/host-memory';
 import type { Access } from './access';
@@ -125,6 +125,7 @@ export function walkOrdinary(
         entry: 0n,
         leaf: false,
         outcome: outcomeOf(out.reason),
+        reserved: 0n,
       });
       return false;
     }
@@ -153,6 +154,7 @@ export function walkOrdinary(
         entry,
         leaf,
         outcome,
+        reserved: reservedSet(controls, level, entry),
       });
 
     if ((entry & PTE_P) === 0n) {
@@ -161,7 +163,7 @@ export function walkOrdinary(
     }
     if ((entry & reservedMask(controls, level, large, ps)) !== 0n) {
       if (sink) record('reserved');
-      return out.fail(port.table, 'reserved-bit', level, entry, linear);
+      return out.reserved(port.table, level, entry, linear, controls);
     }
     if (!pointer) {
       writable &&= (entry & PTE_RW) !== 0n;

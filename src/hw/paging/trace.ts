@@ -22,6 +22,8 @@ export interface WalkStep {
   /** The entry maps a page, or would: which of its flags mean something. */
   readonly leaf: boolean;
   readonly outcome: StepOutcome;
+  /** Bits of `entry` that are set and reserved as it is used here. */
+  readonly reserved: bigint;
   /** The second-level walk that found the entry (empty without one). */
   readonly nested: readonly WalkStep[];
 }
@@ -77,6 +79,8 @@ export interface WalkFailure {
   readonly below: readonly LackingEntry[];
   /** Bits of registers without which the access would have been allowed, as `CR0.WP = 1`. */
   readonly controls: readonly string[];
+  /** Of a reserved bit or a misconfiguration: what is wrong with the entry, one cause each (`bit 63 (XD) is reserved while EFER.NXE = 0`). */
+  readonly wrong: readonly string[];
 }
 
 /** Collects the steps of one walk, nesting second-level steps under the guest reference they serve. */

@@ -1,3 +1,4 @@
+import { misconfigurationOf, reservedBitsIn } from '../../isa/reserved-bits';
 import type { Access } from './access';
 import type { PagingControls } from './controls';
 import { decidingControls, lacksRight } from './permissions';
@@ -51,6 +52,9 @@ export class WalkOut {
   private leafLevel = 0;
   private access: Access | undefined;
   private controls: PagingControls | undefined;
+  /** Of a misconfiguration. */
+  private large = false;
+  private physicalBits = 52;
   /** The walk whose entries the failure is about: another one where it was copied. */
   private failedIn: WalkOut = this;
   private because: string | undefined;
@@ -91,6 +95,30 @@ export class WalkOut {
     this.controls = controls;
     return false;
   }
+  /** An entry has a reserved bit, by the paging controls that it is used with. */
+  reserved(
+    table: WalkFailure['table'],
+    level: number,
+    entry: bigint,
+    address: bigint,
+    controls: PagingControls,
+  ): false {
+    this.fail(table, 'reserved-bit', level, entry, address);
+    this.controls = controls;
+    return false;
+  }
+  /** An EPT entry is misconfigured. `large`: it maps a page above level 1. */
+  misconfigured(level: number, entry: bigint, address: bigint, large: boolean, physicalBits: number): false {
+    this.fail('ept', 'misconfiguration', level, entry, address);
+    this.large = large;
+    this.physicalBits = physicalBits;
+    return false;
+  }
+  private wrong(): readonly string[] {
+    const { failedLevel: level, failedEntry: entry } = this;
+    if (this.reason === 'reserved-bit' && this.controls) return reservedBitsIn(this.controls, level, entry);
+    return this.reason === 'misconfiguration' ? misconfigurationOf(entry, level, this.large, this.physicalBits) : [];
+  }
   /** The walk that this one needed has failed, and so does this one. `because`: a register's bit without which it would not have been asked so. */
   failAs(other: WalkOut, onTableWalk: boolean, because?: string): false {
     this.fail(other.failedTable, other.reason, other.failedLevel, other.failedEntry, other.failedAddress);
@@ -114,6 +142,7 @@ export class WalkOut {
       op: this.failedOp,
       lacking,
       below: visited.filter((e) => e.level < this.failedLevel),
+      wrong: walk.wrong(),
       controls: [
         ...(this.because !== undefined && lacking.length > 0 ? [this.because] : []),
         ...(walk.leafLevel > 0 && walk.access && walk.controls

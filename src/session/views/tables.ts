@@ -2,6 +2,7 @@ import { hex } from '../../base/hex';
 import { FORMATS, levelShift } from '../../hw/paging/controls';
 import type { TableEntryView, TableRef } from '../../host/table-view';
 import { FRAME_MASK, PTE_P, PTE_PS, pteFlags } from '../../isa/entries';
+import { reservedSet } from '../../isa/reserved-bits';
 import type { GuestPhysical } from '../guest-physical';
 import type { GuestView } from '../guest-view';
 import { driftDetail, driftHead, driftOf, type Drift } from '../drift';
@@ -61,7 +62,7 @@ export function decodeGuestEntry(
         ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n)
         : entry & 0xffff_f000n;
   return {
-    flags: pteFlags(entry, leaf, level),
+    flags: pteFlags(entry, leaf, level, reservedSet(g.controls, level, entry)),
     present: (entry & PTE_P) !== 0n,
     leaf,
     target: leaf && format !== '32bit' ? frame & ~(size - 1n) : frame,
