@@ -809,6 +809,18 @@ describe('why an exception is raised', () => {
       'the instruction at 0xffff is not inside the CS limit 0xffff',
       { start: 'flat16' },
     );
+    const cr3InHole = 'mov eax, 0xf0000000\nmov cr3, eax';
+    guest('cr3-no-memory', '#GP', cr3InHole, 'CR3 0xf0000000 is in no memslot', {
+      start: 'flat32',
+      methods: METHODS.filter((x) => x.name === 'classic shadow'),
+    });
+    guest(
+      'page-no-memory',
+      '#PF',
+      cr3InHole,
+      'the entry at GPA 0xf0000000 lies where no RAM is, and counts as not present',
+      { start: 'flat32', methods: METHODS.filter((x) => x.name === 'modern shadow' || x.name === 'software') },
+    );
     guest('vmx-not-offered', '#UD', `vmxoff`, 'KVM does not offer VMX to this guest', {
       methods: METHODS.filter((x) => x.name === 'ept'),
     });
@@ -817,7 +829,7 @@ describe('why an exception is raised', () => {
       '#GP',
       `mov eax, cr0\nand eax, 0x7fffffff\nmov cr0, eax\nmov eax, cr4\nor eax, 0x20\nmov cr4, eax\nmov eax, 0xf0000000\nmov cr3, eax\nmov eax, cr0\nor eax, 0x80000000\nmov cr0, eax`,
       'no memory slot holds the PDPTEs at GPA 0xf0000000',
-      { start: 'flat32', methods: METHODS.filter((x) => x.name.endsWith('shadow')) },
+      { start: 'flat32', methods: METHODS.filter((x) => x.name === 'modern shadow') },
     );
   });
 
