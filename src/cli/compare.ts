@@ -88,10 +88,16 @@ function table(c: Comparison): string {
                   .join(', ')}`,
             ),
           ];
+  const dominant = c.methods.map((r) => `  ${r.title}: ${r.dominant}`);
+  const spent = dominant.length > 0 ? ['', 'What the cycles go to, by the cost model:', ...dominant] : [];
   const refused = c.refused.map((r) => `${r.title}: not run: ${r.why}`);
   return (
-    [...(c.methods.length > 0 ? lines : []), ...verdict, ...(refused.length > 0 ? ['', ...refused] : [])].join('\n') +
-    '\n'
+    [
+      ...(c.methods.length > 0 ? lines : []),
+      ...spent,
+      ...verdict,
+      ...(refused.length > 0 ? ['', ...refused] : []),
+    ].join('\n') + '\n'
   );
 }
 

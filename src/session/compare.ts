@@ -7,6 +7,7 @@ import { LANES } from '../vmm/exits/lanes';
 import { COSTS } from '../host/costs';
 import { formatDiagnostic } from '../base/diagnostic';
 import { notBuilt, withMethod, type Method } from './compare-methods';
+import { dominantCost } from './dominant-cost';
 import { digestOf, ramDigest, type RamDigest } from './memory-digest';
 import type { Program } from './program';
 import { Session } from './session';
@@ -26,6 +27,8 @@ export interface MethodRun {
   /** By the cost model, in all and by who spent them. */
   readonly cycles: number;
   readonly cyclesBy: Readonly<Record<(typeof LANES)[number], number>>;
+  /** What most of the cycles go to, in words. */
+  readonly dominant: string;
   readonly exitCount: number;
   /** VM exits by name, those that happened. */
   readonly exits: Readonly<Record<string, number>>;
@@ -159,6 +162,7 @@ export class Compare {
       instructions,
       cycles,
       cyclesBy: Object.fromEntries(LANES.map((lane, i) => [lane, by[i] ?? 0])) as MethodRun['cyclesBy'],
+      dominant: dominantCost(by, machine.accelerator.cycles()),
       exitCount: machine.exits.count,
       exits,
       references,

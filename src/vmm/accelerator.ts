@@ -79,6 +79,14 @@ export interface References {
   readonly host: number;
 }
 
+/** Cycles by the cost model besides what steps tell: of the guest's instructions, of which some may be for translating its code and looking up the software TLB, and of walks. */
+export interface GuestCycles {
+  readonly guest: number;
+  readonly walks: number;
+  readonly translation?: number;
+  readonly lookups?: number;
+}
+
 /** What runs the guest for the VMM, in QEMU's word for it (-accel). A machine and a debug target need no more of it than this. */
 export interface Accelerator {
   readonly cpu: Cpu;
@@ -116,7 +124,7 @@ export interface Accelerator {
   stats(): Readonly<Record<string, number>>;
   references(read: SoftwareReads): References;
   /** Cycles by the cost model besides what steps tell: of the guest's instructions, and of the walks that their translation took. */
-  cycles(): { readonly guest: number; readonly walks: number };
+  cycles(): GuestCycles;
 
   save(): unknown;
   /** Host memory and the address space are restored by their owners, before this. */

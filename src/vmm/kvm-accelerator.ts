@@ -9,7 +9,15 @@ import { classifyShadowFault } from '../kvm/mmu/shadow/fault';
 import { REENTER, type Handled } from '../kvm/userspace-exit';
 import type { Vcpu, VcpuState } from '../kvm/vcpu';
 import type { Vm, VmState } from '../kvm/vm';
-import type { Accelerator, AcceleratorStop, Outside, References, SecondLevel, SoftwareReads } from './accelerator';
+import type {
+  Accelerator,
+  AcceleratorStop,
+  GuestCycles,
+  Outside,
+  References,
+  SecondLevel,
+  SoftwareReads,
+} from './accelerator';
 import type { PortBus } from './devices/bus';
 import type { ExitPort } from './devices/exit-port';
 import { END_CODES, type MachineEnd } from './machine-stop';
@@ -154,7 +162,7 @@ export class KvmAccelerator implements Accelerator {
       ? { guest, nested: 0, shadow: guestReferences, host }
       : { guest: guestReferences, nested: nestedReferences, shadow: 0, host };
   }
-  cycles(): { readonly guest: number; readonly walks: number } {
+  cycles(): GuestCycles {
     const { guestReferences, nestedReferences } = this.cpu.counters;
     return {
       guest: cost('instruction', Number(this.instructions)),

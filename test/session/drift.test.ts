@@ -167,7 +167,7 @@ idt: times 14 dq 0, 0
       s.continue_();
       assert.match(next(s), /^guest-pf /);
       assert.match(s.stopped?.title ?? '', /#PF at 0x201000, a read/);
-      assert.match(s.stopped?.why ?? '', /KVM found in the guest's tables/);
+      assert.match(s.stopped?.why ?? '', /KVM walks these tables, and injects it into the guest/);
       s.continue_();
       assert.equal(next(s), 'ended halt 0');
     });

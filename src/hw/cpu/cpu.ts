@@ -97,7 +97,7 @@ export class Cpu extends EventDelivery {
     this.svm = new Svm(state, memory, svmCapabilitiesOf(model), mmu);
     this.svmInstructions = new SvmUnit(this);
     this.runner = new Runner(this, tlb);
-    this.fetcher = new Fetcher(this, mmu, tlb, blocks);
+    this.fetcher = new Fetcher(this, mmu, tlb, blocks, options.platform?.entered);
     blocks.onCodePage((offset, code) => mmu.setCodePage(offset, code));
     this.reset();
   }

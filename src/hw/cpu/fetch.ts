@@ -29,6 +29,7 @@ export class Fetcher {
     private readonly mmu: Mmu,
     private readonly tlb: Tlb,
     private readonly blocks: BlockCache,
+    private readonly entered?: (offset: number, mode: CodeMode) => void,
   ) {}
 
   /** The block at RIP, of one instruction with `single`; undefined with `core.event` set when it cannot be fetched. */
@@ -50,6 +51,7 @@ export class Fetcher {
     } else {
       offset = this.translate(lo, hi);
       if (offset < 0) return undefined;
+      if (this.entered !== undefined) this.entered(offset, mode);
       r32[CONTINUES] = 1;
       r32[FETCH_LINEAR] = lo & ~0xfff;
       r32[FETCH_LINEAR + 1] = hi;

@@ -12,6 +12,8 @@ export interface MethodRun {
   /** By the cost model, in all and by who spent them. */
   readonly cycles: number;
   readonly cyclesBy: Readonly<Record<CompareLane, number>>;
+  /** What most of the cycles go to, in words. */
+  readonly dominant: string;
   readonly exitCount: number;
   readonly exits: Readonly<Record<string, number>>;
   readonly references: Readonly<Record<string, number>>;

@@ -21,6 +21,7 @@ import type { Sregs } from '../../kvm/x86/sregs';
 import type {
   Accelerator,
   AcceleratorStop,
+  GuestCycles,
   Outside,
   OutsideCause,
   References,
@@ -36,6 +37,7 @@ import { SoftApic, type SoftApicState } from './apic';
 import { softwareCpuModel } from './cpu-model';
 import { GuestMap, type GuestMapState } from './guest-map';
 import { loadRegisters } from './registers';
+import { TranslatedCode, type TranslatedCodeState } from './translated-code';
 
 /** What a run counts besides instructions and the TLB. */
 const SOFT_STATS = ['host_faults', 'io', 'mmio', 'halts', 'interrupts'] as const;
@@ -52,6 +54,7 @@ export class SoftwareAccelerator implements Accelerator {
   readonly apic: SoftApic;
   private readonly log = new IoLog();
   private readonly counts = new Stats(SOFT_STATS);
+  private readonly code: TranslatedCode;
 
   constructor(
     kernel: HostKernel,
@@ -66,7 +69,9 @@ export class SoftwareAccelerator implements Accelerator {
       flushAll: () => this.cpu.mmu.flush(this.cpu, true),
       withdrawHost: (which) => this.cpu.mmu.withdrawHost(which),
     });
+    this.code = new TranslatedCode(kernel.memory);
     const platform: Platform = {
+      entered: (offset, mode) => this.code.entered(offset, mode),
       physical: this.ram,
       apic: { ...bound(this.apic), acknowledge: () => this.acknowledge() },
       io: {
@@ -315,11 +320,15 @@ export class SoftwareAccelerator implements Accelerator {
     const { guestReferences, nestedReferences } = this.cpu.counters;
     return { guest: guestReferences, nested: 0, shadow: 0, host: nestedReferences + host };
   }
-  cycles(): { readonly guest: number; readonly walks: number } {
+  cycles(): GuestCycles {
     const { guestReferences, nestedReferences } = this.cpu.counters;
     const { hits, misses } = this.cpu.tlb;
+    const translation = cost('translateBlock', this.code.blocks) + cost('translateInstruction', this.code.instructions);
+    const lookups = cost('softTlbLookup', hits + misses);
     return {
-      guest: cost('translatedInstruction', Number(this.instructions)) + cost('softTlbLookup', hits + misses),
+      guest: cost('translatedInstruction', Number(this.instructions)) + translation + lookups,
+      translation,
+      lookups,
       walks: cost('softTlbFill', misses) + cost('tableReference', guestReferences + nestedReferences),
     };
   }
@@ -331,6 +340,7 @@ export class SoftwareAccelerator implements Accelerator {
       apic: this.apic.save(),
       log: this.log.save(),
       counts: this.counts.save(),
+      code: this.code.save(),
     };
   }
   restore(s: SoftwareState): void {
@@ -339,6 +349,7 @@ export class SoftwareAccelerator implements Accelerator {
     this.apic.restore(s.apic);
     this.log.restore(s.log);
     this.counts.restore(s.counts);
+    this.code.restore(s.code);
   }
 }
 
@@ -384,4 +395,5 @@ export interface SoftwareState {
   readonly apic: SoftApicState;
   readonly log: IoLogState;
   readonly counts: StatValues<(typeof SOFT_STATS)[number]>;
+  readonly code: TranslatedCodeState;
 }

@@ -46,7 +46,7 @@ export function chart({ methods }: Comparison): HTMLElement {
     'section',
     { class: 'chart', 'aria-label': 'Cycles by the cost model' },
     h('h2', {}, 'Cycles', h('span', { class: 'model' }, ' by the cost model')),
-    ...methods.map(({ title, cycles, cyclesBy }) => {
+    ...methods.map(({ title, cycles, cyclesBy, dominant }) => {
       const bar = h('span', { class: 'bar', 'aria-hidden': true });
       for (const { lane, title: who } of LANES) {
         const part = h('span', { class: `part ${lane}`, title: `${who}: ${n(Math.round(cyclesBy[lane]))}` });
@@ -59,6 +59,7 @@ export function chart({ methods }: Comparison): HTMLElement {
         h('span', { class: 'title' }, title),
         bar,
         h('span', { class: 'sum' }, n(Math.round(cycles))),
+        h('span', { class: 'dominant' }, dominant),
       );
     }),
     h(
