@@ -205,6 +205,32 @@ describe('MSRs under KVM', () => {
       assert.deepEqual([v.regs.cpl, answered(), v.events.runnable(v.regs, v.lapic)], [3, false, true], method);
     }
   });
+  it('KVM’s own clocks are answered without CPUID, as long as the VMM does not have it enforced', () => {
+    for (const msr of [0x11, 0x12, 0x4b56_4d00, 0x4b56_4d01, 0x4b56_4d03, 0x4b56_4d04]) reads(msr, 0n);
+    reads(0x4b56_4d05, 1n);
+    writes(0x4b56_4d05, 0n, 0n);
+    writes(0x4b56_4d05, 2n, '#GP');
+    writes(0x4b56_4d03, 0x30_0003n, '#GP');
+    writes(0x4b56_4d04, 0x30_0003n, '#GP');
+    for (const method of BOTH) {
+      const guest = new Guest('hlt', 'flat64', METHODS[method]);
+      const v = guest.machine.vcpu.context;
+      assert.equal(kvmSetMsr(v, 0x10, 1000n), true);
+      for (const [msr, value] of [
+        [0x4b56_4d00, 0x30_0000n],
+        [0x4b56_4d01, 0x30_0041n],
+        [0x4b56_4d03, 0x30_0081n],
+      ] as const)
+        assert.equal(kvmSetMsr(v, msr, value), true);
+      // version, then zeroes: time begins with the machine
+      assert.deepEqual([guest.qword(0x30_0000n), guest.qword(0x30_0080n), guest.qword(0x30_0088n)], [2n, 0n, 2n]);
+      const time = [0n, 8n, 16n, 24n].map((at) => guest.qword(0x30_0040n + at));
+      assert.deepEqual(time, [2n, 1000n, v.hostTsc, 0x1_8000_0000n], method);
+      // its TSC jumps, and the structure follows
+      assert.equal(kvmSetMsr(v, 0x10, 5000n), true);
+      assert.deepEqual([guest.qword(0x30_0040n), guest.qword(0x30_0048n)], [4n, 5000n]);
+    }
+  });
   it('all of it is saved and restored', () => {
     const guest = new Guest('hlt', 'flat64');
     const v = guest.machine.vcpu.context;

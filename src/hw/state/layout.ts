@@ -94,6 +94,12 @@ export const SLOT = {
   TSC_ADJUST: 210,
   /** The last event that was taken to a handler, in the format of interruption information (SDM vol. 3, table 24-15); 0: none yet. */
   LAST_EVENT: 211,
+  /** KVM's paravirtual MSRs, in its save area alone. */
+  PV_WALL_CLOCK: 212,
+  PV_SYSTEM_TIME: 213,
+  PV_STEAL_TIME: 214,
+  PV_EOI: 215,
+  PV_POLL_OFF: 216,
 
   /** XMM0–XMM15, two slots each, low half first: 256–287. */
   XMM: 256,

@@ -6,6 +6,7 @@ import { MSR } from '../../isa/msrs';
 import type { VcpuContext } from '../vcpu-context';
 import { isCanonicalFor, kvmSetEfer } from './control-registers';
 import type { KvmMsr, KvmMsrs } from './kvm-msr';
+import { PV_MSRS, updateSystemTime } from './pv-msrs';
 import type { SysenterSlot } from './registers';
 import { USER_RETURN_MSRS } from './user-return-msrs';
 
@@ -81,6 +82,7 @@ const COMMON: KvmMsrs = new Map<number, KvmMsr>([
         const adjust = v.saved.get(SLOT.TSC_ADJUST) + offset - v.ops.tscOffset;
         v.saved.set(SLOT.TSC_ADJUST, BigInt.asUintN(64, adjust));
         v.ops.tscOffset = offset;
+        updateSystemTime(v);
         return true;
       },
     },
@@ -121,6 +123,7 @@ const COMMON: KvmMsrs = new Map<number, KvmMsr>([
       },
     },
   ],
+  ...PV_MSRS,
   [MSR.KVM_ASYNC_PF_EN, asyncPf('EN')],
   [MSR.KVM_ASYNC_PF_INT, asyncPf('INT')],
   [MSR.KVM_ASYNC_PF_ACK, asyncPf('ACK')],
