@@ -15,11 +15,13 @@ import {
 } from '@vscode/debugadapter';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import type { Writable } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import type { Diagnostic } from '../base/diagnostic';
 import { formatDiagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import type { DebugTarget } from '../session/api';
 import type { EndInfo, FrameView, Location, Output, StopInfo } from '../session/types';
+import { checkArguments } from './arguments';
 import { breakpointRequests } from './breakpoints';
 import { BreakpointSets } from './breakpoint-sets';
 import { ClientView } from './client';
@@ -27,6 +29,7 @@ import { customRequests } from './custom';
 import { RequestError, inputError, requestError } from './errors';
 import { evaluateRequests } from './evaluate';
 import { executionRequests } from './execution';
+import { MessageReader } from './framing';
 import type { AdapterHost } from './host';
 import type { Launched } from './launch';
 import { lifecycleRequests } from './lifecycle';
@@ -72,6 +75,8 @@ export class Adapter extends DebugSession {
   /** What a run ran into, where that was a bug of ours: the exception that the client asks about. */
   failure: string | undefined;
 
+  /** configurationDone was answered for this launch. */
+  begun = false;
   /** The client was told that the session is over. */
   terminated = false;
   private out: Writable | undefined;
@@ -92,9 +97,46 @@ export class Adapter extends DebugSession {
     });
   }
 
+  /** Speaks over these streams until the client is gone or sends what is not of the protocol. */
   override start(input: NodeJS.ReadableStream, output: NodeJS.WritableStream): void {
     this.out = output as Writable;
-    super.start(input, output);
+    // the base class is to write only: its reader takes any header, and a message that is wrong ends the session without a word
+    super.start(new PassThrough(), output);
+    const reader = new MessageReader({
+      message: (value) => this.received(value),
+      notJson: (why) => this.complain(`the message is not JSON: ${why}`),
+      refused: (why) => {
+        process.stderr.write(`pagewalk: ${requestError('badMessage', `not a debug client: ${why}`).message}\n`);
+        this.refusedClient();
+      },
+    });
+    input.on('data', (data: Buffer) => reader.push(data));
+    for (const end of ['end', 'close', 'error']) input.on(end, () => this.shutdown());
+    input.resume();
+  }
+
+  /** What came is not of the protocol: the session is over, and its process fails. */
+  refusedClient: () => void = () => process.exit(2);
+
+  private received(value: unknown): void {
+    const request = isRecord(value) ? value : {};
+    if (request['type'] === 'response' || request['type'] === 'event') return;
+    if (
+      request['type'] !== 'request' ||
+      typeof request['command'] !== 'string' ||
+      !Number.isSafeInteger(request['seq'])
+    ) {
+      this.complain(
+        'a message is an object with `seq`, a whole number, `type`, which is "request", and `command`, a string',
+      );
+      return;
+    }
+    this.dispatchRequest(value as Dap.Request);
+  }
+
+  /** Says what was wrong with a message that no response can be sent to. */
+  private complain(why: string): void {
+    this.sendText('stderr', `${requestError('badMessage', why).message}\n`);
   }
 
   /** The client is gone, or asked to end. A process of its own exits; a server or a test goes on. */
@@ -234,13 +276,24 @@ export class Adapter extends DebugSession {
     try {
       if (!isCommand(request.command))
         throw requestError('unknownRequest', `the request ${request.command} is not supported`);
+      checkArguments(request.command, request.arguments);
       const body = this.answer(request.command, request.arguments);
       if (body !== undefined) response.body = body;
       this.sendResponse(response);
     } catch (error) {
       this.sendError(response, error);
     }
-    for (const action of this.afterwards.splice(0)) action();
+    for (const action of this.afterwards.splice(0)) this.attempt(action);
+  }
+
+  /** What fails after a response is told in the Debug Console; it ends nothing. */
+  private attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (error instanceof RequestError) this.sendText('stderr', `${error.message}\n`);
+      else this.report(error);
+    }
   }
 
   private answer<C extends Command>(command: C, args: unknown): AllRequests[C]['reply'] {
@@ -315,3 +368,6 @@ function joined(outputs: readonly Output[]): Output[] {
 function escapeFormat(text: string): string {
   return text.replace(/\{/g, '(').replace(/\}/g, ')');
 }
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

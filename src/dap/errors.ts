@@ -16,6 +16,8 @@ export const DAP_CODES = {
   tooMuch: 'PW515',
   badArgument: 'PW516',
   outermost: 'PW517',
+  badMessage: 'PW518',
+  alreadyRunning: 'PW519',
   internal: 'PW590',
 } as const;
 export type DapCode = keyof typeof DAP_CODES;

@@ -5,7 +5,7 @@ import type { MachineEvent, Problem, ProblemsEvent } from '../protocol/messages'
 import { REPORTS_PROBLEMS } from '../protocol/messages';
 import type { Adapter } from './adapter';
 import { CAPABILITIES } from './capabilities';
-import { launchError } from './errors';
+import { launchError, requestError } from './errors';
 import type { LaunchFields } from './launch';
 import { LAUNCH_CONFIGURATION, launch } from './launch';
 import type { Handlers } from './requests';
@@ -45,6 +45,7 @@ function launchInto(adapter: Adapter, fields: LaunchFields): void {
   adapter.breakpoints.enabled = !launched.value.noDebug;
   adapter.failure = undefined;
   adapter.terminated = false;
+  adapter.begun = false;
   adapter.references.clear();
   adapter.memory.clear();
   adapter.forgetFrames();
@@ -80,6 +81,11 @@ export const lifecycleRequests: Handlers<
   },
 
   configurationDone(adapter) {
+    // whatever is wrong is this request's error; after its response nobody would hear of it
+    if (adapter.target.ended) throw requestError('ended', 'the guest has ended');
+    if (adapter.begun)
+      throw requestError('alreadyRunning', 'the session has begun already; configurationDone is sent once');
+    adapter.begun = true;
     adapter.afterResponse(() => begin(adapter));
   },
 
@@ -90,6 +96,7 @@ export const lifecycleRequests: Handlers<
     for (const each of adapter.breakpoints.applyTo(adapter.target, adapter.client)) {
       adapter.afterResponse(() => adapter.sendEvent(new BreakpointEvent('changed', each)));
     }
+    adapter.begun = true;
     adapter.afterResponse(() => begin(adapter));
   },
 

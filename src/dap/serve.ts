@@ -1,3 +1,4 @@
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import type { Server } from 'node:net';
 import { createServer } from 'node:net';
 import { Adapter } from './adapter';
@@ -11,24 +12,49 @@ export type Listen =
 
 const LOOPBACK = '127.0.0.1';
 
+/** Starts this program anew as an adapter at its standard streams. */
+export type StartClient = () => ChildProcessWithoutNullStreams;
+
 /** Serves until a signal ends it; each client has an adapter of its own. Resolves with an exit code where it cannot listen. */
-export function serve(host: AdapterHost, at: Listen): Promise<number> {
-  return at.kind === 'stdio' ? serveStreams(host) : serveSockets(host, at);
+export function serve(host: AdapterHost, at: Listen, startClient: StartClient): Promise<number> {
+  return at.kind === 'stdio' ? serveStreams(host) : serveSockets(at, startClient);
 }
 
 /** The adapter ends the process with its session. */
 function serveStreams(host: AdapterHost): Promise<number> {
   const adapter = new Adapter(host);
-  process.on('SIGTERM', () => adapter.shutdown());
   adapter.start(process.stdin, process.stdout);
   return new Promise(() => undefined);
 }
 
-function serveSockets(host: AdapterHost, at: Exclude<Listen, { kind: 'stdio' }>): Promise<number> {
+/** Clients at a time; each is a process. */
+const MOST_CLIENTS = 32;
+
+/** Each client is served by a process of its own, so that no client's work holds up another's and each ends by itself. */
+function serveSockets(at: Exclude<Listen, { kind: 'stdio' }>, startClient: StartClient): Promise<number> {
+  let clients = 0;
   const server = createServer((socket) => {
-    const adapter = new Adapter(host);
-    adapter.setRunAsServer(true);
-    adapter.start(socket, socket);
+    if (clients >= MOST_CLIENTS) {
+      process.stderr.write(`pagewalk: ${MOST_CLIENTS} debug clients are connected; another was turned away\n`);
+      socket.destroy();
+      return;
+    }
+    clients++;
+    const child = startClient();
+    socket.pipe(child.stdin);
+    child.stdout.pipe(socket);
+    child.stderr.pipe(process.stderr, { end: false });
+    // the other side may be gone at any moment; what is left to do then is to end
+    for (const each of [socket, child.stdin, child.stdout]) each.on('error', () => socket.destroy());
+    child.on('error', (error) => {
+      process.stderr.write(`pagewalk: no process for a debug client: ${error.message}\n`);
+      socket.destroy();
+    });
+    child.on('close', () => {
+      clients--;
+      socket.end();
+    });
+    socket.on('close', () => child.stdin.destroy());
   });
   endWithSignals(server);
   return new Promise((done) => {
@@ -42,7 +68,12 @@ function serveSockets(host: AdapterHost, at: Exclude<Listen, { kind: 'stdio' }>)
       process.stdout.write(`pagewalk: the adapter listens on ${place}\n`);
     };
     if (at.kind === 'port') server.listen(at.port, LOOPBACK, listening);
-    else server.listen(at.path, listening);
+    else {
+      // for this user alone, from its first moment on
+      const before = process.umask(0o177);
+      server.listen(at.path, listening);
+      process.umask(before);
+    }
   });
 }
 

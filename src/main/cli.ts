@@ -4,7 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { runCli } from '../cli/index';
 import type { CliHost } from '../cli/host';
 import { serve } from '../dap/index';
-import { adapterHost } from './dap-host';
+import { adapterHost, startAdapter } from './dap-host';
 import { gasFor } from './gas';
 import { nasmFor } from './nasm';
 import { version } from '../../package.json';
@@ -66,7 +66,7 @@ const host: CliHost = {
   dap: (at) => {
     // between its requests nothing asks whether Ctrl-C was pressed
     process.removeListener('SIGINT', interrupt);
-    return serve(adapterHost, at);
+    return serve(adapterHost, at, startAdapter('dap'));
   },
   resolve: (name, from) => resolve(dirname(from), name),
   stdout: (text) => put(1, text),

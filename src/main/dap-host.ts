@@ -1,4 +1,6 @@
 /** What the debug adapter needs of Node. */
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { dirname, resolve } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { AdapterHost } from '../dap/index';
@@ -20,3 +22,9 @@ export const adapterHost: AdapterHost = {
   turn: (callback) => void setImmediate(callback),
   now: () => performance.now(),
 };
+
+/** This program again, with these arguments, which make it an adapter at its standard streams. */
+export const startAdapter =
+  (...args: string[]) =>
+  (): ChildProcessWithoutNullStreams =>
+    spawn(process.execPath, [...process.execArgv, process.argv[1] ?? '', ...args]);

@@ -1,7 +1,7 @@
 /** The debug adapter as VS Code starts it: a process of its own that speaks over stdio, or with `--server=PORT` over TCP. */
 import type { Listen } from '../dap/index';
 import { serve } from '../dap/index';
-import { adapterHost } from './dap-host';
+import { adapterHost, startAdapter } from './dap-host';
 
 /** Undefined: the arguments are not these. */
 function listenFrom(args: readonly string[]): Listen | undefined {
@@ -14,7 +14,7 @@ function listenFrom(args: readonly string[]): Listen | undefined {
 }
 
 const at = listenFrom(process.argv.slice(2));
-if (at) void serve(adapterHost, at).then((code) => (process.exitCode = code));
+if (at) void serve(adapterHost, at, startAdapter()).then((code) => (process.exitCode = code));
 else {
   process.stderr.write('pagewalk: dap.js takes no arguments, or --server=PORT; see also `pagewalk dap --help`\n');
   process.exitCode = 2;
