@@ -1,5 +1,7 @@
-import type { ElfFile, ElfSection } from './elf';
-import { textAt } from './elf';
+import { DwarfReader } from './dwarf-reader';
+import { compileFolders } from './dwarf-units';
+import type { ElfFile } from './elf';
+import { fileBeside, insideOf } from './included';
 
 /** One row of a DWARF line table: from `address` up to the next row's the code belongs to that line. */
 export interface DwarfRow {
@@ -19,8 +21,10 @@ export function dwarfLines(elf: ElfFile): readonly DwarfRow[] {
   const section = elf.sections.find((s) => s.name === '.debug_line');
   if (!section) return [];
   const rows: DwarfRow[] = [];
+  const folders = compileFolders(elf);
   try {
-    for (let at = section.offset; at + 4 < section.offset + section.size;) at = new LineProgram(elf, at).run(rows);
+    for (let at = section.offset; at + 4 < section.offset + section.size;)
+      at = new LineProgram(elf, at, folders.get(at - section.offset)).run(rows);
   } catch (e) {
     // Reading past the end of the file.
     if (!(e instanceof RangeError)) throw e;
@@ -29,20 +33,18 @@ export function dwarfLines(elf: ElfFile): readonly DwarfRow[] {
 }
 
 /** One unit's header and program. */
-class LineProgram {
-  private readonly view: DataView;
-  private at: number;
+class LineProgram extends DwarfReader {
   private address = 0n;
   private file = 1;
   private line = 1;
 
+  /** @param folder where the unit was compiled, if its own entry says so */
   constructor(
-    private readonly elf: ElfFile,
+    elf: ElfFile,
     private readonly start: number,
+    private readonly folder: string | undefined,
   ) {
-    const { buffer, byteOffset, byteLength } = elf.bytes;
-    this.view = new DataView(buffer, byteOffset, byteLength);
-    this.at = start;
+    super(elf, start);
   }
 
   /** Appends the rows. @returns where the next unit begins @throws RangeError */
@@ -97,13 +99,13 @@ class LineProgram {
     this.at = end;
   }
 
-  /** Versions 2 to 4: folders, then names with the number of their folder, each list ending in an empty name. */
+  /** Versions 2 to 4: folders from number 1 on (0 is where the unit was compiled), then names with the number of their folder, each list ending in an empty name. */
   private files2(): string[] {
-    const folders: string[] = [];
-    for (let s = this.text(); s !== ''; s = this.text()) folders.push(s);
+    const folders: (string | undefined)[] = [this.folder];
+    for (let s = this.text(); s !== ''; s = this.text()) folders.push(joined(this.folder, s));
     const files: string[] = [];
     for (let s = this.text(); s !== ''; s = this.text()) {
-      const folder = folders[this.leb(false) - 1];
+      const folder = folders[this.leb(false)];
       this.leb(false);
       this.leb(false);
       files.push(joined(folder, s));
@@ -111,10 +113,12 @@ class LineProgram {
     return files;
   }
 
-  /** Version 5: both lists say what each entry is made of. */
+  /** Version 5: both lists say what each entry is made of, and folder 0 is where the unit was compiled. */
   private files5(): string[] {
-    const folders = this.entries().map((e) => e.path);
-    return this.entries().map((e) => joined(e.folder === 0 ? undefined : folders[e.folder], e.path));
+    const [first, ...others] = this.entries().map((e) => e.path);
+    const own = first === undefined || first === '' ? this.folder : joined(this.folder, first);
+    const folders = [own, ...others.map((path) => joined(own, path))];
+    return this.entries().map((e) => joined(folders[e.folder], e.path));
   }
 
   private entries(): { path: string; folder: number }[] {
@@ -123,70 +127,15 @@ class LineProgram {
       let path = '';
       let folder = 0;
       for (const [content, form] of format) {
-        const value = this.form(form);
+        const value = this.form(form, 8);
         if (content === 1) path = String(value);
         else if (content === 2) folder = Number(value);
       }
       return { path, folder };
     });
   }
-
-  /** A value by its form (DWARF 5, 7.5.6): those that file tables use. */
-  private form(form: number): string | number {
-    switch (form) {
-      case 0x08:
-        return this.text();
-      case 0x1f:
-        return this.stringIn('.debug_line_str');
-      case 0x0e:
-        return this.stringIn('.debug_str');
-      case 0x0b:
-        return this.number(1);
-      case 0x05:
-        return this.number(2);
-      case 0x0f:
-        return this.leb(false);
-      case 0x1e:
-        this.at += 16;
-        return 0;
-      default:
-        throw new RangeError(`form ${form}`);
-    }
-  }
-
-  private stringIn(section: string): string {
-    const s: ElfSection | undefined = this.elf.sections.find((each) => each.name === section);
-    const offset = this.number(4);
-    return s ? textAt(this.elf.bytes, s.offset + offset) : '';
-  }
-
-  private text(): string {
-    const s = textAt(this.elf.bytes, this.at);
-    this.at += s.length + 1;
-    if (this.at > this.elf.bytes.length) throw new RangeError('past the end');
-    return s;
-  }
-
-  private number(size: 1 | 2 | 4): number {
-    const at = this.at;
-    this.at += size;
-    return size === 1
-      ? this.view.getUint8(at)
-      : size === 2
-        ? this.view.getUint16(at, true)
-        : this.view.getUint32(at, true);
-  }
-
-  private leb(signed: boolean): number {
-    let value = 0;
-    for (let shift = 0; ;) {
-      const b = this.number(1);
-      value += (b & 0x7f) * 2 ** shift;
-      shift += 7;
-      if (b < 0x80) return signed && (b & 0x40) !== 0 ? value - 2 ** shift : value;
-    }
-  }
 }
 
+/** A path below a folder that it may count from, without `.` and `..`. */
 const joined = (folder: string | undefined, name: string): string =>
-  folder === undefined || name.startsWith('/') ? name : `${folder}/${name}`;
+  folder === undefined || folder === '' ? name : fileBeside(name, insideOf(folder));

@@ -8,6 +8,7 @@ import { readElf, SHF_ALLOC, SHT_NOBITS } from './elf';
 import type { Assembled, AsmSymbol, LineEntry } from './index';
 import type { Directive } from './directives';
 import { gasNames } from './gas-source';
+import { fileBeside } from './included';
 import { lexFile } from './lexer';
 import type { Bits } from './statement';
 
@@ -132,7 +133,9 @@ export function elfSource(
 ): Pick<Assembled, 'symbols' | 'lines' | 'origin' | 'image' | 'bss'> | undefined {
   const elf = readElf(bytes);
   if (elf === undefined) return undefined;
-  return { ...imageOf(elf), symbols: symbolsOf(elf, fileName), lines: linesOf(elf, bytes[4] === 2 ? 64 : 32) };
+  // A name that says no folder at all is looked for beside the executable.
+  const lines = linesOf(elf, bytes[4] === 2 ? 64 : 32).map((l) => ({ ...l, file: fileBeside(l.file, fileName) }));
+  return { ...imageOf(elf), symbols: symbolsOf(elf, fileName), lines };
 }
 
 /** `file:line: Error: text`; as gives no column, and ld names no line. */

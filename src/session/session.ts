@@ -395,8 +395,10 @@ export class Session implements DebugTarget {
     const at = /^(.*):(\d+)$/.exec(place);
     if (at?.[1] !== undefined) {
       const { file } = this.program;
-      const named = at[1] === file || file.endsWith(`/${at[1]}`);
-      return this.symbols.codeAt(named ? file : at[1], Number(at[2]))?.address;
+      const written = at[1];
+      const isNamed = (path: string): boolean => path === written || path.endsWith(`/${written}`);
+      const named = isNamed(file) ? file : (this.symbols.files.find(isNamed) ?? written);
+      return this.symbols.codeAt(named, Number(at[2]))?.address;
     }
     return this.symbols.isLabel(place) ? this.symbols.valueOf(place) : undefined;
   }
