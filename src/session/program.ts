@@ -154,6 +154,7 @@ function symbolTable(a: Pick<Assembled, 'symbols' | 'lines' | 'origin' | 'image'
     address: l.address,
     length: l.length,
     code: l.kind === 'code',
+    bits: l.bits,
   }));
   return new SymbolTable(labels, constants, lines, a.origin + BigInt(a.image.length + a.bss));
 }

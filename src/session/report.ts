@@ -25,10 +25,21 @@ export interface RunReport {
   readonly tlb: { readonly hits: number; readonly misses: number };
   /** What came of the `; @host` directives that the guest reached. */
   readonly host: readonly HostOutcome[];
+  /** Places that the guest touched and where no device is, in the order of the first touch. */
+  readonly unanswered: readonly UnansweredReport[];
   readonly serial: string;
   readonly debugcon: string;
   /** Of a guest file with `@assert` lines, in the order of the file. */
   readonly asserts?: readonly AssertResult[];
+}
+
+/** `port` or `gpa`: where; `name`: what a PC usually has there. */
+export interface UnansweredReport {
+  readonly port?: bigint;
+  readonly gpa?: bigint;
+  readonly name: string;
+  readonly reads: number;
+  readonly writes: number;
 }
 
 const REGISTERS = [...GPR64, 'rip', 'rflags', 'cr0', 'cr2', 'cr3', 'cr4', 'efer'] as const;
@@ -56,6 +67,12 @@ export function runReport(
     references: machine.references,
     tlb: { hits: tlb.hits, misses: tlb.misses },
     host,
+    unanswered: machine.bus.unanswered.all.map(({ space, address, name, reads, writes }) => ({
+      [space]: address,
+      name: name ?? 'nothing that is usual',
+      reads,
+      writes,
+    })),
     ...outputs,
     ...(asserts.length > 0 ? { asserts } : {}),
   };

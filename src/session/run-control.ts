@@ -24,6 +24,7 @@ import type { Granularity } from './api';
 import type { HostScript } from './host-script';
 import type { EndInfo, ExitView, RunResult, StopInfo, StopKind } from './types';
 import { endOf, stopOfEnd } from './ends';
+import { FaultLoop, ModeWatch, whereabouts } from './whereabouts';
 
 type Goal =
   | { readonly kind: 'continue' }
@@ -51,6 +52,8 @@ export class RunControl {
   private faultSeen: string | undefined;
   private exits = 0;
   private readonly stepper: Stepper;
+  private readonly faults = new FaultLoop();
+  private readonly modes: ModeWatch;
 
   constructor(
     private readonly machine: Machine,
@@ -64,7 +67,11 @@ export class RunControl {
     this.stepper = new Stepper(guest, memory, names.symbols);
     machine.pauseAtExits = (exit) => this.atExit(exit);
     machine.pauseOutside = () => this.goal.kind === 'step' && this.goal.into === true && this.callReturn === undefined;
-    guest.cpu.faultObserver = (event) => this.atFault(event);
+    this.modes = new ModeWatch(guest.cpu, names.symbols);
+    guest.cpu.faultObserver = (event) => {
+      if (event.software === undefined) this.faults.note(event, guest.cpu.linearRip, this.guest.retired);
+      return this.atFault(event);
+    };
     this.stopped = plain(
       'entry',
       'entry',
@@ -178,7 +185,9 @@ export class RunControl {
 
   private end(machineEnd: MachineEnd): RunResult {
     this.activity = undefined;
-    const end = endOf(machineEnd);
+    const { machine, guest, names, faults, modes } = this;
+    const more = whereabouts({ machine, guest, symbols: names.symbols, faults, modes }, machineEnd);
+    const end = endOf(more === '' ? machineEnd : { ...machineEnd, why: `${machineEnd.why}. ${more}` });
     const failed = this.checks.finish();
     const explained = stopOfEnd(end) ?? (failed && { ...failed, final: true });
     if (explained === undefined) {

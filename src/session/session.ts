@@ -35,6 +35,7 @@ import { RunFacts } from './run-facts';
 import { guestFrames } from './stack';
 import type { SymbolTable } from './symbols';
 import { driftOf } from './drift';
+import { firstTouch } from './whereabouts';
 import { listShadowTables } from './shadow-listing';
 import { TableMaps } from './table-map';
 import { listGuestTables, listHostTables, type TableListing } from './table-listing';
@@ -118,6 +119,10 @@ export class Session implements DebugTarget {
     this.script = new HostScript(events, this.checks.atLines, this.symbols, this.guest, this.events, (o) =>
       outputs.add(o),
     );
+    machine.bus.unanswered.onFirst = (place, write) => {
+      const told = firstTouch(this, place, write);
+      if (told) outputs.add(told);
+    };
     this.control = new RunControl(
       machine,
       this.guest,

@@ -12,6 +12,8 @@ export interface LineSpan {
   readonly address: bigint;
   readonly length: number;
   readonly code: boolean;
+  /** The mode that it is assembled for, where the assembler says. */
+  readonly bits?: 16 | 32 | 64;
 }
 
 /** The last element whose key is at most `wanted`, of a list sorted by it. */

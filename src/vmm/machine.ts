@@ -6,6 +6,8 @@ import type { Result } from '../base/result';
 import { ok } from '../base/result';
 import { counted } from '../base/plural';
 import type { Cpu } from '../hw/cpu/cpu';
+import { codeMode } from '../hw/cpu/system/modes';
+import { SEG } from '../hw/state/layout';
 import type { HostMemory } from '../hw/memory/host-memory';
 import type { AddressSpace, AddressSpaceState } from '../host/address-space';
 import type { HostKernel, HostKernelState } from '../host/kernel';
@@ -30,6 +32,8 @@ import { END_CODES, type MachineEnd, type MachineStop, type PendingExit } from '
 import type { MachineOptions } from './options';
 
 const BUDGET: MachineStop = { kind: 'budget' };
+/** Instructions before the limit whose addresses are kept. */
+const TRAIL = 256;
 
 /** test_flush_page of QEMU's pc-testdev: the VMM makes its mapping of a page inaccessible and accessible again, so that the second level's entry goes. */
 function* flushPage({ accelerator, space }: MachineParts, at: Gpa): Work<void> {
@@ -65,6 +69,8 @@ export class Machine {
   pauseOutside: (() => boolean) | undefined;
   /** Told of every step of hypervisor, host kernel and VMM, in order. */
   onStep: ((step: Step) => void) | undefined;
+  /** Linear addresses of the last instructions before the limit, in order: where a guest is that never ends. */
+  trail: readonly bigint[] = [];
   private activity: Outside | undefined;
   private over: MachineEnd | undefined;
   private hostReferences = 0;
@@ -81,6 +87,8 @@ export class Machine {
     this.kernel = parts.kernel;
     this.host = parts.space;
     this.accelerator = parts.accelerator;
+    bus.unanswered.now = () => Number(this.instructions);
+    bus.unanswered.isMemory = (address) => this.ram.memslots.find(gpa(address)) !== undefined;
     this.activity = this.accelerator.start();
   }
 
@@ -176,8 +184,9 @@ export class Machine {
         };
         continue;
       }
+      const given = this.nearLimit ? this.oneAtATime() : slice;
       const before = accelerator.instructions;
-      const stop = accelerator.run(slice);
+      const stop = accelerator.run(given);
       if (stop.kind === 'exit' || stop.kind === 'outside') {
         this.activity = stop.work;
         exits++;
@@ -185,7 +194,7 @@ export class Machine {
       const seen = this.seen(stop);
       if (!seen) this.drainActivity();
       // The CPU's budget counts iterations of REP as well: where it is used up, it is, however few instructions have retired.
-      left -= stop.kind === 'budget' ? slice : Math.max(1, Number(accelerator.instructions - before));
+      left -= stop.kind === 'budget' ? given : Math.max(1, Number(accelerator.instructions - before));
       if (seen) return seen;
     }
     return this.over ? { kind: 'end', end: this.over } : BUDGET;
@@ -215,10 +224,23 @@ export class Machine {
     while (this.stepActivity() !== undefined);
   }
 
-  /** Instructions that may run before the limit. */
+  /** Instructions that may run before the limit, or before the trail begins. */
   private slice(left: number): number {
     const max = this.options.maxInstructions;
-    return max === undefined ? left : Math.min(left, max - Number(this.instructions));
+    if (max === undefined) return left;
+    const rest = max - Number(this.instructions);
+    return Math.min(left, rest > TRAIL ? rest - TRAIL : rest);
+  }
+  private get nearLimit(): boolean {
+    const max = this.options.maxInstructions;
+    // an instruction that is repeated, or exits, takes more than one turn
+    return max !== undefined && max - Number(this.instructions) <= TRAIL && this.trail.length < 2 * TRAIL;
+  }
+  private oneAtATime(): 1 {
+    const s = this.accelerator.registers();
+    const base = codeMode(s).bits === 64 ? 0n : s.segmentBase(SEG.CS);
+    this.trail = [...this.trail, BigInt.asUintN(64, s.rip + base)];
+    return 1;
   }
 
   /** What the caller must know of a stop; undefined: the loop goes on. */
@@ -270,6 +292,7 @@ export class Machine {
       exits: this.exits.save(),
       controlImages: this.controlImages.save(),
       over: this.over,
+      trail: this.trail,
       hostReferences: this.hostReferences,
       walkedReferences: this.walkedReferences,
     };
@@ -283,6 +306,7 @@ export class Machine {
     this.exits.restore(s.exits);
     this.controlImages.restore(s.controlImages);
     this.over = s.over;
+    this.trail = s.trail;
     this.hostReferences = s.hostReferences;
     this.walkedReferences = s.walkedReferences;
   }
@@ -296,6 +320,7 @@ export interface MachineState {
   readonly exits: ExitLogState;
   readonly controlImages: ControlImagesState;
   readonly over: MachineEnd | undefined;
+  readonly trail: readonly bigint[];
   readonly hostReferences: number;
   readonly walkedReferences: number;
 }

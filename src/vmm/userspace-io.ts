@@ -7,7 +7,7 @@ import type { CpuState } from '../hw/state/cpu-state';
 import { cost } from '../host/costs';
 import { vmmStep, type Work } from '../host/step';
 import type { UnmetCheck, UserspaceExit } from '../kvm/userspace-exit';
-import type { MemoryBus, PortBus } from './devices/bus';
+import type { PortBus } from './devices/bus';
 import type { ExitPort } from './devices/exit-port';
 import { END_CODES, type MachineEnd } from './machine-stop';
 import { withoutFirmware } from './no-firmware';
@@ -55,7 +55,7 @@ export function* userspace(
     case 'KVM_EXIT_IO':
       return yield* portAccess(exit, bus, exitPort);
     case 'KVM_EXIT_MMIO':
-      return yield* memoryAccess(exit, bus.memory);
+      return yield* memoryAccess(exit, bus);
     case 'KVM_EXIT_HLT':
       return halted(guest, read);
     case 'KVM_EXIT_SHUTDOWN':
@@ -92,6 +92,7 @@ export function* portAccess(
   exitPort: ExitPort | undefined,
 ): Work<Answer> {
   const device = bus.at(io.port);
+  bus.unanswered.note('port', BigInt(io.port), io.direction === 'out', device !== undefined);
   const [read, write] = (device && DEVICE_FUNCTIONS[device.name]) ?? UNASSIGNED;
   const where = device ? `${device.name}, port ${hex(io.port)}` : `port ${hex(io.port)}, where no device is`;
   if (io.direction === 'in') {
@@ -111,19 +112,20 @@ export function* portAccess(
 /** An access to guest physical memory where no RAM is, by the device that is there. */
 export function* memoryAccess(
   io: Pick<Extract<UserspaceExit, { reason: 'KVM_EXIT_MMIO' }>, 'gpa' | 'isWrite' | 'size' | 'value'>,
-  bus: MemoryBus,
+  bus: PortBus,
 ): Work<Answer> {
-  const device = bus.at(io.gpa);
+  const device = bus.memory.at(io.gpa);
+  bus.unanswered.note('gpa', io.gpa, io.isWrite, device !== undefined);
   const [read, write] = (device && DEVICE_FUNCTIONS[device.name]) ?? UNASSIGNED_MEMORY;
   const addresses = { addresses: { gpa: io.gpa } };
   const where = device ? `, in ${device.name}` : ', where no device is';
   if (io.isWrite) {
-    bus.write(io.gpa, io.size, io.value);
+    bus.memory.write(io.gpa, io.size, io.value);
     const what = `a write of ${hex(io.value)} to GPA ${hex(io.gpa)}${where}${device ? '' : ', is swallowed'}`;
     yield vmmStep(write, what, cost('deviceModel'), addresses);
     return go();
   }
-  const value = bus.read(io.gpa, io.size);
+  const value = bus.memory.read(io.gpa, io.size);
   const answer = device ? hex(value) : 'ones';
   yield vmmStep(read, `a read of GPA ${hex(io.gpa)}${where}, answers ${answer}`, cost('deviceModel'), addresses);
   return go(value);

@@ -67,7 +67,7 @@ export class Cpu extends EventDelivery {
   /** Linear addresses to stop before. */
   readonly breakpoints = new Set<bigint>();
   private readonly runner: Runner;
-  private readonly fetcher: Fetcher;
+  readonly fetcher: Fetcher;
   /** The place (retired count and linear address) whose breakpoint was already reported. */
   private passedAt: { readonly retired: bigint; readonly linear: bigint } | undefined;
 

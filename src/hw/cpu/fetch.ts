@@ -24,6 +24,9 @@ const CONTINUES = SLOT.FETCH_CONTINUES * 2;
  * happened), so that its counts are the same whether a guest is stepped or run.
  */
 export class Fetcher {
+  /** Told of code that is decoded, not of code that is executed again: the linear address of a block's first instruction, and the mode. */
+  decoded: ((linear: bigint, bits: CodeMode['bits']) => void) | undefined;
+
   constructor(
     private readonly core: Core,
     private readonly mmu: Mmu,
@@ -140,6 +143,7 @@ export class Fetcher {
       if (block === undefined) throw new InvariantError('15 bytes always decode to an instruction or an error');
     }
     this.blocks.add(block);
+    this.decoded?.(joinHalves(lo, hi), mode.bits);
     return block;
   }
 }

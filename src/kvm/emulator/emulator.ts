@@ -141,6 +141,7 @@ export class Emulator {
     if (room <= 0) return this.beyondLimit();
     const linear = mode.bits === 64 ? rip : (rip + v.scratch.segmentBase(SEG.CS)) & M32;
     const request = { mode, maxInstructions: 1, offset: 0, secondPage: -1, key: 0 };
+    v.cpu.fetcher.decoded?.(linear, mode.bits);
     const first = memory.fetch(core, linear);
     if (!first) return undefined;
     let block = buildBlock({ ...request, bytes: first });

@@ -1,10 +1,13 @@
 import type { MemoryDevice, PortDevice } from './device';
+import { Unanswered, type UnansweredState } from './unanswered';
 
 /** The port bus: who answers which port. An unknown port reads as ones and swallows writes. */
 export class PortBus {
   private readonly devices: PortDevice[] = [];
   /** The other address space of the same machine. */
   readonly memory = new MemoryBus();
+  /** Accesses that no device answered, of physical addresses too. */
+  readonly unanswered = new Unanswered();
 
   add(device: PortDevice): void {
     this.devices.push(device);
@@ -29,10 +32,12 @@ export class PortBus {
   }
 
   save(): Readonly<Record<string, unknown>> {
-    return Object.fromEntries([...this.devices, ...this.memory.all].map((d) => [d.name, d.save()]));
+    const devices = [...this.devices, ...this.memory.all].map((d) => [d.name, d.save()] as const);
+    return { ...Object.fromEntries(devices), unanswered: this.unanswered.save() };
   }
   restore(state: Readonly<Record<string, unknown>>): void {
     for (const d of [...this.devices, ...this.memory.all]) d.restore(state[d.name]);
+    this.unanswered.restore(state['unanswered'] as UnansweredState);
   }
 }
 

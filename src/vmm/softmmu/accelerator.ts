@@ -206,10 +206,7 @@ export class SoftwareAccelerator implements Accelerator {
         );
         return undefined;
       }
-      const answer = yield* memoryAccess(
-        { gpa: request.address, isWrite: request.write, size, value },
-        this.bus.memory,
-      );
+      const answer = yield* memoryAccess({ gpa: request.address, isWrite: request.write, size, value }, this.bus);
       if (answer.kind === 'end') return this.end(answer.end);
       this.log.answer(answer.value);
       return undefined;
