@@ -17,6 +17,12 @@ export function secondLevelFailure(g: GuestView, gpa: bigint, op: Access['op']):
 export const failingLevel = (g: GuestView, gpa: bigint, op: Access['op']): number =>
   g.nested ? (secondLevelFailure(g, gpa, op)?.level ?? 1) : 0;
 
+/** `the EPT PTE (0x…): W is set without R`: the entry that is misconfigured, and how. Undefined where none is (any more). */
+export function misconfigurationWords(g: GuestView, gpa: bigint): string | undefined {
+  const failure = secondLevelFailure(g, gpa, 'read');
+  return failure?.reason === 'misconfiguration' ? decidingWords(failure) : undefined;
+}
+
 /** ` The EPT PDE (0x…) has W = 0: …`: the entry that denied the access. '' where the tables allow it now. */
 export function denialWords(g: GuestView, gpa: bigint, op: Access['op']): string {
   const failure = secondLevelFailure(g, gpa, op);

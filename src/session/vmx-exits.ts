@@ -11,7 +11,7 @@ import { FIELD } from '../isa/vmcs-fields';
 import type { ExprValue } from '../expr/index';
 import type { GuestView } from './guest-view';
 import type { TitledExit } from './exits';
-import { denialWords, failingLevel } from './second-level';
+import { denialWords, failingLevel, misconfigurationWords } from './second-level';
 import type { ExitView } from './types';
 
 const RCX = 1;
@@ -202,7 +202,7 @@ function why(g: GuestView, x: RawExit): string {
       return `${what}, ${entry}.${denialWords(g, gpa, opOf(q))} ${handling(g, gpa, has(q, EPT_QUALIFICATION.WRITE) && !onTableWalk(q))}`;
     }
     case VMX_EXIT.EPT_MISCONFIG:
-      return `The EPT entry for GPA ${hex(x.gpa ?? 0n)} has bits that no entry may have: KVM marks device memory so. KVM emulates the instruction and hands the access to the VMM as KVM_EXIT_MMIO.`;
+      return `The EPT entry for GPA ${hex(x.gpa ?? 0n)} has bits that no entry may have (${misconfigurationWords(g, x.gpa ?? 0n) ?? 'no more now'}): KVM marks device memory so. KVM emulates the instruction and hands the access to the VMM as KVM_EXIT_MMIO.`;
     case VMX_EXIT.IO_INSTRUCTION: {
       const inward = has(q, 8);
       return `${inward ? 'IN from' : 'OUT to'} port ${hex((q >> 16n) & 0xffffn)}, ${(q & 7n) + 1n} byte(s)${has(q, 16) ? ', a string instruction' : ''}: KVM intercepts every port. It goes out to the VMM as KVM_EXIT_IO.`;

@@ -101,3 +101,43 @@ for (const method of METHODS) {
     });
   });
 }
+
+describe('a reserved bit by name', () => {
+  for (const method of METHODS)
+    it(`in the stop, in the chain and in the tables: ${method}`, () => {
+      // EFER.NXE goes off, and a PTE of the prepared tables gets bit 63
+      const s = open(`; @guest ${method}
+bits 64
+start:  mov     ecx, 0xc0000080
+        rdmsr
+        and     eax, ~0x800
+        wrmsr
+        mov     rbx, 0x000ffffffffff000
+        mov     rax, cr3
+        mov     ecx, 3
+down:   mov     rax, [rax]
+        and     rax, rbx
+        loop    down
+        bts     qword [rax + 0x80 * 8], 63
+        invlpg  [0x80000]
+touch:  mov     [0x80ff8], eax
+`);
+      s.setExceptionFilters([{ filter: 'guest-pf' }]);
+      s.continue_();
+      assert.equal(next(s), 'guest-pf touch');
+      const xd = 'bit 63 (XD) is reserved while EFER.NXE = 0';
+      assert.match(
+        s.stopped?.why ?? '',
+        /^The PTE \(0x80000000000800[0-9a-f]{2}\): bit 63 \(XD\) is reserved while EFER\.NXE = 0, for a supervisor write of 0x80ff8\. .*error code 0xb/,
+      );
+      assert.ok(s.stopped?.reason?.[0]?.why.includes(xd), s.stopped?.reason?.[0]?.why);
+      const answer = s.translate({ address: 0x8_0ff8n, space: 'gva', access: 'w' });
+      assert.ok(answer.kind === 'forward');
+      const stage = answer.chain.stages.find((x) => x.stage === 'guest');
+      assert.ok(stage?.stage === 'guest');
+      assert.deepEqual(answer.chain.failure?.wrong, [xd]);
+      assert.equal(stage.steps.at(-1)?.problem, xd);
+      assert.ok(stage.steps.at(-1)?.flags.includes('XD(reserved)'));
+      assert.ok(!stage.steps.at(-1)?.flags.includes('XD'));
+    });
+});
