@@ -11,11 +11,12 @@ const FORMAT_NUMBER: Readonly<Record<PagingFormat, number>> = { none: 0, '32bit'
 /**
  * kvm_mmu_page_role: with the guest frame, what a shadow page is a shadow of.
  *
- *   15              14              13 12 11..9  8..6   5..4     3      2..0
- *  |SMAP and not WP|SMEP and not WP|NX|WP|format|access|quadrant|direct|level|
+ *   16  15              14              13 12 11..9  8..6   5..4     3      2..0
+ *  |PSE|SMAP and not WP|SMEP and not WP|NX|WP|format|access|quadrant|direct|level|
  *
  * A direct page shadows no guest table: it maps frames one after the other, below a large guest page or for a guest without paging. A table of 1024 entries has
- * two shadows, a page directory of that kind four: its quadrants. Paging controls that entries are made by are part of the role, so that changing them changes pages.
+ * two shadows, a page directory of that kind four: its quadrants. Paging controls that entries are made by are part of the role, so that changing them changes pages; PSE, by which
+ * a PDE with bit 7 maps 4 MiB or leads to a table, is in Linux a part of kvm_cpu_role alone, so that there a guest that changes it meets pages made before.
  */
 export type RoleWord = number;
 export interface Role {
@@ -35,6 +36,7 @@ const WP = 1 << 12;
 const NX = 1 << 13;
 const SMEP_NOT_WP = 1 << 14;
 const SMAP_NOT_WP = 1 << 15;
+const PSE = 1 << 16;
 
 /** The part of the role that paging controls decide (kvm_cpu_role). */
 export function modeWord(c: PagingControls): RoleWord {
@@ -44,6 +46,7 @@ export function modeWord(c: PagingControls): RoleWord {
   if (c.nxe) word |= NX;
   if (c.smep && !c.wp) word |= SMEP_NOT_WP;
   if (c.smap && !c.wp) word |= SMAP_NOT_WP;
+  if (c.pse && c.format === '32bit') word |= PSE;
   return word;
 }
 export const roleWord = (mode: RoleWord, r: Role): RoleWord =>
