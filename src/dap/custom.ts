@@ -48,7 +48,8 @@ function hoverOperand(target: DebugTarget, { expression, evaluation, translation
   });
 }
 
-function treeNode(node: ViewNode, isRoot: boolean): TreeNode {
+function treeNode(target: DebugTarget, node: ViewNode, isRoot: boolean): TreeNode {
+  const actions = target.rowActions(node);
   return compact<TreeNode>({
     id: node.path,
     label: node.name,
@@ -58,6 +59,7 @@ function treeNode(node: ViewNode, isRoot: boolean): TreeNode {
     kind: treeKind(node.kind, isRoot),
     address: node.address && encode(node.address),
     marks: node.marks && node.marks.length > 0 ? node.marks : undefined,
+    actions: actions.length > 0 ? actions : undefined,
     value: node.raw === undefined ? undefined : hex(node.raw),
     children: node.children > 0,
   });
@@ -116,6 +118,6 @@ export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 
 
   'pagewalk/tree'(adapter, args) {
     const { nodes, total } = adapter.unwrap(adapter.stopped.view(args.node ?? args.tree, args.start, args.count));
-    return { nodes: nodes.map((node) => treeNode(node, args.node === undefined)), total };
+    return { nodes: nodes.map((node) => treeNode(adapter.target, node, args.node === undefined)), total };
   },
 };

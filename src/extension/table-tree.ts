@@ -115,7 +115,8 @@ export class TableTree implements vscode.TreeDataProvider<TreeItem>, vscode.Disp
     if (node.description !== undefined) item.description = node.description;
     if (node.tooltip !== undefined) item.tooltip = new vscode.MarkdownString(node.tooltip);
     item.iconPath = iconOf(node);
-    item.contextValue = [node.kind, node.address && 'addressed translatable'].filter(Boolean).join(' ');
+    const actions = (node.actions ?? []).map((action) => `can:${action}`);
+    item.contextValue = [node.kind, node.address && 'addressed translatable', ...actions].filter(Boolean).join(' ');
     item.accessibilityInformation = { label: [node.label, node.description].filter(Boolean).join(', ') };
     return item;
   }

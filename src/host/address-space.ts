@@ -9,6 +9,7 @@ import { describeHostFault, HostFaults, type HostFaultError } from './fault';
 import type { HostKernel } from './kernel';
 import { Mm } from './mm';
 import type { MmuNotifier } from './notifier';
+import { pageActions, type PageAction } from './page-actions';
 import { collapse, discard, merge, migrate, release, splitHuge, swapOut, type Outcome } from './page-events';
 import { makeRoom } from './reclaim';
 import { levelShift, levelSize, type HostPageTables } from './page-tables';
@@ -84,6 +85,10 @@ export class AddressSpace {
   /** mmu_invalidate_seq of KVM: counts changes of the tables that notifiers were told of. */
   get changeCount(): number {
     return this.mm.changes;
+  }
+  /** What can be done to the page at `address` as it stands. */
+  pageActions(address: Hva): readonly PageAction[] {
+    return pageActions(this.mm, address);
   }
   vmas(): readonly Vma[] {
     return this.mm.areas.all;

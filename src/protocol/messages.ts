@@ -100,6 +100,8 @@ export interface TreeNode {
   readonly address?: { readonly value: Hex; readonly space: Space };
   /** Of guest and shadow entries under shadow paging: `missing`, `stale`, `write-protected`, `unsync`, `mmio` (session/drift.ts says what each means). */
   readonly marks?: readonly string[];
+  /** What the row's menu may offer: verbs of the console's `host` and `memslot` commands that this page or slot would not refuse. */
+  readonly actions?: readonly string[];
   /** The raw entry or base address, for copying. */
   readonly value?: Hex;
   readonly children: boolean;

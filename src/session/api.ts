@@ -24,10 +24,12 @@ import type {
   SourceBreakpoint,
   SpaceAddress,
   StopInfo,
+  ViewNode,
   ViewPage,
 } from './types';
 import type { MemoryMap, MemoryMapQuery } from './memory-map';
 import type { PagemapRow } from './pagemap';
+import type { RowAction } from './row-actions';
 import type { StepTarget, StepTargetKind } from './step-targets';
 import type { TlbState } from './tlb-state';
 import type { ExitHistory } from './exit-history/index';
@@ -91,6 +93,8 @@ export interface DebugTarget {
   /** A hypervisor frame's generated text. */
   document(id: number): string | undefined;
   view(path: string, start?: number, count?: number): Answer<ViewPage>;
+  /** What the menu of a row of a view may offer. */
+  rowActions(node: ViewNode): readonly RowAction[];
   /** The page tables as maps, for the Page Tables panel. */
   readonly tableMaps: Pick<TableMaps, 'sets' | 'page' | 'find' | 'strips'>;
   /** KVM's counters by the names of its debugfs files, then our own. */

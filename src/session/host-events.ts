@@ -113,7 +113,7 @@ export class HostEvents {
   }
 
   /** Where the VMM has the page: the host knows no other address of it. */
-  private hvaOf(place: Place): Result<Hva, string> {
+  hvaOf(place: Place): Result<Hva, string> {
     if (place.kind === 'label') {
       const value = this.symbols.valueOf(place.name);
       return value === undefined

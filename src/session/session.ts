@@ -43,6 +43,8 @@ import type { TlbState } from './tlb-state';
 import { tlbState } from './tlb-view';
 import { accessOf, translateGpa, translateGva } from './translate';
 import { reverseHpa, reverseHva } from './reverse';
+import type { RowAction } from './row-actions';
+import { rowActions } from './row-actions';
 import type { StepTarget, StepTargetKind } from './step-targets';
 import { stepTargets } from './step-targets';
 import type { TranslateAnswer, TranslateQuery } from './translation';
@@ -62,6 +64,7 @@ import type {
   SourceBreakpoint,
   SpaceAddress,
   StopInfo,
+  ViewNode,
   ViewPage,
 } from './types';
 import { Views } from './views';
@@ -157,6 +160,9 @@ export class Session implements DebugTarget {
   stepIn(granularity: Granularity, target?: StepTargetKind): void {
     const wanted = target ?? (this.control.leftAnExitHere && this.stepTargets().length > 0 ? 'call' : 'exit');
     this.control.step(wanted === 'call' ? 'call' : true, granularity);
+  }
+  rowActions(node: ViewNode): readonly RowAction[] {
+    return rowActions(this.machine, node, (at) => this.events.hvaOf({ kind: 'address', ...at }));
   }
   stepTargets(): readonly StepTarget[] {
     if (this.control.activity) return [];

@@ -86,6 +86,9 @@ export class FakeTarget implements DebugTarget {
   stepIn(granularity: string, target?: StepTargetKind): void {
     this.ask(`step in ${granularity}${target === undefined ? '' : ` to the ${target}`}`);
   }
+  rowActions(): readonly [] {
+    return [];
+  }
   stepTargets(): readonly StepTarget[] {
     return [{ kind: 'call', label: 'call f' }];
   }
