@@ -12,7 +12,7 @@ import { nasmFor } from './nasm';
 
 export const adapterHost: AdapterHost = {
   createTarget: Session.create,
-  readFile: readBytes,
+  readFile: (path) => readBytes(path),
   include: readIncluded,
   folderOf: dirname,
   openOutput: openForWriting,

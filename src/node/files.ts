@@ -1,15 +1,21 @@
-/** Reading a guest's file and writing its outputs, with reasons in words where that fails. */
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+/**
+ * The one way to a file that a user or a guest names: an ordinary file of bounded size, opened without waiting for anybody. A FIFO, a device or a file without end is refused in words. What was read is
+ * remembered, so that no output is written over an input, by whatever name.
+ */
+import type { Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
-  ENOTDIR: 'a part of its path is no folder',
+  ENOTDIR: 'a part of its path is not a folder',
   EISDIR: 'it is a folder',
   EACCES: 'permission denied',
   EPERM: 'not permitted',
   EROFS: 'its file system is read-only',
   ENOSPC: 'no space is left',
-  ERR_FS_FILE_TOO_LARGE: 'it is larger than 2 GiB',
+  // a FIFO that nobody reads, or a socket
+  ENXIO: 'it is not an ordinary file',
+  ELOOP: 'its symbolic links go in a circle',
 };
 
 function inWords(error: unknown): string {
@@ -17,14 +23,49 @@ function inWords(error: unknown): string {
   return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
 }
 
+/** No guest, firmware, module or disk that is read into memory as a whole is larger. */
+const MAX_READ = 1 << 30;
+/** Files that say they are empty and are not (/proc): so much is read to find out. */
+const CHUNK = 1 << 16;
+
+/** Device and inode of what was read, with its name. */
+const inputs = new Map<string, string>();
+const identity = (s: Stats): string => `${s.dev}:${s.ino}`;
+
+function kindOf(s: Stats): string {
+  if (s.isDirectory()) return 'it is a folder';
+  if (s.isFIFO()) return 'it is a FIFO, not an ordinary file';
+  if (s.isCharacterDevice() || s.isBlockDevice()) return 'it is a device, not an ordinary file';
+  return 'it is not an ordinary file';
+}
+
 export type ReadOutcome =
   { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
 
-export function readBytes(path: string): ReadOutcome {
+/** Reads an ordinary file of at most `most` bytes. */
+export function readBytes(path: string, most = MAX_READ): ReadOutcome {
+  let descriptor: number | undefined;
   try {
-    return { ok: true, bytes: readFileSync(path) };
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    const status = fstatSync(descriptor);
+    if (!status.isFile()) return { ok: false, why: kindOf(status) };
+    if (status.size > most) return { ok: false, why: `it is ${status.size} bytes long; ${most} is the most` };
+    const bytes = Buffer.alloc(status.size);
+    let length = 0;
+    while (length < bytes.length) {
+      const n = readSync(descriptor, bytes, length, bytes.length - length, length);
+      if (n === 0) break;
+      length += n;
+    }
+    // a file that says it is empty and is not has no size to go by
+    const more = readSync(descriptor, Buffer.alloc(CHUNK), 0, CHUNK, length);
+    if (more > 0) return { ok: false, why: 'its size is not known before it is read; copy it to an ordinary file' };
+    inputs.set(identity(status), path);
+    return { ok: true, bytes: bytes.subarray(0, length) };
   } catch (error) {
     return { ok: false, why: inWords(error) };
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
   }
 }
 
@@ -34,24 +75,59 @@ export interface OpenFile {
 }
 export type OpenOutcome = { readonly ok: true; readonly file: OpenFile } | { readonly ok: false; readonly why: string };
 
+/** A descriptor of an ordinary file, emptied, or of /dev/null. */
+function openOutput(path: string): number | string {
+  try {
+    const descriptor = openSync(
+      path,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY,
+    );
+    const status = fstatSync(descriptor);
+    const input = inputs.get(identity(status));
+    if (path !== '/dev/null' && (!status.isFile() || input !== undefined)) {
+      closeSync(descriptor);
+      return input === undefined ? kindOf(status) : `it is the same file as the input ${input}; name another`;
+    }
+    if (status.isFile()) ftruncateSync(descriptor, 0);
+    return descriptor;
+  } catch (error) {
+    return inWords(error);
+  }
+}
+
+function writeAll(descriptor: number, content: Uint8Array): void {
+  for (let at = 0; at < content.length;) at += writeSync(descriptor, content, at);
+}
+
 /** Creates or empties the file at `path`; each write is in it when the call returns. */
 export function openForWriting(path: string): OpenOutcome {
-  try {
-    const descriptor = openSync(path, 'w');
-    let open = true;
-    return {
-      ok: true,
-      file: {
-        write: (text) => {
-          if (open) writeSync(descriptor, text);
-        },
-        close: () => {
-          if (open) closeSync(descriptor);
-          open = false;
-        },
+  const descriptor = openOutput(path);
+  if (typeof descriptor === 'string') return { ok: false, why: descriptor };
+  let open = true;
+  return {
+    ok: true,
+    file: {
+      write: (text) => {
+        if (open) writeAll(descriptor, Buffer.from(text));
       },
-    };
+      close: () => {
+        if (open) closeSync(descriptor);
+        open = false;
+      },
+    },
+  };
+}
+
+/** Writes a whole file; undefined, or in words why it could not be. */
+export function writeWhole(path: string, content: Uint8Array | string): string | undefined {
+  const descriptor = openOutput(path);
+  if (typeof descriptor === 'string') return descriptor;
+  try {
+    writeAll(descriptor, typeof content === 'string' ? Buffer.from(content) : content);
+    return undefined;
   } catch (error) {
-    return { ok: false, why: inWords(error) };
+    return inWords(error);
+  } finally {
+    closeSync(descriptor);
   }
 }

@@ -1,6 +1,7 @@
 /** Reads the files that a guest names (%include, incbin, modules): only below the folders that its user opened. */
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
+import { readBytes } from './files';
 
 /** An included file larger than this is refused: it could not be part of an image anyway. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -20,8 +21,8 @@ export function readIncluded(path: string, from: string, folders: readonly strin
     const target = realpathSync(resolve(dirname(from), path));
     const limits = (folders.length > 0 ? folders : [dirname(from)]).map((folder) => realpathSync(folder));
     if (!limits.some((folder) => isInside(target, folder))) return undefined;
-    const status = statSync(target);
-    return status.isFile() && status.size <= MAX_BYTES ? readFileSync(target) : undefined;
+    const read = readBytes(target, MAX_BYTES);
+    return read.ok ? read.bytes : undefined;
   } catch {
     return undefined; // missing or unreadable: the assembler reports it where it is named
   }

@@ -49,7 +49,7 @@ export interface Breakpoint {
 }
 
 interface ByTrigger {
-  readonly guest: readonly Breakpoint[];
+  readonly guest: ReadonlyMap<bigint, readonly Breakpoint[]>;
   readonly addresses: ReadonlySet<bigint>;
   readonly exits: readonly Breakpoint[];
   readonly faults: readonly Breakpoint[];
@@ -71,7 +71,7 @@ export class Breakpoints {
   private directives: readonly Breakpoint[] = [];
   /** Whether those stop the run; else they are reported. */
   directivesStop = false;
-  private byTrigger: ByTrigger = { guest: [], addresses: new Set(), exits: [], faults: [] };
+  private sorted: ByTrigger | undefined;
 
   constructor(
     private readonly names: Names,
@@ -84,7 +84,7 @@ export class Breakpoints {
     return this.byTrigger.addresses;
   }
   at(linear: bigint): readonly Breakpoint[] {
-    return this.byTrigger.guest.filter((b) => b.trigger.kind === 'address' && b.trigger.address === linear);
+    return this.byTrigger.guest.get(linear) ?? [];
   }
   /** `name`: the exit's, since the extensions' numbers mean different things. */
   onExit(name: string): readonly Breakpoint[] {
@@ -101,19 +101,26 @@ export class Breakpoints {
       ? faults
       : faults.filter(({ trigger: t }) => t.kind === 'fault' && (t.vector === undefined || t.vector === vector));
   }
-  /** Sorts by trigger after a change, since exits and faults ask often. */
   private changed(): void {
-    const all = [
-      ...[...this.source.values()].flat(),
-      ...this.instruction,
-      ...this.functions,
-      ...this.filters,
-      ...this.directives,
-    ];
-    const guest = all.filter((b) => b.trigger.kind === 'address');
-    this.byTrigger = {
+    this.sorted = undefined;
+  }
+  private get byTrigger(): ByTrigger {
+    return (this.sorted ??= this.sort());
+  }
+  /** By trigger, since exits and faults ask often; once for all changes before the guest goes on: an editor sets those of thousands of files one by one. */
+  private sort(): ByTrigger {
+    const placed = [...this.source.values()].flat();
+    const all = [placed, this.instruction, this.functions, this.filters, this.directives].flat();
+    const guest = new Map<bigint, Breakpoint[]>();
+    for (const b of all) {
+      if (b.trigger.kind !== 'address') continue;
+      const there = guest.get(b.trigger.address);
+      if (there) there.push(b);
+      else guest.set(b.trigger.address, [b]);
+    }
+    return {
       guest,
-      addresses: new Set(guest.flatMap((b) => (b.trigger.kind === 'address' ? [b.trigger.address] : []))),
+      addresses: new Set(guest.keys()),
       exits: all.filter((b) => b.trigger.kind === 'exit'),
       faults: all.filter((b) => b.trigger.kind === 'fault'),
     };
