@@ -6,7 +6,6 @@ export const CAPABILITIES: Dap.Capabilities = {
   supportsConfigurationDoneRequest: true,
   supportsRestartRequest: true,
   supportsTerminateRequest: true,
-  supportTerminateDebuggee: true,
 
   supportsFunctionBreakpoints: true,
   supportsConditionalBreakpoints: true,
@@ -28,6 +27,7 @@ export const CAPABILITIES: Dap.Capabilities = {
 
   supportsSteppingGranularity: true,
   supportsStepInTargetsRequest: true,
+  supportsDelayedStackTraceLoading: true,
   supportsGotoTargetsRequest: true,
   supportsLoadedSourcesRequest: true,
   supportsSetVariable: true,

@@ -9,6 +9,7 @@ export class ClientView {
   private paths: 'path' | 'uri' = 'path';
   supportsInvalidatedEvent = false;
   supportsMemoryEvent = false;
+  supportsVariableType = false;
 
   initialize(args: Dap.InitializeRequestArguments): void {
     this.fromLine = args.linesStartAt1 === false ? 0 : 1;
@@ -16,6 +17,7 @@ export class ClientView {
     this.paths = args.pathFormat === 'uri' ? 'uri' : 'path';
     this.supportsInvalidatedEvent = args.supportsInvalidatedEvent === true;
     this.supportsMemoryEvent = args.supportsMemoryEvent === true;
+    this.supportsVariableType = args.supportsVariableType === true;
   }
 
   /** Ours to the client's. */

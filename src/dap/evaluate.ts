@@ -2,12 +2,23 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
 import type { Evaluation } from '../session/types';
+import type { Adapter } from './adapter';
 import type { Handlers } from './requests';
 import { compact } from './requests';
 import { frameOfId } from './stack';
 
 function resultOf(evaluation: Evaluation, format: Dap.ValueFormat | undefined): string {
   return format?.hex && evaluation.value !== undefined ? hex(evaluation.value) : evaluation.text;
+}
+
+/** A register opens as its row of the Variables view does. */
+function expansion(
+  adapter: Adapter,
+  { view }: Evaluation,
+): Pick<Dap.Variable, 'variablesReference' | 'namedVariables'> {
+  const page = view === undefined ? undefined : adapter.stopped.view(view, 0, 0);
+  if (view === undefined || !page?.ok || page.value.total === 0) return { variablesReference: 0 };
+  return { variablesReference: adapter.references.of(view), namedVariables: page.value.total };
 }
 
 export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completions'> = {
@@ -20,8 +31,8 @@ export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completi
     const evaluation = acts ? adapter.change(ask, { isChange: ({ changed }) => changed === true }) : ask();
     return compact<Dap.EvaluateResponse['body']>({
       result: resultOf(evaluation, args.format),
-      type: evaluation.kind,
-      variablesReference: 0,
+      type: adapter.client.supportsVariableType ? evaluation.kind : undefined,
+      ...expansion(adapter, evaluation),
       memoryReference: evaluation.address && stopped.formatReference(evaluation.address),
     });
   },

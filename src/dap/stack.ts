@@ -50,13 +50,14 @@ function actorName(actor: Actor): string {
   }
 }
 
-function stackFrame(adapter: Adapter, frame: FrameView): Dap.StackFrame {
+function stackFrame(adapter: Adapter, frame: FrameView, format: Dap.StackFrameFormat = {}): Dap.StackFrame {
   const { client } = adapter;
   const document = documentOf(adapter, frame);
   const line = frame.location?.line ?? frame.document?.line;
+  const name = frame.kind === 'guest' ? frame.name : `${frame.name} (${actorName(frame.actor)}, ${frame.mode})`;
   return compact<Dap.StackFrame>({
     id: frameIdOf(frame),
-    name: frame.kind === 'guest' ? frame.name : `${frame.name} (${actorName(frame.actor)}, ${frame.mode})`,
+    name: format.line && line !== undefined ? `${name}:${client.line(line)}` : name,
     source: frame.location ? client.source(frame.location.file) : document && sourceOf(document),
     line: line === undefined ? 0 : client.line(line),
     column: line === undefined ? 0 : client.column(frame.location?.column ?? 1),
@@ -91,7 +92,7 @@ export const stackRequests: Handlers<
     const { frames } = adapter;
     const start = args.startFrame ?? 0;
     const wanted = frames.slice(start, args.levels ? start + args.levels : undefined);
-    return { stackFrames: wanted.map((frame) => stackFrame(adapter, frame)), totalFrames: frames.length };
+    return { stackFrames: wanted.map((frame) => stackFrame(adapter, frame, args.format)), totalFrames: frames.length };
   },
 
   /** The same for every frame: they show the VCPU and its tables, not a function's variables. */

@@ -12,6 +12,21 @@ const PAGED_FROM = 100;
 /** Rows that one request gets where it asks for no fewer. */
 const MOST_ROWS = 1024;
 
+/** What a row is. */
+const KINDS: Readonly<Record<ViewNode['kind'], string>> = {
+  group: 'group',
+  register: 'register',
+  field: 'field',
+  table: 'page table',
+  page: 'page',
+  'large-page': 'large page',
+  slot: 'memslot',
+  hole: 'hole',
+  range: 'range',
+  tlb: 'TLB entry',
+  text: 'text',
+};
+
 function variable(adapter: Adapter, node: ViewNode, inHex: boolean): Dap.Variable {
   const { target, references } = adapter;
   const paged = node.children > PAGED_FROM;
@@ -19,7 +34,7 @@ function variable(adapter: Adapter, node: ViewNode, inHex: boolean): Dap.Variabl
   return compact<Dap.Variable>({
     name: node.name,
     value: inHex && node.raw !== undefined && node.children === 0 ? hex(node.raw) : node.value,
-    type: node.detail?.join('\n') || undefined,
+    type: adapter.client.supportsVariableType ? [KINDS[node.kind], ...(node.detail ?? [])].join(' · ') : undefined,
     variablesReference: node.children > 0 ? references.of(node.path) : 0,
     indexedVariables: paged ? node.children : undefined,
     namedVariables: node.children > 0 && !paged ? node.children : undefined,

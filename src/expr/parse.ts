@@ -174,7 +174,8 @@ function parsePrimary(s: Scanner, depth: number): Expr {
       s.next();
       const value = parseNumber(t.text);
       if (value === undefined) return s.fail(`\`${t.text}\` is not a number; write hex as 0x1f or 1fh`, t);
-      return { kind: 'number', value: BigInt.asUintN(64, value), span: s.spanFrom(t.from) };
+      if (value >> 64n !== 0n) return s.fail(`\`${t.text}\` has more than 64 bits`, t);
+      return { kind: 'number', value, span: s.spanFrom(t.from) };
     }
     case 'operator': {
       if (t.text === '[') return parseMemory(s, undefined, undefined, t.from, depth);

@@ -16,13 +16,17 @@ export function evaluateExpression(text: string, names: Names): Result<Evaluatio
   const parsed = parseExpression(text, 'expression');
   if (!parsed.ok) return parsed;
   const expr = parsed.value;
+  const wide = expr.kind === 'name' ? names.wide(expr.name) : undefined;
+  if (wide) return ok({ text: wide.text, kind: 'register', ...viewOf(wide.name) });
   const unknown = namesIn(expr).filter((n) => names.lookup(n.name) === undefined);
   if (unknown.length > 0) {
     return err(
       unknown.map((n) =>
         sessionError(
           'unknownName',
-          `\`${n.name}\` is no register, flag, label or constant here${didYouMean(n.name, names.all())}`,
+          names.wide(n.name)
+            ? `\`${n.name}\` has more than 64 bits; in an expression take ${n.name}_lo or ${n.name}_hi`
+            : `\`${n.name}\` is no register, flag, label or constant here${didYouMean(n.name, names.all())}`,
           n.span.file,
           n.span,
         ),
@@ -46,7 +50,18 @@ export function evaluateExpression(text: string, names: Names): Result<Evaluatio
     kind,
     ...(address ? { address } : {}),
     ...(symbol === undefined ? {} : { symbol }),
+    ...(expr.kind === 'name' && kind === 'register' ? viewOf(expr.name) : {}),
   });
+}
+
+/** The row of the Variables view that shows the register, where it has parts. */
+function viewOf(written: string): { readonly view?: string } {
+  const name = written.toLowerCase();
+  if (/^xmm\d+$/.test(name)) return { view: `sse/${name}` };
+  if (/^(cr0|cr4|efer|gdtr|idtr)$/.test(name)) return { view: `control/${name}` };
+  if (/^([c-gs]s|ldtr|tr)$/.test(name)) return { view: `segments/${name}` };
+  if (/^r([abcd]x|[sb]p|[sd]i|\d+)$/.test(name)) return { view: `registers/${name}` };
+  return name === 'rflags' || name === 'eflags' ? { view: 'flags' } : {};
 }
 
 const loadBits = (e: Expr, env: Env): number => (e.kind === 'memory' ? (e.size ?? env.wordSize ?? 8) * 8 : 64);
@@ -66,7 +81,7 @@ function kindOf(e: Expr, names: Names): Evaluation['kind'] {
     case 'memory':
       return 'memory';
     case 'name':
-      if (isRegisterName(e.name)) return 'register';
+      if (isRegisterName(e.name) || names.isMsr(e.name)) return 'register';
       if (names.symbols.isLabel(e.name)) return 'label';
       return names.constantOf(e.name) !== undefined || names.symbols.valueOf(e.name) !== undefined
         ? 'constant'

@@ -8,6 +8,8 @@ import type { CpuState } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
 import { Tlb, type TlbEntryView } from '../hw/tlb/tlb';
 import { RFLAGS } from '../isa/flags';
+import { VMCB_FIELDS } from '../isa/vmcb-fields';
+import { vmcsFieldByName } from '../isa/vmcs-fields';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import type { Accelerator } from '../vmm/accelerator';
 import type { GuestPhysical } from './guest-physical';
@@ -110,6 +112,17 @@ export class GuestView implements Translator {
   /** Instructions that completed: retired by hardware, or done by KVM in its place. */
   get retired(): number {
     return Number(this.accelerator.instructions);
+  }
+
+  /** A field of the current VMCS or VMCB, by its name. */
+  fieldOf(name: string): bigint | undefined {
+    const { vmcb } = this.cpu.svm;
+    if (vmcb) {
+      const field = VMCB_FIELDS.find((f) => f.name === name);
+      return field && vmcb.read(field.name);
+    }
+    const field = vmcsFieldByName(name);
+    return field && this.cpu.vmx.current?.read(field.encoding);
   }
 
   /** The linear address of an offset in a segment: in 64-bit mode only FS and GS have bases, and addresses are not cut to 32 bits. */

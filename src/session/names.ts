@@ -3,9 +3,10 @@ import { VECTOR } from '../isa/exceptions';
 import { VMX_EXIT } from '../isa/exits';
 import { SVM_EXITS, SVM_INVALID } from '../isa/svm-exits';
 import { SEG } from '../hw/state/layout';
+import { readWide, type WideRegister } from './fp-registers';
 import type { GuestView } from './guest-view';
 import type { MemoryAccess } from './memory';
-import { REGISTER_NAMES, isRegisterName, readRegister, segmentIndex } from './registers';
+import { REGISTER_NAMES, isRegisterName, msrNumber, readRegister, segmentIndex } from './registers';
 import type { SymbolTable } from './symbols';
 
 /** What is true of the exit or fault at hand, by the names that conditions use. */
@@ -88,7 +89,7 @@ export class Names {
     return {
       lookup: (name) => this.lookup(name, facts),
       readMemory: (request) => this.memory.readNumber(request.space, this.linear(request), request.size),
-      call: (name, args, member) => this.run.call(name, args, member),
+      call: (name, args, member) => this.msrCall(name, args) ?? this.run.call(name, args, member),
       wordSize,
     };
   }
@@ -111,8 +112,27 @@ export class Names {
       (facts
         ? (this.constantOf(name) ?? this.symbols.valueOf(name))
         : (this.symbols.valueOf(name) ?? this.constantOf(name))) ??
-      this.run.lookup(name)
+      this.run.lookup(name) ??
+      this.msr(msrNumber(name))
     );
+  }
+
+  /** A register of more than 64 bits. */
+  wide(name: string): WideRegister | undefined {
+    return readWide(this.guest.state, name.toLowerCase());
+  }
+  /** Whether a name means an MSR that the guest has: registers, labels and constants come first. */
+  isMsr(name: string): boolean {
+    const isOther = isRegisterName(name) || this.symbols.valueOf(name) !== undefined;
+    return !isOther && this.constantOf(name) === undefined && this.msr(msrNumber(name)) !== undefined;
+  }
+  /** `msr(0x10)`. */
+  private msrCall(name: string, [index]: readonly ExprValue[]): bigint | undefined {
+    const isMsr = name.toLowerCase() === 'msr' && typeof index === 'bigint' && index >> 32n === 0n;
+    return isMsr ? this.msr(Number(index)) : undefined;
+  }
+  private msr(index: number | undefined): bigint | undefined {
+    return index === undefined ? undefined : this.guest.accelerator.readMsr(index);
   }
 
   /** The address that a memory operand means, with its segment's base. */
@@ -130,7 +150,8 @@ export class Names {
       isRegisterName(name) ||
       this.symbols.valueOf(name) !== undefined ||
       this.constantOf(name) !== undefined ||
-      this.run.lookup(name) !== undefined
+      this.run.lookup(name) !== undefined ||
+      this.msr(msrNumber(name)) !== undefined
     );
   }
   all(facts: readonly string[] = []): readonly string[] {

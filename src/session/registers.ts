@@ -1,8 +1,10 @@
-import type { CpuState } from '../hw/state/cpu-state';
+import type { CpuState, SegmentCache } from '../hw/state/cpu-state';
 import { SEG, SLOT } from '../hw/state/layout';
 import { RFLAGS, IOPL_SHIFT } from '../isa/flags';
 import type { FlagName } from '../isa/flags';
 import { GPR64, SEGMENTS, gprPart } from '../isa/registers';
+import { MSR } from '../isa/msrs';
+import { FP_NAMES, WIDE_NAMES, readNarrow } from './fp-registers';
 import type { GuestView } from './guest-view';
 import type { SpaceAddress } from './types';
 
@@ -67,6 +69,9 @@ export function readRegister(g: GuestView, written: string): bigint | boolean | 
       return g.control(0);
     case 'cr4':
       return g.control(4);
+    case 'efer':
+      // the hardware's has SVME while SVM runs the guest
+      return g.accelerator.readMsr(MSR.EFER) ?? s.get(SLOT.EFER);
     case 'rip':
       return s.rip;
     case 'eip':
@@ -87,15 +92,28 @@ export function readRegister(g: GuestView, written: string): bigint | boolean | 
   if (slot !== undefined) return s.get(slot);
   const segment = SEGMENT_INDEX.get(name);
   if (segment !== undefined) return BigInt(s.segment(segment).selector);
-  const field = /^([c-gs]s|ldtr|tr)_(base|limit|rights)$/.exec(name);
-  const index = field?.[1] === undefined ? undefined : SEGMENT_INDEX.get(field[1]);
-  if (index !== undefined) {
-    const cache = s.segment(index);
-    return field?.[2] === 'base' ? cache.base : BigInt(field?.[2] === 'limit' ? cache.limit : cache.rights);
-  }
+  const of = segmentField(name);
+  if (of) return BigInt(s.segment(of.index)[of.field]);
+  const fp = readNarrow(s, name);
+  if (fp !== undefined) return fp;
   const flag = written.toUpperCase();
   return isFlag(flag) ? ((s.rflags >> BigInt(RFLAGS[flag])) & 1n) === 1n : undefined;
 }
+
+/** `cs`, `cs_base`, `cs_limit`, `cs_rights`. */
+export function segmentField(name: string): { readonly index: number; readonly field: keyof SegmentCache } | undefined {
+  const [, segment, field] = /^([c-gs]s|ldtr|tr)(?:_(base|limit|rights))?$/.exec(name) ?? [];
+  const index = segment === undefined ? undefined : SEGMENT_INDEX.get(segment);
+  return index === undefined ? undefined : { index, field: (field as keyof SegmentCache | undefined) ?? 'selector' };
+}
+
+/** An MSR by its name in the manual, in lower case. */
+export function msrNumber(name: string): number | undefined {
+  const msrs: Readonly<Record<string, number>> = MSR;
+  const upper = name.toUpperCase();
+  return Object.hasOwn(msrs, upper) ? msrs[upper] : undefined;
+}
+export const MSR_NAMES: readonly string[] = Object.keys(MSR).map((name) => name.toLowerCase());
 
 const isFlag = (name: string): name is FlagName => Object.hasOwn(RFLAGS, name);
 
@@ -109,6 +127,8 @@ export const REGISTER_NAMES: readonly string[] = [
   ...Object.keys(SLOTS),
   ...ALL_SEGMENTS,
   ...ALL_SEGMENTS.flatMap((n) => [`${n}_base`, `${n}_limit`, `${n}_rights`]),
+  ...FP_NAMES,
+  ...WIDE_NAMES,
   ...Object.keys(RFLAGS),
 ];
 export const isRegisterName = (written: string): boolean => {
@@ -119,59 +139,6 @@ export const isRegisterName = (written: string): boolean => {
     REGISTER_NAMES.some((n) => n.toLowerCase() === name)
   );
 };
-
-/**
- * Stores into a register of the guest, wherever it lies: in the CPU, or in the VMCS and KVM's register area while an exit is handled. Control registers other than
- * CR2 and CR3, and segments, are not for a debugger to write one at a time: their consistency is checked by the instructions that load them.
- * @returns undefined when done, else why not
- */
-export function writeRegister(g: GuestView, written: string, value: bigint): string | undefined {
-  const name = written.toLowerCase();
-  const s = g.state;
-  const part = gprPart(name);
-  const flag = written.toUpperCase();
-  if (part) {
-    const mask = ((1n << BigInt(part.width)) - 1n) << BigInt(part.shift);
-    // a 32-bit write clears the upper half, as the instructions do
-    s.set(
-      part.index,
-      part.width === 32
-        ? BigInt.asUintN(32, value)
-        : (s.get(part.index) & ~mask) | ((value << BigInt(part.shift)) & mask),
-    );
-  } else if (isFlag(flag)) {
-    const at = 1n << BigInt(RFLAGS[flag]);
-    s.rflags = value === 0n ? s.rflags & ~at : s.rflags | at;
-  } else {
-    switch (name) {
-      case 'rip':
-      case 'eip':
-      case 'ip':
-        s.rip = value;
-        break;
-      case 'rflags':
-      case 'eflags':
-      case 'flags':
-        s.rflags = value;
-        break;
-      case 'cr2':
-        s.set(SLOT.CR2, value);
-        break;
-      case 'cr3':
-        s.set(SLOT.CR3, value);
-        // as after KVM_SET_SREGS: what was cached for the old tables goes
-        if (g.inGuest && !g.shadow) g.cpu.mmu.cr3Loaded(g.cpu, false);
-        else g.accelerator.flushGuest();
-        break;
-      default:
-        return readRegister(g, written) === undefined
-          ? `there is no register \`${written}\``
-          : `\`${written}\` cannot be set from here; let the guest load it`;
-    }
-  }
-  g.commit();
-  return undefined;
-}
 
 /** The index of a segment register by its name. */
 export const segmentIndex = (name: string): number => SEGMENT_INDEX.get(name) ?? SEG.DS;

@@ -268,7 +268,7 @@ export class Session implements DebugTarget {
     return this.assignment.assign(target, value);
   }
   private get assignment(): Assignment {
-    return new Assignment(this.guest, this.memory, this.names, this.views);
+    return new Assignment(this.guest, this.memory, this.names, this.views, this.machine);
   }
 
   evaluate(text: string, options?: EvaluateOptions): Answer<Evaluation> {

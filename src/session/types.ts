@@ -250,6 +250,9 @@ export const VIEW_ROOTS = [
   { path: 'flags', name: 'Flags', expensive: false },
   { path: 'segments', name: 'Segments', expensive: false },
   { path: 'control', name: 'Control State', expensive: false },
+  { path: 'sse', name: 'SSE', expensive: true },
+  { path: 'x87', name: 'x87', expensive: true },
+  { path: 'msrs', name: 'MSRs', expensive: true },
   { path: 'guest', name: 'Guest Page Tables', expensive: true },
   { path: 'shadow', name: 'Shadow Page Tables', expensive: true, mmu: ['shadow'] },
   { path: 'ept', name: 'EPT', expensive: true, mmu: ['ept'] },
@@ -283,6 +286,8 @@ export interface Evaluation {
   readonly address?: SpaceAddress;
   readonly kind: 'register' | 'memory' | 'label' | 'constant' | 'number' | 'boolean' | 'expression' | 'text';
   readonly symbol?: string;
+  /** The path of the view that shows its parts. */
+  readonly view?: string;
   /** The machine is not what it was before: views are to be asked again. */
   readonly changed?: true;
 }

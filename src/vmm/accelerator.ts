@@ -5,6 +5,7 @@ import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { NestedTables } from '../hw/paging/nested';
 import type { CpuState } from '../hw/state/cpu-state';
 import type { FaultEvent } from '../hw/state/event';
+import type { FaultReason } from '../isa/reasons/index';
 import type { Step, Work } from '../host/step';
 import type { DirtyLog } from '../kvm/dirty-log';
 import type { Memslot, Memslots, SlotChange, UserMemoryRegion } from '../kvm/memslots';
@@ -87,6 +88,10 @@ export interface GuestCycles {
   readonly lookups?: number;
 }
 
+/** A register that its instruction checks before it loads it: MOV to CRn, WRMSR. */
+export type SystemRegister =
+  { readonly kind: 'cr'; readonly number: 0 | 4 | 8 } | { readonly kind: 'msr'; readonly index: number };
+
 /** What runs the guest for the VMM, in QEMU's word for it (-accel). A machine and a debug target need no more of it than this. */
 export interface Accelerator {
   readonly cpu: Cpu;
@@ -109,6 +114,13 @@ export interface Accelerator {
   readonly flushDue: { readonly guest: boolean; readonly second: boolean };
   /** The processor as the guest sees it. */
   readonly guestModel: CpuidModel;
+  /** An MSR as RDMSR in the guest reads it; undefined: #GP(0). */
+  readMsr(index: number): bigint | undefined;
+  /**
+   * Loads a register as the guest's instruction would, checks and all, while the guest is not in a CPU of KVM's (KVM_SET_SREGS, KVM_SET_MSRS). The result: true, or why it is refused; false where
+   * no more is to say.
+   */
+  load(register: SystemRegister, value: bigint): boolean | FaultReason;
   /** What was cached for the guest's own tables is to go before it runs on (KVM_SET_SREGS with another CR3). */
   flushGuest(): void;
 

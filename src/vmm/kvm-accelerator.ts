@@ -1,7 +1,11 @@
+import { invariant } from '../base/assert';
 import { gpa } from '../base/address';
 import type { Cpu, CpuSnapshot } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import type { CpuState } from '../hw/state/cpu-state';
+import { SEG, SLOT } from '../hw/state/layout';
+import { MSR } from '../isa/msrs';
+import type { FaultReason } from '../isa/reasons/index';
 import { cost } from '../host/costs';
 import type { Step, Work } from '../host/step';
 import { classicStep } from '../kvm/classic-names';
@@ -9,6 +13,9 @@ import { classifyShadowFault } from '../kvm/mmu/shadow/fault';
 import { REENTER, type Handled } from '../kvm/userspace-exit';
 import type { Vcpu, VcpuState } from '../kvm/vcpu';
 import type { Vm, VmState } from '../kvm/vm';
+import { kvmSetCr0, kvmSetCr4, kvmSetCr8 } from '../kvm/x86/control-registers';
+import { kvmGetMsr, kvmSetMsr } from '../kvm/x86/msrs';
+import { USER_RETURN_MSRS } from '../kvm/x86/user-return-msrs';
 import type {
   Accelerator,
   AcceleratorStop,
@@ -17,11 +24,24 @@ import type {
   References,
   SecondLevel,
   SoftwareReads,
+  SystemRegister,
 } from './accelerator';
 import type { PortBus } from './devices/bus';
 import type { ExitPort } from './devices/exit-port';
 import { END_CODES, type MachineEnd } from './machine-stop';
 import { userspace } from './userspace-io';
+
+const SET_CR = { 0: kvmSetCr0, 4: kvmSetCr4, 8: kvmSetCr8 } as const;
+/** MSRs whose place is the CPU while it runs the guest. */
+const IN_CPU: ReadonlyMap<number, number> = new Map([
+  ...USER_RETURN_MSRS,
+  [MSR.FS_BASE, SLOT.SEG_BASE + SEG.FS],
+  [MSR.GS_BASE, SLOT.SEG_BASE + SEG.GS],
+  [MSR.SYSENTER_CS, SLOT.SYSENTER_CS],
+  [MSR.SYSENTER_ESP, SLOT.SYSENTER_ESP],
+  [MSR.SYSENTER_EIP, SLOT.SYSENTER_EIP],
+  [MSR.PAT, SLOT.PAT],
+]);
 
 /** accel/kvm: a VM of the host's KVM, and the loop around ioctl(KVM_RUN). */
 export class KvmAccelerator implements Accelerator {
@@ -82,6 +102,22 @@ export class KvmAccelerator implements Accelerator {
   }
   flushGuest(): void {
     this.vcpu.context.flushGuest = true;
+  }
+  readMsr(index: number): bigint | undefined {
+    const { context } = this.vcpu;
+    // of a guest that runs, the CPU has what KVM loads at entry
+    const slot = this.running ? IN_CPU.get(index) : undefined;
+    const value = slot === undefined ? kvmGetMsr(context, index) : this.registers().get(slot);
+    context.ops.takeAccesses();
+    return value;
+  }
+  load(register: SystemRegister, value: bigint): boolean | FaultReason {
+    invariant(!this.running, 'a VCPU is out of the guest while its registers are set');
+    const { context } = this.vcpu;
+    const answer =
+      register.kind === 'msr' ? kvmSetMsr(context, register.index, value) : SET_CR[register.number](context, value);
+    context.ops.takeAccesses();
+    return answer;
   }
 
   told(step: Step): Step {

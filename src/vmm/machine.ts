@@ -220,6 +220,27 @@ export class Machine {
     return drain(work, (s) => this.note(this.accelerator.told(s)));
   }
 
+  /**
+   * Does `action` while no CPU of KVM's holds the guest's registers: setting some of them wants the VCPU out of the guest (KVM_SET_SREGS is an ioctl of a VCPU that is not in KVM_RUN), so a kick makes it
+   * exit before its next instruction, and it is entered again afterwards. A string says why that cannot be now. `moved` hears of both.
+   */
+  outsideGuest<T>(action: () => T, moved: () => void): T | string {
+    if (this.over) return 'the machine has ended';
+    if (this.accelerator.second.kind === 'software' || !this.accelerator.running) return action();
+    const { pauseAtExits } = this;
+    this.pauseAtExits = () => true;
+    this.vcpu.kick();
+    this.cpu.passBreakpoint();
+    const stop = this.run(1, 1);
+    this.pauseAtExits = pauseAtExits;
+    moved();
+    if (stop.kind !== 'exit-pending') return 'the guest cannot be made to exit here; step an instruction further';
+    const result = action();
+    this.drainActivity();
+    moved();
+    return result;
+  }
+
   private drainActivity(): void {
     while (this.stepActivity() !== undefined);
   }

@@ -57,7 +57,7 @@ export class Connection {
 
   /** initialize and launch; then the adapter waits for breakpoints and configurationDone. */
   async launch(fields: object, client: object = {}): Promise<void> {
-    const knows = { supportsInvalidatedEvent: true, supportsMemoryEvent: true };
+    const knows = { supportsInvalidatedEvent: true, supportsMemoryEvent: true, supportsVariableType: true };
     await this.ask('initialize', { adapterID: 'pagewalk', pathFormat: 'path', ...knows, ...client });
     await this.ask('launch', fields);
     await this.event('initialized');

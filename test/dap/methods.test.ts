@@ -7,7 +7,7 @@ import { memoryHost } from './hosts';
 import { FILE, Scene, lineOf } from './scene';
 
 const threadId = 1;
-const COMMON = ['Registers', 'Flags', 'Segments', 'Control State', 'Guest Page Tables'];
+const COMMON = ['Registers', 'Flags', 'Segments', 'Control State', 'SSE', 'x87', 'MSRs', 'Guest Page Tables'];
 const SCOPES: Readonly<Record<string, readonly string[]>> = {
   ept: [...COMMON, 'EPT', 'Host Page Tables', 'VMCS', 'Memslots', 'TLB', 'Devices', 'Statistics', 'VM Exits'],
   npt: [...COMMON, 'NPT', 'Host Page Tables', 'VMCB', 'Memslots', 'TLB', 'Devices', 'Statistics', 'VM Exits'],

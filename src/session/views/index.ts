@@ -8,7 +8,9 @@ import { didYouMean } from '../nearest';
 import type { ViewNode, ViewPage } from '../types';
 import { VIEW_ROOTS } from '../types';
 import { FORMATS } from '../../hw/paging/controls';
+import { sseView, x87View } from './fp';
 import { hostView } from './host';
+import { msrsView } from './msrs';
 import { memslotsView } from './memory';
 import { devicesView, exitsView, statisticsOf, statsView } from './machine';
 import { controlView, flagsView, registersView, segmentsView } from './registers';
@@ -85,6 +87,12 @@ export class Views {
         return segmentsView(guest, request);
       case 'control':
         return controlView(guest, request);
+      case 'sse':
+        return sseView(guest, request);
+      case 'x87':
+        return x87View(guest, request);
+      case 'msrs':
+        return msrsView(guest, request);
       case 'guest':
         return guestTablesView(guest, request);
       case 'shadow':

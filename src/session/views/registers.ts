@@ -82,7 +82,7 @@ export function flagsView(g: GuestView, { path, start, count }: ViewRequest): Vi
       value: String(value),
       raw: value,
       kind: 'field',
-      editable: name !== 'IOPL',
+      editable: true,
       evaluateName: name,
     }),
   );
@@ -131,6 +131,7 @@ export function segmentsView(g: GuestView, { path, start, count }: ViewRequest):
         raw,
         kind: 'field',
         ...(name === 'base' ? { address: { space: 'gva', value: raw } } : {}),
+        editable: true,
         evaluateName: name === 'selector' ? parent : `${parent}_${name}`,
       }),
     );
@@ -143,6 +144,7 @@ export function segmentsView(g: GuestView, { path, start, count }: ViewRequest):
       kind: 'register',
       raw: BigInt(c.selector),
       children: 4,
+      editable: true,
       evaluateName: name,
       value: `${hex(c.selector, 4)} base ${hex(c.base)} limit ${hex(c.limit)} ${rightsWords(c.rights)}`,
     });
@@ -151,6 +153,21 @@ export function segmentsView(g: GuestView, { path, start, count }: ViewRequest):
 
 export function controlView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
   const [parent] = path;
+  if (parent === 'gdtr' || parent === 'idtr')
+    return page(['base', 'limit'], start, count, (part) => {
+      const name = `${parent}_${part}`;
+      const raw = BigInt(readRegister(g, name) ?? 0n);
+      return row({
+        path: `control/${parent}/${part}`,
+        name: part,
+        value: hex(raw),
+        raw,
+        kind: 'field',
+        editable: true,
+        evaluateName: name,
+        ...(part === 'base' ? { address: { space: 'gva', value: raw } } : {}),
+      });
+    });
   if (parent !== undefined) {
     const table = BITS[parent];
     const value = readRegister(g, parent);
@@ -183,6 +200,7 @@ export function controlView(g: GuestView, { path, start, count }: ViewRequest): 
         kind: 'register',
         raw: base,
         address: { space: 'gva', value: base },
+        children: 2,
         evaluateName: `${name}_base`,
       });
     }
@@ -196,7 +214,7 @@ export function controlView(g: GuestView, { path, start, count }: ViewRequest): 
       kind: 'register',
       raw,
       evaluateName: name,
-      editable: isAddress,
+      editable: true,
       value: table ? `${hex(raw)} ${bitNames(raw, table).join(' ')}` : hex(raw),
       children: table ? Object.keys(table).length : 0,
       ...(isAddress

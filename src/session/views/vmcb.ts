@@ -1,13 +1,11 @@
 import { hex } from '../../base/hex';
-import { bit } from '../../base/bits';
-import { unmetVmrunChecks } from '../../hw/svm/checks';
 import { Vmcb } from '../../hw/svm/vmcb';
 import { describeBits, type DecodedBits } from '../../isa/bit-layout';
-import { CR0 } from '../../isa/flags';
 import { FRAME_MASK } from '../../isa/entries';
 import { EVENT, VMCB_FIELDS, type VmcbArea, type VmcbField, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { decodeVmcbField } from '../../isa/vmcb-layouts';
 import type { ControlImages } from '../../vmm/exits/control-images';
+import { unmetOf } from '../entry-checks';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
 import { bitsRow, page, row, was, type ViewRequest } from './view';
@@ -47,7 +45,7 @@ export function vmcbView(
         children: VMCB_FIELDS.filter((f) => f.area === a.area).length,
       }),
     );
-    const unmet = checks(g, vmcb);
+    const unmet = unmetOf(g);
     const all = row({
       path: `vmcb/${CHECKS}`,
       name: 'VMRUN Checks',
@@ -59,13 +57,13 @@ export function vmcbView(
   }
   if (area === CHECKS) {
     if (name !== undefined) return undefined;
-    return page([...checks(g, vmcb).entries()], start, count, ([i, c]) =>
+    return page([...unmetOf(g).entries()], start, count, ([i, c]) =>
       row({
         path: `vmcb/${CHECKS}/${i}`,
         name: c.fields.join(', '),
         value: `not met: ${c.message}`,
         kind: 'text',
-        detail: [`APM vol. 2, ${c.section}`],
+        detail: [c.section],
       }),
     );
   }
@@ -73,18 +71,12 @@ export function vmcbView(
   const image = images.before(vmcb.address);
   const before = image && new Vmcb(image, vmcb.address);
   if (name === undefined)
-    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcb, f, before));
+    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(vmcb, f, before));
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
   const old = before && decoded(before, field);
   return page(decoded(vmcb, field), start, count, (d) => bitsRow(`vmcb/${area}/${name}`, d, old));
 }
-
-const checks = (g: GuestView, vmcb: Vmcb): ReturnType<typeof unmetVmrunChecks> =>
-  unmetVmrunChecks(vmcb, {
-    ...g.cpu.svm.capabilities,
-    hostPaging: bit(g.cpu.svm.at(g.cpu.svm.hostSaveArea).read('CR0'), CR0.PG),
-  });
 
 const decoded = (vmcb: Vmcb, f: VmcbField): readonly DecodedBits[] =>
   decodeVmcbField(f.name, vmcb.read(f.name), Number(BigInt.asIntN(64, vmcb.read('EXITCODE'))));
@@ -92,7 +84,7 @@ const decoded = (vmcb: Vmcb, f: VmcbField): readonly DecodedBits[] =>
 /** Fields whose other bits mean nothing without the valid bit. */
 const EVENT_FIELDS: ReadonlySet<VmcbFieldName> = new Set(['EXITINTINFO', 'EVENTINJ']);
 
-function fieldRow(g: GuestView, vmcb: Vmcb, f: VmcbField, before: Vmcb | undefined): ViewNode {
+function fieldRow(vmcb: Vmcb, f: VmcbField, before: Vmcb | undefined): ViewNode {
   const value = vmcb.read(f.name);
   const bits = decoded(vmcb, f);
   const words = EVENT_FIELDS.has(f.name) && (value & EVENT.VALID) === 0n ? 'not valid' : describeBits(bits);
@@ -104,7 +96,7 @@ function fieldRow(g: GuestView, vmcb: Vmcb, f: VmcbField, before: Vmcb | undefin
     raw: value,
     ...(before && was(before.read(f.name))),
     kind: 'field',
-    editable: refusal(g, f) === undefined,
+    editable: refusal(f) === undefined,
     detail: [f.manualName, `offset ${hex(f.offset)}`],
     ...(bits.length > 1 ? { children: bits.length } : {}),
     ...(space ? { address: { space, value: space === 'gva' ? value : value & FRAME_MASK } } : {}),
@@ -123,12 +115,10 @@ const EXIT_FIELDS: ReadonlySet<VmcbFieldName> = new Set([
 /** What KVM stores before every VMRUN from copies of its own (svm_vcpu_run). */
 const STORED_AT_ENTRY: ReadonlySet<VmcbFieldName> = new Set(['RAX', 'RSP', 'RIP', 'CR2', 'DR6', 'CLEAN']);
 
-/** Why a field cannot be set by hand now; undefined: it can. */
-function refusal(g: GuestView, f: VmcbField): string | undefined {
+/** Why a field cannot be set by hand; undefined: it can. */
+function refusal(f: VmcbField): string | undefined {
   if (EXIT_FIELDS.has(f.name)) return `${f.name} is what #VMEXIT tells: the CPU writes it`;
   if (STORED_AT_ENTRY.has(f.name)) return `KVM stores ${f.name} anew before every VMRUN`;
-  if (f.area === 'save' && g.inGuest)
-    return `the guest runs with ${f.name} in the CPU, which the next #VMEXIT saves over this field: set the register`;
   return undefined;
 }
 
@@ -137,7 +127,7 @@ export function writeVmcbField(g: GuestView, name: string, value: bigint): strin
   const { vmcb } = g.cpu.svm;
   const field = VMCB_FIELDS.find((f) => f.name === name);
   if (!vmcb || !field) return `there is no field ${name} now`;
-  const why = refusal(g, field);
+  const why = refusal(field);
   if (why !== undefined) return why;
   const width = field.bytes * 8;
   if (BigInt.asUintN(width, value) !== value) return `${name} has ${width} bits, ${hex(value)} is wider`;

@@ -1,5 +1,5 @@
+import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
-import { unmetChecks, type UnmetCheck } from '../../hw/vmx/checks';
 import { supportedFields } from '../../hw/vmx/fields';
 import { Vmcs } from '../../hw/vmx/vmcs';
 import { describeBits, type DecodedBits } from '../../isa/bit-layout';
@@ -8,6 +8,7 @@ import { decodeQualification } from '../../isa/exit-qualification';
 import { decodeField } from '../../isa/vmcs-layouts';
 import { FIELD, vmcsFieldByName, type VmcsArea, type VmcsField } from '../../isa/vmcs-fields';
 import type { ControlImages } from '../../vmm/exits/control-images';
+import { unmetOf, type UnmetEntryCheck } from '../entry-checks';
 import type { GuestView } from '../guest-view';
 import type { ViewNode, ViewPage } from '../types';
 import { bitsRow, page, row, was, type ViewRequest } from './view';
@@ -48,10 +49,10 @@ export function vmcsView(
           total: 1,
         };
   const [area] = path;
-  if (area === CHECKS) return path.length === 1 ? page(unmetOf(g, vmcs), start, count, checkRow) : undefined;
+  if (area === CHECKS) return path.length === 1 ? page(unmetOf(g), start, count, checkRow) : undefined;
   if (area === undefined) {
     return page([...AREAS, undefined], start, count, (a) => {
-      if (!a) return checksRow(unmetOf(g, vmcs));
+      if (!a) return checksRow(unmetOf(g));
       const stale = a.area === 'guest' && g.inGuest ? 'as of the last VM exit; the CPU holds the present values' : '';
       return row({
         path: `vmcs/${a.area}`,
@@ -116,11 +117,7 @@ function fieldRow(g: GuestView, vmcs: Vmcs, f: VmcsField, before: Vmcs | undefin
   });
 }
 
-/** The VM-entry checks that the VMCS does not meet as it stands: KVM runs in long mode. */
-const unmetOf = (g: GuestView, vmcs: Vmcs): readonly UnmetCheck[] =>
-  unmetChecks(vmcs, { capabilities: g.cpu.vmx.capabilities, memory: g.cpu.memory, rootLongMode: true });
-
-const checksRow = (unmet: readonly UnmetCheck[]): ViewNode =>
+const checksRow = (unmet: readonly UnmetEntryCheck[]): ViewNode =>
   row({
     path: `vmcs/${CHECKS}`,
     name: 'VM-Entry Checks',
@@ -129,20 +126,22 @@ const checksRow = (unmet: readonly UnmetCheck[]): ViewNode =>
     children: unmet.length,
   });
 
-const checkRow = (u: UnmetCheck, index: number): ViewNode =>
+const checkRow = (u: UnmetEntryCheck, index: number): ViewNode =>
   row({
     path: `vmcs/${CHECKS}/${index}`,
     name: u.fields.join(', '),
     value: u.message,
     kind: 'text',
-    detail: [`SDM vol. 3, ${u.section}`],
+    detail: [u.section],
   });
 
-/** Why a field cannot be set by hand now; undefined: it can. */
+/** IA32_VMX_MISC: VMWRITE writes to any field (SDM vol. 3, A.6). */
+const MISC_VMWRITE_ANY = 29;
+
+/** Why a field cannot be set by hand; undefined: it can. */
 function refusal(g: GuestView, f: VmcsField): string | undefined {
-  if (f.area === 'exit') return `${f.name} is VM-exit information: the CPU writes it`;
-  if (f.area === 'guest' && g.inGuest)
-    return `the guest runs with ${f.name} in the CPU, which the next VM exit saves over this field: set the register`;
+  if (f.area === 'exit' && !bit(g.cpu.vmx.capabilities.misc, MISC_VMWRITE_ANY))
+    return `${f.name} is VM-exit information: the CPU writes it`;
   return undefined;
 }
 

@@ -5,9 +5,12 @@ import { RFLAGS } from '../../isa/flags';
 import { Cpu, type CpuOptions, type CpuSnapshot } from '../../hw/cpu/cpu';
 import type { Core } from '../../hw/cpu/core';
 import type { CpuidModel } from '../../hw/cpu/cpuid-model';
+import { setCr0, setCr4, setCr8 } from '../../hw/cpu/system/control-registers';
+import { readMsr, writeMsr } from '../../hw/cpu/system/msr';
+import type { FaultReason } from '../../isa/reasons/index';
 import type { Platform } from '../../hw/cpu/platform';
 import type { CpuState } from '../../hw/state/cpu-state';
-import type { BusEvent } from '../../hw/state/event';
+import type { BusEvent, CpuEvent } from '../../hw/state/event';
 import { SLOT } from '../../hw/state/layout';
 import type { AddressSpace } from '../../host/address-space';
 import { cost } from '../../host/costs';
@@ -27,6 +30,7 @@ import type {
   References,
   SecondLevel,
   SoftwareReads,
+  SystemRegister,
 } from '../accelerator';
 import type { PortBus } from '../devices/bus';
 import type { ExitPort } from '../devices/exit-port';
@@ -38,6 +42,8 @@ import { softwareCpuModel } from './cpu-model';
 import { GuestMap, type GuestMapState } from './guest-map';
 import { loadRegisters } from './registers';
 import { TranslatedCode, type TranslatedCodeState } from './translated-code';
+
+const SET_CR = { 0: setCr0, 4: setCr4, 8: setCr8 } as const;
 
 /** What a run counts besides instructions and the TLB. */
 const SOFT_STATS = ['host_faults', 'io', 'mmio', 'halts', 'interrupts'] as const;
@@ -116,6 +122,22 @@ export class SoftwareAccelerator implements Accelerator {
   }
   flushGuest(): void {
     this.cpu.mmu.cr3Loaded(this.cpu, false);
+  }
+  readMsr(index: number): bigint | undefined {
+    return readMsr(this.cpu, index);
+  }
+  load(register: SystemRegister, value: bigint): boolean | FaultReason {
+    const { cpu } = this;
+    this.takeEvent();
+    const done = register.kind === 'msr' ? writeMsr(cpu, register.index, value) : SET_CR[register.number](cpu, value);
+    const event = this.takeEvent();
+    return done || (event?.kind === 'fault' && event.why) || false;
+  }
+
+  private takeEvent(): CpuEvent | undefined {
+    const { event } = this.cpu;
+    this.cpu.event = undefined;
+    return event;
   }
 
   // ---- running
