@@ -809,6 +809,16 @@ describe('why an exception is raised', () => {
       'the instruction at 0xffff is not inside the CS limit 0xffff',
       { start: 'flat16' },
     );
+    // checks that KVM makes in the processor's place where the instruction exits
+    guest(
+      'efer-lme',
+      '#GP',
+      'mov ecx, 0xc0000080\nrdmsr\nand eax, ~0x100\nwrmsr',
+      'EFER.LME cannot change while CR0.PG = 1',
+    );
+    guest('msr-unknown', '#GP', 'mov ecx, 0x12345\nrdmsr', 'MSR 0x12345 does not exist on this CPU model');
+    guest('cr4-pae', '#GP', 'mov rax, cr4\nand eax, ~0x20\nmov cr4, rax', 'CR4.PAE cannot change while EFER.LMA = 1');
+    guest('gate-limit', '#GP', 'ud2', 'gate 6 ends at offset 0x6f of the IDT, beyond its limit 0x0');
     const cr3InHole = 'mov eax, 0xf0000000\nmov cr3, eax';
     guest('cr3-no-memory', '#GP', cr3InHole, 'CR3 0xf0000000 is in no memslot', {
       start: 'flat32',
