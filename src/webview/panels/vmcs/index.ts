@@ -210,7 +210,7 @@ class VmcsPanel implements Panel {
     const row = this.rows[index];
     if (!row) return undefined;
     if (row.kind === 'area') {
-      const changed = row.area.fields.filter(isChanged).length;
+      const changed = row.area.fields.filter(isChanged).map(({ name }) => name);
       return {
         level: 1,
         expanded: row.open,
@@ -219,7 +219,12 @@ class VmcsPanel implements Panel {
         className: 'area',
         content: [
           h('span', { class: 'name' }, row.area.name),
-          h('span', { class: 'note' }, changed > 0 ? `${changed} changed` : row.area.note),
+          // By name: of a long area most rows are out of sight.
+          h(
+            'span',
+            { class: 'note' },
+            changed.length > 0 ? `${changed.length} changed: ${changed.join(', ')}` : row.area.note,
+          ),
         ],
       };
     }
