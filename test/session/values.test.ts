@@ -176,7 +176,7 @@ describe('assign', () => {
     assert.ok(s.setValue('guest/0/0/0/384', '0').ok);
     const { chain } = s.translate({ address: 0x18_0000n, space: 'gva' });
     assert.equal(chain.ok, false);
-    assert.deepEqual('tlb' in chain && chain.tlb.stale?.missing, 'INVLPG of the address, or a load of CR3');
+    assert.deepEqual('tlb' in chain && chain.tlb.stale?.missing, 'INVLPG, INVPCID or a load of CR3');
     s.continue_();
     // `second` reads through the stale entry; `third` writes, which needs the D bit, so that the walk finds the entry gone
     assert.equal(next(s), 'triple-fault third');
