@@ -257,17 +257,17 @@ describe('VMRUN and #VMEXIT (15.5, 15.6)', () => {
       [SVM_EXIT.CPUID, 'cpuid', 'VMMCALL'],
       [SVM_EXIT.RDTSC, 'rdtsc', 'VMMCALL'],
       [SVM_EXIT.PUSHF, 'pushfq', 'VMMCALL'],
-      [SVM_EXIT.POPF, 'push rbp\nat: popfq', 'VMMCALL'],
+      [SVM_EXIT.POPF, 'push rbp\nhere: popfq', 'VMMCALL'],
       [SVM_EXIT.PAUSE, 'pause', 'VMMCALL'],
       [SVM_EXIT.INVLPG, 'invlpg [rax]', 'VMMCALL'],
       [SVM_EXIT.WBINVD, 'wbinvd', 'VMMCALL'],
       [SVM_EXIT.INVD, 'invd', 'VMMCALL'],
     ];
     for (const [code, insn, free] of cases) {
-      const text = `${HOST}guest: mov eax, ${OTHER}\nmov ebp, 2\n${insn.includes('at:') ? '' : 'at: '}${insn}\n db 0x0f, 0x01, 0xd9`;
+      const text = `${HOST}guest: mov eax, ${OTHER}\nmov ebp, 2\n${insn.includes('here:') ? '' : 'here: '}${insn}\n db 0x0f, 0x01, 0xd9`;
       const b = new Bench(text, intercept(code));
       assert.equal(b.exit(), svmExitName(code));
-      assert.equal(b.vmcb.read('RIP'), b.at('at'), insn);
+      assert.equal(b.vmcb.read('RIP'), b.at('here'), insn);
       if (free !== '') assert.equal(new Bench(text).exit(), free, insn);
     }
   });
