@@ -38,7 +38,7 @@ describe('asm: where an included file is looked for', () => {
   });
 
   it('and what is wrong before it is told after it', () => {
-    check('bits 64\n mov eax,\n%include "none.inc"\n foo 1,2\n', {}, 'src/main.asm:3 PW112, src/main.asm:2 PW100');
+    check('bits 64\n mov eax,\n%include "none.inc"\n foo 1,2\n', {}, 'src/main.asm:3 PW112, src/main.asm:2 PW104');
     const files = { 'src/a.inc': ' foo 1,2\n%include "none.inc"\n bar 3\n', 'src/b.inc': ' baz 4\n' };
     check(
       '%include "b.inc"\n%include "a.inc"\n qux 5\n',
