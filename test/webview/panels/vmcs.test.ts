@@ -78,7 +78,9 @@ describe('the VMCS panel', () => {
         lines[exit - 1]?.split(',')[head.split(',').indexOf(column)] ?? '';
       for (const [column, field] of Object.entries(fields)) {
         await page.getByLabel('Find a field').fill(field);
-        await page.locator('.row:not(.area)', { has: page.locator(`.name:text-matches("^${field}( changed)?$")`) }).click();
+        await page
+          .locator('.row:not(.area)', { has: page.locator(`.name:text-matches("^${field}( changed)?$")`) })
+          .click();
         const [last, before] = [told(9, column), told(8, column)];
         const was = last === before ? '' : ` was ${before} at exit 8 (${told(8, 'reason')})`;
         assert.equal(await page.locator('.details .value').innerText(), last + was, field);
