@@ -46,7 +46,11 @@ describe('a guest that cannot be started', () => {
       'launch-nothing',
       { 'main.asm': GOOD, 'notes.txt': 'x\n', '.vscode/launch.json': NO_PROGRAM },
       async (code) => {
+        // the extension host is up once the language is known
+        await code.open('main.asm');
+        await code.language('Guest Assembly');
         await code.open('notes.txt');
+        await code.language('Plain Text');
         await code.page.keyboard.press('F5');
         const toast = code.toast('Open an assembly file or an ELF');
         await toast.waitFor();
