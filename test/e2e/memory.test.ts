@@ -48,7 +48,6 @@ describe('memory in the views', () => {
         await code.exceptionCondition('NPF', 'gpa == 0x200000');
         await code.page.keyboard.press('F5');
         await code.editor.locator('.view-line', { hasText: /NPF,\swrite,\sGPA\s0x200000/ }).waitFor();
-        await code.expand('VMCB', 'Control Area');
         await code.activity('Pagewalk');
         const npt = await code.showView('NPT');
         await code.openRows(npt, '[0] NPT PML4E', '[0] NPT PDPTE', '[0] NPT PDE', 'NPT PTE');
