@@ -1,9 +1,9 @@
 /**
  * Runs every test, setting up first what a fresh machine lacks. `--only=lint,unit` runs some of the steps.
- * At the end: what ran, what was skipped and why, what passed only when run again, and a last line `N passed, N failed, N skipped`.
+ * At the end: what ran, the ten slowest tests, what was skipped and why, what failed, what was run again, and a last line `N passed, N failed, N skipped`.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   buildBundles,
@@ -31,7 +31,8 @@ async function mocha(name, base, args, env = {}) {
   const summary = join(scratch, `${name}.json`);
   const reporter = ['--reporter', join(root, 'scripts/mocha-reporter.cjs')];
   const options = ['--reporter-option', `base=${base}`, '--reporter-option', `summary=${summary}`];
-  const status = await tool('mocha', [...reporter, ...options, ...args], { env: { ...process.env, ...env } });
+  const notes = { PAGEWALK_SKIP_REASONS: join(scratch, `${name}.skipped`) };
+  const status = await tool('mocha', [...reporter, ...options, ...args], { env: { ...process.env, ...notes, ...env } });
   try {
     const counts = JSON.parse(readFileSync(summary, 'utf8'));
     return status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
@@ -69,7 +70,7 @@ const steps = [
   {
     id: 'unit',
     title: 'unit, golden, adapter and command-line tests',
-    run: () => mocha('unit', 'dot', ['test/**/*.test.ts']),
+    run: () => mocha('unit', 'dot', ['--parallel', '--jobs', String(availableParallelism()), 'test/**/*.test.ts']),
   },
   { id: 'e2e', title: 'end-to-end tests in VS Code', run: endToEnd },
 ];
@@ -105,9 +106,15 @@ for (const { title, passed, failed, skipped, seconds } of results) {
     `  ${verdict.padEnd(7)}  ${title}: ${passed} passed, ${failed} failed, ${skipped.length} skipped (${seconds.toFixed(1)} s)`,
   );
 }
+const slowest = results.flatMap((result) => result.slowest ?? []).sort((a, b) => b.seconds - a.seconds);
+if (slowest.length > 0) console.log('Slowest:');
+for (const { title, seconds } of slowest.slice(0, 10)) console.log(`  ${seconds.toFixed(1).padStart(6)} s  ${title}`);
 const skipped = results.flatMap((result) => result.skipped);
 if (skipped.length > 0) console.log('Skipped:');
 for (const { title, why } of skipped) console.log(`  ${title} (${why})`);
+const failures = results.flatMap((result) => result.failures ?? []);
+if (failures.length > 0) console.log('Failed:');
+for (const { title, why } of failures) console.log(`  ${title} (${why})`);
 const retried = results.flatMap((result) => result.retried ?? []);
 if (retried.length > 0)
   console.log(`Failed and run again, ${retried.length} ${retried.length === 1 ? 'time' : 'times'}:`);

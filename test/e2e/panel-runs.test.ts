@@ -30,7 +30,7 @@ describe('panels of a running guest', () => {
       const marked = view.locator('.row.stale', { hasText: '0x200000' });
       await marked.waitFor();
       await marked.click();
-      await view.locator('.stale-box', { hasText: 'Missing: INVLPG, INVPCID or MOV CR3' }).waitFor();
+      await view.locator('.stale-box', { hasText: 'Missing: INVLPG, INVPCID or a load of CR3' }).waitFor();
       await code.shot('stale');
       await code.page.keyboard.press('F10');
       await view.locator('.news', { hasText: '1 dropped (0x200000)' }).waitFor();

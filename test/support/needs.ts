@@ -3,16 +3,17 @@
  * `npm test` prints why.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, appendFileSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-const REASONS = Symbol.for('pagewalk.skip-reasons');
-type Reasons = Map<Mocha.Runnable | Mocha.Suite, string>;
-
-function reasons(): Reasons {
-  const shared = globalThis as unknown as Record<symbol, Reasons | undefined>;
-  return (shared[REASONS] ??= new Map());
+/**
+ * Notes why a test, or every test of a suite, is skipped, where scripts/mocha-reporter.cjs asked for it: a line of JSON in
+ * the file of this variable, since a test may run in a process of its own.
+ */
+function noteReason(title: string, why: string): void {
+  const notes = process.env['PAGEWALK_SKIP_REASONS'];
+  if (notes !== undefined) appendFileSync(notes, `${JSON.stringify({ title, why })}\n`);
 }
 
 /** The full path of a program on PATH, or undefined. */
@@ -33,7 +34,7 @@ export function which(program: string): string | undefined {
 export function skipBecause(context: Mocha.Context, why: string): never {
   const runnable = context.runnable();
   const isHook = 'type' in runnable && runnable.type === 'hook';
-  reasons().set(isHook && runnable.parent ? runnable.parent : runnable, why);
+  noteReason((isHook && runnable.parent ? runnable.parent : runnable).fullTitle(), why);
   return context.skip();
 }
 
