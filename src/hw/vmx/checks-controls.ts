@@ -4,8 +4,8 @@ import { VECTOR } from '../../isa/exceptions';
 import { ENTRY_CTL, EPTP, EXIT_CTL, INTR_INFO, INTR_TYPE, PIN, PROC, SECONDARY } from '../../isa/vmcs-controls';
 import type { ControlBits, VmxCapabilities } from './capabilities';
 import { EPT_VPID_CAP } from './capabilities';
-import type { EntryRule } from './checks';
 import type { EntryView } from './entry-view';
+import type { EntryRule } from './rule';
 
 const allowed = (value: number, bits: ControlBits): boolean =>
   (value & bits.mustBeOne) === bits.mustBeOne && (value & ~bits.mayBeOne) === 0;

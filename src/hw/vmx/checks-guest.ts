@@ -7,9 +7,9 @@ import { ACTIVITY_STATE, ENTRY_CTL, INTERRUPTIBILITY, INTR_TYPE, PENDING_DBG, PI
 import type { VmcsFieldName } from '../../isa/vmcs-fields';
 import type { HostMemory } from '../memory/host-memory';
 import { RIGHTS } from '../state/layout';
-import type { EntryRule } from './checks';
 import { fixed } from './checks-host';
 import type { EntryView } from './entry-view';
+import type { EntryRule } from './rule';
 import { isValidPat } from './entry-view';
 
 const loads = (v: EntryView, control: number): boolean => (v.entry & control) !== 0;

@@ -2,8 +2,8 @@ import { bit } from '../../base/bits';
 import { CR4, EFER } from '../../isa/flags';
 import { EXIT_CTL } from '../../isa/vmcs-controls';
 import type { VmcsFieldName } from '../../isa/vmcs-fields';
-import type { EntryRule } from './checks';
 import type { EntryView } from './entry-view';
+import type { EntryRule } from './rule';
 import { isValidPat } from './entry-view';
 
 const loadsEfer = (v: EntryView): boolean => (v.exit & EXIT_CTL.LOAD_IA32_EFER) !== 0;

@@ -1,8 +1,8 @@
 import type { VmcsFieldName } from '../../isa/vmcs-fields';
 import { FIELD } from '../../isa/vmcs-fields';
 import { RIGHTS } from '../state/layout';
-import type { EntryRule } from './checks';
 import type { EntryView } from './entry-view';
+import type { EntryRule } from './rule';
 
 type Register = 'ES' | 'CS' | 'SS' | 'DS' | 'FS' | 'GS' | 'LDTR' | 'TR';
 const DATA_AND_STACK = ['SS', 'DS', 'ES', 'FS', 'GS'] as const;

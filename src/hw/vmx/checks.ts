@@ -1,43 +1,11 @@
-import type { VmcsFieldName } from '../../isa/vmcs-fields';
-import type { HostMemory } from '../memory/host-memory';
-import type { VmxCapabilities } from './capabilities';
 import { CONTROL_RULES } from './checks-controls';
 import { GUEST_RULES } from './checks-guest';
 import { HOST_RULES } from './checks-host';
 import { SEGMENT_RULES } from './checks-segments';
+import type { CheckContext } from './entry-view';
 import { EntryView } from './entry-view';
+import type { EntryRule, UnmetCheck } from './rule';
 import type { Vmcs } from './vmcs';
-
-/** What the checks depend on beside the VMCS. */
-export interface CheckContext {
-  readonly capabilities: VmxCapabilities;
-  readonly memory: HostMemory;
-  /** IA32_EFER.LMA of the CPU that would execute VMLAUNCH or VMRESUME. */
-  readonly rootLongMode: boolean;
-}
-
-/** A VM-entry check that the VMCS does not meet. */
-export interface UnmetCheck {
-  /** 'control' ends as VM-instruction error 7, 'host' as 8, 'guest' as a failed VM entry (exit reason 33). */
-  readonly area: 'control' | 'host' | 'guest';
-  /** The fields to look at, the one to change first. */
-  readonly fields: readonly VmcsFieldName[];
-  /** Section of the SDM, vol. 3. */
-  readonly section: string;
-  /** What must hold. */
-  readonly message: string;
-  /** Exit qualification of the failed VM entry: 0, 2 PDPTE loading, 3 NMI injection, 4 VMCS link pointer (26.8). */
-  readonly qualification: number;
-}
-
-/** One VM-entry check. */
-export interface EntryRule {
-  readonly fields: readonly VmcsFieldName[];
-  readonly section: string;
-  readonly message: string;
-  readonly qualification?: number;
-  readonly holds: (v: EntryView) => boolean;
-}
 
 const RULES: readonly (readonly [UnmetCheck['area'], readonly EntryRule[]])[] = [
   ['control', CONTROL_RULES],

@@ -3,8 +3,17 @@ import { CR0, CR4, RFLAGS } from '../../isa/flags';
 import { ENTRY_CTL, EXIT_CTL, INTR_INFO, PROC, SECONDARY } from '../../isa/vmcs-controls';
 import type { VmcsFieldName } from '../../isa/vmcs-fields';
 import { FIELD } from '../../isa/vmcs-fields';
-import type { CheckContext } from './checks';
+import type { HostMemory } from '../memory/host-memory';
+import type { VmxCapabilities } from './capabilities';
 import type { Vmcs } from './vmcs';
+
+/** What the checks depend on beside the VMCS. */
+export interface CheckContext {
+  readonly capabilities: VmxCapabilities;
+  readonly memory: HostMemory;
+  /** IA32_EFER.LMA of the CPU that would execute VMLAUNCH or VMRESUME. */
+  readonly rootLongMode: boolean;
+}
 
 /** A VMCS as the VM-entry checks look at it: the fields that many checks share, read once. */
 export class EntryView {

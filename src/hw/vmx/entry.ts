@@ -15,18 +15,18 @@ import {
 import { FIELD } from '../../isa/vmcs-fields';
 import type { VmExit } from '../state/event';
 import { SLOT } from '../state/layout';
-import type { UnmetCheck } from './checks';
 import { unmetChecks, unmetGuestChecks } from './checks';
 import { pdptesAreValid, readPdptes } from './checks-guest';
 import { eventToInject, recordEntryFailure, recordExit, recordLongMode } from './exit';
 import type { Interruption } from '../state/interruption';
 import { loadMsrArea, storeMsrArea } from './msr-area';
+import type { VmxState } from './operation';
 import { isNmiExit } from './qualification';
+import type { UnmetCheck } from './rule';
 import { FAIL_INVALID } from './status';
 import type { VmxFailure } from './status';
 import { loadGuestState, loadHostState, saveGuestState, usesPdptes } from './transfer';
 import type { Vmcs } from './vmcs';
-import type { Vmx } from './vmx';
 
 /** VM entry's outcome. */
 export type EntryResult =
@@ -53,7 +53,7 @@ export const VMX_ABORT = { SAVE_GUEST_MSR: 1, HOST_PDPTE: 2, LOAD_HOST_MSR: 4 } 
 
 const RF = 1n << BigInt(RFLAGS.RF);
 
-export function enterGuest(vmx: Vmx, launch: boolean): EntryResult {
+export function enterGuest(vmx: VmxState, launch: boolean): EntryResult {
   const { state, memory, controls, capabilities } = vmx;
   const vmcs = vmx.current;
   const vmfail = (status: VmxFailure, unmet: readonly UnmetCheck[] = []): EntryResult => ({
@@ -105,7 +105,7 @@ export function enterGuest(vmx: Vmx, launch: boolean): EntryResult {
 }
 
 /** What injection does to the state before the event is delivered (26.6.1, 26.7.1): no blocking by STI or MOV SS, the CPU active, an NMI blocking NMIs. */
-function takeInjection(vmx: Vmx, event: Interruption | undefined): Interruption | undefined {
+function takeInjection(vmx: VmxState, event: Interruption | undefined): Interruption | undefined {
   const other = event?.type === INTR_TYPE.OTHER_EVENT;
   // with "monitor trap flag" an injected event leaves the exit pending before the first instruction of its handler (25.5.2)
   vmx.trapPending = other || (event !== undefined && (vmx.controls.proc & PROC.MONITOR_TRAP_FLAG) !== 0);
@@ -120,7 +120,7 @@ function takeInjection(vmx: Vmx, event: Interruption | undefined): Interruption 
 
 /** A VM-entry failure during or after loading guest state (26.8): like a VM exit, but nothing of the guest is saved. */
 function failEntry(
-  vmx: Vmx,
+  vmx: VmxState,
   vmcs: Vmcs,
   reason: typeof VMX_EXIT.INVALID_STATE | typeof VMX_EXIT.MSR_LOAD_FAIL,
   qualification: bigint,
@@ -132,7 +132,7 @@ function failEntry(
   return { ok: false, kind: 'entry-failure', exit, unmet, abort: enterRoot(vmx, vmcs, nmi) };
 }
 
-export function leaveGuest(vmx: Vmx, exit: VmExit, vectoring: Interruption | undefined, pendingDebug: bigint): number {
+export function leaveGuest(vmx: VmxState, exit: VmExit, vectoring: Interruption | undefined, pendingDebug: bigint): number {
   const { state, memory, controls, capabilities } = vmx;
   const vmcs = vmx.current as Vmcs;
   state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) - controls.tscOffset));
@@ -163,7 +163,7 @@ export function leaveGuest(vmx: Vmx, exit: VmExit, vectoring: Interruption | und
  * RFLAGS as saved (27.3.3): an event that would be delivered through the IDT leaves the image it would have pushed, where faults have RF set.
  * #DB is left as it is: whether it is a fault is said by its own handler's DR6.
  */
-function rflagsImage(vmx: Vmx, exit: VmExit, vectoring: Interruption | undefined): bigint {
+function rflagsImage(vmx: VmxState, exit: VmExit, vectoring: Interruption | undefined): bigint {
   const rflags = vmx.state.rflags;
   const fault = (type: number, vector: number): boolean =>
     type === INTR_TYPE.HARD_EXCEPTION && vector !== VECTOR.DB && vector !== VECTOR.DF;
@@ -176,7 +176,7 @@ function rflagsImage(vmx: Vmx, exit: VmExit, vectoring: Interruption | undefined
 }
 
 /** The second half of a VM exit (27.5, 27.6): host state, then the host's MSRs. */
-function enterRoot(vmx: Vmx, vmcs: Vmcs, nmiBlocked: boolean): number {
+function enterRoot(vmx: VmxState, vmcs: Vmcs, nmiBlocked: boolean): number {
   const { state, memory, controls, capabilities } = vmx;
   vmx.operation = 'root';
   vmx.timerDeadline = undefined;
@@ -201,7 +201,7 @@ function enterRoot(vmx: Vmx, vmcs: Vmcs, nmiBlocked: boolean): number {
 }
 
 /** VMX abort: the indicator in the VMCS region, and the CPU in shutdown. */
-function abort(vmx: Vmx, vmcs: Vmcs, indicator: number): number {
+function abort(vmx: VmxState, vmcs: Vmcs, indicator: number): number {
   vmcs.abortIndicator = indicator;
   vmx.operation = 'root';
   vmx.state.set32(SLOT.ACTIVITY, ACTIVITY_STATE.SHUTDOWN);

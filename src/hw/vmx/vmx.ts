@@ -17,24 +17,11 @@ import { enterGuest, leaveGuest } from './entry';
 import { supportedEncodings } from './fields';
 import { VmxIntercepts } from './intercepts';
 import type { Interruption } from '../state/interruption';
-import type { MsrAccess } from './msr-area';
+import type { VmxOperation, VmxPorts, VmxState } from './operation';
 import { PmlLog } from './pml';
 import type { VmInstructionError, VmxFailure, VmxStatus } from './status';
 import { FAIL_INVALID, SUCCEED, failValid } from './status';
 import { VMCS_SIZE, Vmcs } from './vmcs';
-
-/** What invalidates cached translations: the CPU's MMU. Operands are valid when these are called. */
-export interface TranslationCaches {
-  invept(type: 'single' | 'all', eptp: bigint): void;
-  invvpid(type: 'address' | 'single' | 'all' | 'retain-globals', vpid: number, linear: bigint): void;
-}
-
-export interface VmxPorts {
-  readonly msr: MsrAccess;
-  readonly caches: TranslationCaches;
-}
-
-export type VmxOperation = 'off' | 'root' | 'non-root';
 
 export interface VmxSnapshot {
   readonly operation: VmxOperation;
@@ -55,7 +42,7 @@ const NO_VMCS = 0xffff_ffff_ffff_ffffn;
  *
  * Sections are those of the SDM's editions that have the VMCS in chapter 24; later ones number chapters 23–33 one higher.
  */
-export class Vmx {
+export class Vmx implements VmxState {
   operation: VmxOperation = 'off';
   /** In force while `operation` is non-root. */
   readonly controls = new VmxControls();

@@ -3,8 +3,8 @@ import { CR0, CR4, EFER, RFLAGS } from '../../../src/isa/flags';
 import { ENTRY_CTL, EXIT_CTL, PIN, PROC, SECONDARY } from '../../../src/isa/vmcs-controls';
 import type { VmcsFieldName } from '../../../src/isa/vmcs-fields';
 import { FIELD } from '../../../src/isa/vmcs-fields';
-import type { UnmetCheck } from '../../../src/hw/vmx/checks';
 import { unmetChecks } from '../../../src/hw/vmx/checks';
+import type { UnmetCheck } from '../../../src/hw/vmx/rule';
 import type { Vmcs } from '../../../src/hw/vmx/vmcs';
 import { AREA, CAPABILITIES, PDPT, VMCS_A, VMCS_B, machine, setRealModeGuest } from './support';
 
