@@ -1,7 +1,8 @@
 import type { Span } from '../base/diagnostic';
+import type { Bits } from './code-size';
 import { isHighByte } from './registers';
 import type { RegisterInfo } from './registers';
-import type { Bits, OperandSyntax } from './statement';
+import type { OperandSyntax } from './statement';
 import type { Term, Value } from './value';
 import { EvaluationFault } from './value';
 

@@ -4,7 +4,7 @@
  */
 import { CpuidFeature, Instruction } from 'iced-x86';
 import type { Code } from 'iced-x86';
-import type { Bits } from './statement';
+import type { Bits } from './code-size';
 
 /** By number, each with the names that `cpu` takes for it. */
 const LEVELS: readonly (readonly string[])[] = [

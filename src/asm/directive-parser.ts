@@ -1,12 +1,13 @@
 import { parseNumber } from '../expr/numbers';
+import type { Bits } from './code-size';
 import { CPU_NAMES, parseCpu } from './cpu-levels';
 import type { QualifyName } from './expression';
 import { parseExpression, TokenCursor } from './expression';
+import { isKeyword } from './keywords';
 import { tokenSpan } from './lexer';
 import { JUMP_THRESHOLD, PADDING_MODES } from './padding';
 import { registerByName } from './registers';
-import type { Bits, Body, SectionAttribute } from './statement';
-import { isKeyword } from './statement';
+import type { Body, SectionAttribute } from './statement';
 
 /** Words that begin a directive line. Those without effect on a flat binary are accepted as `nasm -f bin` accepts them. */
 export const DIRECTIVES: ReadonlySet<string> = new Set([

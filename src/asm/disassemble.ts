@@ -1,5 +1,5 @@
 import { Decoder, DecoderOptions, Formatter, FormatterSyntax, Instruction } from 'iced-x86';
-import type { Bits } from './statement';
+import type { Bits } from './code-size';
 
 export interface DisassembledInstruction {
   readonly address: bigint;

@@ -1,8 +1,9 @@
 import { Encoder, Instruction, OpKind, Register, RoundingControl } from 'iced-x86';
 import type { EffectiveAddress } from './address';
+import type { Bits } from './code-size';
 import type { Form, OperandPattern } from './forms';
 import type { Operand } from './operand';
-import type { Bits, Decorators, Prefixes } from './statement';
+import type { Decorators, Prefixes } from './statement';
 import type { Value } from './value';
 
 /** Where an instruction will stand, and how section terms become addresses. In sizing passes these are estimates. */

@@ -1,5 +1,6 @@
 import type { Span } from '../base/diagnostic';
 import { characterConstant, parseNumber, stringBytes } from '../expr/numbers';
+import { SIZE_WORDS } from './keywords';
 import type { RegisterInfo } from './registers';
 import { registerByName } from './registers';
 import type { AsmCode } from './diagnostics';
@@ -7,7 +8,6 @@ import type { WarningClass } from './warnings';
 import { conversionWord, floatBits } from './float';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
-import { SIZE_WORDS } from './statement';
 import { wideBytes, wideWord } from './wide-string';
 
 /**

@@ -11,9 +11,9 @@ import {
   OpCodeTableKind,
   Register,
 } from 'iced-x86';
+import type { Bits } from './code-size';
 import { ALIASES, CONDITION_SYNONYMS, EXCLUDED, REDUNDANT_REX_W } from './names';
 import type { RegisterClass } from './registers';
-import type { Bits } from './statement';
 
 /**
  * The instruction forms that can be encoded, read once from iced-x86's own OpCodeInfo tables: no instruction is listed by hand.

@@ -1,16 +1,16 @@
 /** What an installed GNU as and ld leave behind, in the form of our own assembler: image, line table, symbols, diagnostics. */
 import type { Diagnostic, Span } from '../base/diagnostic';
+import type { Bits } from './code-size';
 import { ASM_CODES } from './diagnostics';
 import { collectDirectives } from './directives';
 import { dwarfLines } from './dwarf-lines';
 import type { ElfFile } from './elf';
 import { readElf, SHF_ALLOC, SHT_NOBITS } from './elf';
-import type { Assembled, AsmSymbol, LineEntry } from './index';
+import type { Assembled, AsmSymbol, LineEntry } from './assembled';
 import type { Directive } from './directives';
 import { gasNames } from './gas-source';
 import { fileBeside } from './included';
 import { lexFile } from './lexer';
-import type { Bits } from './statement';
 
 export interface GasOutput {
   readonly ok: boolean;

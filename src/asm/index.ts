@@ -1,4 +1,6 @@
-import type { Diagnostic, Span } from '../base/diagnostic';
+import type { Span } from '../base/diagnostic';
+import type { AsmSymbol, Assembled, LineEntry } from './assembled';
+import type { Bits } from './code-size';
 import { DiagnosticSink } from './diagnostics';
 import { fileFinder } from './included';
 import type { ReadFile } from './included';
@@ -10,9 +12,10 @@ import type { Optimization } from './optimization';
 import { Parser } from './parser';
 import { Preprocessor } from './preprocess';
 import type { EarlierLayout } from './preprocess';
-import type { Bits, Statement } from './statement';
+import type { Statement } from './statement';
 import { Warnings } from './warnings';
 
+export type { AsmSymbol, Assembled, LineEntry } from './assembled';
 export { disassemble } from './disassemble';
 export type { DisassembledInstruction } from './disassemble';
 export { flowOf } from './stack-effect';
@@ -30,7 +33,7 @@ export { lexFile, lexLine } from './lexer';
 export type { Comment, LogicalLine, Token, TokenKind } from './lexer';
 export { registerByName, registerNames } from './registers';
 export type { RegisterInfo } from './registers';
-export type { Bits } from './statement';
+export type { Bits } from './code-size';
 export { optimizationOf } from './optimization';
 export { WARNING_CLASSES, WARNING_NAMES, Warnings } from './warnings';
 
@@ -60,48 +63,6 @@ export interface Unplaced {
   readonly image: Uint8Array;
   readonly firstInstructionBits: Bits | undefined;
   readonly directives: readonly Directive[];
-}
-
-/** A stretch of the image and the source line it comes from (a macro's bytes belong to the line that calls it). */
-export interface LineEntry {
-  readonly file: string;
-  /** 1-based. */
-  readonly line: number;
-  readonly column: number;
-  readonly address: bigint;
-  /** In bytes. */
-  readonly length: number;
-  readonly bits: Bits;
-  readonly kind: 'code' | 'data';
-  /** Where the macro that `line` calls has the line that these bytes come from. */
-  readonly definition?: { readonly file: string; readonly line: number };
-}
-
-export interface AsmSymbol {
-  readonly name: string;
-  readonly value: bigint;
-  readonly kind: 'label' | 'constant';
-  readonly span: Span;
-  readonly section?: string;
-  readonly followedBy?: 'code' | 'data';
-}
-
-export interface Assembled {
-  /** No errors; warnings may be there. */
-  readonly ok: boolean;
-  readonly image: Uint8Array;
-  /** The address of the image's first byte. */
-  readonly origin: bigint;
-  readonly hasOrg: boolean;
-  readonly firstInstructionBits: Bits | undefined;
-  /** Zero bytes that the program expects after the image. */
-  readonly bss: number;
-  readonly symbols: readonly AsmSymbol[];
-  /** Sorted by address. */
-  readonly lines: readonly LineEntry[];
-  readonly directives: readonly Directive[];
-  /** In source order. */
-  readonly diagnostics: readonly Diagnostic[];
 }
 
 const DEFAULT_MAX_IMAGE = 64 * 1024 * 1024;

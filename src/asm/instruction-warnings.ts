@@ -1,11 +1,12 @@
 import type { Span } from '../base/diagnostic';
 import { Code } from 'iced-x86';
 import { hex } from '../base/hex';
+import type { Bits } from './code-size';
 import { ANY_CPU } from './cpu-levels';
 import type { AsmCode } from './diagnostics';
 import type { Candidate } from './match';
 import type { Operand } from './operand';
-import type { Bits, OperandSyntax, Prefixes } from './statement';
+import type { OperandSyntax, Prefixes } from './statement';
 import { NO_PREFIXES } from './statement';
 
 /** What nasm warns of about one instruction (nasm 2.16, by its classes), besides values that do not fit. */

@@ -1,6 +1,7 @@
 import type { Span } from '../base/diagnostic';
 import { hex } from '../base/hex';
 import type { EffectiveAddress } from './address';
+import type { Bits } from './code-size';
 import { encode, SEGMENT_BYTE } from './encode';
 import type { Placement } from './encode';
 import type { Expr } from './expression';
@@ -13,7 +14,7 @@ import type { Output } from './output';
 import { checkRanges } from './ranges';
 import { ANY_CPU, cpuName, neededCpu } from './cpu-levels';
 import { instructionWarnings, mayWarn } from './instruction-warnings';
-import type { Bits, Body, OperandSyntax, Prefixes, Statement } from './statement';
+import type { Body, OperandSyntax, Prefixes, Statement } from './statement';
 import type { Scope, Value } from './value';
 import { evaluate } from './value';
 

@@ -1,5 +1,6 @@
 import type { Span } from '../base/diagnostic';
 import { counted } from '../base/plural';
+import type { Bits } from './code-size';
 import { DataWriter } from './data-writer';
 import { ANY_CPU, cpuName, I386, X64 } from './cpu-levels';
 import type { AsmCode } from './diagnostics';
@@ -13,7 +14,7 @@ import type { PaddingMode } from './padding';
 import { padding } from './padding';
 import type { Placed } from './sections';
 import { applyAttribute, placeSections } from './sections';
-import type { Bits, Body, Statement } from './statement';
+import type { Body, Statement } from './statement';
 import { Sizing } from './sizing';
 import { Structures } from './structures';
 import { SymbolTable } from './symbols';

@@ -1,5 +1,5 @@
 import { counted } from '../base/plural';
-import type { Assembled } from './index';
+import type { Assembled } from './assembled';
 
 /** Bytes shown on one line of a listing, as NASM shows them. */
 const BYTES_PER_LINE = 8;

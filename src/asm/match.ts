@@ -1,4 +1,5 @@
 import type { Span } from '../base/diagnostic';
+import type { Bits } from './code-size';
 import type { Form, OperandPattern } from './forms';
 import { formsOf } from './forms';
 import { ALIASES, ASSUMED_MEMORY_SIZE, BY_MODE, BY_OPERAND_SIZE, LATE_VEX } from './names';
@@ -6,7 +7,7 @@ import type { Operand } from './operand';
 import type { RegisterInfo } from './registers';
 import { needsRex } from './registers';
 import { exchangeOrders, loopCounter, meantMnemonic, rewrites, substitute, writtenAddressSize } from './rewrites';
-import type { Bits, Prefixes } from './statement';
+import type { Prefixes } from './statement';
 import type { Value } from './value';
 import { isSimple } from './value';
 

@@ -7,11 +7,11 @@
  *   map           origin, sections with their addresses, symbols        (nasm --before "[map all FILE]")
  */
 import type { Diagnostic, Span } from '../base/diagnostic';
+import type { Bits } from './code-size';
 import { ASM_CODES } from './diagnostics';
 import { collectDirectives } from './directives';
-import type { Assembled, AsmSymbol, LineEntry } from './index';
+import type { Assembled, AsmSymbol, LineEntry } from './assembled';
 import { lexFile, lexLine } from './lexer';
-import type { Bits } from './statement';
 
 export interface NasmOutput {
   readonly image: Uint8Array;

@@ -1,9 +1,9 @@
 import type { Expr, QualifyName, TokenCursor } from './expression';
 import { parseExpression } from './expression';
+import { SIZE_WORDS } from './keywords';
 import { tokenSpan } from './lexer';
 import { registerByName } from './registers';
 import type { Decorators, OperandSyntax } from './statement';
-import { SIZE_WORDS } from './statement';
 
 interface Keywords {
   size: number;

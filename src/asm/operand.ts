@@ -1,8 +1,9 @@
 import type { Span } from '../base/diagnostic';
 import type { EffectiveAddress } from './address';
 import { resolveAddress } from './address';
+import type { Bits } from './code-size';
 import type { RegisterInfo } from './registers';
-import type { Bits, Decorators, OperandSyntax, Prefixes } from './statement';
+import type { Decorators, OperandSyntax, Prefixes } from './statement';
 import type { Scope, Value } from './value';
 import { evaluate, EvaluationFault } from './value';
 

@@ -1,4 +1,4 @@
-import type { Bits } from './statement';
+import type { Bits } from './code-size';
 
 /**
  * What `align` puts before code under the smartalign package (NASM manual, 6.2): instructions that do nothing, as long as the processor

@@ -7,12 +7,13 @@ import type { Expr } from './expression';
 import { parseExpression, SyntaxFault, TokenCursor } from './expression';
 import { isMnemonic } from './forms';
 import { notFound } from './included';
+import { isKeyword } from './keywords';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
 import { parseOperand } from './operand-parser';
 import { registerByName } from './registers';
 import type { Body, LabelDefinition, OperandSyntax, Prefixes, Statement } from './statement';
-import { isKeyword, NO_PREFIXES } from './statement';
+import { NO_PREFIXES } from './statement';
 import { charactersOf } from './token-text';
 
 /** One line after preprocessing: its tokens and the place that listing and debugger show for it. */

@@ -1,8 +1,8 @@
 /** What iced-x86's tables say about a mnemonic, for those who explain instructions: encodings, flags, privilege. */
 import { CodeExt, CpuidFeature, Instruction, OpAccess, InstructionInfoFactory, RflagsBits } from 'iced-x86';
+import type { Bits } from './code-size';
 import type { OperandPattern } from './forms';
 import { formsOf } from './forms';
-import type { Bits } from './statement';
 
 /** One encoding of a mnemonic. */
 export interface EncodingReference {

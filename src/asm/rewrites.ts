@@ -1,9 +1,9 @@
 import type { Span } from '../base/diagnostic';
+import type { Bits } from './code-size';
 import { NARROW_DESTINATION, SIZE_INDIFFERENT } from './names';
 import type { Operand } from './operand';
 import type { RegisterInfo } from './registers';
 import { registerOf } from './registers';
-import type { Bits } from './statement';
 import { constant, isSimple } from './value';
 
 /** Where what NASM lets a person write differs from the operands that the encoding has. */

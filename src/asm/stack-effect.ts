@@ -1,6 +1,6 @@
 /** What one instruction does to the stack and frame pointers, and where it goes: what finding callers in code without unwind tables needs to know of it. */
 import { Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register } from 'iced-x86';
-import type { Bits } from './statement';
+import type { Bits } from './code-size';
 
 /** Changes to SP and FP (RSP and RBP, or the narrower ones); bytes. */
 export type StackEffect =

@@ -1,5 +1,10 @@
 import type { InstalledAssembler } from '../session/assembly';
-import type { TargetFactory } from './launch';
+import type { Answer } from '../session/answer';
+import type { DebugTarget } from '../session/api';
+import type { Program } from '../session/program';
+
+/** Makes a debug target of a program: the machine is created and stands before the guest's first instruction. */
+export type TargetFactory = (program: Program) => Answer<DebugTarget>;
 
 /** A file that receives what a guest writes. */
 export interface OutputFile {

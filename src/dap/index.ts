@@ -1,5 +1,4 @@
 export { Adapter } from './adapter';
-export type { AdapterHost, OutputFile } from './host';
-export type { TargetFactory } from './launch';
+export type { AdapterHost, OutputFile, TargetFactory } from './host';
 export type { Listen } from './serve';
 export { serve } from './serve';

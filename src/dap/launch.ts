@@ -3,7 +3,7 @@ import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
-import type { Answer, DebugTarget } from '../session/api';
+import type { DebugTarget } from '../session/api';
 import type { OptionTexts, WrittenOption } from '../session/options';
 import { didYouMean } from '../session/nearest';
 import { OPTION_KEYS, isOptionKey } from '../session/option-table';
@@ -168,6 +168,3 @@ function openOutputs(
   }
   return ok(files);
 }
-
-/** Makes a debug target of a program: the machine is created and stands before the guest's first instruction. */
-export type TargetFactory = (program: Program) => Answer<DebugTarget>;

@@ -6,8 +6,7 @@
  * `budget` instructions' work and returns. Whoever drives yields to the event loop between calls, so that `pause` is heard.
  * Errors of a person are diagnostics in a Result; none of them ends the session.
  */
-import type { Diagnostic } from '../base/diagnostic';
-import type { Result } from '../base/result';
+import type { Answer } from './answer';
 import type {
   BreakpointView,
   DisassembledLine,
@@ -38,8 +37,6 @@ import type { Program } from './program';
 import type { TranslateAnswer, TranslateQuery } from './translation';
 
 export type Granularity = 'instruction' | 'line';
-/** A question that a person asked: its answer, or what is wrong with it. */
-export type Answer<T> = Result<T, readonly Diagnostic[]>;
 
 /** Where an expression is evaluated: a guest frame's registers (those of the top frame are the CPU's). */
 export interface EvaluateOptions {

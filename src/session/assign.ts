@@ -2,7 +2,7 @@ import type { Diagnostic } from '../base/diagnostic';
 import { hex } from '../base/hex';
 import { err, ok } from '../base/result';
 import { locate, parseExpression } from '../expr/index';
-import type { Answer } from './api';
+import type { Answer } from './answer';
 import { sessionError } from './diagnostics';
 import { evaluateExpression } from './evaluate';
 import { unmetEntryChecks } from './entry-checks';

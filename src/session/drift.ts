@@ -10,7 +10,7 @@ import type { ShadowPage } from '../kvm/mmu/shadow/pages';
 import { roleDirect, roleLevel } from '../kvm/mmu/shadow/role';
 import { isShadowLeaf, isShadowMmio, isShadowPresent, isShadowWritable, shadowFrame } from '../kvm/mmu/shadow/spte';
 import { SoftwareEntryPort } from './guest-physical';
-import type { Translator } from './translate';
+import type { Translator } from './translator';
 
 /**
  * How an entry of the shadow tables stands to the guest's entry for the same address:

@@ -4,7 +4,7 @@
  * recorded. Driven in slices like a debug target; the machine stays where it is, so that the exits behind are near.
  */
 import { ok } from '../base/result';
-import type { Answer } from './api';
+import type { Answer } from './answer';
 import type { ExitDetail, ExitRow } from './exit-history/index';
 import type { Program } from './program';
 import { Session } from './session';

@@ -1,9 +1,9 @@
 /** The exit that is being handled, as the extension that the guest runs on records it: in the VMCS, or in the VMCB. */
 import type { ExprValue } from '../expr/index';
 import { vmxExitName } from '../isa/exits';
-import type { ShadowFaultKind } from '../kvm/mmu/shadow/fault';
 import type { GuestView } from './guest-view';
 import { readSvmExit, svmExitFacts, svmExitTitle } from './svm-exits';
+import type { TitledExit } from './titled-exit';
 import type { ExitView } from './types';
 import { readVmxExit, vmxExitFacts, vmxExitTitle } from './vmx-exits';
 
@@ -21,16 +21,6 @@ export function exitFacts(g: GuestView, count: number): ReadonlyMap<string, Expr
   if (vmcb) return svmExitFacts(g, vmcb, count);
   const vmcs = g.cpu.vmx.current;
   return vmcs ? vmxExitFacts(g, vmcs, count) : new Map();
-}
-
-/** What a title needs of an exit. */
-export interface TitledExit {
-  readonly reason: number;
-  readonly name: string;
-  readonly qualification: bigint;
-  readonly gpa?: bigint | undefined;
-  readonly gva?: bigint | undefined;
-  readonly fault?: ShadowFaultKind | undefined;
 }
 
 /** A line for status bars: `EPT_VIOLATION, write, GPA 0x5000`. The name says which extension's reason it is. */

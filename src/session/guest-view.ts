@@ -13,7 +13,7 @@ import { vmcsFieldByName } from '../isa/vmcs-fields';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import type { Accelerator } from '../vmm/accelerator';
 import type { GuestPhysical } from './guest-physical';
-import type { Translator } from './translate';
+import type { Translator } from './translator';
 
 /** The TLB area of a CPU that no machine has: a probing MMU wants a TLB, and this one holds nothing. */
 const SCRATCH_TLB = 8;

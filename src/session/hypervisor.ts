@@ -5,8 +5,8 @@
 import { hex } from '../base/hex';
 import { counted } from '../base/plural';
 import type { Step, TableAccess } from '../host/step';
-import type { OutsideCause } from '../vmm/accelerator';
 import type { Actor, ExitView } from './types';
+import type { OutsideCause } from '../vmm/machine-stop';
 
 export interface HypervisorFrame {
   readonly actor: Exclude<Actor, 'guest'>;

@@ -4,7 +4,7 @@ import { Machine, type MachineSinks } from '../vmm/machine';
 import { elfImage, firmwareImage, flatImage, multibootImage, type GuestImage } from '../vmm/loader/image';
 import { DEFAULT_OPTIONS, DEVICES, type MachineOptions, type StartKind } from '../vmm/options';
 import { err, ok } from '../base/result';
-import type { Answer } from './api';
+import type { Answer } from './answer';
 import type { Program } from './program';
 import type { Settings } from './options';
 

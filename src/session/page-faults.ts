@@ -5,7 +5,8 @@ import type { FaultEvent } from '../hw/state/event';
 import type { Access } from '../hw/paging/access';
 import { PF_ERROR, VECTOR, pfErrorNames, vectorName } from '../isa/exceptions';
 import type { FaultInChain } from '../vmm/fault-reasons';
-import { translateGva, type Translator } from './translate';
+import { translateGva } from './translate';
+import type { Translator } from './translator';
 
 const codeOf = (event: FaultEvent): number => event.errorCode ?? 0;
 const has = (event: FaultEvent, bit: number): boolean => ((codeOf(event) >> bit) & 1) === 1;

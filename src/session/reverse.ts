@@ -3,11 +3,11 @@ import { hva as asHva } from '../base/address';
 import type { TableRef } from '../host/table-view';
 import { FORMATS, levelShift } from '../hw/paging/controls';
 import { FRAME_MASK, PTE_P, PTE_PS } from '../isa/entries';
-import type { Translator } from './translate';
 import { accessOf, translateGpa } from './translate';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import { shadowMappings } from './shadow-rmap';
 import type { ReverseChain, ShadowMapping } from './translation';
+import type { Translator } from './translator';
 
 /** At most so many addresses are listed: a guest may map one page a million times. */
 const MAX_FOUND = 64;

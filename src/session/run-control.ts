@@ -9,7 +9,6 @@ import type { FaultEvent } from '../hw/state/event';
 import { VECTOR } from '../isa/exceptions';
 import type { ExprValue } from '../expr/index';
 import type { Machine } from '../vmm/machine';
-import type { OutsideCause } from '../vmm/accelerator';
 import type { MachineEnd, MachineStop, PendingExit } from '../vmm/machine-stop';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import type { Checks } from './checks';
@@ -25,6 +24,7 @@ import type { HostScript } from './host-script';
 import type { EndInfo, ExitView, RunResult, StopInfo, StopKind } from './types';
 import { endOf, stopOfEnd } from './ends';
 import { FaultLoop, ModeWatch, whereabouts } from './whereabouts';
+import type { OutsideCause } from '../vmm/machine-stop';
 
 type Goal =
   | { readonly kind: 'continue' }

@@ -3,23 +3,21 @@
  * tables, walked by KVM in software, then memslot and host tables.
  */
 import { hex } from '../base/hex';
-import { hpa } from '../base/address';
 import type { Access } from '../hw/paging/access';
-import type { PagingControls } from '../hw/paging/controls';
-import { DirectPort, walkOrdinary, type EntryPort } from '../hw/paging/ordinary';
+import { walkOrdinary } from '../hw/paging/ordinary';
 import { WalkSink, type Rights } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
-import { rootLevel } from '../kvm/mmu/shadow/role';
 import { PTE_P } from '../isa/entries';
 import { NONE, both, chain, chainSteps, loadedEntries } from './chain-steps';
 import { decidingWords, decision, decisionWords, describeFailure, reasonWords } from './failure-words';
 import { driftOf } from './drift';
 import { SoftwareEntryPort } from './guest-physical';
+import { shadowTables } from './shadow-tables';
 import { softwareStages } from './software-stages';
-import type { Translator } from './translate';
 import type { TablesAnswer } from './tlb-answer';
 import type { Chain, ChainFailure, ChainTlb, WalkStage } from './translation';
+import type { Translator } from './translator';
 
 export function translateByShadow(
   t: Translator,
@@ -98,32 +96,6 @@ const guestFault = (f: ChainFailure): ChainFailure => ({
         ),
       }),
 });
-
-/** Tables as a walk takes them. */
-export interface Tables {
-  readonly port: EntryPort;
-  readonly root: bigint;
-  readonly controls: PagingControls;
-  readonly pdptes: readonly bigint[] | undefined;
-}
-
-/** The shadow tables that hardware walks now; undefined: none are loaded. */
-export function shadowTables(t: Translator, shadow: ShadowMmu): Tables | undefined {
-  const root = shadow.rootHpa;
-  const format = shadow.loaded?.paging.controls.format;
-  if (root === undefined || format === undefined) return undefined;
-  const level = rootLevel(format);
-  const controls: PagingControls = {
-    ...t.controls,
-    format: level === 2 ? 'pae' : level === 4 ? '4level' : '5level',
-    wp: true,
-    nxe: true,
-    pcide: false,
-    pke: false,
-  };
-  const pdptes = level === 2 ? [0n, 8n, 16n, 24n].map((n) => t.physical.memory.read64(hpa(root + n))) : undefined;
-  return { port: new DirectPort(t.physical.memory, 'shadow'), root, controls, pdptes };
-}
 
 function walkShadow(
   t: Translator,

@@ -6,8 +6,8 @@ import { WalkSink } from '../hw/paging/trace';
 import { WalkOut } from '../hw/paging/walk-out';
 import { ALL, chainSteps } from './chain-steps';
 import { reasonWords } from './failure-words';
-import type { Translator } from './translate';
 import type { ChainFailure, ChainRights, MemslotStage, Stage, WalkStage } from './translation';
+import type { Translator } from './translator';
 
 /** GPA → HVA → HPA as KVM and the host kernel would go, with the rights that bear on the guest. */
 export function softwareStages(

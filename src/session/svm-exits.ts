@@ -9,8 +9,8 @@ import { NPF } from '../isa/vmcb-fields';
 import { exitInfo1Layout } from '../isa/vmcb-layouts';
 import type { ExprValue } from '../expr/index';
 import type { GuestView } from './guest-view';
-import type { TitledExit } from './exits';
 import { denialWords, failingLevel } from './second-level';
+import type { TitledExit } from './titled-exit';
 import type { ExitView } from './types';
 
 const RCX = 1;

@@ -6,11 +6,11 @@ import { walkOrdinary } from '../hw/paging/ordinary';
 import { WalkOut, type WalkStart } from '../hw/paging/walk-out';
 import type { TlbEntryView } from '../hw/tlb/tlb';
 import { entryName } from './entry-names';
-import { shadowTables } from './shadow-translate';
+import { shadowTables } from './shadow-tables';
 import { TlbComparison } from './tlb-compare';
 import { staleWords, type TlbStaleness } from './tlb-state';
-import type { Translator } from './translate';
 import type { ChainTlb, StaleAnswer } from './translation';
+import type { Translator } from './translator';
 
 /** What a walk from the root gives for the same access. */
 export interface TablesAnswer {

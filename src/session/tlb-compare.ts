@@ -15,9 +15,9 @@ import type { WalkCacheView } from '../hw/tlb/walk-cache';
 import { FRAME_MASK, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../isa/entries';
 import { SoftwareEntryPort } from './guest-physical';
 import { guestAdvice, hypervisorAdvice, type Advice } from './invalidation';
-import { shadowTables, type Tables } from './shadow-translate';
-import type { Translator } from './translate';
+import { shadowTables, type Tables } from './shadow-tables';
 import type { CachedTables, TlbEntryState, TlbStaleness, TlbTags, WalkCacheState } from './tlb-state';
+import type { Translator } from './translator';
 
 /** Supervisor, data, nothing written: rights are compared, not asked for. */
 const ANYONE: Access = { op: 'read', user: false, implicit: false };

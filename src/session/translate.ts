@@ -2,57 +2,19 @@
  * The chain of an address: GVA → GPA by the guest's tables, GPA → HPA by EPT or NPT (the hardware's way), and GPA → HVA → HPA by memslot and
  * host tables (the way of KVM and the host kernel). The hardware's part is one probe by the hardware's own walker.
  */
-import type { AddressSpace } from '../host/address-space';
-import type { Mmu } from '../hw/cpu/mmu';
 import type { Access } from '../hw/paging/access';
-import type { PagingControls, PagingFormat } from '../hw/paging/controls';
 import { walkNested, type NestedTables } from '../hw/paging/nested';
 import { walkOrdinary } from '../hw/paging/ordinary';
 import type { Rights, WalkFailure, WalkStep } from '../hw/paging/trace';
-import { WalkOut, type WalkStart } from '../hw/paging/walk-out';
-import type { TlbContext } from '../hw/tlb/context';
-import type { TlbEntryView } from '../hw/tlb/tlb';
+import { WalkOut } from '../hw/paging/walk-out';
 import { ALL, NONE, both, chain, chainSteps, loadedEntries } from './chain-steps';
-import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import { describeFailure } from './failure-words';
-import { SoftwareEntryPort, type GuestPhysical } from './guest-physical';
+import { SoftwareEntryPort } from './guest-physical';
 import { translateByShadow } from './shadow-translate';
 import { softwareStages } from './software-stages';
 import { tlbAnswer } from './tlb-answer';
 import type { Chain, Stage, TranslateQuery, WalkStage } from './translation';
-
-/** Everything that translates a guest's addresses at one moment. */
-export interface Translator {
-  /** Probes with the guest's registers, whether the CPU is in the guest or the guest's state lies in the VMCS. */
-  readonly mmu: Mmu;
-  readonly controls: PagingControls;
-  readonly cr3: bigint;
-  readonly cpl: number;
-  readonly physicalBits: number;
-  readonly nested: NestedTables | undefined;
-  /** The tables that hardware walks where EPT is off. */
-  readonly shadow: ShadowMmu | undefined;
-  /** The VMM emulates the CPU: it walks the guest's tables itself, and knows memory regions instead of KVM's memslots. */
-  readonly emulated: boolean;
-  /** What is dropped from the TLB before the guest runs on, by KVM's own doing. */
-  readonly flushDue: { readonly guest: boolean; readonly second: boolean };
-  /** RFLAGS.AC: explicit supervisor accesses may use user pages under SMAP. */
-  readonly ac: boolean;
-  readonly physical: GuestPhysical;
-  readonly host: AddressSpace;
-  /** The PAE page-directory-pointer registers. */
-  readonly pdptes: readonly bigint[] | undefined;
-  /** The TLB entry that the guest's next access to `linear` would use. */
-  tlbEntry(linear: bigint): TlbEntryView | undefined;
-  /** Where a walk to `linear` begins by the paging-structure caches; undefined: at the root. `format`: of the tables that the CPU walks. */
-  walkStart(
-    linear: bigint,
-    format: PagingFormat,
-  ): { readonly start: WalkStart; readonly context: TlbContext } | undefined;
-  readonly vpid: number;
-  /** The guest's processor has INVPCID. */
-  readonly hasInvpcid: boolean;
-}
+import type { Translator } from './translator';
 
 export function accessOf(query: TranslateQuery, cpl: number): Access {
   const op = query.access === 'w' ? 'write' : query.access === 'x' ? 'fetch' : 'read';

@@ -138,7 +138,6 @@ export interface Chain {
   readonly failure?: ChainFailure;
 }
 
-/** From `hpa` or `hva`: every guest address that leads there. */
 /** A leaf of the shadow tables that maps the frame, as KVM's reverse map has it. */
 export interface ShadowMapping {
   readonly level: number;
@@ -148,6 +147,7 @@ export interface ShadowMapping {
   readonly gva: readonly bigint[];
 }
 
+/** From `hpa` or `hva`: every guest address that leads there. */
 export interface ReverseChain {
   readonly ok: boolean;
   readonly gva: readonly bigint[];

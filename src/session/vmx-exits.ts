@@ -10,8 +10,8 @@ import { msrName } from '../isa/msrs';
 import { FIELD } from '../isa/vmcs-fields';
 import type { ExprValue } from '../expr/index';
 import type { GuestView } from './guest-view';
-import type { TitledExit } from './exits';
 import { denialWords, failingLevel, misconfigurationWords } from './second-level';
+import type { TitledExit } from './titled-exit';
 import type { ExitView } from './types';
 
 const RCX = 1;

@@ -13,7 +13,7 @@ import type { classifyShadowFault } from '../kvm/mmu/shadow/fault';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import type { TdpMmu } from '../kvm/mmu/tdp-mmu';
 import type { ExitInfo } from '../kvm/vcpu';
-import type { MachineEnd } from './machine-stop';
+import type { MachineEnd, OutsideCause } from './machine-stop';
 
 /** Guest physical memory as whoever runs the guest keeps it: ranges of GPAs, each with its HVA, and which of their pages were written. */
 export interface GuestRam {
@@ -59,12 +59,6 @@ export type AcceleratorStop =
   | { readonly kind: 'exit'; readonly exit: ExitInfo; readonly work: Outside }
   /** Nothing exited, and yet somebody besides the CPU has to act before the guest goes on. `about`: of what the guest's instruction caused. */
   | { readonly kind: 'outside'; readonly work: Outside; readonly about?: OutsideCause };
-
-/** The function of the VMM's that an instruction went into, and why no VM exit led there. */
-export interface OutsideCause {
-  readonly fn: string;
-  readonly why: string;
-}
 
 /** Entries that steps say were read by software, by whose tables they are of. */
 export interface SoftwareReads {

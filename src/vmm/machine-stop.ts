@@ -2,7 +2,6 @@ import type { FaultEvent } from '../hw/state/event';
 import type { UnmetCheck } from '../kvm/userspace-exit';
 import type { ExitInfo } from '../kvm/vcpu';
 import type { FaultInChain } from './fault-reasons';
-import type { OutsideCause } from './accelerator';
 
 /** How a run ended for good. */
 export interface MachineEnd {
@@ -32,6 +31,12 @@ export const END_CODES = {
 export interface PendingExit extends ExitInfo {
   /** 0 for the first exit of the run. */
   readonly number: number;
+}
+
+/** The function of the VMM's that an instruction went into, and why no VM exit led there. */
+export interface OutsideCause {
+  readonly fn: string;
+  readonly why: string;
 }
 
 /** Why `Machine.run` returned. */

@@ -4,7 +4,8 @@
  */
 import { hexBytes } from '../../src/base/hex';
 import { ok } from '../../src/base/result';
-import type { Answer, DebugTarget, HoverAnswer } from '../../src/session/api';
+import type { Answer } from '../../src/session/answer';
+import type { DebugTarget, HoverAnswer } from '../../src/session/api';
 import type { MemoryMap } from '../../src/session/memory-map';
 import type { PagemapRow } from '../../src/session/pagemap';
 import type { StepTarget, StepTargetKind } from '../../src/session/step-targets';

@@ -2,11 +2,15 @@
 import * as vscode from 'vscode';
 import { assertUnreachable } from '../../base/assert';
 import type { Space } from '../../base/address';
-import type { Action } from '../../protocol/panels';
+import type { Action, PanelCommand, PanelId } from '../../protocol/panels';
 import type { SessionTracker } from '../session';
-import type { PanelHost } from './host';
 
-export async function act(action: Action, tracker: SessionTracker, panels: PanelHost): Promise<void> {
+/** The panels, for one that sends a person to another. */
+interface Panels {
+  show(id: PanelId, command?: PanelCommand): Promise<void>;
+}
+
+export async function act(action: Action, tracker: SessionTracker, panels: Panels): Promise<void> {
   switch (action.kind) {
     case 'debug':
       await vscode.commands.executeCommand('pagewalk.debugFile');

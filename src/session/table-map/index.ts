@@ -1,7 +1,7 @@
 /** The page tables of a moment as maps: which sets there are, rows of any table, the way to an address, and what changed since the moment before. */
 import { err, ok } from '../../base/result';
 import type { Machine } from '../../vmm/machine';
-import type { Answer } from '../api';
+import type { Answer } from '../answer';
 import { sessionError } from '../diagnostics';
 import type { GuestView } from '../guest-view';
 import type { SymbolTable } from '../symbols';

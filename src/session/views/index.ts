@@ -1,6 +1,6 @@
 import { err, ok } from '../../base/result';
 import type { Machine } from '../../vmm/machine';
-import type { Answer } from '../api';
+import type { Answer } from '../answer';
 import { sessionError } from '../diagnostics';
 import type { GuestView } from '../guest-view';
 import type { Names } from '../names';

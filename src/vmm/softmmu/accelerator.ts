@@ -26,7 +26,6 @@ import type {
   AcceleratorStop,
   GuestCycles,
   Outside,
-  OutsideCause,
   References,
   SecondLevel,
   SoftwareReads,
@@ -35,6 +34,7 @@ import type {
 import type { PortBus } from '../devices/bus';
 import type { ExitPort } from '../devices/exit-port';
 import { END_CODES, type MachineEnd } from '../machine-stop';
+import type { OutsideCause } from '../machine-stop';
 import { explainTripleFault } from '../triple-fault';
 import { halted, memoryAccess, portAccess } from '../userspace-io';
 import { SoftApic, type SoftApicState } from './apic';
