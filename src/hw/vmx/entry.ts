@@ -132,7 +132,12 @@ function failEntry(
   return { ok: false, kind: 'entry-failure', exit, unmet, abort: enterRoot(vmx, vmcs, nmi) };
 }
 
-export function leaveGuest(vmx: VmxState, exit: VmExit, vectoring: Interruption | undefined, pendingDebug: bigint): number {
+export function leaveGuest(
+  vmx: VmxState,
+  exit: VmExit,
+  vectoring: Interruption | undefined,
+  pendingDebug: bigint,
+): number {
   const { state, memory, controls, capabilities } = vmx;
   const vmcs = vmx.current as Vmcs;
   state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) - controls.tscOffset));
