@@ -25,22 +25,22 @@ import { checkArguments } from './arguments';
 import { breakpointRequests } from './breakpoints';
 import { BreakpointSets } from './breakpoint-sets';
 import { ClientView } from './client';
+import { compact } from './compact';
+import type { AdapterContext, ChangeOptions } from './context';
 import { customRequests } from './custom';
 import { RequestError, inputError, requestError } from './errors';
 import { evaluateRequests } from './evaluate';
 import { executionRequests } from './execution';
 import { MessageReader } from './framing';
 import type { AdapterHost } from './host';
-import type { Launched } from './launch';
+import type { LaunchFields, Launched } from './launch';
 import { lifecycleRequests } from './lifecycle';
 import { memoryRequests } from './memory';
-import type { MemoryChange } from './memory-watch';
 import { MemoryWatch } from './memory-watch';
 import { memoryViewRequests } from './memory-views';
 import { panelRequests } from './panels';
 import { Documents, References } from './references';
 import type { AllRequests, Command, Handlers } from './requests';
-import { compact } from './requests';
 import { RunLoop } from './run-loop';
 import { THREAD_ID, stackRequests } from './stack';
 import { stopReason } from './stops';
@@ -60,25 +60,25 @@ const HANDLERS: Handlers<Command> = {
 };
 const isCommand = (name: string): name is Command => Object.hasOwn(HANDLERS, name);
 
-export class Adapter extends DebugSession {
+export class Adapter extends DebugSession implements AdapterContext {
   readonly client = new ClientView();
   readonly references = new References();
   readonly documents = new Documents();
   readonly breakpoints = new BreakpointSets();
   /** What the client has read of memory at this stop. */
   readonly memory = new MemoryWatch();
-  readonly loop: RunLoop;
+  private readonly loop: RunLoop;
   /** The target of the session, once it is launched. */
   launched: Launched | undefined;
   /** The configuration of the last launch, for a restart that brings none. */
-  fields: AllRequests['launch']['arguments'] | undefined;
+  fields: LaunchFields | undefined;
   /** What a run ran into, where that was a bug of ours: the exception that the client asks about. */
   failure: string | undefined;
 
   /** configurationDone was answered for this launch. */
   begun = false;
   /** The client was told that the session is over. */
-  terminated = false;
+  private terminated = false;
   private out: Writable | undefined;
   private knownFrames: readonly FrameView[] | undefined;
   private readonly afterwards: (() => void)[] = [];
@@ -148,6 +148,23 @@ export class Adapter extends DebugSession {
   /** Does `action` once the response of the request in progress is sent. */
   afterResponse(action: () => void): void {
     this.afterwards.push(action);
+  }
+
+  get running(): boolean {
+    return this.loop.running;
+  }
+
+  adopt(launched: Launched, fields: LaunchFields): void {
+    this.close();
+    this.fields = fields;
+    this.launched = launched;
+    this.breakpoints.enabled = !launched.noDebug;
+    this.failure = undefined;
+    this.terminated = false;
+    this.begun = false;
+    this.references.clear();
+    this.memory.clear();
+    this.forgetFrames();
   }
 
   /** The target, whether it runs or not. */
@@ -337,13 +354,6 @@ export class Adapter extends DebugSession {
     event.body.allThreadsStopped = true;
     this.sendEvent(event);
   }
-}
-
-interface ChangeOptions<T> {
-  /** Whether it came to a change; by default it did. */
-  readonly isChange?: (result: T) => boolean;
-  /** What the request itself wrote, by the client's name for it. */
-  readonly written?: (result: T) => MemoryChange;
 }
 
 /** What the client shows of a call stack. */

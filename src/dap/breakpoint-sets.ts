@@ -3,7 +3,7 @@ import { hex } from '../base/hex';
 import type { DebugTarget } from '../session/api';
 import type { BreakpointView } from '../session/types';
 import type { ClientView } from './client';
-import { compact } from './requests';
+import { compact } from './compact';
 
 /** Sets one set of breakpoints in a target; answers in the order of the request. */
 export type ApplySet = (target: DebugTarget) => readonly BreakpointView[];

@@ -2,7 +2,7 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import type { BreakClauses, ExceptionFilter, FilterName } from '../session/types';
 import { EXCEPTION_FILTERS } from '../session/types';
-import type { Adapter } from './adapter';
+import type { AdapterContext } from './context';
 import { requestError } from './errors';
 import { linearAddress } from './memory';
 import type { Handlers } from './requests';
@@ -27,7 +27,7 @@ function filterOf(name: string, condition?: string): ExceptionFilter {
 }
 
 /** The file of a source; the hypervisor's generated documents are no places in the guest. */
-export function fileOf(adapter: Adapter, source: Dap.Source): string {
+export function fileOf(adapter: AdapterContext, source: Dap.Source): string {
   if (source.sourceReference || source.path === undefined) {
     const instead = 'to stop at VM exits, add a function breakpoint exit:NAME';
     throw requestError('badArgument', `lines of the hypervisor's steps are no places in the guest; ${instead}`);

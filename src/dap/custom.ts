@@ -5,9 +5,9 @@ import type { DebugTarget, HoverOperand } from '../session/api';
 import type { TranslateAnswer } from '../session/translation';
 import type { Evaluation, ViewNode } from '../session/types';
 import { encode } from '../wire/encode';
+import { compact } from './compact';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
-import { compact } from './requests';
 import { frameIfThere } from './stack';
 
 /** The number that an expression stands for as an address: a memory operand's own address, otherwise the value. */

@@ -2,9 +2,9 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
 import type { Evaluation } from '../session/types';
-import type { Adapter } from './adapter';
+import { compact } from './compact';
+import type { AdapterContext } from './context';
 import type { Handlers } from './requests';
-import { compact } from './requests';
 import { frameOfId } from './stack';
 
 function resultOf(evaluation: Evaluation, format: Dap.ValueFormat | undefined): string {
@@ -13,7 +13,7 @@ function resultOf(evaluation: Evaluation, format: Dap.ValueFormat | undefined): 
 
 /** A register opens as its row of the Variables view does. */
 function expansion(
-  adapter: Adapter,
+  adapter: AdapterContext,
   { view }: Evaluation,
 ): Pick<Dap.Variable, 'variablesReference' | 'namedVariables'> {
   const page = view === undefined ? undefined : adapter.stopped.view(view, 0, 0);

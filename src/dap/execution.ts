@@ -64,7 +64,7 @@ export const executionRequests: Handlers<
   /** A guest that has just stopped by itself is left alone: the wish must not stop its next run. */
   pause(adapter, args) {
     requireThread(args.threadId);
-    if (adapter.loop.running) adapter.target.pause();
+    if (adapter.running) adapter.target.pause();
   },
 
   gotoTargets(adapter, args) {

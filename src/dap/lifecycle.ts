@@ -3,8 +3,8 @@ import { BreakpointEvent, Event, InitializedEvent } from '@vscode/debugadapter';
 import type { Diagnostic } from '../base/diagnostic';
 import type { MachineEvent, Problem, ProblemsEvent } from '../protocol/messages';
 import { REPORTS_PROBLEMS } from '../protocol/messages';
-import type { Adapter } from './adapter';
 import { CAPABILITIES } from './capabilities';
+import type { AdapterContext } from './context';
 import { launchError, requestError } from './errors';
 import type { LaunchFields } from './launch';
 import { LAUNCH_CONFIGURATION, launch } from './launch';
@@ -20,7 +20,7 @@ function problemOf({ severity, code, message, file, span }: Diagnostic): Problem
   return { severity, code, message, path: span.file, range };
 }
 
-function sendProblems(adapter: Adapter, diagnostics: readonly Diagnostic[], launched: boolean): void {
+function sendProblems(adapter: AdapterContext, diagnostics: readonly Diagnostic[], launched: boolean): void {
   const errors = diagnostics.filter(({ severity }) => severity === 'error').length;
   const body: ProblemsEvent = { problems: diagnostics.slice(0, MAX_PROBLEMS).map(problemOf), errors, launched };
   adapter.sendEvent(new Event('pagewalk/problems', body));
@@ -30,7 +30,7 @@ function sendProblems(adapter: Adapter, diagnostics: readonly Diagnostic[], laun
  * Launches into the adapter's state. What is wrong is reported as the error of the request, linked in the Debug Console, and as data for a client
  * that shows it in its own way: such a client gets no dialog besides.
  */
-function launchInto(adapter: Adapter, fields: LaunchFields): void {
+function launchInto(adapter: AdapterContext, fields: LaunchFields): void {
   const launched = launch(fields, adapter.host);
   const reportsItself = fields[REPORTS_PROBLEMS] === true;
   if (!launched.ok) {
@@ -39,23 +39,14 @@ function launchInto(adapter: Adapter, fields: LaunchFields): void {
     throw launchError(launched.error, !reportsItself);
   }
   if (reportsItself) sendProblems(adapter, launched.value.diagnostics, true);
-  adapter.close();
-  adapter.fields = fields;
-  adapter.launched = launched.value;
-  adapter.breakpoints.enabled = !launched.value.noDebug;
-  adapter.failure = undefined;
-  adapter.terminated = false;
-  adapter.begun = false;
-  adapter.references.clear();
-  adapter.memory.clear();
-  adapter.forgetFrames();
+  adapter.adopt(launched.value, fields);
   adapter.sendDiagnostics(launched.value.diagnostics);
   const machine: MachineEvent = { mmu: launched.value.target.program.settings.mmu };
   adapter.afterResponse(() => adapter.sendEvent(new Event('pagewalk/machine', machine)));
 }
 
 /** From the entry on: stopped there, or running. */
-function begin(adapter: Adapter): void {
+function begin(adapter: AdapterContext): void {
   const { target } = adapter;
   const stop = target.stopped;
   if (adapter.launched?.stopOnEntry && !adapter.launched.noDebug && stop) {

@@ -4,10 +4,10 @@ import { u64 } from '../base/bits';
 import { hex, hexBytes } from '../base/hex';
 import type { DebugTarget } from '../session/api';
 import type { DisassembledLine, SpaceAddress } from '../session/types';
-import type { Adapter } from './adapter';
+import { compact } from './compact';
+import type { AdapterContext } from './context';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
-import { compact } from './requests';
 
 /** Bytes that one request may read or write. VS Code asks for some kilobytes at a time. */
 const MOST_BYTES = 16 << 20;
@@ -38,7 +38,7 @@ function limit(count: number, most: number, what: string): number {
   return count;
 }
 
-function instruction(adapter: Adapter, line: DisassembledLine): Dap.DisassembledInstruction {
+function instruction(adapter: AdapterContext, line: DisassembledLine): Dap.DisassembledInstruction {
   const { client } = adapter;
   return compact<Dap.DisassembledInstruction>({
     address: hex(line.address),

@@ -4,7 +4,7 @@
  */
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import type { RequestName, Requests } from '../protocol/messages';
-import type { Adapter } from './adapter';
+import type { AdapterContext } from './context';
 import type { LaunchFields } from './launch';
 
 type Entry<Arguments, Reply> = { readonly arguments: Arguments; readonly reply: Reply };
@@ -62,14 +62,7 @@ export type Command = keyof AllRequests;
 
 /** Answers one request. Throws a RequestError for bad input; anything else that is thrown is a bug of ours. */
 export type Handler<C extends Command> = (
-  adapter: Adapter,
+  adapter: AdapterContext,
   args: AllRequests[C]['arguments'],
 ) => AllRequests[C]['reply'] | Promise<AllRequests[C]['reply']>;
 export type Handlers<C extends Command> = { readonly [K in C]: Handler<K> };
-
-/** An object literal with members that may be undefined where `T` has optional ones: JSON leaves them out. */
-export function compact<T extends object>(loose: {
-  [K in keyof T]: object extends Pick<T, K> ? T[K] | undefined : T[K];
-}): T {
-  return loose as T;
-}

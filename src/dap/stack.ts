@@ -4,10 +4,10 @@ import { assertUnreachable } from '../base/assert';
 import { hex } from '../base/hex';
 import type { Actor, FrameView } from '../session/types';
 import { viewRootsOf } from '../session/types';
-import type { Adapter } from './adapter';
+import { compact } from './compact';
+import type { AdapterContext } from './context';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
-import { compact } from './requests';
 import { exceptionInfo } from './stops';
 
 /** A VCPU is a thread. There is one. */
@@ -22,7 +22,7 @@ export function requireThread(id: number | undefined): void {
 /** DAP leaves frame ids to us; 0 is kept free, since some clients take it for none. */
 const frameIdOf = (frame: FrameView): number => frame.id + 1;
 /** The frame that a request names, of those of the present stop. */
-export function frameOfId(adapter: Adapter, id: number | undefined): { frame?: number } {
+export function frameOfId(adapter: AdapterContext, id: number | undefined): { frame?: number } {
   if (id === undefined) return {};
   const { frames } = adapter;
   if (!Number.isInteger(id) || id < 1 || id > frames.length)
@@ -30,7 +30,7 @@ export function frameOfId(adapter: Adapter, id: number | undefined): { frame?: n
   return { frame: id - 1 };
 }
 /** For a panel, which may not have heard yet that the guest stopped elsewhere: what it names may be gone. */
-export const frameIfThere = (adapter: Adapter, id: number | undefined): { frame?: number } =>
+export const frameIfThere = (adapter: AdapterContext, id: number | undefined): { frame?: number } =>
   id !== undefined && id >= 1 && id <= adapter.frames.length ? { frame: id - 1 } : {};
 
 function actorName(actor: Actor): string {
@@ -50,7 +50,7 @@ function actorName(actor: Actor): string {
   }
 }
 
-function stackFrame(adapter: Adapter, frame: FrameView, format: Dap.StackFrameFormat = {}): Dap.StackFrame {
+function stackFrame(adapter: AdapterContext, frame: FrameView, format: Dap.StackFrameFormat = {}): Dap.StackFrame {
   const { client } = adapter;
   const document = documentOf(adapter, frame);
   const line = frame.location?.line ?? frame.document?.line;
@@ -69,7 +69,7 @@ interface NamedReference {
   readonly name: string;
   readonly reference: number;
 }
-function documentOf(adapter: Adapter, { document }: FrameView): NamedReference | undefined {
+function documentOf(adapter: AdapterContext, { document }: FrameView): NamedReference | undefined {
   const text = document && adapter.target.document(document.id);
   return text === undefined ? undefined : adapter.documents.of(document?.name ?? '', text);
 }

@@ -1,7 +1,7 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
 import type { ExitView, FaultInChain, StopInfo } from '../session/types';
-import { compact } from './requests';
+import { compact } from './compact';
 
 /** DAP's reason for a stop. Exits, faults and failures are exceptions: for those VS Code asks what happened and shows it. */
 export function stopReason(stop: StopInfo): string {

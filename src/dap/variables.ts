@@ -2,10 +2,10 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
 import type { ViewNode } from '../session/types';
-import type { Adapter } from './adapter';
+import { compact } from './compact';
+import type { AdapterContext } from './context';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
-import { compact } from './requests';
 
 /** A node with more children than this is shown in pages (VS Code groups `indexed` children by hundreds). */
 const PAGED_FROM = 100;
@@ -27,7 +27,7 @@ const KINDS: Readonly<Record<ViewNode['kind'], string>> = {
   text: 'text',
 };
 
-function variable(adapter: Adapter, node: ViewNode, inHex: boolean): Dap.Variable {
+function variable(adapter: AdapterContext, node: ViewNode, inHex: boolean): Dap.Variable {
   const { target, references } = adapter;
   const paged = node.children > PAGED_FROM;
   const memory = node.memory ?? node.address;
@@ -44,14 +44,14 @@ function variable(adapter: Adapter, node: ViewNode, inHex: boolean): Dap.Variabl
   });
 }
 
-function pathOf(adapter: Adapter, reference: number): string {
+function pathOf(adapter: AdapterContext, reference: number): string {
   const path = adapter.references.pathOf(reference);
   if (path === undefined) throw requestError('badReference', 'these values belong to an earlier stop');
   return path;
 }
 
 /** The path of the row called `name` below `parent`. */
-function childPath(adapter: Adapter, parent: string, name: string): string {
+function childPath(adapter: AdapterContext, parent: string, name: string): string {
   for (let start = 0; ;) {
     const { nodes, total } = adapter.unwrap(adapter.stopped.view(parent, start, MOST_ROWS));
     const found = nodes.find((node) => node.name === name);

@@ -4,7 +4,8 @@ import type { DebugTarget } from '../../session/api';
 import { parseMethods } from '../../session/compare-methods';
 import type { CompareReply } from '../../protocol/panels/compare';
 import { encode } from '../../wire/encode';
-import { compact, type Handlers } from '../requests';
+import { compact } from '../compact';
+import { type Handlers } from '../requests';
 import { requestError } from '../errors';
 
 /** How long one request works. */

@@ -15,9 +15,10 @@ import { ExitReplay } from '../../session/exit-replay';
 import type { Location, Step } from '../../session/types';
 import { encode } from '../../wire/encode';
 import { EXIT_TRACE_FORMATS } from '../../wire/exit-trace';
-import type { Adapter } from '../adapter';
+import { compact } from '../compact';
+import type { AdapterContext } from '../context';
 import { requestError } from '../errors';
-import { compact, type Handlers } from '../requests';
+import { type Handlers } from '../requests';
 
 /** Exits that one export takes at most: more of them is the command line's work. */
 const MOST_EXPORTED = 20_000;
@@ -30,16 +31,16 @@ const BUDGET = 20_000;
 /** A target's replay; one at a time. */
 const replays = new WeakMap<DebugTarget, ExitReplay>();
 
-const sourceOf = (adapter: Adapter, at: Location | undefined): ExitRow['source'] => {
+const sourceOf = (adapter: AdapterContext, at: Location | undefined): ExitRow['source'] => {
   const path = at && adapter.client.source(at.file).path;
   return at && path !== undefined ? { path, line: at.line } : undefined;
 };
 
-function rowOf(adapter: Adapter, { location, ...row }: History.ExitRow): ExitRow {
+function rowOf(adapter: AdapterContext, { location, ...row }: History.ExitRow): ExitRow {
   return compact<ExitRow>({ ...encode(row), source: sourceOf(adapter, location) });
 }
 
-function placeOf(adapter: Adapter, { location, ...place }: History.ExitPlace): ExitPlace {
+function placeOf(adapter: AdapterContext, { location, ...place }: History.ExitPlace): ExitPlace {
   return compact<ExitPlace>({ ...encode(place), source: sourceOf(adapter, location) });
 }
 
@@ -50,7 +51,7 @@ function stepOf(step: NonNullable<History.ExitDetail['steps']>[number]): ExitSte
   return { actor, mode, fn, cycles, what, references, addresses: encode(addresses) };
 }
 
-function detailOf(adapter: Adapter, { row, steps, decoded, full, open }: History.ExitDetail): ExitDetail {
+function detailOf(adapter: AdapterContext, { row, steps, decoded, full, open }: History.ExitDetail): ExitDetail {
   return compact<ExitDetail>({
     row: rowOf(adapter, row),
     decoded,

@@ -10,8 +10,9 @@ import type {
 import type { DebugTarget } from '../../session/api';
 import type { ViewNode } from '../../session/types';
 import { encode } from '../../wire/encode';
+import { compact } from '../compact';
 import { requestError } from '../errors';
-import { compact, type Handlers } from '../requests';
+import { type Handlers } from '../requests';
 
 /** The view of whichever the machine has; its rows' paths say which. */
 const ROOT = 'vmcs';
