@@ -31,7 +31,7 @@ async function mocha(name, base, args, env = {}) {
   const summary = join(scratch, `${name}.json`);
   const reporter = ['--reporter', join(root, 'scripts/mocha-reporter.cjs')];
   const options = ['--reporter-option', `base=${base}`, '--reporter-option', `summary=${summary}`];
-  const notes = { PAGEWALK_SKIP_REASONS: join(scratch, `${name}.skipped`) };
+  const notes = { PAGEWALK_SKIP_REASONS: join(scratch, `${name}.skipped`), TMPDIR: scratch };
   const status = await tool('mocha', [...reporter, ...options, ...args], { env: { ...process.env, ...notes, ...env } });
   try {
     const counts = JSON.parse(readFileSync(summary, 'utf8'));

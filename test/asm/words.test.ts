@@ -67,7 +67,6 @@ const WORDS = [
 describe('asm: words with a meaning of their own', () => {
   it('are labels where nasm takes them for labels', function () {
     needs(this, 'nasm');
-    this.timeout(60_000);
     const differ: string[] = [];
     for (const source of WORDS.flatMap((word) => LABELS.map((form) => `bits 64\n${form(word)}\n`))) {
       const ours = assemble(source, { fileName: 'a.asm' });

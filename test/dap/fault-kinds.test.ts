@@ -43,7 +43,6 @@ const kindsOf = (descriptions: readonly string[]): Record<string, number> => {
 };
 
 describe('kinds of #PF under shadow paging', function () {
-  this.timeout(60_000);
   for (const shadow of ['classic', 'modern']) {
     it(`${shadow}: a condition names the kind`, async () => {
       const source = example('five-movs');

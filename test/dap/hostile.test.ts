@@ -8,14 +8,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { checkArguments } from '../../src/dap/arguments';
 import { MessageReader } from '../../src/dap/framing';
+import { bundle } from '../support/bundle';
 import { Connection } from './connection';
 import { HELLO } from './guests';
-
-const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
 /** What a reader makes of bytes, cut into pieces of `size`. */
 function read(bytes: string | Buffer, size = bytes.length): { messages: unknown[]; bad: number; refused: string } {
@@ -106,15 +104,16 @@ describe('hostile: arguments', () => {
 });
 
 describe('hostile: the process', function () {
-  this.timeout(120_000);
   let folder = '';
   let child: ChildProcessWithoutNullStreams | undefined;
+  let dap = '';
+  before(async () => (dap = await bundle('dap')));
   before(() => (folder = mkdtempSync(join(tmpdir(), 'pagewalk-hostile-'))));
   afterEach(() => child?.kill('SIGKILL'));
   after(() => rmSync(folder, { recursive: true }));
 
   function start(...args: string[]): ChildProcessWithoutNullStreams {
-    child = spawn(process.execPath, ['--import', 'tsx', join(ROOT, 'src/main/dap.ts'), ...args], { cwd: ROOT });
+    child = spawn(process.execPath, [dap, ...args]);
     return child;
   }
   const spin = (): string => {

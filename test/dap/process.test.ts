@@ -8,16 +8,16 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { bundle } from '../support/bundle';
 import { Connection } from './connection';
 import { HELLO } from './guests';
-
-const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
 describe('adapter process', () => {
   let folder = '';
   let child: ChildProcessWithoutNullStreams | undefined;
+  let [dap, cli] = ['', ''];
+  before(async () => ([dap, cli] = await Promise.all([bundle('dap'), bundle('cli')])));
   before(() => (folder = mkdtempSync(join(tmpdir(), 'pagewalk-dap-'))));
   afterEach(() => child?.kill('SIGKILL'));
   after(() => rmSync(folder, { recursive: true }));
@@ -27,14 +27,14 @@ describe('adapter process', () => {
     writeFileSync(file, source);
     return file;
   }
-  const run = (main: string, args: readonly string[]): ChildProcessWithoutNullStreams => {
-    child = spawn(process.execPath, ['--import', 'tsx', join(ROOT, `src/main/${main}.ts`), ...args], { cwd: ROOT });
+  const run = (program: string, args: readonly string[]): ChildProcessWithoutNullStreams => {
+    child = spawn(process.execPath, [program, ...args]);
     child.stderr.resume();
     return child;
   };
-  const start = (...args: string[]): ChildProcessWithoutNullStreams => run('dap', args);
+  const start = (...args: string[]): ChildProcessWithoutNullStreams => run(dap, args);
   /** `pagewalk dap`. */
-  const command = (...args: string[]): ChildProcessWithoutNullStreams => run('cli', ['dap', ...args]);
+  const command = (...args: string[]): ChildProcessWithoutNullStreams => run(cli, ['dap', ...args]);
   /** Where it says that it listens. */
   async function place(adapter: ChildProcessWithoutNullStreams): Promise<string> {
     const [said] = (await once(adapter.stdout, 'data')) as [Buffer];

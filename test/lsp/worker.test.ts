@@ -27,7 +27,6 @@ describe('the language server in a browser worker', () => {
   let server: Server;
   let browser: Browser;
   before(async function () {
-    this.timeout(120_000);
     const executablePath = process.env['CHROME'] ?? needs(this, 'chromium');
     const { outputFiles } = await build({ ...(browserWorkerBundle as object), write: false, absWorkingDir: ROOT });
     const script = outputFiles?.[0]?.contents ?? new Uint8Array(0);
@@ -83,7 +82,6 @@ describe('the language server in a browser worker', () => {
   const textDocument = { uri: `${FOLDER}/main.asm` };
 
   it('tells mistakes, and knows an included file once the client has sent it', async function () {
-    this.timeout(60_000);
     const files = {
       'main.asm': 'bits 64\n%include "lib/a b.inc"\n mov rax, N\n mov rax, nowhere\n',
       'lib/a b.inc': 'N equ 5\n',
@@ -106,7 +104,6 @@ describe('the language server in a browser worker', () => {
   });
 
   it('completes, and shows addresses as a run has them', async function () {
-    this.timeout(60_000);
     await open({ 'main.asm': 'bits 64\nstart: vmc\n hlt\n' }, async ({ ask }) => {
       const position = { line: 1, character: 10 };
       const items = await ask<CompletionItem[]>('textDocument/completion', { textDocument, position });
@@ -123,7 +120,6 @@ describe('the language server in a browser worker', () => {
   });
 
   it('reads nothing outside the folders that are open', async function () {
-    this.timeout(60_000);
     await open({ 'main.asm': '%include "../secret.inc"\n%include "/etc/passwd"\n' }, async ({ ask }) => {
       await ask('textDocument/diagnostic', { textDocument });
       await ask('textDocument/diagnostic', { textDocument });

@@ -22,7 +22,6 @@ const LEFT_OUT: ReadonlyMap<string, string> = new Map([
 const EXAMPLES = join(dirname(fileURLToPath(import.meta.url)), '../../examples');
 
 describe('lock-step with QEMU', function () {
-  this.timeout(120_000);
   let qemu: string;
   before(function () {
     qemu = needs(this, 'qemu-system-x86_64');

@@ -151,7 +151,6 @@ function collect(): void {
 }
 
 describe('the opcode maps', function () {
-  this.timeout(120_000);
   before(collect);
 
   it('are covered exactly where the CPU model names the features, but for those listed with a reason', () => {

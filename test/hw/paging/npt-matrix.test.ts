@@ -69,7 +69,6 @@ const nameOf = (a: (typeof ACCESSES)[number]): string =>
 describe('NPT permission matrix', () => {
   for (const nxe of [true, false]) {
     it(`every combination over levels 3, 2 and 1, host EFER.NXE ${nxe ? 'on' : 'off'}`, function () {
-      this.timeout(60_000);
       const b = new Bench(nxe);
       for (const three of ALL)
         for (const two of ALL)

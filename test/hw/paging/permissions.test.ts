@@ -133,7 +133,6 @@ const WHO: readonly Who[] = ['user', 'supervisor', 'supervisor with AC', 'implic
 describe('page permissions', () => {
   for (const f of FORMATS) {
     it(f.name, function () {
-      this.timeout(60_000);
       const { cpu, apply, flags } = machine(f);
       let n = 0;
       const access = (op: Op, who: Who): number | 'ok' => {

@@ -215,7 +215,6 @@ function checkAccess(bench: Bench, model: Model, page: number, write: boolean): 
 
 describe('TLB', () => {
   it('is coherent with the tables up to missing invalidations', function () {
-    this.timeout(120_000);
     let accesses = 0;
     let stale = 0;
     fc.assert(
