@@ -33,6 +33,7 @@ import { evaluateRequests } from './evaluate';
 import { executionRequests } from './execution';
 import { MessageReader } from './framing';
 import type { AdapterHost } from './host';
+import { imageLineRequests } from './image-lines';
 import type { LaunchFields, Launched } from './launch';
 import { lifecycleRequests } from './lifecycle';
 import { memoryRequests } from './memory';
@@ -55,6 +56,7 @@ const HANDLERS: Handlers<Command> = {
   ...evaluateRequests,
   ...memoryRequests,
   ...customRequests,
+  ...imageLineRequests,
   ...memoryViewRequests,
   ...panelRequests,
 };
@@ -83,7 +85,10 @@ export class Adapter extends DebugSession implements AdapterContext {
   private knownFrames: readonly FrameView[] | undefined;
   private readonly afterwards: (() => void)[] = [];
 
-  constructor(readonly host: AdapterHost) {
+  constructor(
+    readonly host: AdapterHost,
+    readonly expected?: LaunchFields,
+  ) {
     super();
     this.loop = new RunLoop(host, {
       progress: () => this.sendOutput(),
@@ -158,6 +163,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     this.close();
     this.fields = fields;
     this.launched = launched;
+    this.client.edited.launched(launched.sources);
     this.breakpoints.enabled = !launched.noDebug;
     this.failure = undefined;
     this.terminated = false;
@@ -231,7 +237,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     return result;
   }
 
-  /** Text in the Debug Console, linked to a place in the source where it has one. */
+  /** Text in the Debug Console, linked to a place in the client's source where it has one. */
   sendText(category: 'console' | 'stdout' | 'stderr' | 'important', text: string, at?: Location): void {
     const event: Dap.OutputEvent = new OutputEvent(text, category);
     if (at) {
@@ -242,6 +248,12 @@ export class Adapter extends DebugSession implements AdapterContext {
     this.sendEvent(event);
   }
 
+  /** Where a place of the running image is in the text as it is now. */
+  private placeNow({ line, ...at }: Location): Location {
+    return { ...at, line: this.client.edited.toCurrent(at.file, line).line };
+  }
+
+  /** Of what has just been read: nothing has been edited since. */
   sendDiagnostics(diagnostics: readonly Diagnostic[]): void {
     for (const d of diagnostics) {
       const at = d.span && { file: d.span.file, line: d.span.start.line, column: d.span.start.column };
@@ -256,7 +268,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     for (const { channel, text, location } of joined(target.takeOutput())) {
       const file = channel === 'log' ? undefined : files.get(channel);
       if (file) file.write(text);
-      else this.sendText(channel === 'log' ? 'console' : 'stdout', text, location);
+      else this.sendText(channel === 'log' ? 'console' : 'stdout', text, location && this.placeNow(location));
     }
   }
 

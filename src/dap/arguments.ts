@@ -107,6 +107,8 @@ const ARGUMENTS: Readonly<Record<string, Fields>> = {
     'line?': 'integer',
     'frameId?': 'integer',
   },
+  'pagewalk/edited': { path: 'string', text: 'string' },
+  'pagewalk/lines': { path: 'string', from: 'integer', to: 'integer' },
   'pagewalk/tree': { tree: 'string', 'node?': 'string', start: 'integer', count: 'integer' },
   'pagewalk/pagemap': { format: 'string' },
   'pagewalk/compare': { 'methods?': 'string', 'start?': 'boolean' },

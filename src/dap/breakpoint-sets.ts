@@ -60,7 +60,7 @@ export class BreakpointSets {
         verified: view.verified,
         message: view.message,
         source: location && client.source(location.file),
-        line: location && client.line(location.line),
+        line: location && client.lineIn(location.file, location.line),
         instructionReference: view.address === undefined ? undefined : hex(view.address),
       });
     });

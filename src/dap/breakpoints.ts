@@ -1,9 +1,13 @@
 /** The breakpoint requests: source lines, labels and exits, addresses, exception filters. */
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
-import type { BreakClauses, ExceptionFilter, FilterName } from '../session/types';
+import type { DebugTarget } from '../session/api';
+import type { BreakClauses, BreakpointView, ExceptionFilter, FilterName } from '../session/types';
 import { EXCEPTION_FILTERS } from '../session/types';
+import type { ClientView } from './client';
 import type { AdapterContext } from './context';
+import { CHANGED_LINE } from './edited';
 import { requestError } from './errors';
+import { textOf } from './launch';
 import { linearAddress } from './memory';
 import type { Handlers } from './requests';
 
@@ -35,6 +39,29 @@ export function fileOf(adapter: AdapterContext, source: Dap.Source): string {
   return adapter.host.absolute(adapter.client.ourPath(source.path));
 }
 
+/** A client that tells of a saved file by this alone. */
+function readAgain({ host, client }: AdapterContext, file: string): void {
+  const read = host.readFile(file);
+  if (read.ok) client.edited.edit(file, textOf(read.bytes));
+}
+
+/** Breakpoints at lines as the client has them; those that were edited are no place in the running image. */
+function setAtLines(
+  target: DebugTarget,
+  client: ClientView,
+  file: string,
+  list: readonly (BreakClauses & { readonly written: number })[],
+): readonly BreakpointView[] {
+  const lines = list.map(({ written, ...rest }) => ({ line: client.ourLineIn(file, written), ...rest }));
+  const placed = target.setSourceBreakpoints(
+    file,
+    lines.flatMap(({ line, ...rest }) => (line === undefined ? [] : [{ line, ...rest }])),
+  );
+  let next = 0;
+  return lines.map(({ line }) => (line === undefined ? undefined : placed[next++]) ?? NO_PLACE);
+}
+const NO_PLACE: BreakpointView = { id: 0, verified: false, message: CHANGED_LINE };
+
 export const breakpointRequests: Handlers<
   | 'setBreakpoints'
   | 'setFunctionBreakpoints'
@@ -45,12 +72,13 @@ export const breakpointRequests: Handlers<
   setBreakpoints(adapter, args) {
     const { target, client } = adapter;
     const file = fileOf(adapter, args.source);
-    const list = (args.breakpoints ?? []).map((b) => ({ line: client.ourLine(b.line), ...clauses(b) }));
+    if (args.sourceModified === true) readAgain(adapter, file);
+    const list = (args.breakpoints ?? []).map((b) => ({ written: b.line, ...clauses(b) }));
     return {
       breakpoints: adapter.breakpoints.replace(
         `source ${file}`,
         list.length,
-        (t) => t.setSourceBreakpoints(file, list),
+        (t) => setAtLines(t, client, file, list),
         target,
         client,
       ),
@@ -105,9 +133,13 @@ export const breakpointRequests: Handlers<
 
   breakpointLocations(adapter, args) {
     const { client } = adapter;
-    const from = client.ourLine(args.line);
-    const to = args.endLine === undefined ? from : client.ourLine(args.endLine);
-    const lines = adapter.target.breakpointLines(fileOf(adapter, args.source), from, to);
-    return { breakpoints: lines.map(({ line }) => ({ line: client.line(line) })) };
+    const file = fileOf(adapter, args.source);
+    const [from, to] = [client.ourLine(args.line), client.ourLine(args.endLine ?? args.line)];
+    const { edited } = client;
+    // an edit may have moved them from anywhere
+    const [first, last] = edited.isEdited(file) ? [1, Number.MAX_SAFE_INTEGER] : [from, to];
+    const places = adapter.target.breakpointLines(file, first, last).map(({ line }) => edited.toCurrent(file, line));
+    const lines = places.filter(({ line, exact }) => exact && line >= from && line <= to).map(({ line }) => line);
+    return { breakpoints: lines.sort((a, b) => a - b).map((line) => ({ line: client.line(line) })) };
   },
 };

@@ -1,8 +1,22 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
-import { EXCEPTION_FILTERS } from '../session/types';
+import { filtersFor } from '../session/exception-filters';
 
-/** What `initialize` promises: nothing that is not built. */
-export const CAPABILITIES: Dap.Capabilities = {
+type Method = Parameters<typeof filtersFor>[0];
+
+/** What `initialize` promises: nothing that is not built. `mmu`: how the guest's memory will be virtualized, where that is known before the launch. */
+export const capabilities = (mmu: Method): Dap.Capabilities => ({
+  ...CAPABILITIES,
+  exceptionBreakpointFilters: filtersFor(mmu).map(({ filter, label, description, conditionDescription }) => ({
+    filter,
+    label,
+    description,
+    conditionDescription,
+    supportsCondition: true,
+    default: false,
+  })),
+});
+
+const CAPABILITIES: Dap.Capabilities = {
   supportsConfigurationDoneRequest: true,
   supportsRestartRequest: true,
   supportsTerminateRequest: true,
@@ -16,14 +30,6 @@ export const CAPABILITIES: Dap.Capabilities = {
   supportsExceptionOptions: false,
   supportsExceptionFilterOptions: true,
   supportsExceptionInfoRequest: true,
-  exceptionBreakpointFilters: EXCEPTION_FILTERS.map(({ filter, label, description, conditionDescription }) => ({
-    filter,
-    label,
-    description,
-    conditionDescription,
-    supportsCondition: true,
-    default: false,
-  })),
 
   supportsSteppingGranularity: true,
   supportsStepInTargetsRequest: true,

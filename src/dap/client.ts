@@ -1,8 +1,9 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { posix, win32 } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { EditedSources } from './edited';
 
-/** How the client counts and spells, as it said in `initialize`. Ours: lines and columns from 1, absolute paths. */
+/** How the client counts and spells, as it said in `initialize`, and what it did to the sources. Ours: lines and columns from 1, absolute paths, lines as they were assembled. */
 export class ClientView {
   private fromLine = 1;
   private fromColumn = 1;
@@ -10,6 +11,7 @@ export class ClientView {
   supportsInvalidatedEvent = false;
   supportsMemoryEvent = false;
   supportsVariableType = false;
+  readonly edited = new EditedSources();
 
   initialize(args: Dap.InitializeRequestArguments): void {
     this.fromLine = args.linesStartAt1 === false ? 0 : 1;
@@ -24,6 +26,10 @@ export class ClientView {
   line(ours: number): number {
     return ours - 1 + this.fromLine;
   }
+  /** Of a line as it was assembled, where the client has it now. */
+  lineIn(file: string, ours: number): number {
+    return this.line(this.edited.toCurrent(file, ours).line);
+  }
   column(ours: number): number {
     return ours - 1 + this.fromColumn;
   }
@@ -34,6 +40,10 @@ export class ClientView {
   /** The client's to ours. */
   ourLine(line: number): number {
     return line - this.fromLine + 1;
+  }
+  /** Undefined: the line has changed since it was assembled. */
+  ourLineIn(file: string, line: number): number | undefined {
+    return this.edited.toAssembled(file, this.ourLine(line));
   }
   ourColumn(column: number): number {
     return column - this.fromColumn + 1;

@@ -13,6 +13,8 @@ import type { Documents, References } from './references';
 /** What a handler of a request may ask of the adapter. */
 export interface AdapterContext {
   readonly host: AdapterHost;
+  /** What will be launched, where whoever started the adapter knows: a client takes names at `initialize`. */
+  readonly expected?: LaunchFields | undefined;
   readonly client: ClientView;
   readonly references: References;
   readonly documents: Documents;

@@ -86,7 +86,7 @@ function treeKind(kind: ViewNode['kind'], isRoot: boolean): TreeNode['kind'] {
 
 export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 'pagewalk/tree'> = {
   'pagewalk/translate'(adapter, args) {
-    const { stopped } = adapter;
+    const { stopped, client } = adapter;
     const evaluation = adapter.unwrap(stopped.evaluate(args.expression, frameIfThere(adapter, args.frameId)));
     const address = addressIn(evaluation);
     if (address === undefined) throw requestError('badArgument', `${args.expression} is no address`);
@@ -99,12 +99,12 @@ export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 
     });
     const symbol = space === 'gva' ? stopped.symbolOf(address) : undefined;
     const at = symbol === undefined ? undefined : stopped.disassemble(address, 0, 1)[0]?.location;
-    const path = at && adapter.client.source(at.file).path;
+    const path = at && client.source(at.file).path;
     return compact<TranslateReply>({
       address: hex(address),
       space,
       symbol,
-      source: at && path !== undefined ? { path, line: at.line } : undefined,
+      source: at && path !== undefined ? { path, line: client.edited.toCurrent(at.file, at.line).line } : undefined,
       ...chains(answer),
     });
   },

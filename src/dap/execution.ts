@@ -69,12 +69,18 @@ export const executionRequests: Handlers<
 
   gotoTargets(adapter, args) {
     const { client, stopped } = adapter;
-    const found = stopped.codeAt(fileOf(adapter, args.source), client.ourLine(args.line));
+    const file = fileOf(adapter, args.source);
+    const line = client.ourLineIn(file, args.line);
+    const found = line === undefined ? undefined : stopped.codeAt(file, line);
     if (!found) return { targets: [] };
     const { address, location } = found;
     const id = adapter.references.of(`${GOTO}${hex(address)}`);
     const label = stopped.symbolOf(address) ?? hex(address);
-    return { targets: [{ id, label, line: client.line(location.line), instructionPointerReference: hex(address) }] };
+    return {
+      targets: [
+        { id, label, line: client.lineIn(location.file, location.line), instructionPointerReference: hex(address) },
+      ],
+    };
   },
   /** Only RIP changes; it is an offset in the code segment. */
   goto(adapter, args) {

@@ -9,9 +9,12 @@ import { didYouMean } from '../session/nearest';
 import { OPTION_KEYS, isOptionKey } from '../session/option-table';
 import { checkOptions } from '../session/options';
 import type { Program } from '../session/program';
+import { fileBeside } from '../asm/index';
+import { isGnuSource } from '../asm/gas-source';
 import { folderBeside } from '../session/assembly';
-import { prepareProgram } from '../session/program';
+import { expectedMethod, prepareProgram } from '../session/program';
 import { dapDiagnostic } from './errors';
+import type { SourceText } from './edited';
 import type { AdapterHost, OutputFile } from './host';
 
 /** What errors about launch fields are located by. */
@@ -29,6 +32,8 @@ export interface Launched {
   readonly noDebug: boolean;
   /** Files that the launch configuration sends an output to, by channel. */
   readonly files: ReadonlyMap<OutputChannel, OutputFile>;
+  /** What the image was made of, by path. */
+  readonly sources: ReadonlyMap<string, SourceText>;
 }
 export type OutputChannel = 'serial' | 'debugcon';
 
@@ -58,12 +63,17 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
       include.map((folder) => folderBeside(folder, file)),
     );
   const folders = workspaceFolders.length > 0 ? workspaceFolders : [host.folderOf(file)];
+  const included = new Map<string, Uint8Array>();
   const prepared = prepareProgram({
     file,
     bytes: read.bytes,
     options,
     currentFolders: workspaceFolders,
-    readFile: (name, from) => host.include(name, from, folders),
+    readFile: (name, from, use) => {
+      const bytes = host.include(name, from, folders);
+      if (bytes && use === 'text') included.set(fileBeside(name, from), bytes);
+      return bytes;
+    },
     readOption: (name) => {
       const named = host.readFile(host.absolute(name));
       return named.ok ? named.bytes : undefined;
@@ -78,7 +88,45 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
   const files = openOutputs(prepared.value, host);
   if (!files.ok) return files;
   const diagnostics = [...checked.value.warnings, ...prepared.value.diagnostics];
-  return ok({ target: target.value, program: file, diagnostics, stopOnEntry, noDebug, files: files.value });
+  const { image, symbols } = prepared.value;
+  const texts = new Map(image === read.bytes ? [] : [[file, read.bytes] as const, ...included]);
+  const sources = sourceTexts(texts, symbols.files, host);
+  return ok({ target: target.value, program: file, diagnostics, stopOnEntry, noDebug, files: files.value, sources });
+}
+
+/** Sources of an image that others made (a compiler, an installed assembler) are read for their text; more of them than this are not. */
+const MOST_READ = 256;
+
+/** The texts of a program's sources: those that were assembled here, and, of what its line table names besides, what lies at those paths now. */
+function sourceTexts(
+  texts: ReadonlyMap<string, Uint8Array>,
+  named: readonly string[],
+  host: AdapterHost,
+): ReadonlyMap<string, SourceText> {
+  const others = named.filter((file) => !texts.has(file)).slice(0, MOST_READ);
+  const read = others.flatMap((file): (readonly [string, Uint8Array])[] => {
+    const found = host.readFile(file);
+    return found.ok ? [[file, found.bytes]] : [];
+  });
+  return new Map(
+    [...texts, ...read].map(([file, bytes]) => {
+      const text = textOf(bytes);
+      return [file, { text, isNasm: NASM_FILES.test(file) && !isGnuSource(text) }];
+    }),
+  );
+}
+const NASM_FILES = /\.(asm|nasm|inc|mac|s)$/i;
+
+/** A source as an editor has it: without a byte order mark. */
+export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+/** How the memory of a guest will be virtualized that is about to be launched; undefined where that cannot be said. */
+export function methodOf(fields: LaunchFields, host: AdapterHost): Program['settings']['mmu'] | undefined {
+  const checked = checkFields(fields);
+  if (!checked.ok) return undefined;
+  const file = host.absolute(checked.value.program);
+  const read = host.readFile(file);
+  return read.ok ? expectedMethod({ file, bytes: read.bytes, options: checked.value.options }) : undefined;
 }
 
 interface CheckedFields {

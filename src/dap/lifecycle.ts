@@ -3,11 +3,11 @@ import { BreakpointEvent, Event, InitializedEvent } from '@vscode/debugadapter';
 import type { Diagnostic } from '../base/diagnostic';
 import type { MachineEvent, Problem, ProblemsEvent } from '../protocol/messages';
 import { REPORTS_PROBLEMS } from '../protocol/messages';
-import { CAPABILITIES } from './capabilities';
+import { capabilities } from './capabilities';
 import type { AdapterContext } from './context';
 import { launchError, requestError } from './errors';
 import type { LaunchFields } from './launch';
-import { LAUNCH_CONFIGURATION, launch } from './launch';
+import { LAUNCH_CONFIGURATION, launch, methodOf } from './launch';
 import type { Handlers } from './requests';
 
 /** More problems than this are counted, not sent. */
@@ -41,7 +41,10 @@ function launchInto(adapter: AdapterContext, fields: LaunchFields): void {
   if (reportsItself) sendProblems(adapter, launched.value.diagnostics, true);
   adapter.adopt(launched.value, fields);
   adapter.sendDiagnostics(launched.value.diagnostics);
-  const machine: MachineEvent = { mmu: launched.value.target.program.settings.mmu };
+  const { mmu } = launched.value.target.program.settings;
+  const files = adapter.client.edited.files.map((file) => adapter.client.source(file).path ?? file);
+  const assembled = launched.value.sources.has(launched.value.program);
+  const machine: MachineEvent = { mmu, files, assembled };
   adapter.afterResponse(() => adapter.sendEvent(new Event('pagewalk/machine', machine)));
 }
 
@@ -62,7 +65,7 @@ export const lifecycleRequests: Handlers<
 > = {
   initialize(adapter, args) {
     adapter.client.initialize(args);
-    return CAPABILITIES;
+    return capabilities(adapter.expected && methodOf(adapter.expected, adapter.host));
   },
 
   /** `initialized` comes only now: source breakpoints are settled against the assembled guest. */

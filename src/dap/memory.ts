@@ -46,7 +46,7 @@ function instruction(adapter: AdapterContext, line: DisassembledLine): Dap.Disas
     instruction: line.text,
     symbol: line.symbol,
     location: line.location && client.source(line.location.file),
-    line: line.location && client.line(line.location.line),
+    line: line.location && client.lineIn(line.location.file, line.location.line),
     presentationHint: line.valid ? undefined : 'invalid',
   });
 }

@@ -3,6 +3,7 @@ import type { Server } from 'node:net';
 import { createServer } from 'node:net';
 import { Adapter } from './adapter';
 import type { AdapterHost } from './host';
+import type { LaunchFields } from './launch';
 
 /** Where clients are: one at this process's standard streams, or any number at a TCP port of this machine (0: any free one) or at a Unix socket. */
 export type Listen =
@@ -15,14 +16,19 @@ const LOOPBACK = '127.0.0.1';
 /** Starts this program anew as an adapter at its standard streams. */
 export type StartClient = () => ChildProcessWithoutNullStreams;
 
-/** Serves until a signal ends it; each client has an adapter of its own. Resolves with an exit code where it cannot listen. */
-export function serve(host: AdapterHost, at: Listen, startClient: StartClient): Promise<number> {
-  return at.kind === 'stdio' ? serveStreams(host) : serveSockets(at, startClient);
+/** Serves until a signal ends it; each client has an adapter of its own. Resolves with an exit code where it cannot listen. `expected`: what the client at the standard streams will launch. */
+export function serve(
+  host: AdapterHost,
+  at: Listen,
+  startClient: StartClient,
+  expected?: LaunchFields,
+): Promise<number> {
+  return at.kind === 'stdio' ? serveStreams(host, expected) : serveSockets(at, startClient);
 }
 
 /** The adapter ends the process with its session. */
-function serveStreams(host: AdapterHost): Promise<number> {
-  const adapter = new Adapter(host);
+function serveStreams(host: AdapterHost, expected?: LaunchFields): Promise<number> {
+  const adapter = new Adapter(host, expected);
   adapter.start(process.stdin, process.stdout);
   return new Promise(() => undefined);
 }

@@ -2,7 +2,7 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { assertUnreachable } from '../base/assert';
 import { hex } from '../base/hex';
-import type { Actor, FrameView } from '../session/types';
+import type { Actor, FrameView, Location } from '../session/types';
 import { viewRootsOf } from '../session/types';
 import { compact } from './compact';
 import type { AdapterContext } from './context';
@@ -53,16 +53,30 @@ function actorName(actor: Actor): string {
 function stackFrame(adapter: AdapterContext, frame: FrameView, format: Dap.StackFrameFormat = {}): Dap.StackFrame {
   const { client } = adapter;
   const document = documentOf(adapter, frame);
-  const line = frame.location?.line ?? frame.document?.line;
+  const { location } = frame;
+  const line = location ? client.lineIn(location.file, location.line) : clientLine(adapter, frame.document?.line);
   const name = frame.kind === 'guest' ? frame.name : `${frame.name} (${actorName(frame.actor)}, ${frame.mode})`;
   return compact<Dap.StackFrame>({
     id: frameIdOf(frame),
-    name: format.line && line !== undefined ? `${name}:${client.line(line)}` : name,
-    source: frame.location ? client.source(frame.location.file) : document && sourceOf(document),
-    line: line === undefined ? 0 : client.line(line),
-    column: line === undefined ? 0 : client.column(frame.location?.column ?? 1),
+    name: format.line && line !== undefined ? `${name}:${line}` : name,
+    source: location ? guestSource(adapter, location) : document && sourceOf(document),
+    line: line ?? 0,
+    column: line === undefined ? 0 : client.column(location?.column ?? 1),
     instructionPointerReference: frame.address === undefined ? undefined : hex(frame.address),
   });
+}
+
+const clientLine = ({ client }: AdapterContext, line: number | undefined): number | undefined =>
+  line === undefined ? undefined : client.line(line);
+
+/** Where a frame's line is not there any more, the frame says so: the instruction is the running image's own. */
+function guestSource({ client }: AdapterContext, { file, line }: Location): Dap.Source {
+  const source = client.source(file);
+  if (client.edited.toCurrent(file, line).exact) return source;
+  return {
+    ...source,
+    origin: `line ${line} as assembled, which has changed since; restart the guest to run the new text`,
+  };
 }
 
 interface NamedReference {

@@ -1,10 +1,10 @@
 /** The language server as a process of its own. */
 import type * as vscode from 'vscode';
 import { LanguageClient, TransportKind } from 'vscode-languageclient/node';
+import type { Debugging } from './language-client';
 import { CLIENT_ID, CLIENT_NAME, startLanguageClient } from './language-client';
-import type { SessionTracker } from './session';
 
-export function startLanguageProcess(context: vscode.ExtensionContext, tracker: SessionTracker): LanguageClient {
+export function startLanguageProcess(context: vscode.ExtensionContext, debugging: Debugging): LanguageClient {
   const module = context.asAbsolutePath('dist/server.js');
   const server = {
     run: { module, transport: TransportKind.ipc },
@@ -12,7 +12,7 @@ export function startLanguageProcess(context: vscode.ExtensionContext, tracker: 
   };
   return startLanguageClient(
     context,
-    tracker,
+    debugging,
     (options) => new LanguageClient(CLIENT_ID, CLIENT_NAME, server, options),
   );
 }

@@ -16,6 +16,11 @@ interface AdapterMessage {
 const RESUMING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'stepBack', 'reverseContinue', 'goto', 'restart']);
 const EDITING = new Set(['setVariable', 'setExpression', 'writeMemory']);
 
+export interface Launch {
+  readonly session: vscode.DebugSession;
+  readonly machine: MachineEvent;
+}
+
 /**
  * Follows every Pagewalk session through its messages, and speaks of the active one. `onDidChange` fires when another session
  * becomes active, at stops and resumptions, and when a person edited a value or the adapter says that values changed.
@@ -26,6 +31,7 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   private readonly machines = new Map<string, MachineEvent['mmu']>();
   private readonly changed = new vscode.EventEmitter<void>();
   private readonly problems = new vscode.EventEmitter<ProblemsEvent>();
+  private readonly launches = new vscode.EventEmitter<Launch>();
   private readonly stops = new Map<string, number>();
   /** Counts what changed a machine, or which machine is looked at. */
   private moments = 0;
@@ -34,11 +40,14 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   readonly onDidChange = this.changed.event;
   /** A guest was launched or refused: what is wrong with it. */
   readonly onDidReportProblems = this.problems.event;
+  /** A guest stands ready: at its first start, or at another. */
+  readonly onDidLaunch = this.launches.event;
 
   constructor() {
     this.subscriptions = [
       this.changed,
       this.problems,
+      this.launches,
       vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, this),
       vscode.debug.onDidChangeActiveDebugSession(() => {
         this.tellMmu();
@@ -98,12 +107,13 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
       onWillReceiveMessage: ({ command = '' }: AdapterMessage) => {
         if (RESUMING.has(command)) this.set(session.id, 'running');
       },
-      onDidSendMessage: (message: AdapterMessage) => this.follow(session.id, message),
+      onDidSendMessage: (message: AdapterMessage) => this.follow(session, message),
       onExit: () => this.set(session.id, undefined),
     };
   }
 
-  private follow(id: string, { type, event, command = '', success, body }: AdapterMessage): void {
+  private follow(session: vscode.DebugSession, { type, event, command = '', success, body }: AdapterMessage): void {
+    const { id } = session;
     if (type === 'event') {
       if (event === 'stopped') {
         this.stops.set(id, (this.stops.get(id) ?? 0) + 1);
@@ -111,7 +121,9 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
       } else if (event === 'continued') this.set(id, 'running');
       else if (event === 'terminated' || event === 'exited') this.set(id, undefined);
       else if (event === 'pagewalk/machine') {
-        this.machines.set(id, (body as MachineEvent).mmu);
+        const machine = body as MachineEvent;
+        this.machines.set(id, machine.mmu);
+        this.launches.fire({ session, machine });
         this.tellMmu();
       } else if (event === 'pagewalk/problems') this.problems.fire(body as ProblemsEvent);
       else if (event === 'invalidated' || event === 'memory') this.news();

@@ -1,21 +1,36 @@
-/** The debug adapter as VS Code starts it: a process of its own that speaks over stdio, or with `--server=PORT` over TCP. */
+/**
+ * The debug adapter as VS Code starts it: a process of its own that speaks over stdio, or with `--server=PORT` over TCP. `--program=PATH` and `--mmu=METHOD` say what will be
+ * launched, before the client takes the names of exception filters.
+ */
 import type { Listen } from '../dap/index';
 import { serve } from '../dap/index';
 import { adapterHost, startAdapter } from './dap-host';
 
-/** Undefined: the arguments are not these. */
-function listenFrom(args: readonly string[]): Listen | undefined {
-  const [first, ...others] = args;
-  if (first === undefined) return { kind: 'stdio' };
-  const port = /^--server=(\d{1,5})$/.exec(first)?.[1];
-  return port === undefined || others.length > 0 || Number(port) > 0xffff
-    ? undefined
-    : { kind: 'port', port: Number(port) };
+interface Arguments {
+  readonly at: Listen;
+  readonly expected?: Readonly<Record<string, string>>;
 }
 
-const at = listenFrom(process.argv.slice(2));
-if (at) void serve(adapterHost, at, startAdapter()).then((code) => (process.exitCode = code));
+/** Undefined: the arguments are not these. */
+function read(args: readonly string[]): Arguments | undefined {
+  const [first = ''] = args;
+  const port = /^--server=(\d{1,5})$/.exec(first)?.[1];
+  if (port !== undefined)
+    return args.length === 1 && Number(port) <= 0xffff ? { at: { kind: 'port', port: Number(port) } } : undefined;
+  const fields = args.map((each) => /^--(program|mmu)=(.*)$/s.exec(each)?.slice(1));
+  const expected: Record<string, string> = {};
+  for (const [key, value] of fields.map((each) => each ?? [])) {
+    if (key === undefined || value === undefined) return undefined;
+    expected[key] = value;
+  }
+  return { at: { kind: 'stdio' }, ...(args.length > 0 ? { expected } : {}) };
+}
+
+const known = read(process.argv.slice(2));
+if (known) void serve(adapterHost, known.at, startAdapter(), known.expected).then((code) => (process.exitCode = code));
 else {
-  process.stderr.write('pagewalk: dap.js takes no arguments, or --server=PORT; see also `pagewalk dap --help`\n');
+  process.stderr.write(
+    'pagewalk: dap.js takes no arguments, --server=PORT, or --program=PATH and --mmu=METHOD; see also `pagewalk dap --help`\n',
+  );
   process.exitCode = 2;
 }

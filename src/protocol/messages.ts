@@ -1,6 +1,6 @@
 /**
  * The custom requests of the debug adapter, beyond the Debug Adapter Protocol. All of them are probes: none changes guest
- * memory, TLB, counters or A/D bits. Each is refused (a DAP error response) while the guest runs. Error responses carry
+ * memory, TLB, counters or A/D bits. All but those about lines are refused (a DAP error response) while the guest runs. Error responses carry
  * `showUser: false`: the view that asked says beside its own box what is wrong.
  *
  *   pagewalk/translate   the chain of an address
@@ -9,6 +9,9 @@
  *   pagewalk/tlb         TLB and paging-structure caches, stale entries marked
  *   pagewalk/pagemap     GPA, HVA and HPA of each page, as the text of a file
  *   pagewalk/memoryMap   memslots, holes, VMAs, and guest memory as runs GPA | HVA | HPA
+ *
+ *   pagewalk/edited      the present text of a source, so that lines of the running image are found in it
+ *   pagewalk/lines       addresses and bytes of the running image by line
  *
  * and those of single panels: panels/<panel>.ts. Two events are sent: `pagewalk/problems` at each launch or restart, and `pagewalk/machine`
  * once the guest is launched.
@@ -121,10 +124,42 @@ export interface PagemapReply {
   readonly pages: number;
 }
 
+export interface EditedArguments {
+  readonly path: string;
+  readonly text: string;
+}
+export interface EditedReply {
+  /** It is one of the sources of the running image. */
+  readonly isSource: boolean;
+  /** It would assemble to another image: more has changed than comments and blanks. */
+  readonly differs: boolean;
+}
+
+export interface LinesArguments {
+  readonly path: string;
+  /** The lines asked for, from 1, `to` included, as the text is now. */
+  readonly from: number;
+  readonly to: number;
+}
+/** What a line of the running image became; a line that has changed since has none. */
+export interface ImageLine {
+  readonly line: number;
+  /** `7c00: fa 31 c0`. */
+  readonly label: string;
+  readonly tooltip: string;
+}
+export interface LinesReply {
+  readonly lines: readonly ImageLine[];
+}
+
 /** The body of the event `pagewalk/machine`: what there is to look at. */
 export interface MachineEvent {
   /** How guest memory is virtualized. */
   readonly mmu: 'ept' | 'npt' | 'shadow' | 'software';
+  /** The sources that the image was made of, as paths. */
+  readonly files: readonly string[];
+  /** It was assembled at the launch, from these; else a compiler made it before. */
+  readonly assembled: boolean;
 }
 
 /** A launch field of the extension's own: it shows what `pagewalk/problems` brings, so the client needs no dialog. */
@@ -162,6 +197,8 @@ export interface Requests extends CompareRequests, ExitsRequests, PageTablesRequ
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };
   'pagewalk/tlb': { readonly arguments: TlbArguments; readonly reply: TlbReply };
   'pagewalk/pagemap': { readonly arguments: PagemapArguments; readonly reply: PagemapReply };
+  'pagewalk/edited': { readonly arguments: EditedArguments; readonly reply: EditedReply };
+  'pagewalk/lines': { readonly arguments: LinesArguments; readonly reply: LinesReply };
   'pagewalk/memoryMap': { readonly arguments: MemoryMapArguments; readonly reply: MemoryMapReply };
 }
 export type RequestName = keyof Requests;

@@ -3,15 +3,16 @@
  * starts, and where its lines and labels lie (cli.md's "How a guest starts").
  */
 import { elfSource } from '../asm/gas-output';
+import { leadingDirectives } from '../asm/index';
 import type { Assembled } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import type { SourceRequest } from './assembly';
-import { assembleGuest } from './assembly';
+import { assembleGuest, gnuDirectives } from './assembly';
 import { sessionError } from './diagnostics';
 import type { GuestDirectives } from './guest-directives';
-import { NO_DIRECTIVES } from './guest-directives';
+import { NO_DIRECTIVES, readDirectives } from './guest-directives';
 import { actsAtLine } from './checks';
 import type { Settings } from './options';
 import { settle } from './options';
@@ -54,6 +55,18 @@ export function prepareProgram(request: ProgramRequest): Result<Program, readonl
   if (bytes.length === 0)
     return err([sessionError('emptyFile', 'the file is empty; a guest needs at least one instruction', file)]);
   return looksLikeSource(file, bytes) ? fromSource(request, new TextDecoder().decode(bytes)) : fromImage(request);
+}
+
+/** The method that a guest will run under, by its own first lines and the options around it: known before it is assembled. */
+export function expectedMethod({
+  file,
+  bytes,
+  options,
+}: Pick<ProgramRequest, 'file' | 'bytes' | 'options'>): Settings['mmu'] {
+  if (!looksLikeSource(file, bytes)) return settle(options).mmu;
+  const source = new TextDecoder().decode(bytes);
+  const own = gnuDirectives(source, { file, options }) ?? readDirectives(leadingDirectives(source, file), file);
+  return settle(own.options, options).mmu;
 }
 
 /** Source by its extension, or a text without one; everything else is an image. */

@@ -115,6 +115,10 @@ export class SymbolTable {
     return span && { file: span.file, line: span.line };
   }
 
+  /** What became of a file's lines, by address. */
+  linesOf(file: string): readonly LineSpan[] {
+    return this.lines.filter((l) => l.file === file);
+  }
   /** The first code on `line` of `file` or on the next line that has some. */
   codeAt(file: string, line: number): LineSpan | undefined {
     let best: LineSpan | undefined;

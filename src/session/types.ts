@@ -61,7 +61,7 @@ export interface BreakpointView {
 
 export type FilterName = 'vm-exit' | 'ept-violation' | 'guest-pf' | 'guest-exception';
 
-/** The exception filters offered, with what a person reads beside the check box. */
+/** The exception filters offered, with what a person reads beside the check box, under any method; exception-filters.ts has the words of each. */
 export const EXCEPTION_FILTERS: readonly {
   readonly filter: FilterName;
   readonly label: string;
@@ -77,7 +77,6 @@ export const EXCEPTION_FILTERS: readonly {
   },
   {
     filter: 'ept-violation',
-    // a client takes labels before it knows how guest memory will be virtualized
     label: 'EPT violation, NPF or hidden #PF',
     description:
       'Stops at faults that the guest never sees: EPT violations and misconfigurations, under NPT nested page faults, and under shadow paging #PF exits that are not the guest’s own. Those are hidden, tracing, dirty or mmio: conditions may ask which.',

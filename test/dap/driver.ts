@@ -20,10 +20,11 @@ export class Driver extends Connection {
   /** Messages that are not written down: those that every session begins with. */
   private quiet = false;
 
-  constructor(host: AdapterHost) {
+  /** @param expected what the adapter is told that will be launched */
+  constructor(host: AdapterHost, expected?: Readonly<Record<string, unknown>>) {
     const [toAdapter, fromAdapter] = [new PassThrough(), new PassThrough()];
     super(toAdapter, fromAdapter);
-    const adapter = new Adapter(host);
+    const adapter = new Adapter(host, expected);
     running.add(adapter);
     adapter.setRunAsServer(true);
     adapter.start(toAdapter, fromAdapter);

@@ -427,6 +427,14 @@ export class Workbench {
     throw new Error('no such row');
   }
 
+  /** Types at a place of a line that a key leads to. */
+  async typeAt(line: number, key: 'Home' | 'End', text: string): Promise<void> {
+    await this.reveal(line);
+    await this.editor.locator('.native-edit-context, textarea.inputarea').first().focus();
+    await this.page.keyboard.press(key);
+    await this.page.keyboard.insertText(text);
+  }
+
   /** Writes `text` in place of all that the editor holds. */
   async replaceAll(text: string): Promise<void> {
     await this.editor.locator('.native-edit-context, textarea.inputarea').first().focus();

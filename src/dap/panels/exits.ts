@@ -33,7 +33,7 @@ const replays = new WeakMap<DebugTarget, ExitReplay>();
 
 const sourceOf = (adapter: AdapterContext, at: Location | undefined): ExitRow['source'] => {
   const path = at && adapter.client.source(at.file).path;
-  return at && path !== undefined ? { path, line: at.line } : undefined;
+  return at && path !== undefined ? { path, line: adapter.client.edited.toCurrent(at.file, at.line).line } : undefined;
 };
 
 function rowOf(adapter: AdapterContext, { location, ...row }: History.ExitRow): ExitRow {
