@@ -5,18 +5,6 @@ type Method = Parameters<typeof filtersFor>[0];
 
 /** What `initialize` promises: nothing that is not built. `mmu`: how the guest's memory will be virtualized, where that is known before the launch. */
 export const capabilities = (mmu: Method): Dap.Capabilities => ({
-  ...CAPABILITIES,
-  exceptionBreakpointFilters: filtersFor(mmu).map(({ filter, label, description, conditionDescription }) => ({
-    filter,
-    label,
-    description,
-    conditionDescription,
-    supportsCondition: true,
-    default: false,
-  })),
-});
-
-const CAPABILITIES: Dap.Capabilities = {
   supportsConfigurationDoneRequest: true,
   supportsRestartRequest: true,
   supportsTerminateRequest: true,
@@ -30,6 +18,14 @@ const CAPABILITIES: Dap.Capabilities = {
   supportsExceptionOptions: false,
   supportsExceptionFilterOptions: true,
   supportsExceptionInfoRequest: true,
+  exceptionBreakpointFilters: filtersFor(mmu).map(({ filter, label, description, conditionDescription }) => ({
+    filter,
+    label,
+    description,
+    conditionDescription,
+    supportsCondition: true,
+    default: false,
+  })),
 
   supportsSteppingGranularity: true,
   supportsStepInTargetsRequest: true,
@@ -47,4 +43,4 @@ const CAPABILITIES: Dap.Capabilities = {
   supportsReadMemoryRequest: true,
   supportsWriteMemoryRequest: true,
   supportsDisassembleRequest: true,
-};
+});
