@@ -75,6 +75,22 @@ export class AddressSpace {
     return root === undefined ? err('host memory is exhausted') : ok(new AddressSpace(new Mm(kernel, root, places)));
   }
 
+  /** Why a reserved frame can never go to its page: no mapping is there, or one of hugetlbfs, whose pages are larger. To be asked when the process has its mappings. */
+  unplaceable(): string | undefined {
+    const { areas, places } = this.mm;
+    for (const [page, frame] of places) {
+      const vma = areas.find(page);
+      const asked = `place ${hex(page)} ${hex(frame)}`;
+      if (!vma) {
+        const mapped = areas.all.map((v) => `${hex(v.start)}-${hex(v.end)}`).join(', ');
+        return `${asked}: nothing is mapped at HVA ${hex(page)}; the VMM's mappings are ${mapped}`;
+      }
+      if (vma.backing === '2m' || vma.backing === '1g')
+        return `${asked}: HVA ${hex(page)} is backed by ${vma.backing} pages of hugetlbfs, which a 4 KiB frame cannot be part of; use host-pages=4k or thp`;
+    }
+    return undefined;
+  }
+
   get tables(): HostPageTables {
     return this.mm.tables;
   }

@@ -230,7 +230,7 @@ function commentItems(text: string, host: Host): CompletionItem[] {
       ...(option.values ? { command: { title: 'Values', command: 'editor.action.triggerSuggest' } } : {}),
     }));
   }
-  if (/^\s*@host\s+\w*$/.test(text)) return [{ label: 'place', kind: KIND.Method, detail: 'place HVA HPA' }];
+  if (/^\s*@host\s+(memslot\s+)?[\w-]*$/.test(text)) return hostItems(/@host\s+memslot\s/.test(text), host);
   if (/^\s*@break\s+\w*$/.test(text))
     return [{ label: 'exit', kind: KIND.Method, detail: 'exit REASON [if condition]' }];
   if (/^\s*@break\s+exit\s+\w*$/.test(text))
@@ -241,6 +241,15 @@ function commentItems(text: string, host: Host): CompletionItem[] {
       kind: KIND.Variable,
     }));
   return [];
+}
+
+/** After `@host memslot` the words that follow it alone: they are replaced from there. */
+function hostItems(afterMemslot: boolean, { hostWords }: Host): CompletionItem[] {
+  const shown = hostWords.filter(({ words }) => !afterMemslot || words.startsWith('memslot '));
+  return shown.map(({ words, usage, doc }) => {
+    const label = afterMemslot ? words.slice('memslot '.length) : words;
+    return { label, kind: KIND.Method, detail: `${words} ${usage}`, documentation: { kind: 'markdown', value: doc } };
+  });
 }
 
 /** The files that this one could include, as seen from its folder. */

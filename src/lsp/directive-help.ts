@@ -116,7 +116,7 @@ export const SIZE_HELP: Readonly<Record<string, string>> = {
 export const COMMENT_HELP: Readonly<Record<string, string>> = {
   guest:
     'How this guest runs, as key=value: `; @guest start=flat64 memory=128M`. It stands before the first instruction.',
-  host: 'A change on the host: `; @host place HVA HPA` gives the page at HVA the frame at HPA.',
+  host: 'A change on the host, made when the line is reached: `; @host swap-out 0x5000`, `migrate`, `merge`, `split`, `balloon`, `memslot delete 0` and others. `; @host place HVA HPA` reserves the frame at HPA for the page at HVA.',
   break:
     'A breakpoint on this line, `; @break if rax == 5`, or at VM exits: `; @break exit EPT_VIOLATION if write && gpa >= 0x5000`. A run on the command line reports it and goes on.',
   assert:

@@ -24,6 +24,8 @@ export interface Host {
   /** The assembly sources below the folders, a bounded number of them. */
   sources(folders: readonly string[]): readonly string[];
   readonly options: readonly OptionHelp[];
+  /** What may follow `@host`: the words, how their arguments are written, and what they do. */
+  readonly hostWords: readonly { readonly words: string; readonly usage: string; readonly doc: string }[];
   /** Assembles a guest as a run of it would. */
   assemble(source: string, path: string, settings: AssemblerSettings, readFile: ReadFile): AssembledForEditor;
   /** The folders where what a guest includes is looked for, besides its own. */

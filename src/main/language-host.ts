@@ -2,7 +2,7 @@
 import { leadingDirectives } from '../asm/index';
 import type { AssemblerSettings, Host, OptionHelp } from '../lsp/host';
 import { assembleBuiltin, givenTo, gnuDirectives, NOTHING } from '../session/assembly';
-import { readDirectives } from '../session/guest-directives';
+import { HOST_WORDS, readDirectives } from '../session/guest-directives';
 import { OPTION_KEYS, optionSpec } from '../session/option-table';
 import { checkOptions, type OptionTexts } from '../session/options';
 
@@ -20,8 +20,9 @@ function textsOf(settings: AssemblerSettings): OptionTexts {
   return checkOptions(written, 'launch', 'settings').options;
 }
 
-export const languageHost: Pick<Host, 'options' | 'assemble' | 'includePath'> = {
+export const languageHost: Pick<Host, 'options' | 'hostWords' | 'assemble' | 'includePath'> = {
   options,
+  hostWords: HOST_WORDS,
   assemble: (source, file, settings, readFile) => {
     const request = { file, options: textsOf(settings), readFile };
     // Only GNU as itself knows what is wrong in a source of its own.

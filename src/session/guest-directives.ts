@@ -6,7 +6,7 @@ import { DIRECTIVE_VERBS, parseDirective } from '../expr/index';
 import type { CheckDirective } from './checks';
 import { sessionError } from './diagnostics';
 import { parseNumber } from './option-values';
-import { parseHostDirective } from './host-commands';
+import { HOST_COMMANDS, parseHostDirective } from './host-commands';
 import type { HostDirective } from './host-script';
 import type { OptionTexts, WrittenOption } from './options';
 import { checkOptions } from './options';
@@ -20,6 +20,12 @@ export interface PlaceDirective {
   readonly hpa: bigint;
   readonly span: Span;
 }
+
+/** Every word that may follow `@host`. */
+export const HOST_WORDS: typeof HOST_COMMANDS = [
+  { words: 'place', usage: 'HVA HPA', doc: 'gives the page at HVA the frame at HPA when it is first touched' },
+  ...HOST_COMMANDS.map((c) => ({ ...c, words: c.words.replace(/^host /, '') })),
+];
 
 /** What a guest file's comments ask of the session. */
 export interface GuestDirectives {

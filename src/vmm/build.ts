@@ -89,6 +89,8 @@ export function buildMachine(
       : [];
   const slots = setSlots(options, firmware, space, ram);
   if (!slots.ok) return slots;
+  const unplaceable = space.unplaceable();
+  if (unplaceable !== undefined) return err([machineError('placement', unplaceable)]);
 
   const tables = image.start === 'flat64' ? slotsOf(options).reduce((n, s) => n + s.size, 0n) / 512n : 0n;
   if (tables > BigInt(options.hostMemory) / MOST_TABLES)

@@ -35,6 +35,7 @@ const host = (files: Readonly<Record<string, string>>): Host => ({
     { key: 'memory', doc: 'Guest RAM.' },
     { key: 'start', doc: 'How the guest starts.', values: { boot: 'Boot sector', flat64: 'Long mode' } },
   ],
+  hostWords: languageHost.hostWords,
   assemble: languageHost.assemble,
   includePath: languageHost.includePath,
 });
