@@ -9,6 +9,7 @@ import type { ParsedArguments } from './arguments';
 import { COMMAND_LINE, cliError, formatAll } from './diagnostics';
 import type { CliHost } from './host';
 import { EXIT } from './host';
+import { writeOutputs } from './outputs';
 
 /** `pagewalk asm FILE [-o OUT] [--listing FILE] [-D NAME=VALUE] [-I DIR] [--json]`: assembles as `nasm -f bin` does. */
 export function asmCommand(args: ParsedArguments, host: CliHost): number {
@@ -45,15 +46,13 @@ export function asmCommand(args: ParsedArguments, host: CliHost): number {
   const json = args.own.has('json');
   const output = args.own.get('output') ?? (json ? undefined : withExtension(path));
   const listing = args.own.get('listing');
-  const writes: [string, Uint8Array | string][] = [];
-  if (output !== undefined) writes.push([output, result.image]);
-  if (listing !== undefined) writes.push([listing, formatListing(result, source, path)]);
-  for (const [name, content] of writes) {
-    const why = host.writeFile(name, content);
-    if (why !== undefined) {
-      host.stderr(formatAll([cliError('unwritable', `cannot be written: ${why}`, name)]));
-      return EXIT.badInput;
-    }
+  const contents = new Map<string, Uint8Array | string>();
+  if (output !== undefined) contents.set('output', result.image);
+  if (listing !== undefined) contents.set('listing', formatListing(result, source, path));
+  const failed = writeOutputs({ output, listing }, contents, host);
+  if (failed) {
+    host.stderr(formatAll([failed]));
+    return EXIT.badInput;
   }
   if (json) host.stdout(JSON.stringify(report(path, result), undefined, 2) + '\n');
   return EXIT.ok;

@@ -148,7 +148,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     guestOptions: [],
     options: {
       port: { argument: 'N', doc: 'Listen on this TCP port of 127.0.0.1; 0 takes a free one. The port is printed.' },
-      socket: { argument: 'PATH', doc: 'Listen on a Unix socket.' },
+      socket: { argument: 'PATH', doc: 'Listen on a Unix socket that only its user can open.' },
+      secret: {
+        argument: 'FILE',
+        doc: 'Serve only clients whose launch request has the first line of this file as `secret`.',
+      },
     },
     notes: [
       'Without options it serves one client over standard input and output.',

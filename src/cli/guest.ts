@@ -51,49 +51,33 @@ export const logText = ({ text, location }: Output): string =>
 export const exitCodeOf = (session: Session, end: EndInfo): number =>
   session.asserts.every((a) => a.ok) ? end.code : EXIT.checkFailed;
 
-/** How a run came to its end. */
-export type Finished =
-  | { readonly kind: 'ended'; readonly end: EndInfo }
-  | { readonly kind: 'interrupted' }
-  | { readonly kind: 'breakpoint' };
-
-/**
- * Runs to the end in slices, so that Ctrl-C is heard; `afterSlice` takes what has come out so far.
- * @param stopAt a linear address; the run stops there when it is first reached
- */
-export async function runToEnd(
-  session: Session,
-  host: CliHost,
-  afterSlice: () => void,
-  stopAt?: bigint,
-): Promise<Finished> {
-  if (stopAt !== undefined) session.setInstructionBreakpoints([{ address: stopAt }]);
+/** Runs in slices to the end, or to a breakpoint (undefined); `afterSlice` takes what has come out so far. */
+function runOn(session: Session, afterSlice: () => void): EndInfo | undefined {
   session.continue_();
   for (;;) {
     const result = session.run(SLICE);
     afterSlice();
-    switch (result.kind) {
-      case 'ended':
-        return { kind: 'ended', end: result.end };
-      case 'stopped':
-        if (!result.stop.final) return { kind: 'breakpoint' };
-        // explained in the end that follows
-        session.continue_();
-        break;
-      case 'running':
-        await host.turn();
-        if (host.interrupted) return { kind: 'interrupted' };
-        break;
-    }
+    if (result.kind === 'ended') return result.end;
+    if (result.kind === 'running') continue;
+    if (!result.stop.final) return undefined;
+    // explained in the end that follows
+    session.continue_();
   }
 }
 
+/** Runs to the end, whatever is met on the way. */
+export function runToEnd(session: Session, afterSlice: () => void): EndInfo {
+  let end: EndInfo | undefined;
+  while (end === undefined) end = runOn(session, afterSlice);
+  return end;
+}
+
 /** Runs to the moment that `--at` names: a label, FILE:LINE, or the end. */
-export async function runToPlace(
+export function runToPlace(
   session: Session,
   place: string | undefined,
   host: CliHost,
-): Promise<Result<undefined, readonly Diagnostic[]>> {
+): Result<undefined, readonly Diagnostic[]> {
   const address = place === undefined || place === 'end' ? undefined : session.addressOfPlace(place);
   if (place !== undefined && place !== 'end' && address === undefined) {
     return err([
@@ -106,12 +90,10 @@ export async function runToPlace(
   const log = (): void => {
     for (const o of session.takeOutput()) if (o.channel === 'log') host.stderr(logText(o));
   };
-  const finished = await runToEnd(session, host, log, address);
-  if (finished.kind === 'interrupted')
-    return err([cliError('neverReached', 'interrupted before the place was reached')]);
-  if (address !== undefined && finished.kind !== 'breakpoint') {
-    const how = finished.kind === 'ended' ? `the run ended first: ${finished.end.why}` : '';
-    return err([cliError('neverReached', `\`--at\`: \`${place}\` is never reached; ${how}`)]);
+  if (address !== undefined) session.setInstructionBreakpoints([{ address }]);
+  const end = runOn(session, log);
+  if (address !== undefined && end !== undefined) {
+    return err([cliError('neverReached', `\`--at\`: \`${place}\` is never reached; the run ended first: ${end.why}`)]);
   }
   return ok(undefined);
 }

@@ -60,19 +60,19 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
       case 'asm':
         return asmCommand(args.value, host);
       case 'run':
-        return await runCommand(args.value, host);
+        return runCommand(args.value, host);
       case 'translate':
-        return await translateCommand(args.value, host);
+        return translateCommand(args.value, host);
       case 'tables':
-        return await tablesCommand(args.value, host);
+        return tablesCommand(args.value, host);
       case 'compare':
-        return await compareCommand(args.value, host);
+        return compareCommand(args.value, host);
       case 'dap':
         return await dapCommand(args.value, host);
       case 'pagemap':
-        return await pagemapCommand(args.value, host);
+        return pagemapCommand(args.value, host);
       case 'trace':
-        return await traceCommand(args.value, host);
+        return traceCommand(args.value, host);
       default:
         host.stderr(formatAll([cliError('notBuiltYet', `\`${command.name}\` is not built yet`)]));
         return EXIT.badInput;

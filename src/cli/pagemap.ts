@@ -5,9 +5,10 @@ import { cliError, formatAll } from './diagnostics';
 import { openGuest, runToPlace } from './guest';
 import type { CliHost } from './host';
 import { EXIT } from './host';
+import { writeOutputs } from './outputs';
 
 /** `pagewalk pagemap GUEST`: where each page of guest RAM is at a moment of the run, as text, JSON, or words in the format of /proc/PID/pagemap. */
-export async function pagemapCommand(args: ParsedArguments, host: CliHost): Promise<number> {
+export function pagemapCommand(args: ParsedArguments, host: CliHost): number {
   const refuse = (list: Parameters<typeof formatAll>[0]): number => {
     host.stderr(formatAll(list));
     return EXIT.badInput;
@@ -17,7 +18,7 @@ export async function pagemapCommand(args: ParsedArguments, host: CliHost): Prom
   if (binary && output === undefined) return refuse([cliError('missingOption', '`--binary` needs `-o FILE`')]);
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);
-  const there = await runToPlace(opened.value, args.own.get('at'), host);
+  const there = runToPlace(opened.value, args.own.get('at'), host);
   if (!there.ok) return refuse(there.error);
   const rows = opened.value.pagemap();
   const end = opened.value.memoryMap({ most: 1 }).slots.reduce((e, s) => (s.gpa + s.size > e ? s.gpa + s.size : e), 0n);
@@ -30,8 +31,8 @@ export async function pagemapCommand(args: ParsedArguments, host: CliHost): Prom
     return refuse([cliError('badValue', `\`--binary\`: guest physical memory has more than ${MOST_WORDS} pages`)]);
   if (output === undefined) host.stdout(content);
   else {
-    const failed = host.writeFile(output, content);
-    if (failed !== undefined) return refuse([cliError('unwritable', `cannot be written: ${failed}`, output)]);
+    const failed = writeOutputs({ output }, new Map([['output', content]]), host);
+    if (failed) return refuse([failed]);
   }
   return EXIT.ok;
 }

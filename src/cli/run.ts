@@ -1,6 +1,9 @@
 import { counted } from '../base/plural';
+import type { Result } from '../base/result';
 import { encode } from '../wire/encode';
 import type { Output } from '../session/types';
+import type { OutputFile, OutputProblem } from '../session/output-files';
+import { openOutputs, outputBytes } from '../session/output-files';
 import type { Session } from '../session/session';
 import type { ParsedArguments } from './arguments';
 import { cliError, formatAll } from './diagnostics';
@@ -10,55 +13,77 @@ import { EXIT } from './host';
 import { traceLine } from './trace-line';
 
 type Channel = 'serial' | 'debugcon';
+type OutputName = Channel | 'trace';
 
 /** `pagewalk run GUEST`: to the end; the exit code tells how it ended. */
-export async function runCommand(args: ParsedArguments, host: CliHost): Promise<number> {
+export function runCommand(args: ParsedArguments, host: CliHost): number {
   const opened = openGuest(args, host);
   if (!opened.ok) {
     host.stderr(formatAll(opened.error));
     return EXIT.badInput;
   }
   const session = opened.value;
+  const { settings } = session.program;
   const json = args.own.has('json');
+  const outputs = openRunOutputs(settings, host);
+  if (!outputs.ok) return refuse(outputs.error, host);
+  const files = outputs.value;
+  /** The first write that failed. */
+  let failed: { readonly path: string; readonly why: string } | undefined;
+  const write = (name: OutputName, content: Uint8Array | string): void => {
+    const why = files.get(name)?.write(content);
+    if (why !== undefined) failed ??= { path: settings[name] ?? name, why };
+  };
   const written: Record<Channel, string> = { serial: '', debugcon: '' };
-  const target = (channel: Channel): string | undefined =>
-    session.program.settings[channel] ?? (json ? undefined : '-');
-
   const take = (o: Output): void => {
     if (o.channel === 'log') {
       if (!json) host.stderr(logText(o));
       return;
     }
-    written[o.channel] += o.text;
+    if (json) written[o.channel] += o.text;
+    if (files.has(o.channel)) write(o.channel, outputBytes(o.text));
     // with --json standard output holds the report and nothing else
-    if (target(o.channel) === '-' && !json) host.stdout(latin1(o.text));
+    else if (!json) host.stdout(outputBytes(o.text));
   };
-  const lines: string[] = [];
-  if (session.program.settings.trace !== undefined)
-    session.onStep((step) => lines.push(traceLine(session.instructions, step)));
-  const finished = await runToEnd(session, host, () => session.takeOutput().forEach(take));
-  if (finished.kind !== 'ended') return EXIT.interrupted;
-
-  const files: readonly (readonly [string | undefined, string | Uint8Array])[] = [
-    [target('serial'), latin1(written.serial)],
-    [target('debugcon'), latin1(written.debugcon)],
-    [session.program.settings.trace, lines.join('')],
-  ];
-  for (const [path, content] of files) {
-    const why = path === undefined || path === '-' ? undefined : host.writeFile(path, content);
-    if (path !== undefined && why !== undefined) {
-      host.stderr(formatAll([cliError('unwritable', `cannot be written: ${why}`, path)]));
-      return EXIT.badInput;
-    }
-  }
-  const { end } = finished;
+  let steps: string[] = [];
+  const flush = (): void => {
+    if (steps.length > 0) write('trace', steps.join(''));
+    steps = [];
+  };
+  if (settings.trace !== undefined)
+    session.onStep((step) => {
+      if (steps.push(traceLine(session.instructions, step)) >= FLUSHED_LINES) flush();
+    });
+  const end = runToEnd(session, () => {
+    session.takeOutput().forEach(take);
+    flush();
+  });
+  for (const file of files.values()) file.close();
+  if (failed) return refuse(failed, host);
   if (json) host.stdout(JSON.stringify(encode(session.report(written)), undefined, 2) + '\n');
   else host.stderr(summary(session, end.kind, end.why));
   return exitCodeOf(session, end);
 }
 
-/** Bytes that the guest wrote, as they were: a character of an output is a byte. */
-const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0) & 0xff);
+/** Lines of a trace that are written together. */
+const FLUSHED_LINES = 1000;
+
+/** The outputs that go to files: `-`, and those that nobody sends anywhere, do not. */
+function openRunOutputs(
+  settings: Session['program']['settings'],
+  host: CliHost,
+): Result<ReadonlyMap<OutputName, OutputFile>, OutputProblem<OutputName>> {
+  const wanted = (['serial', 'debugcon', 'trace'] as const).flatMap((name) => {
+    const path = settings[name];
+    return path === undefined || path === '-' ? [] : [[name, path] as const];
+  });
+  return openOutputs(wanted, host.openOutput, (name) => `\`--${name}\``);
+}
+
+function refuse({ path, why }: { readonly path: string; readonly why: string }, host: CliHost): number {
+  host.stderr(formatAll([cliError('unwritable', `cannot be written: ${why}`, path)]));
+  return EXIT.badInput;
+}
 
 function summary(session: Session, kind: string, why: string): string {
   const report = session.report({ serial: '', debugcon: '' });

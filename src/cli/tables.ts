@@ -9,7 +9,7 @@ import type { CliHost } from './host';
 import { EXIT } from './host';
 
 /** `pagewalk tables GUEST --of …`: the present entries of a set of tables at a moment of the run, in the order of the addresses that they map. */
-export async function tablesCommand(args: ParsedArguments, host: CliHost): Promise<number> {
+export function tablesCommand(args: ParsedArguments, host: CliHost): number {
   const refuse = (list: Parameters<typeof formatAll>[0]): number => {
     host.stderr(formatAll(list));
     return EXIT.badInput;
@@ -25,7 +25,7 @@ export async function tablesCommand(args: ParsedArguments, host: CliHost): Promi
     ]);
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);
-  const there = await runToPlace(opened.value, args.own.get('at'), host);
+  const there = runToPlace(opened.value, args.own.get('at'), host);
   if (!there.ok) return refuse(there.error);
   const entries = opened.value.tables(of);
   const top = Math.max(4, entries[0]?.level ?? 0);

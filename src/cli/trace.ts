@@ -7,7 +7,7 @@ import { EXIT } from './host';
 import { traceLine } from './trace-line';
 
 /** `pagewalk trace GUEST`: on standard output, JSON lines, one for each Step of the hypervisor; or the exits in another format. */
-export async function traceCommand(args: ParsedArguments, host: CliHost): Promise<number> {
+export function traceCommand(args: ParsedArguments, host: CliHost): number {
   const opened = openGuest(args, host);
   if (!opened.ok) {
     host.stderr(formatAll(opened.error));
@@ -28,13 +28,13 @@ export async function traceCommand(args: ParsedArguments, host: CliHost): Promis
     print(format.head);
     session.exits.onExit((row, steps) => print(format.exit(row, steps)));
   } else session.onStep((step) => print(traceLine(session.instructions, step)));
-  const finished = await runToEnd(session, host, () => {
+  const finished = runToEnd(session, () => {
     for (const o of session.takeOutput()) if (o.channel === 'log') host.stderr(logText(o));
     flush();
   });
   if (format) print(format.tail);
   flush();
-  return finished.kind === 'ended' ? exitCodeOf(session, finished.end) : EXIT.interrupted;
+  return exitCodeOf(session, finished);
 }
 
 const formatOf = (name: string | undefined): ExitTraceFormat | undefined =>

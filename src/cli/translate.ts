@@ -12,7 +12,7 @@ import type { CliHost } from './host';
 import { EXIT } from './host';
 
 /** `pagewalk translate GUEST --address …`: the chain of an address at a moment of the run. */
-export async function translateCommand(args: ParsedArguments, host: CliHost): Promise<number> {
+export function translateCommand(args: ParsedArguments, host: CliHost): number {
   const refuse = (list: Parameters<typeof formatAll>[0]): number => {
     host.stderr(formatAll(list));
     return EXIT.badInput;
@@ -28,7 +28,7 @@ export async function translateCommand(args: ParsedArguments, host: CliHost): Pr
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);
   const session = opened.value;
-  const there = await runToPlace(session, args.own.get('at'), host);
+  const there = runToPlace(session, args.own.get('at'), host);
   if (!there.ok) return refuse(there.error);
 
   const space: Space = SPACES.find((s) => s === args.own.get('space')) ?? 'gva';

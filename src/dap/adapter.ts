@@ -20,6 +20,7 @@ import type { Diagnostic } from '../base/diagnostic';
 import { formatDiagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import type { DebugTarget } from '../session/api';
+import { outputBytes } from '../session/output-files';
 import type { EndInfo, FrameView, Location, Output, StopInfo } from '../session/types';
 import { checkArguments } from './arguments';
 import { breakpointRequests } from './breakpoints';
@@ -28,7 +29,7 @@ import { ClientView } from './client';
 import { compact } from './compact';
 import type { AdapterContext, ChangeOptions } from './context';
 import { customRequests } from './custom';
-import { RequestError, inputError, requestError } from './errors';
+import { RequestError, dapDiagnostic, inputError, requestError } from './errors';
 import { evaluateRequests } from './evaluate';
 import { executionRequests } from './execution';
 import { MessageReader } from './framing';
@@ -117,6 +118,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     });
     input.on('data', (data: Buffer) => reader.push(data));
     for (const end of ['end', 'close', 'error']) input.on(end, () => this.shutdown());
+    output.on('error', () => this.shutdown());
     input.resume();
   }
 
@@ -266,9 +268,16 @@ export class Adapter extends DebugSession implements AdapterContext {
     if (!this.launched) return;
     const { target, files } = this.launched;
     for (const { channel, text, location } of joined(target.takeOutput())) {
-      const file = channel === 'log' ? undefined : files.get(channel);
-      if (file) file.write(text);
-      else this.sendText(channel === 'log' ? 'console' : 'stdout', text, location && this.placeNow(location));
+      const open = channel === 'log' ? undefined : files.get(channel);
+      const why = open?.file.write(outputBytes(text));
+      if (open && why === undefined) continue;
+      if (open && channel !== 'log') {
+        files.delete(channel);
+        open.file.close();
+        const what = `field \`${channel}\`: the file cannot be written: ${why}; the rest goes to the Debug Console`;
+        this.sendDiagnostics([dapDiagnostic('unwritable', what, open.path)]);
+      }
+      this.sendText(channel === 'log' ? 'console' : 'stdout', text, location && this.placeNow(location));
     }
   }
 
@@ -297,7 +306,7 @@ export class Adapter extends DebugSession implements AdapterContext {
   /** The launch's resources are let go; nothing of it sends an event from here on. */
   close(): void {
     this.loop.halt();
-    for (const file of this.launched?.files.values() ?? []) file.close();
+    for (const { file } of this.launched?.files.values() ?? []) file.close();
   }
 
   protected override dispatchRequest(request: Dap.Request): void {
@@ -350,13 +359,13 @@ export class Adapter extends DebugSession implements AdapterContext {
   private sendEnded(end: EndInfo): void {
     this.sendText('console', `${end.why}\n`);
     this.close();
-    this.sendEvent(new ExitedEvent(end.code));
-    this.sendTerminated();
+    this.sendEnd(end.code);
   }
-  /** Once for each launch. */
-  sendTerminated(): void {
-    if (this.terminated) return;
+  /** `exited` and `terminated`, once for each launch. */
+  sendEnd(code: number): void {
+    if (this.terminated || !this.launched) return;
     this.terminated = true;
+    this.sendEvent(new ExitedEvent(code));
     this.sendEvent(new TerminatedEvent());
   }
 

@@ -59,8 +59,8 @@ export interface AdapterContext {
   sendEvent(event: Dap.Event): void;
   sendStopped(stop: StopInfo): void;
   sendDiagnostics(diagnostics: readonly Diagnostic[]): void;
-  /** Once for each launch. */
-  sendTerminated(): void;
+  /** `exited` and `terminated`, once for each launch. */
+  sendEnd(code: number): void;
 }
 
 export interface ChangeOptions<T> {

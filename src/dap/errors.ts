@@ -8,6 +8,7 @@ export const DAP_CODES = {
   wrongType: 'PW502',
   unwritable: 'PW503',
   unknownField: 'PW504',
+  badSecret: 'PW505',
   notLaunched: 'PW510',
   running: 'PW511',
   ended: 'PW512',

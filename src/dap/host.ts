@@ -1,16 +1,11 @@
 import type { InstalledAssembler } from '../session/assembly';
 import type { Answer } from '../session/answer';
 import type { DebugTarget } from '../session/api';
+import type { OpenOutput } from '../session/output-files';
 import type { Program } from '../session/program';
 
 /** Makes a debug target of a program: the machine is created and stands before the guest's first instruction. */
 export type TargetFactory = (program: Program) => Answer<DebugTarget>;
-
-/** A file that receives what a guest writes. */
-export interface OutputFile {
-  write(text: string): void;
-  close(): void;
-}
 
 /** What the adapter needs of the system it runs on and of the debug target; src/main/dap.ts supplies it. */
 export interface AdapterHost {
@@ -23,9 +18,9 @@ export interface AdapterHost {
   include(name: string, from: string, folders: readonly string[]): Uint8Array | undefined;
   /** The folder that a file lies in. */
   folderOf(path: string): string;
-  openOutput(
-    path: string,
-  ): { readonly ok: true; readonly file: OutputFile } | { readonly ok: false; readonly why: string };
+  readonly openOutput: OpenOutput;
+  /** Whether a client that says this knows the adapter's secret; absent where there is none. */
+  readonly knowsSecret?: (said: string) => boolean;
   /** An installed nasm for the source `file`; absent where processes cannot be run. */
   nasm?(file: string, path: string | undefined): InstalledAssembler;
   /** An installed GNU as, likewise. */

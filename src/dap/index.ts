@@ -1,4 +1,4 @@
 export { Adapter } from './adapter';
-export type { AdapterHost, OutputFile, TargetFactory } from './host';
+export type { AdapterHost, TargetFactory } from './host';
 export type { Listen } from './serve';
 export { serve } from './serve';

@@ -4,6 +4,8 @@ import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import type { DebugTarget } from '../session/api';
+import type { OutputFile } from '../session/output-files';
+import { openOutputs } from '../session/output-files';
 import type { OptionTexts, WrittenOption } from '../session/options';
 import { didYouMean } from '../session/nearest';
 import { OPTION_KEYS, isOptionKey } from '../session/option-table';
@@ -15,7 +17,7 @@ import { folderBeside } from '../session/assembly';
 import { expectedMethod, prepareProgram } from '../session/program';
 import { dapDiagnostic } from './errors';
 import type { SourceText } from './edited';
-import type { AdapterHost, OutputFile } from './host';
+import type { AdapterHost } from './host';
 
 /** What errors about launch fields are located by. */
 export const LAUNCH_CONFIGURATION = 'launch configuration';
@@ -31,9 +33,13 @@ export interface Launched {
   readonly stopOnEntry: boolean;
   readonly noDebug: boolean;
   /** Files that the launch configuration sends an output to, by channel. */
-  readonly files: ReadonlyMap<OutputChannel, OutputFile>;
+  readonly files: Map<OutputChannel, LaunchedFile>;
   /** What the image was made of, by path. */
   readonly sources: ReadonlyMap<string, SourceText>;
+}
+export interface LaunchedFile {
+  readonly file: OutputFile;
+  readonly path: string;
 }
 export type OutputChannel = 'serial' | 'debugcon';
 
@@ -42,7 +48,7 @@ export type OutputChannel = 'serial' | 'debugcon';
  * configuration, its own fields included; names that begin with two underscores are its private ones.
  */
 const OTHER_FIELDS: ReadonlySet<string> = new Set([
-  ...['program', 'stopOnEntry', 'noDebug', 'assemblerPath', 'workspaceFolders'],
+  ...['program', 'stopOnEntry', 'noDebug', 'assemblerPath', 'workspaceFolders', 'secret'],
   ...['type', 'request', 'name', 'presentation', 'preLaunchTask', 'postDebugTask', 'internalConsoleOptions'],
   ...['debugServer', 'serverReadyAction', 'suppressMultipleSessionWarning', 'windows', 'linux', 'osx'],
 ]);
@@ -85,9 +91,13 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
   const target = host.createTarget(prepared.value);
   if (!target.ok) return target;
   target.value.stopAtDirectives(!noDebug);
-  const files = openOutputs(prepared.value, host);
+  const files = openFiles(prepared.value, host);
   if (!files.ok) return files;
-  const diagnostics = [...checked.value.warnings, ...prepared.value.diagnostics];
+  const unasked =
+    fields['secret'] === undefined || host.knowsSecret
+      ? []
+      : [warning('`secret`: this adapter asks for none; it was started without `--secret`')];
+  const diagnostics = [...checked.value.warnings, ...unasked, ...prepared.value.diagnostics];
   const { image, symbols } = prepared.value;
   const texts = new Map(image === read.bytes ? [] : [[file, read.bytes] as const, ...included]);
   const sources = sourceTexts(texts, symbols.files, host);
@@ -193,26 +203,28 @@ function unknownField(key: string): Diagnostic {
   const what = OTHERS_FIELDS.has(key)
     ? `\`${key}\` means nothing to a guest; it is ignored`
     : `there is no field \`${key}\`; it is ignored${didYouMean(key, [...OPTION_KEYS, 'program', 'stopOnEntry'])}`;
-  return { ...dapDiagnostic('unknownField', what, LAUNCH_CONFIGURATION), severity: 'warning' };
+  return warning(what);
 }
 
+const warning = (message: string): Diagnostic => ({
+  ...dapDiagnostic('unknownField', message, LAUNCH_CONFIGURATION),
+  severity: 'warning',
+});
+
 /** `-` is the Debug Console, which gets everything that goes to no file. */
-function openOutputs(
+function openFiles(
   program: Program,
   host: AdapterHost,
-): Result<ReadonlyMap<OutputChannel, OutputFile>, readonly Diagnostic[]> {
-  const files = new Map<OutputChannel, OutputFile>();
-  for (const channel of ['serial', 'debugcon'] as const) {
+): Result<Map<OutputChannel, LaunchedFile>, readonly Diagnostic[]> {
+  const wanted = (['serial', 'debugcon'] as const).flatMap((channel) => {
     const path = program.settings[channel];
-    if (path === undefined || path === '-') continue;
-    const opened = host.openOutput(host.absolute(path));
-    if (!opened.ok) {
-      for (const each of files.values()) each.close();
-      return err([
-        dapDiagnostic('unwritable', `field \`${channel}\`: the file cannot be written: ${opened.why}`, path),
-      ]);
-    }
-    files.set(channel, opened.file);
+    return path === undefined || path === '-' ? [] : [[channel, host.absolute(path)] as const];
+  });
+  const opened = openOutputs(wanted, host.openOutput, (channel) => `field \`${channel}\``);
+  if (opened.ok) {
+    const paths = new Map(wanted);
+    return ok(new Map([...opened.value].map(([channel, file]) => [channel, { file, path: paths.get(channel) ?? '' }])));
   }
-  return ok(files);
+  const { name, path, why } = opened.error;
+  return err([dapDiagnostic('unwritable', `field \`${name}\`: the file cannot be written: ${why}`, path)]);
 }

@@ -10,6 +10,9 @@ import type { LaunchFields } from './launch';
 import { LAUNCH_CONFIGURATION, launch, methodOf } from './launch';
 import type { Handlers } from './requests';
 
+/** The exit code of a guest that its user ends: that of a program that SIGTERM ends, as a shell counts. */
+const TERMINATED = 143;
+
 /** More problems than this are counted, not sent. */
 const MAX_PROBLEMS = 500;
 
@@ -31,6 +34,7 @@ function sendProblems(adapter: AdapterContext, diagnostics: readonly Diagnostic[
  * that shows it in its own way: such a client gets no dialog besides.
  */
 function launchInto(adapter: AdapterContext, fields: LaunchFields): void {
+  admit(adapter, fields['secret']);
   const launched = launch(fields, adapter.host);
   const reportsItself = fields[REPORTS_PROBLEMS] === true;
   if (!launched.ok) {
@@ -46,6 +50,15 @@ function launchInto(adapter: AdapterContext, fields: LaunchFields): void {
   const assembled = launched.value.sources.has(launched.value.program);
   const machine: MachineEvent = { mmu, files, assembled };
   adapter.afterResponse(() => adapter.sendEvent(new Event('pagewalk/machine', machine)));
+}
+
+/** Nothing can be asked before a launch: a client that does not know the secret is refused there, and has no second try. */
+function admit(adapter: AdapterContext, said: unknown): void {
+  const { knowsSecret } = adapter.host;
+  if (!knowsSecret || (typeof said === 'string' && knowsSecret(said))) return;
+  adapter.afterResponse(() => adapter.shutdown());
+  const message = `field \`secret\`${said === undefined ? ' is missing' : ''}: this adapter serves only clients that know its secret; write the first line of its \`--secret\` file there`;
+  throw requestError('badSecret', message, true);
 }
 
 /** From the entry on: stopped there, or running. */
@@ -96,11 +109,14 @@ export const lifecycleRequests: Handlers<
 
   terminate(adapter) {
     adapter.close();
-    adapter.afterResponse(() => adapter.sendTerminated());
+    adapter.afterResponse(() => adapter.sendEnd(TERMINATED));
   },
 
   disconnect(adapter) {
     adapter.close();
-    adapter.afterResponse(() => adapter.shutdown());
+    adapter.afterResponse(() => {
+      adapter.sendEnd(TERMINATED);
+      adapter.shutdown();
+    });
   },
 };

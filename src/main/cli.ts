@@ -1,11 +1,11 @@
-/** The command line on Node: files and standard streams. */
+/** The command line on Node: files and standard streams. No signal is caught: each ends the process as it would any other. */
 import { writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { runCli } from '../cli/index';
 import type { CliHost } from '../cli/host';
 import { serve } from '../dap/index';
-import { adapterHost, startAdapter } from './dap-host';
-import { readBytes, writeWhole } from '../node/files';
+import { adapterHost, knows, startAdapter } from './dap-host';
+import { inWords, openForWriting, readBytes } from '../node/files';
 import { gasFor } from './gas';
 import { nasmFor } from './nasm';
 import { version } from '../../package.json';
@@ -20,23 +20,27 @@ function put(fd: number, text: string | Uint8Array): void {
       const code = e instanceof Error && 'code' in e ? e.code : undefined;
       if (code === 'EAGAIN') continue;
       if (code === 'EPIPE') process.exit(0);
-      throw e;
+      // not our failure; and where standard error is what cannot be written, nobody can be told
+      if (fd === 1) put(2, `pagewalk: standard output cannot be written: ${inWords(e)}\n`);
+      process.exit(2);
     }
   }
 }
 
 const host: CliHost = {
   readFile: (path) => readBytes(path),
-  writeFile: writeWhole,
+  openOutput: openForWriting,
   nasm: (file) => nasmFor(resolve(file)),
   gas: (file) => gasFor(resolve(file)),
-  dap: (at) => serve(adapterHost, at, startAdapter('dap')),
+  dap: (at, secret) =>
+    serve(
+      secret ? { ...adapterHost, knowsSecret: knows(secret.text) } : adapterHost,
+      at,
+      startAdapter('dap', ...(secret ? ['--secret', secret.path] : [])),
+    ),
   resolve: (name, from) => resolve(dirname(from), name),
   stdout: (text) => put(1, text),
   stderr: (text) => put(2, text),
-  turn: () => new Promise((done) => setImmediate(done)),
-  // every signal ends the process as it would any other: at once, in the midst of a long piece of work too
-  interrupted: false,
   version,
 };
 

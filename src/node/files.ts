@@ -13,12 +13,16 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: 'not permitted',
   EROFS: 'its file system is read-only',
   ENOSPC: 'no space is left',
+  EDQUOT: 'the disk quota is used up',
+  EFBIG: 'it has reached the size that the system allows',
+  EIO: 'the device reports an error',
   // a FIFO that nobody reads, or a socket
   ENXIO: 'it is not an ordinary file',
   ELOOP: 'its symbolic links go in a circle',
 };
 
-function inWords(error: unknown): string {
+/** What went wrong with a file. */
+export function inWords(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
 }
@@ -69,65 +73,67 @@ export function readBytes(path: string, most = MAX_READ): ReadOutcome {
   }
 }
 
-export interface OpenFile {
-  write(text: string): void;
-  close(): void;
-}
-export type OpenOutcome = { readonly ok: true; readonly file: OpenFile } | { readonly ok: false; readonly why: string };
+const NOBODY = '/dev/null';
 
-/** A descriptor of an ordinary file, emptied, or of /dev/null. */
-function openOutput(path: string): number | string {
+/** A descriptor of an ordinary file, emptied, with the file's identity; or of /dev/null, which has none. */
+function openEmpty(path: string): { readonly descriptor: number; readonly identity: string | undefined } | string {
   try {
     const descriptor = openSync(
       path,
       constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK | constants.O_NOCTTY,
     );
+    if (path === NOBODY) return { descriptor, identity: undefined };
     const status = fstatSync(descriptor);
     const input = inputs.get(identity(status));
-    if (path !== '/dev/null' && (!status.isFile() || input !== undefined)) {
+    if (!status.isFile() || input !== undefined) {
       closeSync(descriptor);
       return input === undefined ? kindOf(status) : `it is the same file as the input ${input}; name another`;
     }
-    if (status.isFile()) ftruncateSync(descriptor, 0);
-    return descriptor;
+    ftruncateSync(descriptor, 0);
+    return { descriptor, identity: identity(status) };
   } catch (error) {
     return inWords(error);
   }
 }
 
-function writeAll(descriptor: number, content: Uint8Array): void {
-  for (let at = 0; at < content.length;) at += writeSync(descriptor, content, at);
+export interface OpenFile {
+  /** Of the file, under whatever name; undefined for /dev/null. */
+  readonly identity: string | undefined;
+  /** Undefined, or in words why not all of it was written. */
+  write(content: Uint8Array | string): string | undefined;
+  close(): void;
 }
+export type OpenOutcome = { readonly ok: true; readonly file: OpenFile } | { readonly ok: false; readonly why: string };
 
 /** Creates or empties the file at `path`; each write is in it when the call returns. */
 export function openForWriting(path: string): OpenOutcome {
-  const descriptor = openOutput(path);
-  if (typeof descriptor === 'string') return { ok: false, why: descriptor };
+  const opened = openEmpty(path);
+  if (typeof opened === 'string') return { ok: false, why: opened };
+  const { descriptor, identity } = opened;
   let open = true;
   return {
     ok: true,
     file: {
-      write: (text) => {
-        if (open) writeAll(descriptor, Buffer.from(text));
+      identity,
+      write: (content) => {
+        if (!open) return undefined;
+        const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+        try {
+          for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at);
+          return undefined;
+        } catch (error) {
+          return inWords(error);
+        }
       },
       close: () => {
-        if (open) closeSync(descriptor);
+        if (!open) return;
         open = false;
+        try {
+          closeSync(descriptor);
+        } catch {
+          // what a network file system tells only now has no reader any more
+        }
       },
     },
   };
-}
-
-/** Writes a whole file; undefined, or in words why it could not be. */
-export function writeWhole(path: string, content: Uint8Array | string): string | undefined {
-  const descriptor = openOutput(path);
-  if (typeof descriptor === 'string') return descriptor;
-  try {
-    writeAll(descriptor, typeof content === 'string' ? Buffer.from(content) : content);
-    return undefined;
-  } catch (error) {
-    return inWords(error);
-  } finally {
-    closeSync(descriptor);
-  }
 }

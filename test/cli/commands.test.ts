@@ -58,10 +58,21 @@ describe('pagewalk run', () => {
     assert.equal(filed.files['out.txt'], 'Hello, guest\n');
     assert.ok((filed.files['trace.jsonl'] ?? '').split('\n').length > 100);
   });
-  it('hears Ctrl-C while a guest spins', async () => {
-    const r = await pagewalk(['run', 'g.asm'], { 'g.asm': 'bits 64\nagain: jmp again' }, 1);
-    assert.equal(r.code, 130);
-  }).timeout(120_000);
+  it('sends no two outputs to one file, whatever its name, and opens none of them then', async () => {
+    const r = await run('bits 64\nhlt', '--serial', 'out.txt', '--trace', './a/../out.txt');
+    const why = 'cannot be written: it is the same file as the output of `--serial`; name another';
+    assert.deepEqual([r.code, r.stdout, r.stderr], [2, '', `./a/../out.txt: error PW608: ${why}\n`]);
+    const a = await pagewalk(['asm', 'g.asm', '-o', 'x', '--listing', 'x'], { 'g.asm': 'hlt' });
+    assert.deepEqual([a.code, a.stderr], [2, `x: error PW608: ${why.replace('serial', 'output')}\n`]);
+    assert.equal((await run('bits 64\nhlt', '--serial', '-', '--debugcon', '-')).code, 0);
+  });
+  it('says which output could not be written', async () => {
+    const hello = await run(example('hello'), '--serial', '/full/x', '--json');
+    assert.deepEqual([hello.code, hello.stdout], [2, '']);
+    assert.equal(hello.stderr, '/full/x: error PW608: cannot be written: no space is left\n');
+    const a = await pagewalk(['asm', 'g.asm', '-o', '/full/x'], { 'g.asm': 'hlt' });
+    assert.deepEqual([a.code, a.stderr], [2, '/full/x: error PW608: cannot be written: no space is left\n']);
+  });
 });
 
 describe('bad input', () => {

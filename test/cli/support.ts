@@ -19,37 +19,36 @@ export interface CliResult {
 const text = (content: Uint8Array | string): string =>
   typeof content === 'string' ? content : Buffer.from(content).toString('latin1');
 
-/** Runs `pagewalk <args>` over `files`. `interruptAfter`: Ctrl-C is pressed after so many turns of the event loop. */
+/** Runs `pagewalk <args>` over `files`. What lies in /read-only cannot be opened for writing, what lies in /full not written. */
 export async function pagewalk(
   args: readonly string[],
   files: Readonly<Record<string, string | Uint8Array>> = {},
-  interruptAfter = Infinity,
 ): Promise<CliResult> {
   const out = { stdout: '', stderr: '' };
   const written: Record<string, string> = {};
-  let turns = 0;
   const host: CliHost = {
     readFile(path) {
       const content = files[path];
       if (content === undefined) return { ok: false, why: 'there is no such file' };
       return { ok: true, bytes: typeof content === 'string' ? new TextEncoder().encode(content) : content };
     },
-    writeFile(path, content) {
-      if (path.startsWith('/read-only/')) return 'permission denied';
-      written[path] = text(content);
-      return undefined;
+    openOutput(path) {
+      if (path.startsWith('/read-only/')) return { ok: false, why: 'permission denied' };
+      written[path] = '';
+      const write = (content: Uint8Array | string): string | undefined => {
+        if (path.startsWith('/full/')) return 'no space is left';
+        written[path] += text(content);
+        return undefined;
+      };
+      return { ok: true, file: { identity: posix.resolve('/', path), write, close: () => undefined } };
     },
-    dap(at) {
-      out.stdout += `${JSON.stringify(at)}\n`;
+    dap(at, secret) {
+      out.stdout += `${JSON.stringify({ ...at, ...(secret ? { secret } : {}) })}\n`;
       return Promise.resolve(0);
     },
     resolve: (name, from) => posix.join(posix.dirname(from), name),
     stdout: (content) => void (out.stdout += text(content)),
     stderr: (content) => void (out.stderr += content),
-    turn: async () => void turns++,
-    get interrupted() {
-      return turns >= interruptAfter;
-    },
     version: '0.0.0',
   };
   const code = await runCli(args, host);

@@ -126,11 +126,35 @@ describe('debug adapter: run control', () => {
       target.script = [FakeTarget.spinning(target)];
       await driver.ask('continue', { threadId: 1 });
       await driver.ask(command);
+      await driver.event('terminated');
       const { runs } = target;
       await driver.ask('threads');
       await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
       assert.equal(target.runs, runs);
+      const told = driver.transcript.split('\n').filter((l) => /• (exited|terminated)/.test(l));
+      assert.deepEqual(told, ['• exited {"exitCode":143}', '• terminated']);
     }
+  });
+
+  it('sends no two outputs to one file, and tells of a file that takes no more', async () => {
+    const same = 'field `debugcon`: the file cannot be written: it is the same file as the output of field `serial`';
+    const other = new Driver(memoryHost({ '/guests/fake.asm': SOURCE }, () => ok(new FakeTarget())));
+    await other.ask('initialize', { adapterID: 'pagewalk' });
+    const refused = await other.refused('launch', { program: 'fake.asm', serial: 'out', debugcon: '/guests/out' });
+    assert.equal(refused, `/guests/out: error PW503: ${same}; name another`);
+
+    const { driver, target } = await rig({ serial: '/full/out' });
+    target.output.push({ channel: 'serial', text: 'a' });
+    target.script = [() => target.stop(stopAt('step')), () => target.end(0)];
+    await driver.toStop('configurationDone');
+    await driver.toStop('continue');
+    target.output.push({ channel: 'serial', text: 'b' });
+    await driver.ask('continue', { threadId: 1 });
+    assert.equal((await driver.event<Dap.ExitedEvent>('exited')).exitCode, 0);
+    const outputs = driver.transcript;
+    assert.match(outputs, /\/full\/out: error PW503: field `serial`: .* no space is left; the rest[^]*"a"[^]*"b"/);
+    assert.equal(outputs.match(/PW503/g)?.length, 1);
+    assert.doesNotMatch(outputs, /fault of Pagewalk/);
   });
 });
 

@@ -31,7 +31,15 @@ export function memoryHost(
       kept.set(path, '');
       return {
         ok: true,
-        file: { write: (text) => void kept.set(path, String(kept.get(path)) + text), close: () => undefined },
+        file: {
+          identity: path,
+          write: (content) => {
+            if (path.startsWith('/full/')) return 'no space is left';
+            kept.set(path, String(kept.get(path)) + Buffer.from(content as Uint8Array).toString('latin1'));
+            return undefined;
+          },
+          close: () => undefined,
+        },
       };
     },
     absolute: (path) => posix.resolve('/guests', path),

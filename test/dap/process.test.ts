@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundle } from '../support/bundle';
 import { Connection } from './connection';
+import { needs } from '../support/needs';
 import { HELLO } from './guests';
 
 describe('adapter process', () => {
@@ -127,6 +128,73 @@ describe('adapter process', () => {
     listener.kill('SIGINT');
     assert.deepEqual(await ended, [130, null]);
     assert.equal(existsSync(path), false);
+  });
+
+  it('with a secret serves only who knows it', async () => {
+    const file = guest('secret.txt', 'correct horse\n');
+    const listener = command('--port', '0', '--secret', file);
+    const [, port = ''] = /:(\d+)$/.exec(await place(listener)) ?? [];
+    const program = guest('hello.asm', HELLO);
+    for (const secret of [undefined, 'correct hors', 7, 'correct horse']) {
+      const socket = connect(Number(port), '127.0.0.1');
+      await once(socket, 'connect');
+      const closed = once(socket, 'close');
+      const client = new Connection(socket, socket);
+      await client.ask('initialize', { adapterID: 'pagewalk' });
+      if (secret === 'correct horse') {
+        await client.ask('launch', { program, secret });
+        await client.event('initialized');
+        await client.ask('configurationDone');
+        assert.equal((await client.event<Dap.ExitedEvent>('exited')).exitCode, 0);
+        socket.end();
+      } else {
+        const said = await client.refused('launch', { program, ...(secret === undefined ? {} : { secret }) });
+        assert.match(said, /^PW505: field `secret`.*serves only clients that know its secret/);
+        await closed;
+      }
+    }
+  });
+
+  it('ends at a signal, also while a guest runs', async () => {
+    for (const [signal, status] of [
+      ['SIGINT', 130],
+      ['SIGTERM', 143],
+    ] as const) {
+      const adapter = command();
+      const client = new Connection(adapter.stdin, adapter.stdout);
+      await client.launch({ program: guest('spin.asm', 'bits 64\nstart: jmp start\n') });
+      await client.ask('configurationDone');
+      const ended = once(adapter, 'exit');
+      adapter.kill(signal);
+      assert.deepEqual(await ended, [null, signal]);
+
+      const listener = command('--port', '0');
+      await place(listener);
+      const closed = once(listener, 'exit');
+      listener.kill(signal);
+      assert.deepEqual(await closed, [status, null]);
+    }
+  });
+
+  it('tells of an output that takes no more, and goes on', async function () {
+    const shell = needs(this, 'sh');
+    const spill =
+      'bits 64\nmov edx, 0x3f8\nmov ecx, 0x8000\nlea rsi, [rel text]\nrep outsb\nhlt\nalign 64\ntext: times 0x8000 db "x"\n';
+    // units of 512 or 1024 bytes, as the shell counts
+    const limited = `ulimit -f 16; exec "$@"`;
+    child = spawn(shell, ['-c', limited, 'sh', process.execPath, dap]);
+    child.stderr.resume();
+    const client = new Connection(child.stdin, child.stdout);
+    await client.launch({ program: guest('spill.asm', spill), serial: join(folder, 'spilled') });
+    await client.ask('configurationDone');
+    const said = [];
+    while (said.at(-1)?.includes('halted') !== true) said.push((await client.event<Dap.OutputEvent>('output')).output);
+    assert.match(
+      said.join(''),
+      /spilled: error PW503: field `serial`: .* the size that the system allows; the rest goes/,
+    );
+    assert.doesNotMatch(said.join(''), /fault of Pagewalk/);
+    assert.equal((await client.event<Dap.ExitedEvent>('exited')).exitCode, 0);
   });
 
   it('says why it cannot listen', async () => {

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openForWriting, readBytes, writeWhole } from '../../src/node/files';
+import { openForWriting, readBytes } from '../../src/node/files';
 import { needs, skipBecause } from '../support/needs';
 
 describe('node: files that a user names', () => {
@@ -26,6 +26,15 @@ describe('node: files that a user names', () => {
     const read = readBytes(path, most);
     assert.match(read.ok ? 'it was read' : read.why, why, path);
   };
+
+  /** Undefined, or why `text` cannot be the content of that file. */
+  function write(path: string, text: string): string | undefined {
+    const opened = openForWriting(path);
+    if (!opened.ok) return opened.why;
+    const why = opened.file.write(text);
+    opened.file.close();
+    return why;
+  }
 
   it('are ordinary ones within a limit', () => {
     writeFileSync(at('a'), 'abc');
@@ -42,12 +51,12 @@ describe('node: files that a user names', () => {
     const mkfifo = needs(this, 'mkfifo');
     spawnSync(mkfifo, [at('fifo')]);
     unreadable(at('fifo'), /FIFO/);
-    assert.match(writeWhole(at('fifo'), 'x') ?? '', /not an ordinary file/);
+    assert.match(write(at('fifo'), 'x') ?? '', /not an ordinary file/);
   });
   it('are no device and no file of /proc', function () {
     for (const device of ['/dev/zero', '/dev/full'].filter((each) => existsSync(each))) {
       unreadable(device, /device/);
-      assert.match(writeWhole(device, 'x') ?? '', /device|permission/);
+      assert.match(write(device, 'x') ?? '', /device|permission/);
     }
     if (!existsSync('/proc/self/maps')) skipBecause(this, 'no /proc');
     unreadable('/proc/self/maps', /size is not known/);
@@ -58,16 +67,29 @@ describe('node: files that a user names', () => {
     symlinkSync(at('in'), at('soft'));
     linkSync(at('in'), at('hard'));
     for (const name of ['in', 'soft', 'hard']) {
-      assert.match(writeWhole(at(name), 'x') ?? '', /same file as the input .*in; name another/);
-      const opened = openForWriting(at(name));
-      assert.ok(!opened.ok && /same file/.test(opened.why));
+      assert.match(write(at(name), 'x') ?? '', /same file as the input .*in; name another/);
     }
     assert.equal(readFileSync(at('in'), 'utf8'), 'input');
-    assert.equal(writeWhole(at('out'), 'longer'), undefined);
-    assert.equal(writeWhole(at('out'), 'new'), undefined);
+    assert.equal(write(at('out'), 'longer'), undefined);
+    assert.equal(write(at('out'), 'new'), undefined);
     assert.equal(readFileSync(at('out'), 'utf8'), 'new');
     mkdirSync(at('dir'));
-    assert.match(writeWhole(at('dir'), 'x') ?? '', /folder/);
-    assert.equal(writeWhole('/dev/null', 'x'), undefined);
+    assert.match(write(at('dir'), 'x') ?? '', /folder/);
+    assert.equal(write('/dev/null', 'x'), undefined);
+  });
+  it('are known to be one under all their names, as outputs too', () => {
+    const identityOf = (path: string): string | undefined => {
+      const opened = openForWriting(path);
+      assert.ok(opened.ok);
+      opened.file.close();
+      return opened.file.identity;
+    };
+    const first = identityOf(at('one'));
+    symlinkSync(at('one'), at('one-soft'));
+    linkSync(at('one'), at('one-hard'));
+    for (const name of ['one', 'dir/../one', 'one-soft', 'one-hard'])
+      assert.equal(identityOf(`${folder}/${name}`), first);
+    assert.notEqual(identityOf(at('two')), first);
+    assert.equal(identityOf('/dev/null'), undefined);
   });
 });

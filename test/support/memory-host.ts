@@ -18,16 +18,19 @@ export function memoryHost(files: Readonly<Record<string, string | Uint8Array>>)
     err: '',
     written,
     version: '0.0.0',
-    interrupted: false,
     readFile(path: string) {
       const content = files[path];
       return content === undefined
         ? { ok: false as const, why: 'no such file' }
         : { ok: true as const, bytes: bytesOf(content) };
     },
-    writeFile(path: string, content: Uint8Array | string) {
-      written.set(path, bytesOf(content));
-      return undefined;
+    openOutput(path: string) {
+      const parts: Uint8Array[] = [];
+      const write = (content: Uint8Array | string): undefined => {
+        parts.push(bytesOf(content));
+        written.set(path, Buffer.concat(parts));
+      };
+      return { ok: true as const, file: { identity: path, write, close: () => undefined } };
     },
     resolve: (name: string) => name,
     stdout(content: string | Uint8Array) {
@@ -37,7 +40,6 @@ export function memoryHost(files: Readonly<Record<string, string | Uint8Array>>)
       host.err += content;
     },
     dap: () => Promise.resolve(0),
-    turn: () => Promise.resolve(),
   };
   return host;
 }
