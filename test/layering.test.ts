@@ -35,7 +35,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   dap: ['wire', 'session', 'protocol', 'asm', 'expr', 'isa', 'base'],
   lsp: ['asm', 'expr', 'isa', 'base'],
   webview: ['protocol', 'base'],
-  extension: ['protocol', 'base'],
+  extension: ['protocol', 'expr', 'base'],
   cli: ['wire', 'session', 'protocol', 'asm', 'expr', 'isa', 'base'],
   node: ['base'],
   main: ['*'],

@@ -109,6 +109,7 @@ const ARGUMENTS: Readonly<Record<string, Fields>> = {
   },
   'pagewalk/edited': { path: 'string', text: 'string' },
   'pagewalk/lines': { path: 'string', from: 'integer', to: 'integer' },
+  'pagewalk/checkBreakpoint': { name: 'string', 'condition?': 'string' },
   'pagewalk/tree': { tree: 'string', 'node?': 'string', start: 'integer', count: 'integer' },
   'pagewalk/pagemap': { format: 'string' },
   'pagewalk/compare': { 'methods?': 'string', 'start?': 'boolean' },

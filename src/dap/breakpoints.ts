@@ -68,6 +68,7 @@ export const breakpointRequests: Handlers<
   | 'setInstructionBreakpoints'
   | 'setExceptionBreakpoints'
   | 'breakpointLocations'
+  | 'pagewalk/checkBreakpoint'
 > = {
   setBreakpoints(adapter, args) {
     const { target, client } = adapter;
@@ -129,6 +130,10 @@ export const breakpointRequests: Handlers<
         client,
       ),
     };
+  },
+
+  'pagewalk/checkBreakpoint'({ target }, { name, ...rest }) {
+    return { problem: target.checkFunctionBreakpoint({ name, ...clauses(rest) })?.message ?? null };
   },
 
   breakpointLocations(adapter, args) {

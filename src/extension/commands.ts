@@ -1,5 +1,6 @@
 /** The commands that are not a view's own. */
 import * as vscode from 'vscode';
+import { parseCondition } from '../expr/index';
 import type { MachineEvent, TreeNode } from '../protocol/messages';
 import { PANELS } from '../protocol/panels';
 import { configurationFor, runnableFile } from './configuration';
@@ -48,7 +49,15 @@ async function debug(resource: vscode.Uri | undefined, options: vscode.DebugSess
   await vscode.debug.startDebugging(vscode.workspace.getWorkspaceFolder(file), configurationFor(file), options);
 }
 
-async function breakOnExit({ mmu = 'ept' }: SessionTracker): Promise<void> {
+/** What is wrong with a condition as it is typed: its form, and where a guest runs its names, as the adapter will say of the breakpoint. */
+async function conditionProblem(tracker: SessionTracker, name: string, condition: string): Promise<string | undefined> {
+  const parsed = parseCondition(condition);
+  if (!parsed.ok) return parsed.error.map(({ message }) => message).join('; ');
+  return tracker.problemOf({ name, condition }).catch(() => undefined); // the session has just ended
+}
+
+async function breakOnExit(tracker: SessionTracker): Promise<void> {
+  const { mmu = 'ept' } = tracker;
   if (mmu === 'software') {
     await vscode.window.showInformationMessage('With mmu=software nothing exits: the VMM emulates the CPU.');
     return;
@@ -56,13 +65,15 @@ async function breakOnExit({ mmu = 'ept' }: SessionTracker): Promise<void> {
   const offered = REASONS[mmu].map(([label, description]) => ({ label, description }));
   const picked = await vscode.window.showQuickPick(offered, { title: 'Break on VM exit', placeHolder: 'Exit reason' });
   if (!picked) return;
+  const name = `exit:${picked.label}`;
   const condition = await vscode.window.showInputBox({
     title: `Break on ${picked.label}`,
     prompt: 'Condition, or nothing to stop each time. The Breakpoints view edits it later.',
     placeHolder: 'write && gpa >= 0x5000',
+    validateInput: (text) => conditionProblem(tracker, name, text),
   });
   if (condition === undefined) return;
-  vscode.debug.addBreakpoints([new vscode.FunctionBreakpoint(`exit:${picked.label}`, true, condition || undefined)]);
+  vscode.debug.addBreakpoints([new vscode.FunctionBreakpoint(name, true, condition || undefined)]);
 }
 
 export function registerCommands(

@@ -101,6 +101,14 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
     return (await session.customRequest(name, args)) as Requests[N]['reply'];
   }
 
+  /** What is wrong with a function breakpoint, by the guest that is looked at, running or not; undefined where there is none, or nothing is wrong. */
+  async problemOf(args: Requests['pagewalk/checkBreakpoint']['arguments']): Promise<string | undefined> {
+    const { session } = this;
+    if (!session || this.standing === 'none') return undefined;
+    const reply: unknown = await session.customRequest('pagewalk/checkBreakpoint', args);
+    return (reply as Requests['pagewalk/checkBreakpoint']['reply']).problem ?? undefined;
+  }
+
   createDebugAdapterTracker(session: vscode.DebugSession): vscode.DebugAdapterTracker {
     return {
       // Resumed from the request on: the adapter's next `stopped` event may come before its response.

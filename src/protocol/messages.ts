@@ -1,6 +1,6 @@
 /**
  * The custom requests of the debug adapter, beyond the Debug Adapter Protocol. All of them are probes: none changes guest
- * memory, TLB, counters or A/D bits. All but those about lines are refused (a DAP error response) while the guest runs. Error responses carry
+ * memory, TLB, counters or A/D bits. All but those about lines and breakpoints are refused (a DAP error response) while the guest runs. Error responses carry
  * `showUser: false`: the view that asked says beside its own box what is wrong.
  *
  *   pagewalk/translate   the chain of an address
@@ -10,6 +10,7 @@
  *   pagewalk/pagemap     GPA, HVA and HPA of each page, as the text of a file
  *   pagewalk/memoryMap   memslots, holes, VMAs, and guest memory as runs GPA | HVA | HPA
  *
+ *   pagewalk/checkBreakpoint  what is wrong with a function breakpoint that somebody is typing
  *   pagewalk/edited      the present text of a source, so that lines of the running image are found in it
  *   pagewalk/lines       addresses and bytes of the running image by line
  *
@@ -124,6 +125,16 @@ export interface PagemapReply {
   readonly pages: number;
 }
 
+export interface CheckBreakpointArguments {
+  /** As in Function Breakpoints: a label, or `exit:NAME`. */
+  readonly name: string;
+  readonly condition?: string;
+}
+export interface CheckBreakpointReply {
+  /** What the breakpoint's message would say; null: it could be set. */
+  readonly problem: string | null;
+}
+
 export interface EditedArguments {
   readonly path: string;
   readonly text: string;
@@ -197,6 +208,7 @@ export interface Requests extends CompareRequests, ExitsRequests, PageTablesRequ
   'pagewalk/tree': { readonly arguments: TreeArguments; readonly reply: TreeReply };
   'pagewalk/tlb': { readonly arguments: TlbArguments; readonly reply: TlbReply };
   'pagewalk/pagemap': { readonly arguments: PagemapArguments; readonly reply: PagemapReply };
+  'pagewalk/checkBreakpoint': { readonly arguments: CheckBreakpointArguments; readonly reply: CheckBreakpointReply };
   'pagewalk/edited': { readonly arguments: EditedArguments; readonly reply: EditedReply };
   'pagewalk/lines': { readonly arguments: LinesArguments; readonly reply: LinesReply };
   'pagewalk/memoryMap': { readonly arguments: MemoryMapArguments; readonly reply: MemoryMapReply };

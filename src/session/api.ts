@@ -79,6 +79,8 @@ export interface DebugTarget {
   setSourceBreakpoints(file: string, list: readonly SourceBreakpoint[]): readonly BreakpointView[];
   setInstructionBreakpoints(list: readonly InstructionBreakpoint[]): readonly BreakpointView[];
   setFunctionBreakpoints(list: readonly FunctionBreakpoint[]): readonly BreakpointView[];
+  /** What that one would be, without setting it. */
+  checkFunctionBreakpoint(breakpoint: FunctionBreakpoint): BreakpointView | undefined;
   setExceptionFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[];
   /** The lines of `file` between `from` and `to` that hold code. */
   breakpointLines(file: string, from: number, to: number): readonly Location[];

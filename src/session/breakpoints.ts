@@ -183,15 +183,22 @@ export class Breakpoints {
   }
 
   setFunctions(list: readonly FunctionBreakpoint[]): readonly BreakpointView[] {
-    const made = list.map((s) => {
-      const exit = /^\s*exit\s*:\s*(\S+)\s*$/i.exec(s.name)?.[1];
-      return this.make([s], exit === undefined ? NO_FACTS : EXIT_FACTS, () =>
-        exit === undefined ? this.label(s.name.trim()) : exitTrigger(exit, this.mmu),
-      );
-    });
+    const made = list.map((s) => this.makeFunction(s));
     this.functions = made.flatMap((m) => m.breakpoints);
     this.changed();
     return made.flatMap((m) => m.views);
+  }
+
+  /** What a function breakpoint would be; none is set. */
+  checkFunction(s: FunctionBreakpoint): BreakpointView | undefined {
+    return this.makeFunction(s).views[0];
+  }
+
+  private makeFunction(s: FunctionBreakpoint): Made {
+    const exit = /^\s*exit\s*:\s*(\S+)\s*$/i.exec(s.name)?.[1];
+    return this.make([s], exit === undefined ? NO_FACTS : EXIT_FACTS, () =>
+      exit === undefined ? this.label(s.name.trim()) : exitTrigger(exit, this.mmu),
+    );
   }
 
   setFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[] {
@@ -249,11 +256,7 @@ export class Breakpoints {
     };
   }
 
-  private make<S extends BreakClauses>(
-    list: readonly S[],
-    facts: readonly string[],
-    place: (s: S) => Placed,
-  ): { readonly views: readonly BreakpointView[]; readonly breakpoints: readonly Breakpoint[] } {
+  private make<S extends BreakClauses>(list: readonly S[], facts: readonly string[], place: (s: S) => Placed): Made {
     const views: BreakpointView[] = [];
     const breakpoints: Breakpoint[] = [];
     for (const s of list) {
@@ -271,6 +274,11 @@ export class Breakpoints {
     }
     return { views, breakpoints };
   }
+}
+
+interface Made {
+  readonly views: readonly BreakpointView[];
+  readonly breakpoints: readonly Breakpoint[];
 }
 
 /** The facts of an exit or fault, as one line. */

@@ -211,6 +211,9 @@ export class Session implements DebugTarget {
   setFunctionBreakpoints(list: readonly FunctionBreakpoint[]): readonly BreakpointView[] {
     return this.breakpoints.setFunctions(list);
   }
+  checkFunctionBreakpoint(breakpoint: FunctionBreakpoint): BreakpointView | undefined {
+    return this.breakpoints.checkFunction(breakpoint);
+  }
   setExceptionFilters(list: readonly ExceptionFilter[]): readonly BreakpointView[] {
     return this.breakpoints.setFilters(list);
   }

@@ -123,6 +123,9 @@ export class FakeTarget implements DebugTarget {
   setInstructionBreakpoints(list: readonly { address: bigint }[]): readonly BreakpointView[] {
     return list.map(({ address }) => ({ id: this.nextId++, verified: true, address }));
   }
+  checkFunctionBreakpoint(): undefined {
+    return undefined;
+  }
   setFunctionBreakpoints(list: readonly { name: string }[]): readonly BreakpointView[] {
     return list.map(() => ({ id: this.nextId++, verified: true }));
   }
