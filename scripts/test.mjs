@@ -66,6 +66,7 @@ const steps = [
     run: () => holds(tool('tsc', ['--noEmit', '-p', 'test/e2e'])),
   },
   { id: 'lint', title: 'lint', run: () => holds(tool('eslint', ['.'])) },
+  { id: 'lint', title: 'dead exports, files and packages', run: () => holds(tool('knip', ['--no-progress'])) },
   { id: 'format', title: 'format', run: () => holds(tool('prettier', ['--check', '--log-level', 'warn', '.'])) },
   {
     id: 'unit',

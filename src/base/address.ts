@@ -26,11 +26,6 @@ export const gpa = (a: bigint): Gpa => (a & M64) as Gpa;
 export const hva = (a: bigint): Hva => (a & M64) as Hva;
 export const hpa = (a: bigint): Hpa => (a & M64) as Hpa;
 
-/** a + n within the same space, wrapping at 64 bits. */
-export function offset<A extends Gva | Gpa | Hva | Hpa>(a: A, n: bigint): A {
-  return ((a + n) & M64) as A;
-}
-
 /** The address rounded down to a multiple of `size` (a power of two). */
 export function alignDown<A extends Gva | Gpa | Hva | Hpa>(a: A, size: bigint): A {
   return (a & ~(size - 1n)) as A;

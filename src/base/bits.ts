@@ -1,15 +1,7 @@
 /** 64-bit helpers over bigint. All values are unsigned unless a name says otherwise. */
-export const M8 = 0xffn;
-export const M16 = 0xffffn;
-export const M32 = 0xffff_ffffn;
 export const M64 = 0xffff_ffff_ffff_ffffn;
 
-export const PAGE_SHIFT = 12;
-export const PAGE_SIZE = 4096;
-export const PAGE_MASK = 0xfffn;
-
 export const u64 = (x: bigint): bigint => BigInt.asUintN(64, x);
-export const u32 = (x: bigint): bigint => BigInt.asUintN(32, x);
 
 /** Bit `n` of `x`. */
 export const bit = (x: bigint, n: number): boolean => ((x >> BigInt(n)) & 1n) === 1n;
@@ -20,7 +12,7 @@ export function bits(x: bigint, hi: number, lo: number): bigint {
 }
 
 /** Sign-extends the low `width` bits of `x` to 64 bits, as an unsigned value. */
-export const signExtend = (x: bigint, width: number): bigint => BigInt.asUintN(64, BigInt.asIntN(width, x));
+const signExtend = (x: bigint, width: number): bigint => BigInt.asUintN(64, BigInt.asIntN(width, x));
 
 /** Whether `x` is canonical for a linear-address width of `width` bits (48 or 57; SDM vol. 1, 3.3.7.1). */
 export const isCanonical = (x: bigint, width: number): boolean => signExtend(x, width) === x;

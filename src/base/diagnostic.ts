@@ -25,15 +25,3 @@ export function formatDiagnostic(d: Diagnostic): string {
   const at = d.span ? `${d.span.file}:${d.span.start.line}:${d.span.start.column}` : d.file;
   return `${at}: ${d.severity} ${d.code}: ${d.message}`;
 }
-
-/** Thrown only across an API edge that has no result type; carries what the user is told. */
-export class UserError extends Error {
-  constructor(readonly diagnostics: readonly Diagnostic[]) {
-    super(diagnostics.map(formatDiagnostic).join('\n'));
-    this.name = 'UserError';
-  }
-}
-
-export function userError(code: string, message: string, file = 'pagewalk'): UserError {
-  return new UserError([{ severity: 'error', code, message, file }]);
-}

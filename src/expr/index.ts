@@ -1,4 +1,4 @@
-export type { BinaryOp, Condition, Expr, LoadSize, LogFormat, LogMessage, LogPart, MemoryExpr, UnaryOp } from './ast';
+export type { Condition, Expr, LoadSize, LogMessage } from './ast';
 export { EXPR_CODES } from './ast';
 export { parseCondition, parseExpression, parseLogMessage } from './parse';
 export { evaluate, formatLog, holds, locate } from './evaluate';
@@ -6,7 +6,6 @@ export type { CallAnswer, Env, ExprValue, MemoryRequest } from './evaluate';
 export { check } from './check';
 export type { Checked } from './check';
 export { DIRECTIVE_VERBS, parseDirective } from './directive';
-export type { DirectiveText, DirectiveWord, ParsedDirective } from './directive';
+export type { DirectiveWord, ParsedDirective } from './directive';
 export { findInstructionAt, findOperandAt } from './operand-at';
 export type { OperandAt } from './operand-at';
-export { parseNumber } from './numbers';

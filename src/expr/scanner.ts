@@ -42,7 +42,7 @@ export class ExprFault extends Error {
 }
 
 /** Longer expressions are refused: nobody types one. */
-export const MAX_LENGTH = 4_000;
+const MAX_LENGTH = 4_000;
 
 export class Scanner {
   private readonly tokens: ExprToken[];

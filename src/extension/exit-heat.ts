@@ -4,7 +4,7 @@ import type { ExitLine } from '../protocol/panels/exits';
 import { isGuest } from './guest-files';
 import type { SessionTracker } from './session';
 
-export const HEAT_SETTING = 'exitHeat.enabled';
+const HEAT_SETTING = 'exitHeat.enabled';
 /** Stops closer together than this are one. */
 const SETTLE_MS = 150;
 /** How many pixels wide the bar is, from the coldest level on: it stands at the line's start and must not cover a label. */
@@ -16,7 +16,7 @@ export const toggleHeat = (): Thenable<void> =>
   vscode.workspace.getConfiguration('pagewalk').update(HEAT_SETTING, !isOn(), vscode.ConfigurationTarget.Global);
 
 /** The level of a line among all: by the logarithm, for exits differ by powers of ten. */
-export function levelOf(count: number, most: number): number {
+function levelOf(count: number, most: number): number {
   const part = most <= 1 ? 1 : Math.log(count) / Math.log(most);
   return Math.min(WIDTHS.length - 1, Math.floor(part * WIDTHS.length));
 }

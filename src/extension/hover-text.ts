@@ -63,7 +63,7 @@ export function joinedMarkdown(value: string, words: string, about: HoverReply['
   return [head + place, ...guestRest, ...rest.filter((paragraph) => !/^`[^`]+`/.test(paragraph))].join('\n\n');
 }
 
-export function chainMarkdown(translation: Translation): string {
+function chainMarkdown(translation: Translation): string {
   const { gva, gpa, hva, hpa, failure, references, tlb, stages } = translation;
   const stage = (to: string): Stage | undefined => stages.find((each) => each.to === to);
   const rows = [

@@ -17,7 +17,7 @@ import { hostStep, type Work } from './step';
 const CLUSTER = 32;
 
 /** Frames below which reclaim begins (the zone's low watermark): what one fault needs with its tables, and more on larger hosts. */
-export const watermark = (frames: number): number => Math.min(256, Math.max(16, frames >> 7));
+const watermark = (frames: number): number => Math.min(256, Math.max(16, frames >> 7));
 
 /** try_to_free_pages, if fewer than `frames` frames would be left above the watermark. */
 export function* makeRoom(mm: Mm, frames: number): Work<void> {

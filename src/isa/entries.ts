@@ -15,14 +15,12 @@
  *
  * An EPT entry is present when any of R, W, X is set (or XU with mode-based execute control).
  */
-export const PTE = { P: 0, RW: 1, US: 2, PWT: 3, PCD: 4, A: 5, D: 6, PS: 7, G: 8, XD: 63 } as const;
-export const EPTE = { R: 0, W: 1, X: 2, IPAT: 6, PS: 7, A: 8, D: 9, XU: 10, SPP: 61, SVE: 63 } as const;
+const PTE = { P: 0, RW: 1, US: 2, PWT: 3, PCD: 4, A: 5, D: 6, PS: 7, G: 8, XD: 63 } as const;
+const EPTE = { R: 0, W: 1, X: 2, IPAT: 6, PS: 7, A: 8, D: 9, XU: 10, SPP: 61, SVE: 63 } as const;
 
 export const PTE_P = 1n << 0n;
 export const PTE_RW = 1n << 1n;
 export const PTE_US = 1n << 2n;
-export const PTE_PWT = 1n << 3n;
-export const PTE_PCD = 1n << 4n;
 export const PTE_A = 1n << 5n;
 export const PTE_D = 1n << 6n;
 export const PTE_PS = 1n << 7n;
@@ -84,7 +82,7 @@ export function pteFlags(entry: bigint, leaf: boolean, level: number, reserved =
   return reserved === 0n ? out : [...out, ...unnamed(reserved, (n) => told.has(n))];
 }
 
-export const EPT_MEMORY_TYPES: Readonly<Record<number, string>> = { 0: 'UC', 1: 'WC', 4: 'WT', 5: 'WP', 6: 'WB' };
+const EPT_MEMORY_TYPES: Readonly<Record<number, string>> = { 0: 'UC', 1: 'WC', 4: 'WT', 5: 'WP', 6: 'WB' };
 
 /** The set flags of an EPT entry; a leaf names its memory type. `reserved`: as for `pteFlags`. */
 export function epteFlags(entry: bigint, leaf: boolean, reserved = 0n): string[] {

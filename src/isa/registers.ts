@@ -20,7 +20,7 @@ export const GPR64 = [
   'r14',
   'r15',
 ] as const;
-export const GPR32 = [
+const GPR32 = [
   'eax',
   'ecx',
   'edx',
@@ -38,7 +38,7 @@ export const GPR32 = [
   'r14d',
   'r15d',
 ] as const;
-export const GPR16 = [
+const GPR16 = [
   'ax',
   'cx',
   'dx',
@@ -56,7 +56,7 @@ export const GPR16 = [
   'r14w',
   'r15w',
 ] as const;
-export const GPR8 = [
+const GPR8 = [
   'al',
   'cl',
   'dl',
@@ -75,12 +75,11 @@ export const GPR8 = [
   'r15b',
 ] as const;
 /** Bits 15:8 of the first four registers; encodings 4–7 without REX. */
-export const GPR8_HIGH = ['ah', 'ch', 'dh', 'bh'] as const;
+const GPR8_HIGH = ['ah', 'ch', 'dh', 'bh'] as const;
 
 export const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
 export type SegmentName = (typeof SEGMENTS)[number];
 
-export type Gpr64 = (typeof GPR64)[number];
 export type RegisterWidth = 8 | 16 | 32 | 64;
 
 /** A named part of a general register: `width` bits of register `index` starting at bit `shift` (0 or 8). */

@@ -60,9 +60,6 @@ const NAMED = {
 /** VMEXIT_INVALID, −1 in the 64-bit field: VMRUN's checks failed. */
 export const SVM_INVALID = 0xffff_ffff_ffff_ffffn;
 
-type Numbered = `CR${number}_READ` | `CR${number}_WRITE` | `DR${number}_READ` | `DR${number}_WRITE` | `EXCP${number}`;
-export type SvmExitName = keyof typeof NAMED | Numbered;
-
 const numbered: Record<string, number> = {};
 for (let i = 0; i < 16; i++) {
   numbered[`CR${i}_READ`] = i;

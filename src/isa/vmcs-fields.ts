@@ -206,7 +206,7 @@ const AREAS = ['control', 'exit', 'guest', 'host'] as const;
 const WIDTHS = [16, 64, 32, 'natural'] as const;
 
 export const fieldArea = (encoding: number): VmcsArea => AREAS[(encoding >> 10) & 3] as VmcsArea;
-export const fieldWidth = (encoding: number): VmcsWidth => WIDTHS[(encoding >> 13) & 3] as VmcsWidth;
+const fieldWidth = (encoding: number): VmcsWidth => WIDTHS[(encoding >> 13) & 3] as VmcsWidth;
 /** Bits 9:1. */
 export const fieldIndex = (encoding: number): number => (encoding >> 1) & 0x1ff;
 /** Whether the encoding names bits 63:32 of a 64-bit field. */

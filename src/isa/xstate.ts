@@ -4,5 +4,5 @@ export const XSTATE = { X87: 1n, SSE: 2n } as const;
 export const XCR0_MASK = XSTATE.X87 | XSTATE.SSE;
 /** The region that XSAVE shares with FXSAVE, in bytes, and after it the header; there are no further components. */
 export const FXSAVE_SIZE = 512;
-export const XSAVE_HEADER_SIZE = 64;
+const XSAVE_HEADER_SIZE = 64;
 export const XSAVE_SIZE = FXSAVE_SIZE + XSAVE_HEADER_SIZE;

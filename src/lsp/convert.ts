@@ -12,7 +12,7 @@ const SEVERITY = {
   info: DiagnosticSeverity.Information,
 } as const;
 
-export function toRange({ start, end }: Span): Range {
+function toRange({ start, end }: Span): Range {
   return {
     start: { line: start.line - 1, character: start.column - 1 },
     end: { line: end.line - 1, character: end.column - 1 },
@@ -29,8 +29,6 @@ export const locationOf = (host: Host, at: Occurrence): { uri: string; range: Ra
   range: rangeOf(at),
 });
 
-const contains = ({ start, end }: Range, line: number): boolean => start.line <= line && line <= end.line;
-export const overlaps = (a: Range, b: Range): boolean => contains(a, b.start.line) || contains(b, a.start.line);
 export const isWithin = (position: Position, { start, end }: Range): boolean =>
   (start.line < position.line || (start.line === position.line && start.character <= position.character)) &&
   (position.line < end.line || (position.line === end.line && position.character <= end.character));

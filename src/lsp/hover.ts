@@ -95,7 +95,7 @@ function registerMarkdown(word: string): string | undefined {
 }
 
 /** What a name is worth. */
-export function nameMarkdown(program: Program, { key }: Occurrence): string | undefined {
+function nameMarkdown(program: Program, { key }: Occurrence): string | undefined {
   const [definition] = program.names.definitions(key);
   const symbol = program.assembled.symbols.find(({ name }) => name === key);
   switch (definition?.defines) {

@@ -27,7 +27,7 @@ import { signatureAt } from './signature';
 import { outline, workspaceSymbols } from './symbols';
 import { type Program, type SourceFile, Workspace } from './workspace';
 
-export type { Host, OptionHelp } from './host';
+export type { Host } from './host';
 
 const CAPABILITIES: InitializeResult['capabilities'] = {
   textDocumentSync: TextDocumentSyncKind.Incremental,

@@ -14,7 +14,7 @@ import { Session } from './session';
 import type { EndInfo } from './types';
 
 /** Instructions that a method may run where the guest has no limit of its own: a comparison ends. */
-export const COMPARE_LIMIT = 5_000_000;
+const COMPARE_LIMIT = 5_000_000;
 /** Pages and names of differences that are told. */
 const MOST_DIFFERENCES = 16;
 

@@ -4,7 +4,7 @@ import { err, ok } from '../base/result';
 import { EXPR_CODES, evaluate, formatLog, parseCondition, parseLogMessage } from '../expr/index';
 import type { Condition, Env, Expr, LogMessage } from '../expr/index';
 import { sessionError } from './diagnostics';
-import type { Facts, Names } from './names';
+import type { Names } from './names';
 import { namesIn } from './names';
 import { didYouMean } from './nearest';
 import { wrongCalls } from './run-facts';
@@ -114,4 +114,3 @@ function truth(e: Expr, env: Env): Result<boolean, Diagnostic> {
 }
 
 export const logText = (log: LogMessage, env: Env): string => formatLog(log, env);
-export type { Facts };

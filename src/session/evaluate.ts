@@ -67,7 +67,7 @@ function viewOf(written: string): { readonly view?: string } {
 const loadBits = (e: Expr, env: Env): number => (e.kind === 'memory' ? (e.size ?? env.wordSize ?? 8) * 8 : 64);
 
 /** `0x2a = 42`, and the signed reading where the top bit of its width is set. */
-export function numberText(value: bigint, bits: number): string {
+function numberText(value: bigint, bits: number): string {
   const signed = BigInt.asIntN(bits, value);
   const decimal = value < 10n ? '' : ` = ${value}`;
   return `${hex(value)}${decimal}${signed < 0n ? ` = ${signed}` : ''}`;

@@ -6,7 +6,7 @@ import { refuse, text, type MonitorAnswer, type MonitorContext } from './monitor
 import { translateGva } from './translate';
 
 /** `#PF(0x2) at RIP 0x100020, address 0x200000: the PDE (0x0) is not present (SDM vol. 3, 4.7)`. */
-export function faultLine({ event, error, rip, address, why }: FaultInChain): string {
+function faultLine({ event, error, rip, address, why }: FaultInChain): string {
   const code = error === undefined ? '' : `(${hex(error)})`;
   const at = address === undefined ? '' : `, address ${hex(address)}`;
   return `${event}${code} at RIP ${hex(rip)}${at}: ${why}`;

@@ -14,7 +14,7 @@ function distance(a: string, b: string, limit: number): number {
 }
 
 /** The name that a person most likely meant, or undefined when none is near. Case counts for nothing. */
-export function nearest(word: string, names: Iterable<string>): string | undefined {
+function nearest(word: string, names: Iterable<string>): string | undefined {
   const wanted = word.toLowerCase();
   const limit = wanted.length <= 3 ? 1 : wanted.length <= 5 ? 2 : 3;
   let best: string | undefined;

@@ -221,7 +221,7 @@ export function checkOptions(
 export const SHADOW_HOST_BASE = 0x4000_0000n;
 
 /** Nested paging is AMD's: the processor is one of theirs unless somebody says which. */
-export const SVM_CPU = 'pagewalk-svm';
+const SVM_CPU = 'pagewalk-svm';
 /** Processors with VMX and their counterparts with SVM: what a guest's paging depends on is the same. Others have none. */
 const COUNTERPARTS: readonly (readonly [vmx: string, svm: string])[] = [
   ['pagewalk-x64', SVM_CPU],

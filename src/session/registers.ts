@@ -113,7 +113,6 @@ export function msrNumber(name: string): number | undefined {
   const upper = name.toUpperCase();
   return Object.hasOwn(msrs, upper) ? msrs[upper] : undefined;
 }
-export const MSR_NAMES: readonly string[] = Object.keys(MSR).map((name) => name.toLowerCase());
 
 const isFlag = (name: string): name is FlagName => Object.hasOwn(RFLAGS, name);
 

@@ -7,7 +7,7 @@ import { decidingWords, decisionWords } from './failure-words';
 import type { GuestView } from './guest-view';
 
 /** Why the access fails; undefined: it does not (any more), or there is no second level. */
-export function secondLevelFailure(g: GuestView, gpa: bigint, op: Access['op']): WalkFailure | undefined {
+function secondLevelFailure(g: GuestView, gpa: bigint, op: Access['op']): WalkFailure | undefined {
   if (!g.nested) return undefined;
   const out = new WalkOut();
   return walkNested(g.physical.memory, g.nested, gpa, op, g.physicalBits, out, undefined) ? undefined : out.failure();

@@ -19,7 +19,7 @@ const RECENT = 1000;
 const FAULTS = 8;
 
 /** `port 0x64 (8042 keyboard controller: status and command)`. */
-export const placeName = ({ space, address, name }: Pick<UnansweredPlace, 'space' | 'address' | 'name'>): string =>
+const placeName = ({ space, address, name }: Pick<UnansweredPlace, 'space' | 'address' | 'name'>): string =>
   `${space === 'port' ? 'port' : 'GPA'} ${hex(address)}${name === undefined ? '' : ` (${name})`}`;
 
 /** The same fault at the same place, over and over. */

@@ -20,7 +20,7 @@ export interface FaultInChain {
 }
 
 /** `WRMSR: EFER.LME cannot change while CR0.PG = 1 (SDM vol. 3, 4.1.2)`. `mnemonic`: of the instruction, 0 for none. */
-export function reasonWords({ why }: FaultEvent, mnemonic: number): string {
+function reasonWords({ why }: FaultEvent, mnemonic: number): string {
   const { why: sentence, section, ofInstruction } = explainReason(why);
   return `${ofInstruction && mnemonic !== 0 ? `${mnemonicName(mnemonic)}: ` : ''}${sentence} (${section})`;
 }

@@ -100,4 +100,3 @@ const chrome: ExitTraceFormat = {
 };
 
 export const EXIT_TRACE_FORMATS = { chrome, csv } as const;
-export type ExitTraceName = keyof typeof EXIT_TRACE_FORMATS;

@@ -34,7 +34,7 @@ export function nasm(source: string): Native {
 }
 
 /** Bytes that each instruction gets when many are assembled in one run. */
-export const SLOT = 32;
+const SLOT = 32;
 
 /** One source that gives every instruction a slot of its own. */
 export const slotted = (bits: number, instructions: readonly string[]): string =>

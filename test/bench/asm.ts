@@ -20,7 +20,7 @@ text${i}: db    "part ${i}", 0
 part${i}_size equ $ - part${i}`;
 
 /** A source of at least so many lines. */
-export function longSource(lines: number): string {
+function longSource(lines: number): string {
   return ['bits 64', 'org 0x100000', ...Array.from({ length: Math.ceil(lines / 9) }, (_, i) => block(i))].join('\n');
 }
 

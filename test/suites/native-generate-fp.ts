@@ -190,13 +190,13 @@ function anyFloat(r: Random): Float {
   const significand = (BigInt.asUintN(width, r.big()) | 1n) << BigInt(r.below(3));
   return { kind: 'finite', sign: r.below(2) === 0 ? 0 : 1, exponent: exponent - width, significand, denormal: false };
 }
-export function anySingle(r: Random): number {
+function anySingle(r: Random): number {
   if (r.chance(25)) return r.one(SPECIAL_SINGLES) | 0;
   if (r.chance(10)) return r.next() | 0;
   const f = anyFloat(r);
   return packSingle(round(exact(f.sign, f.significand, f.exponent), SINGLE, DEFAULT_CONTROL).value);
 }
-export function anyDouble(r: Random): bigint {
+function anyDouble(r: Random): bigint {
   if (r.chance(20))
     return r.one([
       0n,
@@ -218,7 +218,7 @@ export function anyDouble(r: Random): bigint {
   const f = anyFloat(r);
   return packDouble(round(exact(f.sign, f.significand, f.exponent), DOUBLE, DEFAULT_CONTROL).value);
 }
-export function anyExtended(r: Random): { readonly signExponent: number; readonly significand: bigint } {
+function anyExtended(r: Random): { readonly signExponent: number; readonly significand: bigint } {
   if (r.chance(20)) {
     const sign = r.below(2) << 15;
     const integer = 1n << 63n;

@@ -172,7 +172,7 @@ function without32(o: Outcome | string): string | undefined {
 const instruction = new Instruction();
 
 /** The instructions of a sequence with the instruction sets that they belong to; each set is known here, or the generator grew beyond this list. */
-export function instructionsOf(
+function instructionsOf(
   q: Sequence,
   bits: CodeBits,
 ): { readonly mnemonic: Mnemonic; readonly features: CpuidFeature[] }[] {

@@ -78,7 +78,7 @@ const vectorsOf = (image: Uint8Array): ReadonlyMap<string, bigint> =>
   new Map(FIELDS.map(([name, at, size]) => [name, littleEndian(image, at, size)]));
 
 /** x87 after FNINIT and MXCSR as Linux starts programs, registers zero. */
-export function plainImage(): Uint8Array {
+function plainImage(): Uint8Array {
   const image = new Uint8Array(FXSAVE_SIZE);
   new DataView(image.buffer).setUint16(0, 0x37f, true);
   new DataView(image.buffer).setUint32(24, 0x1f80, true);

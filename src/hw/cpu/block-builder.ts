@@ -4,7 +4,7 @@ import { InstructionDecoder } from './decode';
 import type { Decoded } from './decoded';
 import { Emitter, type CodeMode } from './lift/emitter';
 import { lift } from './lift/index';
-import { UOP, UOP_WORDS } from './uop';
+import { UOP } from './uop';
 import { SLOT } from '../state/layout';
 
 /** Longest run of instructions in one block: what a stop request may have to wait for. */
@@ -51,11 +51,4 @@ export function buildBlock(q: BuildRequest): Block | undefined {
     key: q.key,
     valid: true,
   };
-}
-
-/** Micro-ops of a block, for display: [opcode | modifier << 8, d, a, b] each. */
-export function microOps(block: Block): number[][] {
-  const out: number[][] = [];
-  for (let i = 0; i < block.words.length; i += UOP_WORDS) out.push(Array.from(block.words.subarray(i, i + UOP_WORDS)));
-  return out;
 }

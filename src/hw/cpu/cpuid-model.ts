@@ -313,7 +313,7 @@ export const PAGEWALK_X64_LA57: CpuidModel = defineCpu({
 });
 
 /** The default processor without 1 GiB pages, as before Westmere, in ordinary tables and in EPT. */
-export const PAGEWALK_X64_NO1G: CpuidModel = defineCpu({
+const PAGEWALK_X64_NO1G: CpuidModel = defineCpu({
   name: 'pagewalk-x64-no1g',
   vendor: 'intel',
   brand: 'Pagewalk x86-64, no 1 GiB pages',
@@ -347,7 +347,7 @@ const ZEN4: Omit<CpuDefinition, 'name' | 'brand'> = {
 export const PAGEWALK_SVM: CpuidModel = defineCpu({ ...ZEN4, name: 'pagewalk-svm', brand: 'Pagewalk x86-64 SVM' });
 
 /** The same with 5-level paging, which its host then uses, and nested tables with it; protection keys and 52 physical bits. */
-export const PAGEWALK_SVM_LA57: CpuidModel = defineCpu({
+const PAGEWALK_SVM_LA57: CpuidModel = defineCpu({
   ...ZEN4,
   name: 'pagewalk-svm-la57',
   brand: 'Pagewalk x86-64 SVM LA57',

@@ -39,7 +39,7 @@ export const RAN_EVENT = 2;
 export type RunEnd = typeof RAN_ON | typeof RAN_BRANCH | typeof RAN_EVENT;
 
 /** The access class base of data accesses now: by CPL and, for supervisors, RFLAGS.AC. */
-export function dataWho(core: Core): number {
+function dataWho(core: Core): number {
   if (core.state.cpl === 3) return WHO_USER;
   return core.state.systemFlag(RFLAGS.AC) ? WHO_SUPERVISOR_AC : WHO_SUPERVISOR;
 }

@@ -89,7 +89,6 @@ export const UOP = {
   TARGET: 61, // check that a near branch may go to the offset in a (modifier: operand bits as for JCC), before anything is committed
   FLAGS_RESULT: 62, // FLAGS for kinds that need no operands (LOGIC)
 } as const;
-export type UopName = keyof typeof UOP;
 
 /** Words per micro-op. */
 export const UOP_WORDS = 4;

@@ -133,7 +133,6 @@ export const CPU_STATES_OFFSET = 0x1000;
 
 /** Indices into SELECTOR/LIMIT/RIGHTS (and, below 6, SEG_BASE). */
 export const SEG = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
-export type SegIndex = 0 | 1 | 2 | 3 | 4 | 5;
 
 /**
  * Access rights in the VMCS format (SDM vol. 3, table 24-2):

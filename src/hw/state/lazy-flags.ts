@@ -62,7 +62,7 @@ export function carryFlag(r: Int32Array): number {
 }
 
 /** ZF as a boolean. */
-export function zeroFlag(r: Int32Array): boolean {
+function zeroFlag(r: Int32Array): boolean {
   const op = r[OP] as number;
   if (op >> 2 === CC.EXPLICIT) return ((r[RES] as number) & 0x40) !== 0;
   switch (op & 3) {
@@ -78,7 +78,7 @@ export function zeroFlag(r: Int32Array): boolean {
 }
 
 /** SF as 0 or 1. */
-export function signFlag(r: Int32Array): number {
+function signFlag(r: Int32Array): number {
   const op = r[OP] as number;
   if (op >> 2 === CC.EXPLICIT) return ((r[RES] as number) >> 7) & 1;
   const w = op & 3;
@@ -86,7 +86,7 @@ export function signFlag(r: Int32Array): number {
 }
 
 /** OF as 0 or 1. */
-export function overflowFlag(r: Int32Array): number {
+function overflowFlag(r: Int32Array): number {
   const op = r[OP] as number;
   const w = op & 3;
   const h = w === 3 ? 1 : 0;

@@ -5,7 +5,7 @@ import type { Vmcb } from './vmcb';
 
 export type VmcbSegment = 'ES' | 'CS' | 'SS' | 'DS' | 'FS' | 'GS' | 'LDTR' | 'TR';
 /** Names by SEG index. */
-export const VMCB_SEGMENTS: readonly VmcbSegment[] = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'];
+const VMCB_SEGMENTS: readonly VmcbSegment[] = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'];
 
 type FieldsOf = Readonly<Record<'selector' | 'attrib' | 'limit' | 'base', VmcbFieldName>>;
 const FIELDS: readonly FieldsOf[] = VMCB_SEGMENTS.map((s) => ({
@@ -25,7 +25,7 @@ const FIELDS: readonly FieldsOf[] = VMCB_SEGMENTS.map((s) => ({
  */
 export const rightsOfAttrib = (attrib: number): number =>
   (attrib & 0xff) | ((attrib & 0xf00) << 4) | ((attrib & RIGHTS.P) === 0 ? RIGHTS.UNUSABLE : 0);
-export const attribOfRights = (rights: number): number =>
+const attribOfRights = (rights: number): number =>
   (rights & RIGHTS.UNUSABLE) !== 0 ? 0 : (rights & 0xff) | ((rights >>> 4) & 0xf00);
 
 export function readSegment(vmcb: Vmcb, index: number): SegmentCache {

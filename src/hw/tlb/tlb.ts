@@ -20,7 +20,7 @@ import type { WalkCache, WalkCacheSnapshot } from './walk-cache';
  *   10  sequence number of the fill (FIFO age)
  *   11  context id
  */
-export const TLB_ENTRY_WORDS = 16;
+const TLB_ENTRY_WORDS = 16;
 const TLB_AREA_OFFSET = 0x4_0000;
 const TLB_AREA_SIZE = 0x1_0000;
 export const MAX_TLB_ENTRIES = TLB_AREA_SIZE / (TLB_ENTRY_WORDS * 4);
@@ -370,7 +370,7 @@ export interface TlbSnapshot {
 export const NO_ENTRY = -1;
 
 /** Bit of the fast word that says "valid" where no access class is fast. */
-export const VALID = 1 << 16;
+const VALID = 1 << 16;
 
 function put64(words: Int32Array, at: number, v: bigint): void {
   words[at] = Number(BigInt.asIntN(32, v));

@@ -49,7 +49,7 @@ export interface VmxCapabilities {
 }
 
 /** "PW" and the layout's version: changes with vmcs.ts's data layout (24.2). */
-export const VMCS_REVISION = 0x5057_0001;
+const VMCS_REVISION = 0x5057_0001;
 
 /** Controls that are 1 on every processor without the TRUE capability MSRs (A.2: the default1 class). */
 const DEFAULT1 = { pin: 0x16, proc: 0x0401_e172, exit: 0x0003_6dff, entry: 0x0000_11ff } as const;

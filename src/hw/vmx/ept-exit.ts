@@ -42,7 +42,7 @@ export const EPT_QUALIFICATION = {
  * An access to a guest paging-structure entry is a read, and a read and write where it sets or may set flags. Bit 6 (user execute) belongs to mode-based
  * execute control, and 11:9 to advanced exit information; neither is offered.
  */
-export function eptViolationQualification(f: EptFault): bigint {
+function eptViolationQualification(f: EptFault): bigint {
   const q = EPT_QUALIFICATION;
   let bits = 0;
   if (f.tableWalk) bits |= q.READ | (f.tableWrite || f.accessedDirty ? q.WRITE : 0);

@@ -70,8 +70,6 @@ export const decodeTaskSwitch = (
   source: TASK_SWITCH_SOURCES[Number((qualification >> 30n) & 3n)] ?? 'call',
 });
 
-export const tripleFaultExit = (): VmExit => ({ reason: VMX_EXIT.TRIPLE_FAULT, qualification: 0n });
-
 /**
  * An exception that the exception bitmap intercepts (27.2.2). `softwareLength`: bytes of the INT3, INTO or INT1 that raised it, undefined for the processor's own.
  * `qualification`: the linear address of #PF, the bits DR6 would gain of #DB, else 0.

@@ -11,7 +11,7 @@ import { SYSTEM } from './system';
 import { VECTOR } from './vector';
 import { VIRTUALIZATION } from './virtualization';
 
-export type { ExitNote, InstructionDoc } from './doc';
+export type { InstructionDoc } from './doc';
 
 const DOCS: ReadonlyMap<string, InstructionDoc> = new Map(
   [ARITHMETIC, LOGIC, MOVE, FLOW, CONDITIONAL, STRINGS, SYSTEM, VIRTUALIZATION, FLOAT, VECTOR].flatMap((table) =>
@@ -57,9 +57,6 @@ const SAME: Readonly<Record<string, string>> = {
 
 /** Our own words about a lower-case mnemonic. */
 export const instructionDoc = (mnemonic: string): InstructionDoc | undefined => DOCS.get(SAME[mnemonic] ?? mnemonic);
-
-/** Every mnemonic that a table describes. */
-export const documentedMnemonics = (): string[] => [...DOCS.keys()];
 
 export const prefixDoc = (word: string): string | undefined =>
   Object.hasOwn(PREFIXES, word) ? PREFIXES[word] : undefined;

@@ -44,7 +44,7 @@ export interface Place {
   readonly range?: readonly [first: number, last: number];
 }
 
-export const rightsText = (rights: number): string =>
+const rightsText = (rights: number): string =>
   `${(rights & RIGHTS.r) !== 0 ? 'r' : '-'}${(rights & RIGHTS.w) !== 0 ? 'w' : '-'}${(rights & RIGHTS.x) !== 0 ? 'x' : '-'}${(rights & RIGHTS.u) !== 0 ? 'u' : '-'}`;
 
 type FlagFilter = Extract<RowFilter, { kind: 'flag' }>;

@@ -225,7 +225,7 @@ export function controlView(g: GuestView, { path, start, count }: ViewRequest): 
 }
 
 /** The operating mode and the paging format, as the manual names them. */
-export function modeName(g: GuestView): string {
+function modeName(g: GuestView): string {
   const paging = {
     none: 'paging off',
     '32bit': '32-bit paging',

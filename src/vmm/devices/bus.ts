@@ -42,7 +42,7 @@ export class PortBus {
 }
 
 /** Who answers which GPA where no RAM is. An unknown address reads as ones and swallows writes. */
-export class MemoryBus {
+class MemoryBus {
   private readonly devices: MemoryDevice[] = [];
 
   add(device: MemoryDevice): void {

@@ -26,7 +26,7 @@ export interface Poll {
 }
 
 /** Places that are told apart; further ones are only counted together. */
-export const MOST_PLACES = 256;
+const MOST_PLACES = 256;
 
 /** What nobody answered, and what the guest polls: kept by the VMM, which sees every device access. */
 export class Unanswered {

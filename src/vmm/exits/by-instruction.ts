@@ -1,5 +1,5 @@
 /** Pairs of instruction and reason that are counted apart; a guest that exits at more places has the rest counted together. */
-export const MOST_PLACES = 1 << 16;
+const MOST_PLACES = 1 << 16;
 const FIRST_CAPACITY = 1 << 8;
 
 /** Exits of one reason at one instruction. */

@@ -2,7 +2,7 @@ import type { Actor, ActorMode, Step } from '../../host/step';
 import { LANE, LANES } from './lanes';
 
 /** Steps kept by name and cycles, of all exits together. */
-export const NAMED_STEPS_KEPT = 1 << 19;
+const NAMED_STEPS_KEPT = 1 << 19;
 /** Names told apart: a place is 16 bits wide. */
 const MOST_NAMES = 0xffff;
 

@@ -49,7 +49,7 @@ export const defaultOrigin = (start: StartKind): bigint =>
   start === 'boot' || start === 'flat16' ? 0x7c00n : 0x10_0000n;
 
 /** Bytes 510 and 511 of a boot sector. */
-export const hasBootSignature = (bytes: Uint8Array): boolean => bytes[510] === 0x55 && bytes[511] === 0xaa;
+const hasBootSignature = (bytes: Uint8Array): boolean => bytes[510] === 0x55 && bytes[511] === 0xaa;
 
 const SECTOR = 512;
 

@@ -5,7 +5,7 @@ import { identityMap } from './identity';
 import { UNUSABLE, type RamRange, type RamWrite, type StartPlan } from './plan';
 
 /** Selectors of the prepared GDT. */
-export const SELECTOR = { CODE: 0x08, DATA: 0x10, USER_CODE: 0x18, USER_DATA: 0x20, TSS: 0x28 } as const;
+const SELECTOR = { CODE: 0x08, DATA: 0x10, USER_CODE: 0x18, USER_DATA: 0x20, TSS: 0x28 } as const;
 const RSP = 4;
 const STACK_TOP = 0x8_0000n;
 /** Offset of the TSS in the descriptor frame; the GDT lies at its start. */

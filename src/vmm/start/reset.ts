@@ -20,7 +20,7 @@ const code: SegmentCache = { selector: RESET_CS, base: 0xffff_0000n, limit: 0xff
 const data: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x93 };
 
 /** The firmware's end, at most 128 KiB, as it lies below 1 MiB: copied into RAM, where it can be written as after a PC's shadowing. */
-export function firmwareShadow(firmware: Uint8Array): RamWrite {
+function firmwareShadow(firmware: Uint8Array): RamWrite {
   const bytes = firmware.subarray(Math.max(0, firmware.length - SHADOW));
   return { gpa: MIB - BigInt(bytes.length), bytes };
 }

@@ -24,7 +24,7 @@ export const PDPT = hpa(BASE + 0x8000n);
 
 const mask = (...bits: number[]): bigint => bits.reduce((m, n) => m | (1n << BigInt(n)), 0n);
 
-export const PROCESSOR: VmxProcessor = {
+const PROCESSOR: VmxProcessor = {
   physicalBits: 46,
   linearBits: 48,
   cr4: mask(...Object.values(CR4).filter((n) => n !== CR4.LA57 && n !== CR4.SMXE)),

@@ -9,7 +9,7 @@ import { needs, which } from '../../support/needs';
 import type { Live } from './live';
 import { ROOT, asset, pageHtml, stubJs, type Exchange, type PageOptions, type Setup } from './site';
 
-export const ARTIFACTS = join(ROOT, 'test/.artifacts');
+const ARTIFACTS = join(ROOT, 'test/.artifacts');
 
 const PROGRAMS = ['chromium', 'chromium-browser', 'google-chrome'];
 let browser: Browser | undefined;

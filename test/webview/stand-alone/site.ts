@@ -56,7 +56,7 @@ export function readRecording(name: string): Recording | undefined {
 
 let bundle: Promise<{ readonly js: string; readonly css: string }> | undefined;
 /** The browser bundle as the build makes it, built once in memory. */
-export function webview(): Promise<{ readonly js: string; readonly css: string }> {
+function webview(): Promise<{ readonly js: string; readonly css: string }> {
   return (bundle ??= build({
     absWorkingDir: ROOT,
     entryPoints: ['src/main/webview.ts'],
@@ -76,7 +76,7 @@ export function rebuild(): void {
   bundle = undefined;
 }
 
-export const themeCss = (theme: Theme): string => {
+const themeCss = (theme: Theme): string => {
   const { variables } = themes[theme];
   const lines = Object.entries(variables).map(([name, value]) => `  ${name}: ${value};`);
   return `html {\n${lines.join('\n')}\n}

@@ -138,26 +138,6 @@ const sahf: Lifter = (e) => {
   e.putFlags(e.calc(UOP.OR32, overflow, low));
 };
 
-/** Condition codes by encoding, in the spelling of iced-x86's mnemonics. */
-export const CONDITIONS = [
-  'o',
-  'no',
-  'b',
-  'ae',
-  'e',
-  'ne',
-  'be',
-  'a',
-  's',
-  'ns',
-  'p',
-  'np',
-  'l',
-  'ge',
-  'le',
-  'g',
-] as const;
-
 const CMOV = [
   Mnemonic.Cmovo,
   Mnemonic.Cmovno,

@@ -265,7 +265,7 @@ export const xgetbv: SystemFunction = (core) => {
   return SYS_NEXT;
 };
 /** XCR0 holds the x87 bit always and the SSE bit at will; there are no other components (SDM vol. 1, 13.3). */
-export const isValidXcr0 = (value: bigint): boolean => (value & XSTATE.X87) !== 0n && (value & ~XCR0_MASK) === 0n;
+const isValidXcr0 = (value: bigint): boolean => (value & XSTATE.X87) !== 0n && (value & ~XCR0_MASK) === 0n;
 /** Why XSETBV refuses, or undefined. */
 export function xsetbvRefusal(index: number, value: bigint): FaultReason | undefined {
   if (index !== 0) return because('xcr-index', index);

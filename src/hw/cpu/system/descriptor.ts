@@ -42,7 +42,7 @@ export const isConforming = (rights: number): boolean => (rights & (RIGHTS.S | 0
 export const isWritableData = (rights: number): boolean => (rights & (RIGHTS.S | 8 | 2)) === (RIGHTS.S | 2);
 export const isReadable = (rights: number): boolean =>
   (rights & RIGHTS.S) !== 0 && ((rights & 8) === 0 || (rights & 2) !== 0);
-export const isUnusable = (rights: number): boolean => (rights & RIGHTS.UNUSABLE) !== 0;
+const isUnusable = (rights: number): boolean => (rights & RIGHTS.UNUSABLE) !== 0;
 /** Selectors 0–3. */
 export const isNull = (selector: number): boolean => (selector & 0xfffc) === 0;
 

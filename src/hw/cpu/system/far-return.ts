@@ -53,12 +53,7 @@ export function fetchReturnCode(core: Core, selector: number): Descriptor | unde
 }
 
 /** SS of a return at level `cpl` into `code`: null only for 64-bit code below level 3, with that level as RPL. Undefined: event set. */
-export function prepareReturnStack(
-  core: Core,
-  selector: number,
-  cpl: number,
-  code: Descriptor,
-): SegmentCache | undefined {
+function prepareReturnStack(core: Core, selector: number, cpl: number, code: Descriptor): SegmentCache | undefined {
   if (isNull(selector))
     return isCode64(core, code.rights) && cpl !== 3 && (selector & 3) === cpl
       ? nullSegment(selector, cpl)

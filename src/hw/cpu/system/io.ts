@@ -19,7 +19,7 @@ const MINIMUM_TSS_LIMIT = 103;
  * Permission of a port access (SDM vol. 1, 18.5): CPL ≤ IOPL outside virtual-8086 mode, or every one of the port's `size` bits clear in the I/O map of a 32- or
  * 64-bit TSS. The map's two bytes around the port are read at once and must both be inside the TSS. False: #GP(0), or a fault of the TSS.
  */
-export function ioAllowed(core: Core, port: number, size: number): boolean {
+function ioAllowed(core: Core, port: number, size: number): boolean {
   const s = core.state;
   if (!isProtected(s) || (s.cpl <= iopl(s) && !isV86(s))) return true;
   const limit = s.get32(SLOT.LIMIT + SEG.TR);

@@ -19,7 +19,6 @@ export const isParagraphMode = (s: CpuState): boolean => !isProtected(s) || s.sy
 /** IA-32e mode: EFER.LMA, 64-bit or compatibility. */
 export const isLong = (s: CpuState): boolean => bitOf(s, SLOT.EFER, EFER.LMA);
 export const isLong64 = (s: CpuState): boolean => isLong(s) && (s.get32(SLOT.RIGHTS + SEG.CS) & RIGHTS.L) !== 0;
-export const isCompat = (s: CpuState): boolean => isLong(s) && (s.get32(SLOT.RIGHTS + SEG.CS) & RIGHTS.L) === 0;
 
 /** RFLAGS.IOPL, 0–3. */
 export const iopl = (s: CpuState): number => ((s.r32[SLOT.RFLAGS * 2] as number) >>> IOPL_SHIFT) & 3;

@@ -43,7 +43,7 @@ const stored = (slot: number, valid: (core: Core, value: bigint) => boolean, fea
   },
 });
 /** A constant: writes are #GP. */
-export const readOnlyMsr = (value: (core: Core) => bigint | undefined, feature?: CpuFeature): MsrHandler => ({
+const readOnlyMsr = (value: (core: Core) => bigint | undefined, feature?: CpuFeature): MsrHandler => ({
   ...(feature === undefined ? {} : { feature }),
   read: value,
   write: () => false,
@@ -77,7 +77,7 @@ const segmentBase = (segment: number): MsrHandler => stored(SLOT.SEG_BASE + segm
 /** Guest time as the instruction being executed sees it: the instructions retired before it. */
 const guestTime = (core: Core): bigint => core.state.get(SLOT.RETIRED) + BigInt(core.completed);
 /** Time-stamp counter: guest time plus the offset that writes (and VMX) set. */
-export const readTsc = (core: Core): bigint => BigInt.asUintN(64, guestTime(core) + core.state.get(SLOT.TSC_OFFSET));
+const readTsc = (core: Core): bigint => BigInt.asUintN(64, guestTime(core) + core.state.get(SLOT.TSC_OFFSET));
 
 const capabilities = new WeakMap<CpuidModel, VmxCapabilities>();
 /** What VMX offers on a processor of this model: the source of the capability MSRs and of VM entry's checks. */
@@ -109,7 +109,7 @@ const VMX_CAPABILITY_MSRS: readonly number[] = Array.from(
 );
 
 /** MSRs by index. Whoever models a device with MSRs (a local APIC, KVM's paravirtual ones) registers here. */
-export const MSR_HANDLERS = new Map<number, MsrHandler>([
+const MSR_HANDLERS = new Map<number, MsrHandler>([
   [
     MSR.TSC,
     {

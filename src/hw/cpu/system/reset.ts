@@ -10,10 +10,10 @@ const REAL_DATA: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 
 const RESET_CODE: SegmentCache = { selector: 0xf000, base: 0xffff_0000n, limit: 0xffff, rights: 0x9b };
 
 /** PAT after reset: WB WT UC− UC, twice (SDM vol. 3, 11.12.4). */
-export const RESET_PAT = 0x0007_0406_0007_0406n;
+const RESET_PAT = 0x0007_0406_0007_0406n;
 /** DR6 and DR7 with every condition clear: the reserved bits that read as one. */
-export const RESET_DR6 = 0xffff_0ff0n;
-export const RESET_DR7 = 0x400n;
+const RESET_DR6 = 0xffff_0ff0n;
+const RESET_DR7 = 0x400n;
 
 /** Registers after power-up (SDM vol. 3, table 9-1): CR0 60000010, F000:FFF0, EDX the processor's signature. General registers zero. */
 export function resetState(s: CpuState, model: CpuidModel): void {

@@ -23,7 +23,7 @@ export type VmxInstructionName =
   | 'VMFUNC';
 
 /** VMX instructions as guest code executes them outside non-root operation. Whoever models VMX for bare machines registers here; without it they are #UD. */
-export const VMX_INSTRUCTIONS = new Map<VmxInstructionName, SystemFunction>();
+const VMX_INSTRUCTIONS = new Map<VmxInstructionName, SystemFunction>();
 
 const REASON: Readonly<Record<VmxInstructionName, number>> = {
   VMCALL: VMX_EXIT.VMCALL,

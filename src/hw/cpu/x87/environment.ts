@@ -25,8 +25,7 @@ import {
 /** Blocks of state in memory: FSTENV, FSAVE, FXSAVE, XSAVE and their reverses (SDM vol. 1, 8.1.10, 10.5, 13). */
 
 /** Bits of MXCSR that exist; bit 6 is DAZ. Setting others is #GP(0). */
-export const MXCSR_MASK = 0xffff;
-export const MXCSR_INITIAL = 0x1f80n;
+const MXCSR_MASK = 0xffff;
 
 /** Reads or writes fields of a checked region of memory; each answers false once something failed, with the event set. */
 class Region {

@@ -26,7 +26,7 @@ export const FSW = {
 const TOP_SHIFT = 11;
 const EXCEPTIONS = 0x3f;
 /** FCW after FNINIT: everything masked, 64-bit precision, to nearest. */
-export const FCW_INITIAL = 0x37f;
+const FCW_INITIAL = 0x37f;
 
 const FCW_WORD = SLOT.FCW * 2;
 const FSW_WORD = SLOT.FSW * 2;

@@ -11,12 +11,12 @@ export const SHORT_NAMES = ['Guest', 'CPU', 'KVM', 'Host', 'VMM'] as const;
 export const NARROW_LEFT = 38;
 export const WIDE_LEFT = 78;
 
-export const EXITS_HEIGHT = 34;
-export const LANE_HEIGHT = 30;
+const EXITS_HEIGHT = 34;
+const LANE_HEIGHT = 30;
 const GAP = 4;
-export const AXIS_HEIGHT = 18;
+const AXIS_HEIGHT = 18;
 export const HEIGHT = EXITS_HEIGHT + EXIT_LANES.length * (LANE_HEIGHT + GAP) + AXIS_HEIGHT + 2;
-export const laneTop = (lane: number): number => EXITS_HEIGHT + GAP + lane * (LANE_HEIGHT + GAP);
+const laneTop = (lane: number): number => EXITS_HEIGHT + GAP + lane * (LANE_HEIGHT + GAP);
 
 export interface Scene {
   readonly range: Range;

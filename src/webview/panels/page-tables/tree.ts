@@ -5,13 +5,13 @@
 import type { TableRow } from '../../../protocol/panels/page-tables';
 
 /** Rows that one request asks for: requests begin at multiples of it. */
-export const PAGE = 64;
+const PAGE = 64;
 
 /** Tables that are asked for at a new moment: those opened last. */
 const MAX_OPEN = 64;
 
 export type Path = readonly string[];
-export const keyOf = (path: Path): string => path.join('/');
+const keyOf = (path: Path): string => path.join('/');
 
 interface Node {
   readonly path: Path;

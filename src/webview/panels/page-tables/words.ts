@@ -16,7 +16,7 @@ export const SET_LONG: Readonly<Record<TableSet, string>> = {
   host: 'Host page tables',
 };
 
-export const count = (n: number): string => n.toLocaleString('en');
+const count = (n: number): string => n.toLocaleString('en');
 export const plural = (n: number, one: string): string => `${count(n)} ${one}${n === 1 ? '' : 's'}`;
 
 export const indexText = ({ first, last }: TableRow): string => (first === last ? `[${first}]` : `[${first}–${last}]`);
