@@ -44,12 +44,16 @@ export interface MacroHost {
   readonly sink: DiagnosticSink;
   /** A number; undefined where the tokens are wrong (and the sink knows). */
   evaluate(tokens: readonly Token[], at: Token): bigint | undefined;
+  /** The source asks for more than is carried out; nothing of it is used. */
+  refuse(why: string, at: Token): void;
   /** The full name of `%$x`; undefined where no such context is open. */
   resolveLocal(text: string): string | undefined;
 }
 
 /** A line may not grow past this; a person's macros stay far below. */
 const MAX_TOKENS = 100_000;
+/** What macros put in, in all lines together: a file of short lines, each of which grows to MAX_TOKENS, would not end. */
+const MAX_INSERTED = 4_000_000;
 const MAX_DEPTH = 100;
 /** `a %+ b` may make a macro's name, whose body pastes again. */
 const MAX_PASTES = 100;
@@ -64,6 +68,8 @@ export class MacroTable {
   /** `%defalias`: another name for a macro, followed whenever either is defined or used. */
   private readonly aliases = new Map<string, string>();
   private budget = MAX_TOKENS;
+  /** Tokens of macros' bodies and arguments that were gone through so far. */
+  private inserted = 0;
   aliasesOn = true;
 
   constructor(private readonly host: MacroHost) {}
@@ -167,6 +173,8 @@ export class MacroTable {
         `the macros of this line expand to more than ${MAX_TOKENS} tokens`,
         tokenSpan(first),
       );
+    if (this.inserted > MAX_INSERTED && first)
+      this.host.refuse(`the macros of this file expand to more than ${MAX_INSERTED} tokens`, first);
     return out;
   }
 
@@ -196,7 +204,8 @@ export class MacroTable {
     const out: Token[] = [];
     for (let i = 0; i < tokens.length; i++) {
       const t = tokens[i];
-      if (!t || this.budget-- <= 0) break;
+      if (!t || this.budget-- <= 0 || this.inserted > MAX_INSERTED) break;
+      if (depth > 0) this.inserted++;
       if (t.text === '%[' && t.kind === 'parameter') {
         const end = closingBracket(tokens, i);
         const inner = this.expandFully(tokens.slice(i + 1, end), active, depth + 1);

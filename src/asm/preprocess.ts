@@ -38,6 +38,8 @@ const MAX_DEPTH = 128;
 /** All lines that come out together, and all that are read on the way. */
 const MAX_LINES = 1_000_000;
 const MAX_LINES_READ = 2_000_000;
+/** All tokens of the lines that come out: a line may be as long as a file. */
+const MAX_TOKENS_OUT = 12_000_000;
 
 /** How a stretch of lines was left: read to its end, or by %exitrep or %exitmacro. */
 type Ending = 'end' | 'exitrep' | 'exitmacro';
@@ -63,6 +65,7 @@ export class Preprocessor {
   /** The %include lines that reading is inside of. */
   private readonly reading: Token[] = [];
   private linesRead = 0;
+  private tokensOut = 0;
   private overflow = false;
   /** The mode at this point, for `__?BITS?__`. */
   private bits = 16;
@@ -81,7 +84,12 @@ export class Preprocessor {
       },
     );
     const evaluate = (tokens: readonly Token[], at: Token): bigint | undefined => this.questions.evaluate(tokens, at);
-    this.macros = new MacroTable({ sink, evaluate, resolveLocal: (text) => this.contexts.resolve(text) });
+    this.macros = new MacroTable({
+      sink,
+      evaluate,
+      refuse: (why, at) => this.refuse(why, at),
+      resolveLocal: (text) => this.contexts.resolve(text),
+    });
     this.multi = new MultiMacroTable(sink);
     this.conditions = new Conditions({
       sink,
@@ -209,6 +217,11 @@ export class Preprocessor {
   private emit(line: SourceLine, first: Token): void {
     if (this.out.length >= MAX_LINES) {
       this.refuse(`the source expands to more than ${MAX_LINES} lines`, first);
+      return;
+    }
+    this.tokensOut += line.tokens.length;
+    if (this.tokensOut > MAX_TOKENS_OUT) {
+      this.refuse(`the source expands to more than ${MAX_TOKENS_OUT} tokens`, first);
       return;
     }
     this.noteSettings(line.tokens);
