@@ -126,15 +126,25 @@ function located(
   }));
 }
 
-/** What an ELF file says of its own source: symbols, and lines where it carries DWARF. For executables from any compiler. */
+/**
+ * What an ELF file says of its own source: symbols, and lines where it carries DWARF. For executables from any compiler.
+ * @param locate where a source is now that was at a path when it was compiled
+ */
 export function elfSource(
   bytes: Uint8Array,
   fileName: string,
+  locate: (path: string) => string = (path) => path,
 ): Pick<Assembled, 'symbols' | 'lines' | 'origin' | 'image' | 'bss'> | undefined {
   const elf = readElf(bytes);
   if (elf === undefined) return undefined;
   // A name that says no folder at all is looked for beside the executable.
-  const lines = linesOf(elf, bytes[4] === 2 ? 64 : 32).map((l) => ({ ...l, file: fileBeside(l.file, fileName) }));
+  const names = new Map<string, string>();
+  const nameOf = (written: string): string => {
+    let name = names.get(written);
+    if (name === undefined) names.set(written, (name = locate(fileBeside(written, fileName))));
+    return name;
+  };
+  const lines = linesOf(elf, bytes[4] === 2 ? 64 : 32).map((l) => ({ ...l, file: nameOf(l.file) }));
   return { ...imageOf(elf), symbols: symbolsOf(elf, fileName), lines };
 }
 

@@ -36,7 +36,9 @@ export function fileOf(adapter: AdapterContext, source: Dap.Source): string {
     const instead = 'to stop at VM exits, add a function breakpoint exit:NAME';
     throw requestError('badArgument', `lines of the hypervisor's steps are no places in the guest; ${instead}`);
   }
-  return adapter.host.absolute(adapter.client.ourPath(source.path));
+  const { host, client, launched } = adapter;
+  const file = host.absolute(client.ourPath(source.path));
+  return launched?.sameFiles(file) ?? file;
 }
 
 /** A client that tells of a saved file by this alone. */

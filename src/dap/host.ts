@@ -25,6 +25,10 @@ export interface AdapterHost {
   nasm?(file: string, path: string | undefined): InstalledAssembler;
   /** An installed GNU as, likewise. */
   gas?(file: string): InstalledAssembler;
+  /** For the sources of the executable `program`: where each is now, as found beside it or below `folders` if not at its path. */
+  sourceFinder?(program: string, folders: readonly string[]): (path: string) => string;
+  /** The path without symbolic links; the path itself where there is no such file. */
+  realPath?(path: string): string;
   /** The path made absolute and normal, so that the same file has one spelling. */
   absolute(path: string): string;
   /** Calls back after a turn of the event loop, when what has come in has been handled. */

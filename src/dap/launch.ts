@@ -34,6 +34,8 @@ export interface Launched {
   readonly noDebug: boolean;
   /** Files that the launch configuration sends an output to, by channel. */
   readonly files: Map<OutputChannel, LaunchedFile>;
+  /** The program's own name of one of its sources that a client has by another, through symbolic links. */
+  readonly sameFiles: (file: string) => string | undefined;
   /** What the image was made of, by path. */
   readonly sources: ReadonlyMap<string, SourceText>;
 }
@@ -84,6 +86,7 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
       const named = host.readFile(host.absolute(name));
       return named.ok ? named.bytes : undefined;
     },
+    ...(host.sourceFinder ? { locate: host.sourceFinder(file, workspaceFolders) } : {}),
     ...(host.nasm ? { nasm: host.nasm(file, assemblerPath) } : {}),
     ...(host.gas ? { gas: host.gas(file) } : {}),
   });
@@ -101,7 +104,21 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
   const { image, symbols } = prepared.value;
   const texts = new Map(image === read.bytes ? [] : [[file, read.bytes] as const, ...included]);
   const sources = sourceTexts(texts, symbols.files, host);
-  return ok({ target: target.value, program: file, diagnostics, stopOnEntry, noDebug, files: files.value, sources });
+  const sameFiles = namesOf([file, ...symbols.files], host);
+  const launched = { target: target.value, program: file, diagnostics, stopOnEntry, noDebug, files: files.value };
+  return ok({ ...launched, sameFiles, sources });
+}
+
+/** Finds, for any path, the one of `names` that is the same file. Their real paths are asked for once, when a path is none of them. */
+function namesOf(names: readonly string[], host: AdapterHost): (file: string) => string | undefined {
+  const own = new Set(names);
+  let byRealPath: ReadonlyMap<string, string> | undefined;
+  return (file) => {
+    if (own.has(file)) return file;
+    if (!host.realPath) return undefined;
+    byRealPath ??= new Map([...own].reverse().map((name) => [host.realPath?.(name) ?? name, name]));
+    return byRealPath.get(host.realPath(file));
+  };
 }
 
 /** Sources of an image that others made (a compiler, an installed assembler) are read for their text; more of them than this are not. */

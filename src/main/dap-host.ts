@@ -7,6 +7,7 @@ import { performance } from 'node:perf_hooks';
 import type { AdapterHost } from '../dap/index';
 import { openForWriting, readBytes } from '../node/files';
 import { readIncluded } from '../node/include';
+import { realPath, sourceFinder } from '../node/moved';
 import { Session } from '../session/session';
 import { gasFor } from './gas';
 import { nasmFor } from './nasm';
@@ -19,6 +20,8 @@ export const adapterHost: AdapterHost = {
   openOutput: openForWriting,
   nasm: nasmFor,
   gas: (file) => gasFor(file),
+  sourceFinder,
+  realPath,
   absolute: (path) => resolve(path),
   turn: (callback) => void setImmediate(callback),
   now: () => performance.now(),

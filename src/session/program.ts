@@ -44,6 +44,8 @@ export interface ProgramRequest extends SourceRequest {
   readonly bytes: Uint8Array;
   /** Files named by options of the launch configuration or the command line. */
   readonly readOption?: (name: string) => Uint8Array | undefined;
+  /** Where a source of an executable is now, which may have moved since it was compiled. */
+  readonly locate?: (path: string) => string;
 }
 
 const ENTRY_SYMBOLS = ['_start', 'start'] as const;
@@ -86,7 +88,7 @@ function fromImage(request: ProgramRequest): Result<Program, readonly Diagnostic
   const files = readHanded(request, settings);
   if (!files.ok) return files;
   const origin = ORIGIN[start.value];
-  const source = isElf(bytes) ? elfSource(bytes, file) : undefined;
+  const source = isElf(bytes) ? elfSource(bytes, file, request.locate) : undefined;
   return ok({
     file,
     settings,

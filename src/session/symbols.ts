@@ -16,8 +16,8 @@ export interface LineSpan {
   readonly bits?: 16 | 32 | 64;
 }
 
-/** The last element whose key is at most `wanted`, of a list sorted by it. */
-function floor<T>(list: readonly T[], wanted: bigint, key: (item: T) => bigint): T | undefined {
+/** Where the last element is whose key is at most `wanted`, of a list sorted by it; -1: none is. */
+function floorIndex<T, K extends bigint | number>(list: readonly T[], wanted: K, key: (item: T) => K): number {
   let low = 0;
   let high = list.length;
   while (low < high) {
@@ -26,14 +26,20 @@ function floor<T>(list: readonly T[], wanted: bigint, key: (item: T) => bigint):
     if (item !== undefined && key(item) <= wanted) low = middle + 1;
     else high = middle;
   }
-  return list[low - 1];
+  return low - 1;
 }
+const floor = <T>(list: readonly T[], wanted: bigint, key: (item: T) => bigint): T | undefined =>
+  list[floorIndex(list, wanted, key)];
 
 /** Source lines and labels by address, and addresses by them. The image never moves, so one table serves the whole session. */
 export class SymbolTable {
   private readonly labels: readonly SymbolAddress[];
   private readonly lines: readonly LineSpan[];
   private readonly byName = new Map<string, bigint>();
+  /** A file's stretches by address, in the order of the files' first addresses; made when it is first asked for. */
+  private byFile: ReadonlyMap<string, readonly LineSpan[]> | undefined;
+  /** Of a file that was asked for: the first code of each line that has some, by line. */
+  private readonly codeByLine = new Map<string, readonly LineSpan[]>();
 
   /**
    * @param symbols labels and constants; `constants` are values that are no addresses
@@ -58,9 +64,9 @@ export class SymbolTable {
   }
   /** The first label from `from` to `to`. */
   firstIn(from: bigint, to: bigint): string | undefined {
-    const found = floor(this.labels, to, (label) => label.address);
-    if (!found || found.address < from) return undefined;
-    return this.labels.find((label) => label.address >= from)?.name;
+    const at = from === 0n ? 0 : floorIndex(this.labels, from - 1n, (label) => label.address) + 1;
+    const label = this.labels[at];
+    return label && label.address <= to ? label.name : undefined;
   }
   isLabel(name: string): boolean {
     return this.byName.has(name);
@@ -93,7 +99,27 @@ export class SymbolTable {
 
   /** The files whose lines gave rise to something, in the order of its addresses. */
   get files(): readonly string[] {
-    return [...new Set(this.lines.map((l) => l.file))];
+    return [...this.spansByFile().keys()];
+  }
+  private spansByFile(): ReadonlyMap<string, readonly LineSpan[]> {
+    if (this.byFile) return this.byFile;
+    const byFile = new Map<string, LineSpan[]>();
+    for (const span of this.lines) {
+      const list = byFile.get(span.file);
+      if (list) list.push(span);
+      else byFile.set(span.file, [span]);
+    }
+    this.byFile = byFile;
+    return byFile;
+  }
+  private codeOf(file: string): readonly LineSpan[] {
+    const known = this.codeByLine.get(file);
+    if (known) return known;
+    const first = new Map<number, LineSpan>();
+    for (const span of this.linesOf(file)) if (span.code && !first.has(span.line)) first.set(span.line, span);
+    const made = [...first.values()].sort((a, b) => a.line - b.line);
+    this.codeByLine.set(file, made);
+    return made;
   }
   lineAt(address: bigint): LineSpan | undefined {
     const span = floor(this.lines, address, (l) => l.address);
@@ -117,22 +143,16 @@ export class SymbolTable {
 
   /** What became of a file's lines, by address. */
   linesOf(file: string): readonly LineSpan[] {
-    return this.lines.filter((l) => l.file === file);
+    return this.spansByFile().get(file) ?? [];
   }
   /** The first code on `line` of `file` or on the next line that has some. */
   codeAt(file: string, line: number): LineSpan | undefined {
-    let best: LineSpan | undefined;
-    for (const l of this.lines) {
-      if (!l.code || l.file !== file || l.line < line) continue;
-      if (best === undefined || l.line < best.line) best = l;
-    }
-    return best;
+    const code = this.codeOf(file);
+    return code[floorIndex(code, line - 1, (span) => span.line) + 1];
   }
   codeLines(file: string, from: number, to: number): readonly number[] {
-    return [
-      ...new Set(
-        this.lines.filter((l) => l.code && l.file === file && l.line >= from && l.line <= to).map((l) => l.line),
-      ),
-    ].sort((a, b) => a - b);
+    const code = this.codeOf(file);
+    const [first, last] = [from - 1, to].map((line) => floorIndex(code, line, (span) => span.line) + 1);
+    return code.slice(first, last).map((span) => span.line);
   }
 }
