@@ -86,7 +86,10 @@ function reverseText(c: ReverseChain): string {
 function stageLines(s: Stage): string[] {
   const way = `${s.from.toUpperCase()} ${s.input === undefined ? '?' : hex(s.input)} → ${s.to.toUpperCase()} ${s.output === undefined ? '?' : hex(s.output)}`;
   const head = `${s.stage.padEnd(8)} ${way}   ${s.who}, ${s.mode}${s.rights ? `, ${letters(s.rights)}` : ''}`;
-  if (s.stage === 'memslot') return [`${head}${s.slot === undefined ? ', no slot: a hole' : `, slot ${s.slot}`}`];
+  if (s.stage === 'memslot') {
+    const what = s.who === 'vmm' ? 'region' : 'slot';
+    return [`${head}${s.slot === undefined ? `, no ${what}: a hole` : `, ${what} ${s.slot}`}`];
+  }
   return [
     `${head}${s.drift ? `, ${s.drift.join(', ')}` : ''}`,
     ...s.steps.flatMap((step) => [

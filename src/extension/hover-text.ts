@@ -99,7 +99,10 @@ function staleText({ tlb }: Translation): string {
 /** How an address came about, in a few words: the tables' indices, or the slot. */
 function how(stage: Stage | undefined): string {
   if (!stage) return '';
-  if (stage.stage === 'memslot') return stage.slot === undefined ? 'no memslot: a hole' : `memslot ${stage.slot}`;
+  if (stage.stage === 'memslot') {
+    const what = stage.who === 'vmm' ? 'memory region' : 'memslot';
+    return stage.slot === undefined ? `no ${what}: a hole` : `${what} ${stage.slot}`;
+  }
   return `${NAMES[stage.stage]} ${stage.steps.map(({ index }) => index).join('/')}`;
 }
 

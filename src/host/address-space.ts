@@ -43,6 +43,15 @@ export interface MmapRequest {
   readonly name: string;
 }
 
+/** A page that a frame is reserved for and that has not got it. */
+export interface Unplaced {
+  readonly page: Hva;
+  readonly frame: Hpa;
+  readonly why: string;
+  /** Touching the page would not help. */
+  readonly never: boolean;
+}
+
 /** One process of the host: VMAs, and page tables in host memory that are filled on demand. */
 export class AddressSpace {
   private readonly faults: HostFaults;
@@ -75,20 +84,22 @@ export class AddressSpace {
     return root === undefined ? err('host memory is exhausted') : ok(new AddressSpace(new Mm(kernel, root, places)));
   }
 
-  /** Why a reserved frame can never go to its page: no mapping is there, or one of hugetlbfs, whose pages are larger. To be asked when the process has its mappings. */
-  unplaceable(): string | undefined {
+  /** Pages that a frame is reserved for and that have not got it, and why not. */
+  unplaced(): readonly Unplaced[] {
     const { areas, places } = this.mm;
-    for (const [page, frame] of places) {
+    return [...places].map(([page, frame]) => {
       const vma = areas.find(page);
-      const asked = `place ${hex(page)} ${hex(frame)}`;
       if (!vma) {
         const mapped = areas.all.map((v) => `${hex(v.start)}-${hex(v.end)}`).join(', ');
-        return `${asked}: nothing is mapped at HVA ${hex(page)}; the VMM's mappings are ${mapped}`;
+        const why = `nothing is mapped at HVA ${hex(page)}; the VMM's mappings are ${mapped}`;
+        return { page, frame, why, never: false };
       }
-      if (vma.backing === '2m' || vma.backing === '1g')
-        return `${asked}: HVA ${hex(page)} is backed by ${vma.backing} pages of hugetlbfs, which a 4 KiB frame cannot be part of; use host-pages=4k or thp`;
-    }
-    return undefined;
+      const never = vma.backing === '2m' || vma.backing === '1g';
+      const why = never
+        ? `HVA ${hex(page)} is backed by ${vma.backing} pages of hugetlbfs, which a 4 KiB frame cannot be part of; use host-pages=4k or thp`
+        : `HVA ${hex(page)} was never touched`;
+      return { page, frame, why, never };
+    });
   }
 
   get tables(): HostPageTables {

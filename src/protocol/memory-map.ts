@@ -73,6 +73,8 @@ export interface MemoryRun {
 }
 
 export interface MemoryMapReply {
+  /** `slots` are memory regions of a VMM that emulates the processor itself. */
+  readonly regions?: true;
   /** Of the memslots: counts their changes. */
   readonly generation: number;
   readonly slots: readonly SlotInfo[];

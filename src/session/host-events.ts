@@ -4,6 +4,7 @@ import { assertUnreachable } from '../base/assert';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
+import type { AddressSpace } from '../host/address-space';
 import type { Step, Work } from '../host/step';
 import type { Machine } from '../vmm/machine';
 import { MemoryRegions } from '../vmm/memory-regions';
@@ -30,6 +31,11 @@ export class HostEvents {
     private readonly symbols: SymbolTable,
   ) {
     this.regions = new MemoryRegions(machine.ram, machine.host);
+  }
+
+  /** Frames reserved by `@host place` that no page got so far. */
+  unplaced(): ReturnType<AddressSpace['unplaced']> {
+    return this.machine.host.unplaced();
   }
 
   /** At any moment, even while an exit is being handled: that is what the kernel's sequence count is for. */
@@ -126,7 +132,9 @@ export class HostEvents {
         return ok(hva(value));
       case 'gpa': {
         const at = this.guest.physical.hvaOf(value);
-        return at === undefined ? err(`GPA ${hex(value)} is in no memslot`) : ok(hva(at));
+        return at === undefined
+          ? err(`GPA ${hex(value)} is in no ${this.guest.emulated ? 'memory region' : 'memslot'}`)
+          : ok(hva(at));
       }
       case 'gva': {
         const at = softwareGpa(this.guest, value);

@@ -1,5 +1,8 @@
 /** The directives of a guest file that act when the guest reaches their lines: `; @host`, and the checks. */
 import type { Span } from '../base/diagnostic';
+import { hex } from '../base/hex';
+import type { Result } from '../base/result';
+import { err } from '../base/result';
 import type { Due } from './checks';
 import type { GuestView } from './guest-view';
 import type { HostCommand } from './host-commands';
@@ -39,6 +42,7 @@ export class HostScript {
   constructor(
     directives: readonly HostDirective[],
     checks: readonly Due[],
+    private readonly places: readonly { readonly hva: bigint; readonly span: Span }[],
     symbols: SymbolTable,
     private readonly guest: GuestView,
     private readonly events: HostEvents,
@@ -47,6 +51,14 @@ export class HostScript {
     for (const d of [...directives, ...checks].sort((a, b) => a.span.start.line - b.span.start.line)) {
       const at = symbols.codeAt(d.span.file, d.span.start.line)?.address;
       if (at !== undefined) this.byAddress.set(at, [...(this.byAddress.get(at) ?? []), d]);
+    }
+  }
+
+  /** At the end of the run: frames of `@host place` that no page got. */
+  finish(): void {
+    for (const { page, frame, why } of this.events.unplaced()) {
+      const span = this.places.find((p) => p.hva >> 12n === page >> 12n)?.span;
+      if (span) this.tell(`place ${hex(page)} ${hex(frame)}`, span, err(why));
     }
   }
 
@@ -72,14 +84,18 @@ export class HostScript {
         stop = d.act() ?? stop;
         continue;
       }
-      const { outcome } = this.events.do(d.command);
-      const words = outcome.ok ? outcome.value : outcome.error;
-      const text = `@host ${d.text}: ${outcome.ok ? '' : 'cannot be done: '}${words}\n`;
-      const location = { file: d.span.file, line: d.span.start.line };
-      this.output({ channel: 'log', text, location });
-      if (this.outcomes.length < MOST_OUTCOMES)
-        this.outcomes.push({ ...location, text: d.text, ok: outcome.ok, outcome: words, instructions: retired });
+      this.tell(d.text, d.span, this.events.do(d.command).outcome);
     }
     return stop;
+  }
+
+  private tell(what: string, span: Span, outcome: Result<string, string>): void {
+    const words = outcome.ok ? outcome.value : outcome.error;
+    const text = `@host ${what}: ${outcome.ok ? '' : 'cannot be done: '}${words}\n`;
+    const location = { file: span.file, line: span.start.line };
+    this.output({ channel: 'log', text, location });
+    if (this.outcomes.length >= MOST_OUTCOMES) return;
+    const { retired } = this.guest;
+    this.outcomes.push({ ...location, text: what, ok: outcome.ok, outcome: words, instructions: retired });
   }
 }

@@ -19,6 +19,8 @@ export interface SlotInfo {
   readonly dirty?: { readonly pages: number; readonly runs: readonly Interval[]; readonly left: number };
 }
 export interface VmaInfo {
+  /** `slots` are memory regions. */
+  readonly regions?: true;
   readonly start: bigint;
   readonly end: bigint;
   readonly name: string;
@@ -31,6 +33,8 @@ export interface VmaInfo {
   readonly slots: readonly number[];
 }
 export interface MemoryMap {
+  /** `slots` are memory regions of a VMM that emulates the processor. */
+  readonly regions?: true;
   readonly generation: number;
   readonly slots: readonly SlotInfo[];
   readonly holes: readonly Interval[];
@@ -63,6 +67,7 @@ export function memoryMap(m: Machine, physicalBits: number, query: MemoryMapQuer
   const end = memslots.all.at(-1)?.end ?? 0n;
   const holes = ranges.flatMap((r) => (r.kind === 'hole' ? [{ from: r.start, to: r.end }] : []));
   return {
+    ...(m.ram.calls.range === 'region' ? { regions: true } : {}),
     generation: memslots.generation,
     slots: memslots.all.map((s) => slotInfo(m, s, most)),
     holes: [...holes, { from: end, to: 1n << BigInt(physicalBits) }],
@@ -111,6 +116,7 @@ export function vmaInfo(m: Machine, v: Vma): VmaInfo {
     huge,
     merged,
     swapped,
+    ...(m.ram.calls.range === 'region' ? { regions: true } : {}),
     slots: m.ram.memslots.byHva(v.start, v.end).map((r) => r.slot.id),
   };
 }

@@ -65,7 +65,7 @@ function infoPagemap({ machine }: MonitorContext): MonitorAnswer {
       r.writable || r.at.kind === 'swap' ? '' : 'read-only',
       r.shared > 0 ? `shared by ${r.shared}` : '',
     ].filter((t) => t !== '');
-    return `GPA ${hex(r.gpa)} HVA ${hex(r.hva)} ${where} ${sizeName(r.size)} slot ${r.slot}${more.length > 0 ? ` (${more.join(', ')})` : ''}`;
+    return `GPA ${hex(r.gpa)} HVA ${hex(r.hva)} ${where} ${sizeName(r.size)} ${machine.ram.calls.range} ${r.slot}${more.length > 0 ? ` (${more.join(', ')})` : ''}`;
   });
   if (all.length > lines.length) lines.push(`and ${all.length - lines.length} more`);
   return text(lines);
@@ -166,7 +166,7 @@ function infoMtree({ machine }: MonitorContext): MonitorAnswer {
     memslotRanges(machine.ram.memslots.all).map((r) =>
       r.kind === 'hole'
         ? `${hex(r.start, 16)}-${hex(r.end - 1n, 16)} hole (MMIO)`
-        : `${hex(r.slot.start, 16)}-${hex(r.slot.end - 1n, 16)} slot ${r.slot.id}${r.slot.readonly ? ' (rom)' : ' (ram)'} HVA ${hex(r.slot.hva)}`,
+        : `${hex(r.slot.start, 16)}-${hex(r.slot.end - 1n, 16)} ${machine.ram.calls.range} ${r.slot.id}${r.slot.readonly ? ' (rom)' : ' (ram)'} HVA ${hex(r.slot.hva)}`,
     ),
   );
 }

@@ -17,6 +17,9 @@ import { accessOf, translateGpa, translateGva } from './translate';
 
 type Command = (c: MonitorContext, argument: string, format: string) => MonitorAnswer;
 
+/** What holds guest RAM: of KVM's, or of the VMM's own where it emulates the processor. */
+const rangeWord = ({ guest }: MonitorContext): string => (guest.emulated ? 'memory region' : 'memslot');
+
 /** More units than this help nobody in a console. */
 const MAX_UNITS = 1024;
 
@@ -49,14 +52,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
       'hpa',
       'no host page yet',
     ),
-  gpa2hva: (c, argument) => look(c, argument, (a) => c.guest.physical.hvaOf(a), 'hva', 'no memslot: a hole'),
+  gpa2hva: (c, argument) => look(c, argument, (a) => c.guest.physical.hvaOf(a), 'hva', `no ${rangeWord(c)}: a hole`),
   gpa2hpa: (c, argument) =>
     look(
       c,
       argument,
       (a) => translateGpa(c.guest, a, accessOf({ address: a, space: 'gpa' }, 0)).hpa,
       'hpa',
-      'no host page yet, or no memslot',
+      `no host page yet, or no ${rangeWord(c)}`,
     ),
   hpa2gpa: (c, argument) => reverse(c, argument, (a) => reverseHpa(c.guest, a).gpa),
   hpa2gva: (c, argument) => reverse(c, argument, (a) => reverseHpa(c.guest, a).gva),

@@ -47,8 +47,8 @@ function answer(
       : {
           failure: {
             stage: 'memslot',
-            reason: 'no memslot',
-            explanation: `No memslot leads to this ${where}: it is no guest memory.`,
+            reason: t.emulated ? 'no memory region' : 'no memslot',
+            explanation: `No ${t.emulated ? 'memory region' : 'memslot'} leads to this ${where}: it is not guest memory.`,
           } as const,
         }),
   };

@@ -188,6 +188,7 @@ export class RunControl {
     const { machine, guest, names, faults, modes } = this;
     const more = whereabouts({ machine, guest, symbols: names.symbols, faults, modes }, machineEnd);
     const end = endOf(more === '' ? machineEnd : { ...machineEnd, why: `${machineEnd.why}. ${more}` });
+    this.script.finish();
     const failed = this.checks.finish();
     const explained = stopOfEnd(end) ?? (failed && { ...failed, final: true });
     if (explained === undefined) {

@@ -120,7 +120,8 @@ export class Session implements DebugTarget {
     const atExits = checks.filter((d) => d.kind === 'break').filter((d) => d.at !== 'line');
     this.problems = [...checked.problems, ...this.breakpoints.setDirectives(atExits)];
     this.events = new HostEvents(machine, this.guest, this.symbols);
-    this.script = new HostScript(events, this.checks.atLines, this.symbols, this.guest, this.events, (o) =>
+    const { places } = program.directives;
+    this.script = new HostScript(events, this.checks.atLines, places, this.symbols, this.guest, this.events, (o) =>
       outputs.add(o),
     );
     machine.bus.unanswered.onFirst = (place, write) => {

@@ -118,6 +118,8 @@ export interface Accelerator {
   /** What was cached for the guest's own tables is to go before it runs on (KVM_SET_SREGS with another CR3). */
   flushGuest(): void;
 
+  /** Told of what the software that runs the guest does inside an instruction, where nothing waits for it; its cycles are in `cycles` already. */
+  onLookUp?: ((step: Step) => void) | undefined;
   /** A step in the words of the software that is modelled. */
   told(step: Step): Step;
 

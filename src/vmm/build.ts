@@ -89,8 +89,11 @@ export function buildMachine(
       : [];
   const slots = setSlots(options, firmware, space, ram);
   if (!slots.ok) return slots;
-  const unplaceable = space.unplaceable();
-  if (unplaceable !== undefined) return err([machineError('placement', unplaceable)]);
+  const unplaceable = space.unplaced().find((p) => p.never);
+  if (unplaceable)
+    return err([
+      machineError('placement', `place ${hex(unplaceable.page)} ${hex(unplaceable.frame)}: ${unplaceable.why}`),
+    ]);
 
   const tables = image.start === 'flat64' ? slotsOf(options).reduce((n, s) => n + s.size, 0n) / 512n : 0n;
   if (tables > BigInt(options.hostMemory) / MOST_TABLES)

@@ -68,7 +68,14 @@ export class Machine {
   /** Asked likewise where an instruction of the guest makes the VMM act without an exit; true: `run` returns 'outside-pending'. */
   pauseOutside: (() => boolean) | undefined;
   /** Told of every step of hypervisor, host kernel and VMM, in order. */
-  onStep: ((step: Step) => void) | undefined;
+  get onStep(): ((step: Step) => void) | undefined {
+    return this.stepListener;
+  }
+  set onStep(listener: ((step: Step) => void) | undefined) {
+    this.stepListener = listener;
+    this.accelerator.onLookUp = listener;
+  }
+  private stepListener: ((step: Step) => void) | undefined;
   /** Linear addresses of the last instructions before the limit, in order: where a guest is that never ends. */
   trail: readonly bigint[] = [];
   private activity: Outside | undefined;
@@ -293,7 +300,7 @@ export class Machine {
       if (r.table === 'host') this.hostReferences++;
       else if (r.table === 'guest') this.walkedReferences++;
     }
-    this.onStep?.(step);
+    this.stepListener?.(step);
   }
 
   // ---- snapshots

@@ -22,9 +22,16 @@ export class MemoryRegions {
     private readonly space: AddressSpace,
   ) {}
 
+  private get range(): string {
+    return this.ram.calls.range;
+  }
+  private missing(id: number): Result<never, string> {
+    return err(`there is no memory ${this.range} ${id}`);
+  }
+
   /** New guest RAM: `size` bytes of fresh memory. */
   *add(id: number, start: Gpa, size: bigint, readonly: boolean): Outcome {
-    if (this.ram.memslots.byId(id)) return err(`memory slot ${id} exists already`);
+    if (this.ram.memslots.byId(id)) return err(`${this.range} ${id} exists already`);
     const hint = this.space.vmas().reduce((end: bigint, v) => (v.end > end ? v.end : end), 0n);
     const vma = this.space.mmap(size, { hint: hva(hint + 0x1000n), name: `ram${id}` });
     if (!vma.ok) return vma;
@@ -43,7 +50,7 @@ export class MemoryRegions {
     });
     if (made.ok)
       return ok(
-        `slot ${id}: GPA ${hex(start)}-${hex(start + size)} is HVA ${hex(vma.value.start)}${readonly ? ', read-only' : ''}`,
+        `${this.range} ${id}: GPA ${hex(start)}-${hex(start + size)} is HVA ${hex(vma.value.start)}${readonly ? ', read-only' : ''}`,
       );
     yield* this.space.munmap(vma.value.start, vma.value.end);
     return made;
@@ -64,15 +71,17 @@ export class MemoryRegions {
   /** To another GPA. */
   *move(id: number, start: Gpa): Outcome {
     const slot = this.ram.memslots.byId(id);
-    if (!slot) return missing(id);
+    if (!slot) return this.missing(id);
     const moved = yield* this.set({ ...regionOf(slot), guestPhysAddr: start });
-    return moved.ok ? ok(`slot ${id} is at GPA ${hex(start)}-${hex(start + (slot.end - slot.start))} now`) : moved;
+    return moved.ok
+      ? ok(`${this.range} ${id} is at GPA ${hex(start)}-${hex(start + (slot.end - slot.start))} now`)
+      : moved;
   }
 
   /** To other memory of the VMM: that at `to`, mapped fresh where nothing is there yet. */
   *remap(id: number, to: Hva): Outcome {
     const slot = this.ram.memslots.byId(id);
-    if (!slot) return missing(id);
+    if (!slot) return this.missing(id);
     const size = slot.end - slot.start;
     if (to % 4096n !== 0n) return err(`HVA ${hex(to)} is not page aligned`);
     const end = hva(to + size);
@@ -91,23 +100,23 @@ export class MemoryRegions {
     }
     const again = yield* this.replace(slot, { ...regionOf(slot), userspaceAddr: to });
     return again.ok
-      ? ok(`slot ${id}: GPA ${hex(slot.start)} is HVA ${hex(to)} now; it was HVA ${hex(slot.hva)}`)
+      ? ok(`${this.range} ${id}: GPA ${hex(slot.start)} is HVA ${hex(to)} now; it was HVA ${hex(slot.hva)}`)
       : again;
   }
 
   *setReadonly(id: number, readonly: boolean): Outcome {
     const slot = this.ram.memslots.byId(id);
-    if (!slot) return missing(id);
-    if (slot.readonly === readonly) return ok(`slot ${id} is ${readonly ? 'read-only' : 'writable'} already`);
+    if (!slot) return this.missing(id);
+    if (slot.readonly === readonly) return ok(`${this.range} ${id} is ${readonly ? 'read-only' : 'writable'} already`);
     const again = yield* this.replace(slot, { ...regionOf(slot), readonly });
-    return again.ok ? ok(`slot ${id} is ${readonly ? 'read-only' : 'writable'} now`) : again;
+    return again.ok ? ok(`${this.range} ${id} is ${readonly ? 'read-only' : 'writable'} now`) : again;
   }
 
   *setLogging(id: number, logDirty: boolean): Outcome {
     const slot = this.ram.memslots.byId(id);
-    if (!slot) return missing(id);
+    if (!slot) return this.missing(id);
     const done = yield* this.set({ ...regionOf(slot), logDirty });
-    return done.ok ? ok(`slot ${id}: dirty pages are ${logDirty ? '' : 'no longer '}logged`) : done;
+    return done.ok ? ok(`${this.range} ${id}: dirty pages are ${logDirty ? '' : 'no longer '}logged`) : done;
   }
 
   *dirtyPages(id: number): Work<Result<readonly Gpa[], string>> {
@@ -133,8 +142,6 @@ export class MemoryRegions {
     return changed.ok ? ok(what) : changed;
   }
 }
-
-const missing = (id: number): Result<never, string> => err(`there is no memory slot ${id}`);
 
 const regionOf = (s: Memslot): UserMemoryRegion => ({
   slot: s.id,

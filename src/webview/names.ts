@@ -10,7 +10,8 @@ export const SPACE_NAMES: Readonly<Record<Space, { short: string; long: string }
   hpa: { short: 'HPA', long: 'host physical address' },
 };
 
-export function stageTitle(stage: Stage['stage']): string {
+/** `who`: who goes that way; software emulation has QEMU's memory regions where KVM has memslots. */
+export function stageTitle(stage: Stage['stage'], who?: Walker): string {
   switch (stage) {
     case 'guest':
       return 'Guest page tables';
@@ -21,7 +22,7 @@ export function stageTitle(stage: Stage['stage']): string {
     case 'npt':
       return 'Nested page tables (NPT)';
     case 'memslot':
-      return 'Memslot';
+      return who === 'vmm' ? 'Memory region' : 'Memslot';
     case 'host':
       return 'Host page tables';
     default:

@@ -94,7 +94,7 @@ again: mov eax, [rbx]
       assert.match(text.stderr, /^g\.asm:4: @host split 0x400000: (?!cannot be done)\S/m, method.join(' '));
       assert.match(
         text.stderr,
-        /^g\.asm:6: @host swap-out 0x7f0000000000: cannot be done: GPA 0x7f0000000000 is in no memslot$/m,
+        /^g\.asm:6: @host swap-out 0x7f0000000000: cannot be done: GPA 0x7f0000000000 is in no mem(slot|ory region)$/m,
       );
       const report = await run('run', SOURCE, '--json', ...args);
       assert.equal(report.stderr, '');

@@ -145,18 +145,22 @@ describe('every word after `; @host`', function () {
     it(`${words} is refused by name where it cannot be done`, async () => {
       const [line, why] = refused;
       const source = guest(options, [line]);
-      if (words === 'place') {
-        const { code, stderr } = await pagewalk(['run', 'g.asm'], { 'g.asm': source });
-        assert.equal(code, 2);
-        assert.match(stderr, /^g\.asm:6:3: error PW403: place /);
-        assert.match(stderr, why);
-        return;
-      }
       const [told] = await outcomes(source, []);
       assert.deepEqual([told?.text, told?.ok], [line, false], told?.outcome);
       assert.match(told?.outcome ?? '', why);
     });
   }
+  it('place: a page of hugetlbfs cannot have a frame of 4 KiB; one that nobody touches never gets its frame', async () => {
+    const placed = guest('memory=8M host-pages=2m', ['place 0x7f5a00400000 0x44000000']);
+    const { code, stderr } = await pagewalk(['run', 'g.asm'], { 'g.asm': placed });
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      /^g\.asm:6:3: error PW403: place 0x7f5a00400000 0x44000000: HVA 0x7f5a00400000 is backed by 2m/,
+    );
+    const [told] = await outcomes(guest('', ['place 0x7f5a00700000 0x44000000']), []);
+    assert.deepEqual([told?.ok, told?.outcome], [false, 'HVA 0x7f5a00700000 was never touched']);
+  });
   it('an unknown word, and arguments that are not of its form, are errors at the line', async () => {
     for (const [line, why] of [
       ['swap-in 0x1000', /there is no `host swap-in`; did you mean `swap-out`\?/],

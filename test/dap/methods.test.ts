@@ -15,7 +15,7 @@ const SCOPES: Readonly<Record<string, readonly string[]>> = {
     ...[...COMMON, 'Shadow Page Tables', 'Host Page Tables', 'VMCS', 'Memslots'],
     ...['TLB', 'Devices', 'Statistics', 'VM Exits'],
   ],
-  software: [...COMMON, 'Host Page Tables', 'Memslots', 'Software TLB', 'Devices', 'Statistics'],
+  software: [...COMMON, 'Host Page Tables', 'Memory Regions', 'Software TLB', 'Devices', 'Statistics'],
 };
 /** Words that have no place under a method. */
 const FOREIGN: Readonly<Record<string, RegExp>> = {

@@ -229,3 +229,72 @@ describe('translation in software', () => {
     assert.deepEqual(finish(), first);
   });
 });
+
+describe('look-ups of the software TLB, in QEMU’s words', () => {
+  it('each miss is told where somebody listens: walk, region, entry; and nothing changes by that', () => {
+    const code = `mov rbx, 0x200000
+      mov rax, [rbx]
+      mov rcx, [rbx + 8]
+      mov rdx, 0xe0000000
+      mov rax, [rbx + rdx]
+      hlt`;
+    const told: string[] = [];
+    const [seen, unseen] = [flat(code), flat(code)];
+    seen.machine.onStep = (s) => {
+      if (s.addresses.gva === 0x20_0000n) told.push(`${seen.machine.instructions} ${s.actor} ${s.fn}: ${s.what}`);
+    };
+    seen.stop();
+    unseen.stop();
+    assert.deepEqual(told, [
+      '1 vmm tlb_fill: the software TLB has no entry for a read of GVA 0x200000 (supervisor)',
+      "1 vmm x86_cpu_tlb_fill: mmu_translate walks 4 levels of the guest's tables: GPA 0x200000",
+      '1 vmm address_space_translate_for_iotlb: GPA 0x200000 is in region 0, at HVA 0x7f5a00200000',
+      '1 vmm tlb_set_page_full: enters the page of GVA 0x200000 into the software TLB',
+    ]);
+    const { cycles, moment, references } = unseen.machine;
+    assert.deepEqual([seen.machine.cycles, seen.machine.moment, seen.machine.references], [cycles, moment, references]);
+  });
+  it('a device, and a walk that ends in a #PF', () => {
+    const steps = (code: string, gva: bigint): string[] => {
+      const g = flat(code);
+      const told: string[] = [];
+      g.machine.onStep = (s) => {
+        if (s.addresses.gva === gva) told.push(`${s.fn}: ${s.what}`);
+      };
+      g.stop();
+      return told;
+    };
+    assert.deepEqual(steps('mov rax, 0x80000000\nmov [rax], al\nhlt', 0x8000_0000n), [
+      'tlb_fill: the software TLB has no entry for a write to GVA 0x80000000 (supervisor)',
+      "x86_cpu_tlb_fill: mmu_translate walks the guest's tables, which do not allow it: raise_exception_err",
+    ]);
+    const g = new Guest('mov eax, 0x2000\nmov ds, ax\nmov al, [0]\nhlt', 'flat16', {
+      mmu: 'software',
+      slots: [
+        { gpa: 0n, size: 0x1_0000n, readonly: false },
+        { gpa: 0xf_0000n, size: 0x1_0000n, readonly: false },
+      ],
+    });
+    const told: string[] = [];
+    g.machine.onStep = (s) => {
+      if (s.addresses.gva === 0x2_0000n) told.push(`${s.fn}: ${s.what}`);
+    };
+    g.stop();
+    assert.deepEqual(told.slice(0, 4), [
+      'tlb_fill: the software TLB has no entry for a read of GVA 0x20000 (supervisor)',
+      'x86_cpu_tlb_fill: paging is off: GVA 0x20000 is GPA 0x20000',
+      'address_space_translate_for_iotlb: GPA 0x20000 is in no RAM region: accesses go to the device there, or to nobody',
+      'tlb_set_page_full: marks the page of GVA 0x20000 TLB_MMIO: each access takes the slow way',
+    ]);
+  });
+  it('an MSR that the processor does not have reads 0, and a write of it is dropped, as helper_rdmsr and helper_wrmsr do; x2APIC numbers are checked', () => {
+    const read = (msr: number): string => `mov ecx, 0x${msr.toString(16)}\nrdmsr\nor ebx, eax\nor ebx, edx\n`;
+    const gprs = flat(
+      `xor ebx, ebx\n${[0x1_2345, 0x3a, 0x6e0, 0x4b56_4d00, 0xc001_0114].map(read).join('')}
+       mov eax, 5\nmov ecx, 0x12345\nwrmsr\nrdmsr\nor ebx, eax\nmov ecx, 0xfe\nwrmsr\nmov esi, 1\nhlt`,
+    ).halt();
+    assert.deepEqual([gprs[3], gprs[6]], [0n, 1n]);
+    const end = flat('mov ecx, 0x1b\nrdmsr\nor eax, 0xc00\nwrmsr\nmov ecx, 0x809\nrdmsr\nhlt').end();
+    assert.equal(end.kind, 'triple-fault');
+  });
+});

@@ -122,6 +122,8 @@ export interface CpuidModel {
   readonly linearBits: number;
   /** 1 GiB pages, as the feature PAGE1GB says. */
   readonly pages1g: boolean;
+  /** RDMSR of an MSR that it does not have reads 0, and WRMSR of one does nothing, where hardware raises #GP. */
+  readonly ignoresUnknownMsrs?: true;
   has(feature: CpuFeature): boolean;
   /** Bits of CR4 and EFER that may be set. */
   readonly cr4Mask: bigint;

@@ -12,7 +12,7 @@ import {
   WHO_USER,
   type Access,
 } from '../paging/access';
-import { decodeControls, type PagingControls, type PagingModel } from '../paging/controls';
+import { decodeControls, FORMATS, type PagingControls, type PagingModel } from '../paging/controls';
 import type { NestedTables } from '../paging/nested';
 import { pageFaultErrorCode, pageFaultReason } from '../paging/page-fault';
 import type { PhysicalPort } from '../paging/physical';
@@ -284,6 +284,8 @@ export abstract class Translation {
       },
       this.rights.wordOf(rights, out.protectionKey),
     );
+    const levels = c.format === 'none' ? 0 : FORMATS[c.format].levels;
+    this.platform?.lookedUp?.(linear, access, { kind: device ? 'device' : 'memory', gpa, levels });
     return device ? this.atDevice(gpa) : at;
   }
 
@@ -335,6 +337,7 @@ export abstract class Translation {
       };
       return -1;
     }
+    this.platform?.lookedUp?.(linear, access, { kind: 'fault' });
     if (out.reason === 'non-canonical') core.raise(VECTOR.GP, pageFaultReason(out, access, this.controls), 0);
     else if (out.reason === 'no-memory' && this.walk.physical === undefined)
       core.event = { kind: 'bus', space: 'memory', op: 'read', address: out.failedAddress, size: 8 };

@@ -89,7 +89,7 @@ function vmaFields(prefix: string, v: VmaInfo): RowParts[] {
     field('AnonHugePages', sizeName(v.huge)),
     field('KSM', sizeName(v.merged)),
     field('Swap', sizeName(v.swapped)),
-    field('memslots', v.slots.join(', ') || 'none'),
+    field(v.regions ? 'memory regions' : 'memslots', v.slots.join(', ') || 'none'),
   ];
 }
 

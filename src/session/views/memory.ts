@@ -10,7 +10,7 @@ type Range =
   | { readonly kind: 'slot'; readonly slot: Memslot }
   | { readonly kind: 'hole'; readonly start: bigint; readonly end: bigint };
 
-/** Slots in the order of their GPAs, and the holes between them. */
+/** Slots, or QEMU's memory regions, in the order of their GPAs, and the holes between them. */
 export function memslotRanges(slots: readonly Memslot[]): readonly Range[] {
   const out: Range[] = [];
   let end = 0n;
@@ -26,6 +26,7 @@ const span = (start: bigint, end: bigint): string => `${hex(start)}–${hex(end 
 
 export function memslotsView(ram: GuestRam, { path, start, count }: ViewRequest): ViewPage | undefined {
   const slots = ram.memslots.all;
+  const regions = ram.calls.range === 'region';
   const [id] = path;
   if (id === undefined) {
     return page(memslotRanges(slots), start, count, (r) =>
@@ -34,14 +35,14 @@ export function memslotsView(ram: GuestRam, { path, start, count }: ViewRequest)
             path: `memslots/hole-${hex(r.start)}`,
             name: 'hole',
             kind: 'hole',
-            value: `${span(r.start, r.end)}, ${sizeName(r.end - r.start)}: no memslot, MMIO`,
+            value: `${span(r.start, r.end)}, ${sizeName(r.end - r.start)}: no ${regions ? 'memory region' : 'memslot'}, MMIO`,
             address: { space: 'gpa', value: r.start },
           })
         : row({
             path: `memslots/${r.slot.id}`,
-            name: `slot ${r.slot.id}`,
+            name: `${ram.calls.range} ${r.slot.id}`,
             kind: 'slot',
-            children: r.slot.logDirty ? 7 : 6,
+            children: (regions ? 5 : 6) + (r.slot.logDirty ? 1 : 0),
             value: `${span(r.slot.start, r.slot.end)}, ${sizeName(r.slot.end - r.slot.start)} → HVA ${hex(r.slot.hva)}${r.slot.readonly ? ', read-only' : ''}${r.slot.logDirty ? ', dirty pages logged' : ''}`,
             address: { space: 'gpa', value: r.slot.start },
             memory: { space: 'gpa', value: r.slot.start },
@@ -66,29 +67,31 @@ export function memslotsView(ram: GuestRam, { path, start, count }: ViewRequest)
   const at = (name: string): { path: string; name: string } => ({ path: `memslots/${id}/${name}`, name });
   const rows: RowParts[] = [
     {
-      ...at('guest_phys_addr'),
+      ...at(regions ? 'addr' : 'guest_phys_addr'),
       value: hex(slot.start),
       raw: slot.start,
       kind: 'field',
       address: { space: 'gpa', value: slot.start },
     },
     {
-      ...at('memory_size'),
+      ...at(regions ? 'size' : 'memory_size'),
       value: `${hex(slot.end - slot.start)} (${sizeName(slot.end - slot.start)})`,
       raw: slot.end - slot.start,
       kind: 'field',
     },
     {
-      ...at('userspace_addr'),
+      ...at(regions ? 'ram_block.host' : 'userspace_addr'),
       value: hex(slot.hva),
       raw: slot.hva,
       kind: 'field',
       address: { space: 'hva', value: slot.hva },
     },
-    { ...at('flags'), value: flagsOf(slot), kind: 'field' },
+    regions
+      ? { ...at('readonly'), value: String(slot.readonly), kind: 'field' }
+      : { ...at('flags'), value: flagsOf(slot), kind: 'field' },
     { ...at('HVA − GPA'), value: hex(BigInt.asUintN(64, slot.hva - slot.start)), kind: 'field' },
     ...(slot.logDirty ? [dirtyRow(ram, slot, at(DIRTY))] : []),
-    { ...at('generation'), value: String(ram.memslots.generation), kind: 'field' },
+    ...(regions ? [] : [{ ...at('generation'), value: String(ram.memslots.generation), kind: 'field' } as const]),
   ];
   return page(rows, start, count, row);
 }

@@ -6,7 +6,7 @@ import { Cpu, type CpuOptions, type CpuSnapshot } from '../../hw/cpu/cpu';
 import type { Core } from '../../hw/cpu/core';
 import type { CpuidModel } from '../../hw/cpu/cpuid-model';
 import { setCr0, setCr4, setCr8 } from '../../hw/cpu/system/control-registers';
-import { readMsr, writeMsr } from '../../hw/cpu/system/msr';
+import { readKnownMsr, writeMsr } from '../../hw/cpu/system/msr';
 import type { FaultReason } from '../../isa/reasons/index';
 import type { Platform } from '../../hw/cpu/platform';
 import type { CpuState } from '../../hw/state/cpu-state';
@@ -40,6 +40,7 @@ import { halted, memoryAccess, portAccess } from '../userspace-io';
 import { SoftApic, type SoftApicState } from './apic';
 import { softwareCpuModel } from './cpu-model';
 import { GuestMap, type GuestMapState } from './guest-map';
+import { lookUpSteps } from './look-up';
 import { loadRegisters } from './registers';
 import { TranslatedCode, type TranslatedCodeState } from './translated-code';
 
@@ -77,6 +78,12 @@ export class SoftwareAccelerator implements Accelerator {
     });
     this.code = new TranslatedCode(kernel.memory);
     const platform: Platform = {
+      lookedUp: (linear, access, found) => {
+        if (!this.onLookUp) return;
+        this.telling = true;
+        for (const each of lookUpSteps(this.ram.memslots, linear, access, found)) this.onLookUp(each);
+        this.telling = false;
+      },
       entered: (offset, mode) => this.code.entered(offset, mode),
       physical: this.ram,
       apic: { ...bound(this.apic), acknowledge: () => this.acknowledge() },
@@ -103,8 +110,11 @@ export class SoftwareAccelerator implements Accelerator {
   }
 
   get instructions(): bigint {
-    return this.cpu.retired;
+    // a look-up is told of from the middle of a block, whose instructions are counted at its end
+    return this.cpu.retired + (this.telling ? BigInt(this.cpu.completed) : 0n);
   }
+  onLookUp: ((step: Step) => void) | undefined;
+  private telling = false;
   readonly running = true;
   readonly vpid = 0;
   registers(): CpuState {
@@ -124,7 +134,7 @@ export class SoftwareAccelerator implements Accelerator {
     this.cpu.mmu.cr3Loaded(this.cpu, false);
   }
   readMsr(index: number): bigint | undefined {
-    return readMsr(this.cpu, index);
+    return readKnownMsr(this.cpu, index);
   }
   load(register: SystemRegister, value: bigint): boolean | FaultReason {
     const { cpu } = this;

@@ -50,17 +50,14 @@ export class SoftApic implements ApicPort {
   // ---- ApicPort
 
   owns(msr: number): boolean {
-    return msr === MSR.APIC_BASE || msr === MSR.TSC_DEADLINE || (msr >= X2APIC_FIRST && msr <= X2APIC_LAST);
+    return msr === MSR.APIC_BASE || (msr >= X2APIC_FIRST && msr <= X2APIC_LAST);
   }
   readMsr(msr: number): bigint | undefined {
-    return this.inside(() =>
-      msr === MSR.APIC_BASE ? this.lapic.apicBase : msr === MSR.TSC_DEADLINE ? undefined : this.lapic.readMsr(msr),
-    );
+    return this.inside(() => (msr === MSR.APIC_BASE ? this.lapic.apicBase : this.lapic.readMsr(msr)));
   }
   writeMsr(msr: number, value: bigint): boolean {
     const { model } = this.core();
     return this.inside(() => {
-      if (msr === MSR.TSC_DEADLINE) return false;
       const done =
         msr === MSR.APIC_BASE
           ? this.lapic.setBase(value, model.physicalBits, model.has('X2APIC'))

@@ -23,6 +23,8 @@ export function softwareCpuModel(full: CpuidModel): CpuidModel {
     physicalBits: full.physicalBits,
     linearBits: full.linearBits,
     pages1g: full.pages1g,
+    // helper_rdmsr and helper_wrmsr of QEMU: `default: XXX: exception?`
+    ignoresUnknownMsrs: true,
     has: (feature) => !ABSENT.has(feature) && (PRESENT.has(feature) || full.has(feature)),
     cr4Mask: full.cr4Mask & ~(1n << BigInt(CR4.VMXE)),
     eferMask: full.eferMask & ~(1n << BigInt(EFER.SVME)),

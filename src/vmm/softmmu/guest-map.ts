@@ -112,8 +112,8 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
   /** The dirty bitmap of a region, whose pages are watched again (tlb_reset_dirty). */
   *getDirtyLog(id: number): Work<Result<readonly Gpa[], string>> {
     const slot = this.memslots.byId(id);
-    if (!slot) return err(`memory slot ${id}: there is none (ENOENT)`);
-    if (!slot.logDirty) return err(`memory slot ${id}: dirty pages are not logged; switch logging on first (ENOENT)`);
+    if (!slot) return err(`there is no memory region ${id}`);
+    if (!slot.logDirty) return err(`region ${id}: dirty pages are not logged; switch logging on first`);
     const pages = this.dirtyLog.take(slot);
     const watched = new Set<bigint>(pages);
     const n = this.tlbs.withdrawHost((gpa) => watched.has(gpa));

@@ -11,7 +11,7 @@ const ADDRESSES: ReadonlySet<number> = new Set([
   MSR.SYSENTER_ESP,
   MSR.SYSENTER_EIP,
 ]);
-const isReadOnly = (msr: number): boolean =>
+export const isReadOnly = (msr: number): boolean =>
   msr === MSR.MTRRCAP || msr === MSR.MCG_CAP || (msr >= MSR.VMX_BASIC && msr <= MSR.VMX_TRUE_ENTRY_CTLS);
 
 /** Why WRMSR was refused, for MSRs that say no more than that. `readable`: RDMSR would answer, so that the MSR exists. */

@@ -16,7 +16,7 @@ import { cr0Bit, cr4Bit, isLong64 } from './modes';
 import type { PlainMsr } from './plain-msr';
 import { GPR, operand, putGpr } from './operand';
 import { requireCpl0 } from './raise';
-import { msrRefusal } from './msr-refusal';
+import { isReadOnly, msrRefusal } from './msr-refusal';
 import type { SystemFunction } from './table';
 
 /** One MSR. `read` undefined and `write` anything but true mean #GP(0); false where no more is to say than that the value is refused. */
@@ -174,20 +174,26 @@ const offered = <T extends { readonly feature?: CpuFeature }>(core: Core, msr: T
 function plain({ model }: Core, index: number): PlainMsr | undefined {
   return PLAIN_MSRS.get(index) ?? (model.vendor === 'amd' ? AMD_PLAIN_MSRS.get(index) : undefined);
 }
-/** The MSR's value, or undefined where RDMSR would raise #GP(0). */
-export function readMsr(core: Core, index: number): bigint | undefined {
+/** The value of an MSR that the processor has and that can be read. */
+export function readKnownMsr(core: Core, index: number): bigint | undefined {
   const msr = index >>> 0;
   if (core.apic?.owns(msr) === true) return core.apic.readMsr(msr);
   const handler = offered(core, MSR_HANDLERS.get(msr));
   return handler ? handler.read(core) : offered(core, plain(core, msr))?.read(core.state);
+}
+/** The MSR's value, or undefined where RDMSR would raise #GP(0). */
+export function readMsr(core: Core, index: number): bigint | undefined {
+  const known = readKnownMsr(core, index);
+  return known === undefined && core.model.ignoresUnknownMsrs && core.apic?.owns(index >>> 0) !== true ? 0n : known;
 }
 /** Writes an MSR as WRMSR does; anything but true where that would raise #GP(0). */
 export function writeMsr(core: Core, index: number, value: bigint): boolean | FaultReason {
   const msr = index >>> 0;
   if (core.apic?.owns(msr) === true) return core.apic.writeMsr(msr, value);
   const handler = offered(core, MSR_HANDLERS.get(msr));
-  if (handler) return handler.write(core, value);
-  return offered(core, plain(core, msr))?.write(core.state, value, core.model) ?? false;
+  const register = handler ? undefined : offered(core, plain(core, msr));
+  if (core.model.ignoresUnknownMsrs && ((!handler && !register) || isReadOnly(msr))) return true;
+  return handler ? handler.write(core, value) : (register?.write(core.state, value, core.model) ?? false);
 }
 
 const pair = (core: Core): bigint => (BigInt(core.state.get32(GPR.RDX)) << 32n) | BigInt(core.state.get32(GPR.RAX));

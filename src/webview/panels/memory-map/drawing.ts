@@ -102,7 +102,7 @@ function labelOf(block: Block, run: MemoryRun | undefined, room: number): string
       case 'frames':
         return ['scattered frames', 'frames'];
       case 'unslotted':
-        return [`${start} in no slot`, 'no slot'];
+        return [`${start} not guest RAM`, 'not RAM'];
       case 'run':
       case 'gap':
         return [
@@ -120,9 +120,9 @@ function tooltip(block: Block, run: MemoryRun | undefined): string {
   const range = block.from !== undefined && block.to !== undefined ? rangeText(block.from, block.to) : '';
   switch (block.kind) {
     case 'hole':
-      return `${range}: no memslot, MMIO`;
+      return `${range}: no guest RAM, MMIO`;
     case 'unslotted':
-      return `${range}: in the VMM's address space, in no memslot`;
+      return `${range}: in the VMM's address space, not guest RAM`;
     case 'swap':
       return 'The swap area of the host';
     case 'frames':

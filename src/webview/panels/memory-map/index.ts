@@ -39,7 +39,7 @@ const NOTHING: MemoryMapReply = {
 export const memoryMapPanel = {
   id: 'memoryMap',
   empty: [
-    'Guest physical memory, the memslots that map it into the VMM, and the host frames behind it.',
+    'Guest physical memory, where the VMM has it mapped, and the host frames behind it.',
     'Open an assembly file, set a breakpoint and press F5.',
   ],
   create: (context: PanelContext): Panel => new MemoryMapPanel(context),
@@ -56,7 +56,7 @@ class MemoryMapPanel implements Panel {
   private readonly detail = h('div', { class: 'detail' });
   private readonly list = new VirtualList({
     role: 'listbox',
-    label: 'Memslots, holes, VMAs and runs of pages',
+    label: 'Guest RAM, holes, VMAs and runs of pages',
     render: (index) => this.row(index),
     select: (index) => this.selected(this.rows[index]),
     activate: (index) => this.activate(this.rows[index]),
@@ -95,7 +95,9 @@ class MemoryMapPanel implements Panel {
     const at = this.rows.findIndex((row) => row.kind === 'run' && row.run.gpa === this.kept.at);
     if (at >= 0) this.list.select(at);
     else this.selected(undefined);
-    this.context.announce(`${this.reply.slots.length} memslots, ${this.reply.runs.length} runs of pages`);
+    this.context.announce(
+      `${this.reply.slots.length} ${this.reply.regions ? 'memory regions' : 'memslots'}, ${this.reply.runs.length} runs of pages`,
+    );
   }
 
   focus(): void {
@@ -151,7 +153,10 @@ class MemoryMapPanel implements Panel {
         const part = { from: slot.gpa, to: `0x${slotEnd(slot).toString(16)}` };
         const inside = runsOf(slot.id);
         if (!whole && inside.length === 0) return [];
-        return [{ kind: 'slot', name: `Slot ${slot.id}`, text: slotText(slot), part }, ...inside];
+        return [
+          { kind: 'slot', name: `${this.reply.regions ? 'Region' : 'Slot'} ${slot.id}`, text: slotText(slot), part },
+          ...inside,
+        ];
       }),
       ...(whole
         ? [
@@ -224,7 +229,7 @@ class MemoryMapPanel implements Panel {
     return h(
       'section',
       { 'aria-label': `Run ${run.gpa}` },
-      h('h2', {}, `${sizeText(BigInt(run.size))} of slot ${run.slot}`),
+      h('h2', {}, `${sizeText(BigInt(run.size))} of ${this.reply.regions ? 'region' : 'slot'} ${run.slot}`),
       h('dl', {}, line('GPA', 'gpa', run.gpa), line('HVA', 'hva', run.hva), line('HPA', 'hpa', run.hpa)),
       h('p', {}, [stateText(run), ...marksOf(run)].join(' · ')),
       h('p', { class: 'actions' }, translate, memory, run.frames > 1 && zoom),

@@ -47,16 +47,16 @@ export function vmaText(vma: VmaInfo): string {
     part(vma.huge, 'in large pages'),
     part(vma.merged, 'merged'),
     part(vma.swapped, 'in swap'),
-    vma.slots.length === 0 ? 'in no slot' : '',
+    vma.slots.length === 0 ? 'not guest RAM' : '',
   ]
     .filter((text) => text !== '')
     .join(' · ');
 }
 
-export function summaryText({ slots, vmas, generation, host }: MemoryMapReply): string {
+export function summaryText({ regions, slots, vmas, generation, host }: MemoryMapReply): string {
   const n = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
   return [
-    `${n(slots.length, 'memslot')}, generation ${generation}`,
+    regions ? n(slots.length, 'memory region') : `${n(slots.length, 'memslot')}, generation ${generation}`,
     n(vmas.length, 'VMA'),
     `${host.used.toLocaleString('en')} of ${host.frames.toLocaleString('en')} host frames used`,
     host.swapUsed > 0 ? `${host.swapUsed.toLocaleString('en')} pages in swap` : '',

@@ -73,7 +73,11 @@ export function failureBanner(result: Translation | ReverseTranslation): HTMLEle
   return h(
     'div',
     { class: 'banner bad', role: 'note' },
-    h('strong', {}, `${stageTitle(failure.stage)}${at}: ${failure.reason}`),
+    h(
+      'strong',
+      {},
+      `${stageTitle(failure.stage, result.stages.find((each) => each.stage === failure.stage)?.who)}${at}: ${failure.reason}`,
+    ),
     failure.explanation && h('p', {}, failure.explanation),
   );
 }

@@ -40,7 +40,7 @@ function outcome({ ok, failure, references, tlb, rights }: Translation): [string
 
 function stageLines(stage: Stage): [string, string][] {
   if (stage.stage === 'memslot')
-    return [[stageTitle('memslot'), stage.slot === undefined ? 'none' : String(stage.slot)]];
+    return [[stageTitle('memslot', stage.who), stage.slot === undefined ? 'none' : String(stage.slot)]];
   return stage.steps.map((step) => [
     `${stageTitle(stage.stage)}: ${stepName(stage.stage, step)}[${step.index}]`,
     `${step.entry} ${step.flags.join(' ')}`,

@@ -24,7 +24,7 @@ function cells(rights: Rights): HTMLElement[] {
 
 export function rightsTable({ stages, rights }: Translation, folds: Folds): HTMLElement | undefined {
   const known = stages.flatMap((stage) =>
-    stage.rights ? [{ name: stageTitle(stage.stage), rights: stage.rights }] : [],
+    stage.rights ? [{ name: stageTitle(stage.stage, stage.who), rights: stage.rights }] : [],
   );
   if (known.length === 0) return undefined;
   const head = h(

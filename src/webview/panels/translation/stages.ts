@@ -28,7 +28,7 @@ export function stageSection(stage: Stage, second: SecondLevel, folds: Folds, dr
     h('span', { class: to }, SPACE_NAMES[to].short),
     h('span', { class: 'who' }, walkerText(who, mode)),
   );
-  return section(kind, stageTitle(kind), way, folds, ...body);
+  return section(kind, stageTitle(kind, who), way, folds, ...body);
 }
 
 /** A part of the drawing that can be folded away; open until a reader folds it. */
@@ -169,12 +169,14 @@ function memslot(stage: MemslotStage): HTMLElement[] {
       h(
         'p',
         { class: 'note' },
-        'No memslot covers this address: a hole. An access here leaves the guest as MMIO and goes to the VMM.',
+        stage.who === 'vmm'
+          ? 'No memory region with RAM covers this address: an access here goes to a device of the VMM, or to nobody.'
+          : 'No memslot covers this address: a hole. An access here leaves the guest as MMIO and goes to the VMM.',
       ),
     ];
   const row = (name: string, ...value: (Node | string)[]): HTMLElement =>
     h('div', {}, h('dt', {}, name), h('dd', {}, ...value));
-  const rows = [row('slot', `${stage.slot}${stage.readOnly ? ' (read-only)' : ''}`)];
+  const rows = [row(stage.who === 'vmm' ? 'region' : 'slot', `${stage.slot}${stage.readOnly ? ' (read-only)' : ''}`)];
   if (stage.base !== undefined)
     rows.push(
       row(
