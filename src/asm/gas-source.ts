@@ -60,6 +60,20 @@ export function isGnuSource(source: string): boolean {
   return GNU_DIRECTIVE.test(code) || GNU_REGISTER.test(code);
 }
 
+/** A statement of NASM that GNU as has not, or has with a dot: names of a structure's fields may look like directives of GNU as. */
+const NASM_STATEMENT =
+  /^\s*(?:[\w.$?@~]+:?[ \t]+)?\[?(?:bits|use(?:16|32|64)|org|section|segment|absolute|global|extern|default|cpu|struc|istruc|align|d[bwdqtoyz]|res[bwdqtoyz]|equ|times|incbin)(?![\w.$:])|^\s*%(?:i?x?define|i?assign|undef|i?macro|include|rep|if|use|push)/im;
+/** What there must be at the least of GNU as: cheap, since every source is asked. */
+const MAYBE_GNU = /^\s*(?:[\w.$]+:\s*)?\.[a-z]|%[a-z]/im;
+
+/** Whether a file is for GNU as. One called `.s` or `.S` is by its syntax; any other only where nothing in it is of NASM alone. */
+export function isGnuFile(source: string, file: string): boolean {
+  if (/\.s$/i.test(file)) return isGnuSource(source);
+  if (!MAYBE_GNU.test(source)) return false;
+  if (!source.includes('/*') && NASM_STATEMENT.test(source)) return false;
+  return isGnuSource(source) && !NASM_STATEMENT.test(withoutComments(source));
+}
+
 /** Comments and strings as spaces, so that every column stays. `#` begins a comment, except of the C preprocessor's lines. */
 function withoutComments(source: string): string {
   const blank = (text: string): string => text.replace(/[^\n]/g, ' ');

@@ -1,6 +1,6 @@
 import { assemble, formatListing, leadingDirectives, optimizationOf } from '../asm/index';
 import type { Assembled } from '../asm/index';
-import { isGnuSource } from '../asm/gas-source';
+import { isGnuFile } from '../asm/gas-source';
 import { hex } from '../base/hex';
 import { givenTo } from '../session/assembly';
 import { readDirectives } from '../session/guest-directives';
@@ -25,7 +25,7 @@ export function asmCommand(args: ParsedArguments, host: CliHost): number {
     return EXIT.badInput;
   }
   const source = new TextDecoder().decode(file.bytes);
-  if (/\.s$/i.test(path) && isGnuSource(source)) {
+  if (isGnuFile(source, path)) {
     const message =
       'the source is in the syntax of GNU as; `asm` assembles NASM syntax. `pagewalk run` assembles it with an installed as';
     host.stderr(formatAll([cliError('badValue', message, path)]));

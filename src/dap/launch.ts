@@ -12,7 +12,7 @@ import { OPTION_KEYS, isOptionKey } from '../session/option-table';
 import { checkOptions } from '../session/options';
 import type { Program } from '../session/program';
 import { fileBeside } from '../asm/index';
-import { isGnuSource } from '../asm/gas-source';
+import { isGnuFile } from '../asm/gas-source';
 import { folderBeside } from '../session/assembly';
 import { expectedMethod, prepareProgram } from '../session/program';
 import { dapDiagnostic } from './errors';
@@ -138,7 +138,7 @@ function sourceTexts(
   return new Map(
     [...texts, ...read].map(([file, bytes]) => {
       const text = textOf(bytes);
-      return [file, { text, isNasm: NASM_FILES.test(file) && !isGnuSource(text) }];
+      return [file, { text, isNasm: NASM_FILES.test(file) && !isGnuFile(text, file) }];
     }),
   );
 }

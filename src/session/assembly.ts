@@ -3,7 +3,7 @@
  * as you type (diagnostics, addresses) is what the run will have.
  */
 import { gasDirectives } from '../asm/gas-output';
-import { isGnuSource } from '../asm/gas-source';
+import { isGnuFile } from '../asm/gas-source';
 import { assemble, fileBeside, leadingDirectives } from '../asm/index';
 import type { AssembleOptions, Assembled } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
@@ -77,28 +77,26 @@ export function assembleGuest(source: string, request: SourceRequest): Assembled
   }
   const builtin = assembleBuiltin(source, request);
   if (builtin.settings.assembler !== 'builtin') return byInstalled(source, request, builtin);
-  if (builtin.assembled.ok || !inGnuFile(source, request.file)) return builtin;
+  if (builtin.assembled.ok || !isGnuFile(source, request.file)) return builtin;
   const message = 'this source is in the syntax of GNU as; use `assembler=gas`, or write it in NASM syntax';
   return { ...builtin, assembled: NOTHING, start: err([sessionError('badValue', message, request.file)]) };
 }
 
 /**
  * Of a source for GNU as, which speaks to the debugger in its own comments, what they say; undefined for any other. `assembler=gas` makes
- * it one, or, where nobody chooses, its syntax in a file called `.s` or `.S`.
+ * it one, or, where nobody chooses, its syntax.
  */
 export function gnuDirectives(
   source: string,
   { file, options }: Pick<SourceRequest, 'file' | 'options'>,
 ): GuestDirectives | undefined {
-  const recognized = inGnuFile(source, file);
+  const recognized = isGnuFile(source, file);
   if (options.get('assembler')?.at(-1) !== 'gas' && !source.includes('assembler=gas') && !recognized) return undefined;
   const directives = readDirectives(gasDirectives(source, file), file);
   const isChosen = options.has('assembler') || directives.options.has('assembler');
   if (!isChosen) return recognized ? directives : undefined;
   return settle(directives.options, options).assembler === 'gas' ? directives : undefined;
 }
-
-const inGnuFile = (source: string, file: string): boolean => /\.s$/i.test(file) && isGnuSource(source);
 
 /** With the built-in assembler, whoever is asked for. */
 export function assembleBuiltin(

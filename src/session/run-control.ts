@@ -45,6 +45,8 @@ export class RunControl {
   stops = 1;
   private goal: Goal = { kind: 'continue' };
   private callReturn: CallReturn | undefined;
+  /** What the CPU's breakpoints were last made of. */
+  private watched: { on: Set<bigint>; addresses: ReadonlySet<bigint>; callReturn: bigint | undefined } | undefined;
   private pausing = false;
   /** What an observer decided while the machine was running, to be reported when it comes back. */
   private found: StopInfo | undefined;
@@ -218,10 +220,16 @@ export class RunControl {
   /** Where the CPU compares addresses: at the breakpoints, and where a call that is stepped over returns to. */
   private watch(): void {
     const { breakpoints } = this.guest.cpu;
+    const { addresses } = this.breakpoints;
+    const callReturn = this.callReturn?.address;
+    const { watched } = this;
+    // there may be tens of thousands, and a run is many slices
+    if (watched?.on === breakpoints && watched.addresses === addresses && watched.callReturn === callReturn) return;
     breakpoints.clear();
-    for (const a of this.breakpoints.addresses) breakpoints.add(a);
+    for (const a of addresses) breakpoints.add(a);
     for (const a of this.script.addresses) breakpoints.add(a);
-    if (this.callReturn) breakpoints.add(this.callReturn.address);
+    if (callReturn !== undefined) breakpoints.add(callReturn);
+    this.watched = { on: breakpoints, addresses, callReturn };
   }
 
   private atBreakpoint(linear: bigint): RunResult | undefined {

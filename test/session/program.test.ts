@@ -51,6 +51,22 @@ describe('a source for GNU as', () => {
     check('bits 64\n.data: mov eax, 7 % 4 ; .text %eax\n hlt\n', 'flat64 100000 100000', {}, 'a.s');
     check('bits 64\n section .text\n%define x %eax\n hlt\n', 'flat64 100000 100000', {}, 'b.asm');
   });
+  it('is known in a file of any name, where nothing is of NASM alone', () => {
+    const missing =
+      'a.asm: error PW302: this source is for GNU as, which cannot be run here; install GNU binutils, or write it in NASM syntax';
+    for (const source of [
+      gnu,
+      ' push %rax\n',
+      '/* bits 64\ndb 1 */\n.code32\nx: hlt\n',
+      '.globl x\nx: .byte 1 # db 1\n',
+    ])
+      check(source, missing, {}, 'a.asm');
+    check(gnu, missing.replace('a.asm', 'guest'), {}, 'guest');
+    const fields = 'struc item\n.size: resd 1\n.type resb 1\n.string resb 4\nendstruc\nbits 64\n.file hlt\n';
+    check(fields, 'flat64 100000 100000', {}, 'a.asm');
+    check('start:\n.data: mov eax, 7\n.loop: jmp .loop\n', 'flat16 7c00 7c00', {}, 'a.asm');
+    check('mov ax, 7 % 4\nhlt ; push %rax\n', 'flat16 7c00 7c00', {}, 'a.asm');
+  });
 });
 
 describe('start of a program', () => {
