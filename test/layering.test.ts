@@ -130,9 +130,6 @@ function resolve({ from, to }: Import): string | undefined {
 
 const imports = sources.flatMap(importsOf);
 
-/** Layers in which files still import each other by type; no value goes round, and no other layer is in it. */
-const OPEN_KNOTS: readonly string[] = ['kvm'];
-
 /** Files that reach each other by imports: the strongly connected components of more than one file (Tarjan), each sorted. */
 function knots(among: readonly Import[]): string[][] {
   const edges = new Map<string, string[]>();
@@ -197,11 +194,7 @@ describe('layering', () => {
   });
 
   it('has no knot of files that import each other, by value or by type', () => {
-    const inside = (knot: readonly string[]): boolean =>
-      OPEN_KNOTS.some((layer) => knot.every((file) => layerOf(file) === layer));
-    const wrong = knots(imports)
-      .filter((knot) => !inside(knot))
-      .map((knot) => `${knot.length} files: ${knot.join(', ')}`);
+    const wrong = knots(imports).map((knot) => `${knot.length} files: ${knot.join(', ')}`);
     assert.deepEqual(wrong, []);
   });
 

@@ -10,15 +10,14 @@ import { hex } from '../base/hex';
 import { VECTOR } from '../isa/exceptions';
 import { because } from '../isa/reasons/index';
 import { cost } from '../host/costs';
-import { kvmStep, type Work } from '../host/step';
-import { interruptAllowed } from './events';
+import { kvmStep, type Step, type Work } from '../host/step';
+import { interruptAllowed, type PendingEvents } from './events';
+import type { Lapic } from './lapic';
 import { DELIVERY } from './lapic-registers';
 import { slotHva } from './memslots';
-import { kvmTdpPageFault, type AsyncFault } from './mmu/fault';
-import { shadowPageFault } from './mmu/shadow/fault';
-import { reloadRoot } from './mmu/shadow/load-root';
-import type { VcpuContext } from './vcpu-context';
-import { emulationRequired } from './vmx/guest-state';
+import type { AsyncFault } from './mmu/fault';
+import type { Vm } from './vm';
+import type { GuestRegisters } from './x86/registers';
 
 /** MSR_KVM_ASYNC_PF_EN: 63:6 address of the shared bytes, 3 page ready by interrupt, 2 #PF as a VM exit to L1, 1 also at CPL 0, 0 on. */
 const ENABLED = 1n;
@@ -40,7 +39,7 @@ interface ShadowAccess {
 }
 
 /** struct kvm_async_pf: a page that a worker reads, or has read. */
-interface Queued {
+export interface AsyncPage {
   readonly token: number;
   readonly gpa: bigint;
   readonly hva: bigint;
@@ -53,18 +52,35 @@ interface Queued {
   readonly all: boolean;
 }
 
+/** What of its VCPU asynchronous page faults need. */
+export interface AsyncPfVcpu {
+  readonly id: number;
+  readonly vm: Vm;
+  readonly events: PendingEvents;
+  readonly lapic: Lapic;
+  readonly regs: GuestRegisters;
+  readonly hostTsc: bigint;
+  passTimeUntil(time: bigint): void;
+  readGuest(address: Gpa, length: number): Uint8Array | undefined;
+  step(fn: string, what: string, cycles: number, parts?: Parameters<typeof kvmStep>[3]): Step;
+}
+
 export class AsyncPf implements AsyncFault {
   private enable = 0n;
   private vector = 0n;
   private id = 0;
   /** Workers have these; in the order in which they will be ready. */
-  private queue: Queued[] = [];
-  private done: Queued[] = [];
+  private queue: AsyncPage[] = [];
+  private done: AsyncPage[] = [];
   /** apf.halted: the VCPU sleeps though the guest has not halted. */
   private asleep = false;
   private readyPending = false;
 
-  constructor(private readonly v: VcpuContext) {}
+  /** `ready`: kvm_arch_async_page_ready, which maps a page that is there before the guest asks again. */
+  constructor(
+    private readonly v: AsyncPfVcpu,
+    private readonly ready: (page: AsyncPage) => Work<void>,
+  ) {}
 
   // ---- MSRs
 
@@ -207,26 +223,14 @@ export class AsyncPf implements AsyncFault {
       if (!q) break;
       woken = true;
       this.asleep = false;
-      if (!q.all) yield* this.map(q);
+      if (!q.all) yield* this.ready(q);
       yield* this.present(q);
     }
     return woken;
   }
 
-  /** kvm_arch_async_page_ready: the page is mapped before the guest asks again; under shadow paging only if the guest is in the address space that asked. */
-  private *map({ gpa, write, shadow: asked }: Queued): Work<void> {
-    const { v } = this;
-    const { shadow } = v.vm;
-    if (!shadow) {
-      yield* kvmTdpPageFault(v.vm, { gpa: asGpa(gpa), write, exec: false, present: false, rsvd: false });
-      return;
-    }
-    if (!asked || emulationRequired(v) || asked.cr3 !== v.regs.cr3 || (yield* reloadRoot(v))) return;
-    yield* shadowPageFault(v, shadow, asked.linear, asked.code);
-  }
-
   /** kvm_arch_async_page_present. */
-  private *present(q: Queued): Work<void> {
+  private *present(q: AsyncPage): Work<void> {
     const { v } = this;
     if (!(q.injected || q.all) || !this.enabled || !(yield* this.put(4, q.token))) return;
     this.readyPending = true;
@@ -285,7 +289,7 @@ export class AsyncPf implements AsyncFault {
   }
 }
 
-const WAKE_ALL: Queued = {
+const WAKE_ALL: AsyncPage = {
   token: ALL_READY,
   gpa: 0n,
   hva: 0n,
@@ -303,8 +307,8 @@ export interface AsyncPfState {
   readonly enable: bigint;
   readonly vector: bigint;
   readonly id: number;
-  readonly queue: readonly Queued[];
-  readonly done: readonly Queued[];
+  readonly queue: readonly AsyncPage[];
+  readonly done: readonly AsyncPage[];
   readonly asleep: boolean;
   readonly readyPending: boolean;
 }

@@ -1,101 +1,137 @@
-import type { Gpa, Gva } from '../base/address';
-import { invariant } from '../base/assert';
+import type { Gpa } from '../base/address';
+import { gpa } from '../base/address';
+
 import { bit } from '../base/bits';
-import { hex } from '../base/hex';
-import { vectorName } from '../isa/exceptions';
-import { CR0, CR4 } from '../isa/flags';
-import type { Cpu, CpuStop } from '../hw/cpu/cpu';
+import { RFLAGS } from '../isa/flags';
+import { VECTOR } from '../isa/exceptions';
+import { because, type FaultReason } from '../isa/reasons/index';
+import { INTERRUPTIBILITY } from '../isa/vmcs-controls';
+import type { Cpu } from '../hw/cpu/cpu';
 import { Mmu } from '../hw/cpu/mmu';
 import type { Probe } from '../hw/cpu/probe';
 import type { Access } from '../hw/paging/access';
 import type { WalkSink } from '../hw/paging/trace';
-import type { CpuState } from '../hw/state/cpu-state';
-import { SEG, SLOT } from '../hw/state/layout';
-import type { VmExit } from '../hw/state/event';
-import type { Interruption } from '../hw/state/interruption';
 import { Tlb } from '../hw/tlb/tlb';
-import { cost } from '../host/costs';
-import { step, type Work } from '../host/step';
-import { completeEmulation, kvmEmulateInstruction } from './emulator/emulate';
-import { Emulator } from './emulator/emulator';
-import { deliverByHand } from './emulator/deliver';
-import { emulateInvalidState } from './emulator/invalid-state';
-import { handleEmulated } from './exits/emulated';
-import { completeFastPio } from './exits/io';
+import type { CpuidModel } from '../hw/cpu/cpuid-model';
+import { CpuState } from '../hw/state/cpu-state';
+import type { VmExit } from '../hw/state/event';
+import { MAX_CPUS, SEG, SLOT } from '../hw/state/layout';
+import { drain, kvmStep, type Step, type Work } from '../host/step';
+import type { AsyncPf, AsyncPfState } from './async-pf';
+import type { InstructionEmulator } from './emulator/emulation';
+import type { ExitInfo } from './exit-info';
 import { INTERRUPT_WAITS, KICK_VECTOR } from './kick';
-import { reloadRoot } from './mmu/shadow/load-root';
-import { REENTER, internalError, toUserspace, type Handled } from './userspace-exit';
-import { VcpuContext, type VcpuContextState, type VcpuOptions } from './vcpu-context';
+import type { Handled } from './userspace-exit';
+import { Lapic } from './lapic';
+import { slotHva } from './memslots';
+import { PendingEvents } from './events';
+import { SHADOW_VCPU_STATS, Stats, VCPU_STATS, type VcpuStat } from './stats';
 import type { Vm } from './vm';
-import { emulationRequired } from './vmx/guest-state';
-import { loadPdptrs } from './x86/control-registers';
-import { loadSregs, type Sregs } from './x86/sregs';
+import { guestCpuModel } from './x86/cpuid';
+import type { OpsState, X86Ops } from './x86/ops';
+import type { GuestRegisters } from './x86/registers';
 
-const RSP = 4;
+/** Save areas follow the CPUs' states, the emulator's scratch states those, and then the states that show a guest in the middle of an exit. */
+const SAVE_AREA = MAX_CPUS;
+const SCRATCH = 2 * MAX_CPUS;
+const VIEW = 3 * MAX_CPUS;
+
 /** A row of TLB words that no CPU has: for walks that cache nothing. */
 const NO_TLB_ROW = 8;
 
-/** L0 G0 … L3 G3. */
-const DR7_ENABLES = 0xffn;
-/** Registers that under shadow paging differ between the hardware and what the guest believes. */
-const HARDWARE_SLOTS: readonly number[] = [
-  SLOT.CR0,
-  SLOT.CR3,
-  SLOT.CR4,
-  SLOT.EFER,
-  SLOT.PDPTE0,
-  SLOT.PDPTE0 + 1,
-  SLOT.PDPTE0 + 2,
-  SLOT.PDPTE0 + 3,
-];
+/** DR6.BS. */
+const DR6_BS = 1n << 14n;
+const M32 = 0xffff_ffffn;
 
-/** Where a run of the VCPU ended. 'emulated': no hardware can run the guest as it is; the work runs some instructions of it. */
-export type VcpuStop = CpuStop | { readonly kind: 'emulated'; readonly work: Work<Handled> };
-
-/** What an exit was, as VMCS or VMCB records it. */
-export interface ExitInfo {
-  /** Basic exit reason and its name. */
-  readonly reason: number;
-  readonly name: string;
-  /** Exit qualification, or EXITINFO1 of SVM. */
-  readonly qualification: bigint;
-  /** EXITINFO2 of SVM. */
-  readonly info2?: bigint;
-  readonly gpa: Gpa | undefined;
-  readonly gva: Gva | undefined;
-  /** Guest RIP at the exit, an offset in CS, and the linear address that it means. */
-  readonly rip: bigint;
-  readonly linear: bigint;
-  readonly instructionLength: number;
-  readonly interruptionInfo: number;
-  readonly interruptionErrorCode: number;
-  readonly vectoringInfo: number;
+/** What a VCPU is put together from, beside its state. */
+export interface VcpuParts {
+  readonly ops: X86Ops;
+  readonly emulator: InstructionEmulator;
+  /** Absent in classic shadow paging: Linux has them since 2.6.38. */
+  readonly apf?: AsyncPf | undefined;
+  /** kvm_x86_ops.handle_exit: the exit's handler. */
+  readonly handleExit: (info: ExitInfo) => Work<Handled>;
+  /** A sensitive instruction in the emulator: done as the exit that it would have been. */
+  readonly handleIntercepted: (exit: VmExit) => Work<Handled>;
 }
 
 /** What user space's answer goes to. */
 export type Waiting =
   { readonly kind: 'fast-pio'; readonly input: boolean; readonly size: number } | { readonly kind: 'emulation' };
 
-/** One virtual CPU: KVM_RUN in its parts, so that whoever drives it can stop between any two of them. */
+/** One VCPU as KVM's code passes it around (struct kvm_vcpu): the extension that it runs on, the registers that hardware does not save, and what waits to be done. */
 export class Vcpu {
-  readonly context: VcpuContext;
-  readonly emulator: Emulator;
+  readonly ops: X86Ops;
+  readonly regs: GuestRegisters;
+  /** KVM's save area (see GuestRegisters). */
+  readonly saved: CpuState;
+  readonly events: PendingEvents;
+  readonly stats: Stats<VcpuStat>;
+  readonly lapic: Lapic;
+  readonly emulator: InstructionEmulator;
+  readonly apf: AsyncPf | undefined;
+  readonly handleExit: VcpuParts['handleExit'];
+  readonly handleIntercepted: VcpuParts['handleIntercepted'];
+  /** What CPUID tells the guest, and which CR4 and EFER bits it may set. */
+  readonly model: CpuidModel;
+  /** The emulator's registers, and a place to show the guest's while the CPU runs the host. */
+  readonly scratch: CpuState;
+  readonly view: CpuState;
+  /** Instructions that KVM completed for the guest, which no hardware retired. */
+  emulated = 0;
+  /** KVM_REQ_TLB_FLUSH_GUEST: what the guest's own flush would have dropped is dropped before entry. */
+  flushGuest = false;
+  /** KVM_REQ_TLB_FLUSH_CURRENT: what is cached of the tables that hardware walks now is dropped before entry; why. */
+  flushCurrent: string | undefined;
+  /** KVM_REQ_MMU_SYNC: the guest has flushed its TLB by a load of CR3, so shadow tables catch up with its own. */
+  syncRoots = false;
+  /** Remote flushes of the VM that this VCPU has carried out. */
+  flushesSeen = 0;
+  /** KVM_DEBUGREG_WONT_EXIT: the guest has its debug registers until the next exit. */
+  debugRegistersLoaded = false;
+  /** The instruction emulator met an instruction that would have exited, and its handler is at work: what it asks of the exit is here. */
+  emulatedExit: VmExit | undefined;
   waiting: Waiting | undefined;
-  private inGuest = false;
+  /** Whether the CPU holds the guest's registers now (VMX non-root operation). */
+  inGuest = false;
   /** The guest's state is none that VM entry takes: the emulator runs it (vmx->emulation_required). */
-  private emulating = false;
+  emulating = false;
   /** The place whose breakpoint was reported while emulating. */
-  private passed: { readonly linear: bigint; readonly instructions: bigint } | undefined;
+  passed: { readonly linear: bigint; readonly instructions: bigint } | undefined;
 
   constructor(
     readonly vm: Vm,
     readonly cpu: Cpu,
     readonly id: number,
-    options: VcpuOptions,
+    assemble: (v: Vcpu) => VcpuParts,
   ) {
-    this.context = new VcpuContext(vm, cpu, id, options);
-    this.emulator = new Emulator(this.context);
-    vm.addVcpu(this);
+    this.stats = new Stats<VcpuStat>(vm.shadow ? [...VCPU_STATS, ...SHADOW_VCPU_STATS] : VCPU_STATS);
+    this.model = guestCpuModel(cpu.model, vm.shadow?.generation);
+    this.lapic = new Lapic(id, {
+      now: () => this.hostTsc,
+      tscOffset: () => this.ops.tscOffset,
+      all: () => vm.lapics,
+      nmi: () => this.events.queueNmi(),
+      taskPriority: (tpr) => this.saved.set(SLOT.CR8, BigInt(tpr >> 4)),
+    });
+    vm.lapics.push(this.lapic);
+    const memory = vm.kernel.memory;
+    this.scratch = new CpuState(memory, SCRATCH + id);
+    this.view = new CpuState(memory, VIEW + id);
+    this.saved = new CpuState(memory, SAVE_AREA + id);
+    const parts = assemble(this);
+    this.ops = parts.ops;
+    this.regs = parts.ops.regs;
+    this.emulator = parts.emulator;
+    this.apf = parts.apf;
+    this.handleExit = parts.handleExit;
+    this.handleIntercepted = parts.handleIntercepted;
+    const { looking } = this.ops;
+    this.events = new PendingEvents(cpu.chain, () => ({
+      rip: looking.rip,
+      cpl: looking.cpl,
+      mnemonic: cpu.insn.mnemonic,
+    }));
   }
 
   /** kvm_vcpu_kick: an IPI to the CPU, if it runs the guest. */
@@ -105,7 +141,7 @@ export class Vcpu {
   }
   /** What the hardware has logged goes into the dirty bitmaps. In the kernel a kick makes the CPU exit first; here it stands still meanwhile. */
   drainLog(): void {
-    this.context.ops.drainLog();
+    this.ops.drainLog();
   }
 
   /** Whether the CPU holds the guest's registers now (VMX non-root operation). */
@@ -114,142 +150,87 @@ export class Vcpu {
   }
   /** Instructions that completed for the guest: retired by hardware, or done by KVM in its place. */
   get instructions(): bigint {
-    return this.cpu.retired + BigInt(this.context.emulated);
+    return this.cpu.retired + BigInt(this.emulated);
   }
 
-  /** KVM_SET_REGS and KVM_SET_SREGS: before the first entry. */
-  setRegisters(sregs: Sregs): void {
-    loadSregs(this.context, sregs);
-    this.context.ops.takeAccesses();
+  /** What tags this VCPU's translations: VPID or ASID; 0: none. */
+  get vpid(): number {
+    return this.ops.tag;
   }
 
-  /**
-   * vcpu_enter_guest up to VMRESUME or VMRUN: carries out flushes, injects what waits, loads what hardware does not, and enters.
-   * 'reenter' means entered.
-   */
-  *enter(): Work<Handled> {
-    const { context: v, cpu } = this;
-    const { ops } = v;
-    for (;;) {
-      if (v.events.tripleFault) return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
-      if (v.apf) yield* v.apf.beforeEntry();
-      const unloaded = yield* reloadRoot(v);
-      if (unloaded) return unloaded;
-      yield* this.flush();
-      yield* ops.beforeEntry();
-      v.lapic.checkTimer();
-      const injected = yield* v.events.inject(ops, v.lapic);
-      if (injected === 'interrupt') v.stats.add('irq_injections');
-      if (injected === 'nmi') v.stats.add('nmi_injections');
-      if (!this.requested) break;
-      // kvm_vcpu_exit_request: what the host asked for meanwhile is carried out first
-      v.events.cancelInjection(ops);
-      yield v.step(
-        'kvm_vcpu_exit_request',
-        'the host has taken entries away meanwhile: the entry is prepared once more',
-        cost('kvmHandler'),
-      );
+  /** A step of KVM's, with the fields of VMCS or VMCB that were accessed since the last one. */
+  step(fn: string, what: string, cycles: number, parts: Parameters<typeof kvmStep>[3] = {}): Step {
+    return kvmStep(fn, what, cycles, { ...parts, vmcs: this.ops.takeAccesses() });
+  }
+
+  /** kvm_skip_emulated_instruction: RIP behind the instruction that exited, its interrupt shadow gone, and the single-step trap it owes. */
+  skipEmulatedInstruction(): void {
+    const { regs, emulatedExit } = this;
+    const rip = emulatedExit ? regs.rip + BigInt(emulatedExit.instructionLength ?? 0) : this.ops.nextRip();
+    regs.rip = regs.mode64 ? BigInt.asUintN(64, rip) : rip & M32;
+    this.completeInstruction();
+  }
+  /** What the end of any instruction does: the shadow of STI and MOV SS ends, RF is cleared, and TF traps, `trap`: as it was at the instruction's start. */
+  completeInstruction(castsShadow = false, trap = bit(this.regs.rflags, RFLAGS.TF)): void {
+    const { regs } = this;
+    const blocking = regs.interruptibility;
+    const shadow = INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS;
+    if ((blocking & shadow) !== 0 && !castsShadow) regs.interruptibility = blocking & ~shadow;
+    const rflags = regs.rflags;
+    if (bit(rflags, RFLAGS.RF)) regs.rflags = rflags & ~(1n << BigInt(RFLAGS.RF));
+    if (trap)
+      this.events.queueException({ vector: VECTOR.DB, payload: DR6_BS, why: because('debug', DR6_BS, 0n, 0n, 0n, 0n) });
+    this.emulated++;
+  }
+
+  /** RDTSC in root mode: the clock of this machine is retired instructions, and the time that a halted CPU let pass. */
+  get hostTsc(): bigint {
+    return BigInt.asUintN(64, this.cpu.retired + this.cpu.state.get(SLOT.TSC_OFFSET));
+  }
+  /** Nobody runs until `time`, in host TSC ticks: the clock is there at once. */
+  passTimeUntil(time: bigint): void {
+    const { state } = this.cpu;
+    const ahead = time - this.hostTsc;
+    if (ahead > 0n) state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) + ahead));
+  }
+
+  /** kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT). The first reason is told. */
+  requestFlush(why: string): void {
+    this.flushCurrent ??= why;
+  }
+
+  /** kvm_inject_gp: #GP(0). */
+  injectGp(why: FaultReason): void {
+    this.events.queueException({ vector: VECTOR.GP, errorCode: 0, why });
+  }
+  injectUd(why: FaultReason): void {
+    this.events.queueException({ vector: VECTOR.UD, why });
+  }
+
+  /** kvm_read_guest: bytes of guest RAM by GPA, through the VMM's mapping; undefined where no slot is. */
+  readGuest(address: Gpa, length: number): Uint8Array | undefined {
+    const out = new Uint8Array(length);
+    for (let done = 0; done < length;) {
+      const at = gpa(address + BigInt(done));
+      const slot = this.vm.memslots.find(at);
+      if (!slot) return undefined;
+      const n = Math.min(length - done, 4096 - Number(at & 0xfffn));
+      const r = drain(this.vm.space.read(slotHva(slot, at), n));
+      if (!r.ok) return undefined;
+      out.set(r.value, done);
+      done += n;
     }
-    this.emulating = emulationRequired(v);
-    if (this.emulating) {
-      // no VM entry will inject it
-      const event = ops.takeInjected();
-      return event ? yield* this.emulatedDelivery(event) : REENTER;
-    }
-    const guest = v.saved;
-    const s = cpu.state;
-    for (let i = 0; i < 16; i++) if (i !== RSP) s.set(i, guest.get(i));
-    s.set(SLOT.CR8, guest.get(SLOT.CR8));
-    s.set(SLOT.LAST_EVENT, guest.get(SLOT.LAST_EVENT));
-    // KVM_DEBUGREG_BP_ENABLED: breakpoints that the guest has set must strike
-    if ((guest.get(SLOT.DR7) & DR7_ENABLES) !== 0n)
-      for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
-    // kvm_load_guest_fpu and kvm_load_guest_xsave_state
-    s.fp.set(guest.fp);
-    s.set(SLOT.XCR0, guest.get(SLOT.XCR0));
-    const entered = ops.enter();
-    if (!entered.ok) {
-      const { why, hardwareReason, unmet } = entered;
-      yield v.step(`${ops.name}_vcpu_enter_exit`, `the VM entry fails: ${why}`, cost('vmEntry'));
-      return toUserspace({ reason: 'KVM_EXIT_FAIL_ENTRY', hardwareReason, why, unmet });
-    }
-    this.inGuest = true;
-    yield step('cpu', 'non-root', entered.how, `enters the guest at RIP ${hex(s.rip)}`, cost('vmEntry'), {
-      vmcs: ops.takeAccesses(),
-    });
-    return REENTER;
-  }
-
-  /** Runs the guest. After an exit the guest's general registers are in the save area, where KVM's exit code puts them. */
-  runGuest(budget: number): VcpuStop {
-    if (this.emulating) {
-      const linear = this.emulatedBreakpoint();
-      if (linear === undefined) return { kind: 'emulated', work: emulateInvalidState(this, budget) };
-      this.passed = { linear, instructions: this.instructions };
-      return { kind: 'breakpoint', linear };
-    }
-    invariant(this.inGuest, 'a VCPU runs after it was entered');
-    const stop = this.context.ops.runGuest(budget);
-    if (stop.kind === 'exit') this.saveGuest();
-    return stop;
-  }
-
-  /** The exit as the hardware records it; meaningful from an exit to the next entry. */
-  exitInfo(): ExitInfo {
-    return this.context.ops.exitInfo();
-  }
-
-  /** kvm_x86_ops.handle_exit. */
-  *handleExit(): Work<Handled> {
-    const { context: v } = this;
-    const { ops } = v;
-    const info = ops.exitInfo();
-    v.stats.add('exits');
-    yield* ops.atExit(info);
-    v.events.complete(ops);
-    yield* ops.tellExit(info);
-    const vectoring = v.events.vectoring;
-    if (vectoring && !ops.mayInterruptDelivery(info.reason)) {
-      return internalError('DELIVERY_EV', `${info.name} while ${vectorName(vectoring.vector)} was being delivered`);
-    }
-    return yield* ops.handleExit(this, info);
-  }
-
-  /** kvm_emulate_instruction: the instruction at RIP. */
-  emulate(): Work<Handled> {
-    return kvmEmulateInstruction(this);
-  }
-
-  /** A sensitive instruction in the emulator: done as the exit that it would have been. */
-  *handleIntercepted(exit: VmExit): Work<Handled> {
-    const { context: v } = this;
-    v.emulatedExit = exit;
-    const handled = yield* handleEmulated(this, exit);
-    v.emulatedExit = undefined;
-    return handled;
+    return out;
   }
 
   /** The breakpoint that the guest stands at while the emulator runs it, unless it was told already. */
   emulatedBreakpoint(): bigint | undefined {
     const { breakpoints } = this.cpu;
     if (breakpoints.size === 0) return undefined;
-    const { regs } = this.context;
+    const { regs } = this;
     const linear = regs.mode64 ? regs.rip : BigInt.asUintN(32, regs.rip + regs.segment(SEG.CS).base);
     const told = this.passed?.linear === linear && this.passed.instructions === this.instructions;
     return breakpoints.has(linear) && !told ? linear : undefined;
-  }
-
-  /** complete_userspace_io: the next KVM_RUN after an exit that wanted data. */
-  *complete(value: bigint): Work<Handled> {
-    const waiting = this.waiting;
-    this.waiting = undefined;
-    if (!waiting) return REENTER;
-    switch (waiting.kind) {
-      case 'fast-pio':
-        return yield* completeFastPio(this, waiting.input, waiting.size, value);
-      case 'emulation':
-        return yield* completeEmulation(this, value);
-    }
   }
 
   // ---- looking at the guest at any time
@@ -258,35 +239,12 @@ export class Vcpu {
   registers(): CpuState {
     if (this.inGuest && !this.vm.shadow) return this.cpu.state;
     if (this.inGuest) return this.believed();
-    this.context.ops.looking.loadInto(this.context.view);
-    return this.context.view;
+    this.ops.looking.loadInto(this.view);
+    return this.view;
   }
-  /**
-   * Puts edited registers back: general ones, RIP, RFLAGS, CR2, CR3 with the PDPTEs that it leads to (KVM_SET_SREGS loads them), CR8. CR0, CR4 and EFER stay as they are. Editing drops no
-   * translation and changes no table.
-   */
-  commitRegisters(): void {
-    const { context: v } = this;
-    const { regs, view, ops } = v;
-    if (this.inGuest && !this.vm.shadow) {
-      this.cpu.mmu.controlsChanged();
-      return;
-    }
-    if (this.inGuest) this.putBelieved();
-    else regs.storeFrom(view);
-    const cr3 = view.get(SLOT.CR3);
-    if (cr3 !== regs.cr3) {
-      regs.cr3 = cr3;
-      if (bit(regs.cr0, CR0.PG) && bit(regs.cr4, CR4.PAE) && !regs.longMode) loadPdptrs(v, cr3);
-    }
-    v.saved.set(SLOT.CR8, view.get(SLOT.CR8));
-    ops.takeAccesses();
-  }
-
   /** While hardware runs the guest on shadow tables: its registers with the control registers that it believes it has. */
   private believed(): CpuState {
-    const { view, ops } = this.context;
-    const { cpu } = this;
+    const { view, ops, cpu } = this;
     const { looking } = ops;
     view.copyFrom(cpu.state);
     for (const cr of [0, 4] as const) view.set(cr === 0 ? SLOT.CR0 : SLOT.CR4, cpu.vmx.intercepts.readControl(cpu, cr));
@@ -295,29 +253,30 @@ export class Vcpu {
     looking.pdptes.forEach((p, i) => view.set(SLOT.PDPTE0 + i, p));
     return view;
   }
-  /** Puts an edited view back into the running CPU. The hardware's control registers stay; a kick makes KVM load what the guest's have become. */
-  private putBelieved(): void {
-    const { view } = this.context;
-    const s = this.cpu.state;
-    const kept = HARDWARE_SLOTS.map((slot) => s.get(slot));
-    s.copyFrom(view);
-    HARDWARE_SLOTS.forEach((slot, i) => s.set(slot, kept[i] as bigint));
-    this.cpu.mmu.controlsChanged();
-    this.kick();
-  }
-
   /** The walk of `linear` as the guest's next access would make it, changing and counting nothing, whether or not an exit is being handled. */
   probe(linear: bigint, access: Access, sink?: WalkSink): Probe {
     if (this.inGuest) return this.cpu.mmu.probeWalk(linear, access, sink);
     const { memory } = this.vm.kernel;
-    const mmu = new Mmu(this.registers(), memory, new Tlb(memory, NO_TLB_ROW, 0, 0), this.context.model);
-    mmu.setSecondLevel(this.vm.mmu.tables, this.context.vpid);
+    const mmu = new Mmu(this.registers(), memory, new Tlb(memory, NO_TLB_ROW, 0, 0), this.model);
+    mmu.setSecondLevel(this.vm.mmu.tables, this.vpid);
     return mmu.probeWalk(linear, access, sink);
   }
 
   save(): VcpuState {
     return {
-      context: this.context.save(),
+      events: this.events.save(),
+      lapic: this.lapic.save(),
+      ...(this.apf ? { apf: this.apf.save() } : {}),
+      stats: this.stats.save(),
+      saved: this.saved.save(),
+      ops: this.ops.save(),
+      scratch: this.scratch.save(),
+      emulated: this.emulated,
+      flushGuest: this.flushGuest,
+      flushCurrent: this.flushCurrent,
+      syncRoots: this.syncRoots,
+      flushesSeen: this.flushesSeen,
+      debugRegistersLoaded: this.debugRegistersLoaded,
       emulator: this.emulator.save(),
       waiting: this.waiting,
       inGuest: this.inGuest,
@@ -326,74 +285,42 @@ export class Vcpu {
   }
   /** The CPU and memory, which hold VMCS and registers, are restored by their owners before this. */
   restore(s: VcpuState): void {
-    this.context.restore(s.context);
+    this.events.restore(s.events);
+    this.lapic.restore(s.lapic);
+    if (s.apf) this.apf?.restore(s.apf);
+    this.stats.restore(s.stats);
+    this.saved.restore(s.saved);
+    this.ops.restore(s.ops);
+    this.scratch.restore(s.scratch);
+    this.emulated = s.emulated;
+    this.flushGuest = s.flushGuest;
+    this.flushCurrent = s.flushCurrent;
+    this.syncRoots = s.syncRoots;
+    this.flushesSeen = s.flushesSeen;
+    this.debugRegistersLoaded = s.debugRegistersLoaded;
     this.emulator.restore(s.emulator);
     this.waiting = s.waiting;
     this.inGuest = s.inGuest;
     this.emulating = s.emulating;
     this.passed = undefined;
   }
-
-  // ---- inside
-
-  private *emulatedDelivery(event: Interruption): Work<Handled> {
-    const handled = yield* deliverByHand(this, event);
-    const { events, regs, lapic } = this.context;
-    // what came up instead is due now
-    return handled.kind === 'reenter' && (events.tripleFault || events.runnable(regs, lapic))
-      ? yield* this.enter()
-      : handled;
-  }
-
-  /** kvm_request_pending, as far as requests may come from outside while an entry is prepared: a flush, or a root that is gone (KVM_REQ_MMU_FREE_OBSOLETE_ROOTS). */
-  private get requested(): boolean {
-    const { context: v, vm } = this;
-    if (v.flushCurrent !== undefined || v.flushGuest || v.flushesSeen !== vm.flushCount) return true;
-    return vm.shadow !== undefined && !emulationRequired(v) && !vm.shadow.usable;
-  }
-
-  /** KVM_REQ_TLB_FLUSH and KVM_REQ_TLB_FLUSH_GUEST. */
-  private *flush(): Work<void> {
-    const { context: v, vm } = this;
-    if (v.flushCurrent !== undefined || v.flushesSeen !== vm.flushCount) {
-      const why =
-        v.flushCurrent ?? `entries of the ${vm.shadow ? 'shadow tables' : vm.mmu.format.name} were taken away`;
-      v.flushesSeen = vm.flushCount;
-      v.flushCurrent = undefined;
-      v.stats.add('tlb_flush');
-      yield* v.ops.flushCurrent(why);
-    }
-    if (v.flushGuest) {
-      v.flushGuest = false;
-      v.stats.add('tlb_flush');
-      yield* v.ops.flushGuest();
-    }
-  }
-
-  /** The assembly behind VMRESUME and VMRUN (vmenter.S) and the end of vmx_vcpu_run and svm_vcpu_run: what hardware does not save. */
-  private saveGuest(): void {
-    const { context: v, cpu } = this;
-    this.inGuest = false;
-    const guest = v.saved;
-    const s = cpu.state;
-    for (let i = 0; i < 16; i++) if (i !== RSP) guest.set(i, s.get(i));
-    guest.fp.set(s.fp);
-    guest.set(SLOT.LAST_EVENT, s.get(SLOT.LAST_EVENT));
-    v.ops.saveGuest();
-    if (v.debugRegistersLoaded) {
-      // sync_dirty_debug_regs: the guest owned them since its MOV DR
-      for (let i = 0; i < 4; i++) guest.set(SLOT.DR0 + i, s.get(SLOT.DR0 + i));
-      guest.set(SLOT.DR7, v.regs.dr7);
-      v.debugRegistersLoaded = false;
-      v.ops.interceptDebugRegisters(true);
-      v.ops.takeAccesses();
-    }
-  }
 }
 
 export interface VcpuState {
-  readonly context: VcpuContextState;
-  readonly emulator: ReturnType<Emulator['save']>;
+  readonly events: ReturnType<PendingEvents['save']>;
+  readonly lapic: ReturnType<Lapic['save']>;
+  readonly apf?: AsyncPfState;
+  readonly stats: ReturnType<Stats<VcpuStat>['save']>;
+  readonly saved: Uint8Array;
+  readonly scratch: Uint8Array;
+  readonly emulated: number;
+  readonly ops: OpsState;
+  readonly flushGuest: boolean;
+  readonly flushCurrent: string | undefined;
+  readonly syncRoots: boolean;
+  readonly flushesSeen: number;
+  readonly debugRegistersLoaded: boolean;
+  readonly emulator: ReturnType<InstructionEmulator['save']>;
   readonly waiting: Waiting | undefined;
   readonly inGuest: boolean;
   readonly emulating: boolean;

@@ -83,8 +83,8 @@ export class Vm {
   get svm(): boolean {
     return this.mmu.format.table === 'npt';
   }
-  addVcpu(vcpu: RequestTarget): void {
-    this.vcpus.push(vcpu);
+  addVcpu(v: RequestTarget): void {
+    this.vcpus.push(v);
   }
   /** Whether hardware logs writes (EPT with A/D flags, PML), or writes are found by their violations of write protection. */
   get pageModificationLogging(): boolean {

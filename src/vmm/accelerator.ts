@@ -12,7 +12,7 @@ import type { Memslot, Memslots, SlotChange, UserMemoryRegion } from '../kvm/mem
 import type { classifyShadowFault } from '../kvm/mmu/shadow/fault';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import type { TdpMmu } from '../kvm/mmu/tdp-mmu';
-import type { ExitInfo } from '../kvm/vcpu';
+import type { ExitInfo } from '../kvm/exit-info';
 import type { MachineEnd, OutsideCause } from './machine-stop';
 
 /** Guest physical memory as whoever runs the guest keeps it: ranges of GPAs, each with its HVA, and which of their pages were written. */

@@ -16,6 +16,7 @@ import { hostPaging } from '../kvm/svm/setup';
 import { slotHva } from '../kvm/memslots';
 import { eptLevels } from '../kvm/mmu/tdp-mmu';
 import { Vm } from '../kvm/vm';
+import { setRegisters } from '../kvm/x86/sregs';
 import type { Accelerator, GuestRam } from './accelerator';
 import { checkOptions } from './check-options';
 import type { PortBus } from './devices/bus';
@@ -144,7 +145,7 @@ export function buildMachine(
     return ok({ kernel, space, accelerator: made });
   }
   const vcpu = createVcpu(made, new Cpu(kernel.memory, 0, model, cpuOptions), 0, { vpid: options.vpid });
-  vcpu.setRegisters(plan.value.state);
+  setRegisters(vcpu, plan.value.state);
   return ok({ kernel, space, accelerator: new KvmAccelerator(made, vcpu, bus, exitPort) });
 }
 

@@ -11,10 +11,12 @@ import type { Step, Work } from '../host/step';
 import { classicStep } from '../kvm/classic-names';
 import { classifyShadowFault } from '../kvm/mmu/shadow/fault';
 import { REENTER, type Handled } from '../kvm/userspace-exit';
+import { complete, enter, handleExit, runGuest } from '../kvm/run';
 import type { Vcpu, VcpuState } from '../kvm/vcpu';
 import type { Vm, VmState } from '../kvm/vm';
 import { kvmSetCr0, kvmSetCr4, kvmSetCr8 } from '../kvm/x86/control-registers';
 import { kvmGetMsr, kvmSetMsr } from '../kvm/x86/msrs';
+import { commitRegisters } from '../kvm/x86/sregs';
 import { USER_RETURN_MSRS } from '../kvm/x86/user-return-msrs';
 import type {
   Accelerator,
@@ -63,14 +65,14 @@ export class KvmAccelerator implements Accelerator {
   get second(): SecondLevel {
     const { shadow, mmu } = this.vm;
     if (!shadow) return { kind: 'nested', tables: mmu.tables, mmu };
-    const { context } = this.vcpu;
+    const { vcpu } = this;
     return {
       kind: 'shadow',
       shadow,
       classify(linear, errorCode) {
-        const answer = classifyShadowFault(context, shadow, linear, errorCode);
+        const answer = classifyShadowFault(vcpu, shadow, linear, errorCode);
         // what is read of the VMCS to find out shows in no step
-        context.ops.takeAccesses();
+        vcpu.ops.takeAccesses();
         return answer;
       },
     };
@@ -82,41 +84,41 @@ export class KvmAccelerator implements Accelerator {
     return this.vcpu.running;
   }
   get vpid(): number {
-    return this.vcpu.context.vpid;
+    return this.vcpu.vpid;
   }
   registers(): CpuState {
     return this.vcpu.registers();
   }
   commitRegisters(): void {
-    this.vcpu.commitRegisters();
+    commitRegisters(this.vcpu);
   }
   get copy(): CpuState {
-    return this.vcpu.context.view;
+    return this.vcpu.view;
   }
   get flushDue(): Accelerator['flushDue'] {
-    const { flushGuest, flushCurrent, flushesSeen } = this.vcpu.context;
+    const { flushGuest, flushCurrent, flushesSeen } = this.vcpu;
     return { guest: flushGuest || flushCurrent !== undefined, second: flushesSeen !== this.vm.flushCount };
   }
   get guestModel(): CpuidModel {
-    return this.vcpu.context.model;
+    return this.vcpu.model;
   }
   flushGuest(): void {
-    this.vcpu.context.flushGuest = true;
+    this.vcpu.flushGuest = true;
   }
   readMsr(index: number): bigint | undefined {
-    const { context } = this.vcpu;
+    const { vcpu } = this;
     // of a guest that runs, the CPU has what KVM loads at entry
     const slot = this.running ? IN_CPU.get(index) : undefined;
-    const value = slot === undefined ? kvmGetMsr(context, index) : this.registers().get(slot);
-    context.ops.takeAccesses();
+    const value = slot === undefined ? kvmGetMsr(vcpu, index) : this.registers().get(slot);
+    vcpu.ops.takeAccesses();
     return value;
   }
   load(register: SystemRegister, value: bigint): boolean | FaultReason {
     invariant(!this.running, 'a VCPU is out of the guest while its registers are set');
-    const { context } = this.vcpu;
+    const { vcpu } = this;
     const answer =
-      register.kind === 'msr' ? kvmSetMsr(context, register.index, value) : SET_CR[register.number](context, value);
-    context.ops.takeAccesses();
+      register.kind === 'msr' ? kvmSetMsr(vcpu, register.index, value) : SET_CR[register.number](vcpu, value);
+    vcpu.ops.takeAccesses();
     return answer;
   }
 
@@ -128,10 +130,10 @@ export class KvmAccelerator implements Accelerator {
     return this.goOn(REENTER);
   }
   run(budget: number): AcceleratorStop {
-    const { apf, hostTsc } = this.vcpu.context;
+    const { apf, hostTsc } = this.vcpu;
     const left = apf?.deadline === undefined ? undefined : Number(apf.deadline - hostTsc);
     if (left !== undefined && left <= 0 && this.running) return { kind: 'outside', work: this.worker() };
-    const stop = this.vcpu.runGuest(left === undefined || left <= 0 ? budget : Math.min(budget, left));
+    const stop = runGuest(this.vcpu, left === undefined || left <= 0 ? budget : Math.min(budget, left));
     switch (stop.kind) {
       case 'budget':
       case 'breakpoint':
@@ -140,7 +142,7 @@ export class KvmAccelerator implements Accelerator {
       case 'emulated':
         return { kind: 'outside', work: this.after(stop.work) };
       case 'exit':
-        return { kind: 'exit', exit: this.vcpu.exitInfo(), work: this.after(this.vcpu.handleExit()) };
+        return { kind: 'exit', exit: this.vcpu.ops.exitInfo(), work: this.after(handleExit(this.vcpu)) };
       case 'bus':
       case 'halt':
       case 'shutdown':
@@ -151,7 +153,7 @@ export class KvmAccelerator implements Accelerator {
 
   /** A worker of the host, beside the VCPU's thread: it has read what it was to read, and makes the VCPU look. */
   private *worker(): Outside {
-    const { apf } = this.vcpu.context;
+    const { apf } = this.vcpu;
     if (apf && (yield* apf.execute())) this.vcpu.kick();
     return undefined;
   }
@@ -164,7 +166,7 @@ export class KvmAccelerator implements Accelerator {
     let handled = first;
     for (;;) {
       if (handled.kind === 'reenter') {
-        handled = yield* vcpu.enter();
+        handled = yield* enter(vcpu);
         if (handled.kind === 'reenter') return undefined;
       }
       const answer = yield* userspace(
@@ -173,10 +175,10 @@ export class KvmAccelerator implements Accelerator {
         this.exitPort,
         vcpu.registers(),
         vcpu.cpu.chain.events,
-        (at, length) => vcpu.context.readGuest(gpa(at), length),
+        (at, length) => vcpu.readGuest(gpa(at), length),
       );
       if (answer.kind === 'end') return this.end(answer.end);
-      handled = yield* vcpu.complete(answer.value);
+      handled = yield* complete(vcpu, answer.value);
     }
   }
   // eslint-disable-next-line require-yield -- there is nothing to tell
@@ -189,7 +191,7 @@ export class KvmAccelerator implements Accelerator {
   }
 
   stats(): Readonly<Record<string, number>> {
-    return { ...this.vcpu.context.stats.all(), ...this.vm.stats.all() };
+    return { ...this.vcpu.stats.all(), ...this.vm.stats.all() };
   }
   references({ guest, host }: SoftwareReads): References {
     const { guestReferences, nestedReferences } = this.cpu.counters;

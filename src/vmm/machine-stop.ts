@@ -1,6 +1,6 @@
 import type { FaultEvent } from '../hw/state/event';
 import type { UnmetCheck } from '../kvm/userspace-exit';
-import type { ExitInfo } from '../kvm/vcpu';
+import type { ExitInfo } from '../kvm/exit-info';
 import type { FaultInChain } from './fault-reasons';
 
 /** How a run ended for good. */

@@ -416,7 +416,7 @@ describe('other exits', () => {
       dq 0x300000`);
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
     assert.equal(g.stop().kind, 'exit-pending');
-    g.machine.vcpu.context.events.queueInterrupt(0x21);
+    g.machine.vcpu.events.queueInterrupt(0x21);
     assert.equal(g.halt()[RCX], 1n, 'after the shadow of STI, before the next MOV');
     assert.equal(g.exits['INTERRUPT_WINDOW'], 1);
     assert.equal(g.stats.irq_injections, 1);
@@ -426,7 +426,7 @@ describe('other exits', () => {
     const g = new Guest('out 0x80, al\n hlt');
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
     g.stop();
-    g.machine.vcpu.context.regs.rflags = 0n;
+    g.machine.vcpu.regs.rflags = 0n;
     const end = g.end();
     assert.deepEqual([end.kind, end.code], ['entry-failure', 8]);
     assert.match(end.why, /GUEST_RFLAGS/);
@@ -523,7 +523,7 @@ describe('memory that changes under the guest', () => {
     const on = new Guest(source);
     const off = new Guest(source, 'flat64', { eptAd: false, vpid: false });
     assert.deepEqual(off.halt(), on.halt());
-    assert.equal(off.machine.vcpu.context.vpid, 0);
+    assert.equal(off.machine.vcpu.vpid, 0);
     assert.equal((off.epte(0x20_0000n) >> 8n) & 3n, 0n);
     // with A/D off, guest tables are only read by the walk, so that their A bits are the only writes
     assert.equal(on.machine.vcpu.registers().get(SLOT.CR3), off.machine.vcpu.registers().get(SLOT.CR3));

@@ -116,7 +116,7 @@ describe('a living host', () => {
     // the walk of PAGE meets its page table first; the last violation is about the page itself
     for (;;) {
       assert.equal(g.stop().kind, 'exit-pending');
-      if (g.machine.vcpu.exitInfo().gpa === PAGE) break;
+      if (g.machine.vcpu.ops.exitInfo().gpa === PAGE) break;
     }
     while (g.machine.stepActivity()?.fn !== 'kvm_tdp_mmu_map') continue;
     done(g, g.machine.host.swapOut(hvaAt(g, PAGE)));

@@ -8,7 +8,7 @@ import { drain } from '../../src/host/step';
 import { RIGHTS, SEG } from '../../src/hw/state/layout';
 import { handleCpuid } from '../../src/kvm/exits/instructions';
 import { kvmGetMsr, kvmSetMsr } from '../../src/kvm/x86/msrs';
-import type { VcpuContext } from '../../src/kvm/vcpu-context';
+import type { Vcpu } from '../../src/kvm/vcpu';
 import type { MachineOptions } from '../../src/vmm/options';
 
 const METHODS = {
@@ -19,8 +19,8 @@ type Method = keyof typeof METHODS;
 const BOTH: readonly Method[] = ['ept', 'npt'];
 const ALL = 0xffff_ffff_ffff_ffffn;
 
-function vcpu(method: Method): VcpuContext {
-  return new Guest('hlt', 'flat64', METHODS[method]).machine.vcpu.context;
+function vcpu(method: Method): Vcpu {
+  return new Guest('hlt', 'flat64', METHODS[method]).machine.vcpu;
 }
 
 type Answer = bigint | '#GP';
@@ -41,7 +41,7 @@ function writes(msr: number, value: bigint, ept: Answer, npt: Answer = ept): voi
     if (expected !== '#GP') assert.equal(kvmGetMsr(V[method], msr), expected, about);
   }
 }
-let V: Readonly<Record<Method, VcpuContext>>;
+let V: Readonly<Record<Method, Vcpu>>;
 
 describe('MSRs under KVM', () => {
   beforeEach(() => {
@@ -193,7 +193,7 @@ describe('MSRs under KVM', () => {
     writes(0x140, 2n, '#GP');
     for (const method of BOTH) {
       const { machine } = new Guest('hlt', 'flat64', METHODS[method]);
-      const v = machine.vcpu.context;
+      const v = machine.vcpu;
       const answered = (): boolean => {
         const before = v.regs.rip;
         drain(handleCpuid(machine.vcpu));
@@ -214,7 +214,7 @@ describe('MSRs under KVM', () => {
     writes(0x4b56_4d04, 0x30_0003n, '#GP');
     for (const method of BOTH) {
       const guest = new Guest('hlt', 'flat64', METHODS[method]);
-      const v = guest.machine.vcpu.context;
+      const v = guest.machine.vcpu;
       assert.equal(kvmSetMsr(v, 0x10, 1000n), true);
       for (const [msr, value] of [
         [0x4b56_4d00, 0x30_0000n],
@@ -233,7 +233,7 @@ describe('MSRs under KVM', () => {
   });
   it('all of it is saved and restored', () => {
     const guest = new Guest('hlt', 'flat64');
-    const v = guest.machine.vcpu.context;
+    const v = guest.machine.vcpu;
     guest.machine.run(1);
     const set: readonly (readonly [number, bigint])[] = [
       [0x200, 0x1006n],

@@ -68,7 +68,7 @@ iretq`;
   it("CPL is a field of its own: SS's DPL, which SYSRET leaves, does not change it", () => {
     const g = new Guest('mov eax, 1\ncpuid\nhlt', 'flat64', NPT);
     g.halt();
-    const { regs } = g.machine.vcpu.context;
+    const { regs } = g.machine.vcpu;
     for (const attrib of [0xc93n, 0n]) {
       g.machine.cpu.svm.vmcb?.write('CPL', 3n);
       g.machine.cpu.svm.vmcb?.write('SS_ATTRIB', attrib);
@@ -79,7 +79,7 @@ iretq`;
 
   it('names the checks of VMRUN that do not hold', () => {
     const g = new Guest('hlt', 'flat64', NPT);
-    const { ops } = g.machine.vcpu.context;
+    const { ops } = g.machine.vcpu;
     assert.equal(ops.name, 'svm');
     ops.setEfer(1n << 20n);
     const end = g.end();

@@ -311,7 +311,7 @@ class Oracle extends HostView {
     if (!machine.vcpu.running || machine.cpu.state.get32(SLOT.PENDING_INTR) !== 0) return;
     for (const e of machine.cpu.tlb.entries()) {
       const page = Array.from({ length: PAGES }, (_, i) => i).find((i) => BigInt(linearOf(i)) === e.linear);
-      if (page === undefined || e.vpid !== machine.vcpu.context.vpid) continue;
+      if (page === undefined || e.vpid !== machine.vcpu.vpid) continue;
       const writable = e.writable && e.eptRights.w && e.dirty;
       this.judge(
         `TLB entry of 0x${e.linear.toString(16)}`,
@@ -384,7 +384,7 @@ function campaign(events: number, seed: number, options: Partial<MachineOptions>
   const register = (n: number): bigint => machine.vcpu.registers().get(n);
   const setRegister = (n: number, value: bigint): void => {
     if (machine.vcpu.running) machine.cpu.state.set(n, value);
-    else machine.vcpu.context.regs.setGpr(n, value);
+    else machine.vcpu.regs.setGpr(n, value);
   };
   const run = (instructions: number): void => {
     const stop = machine.run(instructions, 1);

@@ -1,6 +1,7 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { gpa } from '../../src/base/address';
+import { commitRegisters } from '../../src/kvm/x86/sregs';
 import { elfImage, flatImage, type GuestImage } from '../../src/vmm/loader/image';
 import { Machine } from '../../src/vmm/machine';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../../src/vmm/options';
@@ -181,7 +182,7 @@ describe('a machine', () => {
     g.machine.pauseAtExits = (e) => e.name === 'IO_INSTRUCTION';
     g.stop();
     g.machine.vcpu.registers().set(0, 0x1234n);
-    g.machine.vcpu.commitRegisters();
+    commitRegisters(g.machine.vcpu);
     assert.equal(g.halt()[3], 0x1234n);
   });
 

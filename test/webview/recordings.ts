@@ -200,7 +200,7 @@ export const RECORDINGS: readonly RecordingSpec[] = [
     panel: 'vmcs',
     guest: { example: 'hello.asm', at: 'exit:IO_INSTRUCTION' },
     then: ['stepIn', { runTo: 'exit:IO_INSTRUCTION' }],
-    play: async ({ page }) => page.locator('.row', { hasText: 'EXIT_QUALIFICATION' }).click(),
+    play: async ({ page }) => page.locator('.row:not(.area)', { hasText: 'EXIT_QUALIFICATION' }).click(),
   },
   {
     name: 'memoryMap-conditions',

@@ -10,11 +10,10 @@ import { queueNested } from './nested-fault';
 import { kvmTaskSwitch } from './task-switch';
 
 /** kvm_inject_realmode_interrupt, emulate_int: KVM takes the event through the guest's IVT or IDT itself. */
-export function* deliverByHand(vcpu: Vcpu, event: Interruption): Work<Handled> {
-  const { context: v } = vcpu;
+export function* deliverByHand(v: Vcpu, event: Interruption): Work<Handled> {
   const { chain } = v.cpu;
   chain.resume(deliveryOf(event), { rip: v.ops.looking.rip, cpl: v.ops.looking.cpl, mnemonic: v.cpu.insn.mnemonic });
-  const r = yield* vcpu.emulator.deliver(event);
+  const r = yield* v.emulator.deliver(event);
   switch (r.kind) {
     case 'done':
       chain.end();
@@ -34,7 +33,7 @@ export function* deliverByHand(vcpu: Vcpu, event: Interruption): Work<Handled> {
       return REENTER;
     case 'intercepted':
       // a task gate in the IDT
-      return yield* kvmTaskSwitch(vcpu, r.exit.qualification, event, 0);
+      return yield* kvmTaskSwitch(v, r.exit.qualification, event, 0);
     case 'failed':
       return internalError('DELIVERY_EV', `delivering ${vectorName(event.vector)} to the guest: ${r.why}`);
   }

@@ -5,14 +5,12 @@ import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import type { Vcpu } from '../vcpu';
 import { REENTER, internalError, toUserspace, type Handled } from '../userspace-exit';
-import type { VcpuContext } from '../vcpu-context';
 import { deliverByHand } from './deliver';
 import { exitOf, type IoRequest } from './io-log';
 import { queueFault } from './nested-fault';
 
 /** kvm_emulate_instruction: begins with the instruction at RIP. */
-export function* kvmEmulateInstruction(vcpu: Vcpu): Work<Handled> {
-  const { context: v } = vcpu;
+export function* kvmEmulateInstruction(v: Vcpu): Work<Handled> {
   v.stats.add('insn_emulation');
   const vectoring = v.events.vectoring;
   if (vectoring) {
@@ -22,25 +20,23 @@ export function* kvmEmulateInstruction(vcpu: Vcpu): Work<Handled> {
       `delivering ${vectorName(vectoring.vector)} to the guest needs an instruction emulator: a stack, table or handler lies in MMIO or in read-only memory`,
     );
   }
-  vcpu.emulator.begin();
-  return yield* emulate(vcpu);
+  v.emulator.begin();
+  return yield* emulate(v);
 }
 
 /** complete_emulated_mmio, complete_emulated_pio: the instruction goes on with user space's answer. */
-export function* completeEmulation(vcpu: Vcpu, value: bigint): Work<Handled> {
-  const { context: v } = vcpu;
+export function* completeEmulation(v: Vcpu, value: bigint): Work<Handled> {
   yield v.step(
     'complete_emulated_mmio',
     'goes on with the instruction that waited for user space',
     cost('kvmDispatch'),
   );
-  vcpu.emulator.answer(value);
-  return yield* emulate(vcpu);
+  v.emulator.answer(value);
+  return yield* emulate(v);
 }
 
-function* emulate(vcpu: Vcpu): Work<Handled> {
-  const { context: v } = vcpu;
-  let r = yield* vcpu.emulator.run();
+function* emulate(v: Vcpu): Work<Handled> {
+  let r = yield* v.emulator.run();
   while (r.kind === 'suspend') {
     const value = kernelDevice(v, r.request);
     if (value === undefined) break;
@@ -49,15 +45,15 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
       `the local APIC in the kernel answers: ${r.request.write ? `${hex(r.request.value)} is written` : hex(value)}`,
       cost('kvmHandler'),
     );
-    vcpu.emulator.answer(value);
-    r = yield* vcpu.emulator.run();
+    v.emulator.answer(value);
+    r = yield* v.emulator.run();
   }
   switch (r.kind) {
     case 'done':
       return REENTER;
     case 'suspend': {
       const { request } = r;
-      vcpu.waiting = { kind: 'emulation' };
+      v.waiting = { kind: 'emulation' };
       v.stats.add(request.space === 'mmio' ? 'mmio_exits' : 'io_exits');
       const where = request.space === 'mmio' ? `GPA ${hex(request.address)}` : `port ${hex(request.port)}`;
       yield v.step(
@@ -70,7 +66,7 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
     }
     case 'interrupt':
       v.emulated++;
-      return yield* deliverByHand(vcpu, r.event);
+      return yield* deliverByHand(v, r.event);
     case 'fault': {
       const { event } = r;
       if (event.vector === VECTOR.PF) v.stats.add('pf_guest');
@@ -83,14 +79,14 @@ function* emulate(vcpu: Vcpu): Work<Handled> {
       return REENTER;
     }
     case 'intercepted':
-      return yield* vcpu.handleIntercepted(r.exit);
+      return yield* v.handleIntercepted(r.exit);
     case 'failed':
-      return yield* emulationFailure(vcpu, r.why);
+      return yield* emulationFailure(v, r.why);
   }
 }
 
 /** vcpu_mmio_read, vcpu_mmio_write: devices in the kernel come before user space. The answer; undefined: none of them has this address. */
-function kernelDevice(v: VcpuContext, request: IoRequest): bigint | undefined {
+function kernelDevice(v: Vcpu, request: IoRequest): bigint | undefined {
   if (request.space !== 'mmio' || !v.lapic.answers(request.address)) return undefined;
   const offset = Number(request.address & 0xfffn);
   if (!request.write) return v.lapic.readMmio(offset, request.size);
@@ -99,8 +95,7 @@ function kernelDevice(v: VcpuContext, request: IoRequest): bigint | undefined {
 }
 
 /** handle_emulation_failure: kernel code of the guest ends the run, user code gets #UD. */
-export function* emulationFailure(vcpu: Vcpu, why: string): Work<Handled> {
-  const { context: v } = vcpu;
+export function* emulationFailure(v: Vcpu, why: string): Work<Handled> {
   v.stats.add('insn_emulation_fail');
   const cpl = v.regs.cpl;
   yield v.step(

@@ -11,7 +11,7 @@ import { RAN_EVENT, Runner } from '../../hw/cpu/runner';
 import { codeBytesInLimit, codeMode, isParagraphMode } from '../../hw/cpu/system/modes';
 import type { Access } from '../../hw/paging/access';
 import { Tlb } from '../../hw/tlb/tlb';
-import type { CpuEvent, FaultEvent, VmExit } from '../../hw/state/event';
+import type { CpuEvent } from '../../hw/state/event';
 import { deliver, type Delivery } from '../../hw/cpu/system/deliver';
 import { taskSwitch, type TaskSwitch } from '../../hw/cpu/system/task';
 import { because } from '../../isa/reasons/index';
@@ -20,11 +20,12 @@ import { INTERRUPTIBILITY, INTR_TYPE } from '../../isa/vmcs-controls';
 import { interruptionOfFault, isSoftware, type Interruption } from '../../hw/state/interruption';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 import { HYPERCALLS, isHypercall, type Hypercall } from '../x86/hypercall';
+import type { ByHand, Emulation, InstructionEmulator } from './emulation';
 import { GuestMemory } from './guest-memory';
 import { EmulatorIntercepts } from './intercepts';
-import { IoLog, type IoLogState, type IoRequest } from './io-log';
+import { IoLog, type IoLogState } from './io-log';
 
 /** Iterations of one REP instruction before the guest is entered again, as x86_emulate_insn has it: other events must get their turn. */
 const MAX_ITERATIONS = 1024;
@@ -32,33 +33,18 @@ const M32 = 0xffff_ffffn;
 
 const SHADOW = INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS;
 
-export type Emulation =
-  | { readonly kind: 'done' }
-  /** The instruction waits for user space; run again after `answer`. */
-  | { readonly kind: 'suspend'; readonly request: IoRequest }
-  | { readonly kind: 'fault'; readonly event: FaultEvent }
-  /** INT n, INT3, INTO or INT1, on its way to the handler. */
-  | { readonly kind: 'interrupt'; readonly event: Interruption }
-  /** A sensitive instruction: the exit that it would be, whose handler does it. */
-  | { readonly kind: 'intercepted'; readonly exit: VmExit }
-  /** The emulator cannot do it. */
-  | { readonly kind: 'failed'; readonly why: string };
-
-/** How something that KVM does in the processor's place ended. */
-export type ByHand = Extract<Emulation, { readonly kind: 'done' | 'fault' | 'intercepted' | 'failed' }>;
-
 /**
  * KVM's instruction emulator (arch/x86/kvm/emulate.c): the guest's instruction at RIP, run by the same decoder, lifter and runner as the CPU's, on a copy of the
  * guest's registers and on guest memory reached by software. The copy is written back when the instruction completes.
  */
-export class Emulator {
+export class Emulator implements InstructionEmulator {
   private readonly log = new IoLog();
   private readonly intercepts = new EmulatorIntercepts();
   private readonly memory: GuestMemory;
   private readonly core: Core;
   private readonly runner: Runner;
 
-  constructor(private readonly v: VcpuContext) {
+  constructor(private readonly v: Vcpu) {
     const memory = v.vm.kernel.memory;
     this.memory = new GuestMemory(v.vm, v.scratch, this.log, v.model);
     this.core = new Core(v.scratch, this.memory, this.ports(), v.model);

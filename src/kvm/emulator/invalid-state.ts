@@ -8,13 +8,12 @@ import { kvmEmulateInstruction } from './emulate';
 const MOST_INSTRUCTIONS = 32;
 
 /** handle_invalid_guest_state: instruction by instruction, as long as the state is such, nothing waits to be injected, and no breakpoint is met. */
-export function* emulateInvalidState(vcpu: Vcpu, budget: number): Work<Handled> {
-  const { context: v } = vcpu;
+export function* emulateInvalidState(v: Vcpu, budget: number): Work<Handled> {
   for (let n = 0; n < Math.min(budget, MOST_INSTRUCTIONS); n++) {
-    if (n > 0 && vcpu.emulatedBreakpoint() !== undefined) break;
+    if (n > 0 && v.emulatedBreakpoint() !== undefined) break;
     // the guest's clock is retired instructions, and these no hardware retires
     v.passTimeUntil(v.hostTsc + 1n);
-    const handled = yield* kvmEmulateInstruction(vcpu);
+    const handled = yield* kvmEmulateInstruction(v);
     if (handled.kind === 'userspace') return handled;
     if (v.events.tripleFault || !emulationRequired(v) || v.events.runnable(v.regs, v.lapic)) break;
   }

@@ -1,15 +1,15 @@
 import type { FaultEvent } from '../../hw/state/event';
 import type { Interruption } from '../../hw/state/interruption';
 import type { QueuedException } from '../events';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 
 /** A fault while KVM itself delivered `event`: both are queued, and make a double fault or a shutdown where they do on a processor. */
-export function queueNested(v: VcpuContext, event: Interruption | undefined, fault: FaultEvent): void {
+export function queueNested(v: Vcpu, event: Interruption | undefined, fault: FaultEvent): void {
   v.events.queueNested(event, queued(fault));
 }
 
 /** A fault that the instruction emulator met, for the guest. */
-export function queueFault(v: VcpuContext, fault: FaultEvent): void {
+export function queueFault(v: Vcpu, fault: FaultEvent): void {
   v.events.queueException(queued(fault));
 }
 

@@ -8,7 +8,6 @@ import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import { REENTER, internalError, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
-import type { VcpuContext } from '../vcpu-context';
 import { kvmSetCr3 } from '../x86/control-registers';
 import { queueNested } from './nested-fault';
 
@@ -18,18 +17,17 @@ import { queueNested } from './nested-fault';
  * would raise it (Linux leaves the trap out).
  */
 export function* kvmTaskSwitch(
-  vcpu: Vcpu,
+  v: Vcpu,
   qualification: bigint,
   event: Interruption | undefined,
   length: number,
 ): Work<Handled> {
-  const { context: v } = vcpu;
   const { selector, source } = decodeTaskSwitch(qualification);
   const byInstruction = event === undefined || isSoftware(event.type);
   const bytes = event === undefined ? length : (event.instructionLength ?? 0);
   if (byInstruction) v.emulated++;
   const old = v.regs.segment(SEG.TR).selector;
-  const r = yield* vcpu.emulator.taskSwitch({
+  const r = yield* v.emulator.taskSwitch({
     selector,
     source,
     returnRip: byInstruction ? BigInt.asUintN(32, v.regs.rip + BigInt(bytes)) : v.regs.rip,
@@ -65,7 +63,7 @@ export function* kvmTaskSwitch(
 }
 
 /** CR0.TS is set by every switch, CR3 comes from a 32-bit TSS. */
-function storeControlRegisters(v: VcpuContext): void {
+function storeControlRegisters(v: Vcpu): void {
   const cr0 = v.scratch.get(SLOT.CR0);
   const cr3 = v.scratch.get(SLOT.CR3);
   if (cr3 !== v.regs.cr3) kvmSetCr3(v, cr3);

@@ -6,7 +6,6 @@ import type { Work } from '../../host/step';
 import { kvmSetCr0, kvmSetCr3, kvmSetCr4, kvmSetCr8, type Accepted } from '../x86/control-registers';
 import { REENTER, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
-import type { VcpuContext } from '../vcpu-context';
 
 /** An access to a control register that exited. `gpr`: source or destination; `source`: the operand of LMSW. */
 export type ControlRegisterAccess =
@@ -15,8 +14,7 @@ export type ControlRegisterAccess =
   | { readonly kind: 'lmsw'; readonly source: bigint };
 
 /** handle_cr, cr_interception: kvm_set_cr and kvm_get_cr, and on behind the instruction. `fn`: which of the two. */
-export function* accessControlRegister(vcpu: Vcpu, a: ControlRegisterAccess, fn: string): Work<Handled> {
-  const { context: v } = vcpu;
+export function* accessControlRegister(v: Vcpu, a: ControlRegisterAccess, fn: string): Work<Handled> {
   switch (a.kind) {
     case 'write': {
       const value = operand(v, a.gpr);
@@ -60,13 +58,13 @@ export function* accessControlRegister(vcpu: Vcpu, a: ControlRegisterAccess, fn:
   }
 }
 
-const SETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: VcpuContext, value: bigint) => Accepted>> = {
+const SETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: Vcpu, value: bigint) => Accepted>> = {
   0: kvmSetCr0,
   3: kvmSetCr3,
   4: kvmSetCr4,
   8: kvmSetCr8,
 };
-const GETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: VcpuContext) => bigint>> = {
+const GETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: Vcpu) => bigint>> = {
   0: (v) => v.regs.cr0,
   3: (v) => v.regs.cr3,
   4: (v) => v.regs.cr4,
@@ -74,5 +72,5 @@ const GETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: VcpuContext) => bigint>> = {
 };
 
 /** A general register as MOV to CR takes it: 32 bits outside 64-bit mode. */
-const operand = (v: VcpuContext, gpr: number): bigint =>
+const operand = (v: Vcpu, gpr: number): bigint =>
   v.regs.mode64 ? v.regs.gpr(gpr) : BigInt.asUintN(32, v.regs.gpr(gpr));

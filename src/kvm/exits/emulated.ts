@@ -50,18 +50,18 @@ export const INSTRUCTION_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<nu
 ]);
 
 /** A sensitive instruction met by the emulator, which tells it as the VMX exit that it would be whatever the extension: the one handler of what it is does it. */
-export function* handleEmulated(vcpu: Vcpu, exit: VmExit): Work<Handled> {
-  if (exit.reason === VMX_EXIT.INVLPG) return yield* invalidatePage(vcpu, gva(exit.qualification));
+export function* handleEmulated(v: Vcpu, exit: VmExit): Work<Handled> {
+  if (exit.reason === VMX_EXIT.INVLPG) return yield* invalidatePage(v, gva(exit.qualification));
   if (exit.reason === VMX_EXIT.TASK_SWITCH)
-    return yield* switchTask(vcpu, exit.qualification, exit.instructionLength ?? 0);
+    return yield* switchTask(v, exit.qualification, exit.instructionLength ?? 0);
   if (exit.reason === VMX_EXIT.INVPCID) {
-    const operands = invpcidOperands(vcpu.context, exit.instructionInfo ?? 0, exit.qualification);
-    return operands ? yield* invalidateProcessContext(vcpu, operands.type, operands.descriptor) : REENTER;
+    const operands = invpcidOperands(v, exit.instructionInfo ?? 0, exit.qualification);
+    return operands ? yield* invalidateProcessContext(v, operands.type, operands.descriptor) : REENTER;
   }
   const access = exit.reason === VMX_EXIT.CR_ACCESS ? controlRegisterAccess(exit.qualification) : undefined;
-  if (access) return yield* accessControlRegister(vcpu, access, 'emulator_set_cr');
+  if (access) return yield* accessControlRegister(v, access, 'emulator_set_cr');
   const handler = INSTRUCTION_HANDLERS.get(exit.reason);
   if (!handler)
     return internalError('UNEXPECTED_EXIT_REASON', `KVM cannot emulate what exits as ${vmxExitName(exit.reason)}`);
-  return yield* handler(vcpu);
+  return yield* handler(v);
 }

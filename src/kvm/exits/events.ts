@@ -8,6 +8,7 @@ import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
 import { KICK_VECTOR } from '../kick';
 import { REENTER, toUserspace, type Handled } from '../userspace-exit';
+import { kvmEmulateInstruction } from '../emulator/emulate';
 import type { Vcpu } from '../vcpu';
 import { HYPERCALLS, isHypercall } from '../x86/hypercall';
 import type { ExitHandler } from './handler';
@@ -16,21 +17,19 @@ import type { ExitHandler } from './handler';
  * handle_ud: the emulator knows one instruction that this CPU lacks, the hypercall of the other vendor's processors (EmulateOnUD in its decode tables). Any other #UD is the
  * guest's.
  */
-export const handleInvalidOpcode: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleInvalidOpcode: ExitHandler = function* (v) {
   const { foreign } = HYPERCALLS[v.ops.name];
-  const code = vcpu.emulator.peek();
+  const code = v.emulator.peek();
   if (code && isHypercall(code, foreign)) {
     yield v.step('handle_ud', `${foreign.name} was an invalid opcode: the emulator knows it`, cost('kvmHandler'));
-    return yield* vcpu.emulate();
+    return yield* kvmEmulateInstruction(v);
   }
   v.injectUd(because('injected'));
   yield v.step('handle_ud', "an invalid opcode: #UD is the guest's", cost('kvmHandler'));
   return REENTER;
 };
 /** #AC, intercepted against a guest that loops on it. `fn`: of which extension. */
-export function* alignmentCheck(vcpu: Vcpu, errorCode: number, fn: string): Work<Handled> {
-  const { context: v } = vcpu;
+export function* alignmentCheck(v: Vcpu, errorCode: number, fn: string): Work<Handled> {
   const guests = bit(v.regs.cr0, CR0.AM) && bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl === 3;
   v.events.queueException({ vector: VECTOR.AC, errorCode, why: because('injected') });
   yield v.step(fn, `#AC is the guest's${guests ? '' : ' although it has alignment checks off'}`, cost('kvmHandler'));
@@ -38,8 +37,7 @@ export function* alignmentCheck(vcpu: Vcpu, errorCode: number, fn: string): Work
 }
 
 /** Triple fault or shutdown. */
-export const handleTripleFault: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleTripleFault: ExitHandler = function* (v) {
   yield v.step(
     v.ops.name === 'vmx' ? 'handle_triple_fault' : 'shutdown_interception',
     'the guest could not deliver #DF: shutdown',
@@ -49,8 +47,7 @@ export const handleTripleFault: ExitHandler = function* (vcpu) {
 };
 
 /** handle_dr, dr_interception: the first access gives the guest the real debug registers until the next exit, and runs again. */
-export function* giveDebugRegisters(vcpu: Vcpu, fn: string): Work<Handled> {
-  const { context: v } = vcpu;
+export function* giveDebugRegisters(v: Vcpu, fn: string): Work<Handled> {
   v.ops.interceptDebugRegisters(false);
   v.debugRegistersLoaded = true;
   for (let i = 0; i < 4; i++) v.cpu.state.set(SLOT.DR0 + i, v.saved.get(SLOT.DR0 + i));
@@ -59,8 +56,7 @@ export function* giveDebugRegisters(vcpu: Vcpu, fn: string): Work<Handled> {
 }
 
 /** handle_external_interrupt, intr_interception: the host's own interrupt handler has run; what it was for is seen before the next entry. */
-export function* hostInterrupt(vcpu: Vcpu, vector: number, fn: string): Work<Handled> {
-  const { context: v } = vcpu;
+export function* hostInterrupt(v: Vcpu, vector: number, fn: string): Work<Handled> {
   v.stats.add('irq_exits');
   yield v.step(
     fn,

@@ -1,6 +1,15 @@
 import type { Work } from '../../host/step';
-import type { Handled } from '../userspace-exit';
+import { vectorName } from '../../isa/exceptions';
+import type { ExitInfo } from '../exit-info';
+import { internalError, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 
 /** One entry of kvm_vmx_exit_handlers: what KVM does about an exit. Guest state and exit information are in the VMCS. */
-export type ExitHandler = (vcpu: Vcpu) => Work<Handled>;
+export type ExitHandler = (v: Vcpu) => Work<Handled>;
+
+/** An exit that would lose the event whose delivery it interrupted, where it is none that `may` do so; undefined: it is handled (vmx_handle_exit, svm_handle_exit). */
+export function lostDelivery(v: Vcpu, info: ExitInfo, may: boolean): Handled | undefined {
+  const { vectoring } = v.events;
+  if (!vectoring || may) return undefined;
+  return internalError('DELIVERY_EV', `${info.name} while ${vectorName(vectoring.vector)} was being delivered`);
+}

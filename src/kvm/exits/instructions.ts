@@ -20,8 +20,7 @@ const RDX = 2;
 const RBX = 3;
 
 /** kvm_emulate_cpuid: EAX and ECX name the leaf, the answers zero the upper halves. With CPUID faulting on, only CPL 0 is answered. */
-export const handleCpuid: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleCpuid: ExitHandler = function* (v) {
   if ((v.saved.get(SLOT.MISC_FEATURES_ENABLES) & CPUID_FAULT_ENABLE) !== 0n && v.regs.cpl !== 0) {
     v.injectGp(because('cpuid-faulting', v.regs.cpl));
     yield v.step(
@@ -54,8 +53,7 @@ export const handleCpuid: ExitHandler = function* (vcpu) {
 
 const nameOf = (msr: number): string => msrName(msr) ?? hex(msr);
 
-export const handleRdmsr: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleRdmsr: ExitHandler = function* (v) {
   const msr = v.regs.gpr32(RCX);
   const value = kvmGetMsr(v, msr);
   if (value === undefined) {
@@ -70,8 +68,7 @@ export const handleRdmsr: ExitHandler = function* (vcpu) {
   return REENTER;
 };
 
-export const handleWrmsr: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleWrmsr: ExitHandler = function* (v) {
   const msr = v.regs.gpr32(RCX);
   const value = (BigInt(v.regs.gpr32(RDX)) << 32n) | BigInt(v.regs.gpr32(RAX));
   const accepted = kvmSetMsr(v, msr, value);
@@ -89,8 +86,7 @@ export const handleWrmsr: ExitHandler = function* (vcpu) {
  * kvm_emulate_halt and kvm_vcpu_block: the VCPU sleeps until an interrupt that it may take, or an NMI. Time passes at once up to the timer's expiry. Where nothing
  * will ever wake it, KVM's thread would sleep on; here user space is told, so that the run has an end.
  */
-export const handleHlt: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleHlt: ExitHandler = function* (v) {
   v.skipEmulatedInstruction();
   v.stats.add('halt_exits');
   yield v.step('kvm_emulate_halt', 'the guest halts', cost('kvmHandler'));
@@ -119,8 +115,7 @@ const KVM_ENOSYS = 1000n;
 const KVM_HC_VAPIC_POLL_IRQ = 1n;
 
 /** kvm_emulate_hypercall: the number in RAX, the result too. The paravirtual ones are not offered. */
-export const handleVmcall: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleVmcall: ExitHandler = function* (v) {
   const long = v.regs.mode64;
   const number = long ? v.regs.gpr(RAX) : BigInt.asUintN(32, v.regs.gpr(RAX));
   const result = v.regs.cpl !== 0 ? -KVM_EPERM : number === KVM_HC_VAPIC_POLL_IRQ ? 0n : -KVM_ENOSYS;
@@ -132,16 +127,14 @@ export const handleVmcall: ExitHandler = function* (vcpu) {
 };
 
 /** Instructions that do nothing for such a guest: INVD, WBINVD, MONITOR, MWAIT, PAUSE. */
-export const handleNop: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleNop: ExitHandler = function* (v) {
   v.skipEmulatedInstruction();
   yield v.step('kvm_emulate_as_nop', 'the instruction has no effect under KVM', cost('kvmHandler'));
   return REENTER;
 };
 
 /** handle_xsetbv, kvm_emulate_xsetbv, __kvm_set_xcr: XCR0 must have the x87 bit and no bit that the guest's CPUID does not list. The CPU checked CPL and CR4.OSXSAVE. */
-export const handleXsetbv: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleXsetbv: ExitHandler = function* (v) {
   const value = (BigInt(v.regs.gpr32(RDX)) << 32n) | BigInt(v.regs.gpr32(RAX));
   const refused = xsetbvRefusal(v.regs.gpr32(RCX), value);
   if (!refused) {
@@ -157,16 +150,14 @@ export const handleXsetbv: ExitHandler = function* (vcpu) {
 };
 
 /** RDPMC without a virtual PMU. */
-export const handleGp: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleGp: ExitHandler = function* (v) {
   v.injectGp(because('no-counter', v.regs.gpr32(RCX)));
   yield v.step('kvm_complete_insn_gp', 'the guest has no such feature: #GP(0)', cost('kvmHandler'));
   return REENTER;
 };
 
 /** handle_vmx_instruction: VMX is not offered to the guest. */
-export const handleVmxInstruction: ExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleVmxInstruction: ExitHandler = function* (v) {
   v.injectUd(because('vmx-not-offered'));
   yield v.step('handle_vmx_instruction', 'VMX is not offered to the guest: #UD', cost('kvmHandler'));
   return REENTER;

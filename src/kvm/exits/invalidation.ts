@@ -11,12 +11,10 @@ import { guestPaging, walkGuest } from '../mmu/shadow/guest-walk';
 import type { Root } from '../mmu/shadow/roots';
 import { REENTER, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
-import type { VcpuContext } from '../vcpu-context';
 import { activePcid, invalidatePcid, isCanonicalFor } from '../x86/control-registers';
 
 /** handle_invlpg, kvm_mmu_invlpg: the instruction drops global translations too, so it counts for all roots. */
-export function* invalidatePage(vcpu: Vcpu, linear: Gva): Work<Handled> {
-  const { context: v } = vcpu;
+export function* invalidatePage(v: Vcpu, linear: Gva): Work<Handled> {
   const writes = invalidateAddress(v, linear, () => true);
   v.skipEmulatedInstruction();
   yield told(v, 'kvm_mmu_invlpg', `INVLPG of GVA ${hex(linear)}`, linear, writes);
@@ -24,7 +22,7 @@ export function* invalidatePage(vcpu: Vcpu, linear: Gva): Work<Handled> {
 }
 
 /** kvm_mmu_invalidate_addr: hardware forgets the address, and what the guest has written meanwhile to a table that is out of sync counts for it. */
-function invalidateAddress(v: VcpuContext, linear: bigint, which: (root: Root) => boolean): readonly TableAccess[] {
+function invalidateAddress(v: Vcpu, linear: bigint, which: (root: Root) => boolean): readonly TableAccess[] {
   v.stats.add('invlpg');
   if (v.regs.longMode && !isCanonicalFor(v, linear)) return [];
   v.ops.flushGva(gva(linear));
@@ -32,12 +30,12 @@ function invalidateAddress(v: VcpuContext, linear: bigint, which: (root: Root) =
 }
 
 function told(
-  v: VcpuContext,
+  v: Vcpu,
   fn: string,
   what: string,
   linear: bigint,
   writes: readonly TableAccess[],
-): ReturnType<VcpuContext['step']> {
+): ReturnType<Vcpu['step']> {
   const hardware = v.vpid === 0 ? ': the VM entry flushes' : '';
   const shadow =
     writes.length > 0 ? `; the shadow entry did not match the guest's any more: ${writes.length} changed` : '';
@@ -52,8 +50,7 @@ const INVPCID = { ADDRESS: 0n, CONTEXT: 1n, ALL: 2n, ALL_NON_GLOBAL: 3n } as con
 export const INVPCID_DESCRIPTOR = 16;
 
 /** kvm_handle_invpcid. Shadow entries are never global, so the last two types are one. `at`: where the descriptor is. */
-export function* invalidateProcessContext(vcpu: Vcpu, type: bigint, at: Gva): Work<Handled> {
-  const { context: v } = vcpu;
+export function* invalidateProcessContext(v: Vcpu, type: bigint, at: Gva): Work<Handled> {
   const bytes = yield* readVirtual(v, at, INVPCID_DESCRIPTOR);
   if (!bytes) return REENTER;
   const descriptor = new DataView(bytes.buffer, bytes.byteOffset);
@@ -88,7 +85,7 @@ export function* invalidateProcessContext(vcpu: Vcpu, type: bigint, at: Gva): Wo
 }
 
 /** kvm_read_guest_virt, by the guest's own tables. Undefined: the guest got its #PF. */
-function* readVirtual(v: VcpuContext, at: Gva, size: number): Work<Uint8Array | undefined> {
+function* readVirtual(v: Vcpu, at: Gva, size: number): Work<Uint8Array | undefined> {
   const out = new Uint8Array(size);
   const paging = guestPaging(v.regs, v.model);
   const access = { op: 'read', user: false, implicit: false } as const;

@@ -3,12 +3,12 @@ import { bits, isCanonical } from '../../base/bits';
 import { SEG } from '../../hw/state/layout';
 import { VECTOR } from '../../isa/exceptions';
 import { because, type FaultReason } from '../../isa/reasons/index';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 import { INVPCID_DESCRIPTOR } from './invalidation';
 
 /** handle_invpcid: type and descriptor of INVPCID from the VMX instruction-information field and the displacement in the qualification. Undefined: the guest got #GP or #SS. */
 export function invpcidOperands(
-  v: VcpuContext,
+  v: Vcpu,
   info: number,
   displacement: bigint,
 ): { readonly type: bigint; readonly descriptor: Gva } | undefined {
@@ -21,7 +21,7 @@ export function invpcidOperands(
  * get_vmx_mem_address: the operand that the instruction-information field and the displacement in the qualification describe (hw/cpu/system/instruction-info).
  * Undefined: the guest got #GP or #SS.
  */
-function memoryOperand(v: VcpuContext, info: number, displacement: bigint, size: number): Gva | undefined {
+function memoryOperand(v: Vcpu, info: number, displacement: bigint, size: number): Gva | undefined {
   const { regs } = v;
   const field = (high: number, low: number): number => Number(bits(BigInt(info), high, low));
   const width = [16, 32, 64][field(9, 7)] ?? 64;

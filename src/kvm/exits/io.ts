@@ -16,8 +16,7 @@ export interface PortAccess {
 }
 
 /** handle_io, io_interception: string forms need the emulator, since their data is in memory; the others are kvm_fast_pio. `fn` and `from`: which of the two, and what told it. */
-export function* accessPort(vcpu: Vcpu, a: PortAccess, fn: string, from: string): Work<Handled> {
-  const { context: v } = vcpu;
+export function* accessPort(v: Vcpu, a: PortAccess, fn: string, from: string): Work<Handled> {
   const { port, size, input, string } = a;
   const name = string ? (input ? 'INS' : 'OUTS') : input ? 'IN' : 'OUT';
   yield v.step(
@@ -25,10 +24,10 @@ export function* accessPort(vcpu: Vcpu, a: PortAccess, fn: string, from: string)
     `reads the ${from}: ${name} of ${size} byte${size > 1 ? 's' : ''} at port ${hex(port)}`,
     v.ops.accessCost(1),
   );
-  if (string) return yield* kvmEmulateInstruction(vcpu);
+  if (string) return yield* kvmEmulateInstruction(v);
   v.stats.add('io_exits');
   const value = input ? 0 : Number(BigInt.asUintN(size * 8, v.regs.gpr(RAX)));
-  vcpu.waiting = { kind: 'fast-pio', input, size };
+  v.waiting = { kind: 'fast-pio', input, size };
   yield v.step(
     'kvm_fast_pio',
     input
@@ -40,8 +39,7 @@ export function* accessPort(vcpu: Vcpu, a: PortAccess, fn: string, from: string)
 }
 
 /** complete_fast_pio_in, complete_fast_pio_out: the data into AL, AX or EAX, and on behind the instruction. */
-export function* completeFastPio(vcpu: Vcpu, input: boolean, size: number, value: bigint): Work<Handled> {
-  const { context: v } = vcpu;
+export function* completeFastPio(v: Vcpu, input: boolean, size: number, value: bigint): Work<Handled> {
   if (input) {
     const data = BigInt.asUintN(size * 8, value);
     const old = v.regs.gpr(RAX);

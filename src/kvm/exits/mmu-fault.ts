@@ -7,8 +7,7 @@ import { REENTER, internalError, toUserspace, type Handled } from '../userspace-
 import type { Vcpu } from '../vcpu';
 
 /** kvm_mmu_page_fault. */
-export function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
-  const { context: v } = vcpu;
+export function* kvmMmuPageFault(v: Vcpu, fault: PageFault): Work<Handled> {
   v.stats.add('pf_taken');
   yield v.step(
     'kvm_mmu_page_fault',
@@ -20,7 +19,7 @@ export function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
     const verdict = yield* handleMmioPageFault(v.vm, fault.gpa);
     if (verdict === 'emulate') {
       v.stats.add('pf_emulate');
-      return yield* kvmEmulateInstruction(vcpu);
+      return yield* kvmEmulateInstruction(v);
     }
     if (verdict === 'bug')
       return internalError(
@@ -41,7 +40,7 @@ export function* kvmMmuPageFault(vcpu: Vcpu, fault: PageFault): Work<Handled> {
     case 'emulate':
       v.stats.add('pf_emulate');
       if (!v.vm.memslots.find(fault.gpa)) v.stats.add('pf_mmio_spte_created');
-      return yield* kvmEmulateInstruction(vcpu);
+      return yield* kvmEmulateInstruction(v);
     case 'error':
       return toUserspace({ reason: 'EFAULT', gpa: fault.gpa, why: r.why });
   }

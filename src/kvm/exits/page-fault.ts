@@ -20,9 +20,8 @@ const KIND_TEXT: Readonly<Record<ShadowFaultKind, string>> = {
 };
 
 /** handle_exception_nmi for #PF, kvm_handle_page_fault and kvm_mmu_page_fault. */
-export function* handlePageFault(vcpu: Vcpu, linear: Gva, code: number): Work<Handled> {
-  const { context: v } = vcpu;
-  const mmu = shadowOf(vcpu);
+export function* handlePageFault(v: Vcpu, linear: Gva, code: number): Work<Handled> {
+  const mmu = shadowOf(v);
   v.stats.add('pf_taken');
   const { kind, gpa } = classifyShadowFault(v, mmu, linear, code);
   v.stats.add(`fault_${kind}`);
@@ -59,8 +58,8 @@ export function* handlePageFault(vcpu: Vcpu, linear: Gva, code: number): Work<Ha
     case 'emulate':
       v.stats.add('pf_emulate');
       if (r.mmio) v.stats.add('pf_mmio_spte_created', v.vm.memslots.find(r.gpa) ? 0 : 1);
-      if (v.events.vectoring && r.tracing) return yield* writeDuringDelivery(vcpu, mmu, r.gpa);
-      return yield* kvmEmulateInstruction(vcpu);
+      if (v.events.vectoring && r.tracing) return yield* writeDuringDelivery(v, mmu, r.gpa);
+      return yield* kvmEmulateInstruction(v);
   }
 }
 
@@ -68,8 +67,7 @@ export function* handlePageFault(vcpu: Vcpu, linear: Gva, code: number): Work<Ha
  * A write to a shadowed table by the delivery of an event cannot be emulated as an instruction: the frame is no longer taken for a table (kvm_mmu_unprotect_page). Where
  * it is the root's own, which stays a table, KVM delivers the event itself.
  */
-function* writeDuringDelivery(vcpu: Vcpu, mmu: ShadowMmu, gpa: Gpa): Work<Handled> {
-  const { context: v } = vcpu;
+function* writeDuringDelivery(v: Vcpu, mmu: ShadowMmu, gpa: Gpa): Work<Handled> {
   const freed = mmu.unprotect(Number(gpa >> 12n));
   yield v.step(
     'kvm_mmu_unprotect_page',
@@ -80,11 +78,11 @@ function* writeDuringDelivery(vcpu: Vcpu, mmu: ShadowMmu, gpa: Gpa): Work<Handle
     },
   );
   const event = freed ? undefined : v.events.takeVectoring();
-  return event ? yield* deliverByHand(vcpu, event) : REENTER;
+  return event ? yield* deliverByHand(v, event) : REENTER;
 }
 
-function shadowOf(vcpu: Vcpu): ShadowMmu {
-  const { shadow } = vcpu.vm;
+function shadowOf(v: Vcpu): ShadowMmu {
+  const { shadow } = v.vm;
   invariant(shadow !== undefined, 'page faults are intercepted only under shadow paging');
   return shadow;
 }

@@ -8,12 +8,11 @@ import type { Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 
 /** handle_task_switch, task_switch_interception: `qualification` as VMX has it, `length`: bytes of the instruction; `software`: INT n, which SVM has not put back. What went through a task gate is not injected again, since the switch itself delivers it. */
-export function* switchTask(vcpu: Vcpu, qualification: bigint, length: number, software?: Interruption): Work<Handled> {
-  const { context: v } = vcpu;
+export function* switchTask(v: Vcpu, qualification: bigint, length: number, software?: Interruption): Work<Handled> {
   const { source } = decodeTaskSwitch(qualification);
   const event = source === 'idt' ? (software ?? v.events.takeVectoring()) : undefined;
   setBlocking(v.regs, INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS, false);
   if (event?.type === INTR_TYPE.NMI_INTR) setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
   if (source === 'iret') setBlocking(v.regs, INTERRUPTIBILITY.NMI, false);
-  return yield* kvmTaskSwitch(vcpu, qualification, event, length);
+  return yield* kvmTaskSwitch(v, qualification, event, length);
 }

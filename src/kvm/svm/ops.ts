@@ -13,12 +13,9 @@ import { SVM_EXIT, SVM_EXIT_BASE, svmExitName } from '../../isa/svm-exits';
 import { CLEAN_BITS, EVENT, TLB_CONTROL, VINTR, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { HOST_PAT, HOST_PLACES, HOST_XCR0 } from '../vmx/setup';
 import { INTERRUPT_WAITS } from '../kick';
-import type { Handled } from '../userspace-exit';
-import type { ExitInfo, Vcpu } from '../vcpu';
-import type { VcpuContext } from '../vcpu-context';
+import type { ExitInfo } from '../exit-info';
+import type { Vcpu } from '../vcpu';
 import type { Entered, OpsState, X86Ops } from '../x86/ops';
-import { handleSvmExit, MAY_INTERRUPT_DELIVERY } from './exits/index';
-import { SVM_MSRS } from './msrs';
 import { SvmRegisters } from './registers';
 import {
   CR0_INTERCEPTS,
@@ -70,7 +67,6 @@ const CLEAN_OF: Readonly<Partial<Record<VmcbFieldName, keyof typeof CLEAN_BITS>>
 /** kvm_x86_ops of SVM (arch/x86/kvm/svm/svm.c) for one VCPU, which has a VMCB and an ASID of its own, with nested paging and virtual NMIs. */
 export class SvmOps implements X86Ops {
   readonly name = 'svm';
-  readonly msrs = SVM_MSRS;
   readonly vmcb: VmcbPort;
   readonly regs: SvmRegisters;
   readonly looking: SvmRegisters;
@@ -78,7 +74,7 @@ export class SvmOps implements X86Ops {
   readonly tag: number;
   private readonly saveArea: Hpa;
 
-  constructor(readonly v: VcpuContext) {
+  constructor(readonly v: Vcpu) {
     const { vm, id } = v;
     const { memory } = vm.kernel;
     this.tag = id + 1;
@@ -339,12 +335,6 @@ export class SvmOps implements X86Ops {
       cost('kvmDispatch'),
     );
   }
-  *handleExit(vcpu: Vcpu, info: ExitInfo): Work<Handled> {
-    return yield* handleSvmExit(vcpu, this, info.reason);
-  }
-  mayInterruptDelivery(reason: number): boolean {
-    return MAY_INTERRUPT_DELIVERY(reason);
-  }
   drainLog(): void {
     // there is no log
   }
@@ -387,10 +377,6 @@ export class SvmOps implements X86Ops {
 }
 
 /** What the VMCB and memory do not hold: nothing that changes. */
-export interface SvmOpsState {
-  readonly saveArea: Hpa;
-}
-
 /** RIP as a linear address: the base of CS counts outside 64-bit mode. */
 function linearRip(vmcb: Vmcb): bigint {
   const rip = vmcb.read('RIP');

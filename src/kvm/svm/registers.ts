@@ -6,7 +6,7 @@ import { rightsOfAttrib } from '../../hw/svm/segments';
 import { CR0, CR4 } from '../../isa/flags';
 import { VINTR, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { INTERRUPTIBILITY } from '../../isa/vmcs-controls';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 import { GuestRegisters, type SysenterSlot, type TableRegister } from '../x86/registers';
 import type { VmcbPort } from './vmcb-port';
 
@@ -31,7 +31,7 @@ const IN_VMCB: ReadonlyMap<number, VmcbFieldName> = new Map<number, VmcbFieldNam
 export class SvmRegisters extends GuestRegisters {
   constructor(
     readonly vmcb: VmcbPort,
-    private readonly v: VcpuContext,
+    private readonly v: Vcpu,
   ) {
     super(v.saved);
   }

@@ -1,7 +1,9 @@
 import { bit } from '../../base/bits';
 import { CR0, EFER } from '../../isa/flags';
 import { RIGHTS, SEG, SLOT } from '../../hw/state/layout';
-import type { VmxOps } from './ops';
+import type { Vcpu } from '../vcpu';
+import type { VmxRegisters } from './registers';
+import type { VmcsPort } from './vmcs-port';
 import {
   CR0_ALWAYS_OFF,
   CR0_ALWAYS_ON,
@@ -14,8 +16,15 @@ import {
 const on = (n: number): bigint => 1n << BigInt(n);
 const BUSY_64_TSS = 0xb;
 
+/** A VCPU with its VMCS. */
+interface OnVmx {
+  readonly v: Vcpu;
+  readonly vmcs: VmcsPort;
+  readonly regs: VmxRegisters;
+}
+
 /** The hardware's CR0 has NE and not NW or CD whatever the guest believes; the shadow shows the guest its own value. */
-export function vmxSetCr0(x: VmxOps, cr0: bigint): void {
+export function vmxSetCr0(x: OnVmx, cr0: bigint): void {
   const { vmcs, regs } = x;
   const { shadow } = x.v.vm;
   const long = bit(regs.efer, EFER.LME);
@@ -27,7 +36,7 @@ export function vmxSetCr0(x: VmxOps, cr0: bigint): void {
   if (shadow) vmxSetCr4(x, regs.cr4);
 }
 
-export function vmxSetCr4(x: VmxOps, cr4: bigint): void {
+export function vmxSetCr4(x: OnVmx, cr4: bigint): void {
   x.vmcs.write('CR4_READ_SHADOW', cr4);
   const paging = bit(x.regs.cr0, CR0.PG);
   x.vmcs.write(
@@ -36,7 +45,7 @@ export function vmxSetCr4(x: VmxOps, cr4: bigint): void {
   );
 }
 
-export function vmxSetEfer(x: VmxOps, efer: bigint): void {
+export function vmxSetEfer(x: OnVmx, efer: bigint): void {
   x.regs.saved.set(SLOT.EFER, efer);
   x.vmcs.write('GUEST_IA32_EFER', x.v.vm.shadow ? shadowEfer(efer) : efer);
   x.regs.setLongModeControl(bit(efer, EFER.LMA));
@@ -46,7 +55,7 @@ export function vmxSetEfer(x: VmxOps, efer: bigint): void {
 const shadowEfer = (efer: bigint): bigint => (bit(efer, EFER.LMA) ? efer : efer & ~on(EFER.LME)) | on(EFER.NXE);
 
 /** enter_lmode: VM entry wants a busy 64-bit TSS, which a guest that never loaded TR has not. */
-function enterLongMode(x: VmxOps): void {
+function enterLongMode(x: OnVmx): void {
   const tr = x.regs.segment(SEG.TR);
   if ((tr.rights & RIGHTS.TYPE_MASK) !== BUSY_64_TSS)
     x.regs.setSegment(SEG.TR, { ...tr, rights: (tr.rights & ~RIGHTS.TYPE_MASK) | BUSY_64_TSS });

@@ -2,7 +2,7 @@ import { bit } from '../../base/bits';
 import type { SegmentCache } from '../../hw/state/cpu-state';
 import { RIGHTS, SEG } from '../../hw/state/layout';
 import { CR0, RFLAGS } from '../../isa/flags';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 import type { GuestRegisters } from '../x86/registers';
 
 const rpl = (s: SegmentCache): number => s.selector & 3;
@@ -57,4 +57,4 @@ const localValid = (s: SegmentCache): boolean =>
   unusable(s) || ((s.selector & 4) === 0 && type(s) === 2 && has(s, RIGHTS.P));
 
 /** vmx->emulation_required: EPT has the unrestricted guest, shadow paging has not. */
-export const emulationRequired = (v: VcpuContext): boolean => v.vm.shadow !== undefined && !guestStateValid(v.regs);
+export const emulationRequired = (v: Vcpu): boolean => v.vm.shadow !== undefined && !guestStateValid(v.regs);

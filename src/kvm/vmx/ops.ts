@@ -12,14 +12,11 @@ import type { VmxStatus } from '../../hw/vmx/status';
 import { cost } from '../../host/costs';
 import { step, type VmcsAccess, type Work } from '../../host/step';
 import { setBlocking } from '../events';
-import type { Handled } from '../userspace-exit';
-import type { ExitInfo, Vcpu } from '../vcpu';
-import type { VcpuContext } from '../vcpu-context';
+import type { ExitInfo } from '../exit-info';
+import type { Vcpu } from '../vcpu';
 import type { Entered, OpsState, X86Ops } from '../x86/ops';
 import { USER_RETURN_MSRS } from '../x86/user-return-msrs';
 import { vmxSetCr0, vmxSetCr4, vmxSetEfer } from './control-registers';
-import { handleVmxExit, MAY_INTERRUPT_DELIVERY } from './exits/index';
-import { VMX_MSRS } from './msrs';
 import { PageModificationLog } from './pml';
 import { VmxRegisters } from './registers';
 import {
@@ -42,7 +39,6 @@ const MAX_TIMER = 0xffff_ffffn;
 /** kvm_x86_ops of VMX (arch/x86/kvm/vmx/vmx.c) for one VCPU, which has a VMCS of its own. */
 export class VmxOps implements X86Ops {
   readonly name = 'vmx';
-  readonly msrs = VMX_MSRS;
   readonly vmcs: VmcsPort;
   readonly regs: VmxRegisters;
   readonly looking: VmxRegisters;
@@ -53,7 +49,7 @@ export class VmxOps implements X86Ops {
   private launched = false;
 
   constructor(
-    readonly v: VcpuContext,
+    readonly v: Vcpu,
     vpid: boolean,
   ) {
     const { vm, cpu, id } = v;
@@ -61,7 +57,7 @@ export class VmxOps implements X86Ops {
     this.vmcs = new VmcsPort(cpu.vmx);
     this.regs = new VmxRegisters(this.vmcs, v.saved, shadow !== undefined);
     this.looking = new VmxRegisters(new VmcsPort(cpu.vmx), v.saved, shadow !== undefined);
-    this.log = new PageModificationLog(this);
+    this.log = new PageModificationLog(v, this.vmcs);
     // VPIDs came with EPT: 2.6.20 knows none, and each VM entry and exit flushes
     this.tag = vpid && shadow?.generation !== 'classic' ? id + 1 : 0;
     this.msrBitmap = this.frame();
@@ -288,12 +284,6 @@ export class VmxOps implements X86Ops {
       cost('kvmDispatch'),
     );
   }
-  *handleExit(vcpu: Vcpu, info: ExitInfo): Work<Handled> {
-    return yield* handleVmxExit(vcpu, this, info.reason);
-  }
-  mayInterruptDelivery(reason: number): boolean {
-    return MAY_INTERRUPT_DELIVERY.has(reason);
-  }
   drainLog(): void {
     this.log.drain();
   }
@@ -369,11 +359,6 @@ export class VmxOps implements X86Ops {
   private frame(): Hpa {
     return hpa(must(this.v.vm.kernel.frames.allocate(), 'a new VCPU finds frames for its VMCS and bitmap'));
   }
-}
-
-export interface VmxOpsState {
-  readonly log: ReturnType<PageModificationLog['save']>;
-  readonly launched: boolean;
 }
 
 function succeed(status: VmxStatus, what: string): void {

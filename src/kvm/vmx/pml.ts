@@ -5,7 +5,7 @@ import { SECONDARY } from '../../isa/vmcs-controls';
 import { PML_ENTRIES } from '../../hw/vmx/pml';
 import { cost } from '../../host/costs';
 import type { Work } from '../../host/step';
-import type { VmxOps } from './ops';
+import type { Vcpu } from '../vcpu';
 import { VmcsPort } from './vmcs-port';
 
 const LAST = PML_ENTRIES - 1;
@@ -18,11 +18,14 @@ export class PageModificationLog {
   private buffer: Hpa | undefined;
   private on = false;
 
-  constructor(private readonly vmx: VmxOps) {}
+  constructor(
+    private readonly v: Vcpu,
+    private readonly vmcs: VmcsPort,
+  ) {}
 
   /** vmx_update_cpu_dirty_logging. */
   *beforeEntry(): Work<void> {
-    const { vmcs, v } = this.vmx;
+    const { vmcs, v } = this;
     const wanted = v.vm.dirtyLog.active && v.vm.pageModificationLogging;
     if (wanted === this.on) return;
     this.on = wanted;
@@ -46,9 +49,9 @@ export class PageModificationLog {
   /** vmx_flush_pml_buffer. */
   *atExit(): Work<void> {
     if (!this.on) return;
-    const n = this.drain(this.vmx.vmcs);
+    const n = this.drain(this.vmcs);
     if (n > 0)
-      yield this.vmx.v.step(
+      yield this.v.step(
         'vmx_flush_pml_buffer',
         `${n} logged ${n === 1 ? 'page goes' : 'pages go'} into the dirty bitmap`,
         cost('kvmHandler') + cost('tableReference', n),
@@ -56,9 +59,9 @@ export class PageModificationLog {
   }
 
   /** Entries from the index + 1 to the end are logged; the index counts down and wraps below zero when the log is full. */
-  drain(vmcs = new VmcsPort(this.vmx.v.cpu.vmx)): number {
+  drain(vmcs = new VmcsPort(this.v.cpu.vmx)): number {
     if (!this.on || this.buffer === undefined) return 0;
-    const { vm } = this.vmx.v;
+    const { vm } = this.v;
     const index = Number(vmcs.read('GUEST_PML_INDEX'));
     const first = index > LAST ? 0 : index + 1;
     for (let i = first; i <= LAST; i++)

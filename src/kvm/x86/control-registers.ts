@@ -3,7 +3,7 @@ import { gpa } from '../../base/address';
 import { bit, isCanonical } from '../../base/bits';
 import { CR0, CR4, EFER } from '../../isa/flags';
 import { RIGHTS, SEG } from '../../hw/state/layout';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 
 const on = (n: number): bigint => 1n << BigInt(n);
 
@@ -12,7 +12,7 @@ export type Accepted = true | FaultReason;
 
 // ---- the guest's MOV to CRn (kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_set_cr8): checks of SDM vol. 2, "MOV—Move to/from Control Registers"
 
-export function kvmSetCr0(v: VcpuContext, value: bigint): Accepted {
+export function kvmSetCr0(v: Vcpu, value: bigint): Accepted {
   const { regs } = v;
   const old = regs.cr0;
   const cr0 = value | on(CR0.ET);
@@ -39,7 +39,7 @@ export function kvmSetCr0(v: VcpuContext, value: bigint): Accepted {
   return true;
 }
 /** kvm_post_set_cr0. */
-function postSetCr0(v: VcpuContext, old: bigint, cr0: bigint): void {
+function postSetCr0(v: Vcpu, old: bigint, cr0: bigint): void {
   const changed = old ^ cr0;
   // WP is no part of what EPT and NPT entries say
   if (!v.vm.shadow && changed === on(CR0.WP)) return;
@@ -59,7 +59,7 @@ const ROLE_BITS = {
  * kvm_mmu_reset_context: the root is released, and kvm_mmu_load loads one for the new role before the next entry. It flushes what is cached under that root, since its
  * provenance is unknown, and synchronises a shadow root. EPT and NPT have one root for all roles; shadow paging finds the role's own (mmu/shadow/load-root.ts).
  */
-function resetMmuContext(v: VcpuContext, why: string): void {
+function resetMmuContext(v: Vcpu, why: string): void {
   if (v.vm.shadow) v.flushGuest = true;
   else v.requestFlush(`${why}: kvm_mmu_reset_context`);
 }
@@ -69,7 +69,7 @@ const CR0_DEFINED = [CR0.PE, CR0.MP, CR0.EM, CR0.TS, CR0.ET, CR0.NE, CR0.WP, CR0
   0n,
 );
 
-export function kvmSetCr4(v: VcpuContext, value: bigint): Accepted {
+export function kvmSetCr4(v: Vcpu, value: bigint): Accepted {
   const { regs } = v;
   const old = regs.cr4;
   const reserved = ~v.model.cr4Mask;
@@ -94,7 +94,7 @@ export function kvmSetCr4(v: VcpuContext, value: bigint): Accepted {
   return true;
 }
 /** kvm_post_set_cr4. */
-function postSetCr4(v: VcpuContext, old: bigint, cr4: bigint): void {
+function postSetCr4(v: Vcpu, old: bigint, cr4: bigint): void {
   const changed = cr4 ^ old;
   if ((changed & ROLE_BITS.cr4) !== 0n) resetMmuContext(v, 'a role bit of CR4 changed');
   // kept roots could be taken for those of other PCIDs
@@ -104,7 +104,7 @@ function postSetCr4(v: VcpuContext, old: bigint, cr4: bigint): void {
     v.requestFlush('CR4.PAE changed or CR4.SMEP was set');
 }
 
-export function kvmSetCr3(v: VcpuContext, value: bigint): Accepted {
+export function kvmSetCr3(v: Vcpu, value: bigint): Accepted {
   const { regs } = v;
   const pcide = bit(regs.cr4, CR4.PCIDE);
   const keep = pcide && bit(value, 63);
@@ -123,13 +123,13 @@ export function kvmSetCr3(v: VcpuContext, value: bigint): Accepted {
   return true;
 }
 /** kvm_get_active_pcid. */
-export const activePcid = (v: VcpuContext): bigint => (bit(v.regs.cr4, CR4.PCIDE) ? v.regs.cr3 & PCID_MASK : 0n);
+export const activePcid = (v: Vcpu): bigint => (bit(v.regs.cr4, CR4.PCIDE) ? v.regs.cr3 & PCID_MASK : 0n);
 
 /**
  * kvm_invalidate_pcid: what a load of CR3, or INVPCID, drops of a PCID. Under shadow paging the root in use is synchronised, and kept ones of that PCID go: they are
  * synchronised when they are made anew.
  */
-export function invalidatePcid(v: VcpuContext, pcid: bigint): void {
+export function invalidatePcid(v: Vcpu, pcid: bigint): void {
   const { shadow } = v.vm;
   if (!shadow) {
     v.flushGuest = true;
@@ -144,14 +144,14 @@ export function invalidatePcid(v: VcpuContext, pcid: bigint): void {
 const PCID_MASK = 0xfffn;
 
 /** Bits 63:4 are reserved; the others are the local APIC's task priority 7:4, which is where CR8 is read from. */
-export function kvmSetCr8(v: VcpuContext, value: bigint): Accepted {
+export function kvmSetCr8(v: Vcpu, value: bigint): Accepted {
   if (value > 0xfn) return because('cr8-reserved', value);
   v.lapic.setTaskPriority(Number(value) << 4);
   return true;
 }
 
 /** load_pdptrs: the four PDPTEs of PAE paging, read through the memslots and put where the hardware takes them from. */
-export function loadPdptrs(v: VcpuContext, cr3: bigint): Accepted {
+export function loadPdptrs(v: Vcpu, cr3: bigint): Accepted {
   const table = gpa(cr3 & 0xffff_ffe0n);
   const bytes = v.readGuest(table, 32);
   if (!bytes) return because('physical-memory', table);
@@ -165,7 +165,7 @@ export function loadPdptrs(v: VcpuContext, cr3: bigint): Accepted {
 }
 
 /** set_efer, for WRMSR: reserved bits, and LME while paging is on, are refused; LMA is not the guest's to write. */
-export function kvmSetEfer(v: VcpuContext, value: bigint): Accepted {
+export function kvmSetEfer(v: Vcpu, value: bigint): Accepted {
   const old = v.regs.efer;
   const reserved = ~v.model.eferMask;
   if ((value & reserved) !== 0n) return because('efer-reserved', value, reserved);
@@ -175,4 +175,4 @@ export function kvmSetEfer(v: VcpuContext, value: bigint): Accepted {
   return true;
 }
 
-export const isCanonicalFor = (v: VcpuContext, address: bigint): boolean => isCanonical(address, v.model.linearBits);
+export const isCanonicalFor = (v: Vcpu, address: bigint): boolean => isCanonical(address, v.model.linearBits);

@@ -1,12 +1,12 @@
 import { type FaultReason } from '../../isa/reasons/index';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 
 /** One MSR as KVM answers it for a guest whose RDMSR or WRMSR exits. */
 export interface KvmMsr {
   /** Undefined: #GP(0). */
-  read(v: VcpuContext): bigint | undefined;
+  read(v: Vcpu): bigint | undefined;
   /** Anything but true is #GP(0), with its reason where more can be said than that the value is refused. */
-  write(v: VcpuContext, value: bigint): boolean | FaultReason;
+  write(v: Vcpu, value: bigint): boolean | FaultReason;
 }
 export type KvmMsrs = ReadonlyMap<number, KvmMsr>;
 

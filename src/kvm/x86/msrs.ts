@@ -3,7 +3,9 @@ import { PLAIN_MSRS } from '../../hw/cpu/system/model-msrs';
 import { type FaultReason } from '../../isa/reasons/index';
 import { SEG, SLOT } from '../../hw/state/layout';
 import { MSR } from '../../isa/msrs';
-import type { VcpuContext } from '../vcpu-context';
+import { SVM_MSRS } from '../svm/msrs';
+import type { Vcpu } from '../vcpu';
+import { VMX_MSRS } from '../vmx/msrs';
 import { isCanonicalFor, kvmSetEfer } from './control-registers';
 import type { KvmMsr, KvmMsrs } from './kvm-msr';
 import { PV_MSRS, updateSystemTime } from './pv-msrs';
@@ -26,7 +28,7 @@ const segmentBase = (segment: number): KvmMsr => ({
     return true;
   },
 });
-const sysenter = (slot: SysenterSlot, value: (v: VcpuContext, written: bigint) => bigint): KvmMsr => ({
+const sysenter = (slot: SysenterSlot, value: (v: Vcpu, written: bigint) => bigint): KvmMsr => ({
   read: ({ regs }) => regs.sysenter(slot),
   write(v, written) {
     v.regs.setSysenter(slot, value(v, written));
@@ -34,7 +36,7 @@ const sysenter = (slot: SysenterSlot, value: (v: VcpuContext, written: bigint) =
   },
 });
 /** Intel refuses an address that is not canonical, AMD does not look: KVM makes it canonical (__kvm_set_msr). */
-const canonicalized = ({ model }: VcpuContext, address: bigint): bigint =>
+const canonicalized = ({ model }: Vcpu, address: bigint): bigint =>
   BigInt.asUintN(64, BigInt.asIntN(model.linearBits, address));
 
 const asyncPf = (which: 'EN' | 'INT' | 'ACK'): KvmMsr => ({
@@ -129,19 +131,22 @@ const COMMON: KvmMsrs = new Map<number, KvmMsr>([
   [MSR.KVM_ASYNC_PF_ACK, asyncPf('ACK')],
 ]);
 
+/** What VMX's and SVM's sides answer in their own way is asked first (kvm_x86_ops.get_msr, set_msr). */
+const OF_EXTENSION = { vmx: VMX_MSRS, svm: SVM_MSRS } as const;
+
 const isX2apic = (msr: number): boolean => msr >= X2APIC_FIRST && msr <= X2APIC_LAST;
 
 /** kvm_get_msr: undefined is #GP(0). */
-export function kvmGetMsr(v: VcpuContext, msr: number): bigint | undefined {
-  const own = v.ops.msrs.get(msr) ?? COMMON.get(msr);
+export function kvmGetMsr(v: Vcpu, msr: number): bigint | undefined {
+  const own = OF_EXTENSION[v.ops.name].get(msr) ?? COMMON.get(msr);
   if (own) return own.read(v);
   return isX2apic(msr) ? v.lapic.readMsr(msr) : PLAIN_MSRS.get(msr)?.read(v.saved);
 }
 
 /** kvm_set_msr: anything but true is #GP(0); false where no more is to say than that the value is refused. */
-export function kvmSetMsr(v: VcpuContext, msr: number, value: bigint): boolean | FaultReason {
+export function kvmSetMsr(v: Vcpu, msr: number, value: bigint): boolean | FaultReason {
   if (ADDRESSES.has(msr) && !isCanonicalFor(v, value)) return false;
-  const own = v.ops.msrs.get(msr) ?? COMMON.get(msr);
+  const own = OF_EXTENSION[v.ops.name].get(msr) ?? COMMON.get(msr);
   if (own) return own.write(v, value);
   return isX2apic(msr) ? v.lapic.writeMsr(msr, value) : (PLAIN_MSRS.get(msr)?.write(v.saved, value, v.model) ?? false);
 }

@@ -1,12 +1,9 @@
 import type { Gva, Hpa } from '../../base/address';
 import type { Interruption } from '../../hw/state/interruption';
 import type { VmcsAccess, Work } from '../../host/step';
-import type { Handled, UnmetCheck } from '../userspace-exit';
+import type { UnmetCheck } from '../userspace-exit';
 import type { CpuStop } from '../../hw/cpu/cpu';
-import type { ExitInfo, Vcpu } from '../vcpu';
-import type { SvmOpsState } from '../svm/ops';
-import type { VmxOpsState } from '../vmx/ops';
-import type { KvmMsrs } from './kvm-msr';
+import type { ExitInfo } from '../exit-info';
 import type { GuestRegisters } from './registers';
 
 /** What an attempt to enter the guest came to. `how`: the instruction that entered. */
@@ -42,8 +39,6 @@ export interface X86Ops {
   setCr4(cr4: bigint): void;
   setEfer(efer: bigint): void;
   tscOffset: bigint;
-  /** get_msr, set_msr: MSRs that this extension's side answers in its own way, before the common code is asked. */
-  readonly msrs: KvmMsrs;
   /** Where the instruction that exited ends, as the hardware told. */
   nextRip(): bigint;
   /** dr_intercepts: whether MOV to and from debug registers exits. */
@@ -87,10 +82,6 @@ export interface X86Ops {
   atExit(info: ExitInfo): Work<void>;
   /** The dispatch, told once interrupted events are put back. */
   tellExit(info: ExitInfo): Work<void>;
-  /** The exit's handler. */
-  handleExit(vcpu: Vcpu, info: ExitInfo): Work<Handled>;
-  /** Whether this exit may interrupt the delivery of an event without losing it. */
-  mayInterruptDelivery(reason: number): boolean;
   /** What hardware logged of written pages goes into the dirty bitmaps. */
   drainLog(): void;
 
@@ -100,6 +91,10 @@ export interface X86Ops {
 
 /** What an extension's side keeps beside VMCS or VMCB, which lie in host memory. */
 export interface OpsState {
-  readonly vmx?: VmxOpsState;
-  readonly svm?: SvmOpsState;
+  readonly vmx?: {
+    /** The page-modification log's buffer, and whether it is on. */
+    readonly log: { readonly buffer: Hpa | undefined; readonly on: boolean };
+    readonly launched: boolean;
+  };
+  readonly svm?: { readonly saveArea: Hpa };
 }

@@ -3,7 +3,7 @@ import { drain } from '../../host/step';
 import { SLOT } from '../../hw/state/layout';
 import { MSR } from '../../isa/msrs';
 import { slotHva } from '../memslots';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 import type { KvmMsr } from './kvm-msr';
 
 /**
@@ -17,7 +17,7 @@ const STEAL_RESERVED = 0x3en;
 const PV_EOI_RESERVED = 2n;
 
 /** A structure in guest memory; where no RAM is, nothing is written. */
-function write(v: VcpuContext, at: Gpa, words: readonly number[]): void {
+function write(v: Vcpu, at: Gpa, words: readonly number[]): void {
   const { memslots } = v.vm;
   const bytes = new Uint8Array(Uint32Array.from(words).buffer);
   const slot = memslots.find(at);
@@ -30,14 +30,14 @@ const half = (value: bigint): [low: number, high: number] => [
   Number((value >> 32n) & 0xffff_ffffn),
 ];
 /** The sequence count at a structure's start, made even and moved on. */
-function nextVersion(v: VcpuContext, at: Gpa): number {
+function nextVersion(v: Vcpu, at: Gpa): number {
   const bytes = v.readGuest(at, 4);
   const now = bytes ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true) : 0;
   return (now + (now & 1) + 2) >>> 0;
 }
 
 /** kvm_write_wall_clock: struct pvclock_wall_clock, version, seconds, nanoseconds at boot. Time here begins with the machine. */
-function writeWallClock(v: VcpuContext, at: Gpa): void {
+function writeWallClock(v: Vcpu, at: Gpa): void {
   if (at !== 0n) write(v, at, [nextVersion(v, at), 0, 0]);
 }
 /**
@@ -47,17 +47,17 @@ function writeWallClock(v: VcpuContext, at: Gpa): void {
  *
  * A tick of the TSC is one nanosecond: a half of 2^32, shifted left by one.
  */
-function writeSystemTime(v: VcpuContext, at: Gpa): void {
+function writeSystemTime(v: Vcpu, at: Gpa): void {
   const tsc = BigInt.asUintN(64, v.hostTsc + v.ops.tscOffset);
   write(v, at, [nextVersion(v, at), 0, ...half(tsc), ...half(v.hostTsc), 0x8000_0000, 1]);
 }
 /** The time information that the guest asked for is brought up to date: its TSC was written. */
-export function updateSystemTime(v: VcpuContext): void {
+export function updateSystemTime(v: Vcpu): void {
   const value = v.saved.get(SLOT.PV_SYSTEM_TIME);
   if ((value & ENABLED) !== 0n) writeSystemTime(v, gpa(value & ~ENABLED));
 }
 
-const kept = (slot: number, take: (v: VcpuContext, value: bigint) => boolean): KvmMsr => ({
+const kept = (slot: number, take: (v: Vcpu, value: bigint) => boolean): KvmMsr => ({
   read: (v) => v.saved.get(slot),
   write(v, value) {
     if (!take(v, value)) return false;

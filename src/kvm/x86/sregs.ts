@@ -1,7 +1,7 @@
 import type { SegmentCache } from '../../hw/state/cpu-state';
 import { resetMachineCheck } from '../../hw/cpu/system/machine-check';
 import { SEG, SLOT } from '../../hw/state/layout';
-import type { VcpuContext } from '../vcpu-context';
+import type { Vcpu } from '../vcpu';
 import { loadPdptrs } from './control-registers';
 import { bit } from '../../base/bits';
 import { CR0, CR4, EFER } from '../../isa/flags';
@@ -32,7 +32,7 @@ const RESET_DR6 = 0xffff_0ff0n;
 const RESET_DR7 = 0x400n;
 
 /** kvm_arch_vcpu_ioctl_set_regs and set_sregs. EFER before CR0, so that its LMA is what the VMM says. */
-export function loadSregs(v: VcpuContext, s: Sregs): void {
+export function loadSregs(v: Vcpu, s: Sregs): void {
   const { regs, ops } = v;
   regs.saved.r.fill(0n);
   for (const [index, value] of Object.entries(s.gprs)) regs.setGpr(Number(index), value);
@@ -64,4 +64,54 @@ export function loadSregs(v: VcpuContext, s: Sregs): void {
   resetMachineCheck(regs.saved);
   regs.saved.set(SLOT.APIC_BASE, v.lapic.apicBase);
   if (bit(s.cr0, CR0.PG) && bit(s.cr4, CR4.PAE) && !bit(s.efer, EFER.LMA)) loadPdptrs(v, s.cr3);
+}
+
+/** KVM_SET_REGS and KVM_SET_SREGS before the first entry. */
+export function setRegisters(v: Vcpu, sregs: Sregs): void {
+  loadSregs(v, sregs);
+  v.ops.takeAccesses();
+}
+
+/**
+ * Puts edited registers back: general ones, RIP, RFLAGS, CR2, CR3 with the PDPTEs that it leads to (KVM_SET_SREGS loads them), CR8. CR0, CR4 and EFER stay as they are. Editing drops no
+ * translation and changes no table.
+ */
+export function commitRegisters(v: Vcpu): void {
+  const { regs, view, ops } = v;
+  if (v.inGuest && !v.vm.shadow) {
+    v.cpu.mmu.controlsChanged();
+    return;
+  }
+  if (v.inGuest) putBelieved(v);
+  else regs.storeFrom(view);
+  const cr3 = view.get(SLOT.CR3);
+  if (cr3 !== regs.cr3) {
+    regs.cr3 = cr3;
+    if (bit(regs.cr0, CR0.PG) && bit(regs.cr4, CR4.PAE) && !regs.longMode) loadPdptrs(v, cr3);
+  }
+  v.saved.set(SLOT.CR8, view.get(SLOT.CR8));
+  ops.takeAccesses();
+}
+
+/** Registers that under shadow paging differ between the hardware and what the guest believes. */
+const HARDWARE_SLOTS: readonly number[] = [
+  SLOT.CR0,
+  SLOT.CR3,
+  SLOT.CR4,
+  SLOT.EFER,
+  SLOT.PDPTE0,
+  SLOT.PDPTE0 + 1,
+  SLOT.PDPTE0 + 2,
+  SLOT.PDPTE0 + 3,
+];
+
+/** Puts an edited view back into the running CPU. The hardware's control registers stay; a kick makes KVM load what the guest's have become. */
+function putBelieved(v: Vcpu): void {
+  const { view, cpu } = v;
+  const s = cpu.state;
+  const kept = HARDWARE_SLOTS.map((slot) => s.get(slot));
+  s.copyFrom(view);
+  HARDWARE_SLOTS.forEach((slot, i) => s.set(slot, kept[i] as bigint));
+  cpu.mmu.controlsChanged();
+  v.kick();
 }

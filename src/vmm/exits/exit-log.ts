@@ -1,6 +1,6 @@
 import { must } from '../../base/assert';
 import type { Step } from '../../host/step';
-import type { ExitInfo } from '../../kvm/vcpu';
+import type { ExitInfo } from '../../kvm/exit-info';
 import { BIN_REASONS, Bins, type BinsState } from './bins';
 import { ByInstruction, type ByInstructionState, type InstructionCount } from './by-instruction';
 import { KeptSteps, STEPS_OF_ONE_EXIT, type KeptStepsState } from './kept-steps';

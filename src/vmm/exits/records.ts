@@ -1,6 +1,6 @@
 import type { Gpa, Gva } from '../../base/address';
 import { gpa, gva } from '../../base/address';
-import type { ExitInfo } from '../../kvm/vcpu';
+import type { ExitInfo } from '../../kvm/exit-info';
 import { LANE_COUNT } from './lanes';
 
 /** Records of one chunk. A full chunk never changes again, so snapshots share it. */

@@ -66,8 +66,8 @@ export class Guest {
   get exits(): Record<string, number> {
     return Object.fromEntries(this.machine.exits.byReason);
   }
-  get stats(): ReturnType<Machine['vcpu']['context']['stats']['all']> {
-    return this.machine.vcpu.context.stats.all();
+  get stats(): ReturnType<Machine['vcpu']['stats']['all']> {
+    return this.machine.vcpu.stats.all();
   }
   /** Functions of the steps of exit number `n`, in order. */
   stepsOfExit(name: string, nth = 0): readonly string[] {

@@ -14,7 +14,7 @@ import { RFLAGS } from '../../../isa/flags';
 import { kvmFaultinPfn } from '../fault';
 import { slotMaxLevel, type Memslot } from '../../memslots';
 import type { AsyncPf } from '../../async-pf';
-import type { VcpuContext } from '../../vcpu-context';
+import type { Vcpu } from '../../vcpu';
 import { fill } from './fill';
 import { guestPaging, probeGuest, walkGuest, type GuestPaging, type GuestWalk } from './guest-walk';
 import type { ShadowMmu } from './mmu';
@@ -44,11 +44,11 @@ const accessOf = (code: number): Access => ({
   implicit: false,
 });
 /** RFLAGS.AC lifts SMAP at CPL 0 to 2; a supervisor access at CPL 3 is an implicit one. */
-const acOf = (v: VcpuContext): boolean => bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl < 3;
+const acOf = (v: Vcpu): boolean => bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl < 3;
 
 /** What kind of fault it is, found out without changing anything. To be asked before it is handled. */
 export function classifyShadowFault(
-  v: VcpuContext,
+  v: Vcpu,
   mmu: ShadowMmu,
   linear: bigint,
   code: number,
@@ -81,7 +81,7 @@ export type ShadowResult =
   | { readonly kind: 'error'; readonly gpa: Gpa; readonly why: string };
 
 /** The GPA of an MMIO mark that the access ran into, if it is of the present memslots. */
-function currentMark(v: VcpuContext, mmu: ShadowMmu, linear: bigint, code: number): Gpa | undefined {
+function currentMark(v: Vcpu, mmu: ShadowMmu, linear: bigint, code: number): Gpa | undefined {
   if (!mmu.strategy.marksHaveGeneration || !on(code, PF_ERROR.RSVD)) return undefined;
   const spte = mmu.mmioSpte(linear);
   return spte !== undefined && shadowMmioCurrent(spte, v.vm.memslots.generation)
@@ -90,7 +90,7 @@ function currentMark(v: VcpuContext, mmu: ShadowMmu, linear: bigint, code: numbe
 }
 
 /** handle_mmio_page_fault: the reserved bit alone says that nothing need be looked up, unless the memslots have changed since. */
-function* handleMmioPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, code: number): Work<Gpa | undefined> {
+function* handleMmioPageFault(v: Vcpu, mmu: ShadowMmu, linear: Gva, code: number): Work<Gpa | undefined> {
   const mark = currentMark(v, mmu, linear, code);
   const what =
     mark !== undefined
@@ -105,7 +105,7 @@ function* handleMmioPageFault(v: VcpuContext, mmu: ShadowMmu, linear: Gva, code:
 
 /** paging_page_fault of 2.6.20, FNAME(page_fault) since; nonpaging_page_fault for a guest without paging. `async`: absent where the page is mapped ahead (prefetch). */
 export function* shadowPageFault(
-  v: VcpuContext,
+  v: Vcpu,
   mmu: ShadowMmu,
   linear: Gva,
   code: number,

@@ -12,7 +12,7 @@ import { WalkOut } from '../../../hw/paging/walk-out';
 import { SLOT } from '../../../hw/state/layout';
 import { PTE_RW, PTE_US, PTE_XD } from '../../../isa/entries';
 import { slotHva } from '../../memslots';
-import type { Vm } from '../../vm';
+import type { ShadowOwner } from './owner';
 import type { GuestRegisters } from '../../x86/registers';
 import { ACC, modeWord, type RoleWord } from './role';
 
@@ -45,7 +45,7 @@ class SlotPort implements EntryPort {
   readonly told: Step[] = [];
 
   constructor(
-    private readonly vm: Vm,
+    private readonly vm: ShadowOwner,
     private readonly faulting: boolean,
   ) {
     this.memory = vm.kernel.memory;
@@ -79,7 +79,13 @@ export interface GuestWalk {
 }
 
 /** walk_addr without its side effects: no page is faulted in, no flag set. */
-export function probeGuest(vm: Vm, paging: GuestPaging, linear: bigint, access: Access, ac: boolean): GuestWalk {
+export function probeGuest(
+  vm: ShadowOwner,
+  paging: GuestPaging,
+  linear: bigint,
+  access: Access,
+  ac: boolean,
+): GuestWalk {
   return run(new SlotPort(vm, false), paging, linear, access, ac);
 }
 
@@ -88,7 +94,7 @@ export function probeGuest(vm: Vm, paging: GuestPaging, linear: bigint, access: 
  * hardware would have. The steps are the host's for pages that had to be faulted in, and KVM's own last.
  */
 export function walkGuest(
-  vm: Vm,
+  vm: ShadowOwner,
   paging: GuestPaging,
   linear: bigint,
   access: Access,

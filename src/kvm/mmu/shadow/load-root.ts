@@ -3,7 +3,7 @@ import { must } from '../../../base/assert';
 import { hex } from '../../../base/hex';
 import type { Work } from '../../../host/step';
 import { toUserspace, type Handled } from '../../userspace-exit';
-import type { VcpuContext } from '../../vcpu-context';
+import type { Vcpu } from '../../vcpu';
 import { emulationRequired } from '../../vmx/guest-state';
 import { guestPaging } from './guest-walk';
 
@@ -13,7 +13,7 @@ const PCID_MASK = 0xfffn;
 const ROOT_FRAMES = 5;
 
 /** kvm_mmu_reload and KVM_REQ_MMU_SYNC: under shadow paging, a root for the guest's CR3 and paging mode, as current as the guest's TLB would be. Else nothing is to be done. */
-export function* reloadRoot(v: VcpuContext): Work<Handled | undefined> {
+export function* reloadRoot(v: Vcpu): Work<Handled | undefined> {
   const { vm } = v;
   const { shadow } = vm;
   if (!shadow || emulationRequired(v)) return undefined;

@@ -1,4 +1,5 @@
 import type { Gpa, Hpa } from '../../../base/address';
+import type { AddressSpace } from '../../../host/address-space';
 import type { HostKernel } from '../../../host/kernel';
 import type { Memslots } from '../../memslots';
 import type { Stats, VmStat } from '../../stats';
@@ -6,6 +7,8 @@ import type { Stats, VmStat } from '../../stats';
 /** What shadow paging needs of the VM whose memory it maps. */
 export interface ShadowOwner {
   readonly kernel: HostKernel;
+  /** The process whose memory is guest RAM. */
+  readonly space: AddressSpace;
   readonly stats: Stats<VmStat>;
   readonly memslots: Memslots;
   /** Where a GPA leads now; nothing is faulted in. */

@@ -11,8 +11,7 @@ const DR6_ACTIVE_LOW = 0xffff_0ff0n;
 const DR6_TRAPS = 0xe00fn;
 
 /** db_interception: DR6 in the VMCB is as the handler would see it. */
-const handleDb: SvmExitHandler = function* (vcpu, { vmcb }) {
-  const { context: v } = vcpu;
+const handleDb: SvmExitHandler = function* (v, { vmcb }) {
   const dr6 = (vmcb.read('DR6') ^ DR6_ACTIVE_LOW) & DR6_TRAPS;
   v.events.queueException({ vector: VECTOR.DB, payload: dr6, why: because('injected') });
   yield v.step('db_interception', `#DB with ${hex(dr6)} for DR6 is the guest's`, cost('kvmHandler'));
@@ -27,7 +26,7 @@ export const exceptionHandler = (vector: number): SvmExitHandler => {
     case VECTOR.UD:
       return handleInvalidOpcode;
     case VECTOR.AC:
-      return (vcpu, { vmcb }) => alignmentCheck(vcpu, vmcb.read32('EXITINFO1'), 'ac_interception');
+      return (v, { vmcb }) => alignmentCheck(v, vmcb.read32('EXITINFO1'), 'ac_interception');
     default:
       // eslint-disable-next-line require-yield
       return function* () {
@@ -37,8 +36,7 @@ export const exceptionHandler = (vector: number): SvmExitHandler => {
 };
 
 /** interrupt_window_interception: the guest can take the interrupt now. */
-export const handleVintr: SvmExitHandler = function* (vcpu, svm) {
-  const { context: v } = vcpu;
+export const handleVintr: SvmExitHandler = function* (v, svm) {
   svm.disableIrqWindow();
   v.stats.add('irq_window_exits');
   yield v.step('interrupt_window_interception', 'the guest can take interrupts', cost('kvmHandler'));
@@ -46,12 +44,12 @@ export const handleVintr: SvmExitHandler = function* (vcpu, svm) {
 };
 
 /** intr_interception: with GIF set again, the host's own handler has taken the interrupt, which the exit left pending. */
-export const handleIntr: SvmExitHandler = function* (vcpu) {
-  const { state } = vcpu.cpu;
+export const handleIntr: SvmExitHandler = function* (v) {
+  const { state } = v.cpu;
   const vector = state.get32(SLOT.PENDING_INTR) & 0xff;
   state.set32(SLOT.PENDING_INTR, 0);
-  return yield* hostInterrupt(vcpu, vector, 'intr_interception');
+  return yield* hostInterrupt(v, vector, 'intr_interception');
 };
 
 /** dr_interception. */
-export const handleDrAccess: SvmExitHandler = (vcpu) => giveDebugRegisters(vcpu, 'dr_interception');
+export const handleDrAccess: SvmExitHandler = (v) => giveDebugRegisters(v, 'dr_interception');

@@ -4,4 +4,4 @@ import type { Vcpu } from '../../vcpu';
 import type { SvmOps } from '../ops';
 
 /** One entry of svm_exit_handlers. Guest state and exit information are in the VMCB. Handlers that both extensions share take the VCPU alone. */
-export type SvmExitHandler = (vcpu: Vcpu, svm: SvmOps) => Work<Handled>;
+export type SvmExitHandler = (v: Vcpu, svm: SvmOps) => Work<Handled>;

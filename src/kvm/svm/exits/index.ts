@@ -4,7 +4,7 @@ import type { Work } from '../../../host/step';
 import { eventOf } from '../../../hw/svm/events';
 import { isSoftware } from '../../../hw/state/interruption';
 import { taskSwitchQualification } from '../../../hw/vmx/qualification';
-import { SVM_EXIT, SVM_EXIT_BASE, svmExitName } from '../../../isa/svm-exits';
+import { SVM_EXIT, SVM_EXIT_BASE } from '../../../isa/svm-exits';
 import { EVENT } from '../../../isa/vmcb-fields';
 import { accessControlRegister } from '../../exits/control-registers';
 import { handleTripleFault } from '../../exits/events';
@@ -23,6 +23,9 @@ import { invalidatePage, invalidateProcessContext } from '../../exits/invalidati
 import { accessPort } from '../../exits/io';
 import { switchTask } from '../../exits/task-switch';
 import { internalError, type Handled } from '../../userspace-exit';
+import type { ExitInfo } from '../../exit-info';
+import { lostDelivery } from '../../exits/handler';
+import { kvmEmulateInstruction } from '../../emulator/emulate';
 import type { Vcpu } from '../../vcpu';
 import type { SvmOps } from '../ops';
 import { exceptionHandler, handleDrAccess, handleIntr, handleVintr } from './events';
@@ -30,7 +33,7 @@ import type { SvmExitHandler } from './handler';
 import { handleNpf } from './npf';
 
 /** io_interception: EXITINFO1 (APM vol. 2, 15.10.2) has the port in 31:16, the size as one of bits 6:4, STR in 2, IN in 0. */
-const handleIoio: SvmExitHandler = function* (vcpu, { vmcb }) {
+const handleIoio: SvmExitHandler = function* (v, { vmcb }) {
   const info = vmcb.read('EXITINFO1');
   const access = {
     port: Number(bits(info, 31, 16)),
@@ -38,24 +41,24 @@ const handleIoio: SvmExitHandler = function* (vcpu, { vmcb }) {
     input: bits(info, 0, 0) === 1n,
     string: bits(info, 2, 2) === 1n,
   };
-  return yield* accessPort(vcpu, access, 'io_interception', 'exit information');
+  return yield* accessPort(v, access, 'io_interception', 'exit information');
 };
 
 /** msr_interception: EXITINFO1 tells RDMSR from WRMSR. */
-const handleMsr: SvmExitHandler = function* (vcpu, { vmcb }) {
-  return yield* (vmcb.read('EXITINFO1') === 0n ? handleRdmsr : handleWrmsr)(vcpu);
+const handleMsr: SvmExitHandler = function* (v, { vmcb }) {
+  return yield* (vmcb.read('EXITINFO1') === 0n ? handleRdmsr : handleWrmsr)(v);
 };
 
 /** cr_interception with decode assists: bit 63 of EXITINFO1 says MOV, its low bits name the general register; CLTS and LMSW are emulated. */
 const crAccess = (cr: 0 | 3 | 4 | 8, kind: 'read' | 'write'): SvmExitHandler =>
-  function* (vcpu, { vmcb }) {
+  function* (v, { vmcb }) {
     const info = vmcb.read('EXITINFO1');
-    if (info >> 63n === 0n) return yield* vcpu.emulate();
-    return yield* accessControlRegister(vcpu, { kind, cr, gpr: Number(bits(info, 3, 0)) }, 'cr_interception');
+    if (info >> 63n === 0n) return yield* kvmEmulateInstruction(v);
+    return yield* accessControlRegister(v, { kind, cr, gpr: Number(bits(info, 3, 0)) }, 'cr_interception');
   };
 
 /** task_switch_interception: how is in EXITINFO2; through the IDT it is where an event was being delivered. */
-const handleTaskSwitch: SvmExitHandler = function* (vcpu, { vmcb, regs }) {
+const handleTaskSwitch: SvmExitHandler = function* (v, { vmcb, regs }) {
   const selector = vmcb.read32('EXITINFO1') & 0xffff;
   const how = vmcb.read('EXITINFO2');
   const vectoring = (vmcb.read('EXITINTINFO') & EVENT.VALID) !== 0n;
@@ -63,13 +66,13 @@ const handleTaskSwitch: SvmExitHandler = function* (vcpu, { vmcb, regs }) {
   const length = Number(BigInt.asUintN(32, vmcb.read('NRIP') - regs.rip));
   const event = source === 'idt' ? eventOf(vmcb.read('EXITINTINFO')) : undefined;
   const software = event && isSoftware(event.type) ? { ...event, instructionLength: length } : undefined;
-  return yield* switchTask(vcpu, taskSwitchQualification(selector, source), source === 'idt' ? 0 : length, software);
+  return yield* switchTask(v, taskSwitchQualification(selector, source), source === 'idt' ? 0 : length, software);
 };
 
 /** invlpga and the other instructions of SVM, which is not offered to the guest. */
-const handleInvlpg: SvmExitHandler = (vcpu, { vmcb }) => invalidatePage(vcpu, gva(vmcb.read('EXITINFO1')));
-const handleInvpcid: SvmExitHandler = (vcpu, { vmcb }) =>
-  invalidateProcessContext(vcpu, vmcb.read('EXITINFO2'), gva(vmcb.read('EXITINFO1')));
+const handleInvlpg: SvmExitHandler = (v, { vmcb }) => invalidatePage(v, gva(vmcb.read('EXITINFO1')));
+const handleInvpcid: SvmExitHandler = (v, { vmcb }) =>
+  invalidateProcessContext(v, vmcb.read('EXITINFO2'), gva(vmcb.read('EXITINFO1')));
 
 const HANDLERS: ReadonlyMap<number, SvmExitHandler> = new Map<number, SvmExitHandler>([
   [SVM_EXIT_BASE.CR_READ, crAccess(0, 'read')],
@@ -113,14 +116,16 @@ const HANDLERS: ReadonlyMap<number, SvmExitHandler> = new Map<number, SvmExitHan
 ]);
 
 /** svm_invoke_exit_handler. What has none KVM asked for nowhere. */
-export function* handleSvmExit(vcpu: Vcpu, svm: SvmOps, code: number): Work<Handled> {
-  const handler = HANDLERS.get(code);
-  if (!handler) return internalError('UNEXPECTED_EXIT_REASON', `KVM does not handle the exit ${svmExitName(code)}`);
-  return yield* handler(vcpu, svm);
+export function* handleSvmExit(v: Vcpu, svm: SvmOps, info: ExitInfo): Work<Handled> {
+  const lost = lostDelivery(v, info, mayInterruptDelivery(info.reason));
+  if (lost) return lost;
+  const handler = HANDLERS.get(info.reason);
+  if (!handler) return internalError('UNEXPECTED_EXIT_REASON', `KVM does not handle the exit ${info.name}`);
+  return yield* handler(v, svm);
 }
 
 /** Exits that may interrupt the delivery of an event without losing it (svm_handle_exit). */
-export const MAY_INTERRUPT_DELIVERY = (code: number): boolean =>
+const mayInterruptDelivery = (code: number): boolean =>
   code === SVM_EXIT.NPF ||
   code === SVM_EXIT.TASK_SWITCH ||
   code === SVM_EXIT.SHUTDOWN ||

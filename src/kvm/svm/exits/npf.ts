@@ -7,8 +7,7 @@ import type { PageFault } from '../../mmu/fault';
 import type { SvmExitHandler } from './handler';
 
 /** npf_interception: EXITINFO1 is the error code already, EXITINFO2 the address. */
-export const handleNpf: SvmExitHandler = function* (vcpu, { vmcb }) {
-  const { context: v } = vcpu;
+export const handleNpf: SvmExitHandler = function* (v, { vmcb }) {
   const code = vmcb.read('EXITINFO1');
   const address = gpa(vmcb.read('EXITINFO2'));
   const has = (bit: bigint): boolean => (code & bit) !== 0n;
@@ -24,5 +23,5 @@ export const handleNpf: SvmExitHandler = function* (vcpu, { vmcb }) {
   yield v.step('npf_interception', `reads EXITINFO1: ${access} of GPA ${hex(address)}, ${of}`, cost('kvmHandler'), {
     addresses: { gpa: address },
   });
-  return yield* kvmMmuPageFault(vcpu, fault);
+  return yield* kvmMmuPageFault(v, fault);
 };

@@ -9,8 +9,7 @@ import type { PageFault } from '../../mmu/fault';
 import type { VmxExitHandler } from './handler';
 
 /** handle_ept_violation: the exit qualification becomes a page-fault error code, and the MMU takes over. */
-export const handleEptViolation: VmxExitHandler = function* (vcpu, { vmcs }) {
-  const { context: v } = vcpu;
+export const handleEptViolation: VmxExitHandler = function* (v, { vmcs }) {
   const q = Number(vmcs.read('EXIT_QUALIFICATION'));
   // the IRET that faulted had unblocked NMIs already: they are blocked until it completes
   if ((q & Q.NMI_UNBLOCKED) !== 0 && !v.events.vectoring) setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
@@ -38,15 +37,14 @@ export const handleEptViolation: VmxExitHandler = function* (vcpu, { vmcs }) {
       addresses: linear === undefined ? { gpa: address } : { gva: linear, gpa: address },
     },
   );
-  return yield* kvmMmuPageFault(vcpu, fault);
+  return yield* kvmMmuPageFault(v, fault);
 };
 
 /** handle_ept_misconfig: an entry that no hardware takes, as KVM leaves them for MMIO. */
-export const handleEptMisconfig: VmxExitHandler = function* (vcpu, { vmcs }) {
-  const { context: v } = vcpu;
+export const handleEptMisconfig: VmxExitHandler = function* (v, { vmcs }) {
   const address = gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS'));
   yield v.step('handle_ept_misconfig', `GPA ${hex(address)} met an entry that misconfigures`, cost('vmread'), {
     addresses: { gpa: address },
   });
-  return yield* kvmMmuPageFault(vcpu, { gpa: address, write: false, exec: false, present: true, rsvd: true });
+  return yield* kvmMmuPageFault(v, { gpa: address, write: false, exec: false, present: true, rsvd: true });
 };

@@ -17,8 +17,7 @@ const DR6_BD = 1n << 13n;
 const DR7_GD = 13;
 
 /** handle_exception_nmi: the exceptions that KVM's exception bitmap has. */
-export const handleExceptionNmi: VmxExitHandler = function* (vcpu, vmx) {
-  const { context: v } = vcpu;
+export const handleExceptionNmi: VmxExitHandler = function* (v, vmx) {
   const { vmcs } = vmx;
   const info = Number(vmcs.read('VM_EXIT_INTR_INFO'));
   const vector = info & INTR_INFO.VECTOR_MASK;
@@ -28,7 +27,7 @@ export const handleExceptionNmi: VmxExitHandler = function* (vcpu, vmx) {
     setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
   switch (vector) {
     case VECTOR.UD:
-      return yield* handleInvalidOpcode(vcpu);
+      return yield* handleInvalidOpcode(v);
     case VECTOR.DB: {
       const dr6 = vmcs.read('EXIT_QUALIFICATION');
       if (type === INTR_TYPE.PRIV_SW_EXCEPTION) v.skipEmulatedInstruction();
@@ -44,11 +43,11 @@ export const handleExceptionNmi: VmxExitHandler = function* (vcpu, vmx) {
       return REENTER;
     }
     case VECTOR.AC:
-      return yield* alignmentCheck(vcpu, Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')), 'vmx_guest_inject_ac');
+      return yield* alignmentCheck(v, Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')), 'vmx_guest_inject_ac');
     case VECTOR.PF:
       // the address is the exit qualification
       return yield* handlePageFault(
-        vcpu,
+        v,
         gva(vmcs.read('EXIT_QUALIFICATION')),
         Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
       );
@@ -58,8 +57,7 @@ export const handleExceptionNmi: VmxExitHandler = function* (vcpu, vmx) {
 };
 
 /** handle_interrupt_window: the guest can take the interrupt now. */
-export const handleInterruptWindow: VmxExitHandler = function* (vcpu, vmx) {
-  const { context: v } = vcpu;
+export const handleInterruptWindow: VmxExitHandler = function* (v, vmx) {
   vmx.setControl(PROC.INTR_WINDOW_EXITING, false);
   v.stats.add('irq_window_exits');
   yield v.step('handle_interrupt_window', 'the guest can take interrupts', cost('kvmHandler'));
@@ -67,20 +65,18 @@ export const handleInterruptWindow: VmxExitHandler = function* (vcpu, vmx) {
 };
 
 /** handle_dr: the first access gives the guest the real debug registers until the next exit, and runs again. */
-export const handleDr: VmxExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handleDr: VmxExitHandler = function* (v) {
   // the exit comes before general detect, which is then KVM's to raise
   if (bit(v.regs.dr7, DR7_GD)) {
     v.events.queueException({ vector: VECTOR.DB, payload: DR6_BD, why: because('debug', DR6_BD, 0n, 0n, 0n, 0n) });
     yield v.step('handle_dr', 'DR7.GD makes the access a #DB with DR6.BD', cost('kvmHandler'));
     return REENTER;
   }
-  return yield* giveDebugRegisters(vcpu, 'handle_dr');
+  return yield* giveDebugRegisters(v, 'handle_dr');
 };
 
 /** handle_nmi_window: the guest can take the NMI now. */
-export const handleNmiWindow: VmxExitHandler = function* (vcpu, vmx) {
-  const { context: v } = vcpu;
+export const handleNmiWindow: VmxExitHandler = function* (v, vmx) {
   vmx.setControl(PROC.NMI_WINDOW_EXITING, false);
   v.stats.add('nmi_window_exits');
   yield v.step('handle_nmi_window', 'the guest can take NMIs', cost('kvmHandler'));
@@ -88,8 +84,7 @@ export const handleNmiWindow: VmxExitHandler = function* (vcpu, vmx) {
 };
 
 /** handle_preemption_timer: the hardware counted down to the local APIC timer's expiry (kvm_lapic_expired_hv_timer). */
-export const handlePreemptionTimer: VmxExitHandler = function* (vcpu) {
-  const { context: v } = vcpu;
+export const handlePreemptionTimer: VmxExitHandler = function* (v) {
   const fired = v.lapic.checkTimer();
   yield v.step(
     'handle_preemption_timer',
@@ -100,7 +95,7 @@ export const handlePreemptionTimer: VmxExitHandler = function* (vcpu) {
 };
 
 /** handle_external_interrupt: the exit acknowledged the vector. */
-export const handleExternalInterrupt: VmxExitHandler = function* (vcpu, { vmcs }) {
+export const handleExternalInterrupt: VmxExitHandler = function* (v, { vmcs }) {
   const vector = Number(vmcs.read('VM_EXIT_INTR_INFO')) & INTR_INFO.VECTOR_MASK;
-  return yield* hostInterrupt(vcpu, vector, 'handle_external_interrupt');
+  return yield* hostInterrupt(v, vector, 'handle_external_interrupt');
 };

@@ -4,4 +4,4 @@ import type { Vcpu } from '../../vcpu';
 import type { VmxOps } from '../ops';
 
 /** One entry of kvm_vmx_exit_handlers. Guest state and exit information are in the VMCS. Handlers that both extensions share take the VCPU alone. */
-export type VmxExitHandler = (vcpu: Vcpu, vmx: VmxOps) => Work<Handled>;
+export type VmxExitHandler = (v: Vcpu, vmx: VmxOps) => Work<Handled>;

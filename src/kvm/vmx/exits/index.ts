@@ -1,4 +1,4 @@
-import { VMX_EXIT, vmxExitName } from '../../../isa/exits';
+import { VMX_EXIT } from '../../../isa/exits';
 import { gva } from '../../../base/address';
 import { hex } from '../../../base/hex';
 import { bits } from '../../../base/bits';
@@ -13,6 +13,8 @@ import { invpcidOperands } from '../../exits/invpcid-operands';
 import { controlRegisterAccess } from '../../exits/qualified';
 import { switchTask } from '../../exits/task-switch';
 import { REENTER, internalError, type Handled } from '../../userspace-exit';
+import type { ExitInfo } from '../../exit-info';
+import { lostDelivery } from '../../exits/handler';
 import type { Vcpu } from '../../vcpu';
 import type { VmxOps } from '../ops';
 import { handleEptMisconfig, handleEptViolation } from './ept';
@@ -27,11 +29,11 @@ import {
 import type { VmxExitHandler } from './handler';
 import { handlePmlFull } from './pml';
 
-const handleCr: VmxExitHandler = function* (vcpu, { vmcs }) {
+const handleCr: VmxExitHandler = function* (v, { vmcs }) {
   const q = vmcs.read('EXIT_QUALIFICATION');
   const access = controlRegisterAccess(q);
   if (!access) return internalError('UNEXPECTED_EXIT_REASON', `CR_ACCESS with qualification ${hex(q)}`);
-  return yield* accessControlRegister(vcpu, access, 'handle_cr');
+  return yield* accessControlRegister(v, access, 'handle_cr');
 };
 
 /**
@@ -40,7 +42,7 @@ const handleCr: VmxExitHandler = function* (vcpu, { vmcs }) {
  *   31..16  6          5    4       3        2..0
  *  | port |immediate| REP |string |IN = 1 |size − 1|
  */
-const handleIo: VmxExitHandler = function* (vcpu, { vmcs }) {
+const handleIo: VmxExitHandler = function* (v, { vmcs }) {
   const q = vmcs.read('EXIT_QUALIFICATION');
   const access = {
     port: Number(bits(q, 31, 16)),
@@ -48,22 +50,22 @@ const handleIo: VmxExitHandler = function* (vcpu, { vmcs }) {
     input: bits(q, 3, 3) === 1n,
     string: bits(q, 4, 4) === 1n,
   };
-  return yield* accessPort(vcpu, access, 'handle_io', 'exit qualification');
+  return yield* accessPort(v, access, 'handle_io', 'exit qualification');
 };
 
-const handleInvlpg: VmxExitHandler = function* (vcpu, { vmcs }) {
-  return yield* invalidatePage(vcpu, gva(vmcs.read('EXIT_QUALIFICATION')));
+const handleInvlpg: VmxExitHandler = function* (v, { vmcs }) {
+  return yield* invalidatePage(v, gva(vmcs.read('EXIT_QUALIFICATION')));
 };
 
-const handleTaskSwitch: VmxExitHandler = function* (vcpu, { vmcs }) {
+const handleTaskSwitch: VmxExitHandler = function* (v, { vmcs }) {
   const q = vmcs.read('EXIT_QUALIFICATION');
-  return yield* switchTask(vcpu, q, Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')));
+  return yield* switchTask(v, q, Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')));
 };
 
-const handleInvpcid: VmxExitHandler = function* (vcpu, { vmcs }) {
+const handleInvpcid: VmxExitHandler = function* (v, { vmcs }) {
   const info = Number(vmcs.read('VMX_INSTRUCTION_INFO'));
-  const operands = invpcidOperands(vcpu.context, info, vmcs.read('EXIT_QUALIFICATION'));
-  return operands ? yield* invalidateProcessContext(vcpu, operands.type, operands.descriptor) : REENTER;
+  const operands = invpcidOperands(v, info, vmcs.read('EXIT_QUALIFICATION'));
+  return operands ? yield* invalidateProcessContext(v, operands.type, operands.descriptor) : REENTER;
 };
 
 /** kvm_vmx_exit_handlers, by basic exit reason. */
@@ -88,14 +90,16 @@ const EXIT_HANDLERS: ReadonlyMap<number, VmxExitHandler> = new Map<number, VmxEx
 ]);
 
 /** vmx_handle_exit's call of the handler. What has none KVM asked for nowhere. */
-export function* handleVmxExit(vcpu: Vcpu, vmx: VmxOps, reason: number): Work<Handled> {
-  const handler = EXIT_HANDLERS.get(reason);
-  if (!handler) return internalError('UNEXPECTED_EXIT_REASON', `KVM does not handle the exit ${vmxExitName(reason)}`);
-  return yield* handler(vcpu, vmx);
+export function* handleVmxExit(v: Vcpu, vmx: VmxOps, info: ExitInfo): Work<Handled> {
+  const lost = lostDelivery(v, info, MAY_INTERRUPT_DELIVERY.has(info.reason));
+  if (lost) return lost;
+  const handler = EXIT_HANDLERS.get(info.reason);
+  if (!handler) return internalError('UNEXPECTED_EXIT_REASON', `KVM does not handle the exit ${info.name}`);
+  return yield* handler(v, vmx);
 }
 
 /** Exits that may interrupt the delivery of an event without losing it (vmx_handle_exit). */
-export const MAY_INTERRUPT_DELIVERY: ReadonlySet<number> = new Set([
+const MAY_INTERRUPT_DELIVERY: ReadonlySet<number> = new Set([
   VMX_EXIT.EXCEPTION_NMI,
   VMX_EXIT.EPT_VIOLATION,
   VMX_EXIT.EPT_MISCONFIG,
