@@ -15,7 +15,7 @@ import type { EarlierLayout } from './preprocess';
 import type { Statement } from './statement';
 import { Warnings } from './warnings';
 
-export type { AsmSymbol, Assembled, LineEntry } from './assembled';
+export type { AsmSymbol, Assembled } from './assembled';
 export { disassemble } from './disassemble';
 export type { DisassembledInstruction } from './disassemble';
 export { flowOf } from './stack-effect';

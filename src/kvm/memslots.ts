@@ -6,7 +6,7 @@ import { err, ok } from '../base/result';
 import { levelSize } from '../host/page-tables';
 
 /** Slots that user space may number (KVM_USER_MEM_SLOTS on x86). */
-export const USER_MEM_SLOTS = 32764;
+const USER_MEM_SLOTS = 32764;
 
 /** struct kvm_userspace_memory_region. A size of 0 deletes the slot. */
 export interface UserMemoryRegion {

@@ -44,11 +44,6 @@ export interface UnmetCheck {
   readonly what: string;
 }
 
-/** What user space answers: the data of a read (IN, MMIO read), or nothing. */
-export interface UserspaceReply {
-  readonly value: bigint;
-}
-
 /** After an exit was handled: back into the guest, or out to user space. */
 export type Handled = { readonly kind: 'reenter' } | { readonly kind: 'userspace'; readonly exit: UserspaceExit };
 

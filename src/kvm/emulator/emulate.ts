@@ -95,7 +95,7 @@ function kernelDevice(v: Vcpu, request: IoRequest): bigint | undefined {
 }
 
 /** handle_emulation_failure: kernel code of the guest ends the run, user code gets #UD. */
-export function* emulationFailure(v: Vcpu, why: string): Work<Handled> {
+function* emulationFailure(v: Vcpu, why: string): Work<Handled> {
   v.stats.add('insn_emulation_fail');
   const cpl = v.regs.cpl;
   yield v.step(

@@ -121,7 +121,7 @@ export function* kvmFaultinPfn(
 }
 
 /** gfn_to_memslot and __gfn_to_hva_memslot. */
-export function* gfnToMemslot(vm: Vm, address: Gpa): Work<Memslot | undefined> {
+function* gfnToMemslot(vm: Vm, address: Gpa): Work<Memslot | undefined> {
   const slot = vm.memslots.find(address);
   yield kvmStep(
     'gfn_to_memslot',

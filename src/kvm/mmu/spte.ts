@@ -20,9 +20,9 @@ import {
  *  |..|MMU-writable|host-writable|..|A/D disabled| frame |present|..|D |A |PS |IPAT |memtype |X |W |R |
  */
 export const SPTE_MMU_PRESENT = 1n << 11n;
-export const SPTE_AD_DISABLED = 1n << 52n;
-export const EPT_SPTE_HOST_WRITABLE = 1n << 57n;
-export const EPT_SPTE_MMU_WRITABLE = 1n << 58n;
+const SPTE_AD_DISABLED = 1n << 52n;
+const EPT_SPTE_HOST_WRITABLE = 1n << 57n;
+const EPT_SPTE_MMU_WRITABLE = 1n << 58n;
 /** MTRR_TYPE_WRBACK. Guest RAM is always write-back; ignore-PAT keeps the guest from changing that, as without assigned devices. */
 const WRITE_BACK = 6n << EPTE_MT_SHIFT;
 

@@ -28,7 +28,7 @@ export const hostPaging = (model: PagingModel, levels: HostLevels): PagingContro
 /** Reads and writes of DR0 to DR7 (set_dr_intercepts). */
 export const DR_INTERCEPTS = 0x00ff_00ffn;
 /** What is intercepted of control registers besides CR0, which svm_set_cr0 sees to: with nested paging CR3 is the guest's. */
-export const CR4_INTERCEPTS = b(4, 16 + 4);
+const CR4_INTERCEPTS = b(4, 16 + 4);
 export const CR0_INTERCEPTS = b(0, 16);
 
 /** init_vmcb (arch/x86/kvm/svm/svm.c) with nested paging. Guest state is set by KVM_SET_REGS and KVM_SET_SREGS afterwards. */

@@ -20,7 +20,7 @@ const V86_RIGHTS = 0xf3;
  * __vmx_guest_state_valid: whether VM entry takes the guest's state although the processor has no unrestricted guest. Real mode it does not take, nor segments that only make sense
  * on the way from one mode to the other. (Linux tries virtual-8086 mode for real-mode code first; with emulate_invalid_guest_state the emulator does for all of it.)
  */
-export function guestStateValid(regs: GuestRegisters): boolean {
+function guestStateValid(regs: GuestRegisters): boolean {
   if (!bit(regs.cr0, CR0.PE)) return false;
   const data = [SEG.ES, SEG.DS, SEG.FS, SEG.GS].map((i) => regs.segment(i));
   const cs = regs.segment(SEG.CS);

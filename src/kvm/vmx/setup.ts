@@ -66,16 +66,16 @@ const ENTRY_WANTED = ENTRY_CTL.LOAD_DEBUG_CONTROLS | ENTRY_CTL.LOAD_IA32_PAT | E
  * vmx_update_exception_bitmap with EPT: #UD (KVM emulates what a CPU lacks), #DB (it keeps DR6), #AC (against a guest that loops on it) and #MC.
  * #PF is the guest's own business.
  */
-export const EXCEPTION_BITMAP = (1 << VECTOR.UD) | (1 << VECTOR.DB) | (1 << VECTOR.AC) | (1 << VECTOR.MC);
+const EXCEPTION_BITMAP = (1 << VECTOR.UD) | (1 << VECTOR.DB) | (1 << VECTOR.AC) | (1 << VECTOR.MC);
 
 const b = (...bits: readonly number[]): bigint => bits.reduce((m, n) => m | (1n << BigInt(n)), 0n);
 
 /** KVM_POSSIBLE_CR0_GUEST_BITS and KVM_POSSIBLE_CR4_GUEST_BITS: what a guest under EPT changes without an exit. */
-export const CR0_GUEST_OWNED = b(CR0.TS, CR0.WP);
-export const CR4_GUEST_OWNED = b(CR4.PVI, CR4.DE, CR4.PCE, CR4.OSFXSR, CR4.OSXMMEXCPT, CR4.PGE, CR4.TSD, CR4.FSGSBASE);
+const CR0_GUEST_OWNED = b(CR0.TS, CR0.WP);
+const CR4_GUEST_OWNED = b(CR4.PVI, CR4.DE, CR4.PCE, CR4.OSFXSR, CR4.OSXMMEXCPT, CR4.PGE, CR4.TSD, CR4.FSGSBASE);
 /** Under shadow paging, write protection and global pages are KVM's business. */
-export const CR0_GUEST_OWNED_SHADOW = b(CR0.TS);
-export const CR4_GUEST_OWNED_SHADOW = CR4_GUEST_OWNED & ~b(CR4.PGE);
+const CR0_GUEST_OWNED_SHADOW = b(CR0.TS);
+const CR4_GUEST_OWNED_SHADOW = CR4_GUEST_OWNED & ~b(CR4.PGE);
 /** KVM_VM_CR0_ALWAYS_ON_UNRESTRICTED_GUEST and KVM_VM_CR4_ALWAYS_ON_UNRESTRICTED_GUEST: in the hardware's registers, whatever the guest believes. */
 export const CR0_ALWAYS_ON = b(CR0.NE);
 export const CR0_ALWAYS_OFF = b(CR0.NW, CR0.CD);
@@ -96,7 +96,7 @@ export const HOST_EFER = b(EFER.SCE, EFER.LME, EFER.LMA, EFER.NXE);
 export const HOST_XCR0 = XCR0_MASK;
 export const HOST_PAT = 0x0407_0506_0007_0106n;
 /** Selectors of Linux's GDT (arch/x86/include/asm/segment.h). */
-export const HOST_SELECTORS = { cs: 0x10, ss: 0x18, tr: 0x40 } as const;
+const HOST_SELECTORS = { cs: 0x10, ss: 0x18, tr: 0x40 } as const;
 /**
  * Where the host's code and tables would be: KVM here is not machine code, so these name places in Linux's address-space layout (Documentation/arch/x86/x86_64/mm.rst)
  * that nothing fetches from.

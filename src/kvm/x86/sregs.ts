@@ -32,7 +32,7 @@ const RESET_DR6 = 0xffff_0ff0n;
 const RESET_DR7 = 0x400n;
 
 /** kvm_arch_vcpu_ioctl_set_regs and set_sregs. EFER before CR0, so that its LMA is what the VMM says. */
-export function loadSregs(v: Vcpu, s: Sregs): void {
+function loadSregs(v: Vcpu, s: Sregs): void {
   const { regs, ops } = v;
   regs.saved.r.fill(0n);
   for (const [index, value] of Object.entries(s.gprs)) regs.setGpr(Number(index), value);

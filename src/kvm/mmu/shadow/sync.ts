@@ -98,7 +98,7 @@ export class ShadowSync {
 }
 
 /** Where the guest's entry lies that entry `index` of `page` shadows. Of a table of 4-byte entries a page shadows a half, of a directory of such a quarter, each entry twice. */
-export function guestEntryAddress(page: ShadowPage, index: number): Gpa {
+function guestEntryAddress(page: ShadowPage, index: number): Gpa {
   const bytes = roleEntryBytes(page.role);
   const table = BigInt(page.gfn) << 12n;
   if (bytes === 8) return gpa(table + BigInt(index * 8));
