@@ -15,6 +15,17 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
+/** What is replaced in iced-x86's loader; each is there once. */
+const ICED_LOADER = [
+  ['where its text codecs come from', /const \{ TextDecoder, TextEncoder \} = require\(`util`\);/, ''],
+  [
+    'where its WebAssembly lies',
+    /const path = require\('path'\)\.join\(__dirname, '(.+\.wasm)'\);/,
+    "const bytes = require('./$1');",
+  ],
+  ['how its WebAssembly is read', /const bytes = require\('fs'\)\.readFileSync\(path\);/, ''],
+];
+
 /**
  * The npm build of iced-x86 reads its WebAssembly file from beside itself and takes the text codecs from `util`. In a bundle
  * neither place exists: the bytes are inlined, and the codecs are globals in every host that we run in.
@@ -23,13 +34,16 @@ const icedX86 = {
   name: 'iced-x86',
   setup(plugin) {
     plugin.onLoad({ filter: /iced_x86\.js$/ }, async ({ path }) => {
-      const source = await readFile(path, 'utf8');
-      const contents = source
-        .replace('const { TextDecoder, TextEncoder } = require(`util`);', '')
-        .replace(/const path = require\('path'\)\.join\(__dirname, '(.+\.wasm)'\);/, "const bytes = require('./$1');")
-        .replace(/const bytes = require\('fs'\)\.readFileSync\(path\);/, '');
+      let contents = await readFile(path, 'utf8');
+      for (const [what, pattern, replacement] of ICED_LOADER) {
+        if (contents.match(pattern) === null)
+          return {
+            errors: [{ text: `iced-x86 has changed ${what} (no ${pattern}); adapt ICED_LOADER in this script` }],
+          };
+        contents = contents.replace(pattern, replacement);
+      }
       if (/__dirname|require\(['"`](?!\.\/)/.test(contents.replace(/^\s*\*.*$/gm, '')))
-        return { errors: [{ text: 'iced-x86 loads its WebAssembly in a new way; adapt this plugin' }] };
+        return { errors: [{ text: 'iced-x86 takes more from Node than ICED_LOADER in this script replaces' }] };
       return { contents, loader: 'js' };
     });
   },
