@@ -3,7 +3,8 @@ import { open } from 'node:fs/promises';
 import { basename, isAbsolute, join } from 'node:path';
 import * as vscode from 'vscode';
 import { REPORTS_PROBLEMS } from '../protocol/messages';
-import { COMPILED_LANGUAGES, guestFile } from './guest-files';
+import { guestFile } from './guest-files';
+import { COMPILED_LANGUAGES } from './guest-languages';
 
 export const DEBUG_TYPE = 'pagewalk';
 

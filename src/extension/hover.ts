@@ -5,7 +5,7 @@
  */
 import * as vscode from 'vscode';
 import type { HoverReply } from '../protocol/messages';
-import { GUEST_LANGUAGES } from './guest-files';
+import { GUEST_LANGUAGES } from './guest-languages';
 import { hoverMarkdown } from './hover-text';
 import type { SessionTracker } from './session';
 

@@ -1,34 +1,36 @@
 /** package.json against the code: what it contributes exists, and what the code registers is contributed. */
 import * as assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { filled, type Manifest } from '../../scripts/manifest';
+import { GUEST_LANGUAGES } from '../../src/extension/guest-languages';
 import { PANELS } from '../../src/protocol/panels';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-interface Manifest {
+interface Contributed extends Manifest {
   readonly icon: string;
-  readonly activationEvents: readonly string[];
   readonly engines: { readonly vscode: string };
   readonly capabilities: { readonly untrustedWorkspaces: { readonly restrictedConfigurations: readonly string[] } };
   readonly devDependencies: Readonly<Record<string, string>>;
-  readonly contributes: {
-    readonly breakpoints: readonly { readonly language: string }[];
-    readonly debuggers: readonly { readonly type: string; readonly languages: readonly string[] }[];
+  readonly contributes: Manifest['contributes'] & {
     readonly commands: readonly { readonly command: string }[];
-    readonly menus: Readonly<Record<string, readonly { readonly command: string }[]>>;
     readonly views: {
       readonly pagewalk: readonly { readonly id: string; readonly name: string; readonly type?: string }[];
     };
     readonly grammars: readonly { readonly path: string }[];
     readonly languages: readonly { readonly id: string; readonly configuration: string }[];
-    readonly configuration: { readonly properties: Readonly<Record<string, unknown>> };
   };
 }
-const manifest = JSON.parse(read('package.json')) as Manifest;
+const manifest = JSON.parse(read('package.json')) as Contributed;
 const { contributes } = manifest;
+
+const filesBelow = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name));
 
 const quoted = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map(([, id = '']) => id);
 
@@ -55,21 +57,39 @@ describe('package.json', () => {
     );
   });
 
-  it('names the same languages for breakpoints, the debugger and the code', () => {
-    const inCode = quoted(
-      /GUEST_LANGUAGES = \[([^\]]*)\]/.exec(read('src/extension/guest-files.ts'))?.[1] ?? '',
-      /'([\w-]+)'/g,
-    );
-    const compiled = quoted(
-      /COMPILED_LANGUAGES[^[]*\[([^;]*)\]/.exec(read('src/extension/guest-files.ts'))?.[1] ?? '',
-      /\['(\w+)'/g,
-    );
+  it('repeats tables of the code as `npm run manifest` writes them', () => {
+    assert.deepEqual(manifest, filled(manifest), 'package.json is out of date: run `npm run manifest`');
+    assert.equal(contributes.languages[0]?.id, GUEST_LANGUAGES[0]);
+  });
+
+  it('shows every command on the rows of trees in their menu, where a row says that it can, and nowhere else', () => {
+    const { 'view/item/context': rows = [], commandPalette = [] } = contributes.menus;
+    for (const id of quoted(read('src/extension/host-commands.ts'), /^ {2}'(pagewalk\.[\w.]+)':/gm)) {
+      const items = rows.filter(({ command }) => command === id);
+      assert.equal(items.length, 1, `${id} in view/item/context`);
+      assert.match(items[0]?.when ?? '', /viewItem =~ \/\\bcan:[a-z-]+\(/, id);
+      assert.equal(commandPalette.find(({ command }) => command === id)?.when, 'false', `${id} in the palette`);
+    }
+  });
+
+  it('contributes exactly the settings that the extension reads', () => {
+    const files = [...filesBelow('src/extension'), 'src/main/extension.ts', 'src/main/extension-web.ts'];
+    const source = files.map(read).join('\n');
+    const contributed = Object.keys(contributes.configuration.properties).map((key) => key.replace('pagewalk.', ''));
+    const isNamed = (key: string): boolean => source.includes(`'${key}'`) || source.includes(`'pagewalk.${key}'`);
     assert.deepEqual(
-      contributes.breakpoints.map(({ language }) => language),
-      [...inCode, ...compiled],
+      contributed.filter((key) => !isNamed(key)),
+      [],
     );
-    assert.deepEqual(contributes.debuggers[0]?.languages, inCode);
-    assert.equal(inCode[0], contributes.languages[0]?.id);
+    const reads = quoted(
+      source,
+      /\b(?:settings|configuration|getConfiguration\([^)]*\))\s*\.get(?:<[^>]*>)?\(\s*'([\w.]+)'/g,
+    );
+    assert.ok(reads.length > 4);
+    assert.deepEqual(
+      reads.filter((key) => !contributed.includes(key)),
+      [],
+    );
   });
 
   it('contributes the views that the extension fills', () => {
@@ -80,18 +100,10 @@ describe('package.json', () => {
     );
   });
 
-  it('contributes each panel as a view, as an editor tab, with its command in the title, and in the setting', () => {
-    const setting = contributes.configuration.properties['pagewalk.panels.updateAtStop'] as {
-      readonly items: { readonly enum: readonly string[] };
-      readonly default: readonly string[];
-    };
-    const ids: readonly string[] = PANELS.map(({ id }) => id);
-    assert.deepEqual(setting.items.enum, ids);
-    assert.deepEqual(setting.default, ids);
+  it('contributes each panel as a view, and its command in the title of it', () => {
     for (const { view, title } of PANELS) {
       const { name, type } = contributes.views.pagewalk.find(({ id }) => id === view) ?? {};
       assert.deepEqual({ name, type }, { name: title, type: 'webview' });
-      assert.ok(manifest.activationEvents.includes(`onWebviewPanel:${view}`), view);
       const inTitle = contributes.menus['view/title']?.some(({ command }) => command === `${view}.openInEditor`);
       assert.ok(inTitle, `${view} in its title's menu`);
     }

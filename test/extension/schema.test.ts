@@ -1,7 +1,4 @@
 import * as assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type JsonSchema, launchSchema } from '../../src/session/launch-schema';
 import { OPTION_KEYS } from '../../src/session/option-table';
 import { checkOptions } from '../../src/session/options';
@@ -61,15 +58,6 @@ const SAMPLES: readonly unknown[] = [
 ];
 
 describe('the schema of launch configurations', () => {
-  it('stands in package.json as the table of options generates it', () => {
-    const file = join(dirname(fileURLToPath(import.meta.url)), '../../package.json');
-    const { contributes } = JSON.parse(readFileSync(file, 'utf8')) as {
-      contributes: { debuggers: [{ configurationAttributes: { launch: { properties: unknown } } }] };
-    };
-    const { properties } = contributes.debuggers[0].configurationAttributes.launch;
-    assert.deepEqual(properties, JSON.parse(JSON.stringify(SCHEMA)));
-  });
-
   it('refuses what a launch refuses', () => {
     const refused = (key: string, value: unknown): boolean =>
       checkOptions([{ key, value }], 'launch', 'launch configuration').diagnostics.length > 0;
