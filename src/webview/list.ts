@@ -184,7 +184,7 @@ export class VirtualList {
     row.style.height = `${this.rowHeight}px`;
     if (isTree) {
       row.prepend(h('span', { class: 'twisty', 'aria-hidden': 'true' }));
-      row.style.paddingLeft = `${((view?.level ?? 1) - 1) * 12}px`;
+      row.style.paddingLeft = `calc(${(view?.level ?? 1) - 1} * var(--indent, 12px))`;
     }
     this.mark(row, index);
     return row;

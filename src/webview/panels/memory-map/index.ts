@@ -1,12 +1,12 @@
 /** Guest memory from three sides: GPA, HVA and HPA columns with ribbons between them, and the same as a list: slots, holes, VMAs, runs of pages. */
-import type { MemoryMapArguments, MemoryMapReply, MemoryRun } from '../../../protocol/memory-map';
+import type { MemoryMapArguments, MemoryMapReply, MemoryRun, SlotInfo } from '../../../protocol/memory-map';
 import { h } from '../../dom';
 import { VirtualList, type RowView } from '../../list';
 import { sizeText } from '../../names';
 import type { Panel, PanelContext } from '../../panel';
 import { draw } from './drawing';
 import { layout, slotEnd } from './layout';
-import { marksOf, rangeText, slotText, stateText, summaryText, vmaText } from './words';
+import { marksOf, rangeText, slotFlags, slotRange, stateText, summaryText, vmaText } from './words';
 import './memory-map.css';
 
 /** A part of guest physical memory, hex. */
@@ -24,7 +24,14 @@ interface Kept {
 const MOST_RUNS = 160;
 
 type Row =
-  | { readonly kind: 'slot' | 'hole' | 'vma'; readonly name: string; readonly text: string; readonly part?: Part }
+  | { readonly kind: 'hole' | 'vma'; readonly name: string; readonly text: string }
+  | {
+      readonly kind: 'slot';
+      readonly name: string;
+      readonly text: string;
+      readonly slot: SlotInfo;
+      readonly part: Part;
+    }
   | { readonly kind: 'run'; readonly run: MemoryRun; readonly index: number };
 
 const NOTHING: MemoryMapReply = {
@@ -153,10 +160,8 @@ class MemoryMapPanel implements Panel {
         const part = { from: slot.gpa, to: `0x${slotEnd(slot).toString(16)}` };
         const inside = runsOf(slot.id);
         if (!whole && inside.length === 0) return [];
-        return [
-          { kind: 'slot', name: `${this.reply.regions ? 'Region' : 'Slot'} ${slot.id}`, text: slotText(slot), part },
-          ...inside,
-        ];
+        const name = `${this.reply.regions ? 'Region' : 'Slot'} ${slot.id}`;
+        return [{ kind: 'slot', name, text: slotRange(slot), slot, part }, ...inside];
       }),
       ...(whole
         ? [
@@ -174,11 +179,10 @@ class MemoryMapPanel implements Panel {
   private row(index: number): RowView | undefined {
     const row = this.rows[index];
     if (!row) return undefined;
-    if (row.kind !== 'run')
-      return {
-        className: row.kind,
-        content: [h('span', { class: 'name' }, row.name), h('span', { class: 'text' }, row.text)],
-      };
+    if (row.kind !== 'run') {
+      const words = [h('span', { class: 'name' }, row.name), h('span', { class: 'text' }, row.text)];
+      return { className: row.kind, content: row.kind === 'slot' ? [...words, ...leadsOf(row.slot)] : words };
+    }
     const { run } = row;
     return {
       className: `run ${run.state}`,
@@ -238,6 +242,13 @@ class MemoryMapPanel implements Panel {
 }
 
 const partOf = ({ gpa, size }: MemoryRun): Part => ({ from: gpa, to: `0x${slotEnd({ gpa, size }).toString(16)}` });
+
+/** Where a memslot leads, its flags and its size: in a narrow view the size gives way, then the range before it. */
+const leadsOf = (slot: SlotInfo): HTMLElement[] => [
+  h('span', { class: 'leads' }, '→ HVA ', h('code', { class: 'hva' }, slot.hva)),
+  ...slotFlags(slot).map(([short, words]) => h('abbr', { class: 'slot-flag', title: words }, short)),
+  h('span', { class: 'rest' }, sizeText(BigInt(slot.size))),
+];
 
 function legend(): HTMLElement {
   const key = (name: string, text: string): HTMLElement =>

@@ -26,16 +26,13 @@ export function stateText(run: MemoryRun): string {
   }
 }
 
-export function slotText({ gpa, size, hva, readOnly, dirty }: SlotInfo): string {
-  return [
-    `${rangeText(BigInt(gpa), BigInt(gpa) + BigInt(size))} → HVA ${hva}`,
-    sizeText(BigInt(size)),
-    readOnly ? 'read-only' : '',
-    dirty ? `logged, ${dirty.pages} dirty` : '',
-  ]
-    .filter((text) => text !== '')
-    .join(' · ');
-}
+export const slotRange = ({ gpa, size }: SlotInfo): string => rangeText(BigInt(gpa), BigInt(gpa) + BigInt(size));
+
+/** The flags of a memslot, short, with what they mean. */
+export const slotFlags = ({ readOnly, dirty }: SlotInfo): readonly (readonly [short: string, words: string])[] => [
+  ...(readOnly ? [['RO', 'read-only'] as const] : []),
+  ...(dirty ? [[`LOG ${dirty.pages}`, `dirty pages are logged: ${dirty.pages}`] as const] : []),
+];
 
 export function vmaText(vma: VmaInfo): string {
   const part = (bytes: string, word: string): string =>
