@@ -48,6 +48,7 @@ describe('memory in the views', () => {
         await code.exceptionCondition('NPF', 'gpa == 0x200000');
         await code.page.keyboard.press('F5');
         await code.editor.locator('.view-line', { hasText: /NPF,\swrite,\sGPA\s0x200000/ }).waitFor();
+        assert.match(await code.expand('VMCB', 'Control Area'), /^Control Area/);
         await code.activity('Pagewalk');
         const npt = await code.showView('NPT');
         await code.openRows(npt, '[0] NPT PML4E', '[0] NPT PDPTE', '[0] NPT PDE', 'NPT PTE');
@@ -82,7 +83,7 @@ describe('memory in the views', () => {
         await code.page.locator('.repl .monaco-list-row', { hasText: '@host swap-out 0x201000' }).waitFor();
         const slots = await code.showView('Memslots');
         await code.menu(slots.locator('.monaco-list-row', { hasText: 'slot 0' }).first(), 'Log Dirty Pages');
-        await slots.locator('.monaco-list-row', { hasText: 'dirty pages logged' }).waitFor();
+        await slots.locator('.monaco-list-row', { hasText: 'LOG 0x0 → HVA' }).waitFor();
         await slots.locator('.pane-header').hover();
         await slots.locator('.action-label[aria-label^="Save Pagemap"]').click();
         const name = code.page.locator('.quick-input-widget input').first();

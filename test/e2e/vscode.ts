@@ -137,6 +137,12 @@ export class Workbench {
     await this.page.locator('#status\\.editor\\.mode', { hasText: name }).waitFor();
   }
 
+  /** Waits for an answer that only the extension can give: its hover of a word. A key that is pressed before is nobody's. */
+  async extensionIsUp(word: string, hover: RegExp): Promise<void> {
+    await this.language('Guest Assembly');
+    await this.hover(new RegExp(`\\b${word}`), word, hover);
+  }
+
   async command(title: string): Promise<void> {
     const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first();
     await this.ask('F1', `>${title}`, () => row.click({ timeout: 4000 }));
@@ -228,14 +234,23 @@ export class Workbench {
   async expand(...path: (string | RegExp)[]): Promise<string> {
     let label = '';
     for (const [index, name] of path.entries()) {
-      const row = await this.variable(name);
-      if (index < path.length - 1 && (await row.getAttribute('aria-expanded')) === 'false') await row.click();
-      label = (await row.getAttribute('aria-label')) ?? '';
+      if (index < path.length - 1) await this.turn(name, true);
+      label = (await (await this.variable(name)).getAttribute('aria-label')) ?? '';
     }
-    const [scope] = path;
+    const [scope = ''] = path;
     await this.shot(String(scope).toLowerCase().replaceAll(' ', '-'));
-    await (await this.variable(scope ?? '')).click();
+    await this.turn(scope, false);
     return label;
+  }
+
+  /** Opens or closes a row of the Variables view. A stop may draw the rows again under a click, which then meets another one. */
+  private async turn(name: string | RegExp, open: boolean): Promise<void> {
+    await this.again(async () => {
+      const row = await this.variable(name);
+      if ((await row.getAttribute('aria-expanded', { timeout: 4000 })) !== String(open))
+        await row.click({ timeout: 4000 });
+      await row.and(this.page.locator(`[aria-expanded="${open}"]`)).waitFor({ timeout: 4000 });
+    });
   }
 
   /** The row of the Variables view with that name, scrolled to. */

@@ -200,6 +200,24 @@ describe('views', () => {
     assert.equal(s.view('guest/255/40/473/160').ok, false);
     assert.equal(s.view('gest').ok, false);
   });
+  it('say in a narrow place first what tells rows apart: flags, and where they lead', () => {
+    const briefs = (s: Session, path: string): readonly string[] => {
+      const found = s.view(path, 0, 100);
+      assert.ok(found.ok);
+      return found.value.nodes.map(({ name, brief }) => `${name} ${brief}`);
+    };
+    const s = at(example('worked-example'), 'again');
+    assert.deepEqual(briefs(s, 'guest/255/40/473'), ['[160] PTE RW US A → 0x12345000']);
+    assert.equal(briefs(s, 'ept/0/0/145')[0], '[325] EPT PTE RWX IPAT A D WB → 0x1a2b3000');
+    const slots = 'bits 64\n; @guest start=flat64 slot=0x0+16M slot=0x100000000+64K,ro\nstop: hlt\n';
+    const two = at(slots, 'stop');
+    assert.match(
+      briefs(two, 'memslots').join('\n'),
+      /^slot 0 0x0 → HVA 0x7f5a00000000 · 16 MiB\n[^]*^slot 1 RO 0x100000000 → HVA 0x[0-9a-f]+ · 64 KiB$/m,
+    );
+    value(two, 'memslot log 0 on');
+    assert.match(briefs(two, 'memslots')[0] ?? '', /^slot 0 LOG 0x0 → HVA/);
+  });
   it('are paged', () => {
     const s = at(DATA, 'stop');
     const page = s.view('guest/0/0/0', 510, 10);

@@ -24,6 +24,18 @@ export function memslotRanges(slots: readonly Memslot[]): readonly Range[] {
 
 const span = (start: bigint, end: bigint): string => `${hex(start)}–${hex(end - 1n)}`;
 
+const slotFlags = ({ readonly, logDirty }: Memslot): readonly string[] => [
+  ...(readonly ? ['KVM_MEM_READONLY'] : []),
+  ...(logDirty ? ['KVM_MEM_LOG_DIRTY_PAGES'] : []),
+];
+/** In a narrow place: its flags, where it leads, and last its size. */
+const slotBriefly = ({ start, end, hva, readonly, logDirty }: Memslot): string =>
+  [
+    ...(readonly ? ['RO'] : []),
+    ...(logDirty ? ['LOG'] : []),
+    `${hex(start)} → HVA ${hex(hva)} · ${sizeName(end - start)}`,
+  ].join(' ');
+
 export function memslotsView(ram: GuestRam, { path, start, count }: ViewRequest): ViewPage | undefined {
   const slots = ram.memslots.all;
   const regions = ram.calls.range === 'region';
@@ -44,6 +56,8 @@ export function memslotsView(ram: GuestRam, { path, start, count }: ViewRequest)
             kind: 'slot',
             children: (regions ? 5 : 6) + (r.slot.logDirty ? 1 : 0),
             value: `${span(r.slot.start, r.slot.end)}, ${sizeName(r.slot.end - r.slot.start)} → HVA ${hex(r.slot.hva)}${r.slot.readonly ? ', read-only' : ''}${r.slot.logDirty ? ', dirty pages logged' : ''}`,
+            brief: slotBriefly(r.slot),
+            detail: [`flags: ${slotFlags(r.slot).join(' | ') || 'none'}`],
             address: { space: 'gpa', value: r.slot.start },
             memory: { space: 'gpa', value: r.slot.start },
             raw: r.slot.start,

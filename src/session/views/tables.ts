@@ -104,9 +104,14 @@ export function readGuestTable(g: GuestView, physical: GuestPhysical, ref: Guest
   return out;
 }
 
-/** In a narrow place: notes and marks, where it leads, its flags; the entry itself is in the row's details. */
-export const briefly = (notes: readonly string[], target: bigint | undefined, flags: readonly string[]): string =>
-  [...notes, ...(target === undefined ? ['not present'] : [`→ ${hex(target)} ${flags.join(' ')}`])].join(' · ');
+/** In a narrow place: notes and marks, its flags but P, which a row that leads somewhere has, and where it leads; the entry itself is in the row's details. */
+export const briefly = (notes: readonly string[], target: bigint | undefined, flags: readonly string[]): string => {
+  if (target === undefined) return [...notes, 'not present'].join(' · ');
+  const shown = flags.filter((flag) => flag !== 'P').join(' ');
+  // letters stand together: `RWX`
+  const leads = [...(shown === '' ? [] : [shown.replace(/\b([RWX]) (?=[RWX]\b)/g, '$1')]), '→', hex(target)].join(' ');
+  return [...notes, leads].join(' · ');
+};
 
 const shown = (entry: bigint, flags: readonly string[], present: boolean, target: bigint): string =>
   `${hex(entry)} ${present ? `${flags.join(' ')} → ${hex(target)}` : 'not present'}`;
