@@ -12,7 +12,7 @@ interface Stretch {
   readonly length: number;
 }
 
-export interface LineHint {
+interface LineHint {
   /** From 1. */
   readonly line: number;
   readonly label: string;

@@ -2,16 +2,18 @@
 import { lineHints } from '../asm/line-hints';
 import type { ImageLine } from '../protocol/messages';
 import { isElf } from '../session/start';
+import { fileOf } from './breakpoints';
 import type { Handlers } from './requests';
 
 export const imageLineRequests: Handlers<'pagewalk/edited' | 'pagewalk/lines'> = {
-  'pagewalk/edited'({ host, client }, { path, text }) {
-    const differs = client.edited.edit(host.absolute(client.ourPath(path)), text);
+  'pagewalk/edited'(adapter, { path, text }) {
+    const differs = adapter.client.edited.edit(fileOf(adapter, { path }), text);
     return { isSource: differs !== undefined, differs: differs === true };
   },
 
-  'pagewalk/lines'({ host, client, target }, { path, from, to }) {
-    const file = host.absolute(client.ourPath(path));
+  'pagewalk/lines'(adapter, { path, from, to }) {
+    const { client, target } = adapter;
+    const file = fileOf(adapter, { path });
     const { image, origin, symbols } = target.program;
     const spans = symbols.linesOf(file).flatMap((span) => {
       const { line, exact } = client.edited.toCurrent(file, span.line);

@@ -16,7 +16,7 @@ interface AdapterMessage {
 const RESUMING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'stepBack', 'reverseContinue', 'goto', 'restart']);
 const EDITING = new Set(['setVariable', 'setExpression', 'writeMemory']);
 
-export interface Launch {
+interface Launch {
   readonly session: vscode.DebugSession;
   readonly machine: MachineEvent;
 }
