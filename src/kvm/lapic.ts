@@ -1,3 +1,6 @@
+import { withoutReserved } from '../hw/cpu/system/msr-refusal';
+import { MSR } from '../isa/msrs';
+import { because, type FaultReason } from '../isa/reasons/index';
 import {
   APIC,
   APIC_BASE_BSP,
@@ -84,17 +87,18 @@ export class Lapic {
     return (this.base & (APIC_BASE_ENABLE | APIC_BASE_EXTD)) === (APIC_BASE_ENABLE | APIC_BASE_EXTD);
   }
   /**
-   * kvm_apic_set_base: false is #GP(0). x2APIC mode is entered from xAPIC mode and left only by disabling (SDM vol. 3, figure 10-27). Only the default address
+   * kvm_apic_set_base: anything but true is #GP(0). x2APIC mode is entered from xAPIC mode and left only by disabling (SDM vol. 3, figure 10-27). Only the default address
    * is answered, as in KVM; another one can be written.
    */
-  setBase(value: bigint, physicalBits: number, offersX2apic: boolean): boolean {
+  setBase(value: bigint, physicalBits: number, offersX2apic: boolean): true | FaultReason {
     const extd = (value & APIC_BASE_EXTD) !== 0n;
     const on = (value & APIC_BASE_ENABLE) !== 0n;
-    if (value >> BigInt(physicalBits) !== 0n || (value & BASE_RESERVED_LOW) !== 0n || (extd && !offersX2apic))
-      return false;
-    if (extd && !on) return false;
-    if (this.x2apic && on && !extd) return false;
-    if (!this.enabled && extd) return false;
+    const reserved = BASE_RESERVED_LOW | (offersX2apic ? 0n : APIC_BASE_EXTD);
+    const allowed = withoutReserved(MSR.APIC_BASE, value, reserved, physicalBits);
+    if (allowed !== true) return allowed;
+    if (extd && !on) return because('apic-base-extd');
+    if (this.x2apic && on && !extd) return because('apic-base-to-xapic');
+    if (!this.enabled && extd) return because('apic-base-from-off');
     const turnsOn = extd && !this.x2apic;
     if (this.enabled && !on) this.reset();
     this.base = (value & ~APIC_BASE_BSP) | (this.id === 0 ? APIC_BASE_BSP : 0n);
@@ -130,21 +134,17 @@ export class Lapic {
     const value = this.read(offset);
     return value === undefined ? undefined : BigInt(value >>> 0);
   }
-  writeMsr(msr: number, value: bigint): boolean {
-    if (!this.x2apic) return false;
+  writeMsr(msr: number, value: bigint): true | FaultReason {
+    if (!this.x2apic) return because('x2apic-off', msr);
     const offset = (msr - 0x800) << 4;
-    if (XAPIC_ONLY.has(offset) || READ_ONLY.has(offset)) return false;
+    if (XAPIC_ONLY.has(offset) || READ_ONLY.has(offset)) return because('x2apic-none', msr);
+    const allowed = withoutReserved(msr, value, reservedInX2apic(offset));
+    if (allowed !== true) return allowed;
     if (offset === APIC.ICR) {
-      if ((value & ICR_RESERVED) !== 0n) return false;
       this.icr2 = Number(value >> 32n);
-      return this.write(APIC.ICR, Number(value & 0xffff_ffffn));
+      return this.write(APIC.ICR, Number(value & 0xffff_ffffn)) || because('x2apic-none', msr);
     }
-    if (value >> 32n !== 0n) return false;
-    if ((offset === APIC.EOI || offset === APIC.ESR) && value !== 0n) return false;
-    if ((offset === APIC.TPR || offset === APIC.SELF_IPI) && value > 0xffn) return false;
-    const writable = LVT_WRITABLE.get(offset) ?? DEFINED.get(offset);
-    if (writable !== undefined && (value & BigInt(~writable >>> 0)) !== 0n) return false;
-    return this.write(offset, Number(value));
+    return this.write(offset, Number(value)) || because('x2apic-none', msr);
   }
 
   private read(offset: number): number | undefined {
@@ -383,9 +383,16 @@ const XAPIC_ONLY: ReadonlySet<number> = new Set([APIC.APR, APIC.DFR, APIC.ICR2])
 const ICR_RESERVED = 0xfff3_2000n;
 /** Bits that a register defines; in x2APIC mode writing others is refused (SDM vol. 3, 10.12.1.3). */
 const DEFINED: ReadonlyMap<number, number> = new Map([
+  ...LVT_WRITABLE,
   [APIC.SVR, 0x3ff],
   [APIC.TIMER_DIVIDE, 0xb],
+  [APIC.TPR, 0xff],
+  [APIC.SELF_IPI, 0xff],
+  [APIC.EOI, 0],
+  [APIC.ESR, 0],
 ]);
+const reservedInX2apic = (offset: number): bigint =>
+  offset === APIC.ICR ? ICR_RESERVED : ~BigInt(DEFINED.get(offset) ?? 0xffff_ffff);
 /** Fixed, edge, to self. */
 const SELF_IPI = 1 << 18;
 const WRITE_ONLY: ReadonlySet<number> = new Set([APIC.EOI, APIC.SELF_IPI]);

@@ -584,9 +584,30 @@ describe('why an exception is raised', () => {
       prepare: (m) => rcx(m, 0x12345n),
     });
     check('msr-read-only', 'long', 'wrmsr', 'MTRRCAP is read-only', { prepare: (m) => wrmsr(m, 0xfe, 0n) });
-    check('msr-value', 'long', 'wrmsr', 'MTRR_DEF_TYPE does not take the value 0x2', {
-      prepare: (m) => wrmsr(m, 0x2ff, 2n),
-    });
+    check('msr-value', 'long', 'wrmsr', 'MCG_CTL does not take the value 0x2', { prepare: (m) => wrmsr(m, 0x17b, 2n) });
+    const refused = (msr: number, value: bigint, sentence: string, model = PAGEWALK_X64): void =>
+      check('msr-reserved', 'long', 'wrmsr', sentence, { model, prepare: (m) => wrmsr(m, msr, value) });
+    refused(0x2ff, 0x306n, 'MTRR_DEF_TYPE 0x306 has reserved bits set: bits 9:8');
+    refused(0x200, 0xf06n, 'MTRR_PHYSBASE0 0xf06 has reserved bits set: bits 11:8');
+    refused(0xc000_0084, 1n << 32n, 'SFMASK 0x100000000 has reserved bits set: bit 32');
+    refused(0xc000_0103, 1n << 33n, 'TSC_AUX 0x200000000 has reserved bits set: bit 33');
+    refused(0x3a, 0x10n, 'FEATURE_CONTROL 0x10 has reserved bits set: bit 4');
+    refused(0x1d9, 0x4cn, 'DEBUGCTL 0x4c has reserved bits set: bits 3:2, bit 6');
+    refused(0xc001_0117, 0x10n, 'VM_HSAVE_PA 0x10 has reserved bits set: bit 4', PAGEWALK_SVM);
+    check(
+      'msr-memory-type',
+      'long',
+      'wrmsr',
+      'MTRR_DEF_TYPE bits 7:0 hold 2, which is not a memory type (UC 0, WC 1, WT 4, WP 5, WB 6)',
+      { prepare: (m) => wrmsr(m, 0x2ff, 2n) },
+    );
+    check(
+      'msr-memory-type',
+      'long',
+      'wrmsr',
+      'MTRR_FIX64K_00000 bits 15:8 hold 7, which is not a memory type (UC 0, WC 1, WT 4, WP 5, WB 6)',
+      { prepare: (m) => wrmsr(m, 0x250, 0x706n) },
+    );
     check('msr-canonical', 'long', 'wrmsr', 'LSTAR takes a canonical address; 0x800000000000 is not one', {
       prepare: (m) => wrmsr(m, 0xc000_0082, NOT_CANONICAL),
     });
@@ -816,7 +837,51 @@ describe('why an exception is raised', () => {
       'mov ecx, 0xc0000080\nrdmsr\nand eax, ~0x100\nwrmsr',
       'EFER.LME cannot change while CR0.PG = 1',
     );
-    guest('msr-unknown', '#GP', 'mov ecx, 0x12345\nrdmsr', 'MSR 0x12345 does not exist on this CPU model');
+    const write = (msr: number, low: number, high = 0): string =>
+      `mov ecx, 0x${msr.toString(16)}\nmov eax, 0x${low.toString(16)}\nmov edx, 0x${high.toString(16)}\nwrmsr\n`;
+    guest('msr-reserved', '#GP', write(0x2ff, 0x306), 'MTRR_DEF_TYPE 0x306 has reserved bits set: bits 9:8');
+    guest(
+      'msr-reserved',
+      '#GP',
+      write(0x1b, 0xfee0_0a00, 0x8000_0000),
+      /^APIC_BASE 0x80000000fee00a00 has reserved bits set: bit 9, bit 63 above MAXPHYADDR \d+$/,
+    );
+    const x2apic = write(0x1b, 0xfee0_0d00);
+    guest('msr-reserved', '#GP', x2apic + write(0x80f, 0x400), 'MSR 0x80f 0x400 has reserved bits set: bit 10');
+    guest('msr-reserved', '#GP', x2apic + write(0x80b, 1), 'MSR 0x80b 0x1 has reserved bits set: bit 0');
+    guest('x2apic-none', '#GP', x2apic + write(0x809, 0), 'MSR 0x809 is reserved in x2APIC mode, or can only be read');
+    guest('x2apic-off', '#GP', write(0x80f, 0), 'MSR 0x80f is a register of x2APIC mode, and APIC_BASE.EXTD is 0');
+    guest(
+      'apic-base-extd',
+      '#GP',
+      write(0x1b, 0xfee0_0500),
+      'APIC_BASE.EXTD (bit 10) cannot be 1 while EN (bit 11) is 0',
+    );
+    guest(
+      'apic-base-from-off',
+      '#GP',
+      write(0x1b, 0xfee0_0100) + x2apic,
+      'APIC_BASE: a disabled local APIC goes to xAPIC mode first (EN alone), then to x2APIC mode',
+    );
+    guest(
+      'apic-base-to-xapic',
+      '#GP',
+      x2apic + write(0x1b, 0xfee0_0900),
+      'APIC_BASE.EXTD cannot be cleared while EN stays 1: x2APIC mode is left by disabling the local APIC',
+    );
+    guest(
+      'misc-enable-pmu',
+      '#GP',
+      'mov ecx, 0x1a0\nrdmsr\nxor eax, 0x800\nwrmsr',
+      'MISC_ENABLE bit 11 (BTS, PEBS unavailable) cannot change',
+      { methods: METHODS.filter((x) => x.name !== 'software') },
+    );
+    guest('msr-reserved', '#GP', write(0x4b56_4d03, 4), 'KVM_STEAL_TIME 0x4 has reserved bits set: bit 2', {
+      methods: METHODS.filter((x) => x.name !== 'software'),
+    });
+    guest('msr-unknown', '#GP', 'mov ecx, 0x12345\nrdmsr', 'MSR 0x12345 does not exist on this CPU model', {
+      methods: METHODS.filter((x) => x.name !== 'software'),
+    });
     guest('cr4-pae', '#GP', 'mov rax, cr4\nand eax, ~0x20\nmov cr4, rax', 'CR4.PAE cannot change while EFER.LMA = 1');
     guest('gate-limit', '#GP', 'ud2', 'gate 6 ends at offset 0x6f of the IDT, beyond its limit 0x0');
     const cr3InHole = 'mov eax, 0xf0000000\nmov cr3, eax';

@@ -12,6 +12,19 @@ function setBits(value: bigint, mask: bigint, table: Readonly<Record<string, num
   for (let n = 0n; n < 64n; n++) if (((rest >> n) & 1n) === 1n) other.push(`bit ${n}`);
   return [...named, ...other].join(', ');
 }
+/** Set bits of `wrong` in runs: `bit 9`, `bits 13:12`; those from `physicalBits` on apart. */
+function runsOf(wrong: bigint, physicalBits: number): string {
+  const runs: string[] = [];
+  for (let n = 0; n < 64; n++) {
+    if (((wrong >> BigInt(n)) & 1n) === 0n) continue;
+    const first = n;
+    const above = physicalBits > 0 && n >= physicalBits;
+    while (n < 63 && ((wrong >> BigInt(n + 1)) & 1n) === 1n && (above || n + 1 !== physicalBits)) n++;
+    const bits = first === n ? `bit ${n}` : `bits ${n}:${first}`;
+    runs.push(above ? `${bits} above MAXPHYADDR ${physicalBits}` : bits);
+  }
+  return runs.join(', ');
+}
 const nameOf = (msr: number): string => msrName(msr) ?? `MSR ${hex(msr)}`;
 
 /** Privilege, control and debug registers, MSRs. */
@@ -104,6 +117,30 @@ export const REGISTER_RULES = {
     'SDM vol. 4',
     (msr: number, value: bigint) => `${nameOf(msr)} does not take the value ${hex(value)}`,
   ),
+  /** `mask`: what is reserved; `physicalBits`: where its address ends, 0 for an MSR that holds none. */
+  'msr-reserved': rule('SDM vol. 4', (msr: number, value: bigint, mask: bigint, physicalBits: number) => {
+    return `${nameOf(msr)} ${hex(value)} has reserved bits set: ${runsOf(value & mask, physicalBits)}`;
+  }),
+  'msr-memory-type': rule('SDM vol. 3, 11.11.2', (msr: number, value: bigint, shift: number) => {
+    const type = (value >> BigInt(shift)) & 255n;
+    return `${nameOf(msr)} bits ${shift + 7}:${shift} hold ${type}, which is not a memory type (UC 0, WC 1, WT 4, WP 5, WB 6)`;
+  }),
+  'apic-base-extd': rule('SDM vol. 3, 10.12.5', () => 'APIC_BASE.EXTD (bit 10) cannot be 1 while EN (bit 11) is 0'),
+  'apic-base-from-off': rule('SDM vol. 3, 10.12.5', () => {
+    return 'APIC_BASE: a disabled local APIC goes to xAPIC mode first (EN alone), then to x2APIC mode';
+  }),
+  'apic-base-to-xapic': rule('SDM vol. 3, 10.12.5', () => {
+    return 'APIC_BASE.EXTD cannot be cleared while EN stays 1: x2APIC mode is left by disabling the local APIC';
+  }),
+  'misc-enable-pmu': rule('SDM vol. 4, IA32_MISC_ENABLE', (changed: bigint) => {
+    return `MISC_ENABLE ${runsOf(changed & 0x1800n, 0)} (BTS, PEBS unavailable) cannot change`;
+  }),
+  'x2apic-off': rule('SDM vol. 3, 10.12.1.2', (msr: number) => {
+    return `${nameOf(msr)} is a register of x2APIC mode, and APIC_BASE.EXTD is 0`;
+  }),
+  'x2apic-none': rule('SDM vol. 3, 10.12.1.2', (msr: number) => {
+    return `${nameOf(msr)} is reserved in x2APIC mode, or can only be read`;
+  }),
   'msr-canonical': rule('SDM vol. 2, WRMSR', (msr: number, value: bigint) => {
     return `${nameOf(msr)} takes a canonical address; ${hex(value)} is not one`;
   }),

@@ -1,3 +1,4 @@
+import { withoutReserved } from '../../hw/cpu/system/msr-refusal';
 import { AMD_PLAIN_MSRS } from '../../hw/cpu/system/model-msrs';
 import { SLOT } from '../../hw/state/layout';
 import { EFER } from '../../isa/flags';
@@ -23,7 +24,8 @@ export const SVM_MSRS: KvmMsrs = new Map<number, KvmMsr>([
       read: (v) => v.saved.get(SLOT.VM_CR),
       // svm_set_vm_cr: once SVM is disabled, neither that nor the lock changes
       write(v, value) {
-        if ((value & ~VM_CR_DEFINED) !== 0n) return false;
+        const allowed = withoutReserved(MSR.VM_CR, value, ~VM_CR_DEFINED);
+        if (allowed !== true) return allowed;
         const now = v.saved.get(SLOT.VM_CR);
         const changes =
           (now & VM_CR_DISABLED) !== 0n ? VM_CR_DEFINED & ~(VM_CR_DISABLED | VM_CR_LOCKED) : VM_CR_DEFINED;
@@ -38,7 +40,8 @@ export const SVM_MSRS: KvmMsrs = new Map<number, KvmMsr>([
     {
       read: (v) => v.saved.get(SLOT.VM_HSAVE_PA),
       write(v, value) {
-        if ((value & 0xfffn) !== 0n || value >> BigInt(v.model.physicalBits) !== 0n) return false;
+        const allowed = withoutReserved(MSR.VM_HSAVE_PA, value, 0xfffn, v.model.physicalBits);
+        if (allowed !== true) return allowed;
         v.saved.set(SLOT.VM_HSAVE_PA, value);
         return true;
       },

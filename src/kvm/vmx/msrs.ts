@@ -1,3 +1,5 @@
+import { withoutReserved } from '../../hw/cpu/system/msr-refusal';
+import { because } from '../../isa/reasons/index';
 import { SLOT } from '../../hw/state/layout';
 import { MSR } from '../../isa/msrs';
 import { dropped, type KvmMsr, type KvmMsrs } from '../x86/kvm-msr';
@@ -12,7 +14,9 @@ export const VMX_MSRS: KvmMsrs = new Map<number, KvmMsr>([
       read: (v) => v.saved.get(SLOT.FEATURE_CONTROL),
       // is_vmx_feature_control_msr_valid: without VMX for the guest there is nothing to enable, only the lock
       write(v, value) {
-        if ((v.saved.get(SLOT.FEATURE_CONTROL) & LOCKED) !== 0n || (value & ~LOCKED) !== 0n) return false;
+        if ((v.saved.get(SLOT.FEATURE_CONTROL) & LOCKED) !== 0n) return because('feature-control-locked');
+        const allowed = withoutReserved(MSR.FEATURE_CONTROL, value, ~LOCKED);
+        if (allowed !== true) return allowed;
         v.saved.set(SLOT.FEATURE_CONTROL, value);
         return true;
       },

@@ -1,6 +1,7 @@
 import { isValidPat } from '../../hw/cpu/system/memory-types';
+import { withoutReserved } from '../../hw/cpu/system/msr-refusal';
 import { PLAIN_MSRS } from '../../hw/cpu/system/model-msrs';
-import { type FaultReason } from '../../isa/reasons/index';
+import { because, type FaultReason } from '../../isa/reasons/index';
 import { SEG, SLOT } from '../../hw/state/layout';
 import { MSR } from '../../isa/msrs';
 import { SVM_MSRS } from '../svm/msrs';
@@ -52,7 +53,10 @@ const COMMON: KvmMsrs = new Map<number, KvmMsr>([
       read: ({ regs }) => regs.keptMsr(slot),
       write({ regs, model }, value) {
         // the upper half is reserved on Intel's processors, and dropped by AMD's
-        if (msr === MSR.TSC_AUX && model.vendor === 'intel' && value >> 32n !== 0n) return false;
+        if (msr === MSR.TSC_AUX && model.vendor === 'intel') {
+          const allowed = withoutReserved(msr, value, 0xffff_ffff_0000_0000n);
+          if (allowed !== true) return allowed;
+        }
         regs.setKeptMsr(slot, msr === MSR.TSC_AUX ? value & 0xffff_ffffn : value);
         return true;
       },
@@ -96,7 +100,8 @@ const COMMON: KvmMsrs = new Map<number, KvmMsr>([
     {
       read: (v) => v.lapic.apicBase,
       write(v, value) {
-        if (!v.lapic.setBase(value, v.model.physicalBits, v.model.has('X2APIC'))) return false;
+        const set = v.lapic.setBase(value, v.model.physicalBits, v.model.has('X2APIC'));
+        if (set !== true) return set;
         v.saved.set(SLOT.APIC_BASE, v.lapic.apicBase);
         return true;
       },
@@ -119,7 +124,7 @@ const COMMON: KvmMsrs = new Map<number, KvmMsr>([
       read: (v) => v.saved.get(SLOT.MISC_ENABLE),
       write(v, value) {
         const now = v.saved.get(SLOT.MISC_ENABLE);
-        if (((value ^ now) & MISC_ENABLE_PMU) !== 0n) return false;
+        if (((value ^ now) & MISC_ENABLE_PMU) !== 0n) return because('misc-enable-pmu', value ^ now);
         v.saved.set(SLOT.MISC_ENABLE, (value & ~MISC_ENABLE_EMON) | (now & MISC_ENABLE_EMON));
         return true;
       },

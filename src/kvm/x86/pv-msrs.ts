@@ -2,6 +2,8 @@ import { gpa, type Gpa } from '../../base/address';
 import { drain } from '../../host/step';
 import { SLOT } from '../../hw/state/layout';
 import { MSR } from '../../isa/msrs';
+import { withoutReserved } from '../../hw/cpu/system/msr-refusal';
+import type { FaultReason } from '../../isa/reasons/index';
 import { slotHva } from '../memslots';
 import type { Vcpu } from '../vcpu';
 import type { KvmMsr } from './kvm-msr';
@@ -57,10 +59,11 @@ export function updateSystemTime(v: Vcpu): void {
   if ((value & ENABLED) !== 0n) writeSystemTime(v, gpa(value & ~ENABLED));
 }
 
-const kept = (slot: number, take: (v: Vcpu, value: bigint) => boolean): KvmMsr => ({
+const kept = (slot: number, take: (v: Vcpu, value: bigint) => boolean | FaultReason): KvmMsr => ({
   read: (v) => v.saved.get(slot),
   write(v, value) {
-    if (!take(v, value)) return false;
+    const taken = take(v, value);
+    if (taken !== true) return taken;
     v.saved.set(slot, value);
     return true;
   },
@@ -82,7 +85,8 @@ export const PV_MSRS: readonly (readonly [number, KvmMsr])[] = [
   [
     MSR.KVM_STEAL_TIME,
     kept(SLOT.PV_STEAL_TIME, (v, value) => {
-      if ((value & STEAL_RESERVED) !== 0n) return false;
+      const allowed = withoutReserved(MSR.KVM_STEAL_TIME, value, STEAL_RESERVED);
+      if (allowed !== true) return allowed;
       // the one VCPU never waits for a CPU: struct kvm_steal_time, steal 0, version, flags
       const at = gpa(value & ~0x3fn);
       if ((value & ENABLED) !== 0n) write(v, at, [0, 0, nextVersion(v, gpa(at + 8n)), 0]);
@@ -90,14 +94,15 @@ export const PV_MSRS: readonly (readonly [number, KvmMsr])[] = [
     }),
   ],
   // KVM may offer to be spared an EOI, and need not
-  [MSR.KVM_PV_EOI_EN, kept(SLOT.PV_EOI, (_, value) => (value & PV_EOI_RESERVED) === 0n)],
+  [MSR.KVM_PV_EOI_EN, kept(SLOT.PV_EOI, (_, value) => withoutReserved(MSR.KVM_PV_EOI_EN, value, PV_EOI_RESERVED))],
   // read as on: the slot has what was written, turned around
   [
     MSR.KVM_POLL_CONTROL,
     {
       read: (v) => v.saved.get(SLOT.PV_POLL_OFF) ^ 1n,
       write(v, value) {
-        if (value > 1n) return false;
+        const allowed = withoutReserved(MSR.KVM_POLL_CONTROL, value, ~1n);
+        if (allowed !== true) return allowed;
         v.saved.set(SLOT.PV_POLL_OFF, value ^ 1n);
         return true;
       },

@@ -1,3 +1,4 @@
+import type { FaultReason } from '../../isa/reasons/index';
 import { MSR } from '../../isa/msrs';
 import type { ApicPort } from '../../hw/cpu/apic-port';
 import type { Core } from '../../hw/cpu/core';
@@ -55,7 +56,7 @@ export class SoftApic implements ApicPort {
   readMsr(msr: number): bigint | undefined {
     return this.inside(() => (msr === MSR.APIC_BASE ? this.lapic.apicBase : this.lapic.readMsr(msr)));
   }
-  writeMsr(msr: number, value: bigint): boolean {
+  writeMsr(msr: number, value: bigint): boolean | FaultReason {
     const { model } = this.core();
     return this.inside(() => {
       const done =

@@ -1,5 +1,7 @@
 import { MSR } from '../../../isa/msrs';
 import { SLOT } from '../../state/layout';
+import { because } from '../../../isa/reasons/index';
+import { withoutReserved } from './msr-refusal';
 import type { PlainMsr } from './plain-msr';
 
 /** Variable ranges. IA32_MTRRCAP (SDM vol. 3, figure 11-5): their number in 7:0, fixed ranges 8, WC 10. */
@@ -31,32 +33,29 @@ const FIXED_RANGES: readonly number[] = [
   ...Array.from({ length: MSR.MTRR_FIX4K_F8000 - MSR.MTRR_FIX4K_C0000 + 1 }, (_, i) => MSR.MTRR_FIX4K_C0000 + i),
 ];
 
-const kept = (slot: number, valid: (value: bigint, physicalBits: number) => boolean): PlainMsr => ({
+/** `reserved`: bits that must be zero, besides those above MAXPHYADDR where `address`; `types`: how many bytes from bit 0 on hold memory types. */
+const kept = (msr: number, slot: number, reserved: bigint, address: boolean, types: number): PlainMsr => ({
   feature: 'MTRR',
   read: (s) => s.get(slot),
   write(s, value, model) {
-    if (!valid(value, model.physicalBits)) return false;
+    const allowed = withoutReserved(msr, value, reserved, address ? model.physicalBits : 0);
+    if (allowed !== true) return allowed;
+    for (let shift = 0; shift < 8 * types; shift += 8)
+      if (!isMtrrType((value >> BigInt(shift)) & 0xffn)) return because('msr-memory-type', msr, value, shift);
     s.set(slot, value);
     return true;
   },
 });
-const within = (value: bigint, physicalBits: number): boolean => value >> BigInt(physicalBits) === 0n;
 
 /** The memory-type range registers (SDM vol. 3, 11.11.2). Memory here has no caches, so that they are kept and checked, and change nothing. */
 export const MTRRS: readonly (readonly [number, PlainMsr])[] = [
   [MSR.MTRRCAP, { feature: 'MTRR', read: () => MTRRCAP, write: () => false }],
-  [MSR.MTRR_DEF_TYPE, kept(SLOT.MTRR_DEF_TYPE, (v) => (v & ~DEF_TYPE_DEFINED) === 0n && isMtrrType(v & 0xffn))],
-  ...FIXED_RANGES.map((msr, i): [number, PlainMsr] => [
-    msr,
-    kept(SLOT.MTRR_FIXED + i, (v) => everyByte(v, isMtrrType)),
-  ]),
+  [MSR.MTRR_DEF_TYPE, kept(MSR.MTRR_DEF_TYPE, SLOT.MTRR_DEF_TYPE, ~DEF_TYPE_DEFINED, false, 1)],
+  ...FIXED_RANGES.map((msr, i): [number, PlainMsr] => [msr, kept(msr, SLOT.MTRR_FIXED + i, 0n, false, 8)]),
   ...Array.from({ length: VARIABLE_RANGES * 2 }, (_, i): [number, PlainMsr] => [
     MSR.MTRR_PHYSBASE0 + i,
-    kept(
-      SLOT.MTRR_VARIABLE + i,
-      i % 2 === 0
-        ? (v, bits) => within(v, bits) && (v & BASE_RESERVED) === 0n && isMtrrType(v & 0xffn)
-        : (v, bits) => within(v, bits) && (v & MASK_RESERVED) === 0n,
-    ),
+    i % 2 === 0
+      ? kept(MSR.MTRR_PHYSBASE0 + i, SLOT.MTRR_VARIABLE + i, BASE_RESERVED, true, 1)
+      : kept(MSR.MTRR_PHYSBASE0 + i, SLOT.MTRR_VARIABLE + i, MASK_RESERVED, true, 0),
   ]),
 ];

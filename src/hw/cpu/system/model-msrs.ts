@@ -2,6 +2,7 @@ import { MSR } from '../../../isa/msrs';
 import { SLOT } from '../../state/layout';
 import { MACHINE_CHECK } from './machine-check';
 import { MTRRS } from './memory-types';
+import { withoutReserved } from './msr-refusal';
 import type { PlainMsr } from './plain-msr';
 
 const take = (): boolean => true;
@@ -15,11 +16,12 @@ const each = (msrs: readonly number[], plain: PlainMsr): (readonly [number, Plai
 const ZERO: PlainMsr = { read: () => 0n, write: refuse };
 const ZERO_DROPS_WRITES: PlainMsr = { read: () => 0n, write: take };
 const constant = (value: bigint, write: () => boolean): PlainMsr => ({ read: () => value, write });
-const kept = (slot: number, valid: (value: bigint, now: bigint) => boolean, ignored = 0n): PlainMsr => ({
+const kept = (msr: number, slot: number, reserved: bigint, ignored = 0n): PlainMsr => ({
   read: (s) => s.get(slot),
   write(s, value) {
     const wanted = value & ~ignored;
-    if (!valid(wanted, s.get(slot))) return false;
+    const allowed = withoutReserved(msr, wanted, reserved);
+    if (allowed !== true) return allowed;
     s.set(slot, wanted);
     return true;
   },
@@ -67,8 +69,11 @@ const MODEL_SPECIFIC: readonly (readonly [number, PlainMsr])[] = [
     ZERO_DROPS_WRITES,
   ),
   // LBR 0 and BTF 1 are taken and do nothing; on AMD's, without LBR virtualization, so is anything
-  [MSR.DEBUGCTL, { read: () => 0n, write: (_, value, { vendor }) => vendor === 'amd' || (value & ~3n) === 0n }],
-  [MSR.MMIO_CONF_BASE, { read: () => 0n, write: (_, value) => value === 0n }],
+  [
+    MSR.DEBUGCTL,
+    { read: () => 0n, write: (_, value, { vendor }) => vendor === 'amd' || withoutReserved(MSR.DEBUGCTL, value, ~3n) },
+  ],
+  [MSR.MMIO_CONF_BASE, { read: () => 0n, write: (_, value) => withoutReserved(MSR.MMIO_CONF_BASE, value, -1n) }],
   // loading microcode: the registers are for writing
   ...each([MSR.BIOS_UPDT_TRIG, MSR.PATCH_LOADER], { read: () => undefined, write: take }),
   [MSR.FSB_FREQ, constant(3n, refuse)],
@@ -78,16 +83,16 @@ const MODEL_SPECIFIC: readonly (readonly [number, PlainMsr])[] = [
   [MSR.BBL_CR_CTL3, constant(BBL_CR_CTL3, take)],
   [MSR.K7_CLK_CTL, constant(0x2000_0000n, take)],
   [MSR.PLATFORM_INFO, constant(PLATFORM_INFO_CPUID_FAULT, refuse)],
-  [MSR.MISC_FEATURES_ENABLES, kept(SLOT.MISC_FEATURES_ENABLES, (v) => (v & ~CPUID_FAULT_ENABLE) === 0n)],
-  [MSR.POWER_CTL, kept(SLOT.POWER_CTL, take)],
-  [MSR.HWCR, kept(SLOT.HWCR, (v) => (v & ~HWCR_KEPT) === 0n, HWCR_IGNORED)],
+  [MSR.MISC_FEATURES_ENABLES, kept(MSR.MISC_FEATURES_ENABLES, SLOT.MISC_FEATURES_ENABLES, ~CPUID_FAULT_ENABLE)],
+  [MSR.POWER_CTL, kept(MSR.POWER_CTL, SLOT.POWER_CTL, 0n)],
+  [MSR.HWCR, kept(MSR.HWCR, SLOT.HWCR, ~HWCR_KEPT, HWCR_IGNORED)],
 ];
 
 /** MSRs of AMD's processors alone (svm_get_msr, svm_set_msr). */
 const AMD: readonly (readonly [number, PlainMsr])[] = [
   [MSR.IC_CFG, ZERO],
   [MSR.VM_IGNNE, { read: () => undefined, write: take }],
-  [MSR.DE_CFG, kept(SLOT.DE_CFG, (v) => (v & ~DE_CFG_LFENCE) === 0n)],
+  [MSR.DE_CFG, kept(MSR.DE_CFG, SLOT.DE_CFG, ~DE_CFG_LFENCE)],
 ];
 
 /** MSRs that are registers and no more, by index. */

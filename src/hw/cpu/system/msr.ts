@@ -16,7 +16,7 @@ import { cr0Bit, cr4Bit, isLong64 } from './modes';
 import type { PlainMsr } from './plain-msr';
 import { GPR, operand, putGpr } from './operand';
 import { requireCpl0 } from './raise';
-import { isReadOnly, msrRefusal } from './msr-refusal';
+import { isReadOnly, msrRefusal, withoutReserved } from './msr-refusal';
 import type { SystemFunction } from './table';
 
 /** One MSR. `read` undefined and `write` anything but true mean #GP(0); false where no more is to say than that the value is refused. */
@@ -27,17 +27,23 @@ export interface MsrHandler {
   write(core: Core, value: bigint): boolean | FaultReason;
 }
 
+const UPPER_HALF = 0xffff_ffff_0000_0000n;
 const canonical = (core: Core, v: bigint): boolean => isCanonical(v, core.model.linearBits);
 const any = (): boolean => true;
 /** AMD has SYSENTER in legacy mode only: the upper half means nothing there, and is not checked. */
 const sysenterAddress = (core: Core, v: bigint): boolean => core.model.vendor === 'amd' || canonical(core, v);
 
 /** A register kept in a slot as it is, written if `valid`. */
-const stored = (slot: number, valid: (core: Core, value: bigint) => boolean, feature?: CpuFeature): MsrHandler => ({
+const stored = (
+  slot: number,
+  valid: (core: Core, value: bigint) => boolean | FaultReason,
+  feature?: CpuFeature,
+): MsrHandler => ({
   ...(feature === undefined ? {} : { feature }),
   read: (core) => core.state.get(slot),
   write(core, value) {
-    if (!valid(core, value)) return false;
+    const allowed = valid(core, value);
+    if (allowed !== true) return allowed;
     core.state.set(slot, value);
     return true;
   },
@@ -67,7 +73,8 @@ function writeEfer(core: Core, value: bigint): true | FaultReason {
 /** FEATURE_CONTROL (SDM vol. 4): lock 0, VMXON in SMX 1, VMXON outside SMX 2. Locked until reset once bit 0 is set. */
 function writeFeatureControl(core: Core, value: bigint): boolean | FaultReason {
   if (bit(core.state.get(SLOT.FEATURE_CONTROL), 0)) return because('feature-control-locked');
-  if ((value & ~5n) !== 0n) return false;
+  const allowed = withoutReserved(MSR.FEATURE_CONTROL, value, ~5n);
+  if (allowed !== true) return allowed;
   core.state.set(SLOT.FEATURE_CONTROL, value);
   return true;
 }
@@ -123,7 +130,7 @@ const MSR_HANDLERS = new Map<number, MsrHandler>([
   ],
   [
     MSR.APIC_BASE,
-    stored(SLOT.APIC_BASE, (core, v) => v >> BigInt(core.model.physicalBits) === 0n && (v & 0x2ffn) === 0n, 'APIC'),
+    stored(SLOT.APIC_BASE, (core, v) => withoutReserved(MSR.APIC_BASE, v, 0x2ffn, core.model.physicalBits), 'APIC'),
   ],
   [
     MSR.FEATURE_CONTROL,
@@ -140,7 +147,7 @@ const MSR_HANDLERS = new Map<number, MsrHandler>([
   [MSR.STAR, stored(SLOT.STAR, any, 'SYSCALL')],
   [MSR.LSTAR, stored(SLOT.LSTAR, canonical, 'SYSCALL')],
   [MSR.CSTAR, stored(SLOT.CSTAR, canonical, 'SYSCALL')],
-  [MSR.SFMASK, stored(SLOT.SFMASK, (_, v) => v >> 32n === 0n, 'SYSCALL')],
+  [MSR.SFMASK, stored(SLOT.SFMASK, (_, v) => withoutReserved(MSR.SFMASK, v, UPPER_HALF), 'SYSCALL')],
   [MSR.FS_BASE, segmentBase(SEG.FS)],
   [MSR.GS_BASE, segmentBase(SEG.GS)],
   [MSR.KERNEL_GS_BASE, stored(SLOT.KERNEL_GS_BASE, canonical, 'LM')],
@@ -151,17 +158,18 @@ const MSR_HANDLERS = new Map<number, MsrHandler>([
       read: (core) => core.state.get(SLOT.TSC_AUX),
       // the upper half is reserved on Intel's processors, and dropped by AMD's
       write(core, value) {
-        if (core.model.vendor === 'intel' && value >> 32n !== 0n) return false;
+        const allowed = core.model.vendor === 'amd' || withoutReserved(MSR.TSC_AUX, value, UPPER_HALF);
+        if (allowed !== true) return allowed;
         core.state.set(SLOT.TSC_AUX, value & 0xffff_ffffn);
         return true;
       },
     },
   ],
   // the lock bit (3) and SVMDIS (4) stay clear: writing them is refused, so that no guest takes SVM from itself for good
-  [MSR.VM_CR, stored(SLOT.VM_CR, (_, v) => (v & ~7n) === 0n, 'SVM')],
+  [MSR.VM_CR, stored(SLOT.VM_CR, (_, v) => withoutReserved(MSR.VM_CR, v, ~7n), 'SVM')],
   [
     MSR.VM_HSAVE_PA,
-    stored(SLOT.VM_HSAVE_PA, (core, v) => (v & 0xfffn) === 0n && v >> BigInt(core.model.physicalBits) === 0n, 'SVM'),
+    stored(SLOT.VM_HSAVE_PA, (core, v) => withoutReserved(MSR.VM_HSAVE_PA, v, 0xfffn, core.model.physicalBits), 'SVM'),
   ],
   ...VMX_CAPABILITY_MSRS.map((index): [number, MsrHandler] => [
     index,

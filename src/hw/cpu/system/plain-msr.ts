@@ -1,3 +1,4 @@
+import type { FaultReason } from '../../../isa/reasons/index';
 import type { CpuState } from '../../state/cpu-state';
 import type { CpuFeature, CpuidModel } from '../cpuid-model';
 
@@ -10,6 +11,6 @@ export interface PlainMsr {
   readonly feature?: CpuFeature;
   /** Undefined: RDMSR is #GP(0). */
   read(s: CpuState): bigint | undefined;
-  /** False: WRMSR is #GP(0). */
-  write(s: CpuState, value: bigint, model: Pick<CpuidModel, 'vendor' | 'physicalBits'>): boolean;
+  /** Anything but true: WRMSR is #GP(0), with its reason where more can be said than that the value is refused. */
+  write(s: CpuState, value: bigint, model: Pick<CpuidModel, 'vendor' | 'physicalBits'>): boolean | FaultReason;
 }
