@@ -8,7 +8,7 @@
  *
  * Large pages: PS = bit 7 of a PDE (2 MiB) or PDPTE (1 GiB), PAT then in bit 12.
  *
- * EPT entry (SDM vol. 3, 29.3.2):
+ * EPT entry (SDM vol. 3, 28.3.2):
  *
  *    63     61   51..12           11  10  9  8  7   6        5..3     2  1  0
  *   |SVE |..SPP| frame address  | ign |XU |D |A |PS |IPAT   |memtype |X |W |R |

@@ -123,7 +123,7 @@ export function reservedBitsIn(c: EntryRules, level: number, entry: bigint): str
 
 // ---- EPT
 
-/** Reserved bits of a present EPT entry (SDM vol. 3, tables 29-1 to 29-6), by cause. */
+/** Reserved bits of a present EPT entry (SDM vol. 3, tables 28-1 to 28-6), by cause. */
 function eptReserved(physicalBits: number, level: number, large: boolean): Reserved[] {
   const out: Reserved[] = [{ mask: FRAME_MASK & above(physicalBits), say: aboveWidth(physicalBits) }];
   const name = `an EPT ${entryName(level)}`;
@@ -153,7 +153,7 @@ const eptMask = (physicalBits: number, level: number, large: boolean): bigint =>
 const reservedType = (type: number): boolean => type === 2 || type === 3 || type === 7;
 const typeOf = (entry: bigint): number => Number((entry >> EPTE_MT_SHIFT) & 7n);
 
-/** EPT misconfigurations (SDM vol. 3, 29.3.3.1): write without read, reserved bits, a reserved memory type. Execute-only is offered by our CPUs. `large`: it maps 2 MiB or 1 GiB. */
+/** EPT misconfigurations (SDM vol. 3, 28.3.3.1): write without read, reserved bits, a reserved memory type. Execute-only is offered by our CPUs. `large`: it maps 2 MiB or 1 GiB. */
 export function isMisconfigured(entry: bigint, level: number, large: boolean, physicalBits: number): boolean {
   if ((entry & (EPTE_R | EPTE_W)) === EPTE_W) return true;
   if ((entry & eptMask(physicalBits, level, large)) !== 0n) return true;

@@ -1,5 +1,5 @@
 /**
- * The control fields of the VMCS bit by bit (SDM vol. 3, tables 24-5 to 24-15), as 32-bit masks. Names as in Linux without their prefixes
+ * The control fields of the VMCS bit by bit (SDM vol. 3, 24.6 to 24.8), as 32-bit masks. Names as in Linux without their prefixes
  * (PIN_BASED_, CPU_BASED_, SECONDARY_EXEC_, VM_EXIT_, VM_ENTRY_).
  */
 export const PIN = {
@@ -91,7 +91,7 @@ export const ENTRY_CTL = {
 } as const;
 
 /**
- * Interruption information, the one format of VM entry, VM exit and IDT vectoring (tables 24-16, 24-17, 24-18):
+ * Interruption information, the one format of VM entry, VM exit and IDT vectoring (24.8.3, 24.9.2, 24.9.3):
  *
  *    31    30..13   12           11          10..8   7..0
  *   |valid|   0    |NMI unblock|error valid | type | vector|
@@ -119,16 +119,16 @@ export const INTR_TYPE = {
 } as const;
 export type InterruptionType = (typeof INTR_TYPE)[keyof typeof INTR_TYPE];
 
-/** Guest interruptibility state (table 24-3). */
+/** Guest interruptibility state (24.4.2). */
 export const INTERRUPTIBILITY = { STI: 1 << 0, MOV_SS: 1 << 1, SMI: 1 << 2, NMI: 1 << 3, ENCLAVE: 1 << 4 } as const;
 
 /** Guest activity state (24.4.2). */
 export const ACTIVITY_STATE = { ACTIVE: 0, HLT: 1, SHUTDOWN: 2, WAIT_SIPI: 3 } as const;
 
-/** EPTP (table 24-8): memory type 2:0, page-walk length − 1 in 5:3, accessed/dirty enable 6, address of the EPT PML4 above. */
+/** EPTP (24.6.11): memory type 2:0, page-walk length − 1 in 5:3, accessed/dirty enable 6, address of the EPT PML4 above. */
 export const EPTP = { MEMORY_TYPE_MASK: 7n, WALK_LENGTH_SHIFT: 3n, WALK_LENGTH_MASK: 7n, AD_ENABLE: 1n << 6n } as const;
 
-/** Pending debug exceptions (table 24-4). */
+/** Pending debug exceptions (24.4.2). */
 export const PENDING_DBG = { B0: 0, B1: 1, B2: 2, B3: 3, ENABLED_BREAKPOINT: 12, BS: 14, RTM: 16 } as const;
 
 /** Bit 31 of the exit reason: the VM entry failed (24.9.1). */

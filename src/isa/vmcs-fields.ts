@@ -1,7 +1,7 @@
 /**
  * VMCS fields by Linux's names (arch/x86/include/asm/vmx.h) with their encodings and the manual's names (SDM vol. 3, 24.4–24.9 and appendix B).
  *
- * An encoding says what the field is (24.11.2, table 24-21):
+ * An encoding says what the field is (24.11.2):
  *
  *    31..15   14..13  12  11..10  9..1   0
  *   |   0    | width | 0 | type  |index|high|

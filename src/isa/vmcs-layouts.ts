@@ -9,7 +9,7 @@ import type { VmcsField, VmcsFieldName } from './vmcs-fields';
 const flags = (table: Readonly<Record<string, number>>): BitLayout =>
   Object.entries(table).map(([name, n]) => flag(n, name));
 
-// ---- controls (tables 24-5 to 24-15)
+// ---- controls (24.6 to 24.8)
 
 const PIN_BASED: BitLayout = [
   flag(0, 'External-interrupt exiting'),
@@ -102,7 +102,7 @@ const EPT_POINTER: BitLayout = [
   range(51, 12, 'Frame of the root table'),
 ];
 
-// ---- events (tables 24-16 to 24-18)
+// ---- events (24.8.3, 24.9.2, 24.9.3)
 
 const EVENT_TYPES = {
   0: 'external interrupt',
@@ -122,7 +122,7 @@ const EVENT: BitLayout = [
 ];
 const EXIT_EVENT: BitLayout = [...EVENT.slice(0, 3), flag(12, 'NMI unblocking due to IRET'), flag(31, 'Valid')];
 
-// ---- guest state (table 24-2 and 24.4.2)
+// ---- guest state (24.4.1 and 24.4.2)
 
 const ACCESS_RIGHTS: BitLayout = [
   range(3, 0, 'Type'),

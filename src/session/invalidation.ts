@@ -70,7 +70,7 @@ const HYPERVISORS: Readonly<Record<Exclude<CachedTables, 'guest'>, readonly Inva
 };
 
 export function hypervisorAdvice(where: Exclude<CachedTables, 'guest'>, vpid: number): Advice {
-  // what VPID 0 has cached does not survive a VM entry (SDM vol. 3, 29.3.3.1)
+  // what VPID 0 has cached does not survive a VM entry (SDM vol. 3, 28.4.3.1)
   const missing: readonly Invalidation[] = vpid === 0 ? [...HYPERVISORS[where], 'VM entry'] : HYPERVISORS[where];
   return { missing, advice: listed(missing.map((m) => WORDS[m])) };
 }

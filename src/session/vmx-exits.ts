@@ -16,7 +16,7 @@ import type { ExitView } from './types';
 
 const RCX = 1;
 const has = (q: bigint, bit: number): boolean => (q & BigInt(bit)) !== 0n;
-/** The interruption-information field (SDM vol. 3, table 24-15): valid 31, error code valid 11, type 10:8, vector 7:0. */
+/** The interruption-information field (SDM vol. 3, 24.9.2): valid 31, error code valid 11, type 10:8, vector 7:0. */
 const vectorOf = (info: number): number => info & 0xff;
 
 interface RawExit {

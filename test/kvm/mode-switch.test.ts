@@ -1,5 +1,5 @@
 /**
- * What is cached does not outlive a change of paging mode. A guest without paging uses translations of its linear addresses too (combined mappings, SDM vol. 3, 29.4.2), tagged as those
+ * What is cached does not outlive a change of paging mode. A guest without paging uses translations of its linear addresses too (combined mappings, SDM vol. 3, 28.4.2), tagged as those
  * with paging are: where CR0.PG is set, KVM flushes them by kvm_mmu_reset_context, and a bare processor by the MOV to CR0 itself (12.9).
  */
 import * as assert from 'node:assert/strict';

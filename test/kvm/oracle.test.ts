@@ -1,5 +1,5 @@
 /**
- * EPT and NPT against an oracle that shares no code with what it judges: it reads the bytes of EPT, NPT and host tables itself (SDM vol. 3, 4.5 and 29.3, APM vol. 2,
+ * EPT and NPT against an oracle that shares no code with what it judges: it reads the bytes of EPT, NPT and host tables itself (SDM vol. 3, 4.5 and 28.3, APM vol. 2,
  * 5.3 and 15.25) and keeps its own list of slots. Random guests touch pages, edit their tables and switch CR3, while random host events and slot changes happen. After each of them:
  *
  *   - every present EPT or NPT leaf maps the frame that slot and host tables give for its GPA, with a subset of the rights that both allow;

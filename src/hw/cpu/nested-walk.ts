@@ -142,7 +142,7 @@ export class NestedWalk implements EntryPort {
       if (at < 0) out.fail('guest', 'no-memory', 0, 0n, address);
       return at;
     }
-    // with accessed and dirty flags enabled, accesses to guest paging structures are treated as writes (SDM vol. 3, 29.3.3.2), under nested paging always (APM vol. 2, 15.25.5)
+    // with accessed and dirty flags enabled, accesses to guest paging structures are treated as writes (SDM vol. 3, 28.3.3.2), under nested paging always (APM vol. 2, 15.25.5)
     const asWrite = write || this.tables.accessedDirty;
     const nested = sink ? sink.nested.bind(sink) : undefined;
     const count = this.probing || write ? undefined : this.countNested;

@@ -87,7 +87,7 @@ export abstract class Translation {
   }
   /**
    * The second level of the guest entered, or none, and what tags its translations: VPID or ASID. With VPID 0, entries of VPID 0 do not survive VM entries and exits (SDM vol. 3,
-   * 29.4.1); `tagged`: SVM's host, ASID 0, keeps its own.
+   * 28.4.1); `tagged`: SVM's host, ASID 0, keeps its own.
    */
   setSecondLevel(tables: NestedTables | undefined, tag: number, pml?: PmlLog, tagged = false): void {
     if (tag === 0 && !tagged) this.tlb.dropVpid0();
@@ -136,7 +136,7 @@ export abstract class Translation {
     const shift = BigInt(this.tlb.guestPageShiftOf(e));
     return this.tlb.linearOf(e) >> shift === linear >> shift;
   }
-  /** INVEPT (SDM vol. 3, 31.3): 'single' drops what was derived from the EPTP's tables, 'all' from any. */
+  /** INVEPT (SDM vol. 3, 30.3): 'single' drops what was derived from the EPTP's tables, 'all' from any. */
   invept(type: 'single' | 'all', eptp: bigint): void {
     const root = eptp & 0x000f_ffff_ffff_f000n;
     this.tlb.drop((c) => c.eptp !== 0n && (type === 'all' || c.eptp === root));

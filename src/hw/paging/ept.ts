@@ -5,7 +5,7 @@ import type { WalkFailure, WalkSink } from './trace';
 import { outcomeOf, type WalkOut } from './walk-out';
 
 /**
- * EPTP (SDM vol. 3, table 24-9):  51..12 root table | 6 A/D enable | 5..3 walk length − 1 | 2..0 memory type.
+ * EPTP (SDM vol. 3, 24.6.11):  51..12 root table | 6 A/D enable | 5..3 walk length − 1 | 2..0 memory type.
  */
 export interface Eptp {
   readonly kind: 'ept';
@@ -29,8 +29,8 @@ export const decodeEptp = (value: bigint, pages1g = true): Eptp => ({
 });
 
 /**
- * The EPT walk (SDM vol. 3, 29.3): GPA → HPA. Rights are ANDed over the levels; an access none of whose entries misconfigures but which lacks a right, or meets an entry
- * without any right, is an EPT violation. So is one to an address beyond what the levels reach: 48 bits by four, 57 by five (29.3.3.2: 4-level EPT with bits 51:48 set). Sets no A/D flags
+ * The EPT walk (SDM vol. 3, 28.3): GPA → HPA. Rights are ANDed over the levels; an access none of whose entries misconfigures but which lacks a right, or meets an entry
+ * without any right, is an EPT violation. So is one to an address beyond what the levels reach: 48 bits by four, 57 by five (28.3.3.2: 4-level EPT with bits 51:48 set). Sets no A/D flags
  * (see `updateEptAccessedDirty`).
  *
  *    56..48  47..39  38..30  29..21  20..12  11..0
@@ -122,7 +122,7 @@ export function eptFlagsMissing(write: boolean, out: WalkOut): 'none' | 'accesse
   return accessed ? 'accessed' : 'none';
 }
 
-/** Sets A over the walk in `out` and D in its leaf for a write, where EPTP bit 6 asks for it (SDM vol. 3, 29.3.5). Returns how many entries were written. */
+/** Sets A over the walk in `out` and D in its leaf for a write, where EPTP bit 6 asks for it (SDM vol. 3, 28.3.5). Returns how many entries were written. */
 export function updateEptAccessedDirty(memory: HostMemory, write: boolean, out: WalkOut): number {
   let n = 0;
   for (let i = 0; i < out.depth; i++) {

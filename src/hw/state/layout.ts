@@ -92,7 +92,7 @@ export const SLOT = {
   POWER_CTL: 208,
   MISC_FEATURES_ENABLES: 209,
   TSC_ADJUST: 210,
-  /** The last event that was taken to a handler, in the format of interruption information (SDM vol. 3, table 24-15); 0: none yet. */
+  /** The last event that was taken to a handler, in the format of interruption information (SDM vol. 3, 24.9.2); 0: none yet. */
   LAST_EVENT: 211,
   /** KVM's paravirtual MSRs, in its save area alone. */
   PV_WALL_CLOCK: 212,
@@ -135,7 +135,7 @@ export const CPU_STATES_OFFSET = 0x1000;
 export const SEG = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
 
 /**
- * Access rights in the VMCS format (SDM vol. 3, table 24-2):
+ * Access rights in the VMCS format (SDM vol. 3, 24.4.1):
  *
  *   16       15 14  13 12  11..8  7  6..5 4  3..0
  *  |unusable|G |D/B|L |AVL| 0    |P |DPL |S |type|

@@ -24,7 +24,7 @@ const SIZES: Readonly<Record<number, number>> = { 2: 32, 3: 8, 4: 4, 5: 2 };
 const TOP = 5;
 
 /**
- * Paging-structure caches (SDM vol. 3, 4.10.3 and, with EPT, the combined ones of 29.4.1): entries that lead to another table, by the part of the linear address above it.
+ * Paging-structure caches (SDM vol. 3, 4.10.3 and, with EPT, the combined ones of 28.4.1): entries that lead to another table, by the part of the linear address above it.
  * Like the TLB they are functional: what they hold is used until something the architecture says invalidates it. An entry knows where the next table lies in host
  * memory, so that a walk from it needs no second-level walk for that table.
  */

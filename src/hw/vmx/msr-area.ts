@@ -9,7 +9,7 @@ export interface MsrAccess {
 }
 
 /**
- * An MSR area: `count` entries of 16 bytes (SDM vol. 3, table 24-14).
+ * An MSR area: `count` entries of 16 bytes (SDM vol. 3, 24.7.2).
  *
  *   127..64   63..32    31..0
  *  | value  |reserved 0| index |

@@ -39,8 +39,6 @@ const NO_VMCS = 0xffff_ffff_ffff_ffffn;
 /**
  * VMX operation of one CPU. The methods are the VMX instructions without their operand decoding and without the exceptions that precede them (#UD, #GP by CPL
  * and CR4.VMXE): software in root operation calls them, be it KVM's model or, through the instruction set, a guest's own hypervisor.
- *
- * Sections are those of the SDM's editions that have the VMCS in chapter 24; later ones number chapters 23–33 one higher.
  */
 export class Vmx implements VmxState {
   operation: VmxOperation = 'off';

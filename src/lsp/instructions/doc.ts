@@ -1,4 +1,4 @@
-/** What the editor says about an instruction. Written for this project; the facts are those of Intel's manual, volume 2 and volume 3, chapter 26. */
+/** What the editor says about an instruction. Written for this project; the facts are those of Intel's manual, volume 2 and volume 3, chapter 25. */
 import type { VmxExitName } from '../../isa/exits';
 
 /** A VM exit that an instruction can cause in a guest, and under which setting. */

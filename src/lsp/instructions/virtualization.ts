@@ -17,7 +17,7 @@ const svm = (title: string, does: string, operation?: string): InstructionDoc =>
     exceptions: [CPL0, '#UD where EFER.SVME is 0'],
   });
 
-/** Intel VMX (SDM vol. 3, chapter 31) and AMD SVM (APM vol. 2, chapter 15). */
+/** Intel VMX (SDM vol. 3, chapter 30) and AMD SVM (APM vol. 2, chapter 15). */
 export const VIRTUALIZATION: InstructionTable = {
   vmxon: doc(
     'Enter VMX operation',

@@ -1,6 +1,6 @@
 /**
  * Of a denied access the failure names the entry that lacks the right, which need not be the one that maps the page: rights are the AND over the levels (SDM vol. 3, 4.6.1 and
- * 29.3.2; AMD APM vol. 2, 5.6 and 15.25.5). And the bits of registers without which there would be no denial.
+ * 28.3.2; AMD APM vol. 2, 5.6 and 15.25.5). And the bits of registers without which there would be no denial.
  */
 import * as assert from 'node:assert/strict';
 import { hpa } from '../../../src/base/address';

@@ -126,7 +126,7 @@ describe('EPT permission matrix', () => {
   });
 });
 
-/** SDM vol. 3, 29.3.3.2: a guest-physical address beyond what the levels of EPT translate is an EPT violation, and no bit of it is dropped. */
+/** SDM vol. 3, 28.3.3.2: a guest-physical address beyond what the levels of EPT translate is an EPT violation, and no bit of it is dropped. */
 describe('EPT walk length', () => {
   const at = (gpa: bigint, levels: 4 | 5): string => {
     const memory = new HostMemory(0n, 1 << 20);

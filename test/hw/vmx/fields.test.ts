@@ -21,7 +21,7 @@ const qualifies = (reason: number, q: bigint, vector?: number): string =>
   describeBits(decodeQualification(reason, q, vector));
 
 describe('VMCS fields', () => {
-  it('encodings say width and area (table 24-21)', () => {
+  it('encodings say width and area (24.11.2)', () => {
     const seen = (name: VmcsFieldName): unknown[] => {
       const f = fieldOf(name);
       return [f.encoding, f.width, f.area];

@@ -1,7 +1,7 @@
 /**
  * A guest that does what it is told, one instruction at a time, in every paging mode: its code is 32-bit, runs in compatibility mode once paging has four or five levels, and lies with
  * stack and tables in an identity map that all modes share. Two address spaces map a window of two small pages and a large one to frames that say who they are. Beside it runs a
- * model of what may be cached: every translation that an access has used since something that must invalidate it (SDM vol. 3, 4.10.4.1 and 12.9). A processor may also cache what
+ * model of what may be cached: every translation that an access has used since something that must invalidate it (SDM vol. 3, 4.10.4.1 and 11.9). A processor may also cache what
  * no access has used yet (4.10.2.3), and shadow tables do: there it is every translation that the tables have had since then.
  */
 import * as assert from 'node:assert/strict';

@@ -87,7 +87,7 @@ export function setCr0(core: Core, wanted: bigint): boolean {
   // real mode runs at privilege level 0
   if (!bit(value, CR0.PE)) s.cpl = 0;
   core.port.controlsChanged(core);
-  // a change of PG or PE invalidates everything, global or not (SDM vol. 3, 4.10.4.1 and 12.9)
+  // a change of PG or PE invalidates everything, global or not (SDM vol. 3, 4.10.4.1 and 11.9)
   if (changed(old, value, CR0.PG, CR0.PE)) core.port.flush(core, true);
   return true;
 }
@@ -135,7 +135,7 @@ export function setCr4(core: Core, wanted: bigint): boolean {
 
   s.set(SLOT.CR4, value);
   core.port.controlsChanged(core);
-  // PSE, PGE and PAE, and PCIDE from 1 to 0, invalidate global entries too (SDM vol. 3, 4.10.4.1 and 12.9); LA57 changes only without paging
+  // PSE, PGE and PAE, and PCIDE from 1 to 0, invalidate global entries too (SDM vol. 3, 4.10.4.1 and 11.9); LA57 changes only without paging
   if (changed(old, value, CR4.PSE, CR4.PGE, CR4.PAE) || (bit(old, CR4.PCIDE) && !bit(value, CR4.PCIDE)))
     core.port.flush(core, true);
   else if (!bit(old, CR4.SMEP) && bit(value, CR4.SMEP)) core.port.flush(core, false);

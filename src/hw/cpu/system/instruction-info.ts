@@ -5,7 +5,7 @@ import { linearUnchecked, effectiveAddress } from './access';
 const ADDRESS_SIZE: Readonly<Record<16 | 32 | 64, number>> = { 16: 0, 32: 1, 64: 2 };
 
 /**
- * The VM-exit instruction-information field (SDM vol. 3, tables 27-9 to 27-14), whose forms share their memory part:
+ * The VM-exit instruction-information field (SDM vol. 3, 27.2.5), whose forms share their memory part:
  *
  *   31..28   29..28    27    26..23 22    21..18 17..15  11      10      9..7      6..3  1..0
  *  | reg2  | identity |no base|base |no idx|index |segment|op size|register|addr size|reg1 |scale|

@@ -79,7 +79,7 @@ const ADDRESS_SIZE: Readonly<Record<16 | 32 | 64, number>> = { 16: 0, 32: 1, 64:
 
 /**
  * INS and OUTS. A repeated one does one element and jumps to itself while the count lasts, so that an interrupt or a fault finds the progress in the
- * registers. The exit's instruction information is the address size in bits 9:7 and, for OUTS, the segment in 17:15 (SDM vol. 3, table 27-9).
+ * registers. The exit's instruction information is the address size in bits 9:7 and, for OUTS, the segment in 17:15 (SDM vol. 3, 27.2.5).
  */
 const stringIo =
   (write: boolean, size: number): SystemFunction =>

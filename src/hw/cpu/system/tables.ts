@@ -13,7 +13,7 @@ import { requireCpl0 } from './raise';
 import { loadLdtr, loadTr } from './segments';
 import type { SystemFunction } from './table';
 
-/** Identities in the instruction-information field: tables 27-10 and 27-11 of SDM vol. 3. */
+/** Identities in the instruction-information field: SDM vol. 3, 27.2.5. */
 const TABLE_ID = { sgdt: 0, sidt: 1, lgdt: 2, lidt: 3 } as const;
 const SEGMENT_ID = { sldt: 0, str: 1, lldt: 2, ltr: 3 } as const;
 

@@ -40,7 +40,7 @@ const REASON: Readonly<Record<VmxInstructionName, number>> = {
   INVVPID: VMX_EXIT.INVVPID,
   VMFUNC: VMX_EXIT.VMFUNC,
 };
-/** Index of the r/m operand, and of the register in bits 31:28 and 6:3 of the instruction information (SDM vol. 3, tables 27-12 to 27-14). */
+/** Index of the r/m operand, and of the register in bits 31:28 and 6:3 of the instruction information (SDM vol. 3, 27.2.5). */
 const OPERANDS: Readonly<Partial<Record<VmxInstructionName, { readonly rm: 0 | 1; readonly reg2?: 0 | 1 }>>> = {
   VMCLEAR: { rm: 0 },
   VMPTRLD: { rm: 0 },

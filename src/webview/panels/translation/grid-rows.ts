@@ -29,7 +29,7 @@ const CACHES: Readonly<Record<number, string>> = { 2: 'PDE cache', 3: 'PDPTE cac
 
 /**
  * The cache that answers for a load of the row of a guest entry (`level`; 0: of the page). A paging-structure cache knows where the table below lies in host memory
- * (SDM vol. 3, 29.4.1: combined mappings), so that it spares that table's second-level walk too.
+ * (SDM vol. 3, 28.4.1: combined mappings), so that it spares that table's second-level walk too.
  */
 function servedBy({ tlb }: Translation, level: number, isOwn: boolean): string | undefined {
   if (tlb.hit) return 'TLB';
