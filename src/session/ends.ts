@@ -2,7 +2,8 @@ import type { MachineEnd } from '../vmm/machine-stop';
 import type { EndInfo, StopInfo } from './types';
 
 /** The end of a run as reports and adapters show it. */
-export const endOf = ({ kind, code, rip, why, reason = [] }: MachineEnd): EndInfo => ({
+export const endOf = ({ kind, code, rip, why, unserved, reason = [] }: MachineEnd): EndInfo => ({
+  ...(unserved ? { unserved } : {}),
   kind,
   code,
   rip,
@@ -32,6 +33,8 @@ export function stopOfEnd(end: EndInfo): StopInfo | undefined {
     case 'entry-failure':
       return stop('entry-failure', 'VM entry failed');
     case 'internal-error':
-      return stop('internal-error', 'KVM internal error');
+      if (!end.unserved) return stop('internal-error', 'KVM internal error');
+      // nobody serves what led there: an exception of the guest's, or a call of the BIOS
+      return stop('guest-exception', end.reason[0]?.event ?? 'no BIOS');
   }
 }

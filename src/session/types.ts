@@ -168,6 +168,8 @@ export interface EndInfo {
   readonly code: number;
   readonly rip: bigint;
   readonly why: string;
+  /** The guest stands where a BIOS would serve it, and there is none. */
+  readonly unserved?: true;
   /** The guest's exceptions that led there, innermost last; empty where none did. */
   readonly reason: readonly FaultInChain[];
 }

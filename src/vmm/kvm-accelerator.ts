@@ -175,6 +175,7 @@ export class KvmAccelerator implements Accelerator {
         this.exitPort,
         vcpu.registers(),
         vcpu.cpu.chain.events,
+        vcpu.cpu.chain.latest,
         (at, length) => vcpu.readGuest(gpa(at), length),
       );
       if (answer.kind === 'end') return this.end(answer.end);

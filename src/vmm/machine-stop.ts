@@ -13,6 +13,8 @@ export interface MachineEnd {
   readonly why: string;
   /** Entry failures: the VM-entry checks that did not hold. */
   readonly unmet: readonly UnmetCheck[];
+  /** It stands where a BIOS would go on; there is none. */
+  readonly unserved?: true;
   /** The guest's exceptions that led there, innermost last. */
   readonly reason?: readonly FaultInChain[];
 }

@@ -12,37 +12,49 @@ const RSP = 4;
 const h = (n: number, digits = 2): string => `${n.toString(16).toUpperCase().padStart(digits, '0')}`;
 const NO_BIOS = 'there is no BIOS yet';
 
+/** What nobody serves, in one sentence; `event`: an exception, an interrupt or INT n of that vector led there. */
+export type Unserved =
+  | { readonly event: false; readonly vector?: undefined; readonly why: string }
+  | { readonly event: true; readonly vector: number; readonly why: string };
+
 /**
  * Where a guest of `start=boot` or `flat16` halted in a stub that stands in for a BIOS: what led there, in one sentence. The processor's record of the last event
  * that it took to a handler (SLOT.LAST_EVENT) tells INT n from an exception and from an interrupt of the same vector; where it came from is on the stack.
  */
-export function withoutFirmware(guest: CpuState, read: ReadGuest): string | undefined {
+export function withoutFirmware(guest: CpuState, read: ReadGuest): Unserved | undefined {
   if (bit(guest.get(SLOT.CR0), CR0.PE)) return undefined;
   const stub = stubAt(guest.segmentBase(SEG.CS) + guest.rip, read);
   if (stub === undefined) return undefined;
   if (stub === 'reset')
-    return `the guest jumped to FFFF:0000, the reset vector, to restart the machine: ${NO_BIOS} that would do it`;
+    return {
+      event: false,
+      why: `the guest jumped to FFFF:0000, the reset vector, to restart the machine: ${NO_BIOS} that would do it`,
+    };
   const event = guest.get32(SLOT.LAST_EVENT);
   const vector = h(stub);
   const frame = read(guest.segmentBase(SEG.SS) + (guest.get(RSP) & 0xffffn), 4);
   const word = (at: number): number => (frame?.[at] ?? 0) | ((frame?.[at + 1] ?? 0) << 8);
   const place = frame ? `${h(word(2), 4)}:${h(word(0), 4)}` : 'an unknown place';
   if ((event & INTR_INFO.VALID) === 0 || (event & INTR_INFO.VECTOR_MASK) !== stub)
-    return `a jump or call, and no interrupt, led to the handler of INT ${vector}h: ${NO_BIOS} to serve it`;
+    return {
+      event: false,
+      why: `a jump or call, and no interrupt, led to the handler of INT ${vector}h: ${NO_BIOS} to serve it`,
+    };
   const unhandled = `the guest has no handler for vector ${vector}h, and ${NO_BIOS}`;
+  const said = (why: string): Unserved => ({ event: true, vector: stub, why });
   switch ((event >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) {
     case INTR_TYPE.HARD_EXCEPTION:
-      return `${vectorName(stub)} at ${place}: ${unhandled}`;
+      return said(`${vectorName(stub)} at ${place}: ${unhandled}`);
     case INTR_TYPE.SOFT_EXCEPTION:
     case INTR_TYPE.PRIV_SW_EXCEPTION:
-      return `${vectorName(stub)} by INT3, INTO or INT1 before ${place}: ${unhandled}`;
+      return said(`${vectorName(stub)} by INT3, INTO or INT1 before ${place}: ${unhandled}`);
     case INTR_TYPE.EXT_INTR:
-      return `external interrupt ${vector}h at ${place}: ${unhandled}`;
+      return said(`external interrupt ${vector}h at ${place}: ${unhandled}`);
     case INTR_TYPE.NMI_INTR:
-      return `NMI at ${place}: ${unhandled}`;
+      return said(`NMI at ${place}: ${unhandled}`);
     default: {
       const ah = h(Number((guest.get(0) >> 8n) & 0xffn));
-      return `INT ${vector}h with AH = ${ah}h: ${NO_BIOS} to serve it (the call returns to ${place})`;
+      return said(`INT ${vector}h with AH = ${ah}h: ${NO_BIOS} to serve it (the call returns to ${place})`);
     }
   }
 }

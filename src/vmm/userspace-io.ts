@@ -11,6 +11,7 @@ import type { PortBus } from './devices/bus';
 import type { ExitPort } from './devices/exit-port';
 import { END_CODES, type MachineEnd } from './machine-stop';
 import { withoutFirmware } from './no-firmware';
+import { reasonsOf } from './fault-reasons';
 import type { ReadGuest } from './start/real';
 import { explainTripleFault } from './triple-fault';
 
@@ -41,13 +42,14 @@ const end = (
 });
 const go = (value = 0n): Answer => ({ kind: 'run', value });
 
-/** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`: the exceptions behind a triple fault; `read`: guest RAM, for explanations. */
+/** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`: the exceptions behind a triple fault; `latest`: the events that last went to a handler; `read`: guest RAM, for explanations. */
 export function* userspace(
   exit: UserspaceExit,
   bus: PortBus,
   exitPort: ExitPort | undefined,
   guest: CpuState,
   undelivered: readonly ChainEvent[],
+  latest: readonly ChainEvent[],
   read: ReadGuest,
 ): Work<Answer> {
   yield vmmStep('kvm_cpu_exec', `ioctl(KVM_RUN) returns ${exit.reason}`, cost('userspaceSwitch'));
@@ -57,7 +59,7 @@ export function* userspace(
     case 'KVM_EXIT_MMIO':
       return yield* memoryAccess(exit, bus);
     case 'KVM_EXIT_HLT':
-      return halted(guest, read);
+      return halted(guest, read, latest);
     case 'KVM_EXIT_SHUTDOWN':
       return {
         kind: 'end',
@@ -132,9 +134,19 @@ export function* memoryAccess(
 }
 
 /** A guest that halted and that nothing will wake. */
-export function halted(guest: CpuState, read: ReadGuest): Answer & { readonly kind: 'end' } {
+export function halted(
+  guest: CpuState,
+  read: ReadGuest,
+  events: readonly ChainEvent[],
+): Answer & { readonly kind: 'end' } {
   const stub = withoutFirmware(guest, read);
-  if (stub !== undefined) return end('internal-error', stub);
+  if (stub !== undefined) {
+    const { end: ended } = end('internal-error', stub.why);
+    // the event that led there is the last that reached a handler
+    const last = events.at(-1);
+    const reason = stub.event && last?.event.vector === stub.vector ? reasonsOf([last]) : [];
+    return { kind: 'end', end: { ...ended, unserved: true, reason } };
+  }
   return bit(guest.rflags, RFLAGS.IF)
     ? end('idle', 'the guest halted with interrupts on, and there is nothing left that could interrupt it')
     : end('halt', 'the guest halted with interrupts off');

@@ -314,11 +314,11 @@ export class SoftwareAccelerator implements Accelerator {
     if (!wakes()) {
       const { deadline } = apic.lapic.timer;
       if (deadline === undefined || !bit(state.rflags, RFLAGS.IF) || !apic.lapic.timerUnmasked)
-        return this.end(halted(state, (at, length) => this.readGuest(at, length)).end);
+        return this.end(halted(state, (at, length) => this.readGuest(at, length), cpu.chain.latest).end);
       apic.sleepUntil(deadline);
       apic.update();
       yield vmmStep('qemu_wait_io_event', "sleeps until the local APIC's timer fires", cost('syscall'));
-      if (!wakes()) return this.end(halted(state, (at, length) => this.readGuest(at, length)).end);
+      if (!wakes()) return this.end(halted(state, (at, length) => this.readGuest(at, length), cpu.chain.latest).end);
     }
     state.set32(SLOT.ACTIVITY, 0);
     return undefined;
