@@ -13,6 +13,9 @@ export interface FoundFile {
 }
 export type FindFile = (path: string, from: string, use: FileUse) => FoundFile | undefined;
 
+/** Bytes of a source: larger files are no source that a person wrote, and what each of their tokens becomes takes a hundred times as much. */
+export const MAX_SOURCE = 8 * 1024 * 1024;
+
 /** The name by which a folder stands for itself where a file's name is asked for: what it names lies inside it. */
 export const insideOf = (folder: string): string => (folder === '' ? '.' : `${folder.replace(/[\\/]+$/, '')}/.`);
 

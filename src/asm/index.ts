@@ -24,7 +24,7 @@ export { formatListing } from './listing';
 export { leadingDirectives } from './directives';
 export type { Directive } from './directives';
 export { ASM_CODES } from './diagnostics';
-export { fileBeside, insideOf, searchPlaces } from './included';
+export { fileBeside, insideOf, MAX_SOURCE, searchPlaces } from './included';
 export type { ReadFile } from './included';
 export { DIRECTIVES } from './directive-parser';
 export { isMnemonic, mnemonics } from './forms';

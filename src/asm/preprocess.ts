@@ -3,7 +3,7 @@ import { Conditions } from './conditions';
 import { ContextStack } from './contexts';
 import { Definitions } from './definitions';
 import type { DiagnosticSink } from './diagnostics';
-import { decodeUtf8, notFound } from './included';
+import { decodeUtf8, MAX_SOURCE, notFound } from './included';
 import type { FindFile } from './included';
 import type { EarlierLayout } from './layout-questions';
 import { LayoutQuestions } from './layout-questions';
@@ -39,7 +39,7 @@ const MAX_DEPTH = 128;
 const MAX_LINES = 1_000_000;
 const MAX_LINES_READ = 2_000_000;
 /** All tokens of the lines that come out: a line may be as long as a file. */
-const MAX_TOKENS_OUT = 12_000_000;
+const MAX_TOKENS_OUT = 4_000_000;
 
 /** How a stretch of lines was left: read to its end, or by %exitrep or %exitmacro. */
 type Ending = 'end' | 'exitrep' | 'exitmacro';
@@ -409,6 +409,11 @@ export class Preprocessor {
       const at = new Map([...this.reading, first].map(({ file, line }) => [file, line]));
       const readBefore = new Set([...this.included].filter((name) => !at.has(name)));
       this.options.sink.includeMissing({ at, readBefore });
+      return;
+    }
+    if (found.bytes.length > MAX_SOURCE) {
+      const message = `${t.text} is ${found.bytes.length} bytes long; ${MAX_SOURCE} is the most for a source`;
+      this.options.sink.error('tooLarge', message, span);
       return;
     }
     if (first.text === '%require' && this.included.has(found.name)) return;

@@ -5,6 +5,7 @@ import { hex } from '../base/hex';
 import { givenTo } from '../session/assembly';
 import { readDirectives } from '../session/guest-directives';
 import { checkOptions } from '../session/options';
+import { sourceTooLong } from '../session/program';
 import type { ParsedArguments } from './arguments';
 import { COMMAND_LINE, cliError, formatAll } from './diagnostics';
 import type { CliHost } from './host';
@@ -22,6 +23,11 @@ export function asmCommand(args: ParsedArguments, host: CliHost): number {
   const file = host.readFile(path);
   if (!file.ok) {
     host.stderr(formatAll([cliError('unreadable', `cannot be read: ${file.why}`, path)]));
+    return EXIT.badInput;
+  }
+  const tooLong = sourceTooLong(path, file.bytes);
+  if (tooLong) {
+    host.stderr(formatAll([tooLong]));
     return EXIT.badInput;
   }
   const source = new TextDecoder().decode(file.bytes);

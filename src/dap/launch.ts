@@ -14,7 +14,7 @@ import type { Program } from '../session/program';
 import { fileBeside } from '../asm/index';
 import { isGnuFile } from '../asm/gas-source';
 import { folderBeside } from '../session/assembly';
-import { expectedMethod, prepareProgram } from '../session/program';
+import { expectedMethod, prepareProgram, sourceTooLong } from '../session/program';
 import { dapDiagnostic } from './errors';
 import type { SourceText } from './edited';
 import type { AdapterHost } from './host';
@@ -133,7 +133,7 @@ function sourceTexts(
   const others = named.filter((file) => !texts.has(file)).slice(0, MOST_READ);
   const read = others.flatMap((file): (readonly [string, Uint8Array])[] => {
     const found = host.readFile(file);
-    return found.ok ? [[file, found.bytes]] : [];
+    return found.ok && !sourceTooLong(file, found.bytes) ? [[file, found.bytes]] : [];
   });
   return new Map(
     [...texts, ...read].map(([file, bytes]) => {

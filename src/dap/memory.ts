@@ -12,6 +12,8 @@ import type { Handlers } from './requests';
 /** Bytes that one request may read or write. VS Code asks for some kilobytes at a time. */
 const MOST_BYTES = 16 << 20;
 const MOST_INSTRUCTIONS = 10_000;
+/** Node's own decoder skips over what is not. */
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 function addressOf(target: DebugTarget, reference: string, offset: number): SpaceAddress {
   const at = target.parseReference(reference);
@@ -67,6 +69,8 @@ export const memoryRequests: Handlers<'readMemory' | 'writeMemory' | 'disassembl
 
   writeMemory(adapter, args) {
     const { stopped } = adapter;
+    if (!BASE64.test(args.data) || args.data.replace(/=+$/, '').length % 4 === 1)
+      throw requestError('badArgument', '`data` must be bytes in base64; nothing is written');
     const bytes = Buffer.from(args.data, 'base64');
     limit(bytes.length, MOST_BYTES, 'bytes');
     const at = addressOf(stopped, args.memoryReference, args.offset ?? 0);

@@ -13,6 +13,7 @@ export const SESSION_CODES = {
   badStart: 'PW312',
   badImage: 'PW313',
   machine: 'PW314',
+  tooLong: 'PW315',
   unknownName: 'PW320',
   badExpression: 'PW321',
   notAnAddress: 'PW322',

@@ -3,6 +3,7 @@
  * starts, and where its lines and labels lie (cli.md's "How a guest starts").
  */
 import { elfSource } from '../asm/gas-output';
+import { MAX_SOURCE } from '../asm/included';
 import { leadingDirectives } from '../asm/index';
 import type { Assembled } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
@@ -56,8 +57,20 @@ export function prepareProgram(request: ProgramRequest): Result<Program, readonl
   const { file, bytes } = request;
   if (bytes.length === 0)
     return err([sessionError('emptyFile', 'the file is empty; a guest needs at least one instruction', file)]);
-  return looksLikeSource(file, bytes) ? fromSource(request, new TextDecoder().decode(bytes)) : fromImage(request);
+  if (!looksLikeSource(file, bytes)) return fromImage(request);
+  const tooLong = sourceTooLong(file, bytes);
+  return tooLong ? err([tooLong]) : fromSource(request, new TextDecoder().decode(bytes));
 }
+
+/** The error of a file that is too long to be a source. */
+export const sourceTooLong = (file: string, bytes: Uint8Array): Diagnostic | undefined =>
+  bytes.length <= MAX_SOURCE
+    ? undefined
+    : sessionError(
+        'tooLong',
+        `the file is ${bytes.length} bytes long; ${MAX_SOURCE} is the most for a source. Use incbin for data; an image is called .bin or .img`,
+        file,
+      );
 
 /** The method that a guest will run under, by its own first lines and the options around it: known before it is assembled. */
 export function expectedMethod({
@@ -65,7 +78,7 @@ export function expectedMethod({
   bytes,
   options,
 }: Pick<ProgramRequest, 'file' | 'bytes' | 'options'>): Settings['mmu'] {
-  if (!looksLikeSource(file, bytes)) return settle(options).mmu;
+  if (!looksLikeSource(file, bytes) || sourceTooLong(file, bytes)) return settle(options).mmu;
   const source = new TextDecoder().decode(bytes);
   const own = gnuDirectives(source, { file, options }) ?? readDirectives(leadingDirectives(source, file), file);
   return settle(own.options, options).mmu;
