@@ -130,8 +130,13 @@ export class Vcpu {
     this.events = new PendingEvents(cpu.chain, () => ({
       rip: looking.rip,
       cpl: looking.cpl,
-      mnemonic: cpu.insn.mnemonic,
+      mnemonic: this.mnemonic,
     }));
+  }
+
+  /** Of the guest's instruction at hand, whoever runs it. */
+  get mnemonic(): number {
+    return this.emulating ? this.emulator.mnemonic : this.cpu.insn.mnemonic;
   }
 
   /** kvm_vcpu_kick: an IPI to the CPU, if it runs the guest. */

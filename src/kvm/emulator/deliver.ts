@@ -12,7 +12,7 @@ import { kvmTaskSwitch } from './task-switch';
 /** kvm_inject_realmode_interrupt, emulate_int: KVM takes the event through the guest's IVT or IDT itself. */
 export function* deliverByHand(v: Vcpu, event: Interruption): Work<Handled> {
   const { chain } = v.cpu;
-  chain.resume(deliveryOf(event), { rip: v.ops.looking.rip, cpl: v.ops.looking.cpl, mnemonic: v.cpu.insn.mnemonic });
+  chain.resume(deliveryOf(event), { rip: v.ops.looking.rip, cpl: v.ops.looking.cpl, mnemonic: v.mnemonic });
   const r = yield* v.emulator.deliver(event);
   switch (r.kind) {
     case 'done':

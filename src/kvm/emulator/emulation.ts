@@ -21,6 +21,8 @@ export type ByHand = Extract<Emulation, { readonly kind: 'done' | 'fault' | 'int
 
 /** What KVM asks of its instruction emulator (struct x86_emulate_ops and its entry points, arch/x86/kvm/kvm_emulate.h). */
 export interface InstructionEmulator {
+  /** Of the instruction that it decoded last; 0: of none. */
+  readonly mnemonic: number;
   /** A new instruction: nothing is answered yet. */
   begin(): void;
   /** User space's answer to the access that suspended the instruction. */

@@ -117,6 +117,10 @@ export class Emulator implements InstructionEmulator {
     return { kind: 'done' };
   }
 
+  get mnemonic(): number {
+    return this.core.insn.mnemonic;
+  }
+
   /** x86_decode_insn, __do_insn_fetch_bytes: the instruction at RIP, its second page only where it goes on there; undefined with the event or failure set. */
   private decode(): Block | undefined {
     const { v, core, memory } = this;

@@ -24,7 +24,7 @@ import {
 } from './site';
 
 const [example, at] = process.argv.slice(2);
-const live = example === undefined ? undefined : await Live.start({ example, ...(at === undefined ? {} : { at }) });
+let live: Live | undefined;
 
 const ASK = `window.pagewalkAsk = (name, args) =>
   fetch('/ask', { method: 'POST', body: JSON.stringify({ name, args }) }).then((response) => response.json());\n`;
@@ -123,7 +123,11 @@ const server = createServer((request, response) => {
     },
   );
 });
-server.listen(Number(process.env['PORT'] ?? 4780), '127.0.0.1', () => {
-  const address = server.address();
-  console.log(`Panels: http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}  (Ctrl-C stops)`);
-});
+async function start(): Promise<void> {
+  if (example !== undefined) live = await Live.start({ example, ...(at === undefined ? {} : { at }) });
+  server.listen(Number(process.env['PORT'] ?? 4780), '127.0.0.1', () => {
+    const address = server.address();
+    console.log(`Panels: http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}  (Ctrl-C stops)`);
+  });
+}
+void start();
