@@ -26,7 +26,6 @@ const GUEST = `bits 64
  cpuid
  hlt
 `;
-const GNU = ' .code64\n mov $5, %eax\n hlt\n';
 const MULTIBOOT = `bits 32
 org 0x100000
 header: dd 0x1badb002, 0x10000, -(0x1badb002 + 0x10000), header, header, 0, 0, start
@@ -50,7 +49,6 @@ const FILES = {
   'i.asm': `%include "n.inc"\n${GUEST}`,
   'lib/n.inc': '%define N 1\n',
   'w.asm': 'bits 64\n hlt\n lone\n',
-  'gnu.asm': GNU,
   'mb.asm': MULTIBOOT,
   'hungry.asm': HUNGRY,
   'real.asm': 'bits 16\n hlt\n',
@@ -82,7 +80,7 @@ const WITNESS: Readonly<Record<OptionKey, { readonly args?: readonly string[]; r
     module: { args: ['run', 'mb.asm'], values: ['rom.bin'] },
     append: { args: ['run', 'mb.asm'], values: ['quiet and a long command line'] },
     disk: { values: ['rom.bin'] },
-    assembler: { args: ['run', 'gnu.asm'], values: ['gas'] },
+    assembler: { values: ['gas'] },
     define: { values: ['N=1'] },
     include: { args: ['run', 'i.asm'], values: ['lib'] },
     warning: { args: ['run', 'w.asm'], values: ['-label-orphan'] },
