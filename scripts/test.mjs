@@ -66,6 +66,11 @@ const steps = [
     run: () => holds(tool('tsc', ['--noEmit', '-p', 'test/e2e'])),
   },
   { id: 'lint', title: 'lint', run: () => holds(tool('eslint', ['.'])) },
+  {
+    id: 'lint',
+    title: 'lint that asks the type checker',
+    run: () => holds(tool('eslint', ['-c', 'eslint.types.config.mjs', 'src', 'test', 'scripts/manifest.ts'])),
+  },
   { id: 'lint', title: 'dead exports, files and packages', run: () => holds(tool('knip', ['--no-progress'])) },
   { id: 'format', title: 'format', run: () => holds(tool('prettier', ['--check', '--log-level', 'warn', '.'])) },
   {

@@ -114,6 +114,8 @@ function effect(i: Instruction, bits: Bits): StackEffect {
     case Mnemonic.Xadd:
       if (SP.has(second) || FP.has(second)) return { kind: 'lost', sp: true, fp: true };
       break;
+    default:
+      break;
   }
   if (ADDS.has(mnemonic) && SP.has(first) && isImmediate(op1Kind)) {
     const n = Number(BigInt.asIntN(64, i.immediate(1)));

@@ -335,7 +335,7 @@ export class Adapter extends DebugSession implements AdapterContext {
   }
 
   private answer<C extends Command>(command: C, args: unknown): AllRequests[C]['reply'] {
-    return HANDLERS[command](this, (args ?? {}) as AllRequests[C]['arguments']);
+    return HANDLERS[command](this, args ?? {});
   }
 
   private sendError(response: Dap.Response, error: unknown): void {

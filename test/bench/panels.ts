@@ -142,7 +142,7 @@ async function timelineFrames(browser: Browser, exits: number): Promise<Times> {
   const history = new ExitHistory({ exits: log, moment }, { symbolOf: () => undefined, locationOf: () => undefined });
   const adapter = { stopped: { exits: history }, client: { source: () => ({}) } } as unknown as Adapter;
   const handlers = exitsRequests as Readonly<Record<string, (adapter: Adapter, args: object) => unknown>>;
-  const page = await openPanel(browser, 'exits', async (name, args) => handlers[name]?.(adapter, args));
+  const page = await openPanel(browser, 'exits', (name, args) => Promise.resolve(handlers[name]?.(adapter, args)));
   const times = await page.evaluate<number[]>(FRAMES);
   await page.context().close();
   return summary(times);

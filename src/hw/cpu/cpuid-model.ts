@@ -227,8 +227,7 @@ export function defineCpu(d: CpuDefinition): CpuidModel {
       const out = own(asked, subleaf);
       for (const f of features) {
         const [l, sub, register, bit] = FEATURES[f];
-        if (l === asked && (l !== 7 || sub === subleaf))
-          out[REG[register]] = ((out[REG[register]] as number) | (1 << bit)) >>> 0;
+        if (l === asked && (l !== 7 || sub === subleaf)) out[REG[register]] = (out[REG[register]] | (1 << bit)) >>> 0;
       }
       return out;
     },

@@ -150,7 +150,7 @@ export function walkOrdinary(
         index,
         entryAddress: address,
         space: port.space,
-        entryHpa: port.memory.hpaOf(at) as Hpa,
+        entryHpa: port.memory.hpaOf(at),
         entry,
         leaf,
         outcome,

@@ -291,7 +291,7 @@ describe('VM entry and VM exit', () => {
     n.state.set(SLOT.PENDING_NMI, 1n);
     const exit = n.vmx.boundaryExit(false);
     assert.deepEqual(exit, { reason: VMX_EXIT.EXCEPTION_NMI, qualification: 0n, interruptionInfo: 0x8000_0202 });
-    n.vmx.exit(exit as NonNullable<typeof exit>);
+    n.vmx.exit(exit);
     assert.deepEqual([n.state.get(SLOT.INTERRUPTIBILITY), n.state.get(SLOT.PENDING_NMI)], [8n, 0n]);
   });
 

@@ -311,5 +311,5 @@ function twelveBits(x: number): number {
   if (Math.abs(x) < SMALLEST[32]) return x < 0 || Object.is(x, -0) ? -0 : 0;
   bitsOfSingle[0] = x;
   wordOfSingle[0] = ((wordOfSingle[0] as number) + 0x800) & ~0xfff;
-  return Number.isFinite(x) ? (bitsOfSingle[0] as number) : x;
+  return Number.isFinite(x) ? bitsOfSingle[0] : x;
 }

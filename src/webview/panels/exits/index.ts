@@ -213,7 +213,7 @@ class ExitsPanel implements Panel {
 
   private keep(change: Partial<{ [K in keyof Kept]: Kept[K] | undefined }>): void {
     const next = { ...this.kept, ...change };
-    this.kept = Object.fromEntries(Object.entries(next).filter(([, value]) => value !== undefined)) as Kept;
+    this.kept = Object.fromEntries(Object.entries(next).filter(([, value]) => value !== undefined));
     this.context.keep(this.kept);
   }
 

@@ -224,7 +224,7 @@ class PageTablesPanel implements Panel, PaneHost {
     this.body.classList.toggle('two', this.panes.length > 1);
     if (!this.panes.some(({ element }) => element.classList.contains('active')))
       this.panes[0]?.element.classList.add('active');
-    await Promise.all(this.panes.map((pane, i) => (wanted[i] ? pane.update(wanted[i]) : undefined)));
+    await Promise.all(this.panes.flatMap((pane, i) => (wanted[i] ? [pane.update(wanted[i])] : [])));
     const { wanted: address } = this;
     this.wanted = undefined;
     if (address !== undefined) this.say(await this.panes[0]?.find(address, true));
