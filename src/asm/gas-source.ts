@@ -55,7 +55,7 @@ const GNU_REGISTER =
   /%(?:[re]?(?:ax|bx|cx|dx|si|di|bp|sp)|[abcd][lh]|(?:si|di|bp|sp)l|r\d+[dwb]?|[c-gs]s|[cd]r\d|[xyz]?mm\d+|st(?:\(\d\))?)\b/i;
 
 /** Whether a source is in the syntax of GNU as: a directive with a dot, or a register with a percent sign. */
-export function isGnuSource(source: string): boolean {
+function isGnuSource(source: string): boolean {
   const code = withoutComments(source).replace(/;.*/g, '');
   return GNU_DIRECTIVE.test(code) || GNU_REGISTER.test(code);
 }
