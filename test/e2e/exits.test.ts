@@ -44,4 +44,24 @@ describe('VM exits', () => {
       assert.equal(await panel.locator('.sequence .fn', { hasText: 'kvm_emulate_cpuid' }).count(), 1);
       assert.deepEqual(await code.notifications(), []);
     }));
+
+  it('says what is wrong with a condition of Break on VM Exit while it is typed', () =>
+    inVSCode('exits-condition', { 'main.asm': GUEST }, async (code) => {
+      await code.debug('main.asm', 3);
+      await code.command('Pagewalk: Break on VM Exit');
+      await code.page.locator('.quick-input-list .monaco-list-row', { hasText: 'CPUID always exits' }).click();
+      const input = code.page.locator('.quick-input-widget input').first();
+      const problem = code.page.locator('.quick-input-message');
+      await input.fill('eax ==');
+      await problem.filter({ hasText: 'a value is missing' }).waitFor();
+      await input.fill('gpaa == 1');
+      await problem.filter({ hasText: 'gpaa' }).waitFor();
+      await code.shot('typed');
+      await input.fill('eax == 0');
+      await problem.filter({ hasText: 'gpaa' }).waitFor({ state: 'detached' });
+      await input.press('Enter');
+      await code.page.locator('.debug-breakpoints .monaco-list-row', { hasText: 'exit:CPUID' }).waitFor();
+      await code.page.keyboard.press('F5');
+      await code.frame('9:1');
+    }));
 });
