@@ -3,8 +3,7 @@
  * starts, and where its lines and labels lie (cli.md's "How a guest starts").
  */
 import { elfSource } from '../asm/gas-output';
-import { MAX_SOURCE } from '../asm/included';
-import { leadingDirectives } from '../asm/index';
+import { leadingDirectives, MAX_SOURCE } from '../asm/index';
 import type { Assembled } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
