@@ -4,7 +4,6 @@
  */
 import * as assert from 'node:assert/strict';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -240,7 +239,7 @@ describe('hostile input', () => {
     ['no guest', 'launch', () => ({}), /PW500: /],
   ];
   it('requests', async () => {
-    const adapter = spawn(...limited(dap, [])) as ChildProcessWithoutNullStreams;
+    const adapter = spawn(...limited(dap, []));
     try {
       let told = '';
       adapter.stderr.on('data', (data: Buffer) => (told += data.toString()));
