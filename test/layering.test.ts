@@ -45,6 +45,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   asm: ['iced-x86'],
   'hw/cpu': ['iced-x86'],
+  vmm: ['@noble/hashes'],
   dap: ['@vscode/debugadapter', '@vscode/debugprotocol', 'node:'],
   lsp: ['vscode-languageserver', 'vscode-languageserver-textdocument'],
   extension: ['vscode', 'vscode-languageclient', 'node:'],

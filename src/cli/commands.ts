@@ -39,7 +39,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     operand: 'GUEST',
     summary: 'Run a guest to its end and report.',
     guestOptions: OPTION_KEYS,
-    options: { json: { argument: undefined, doc: 'Print one JSON report.' } },
+    options: {
+      json: { argument: undefined, doc: 'Print one JSON report.' },
+      'hash-every': {
+        argument: 'N',
+        doc: 'Print the count and a hash of the whole machine on standard error, every N instructions.',
+      },
+    },
     notes: EXIT_NOTES,
   },
   {

@@ -51,11 +51,11 @@ export const logText = ({ text, location }: Output): string =>
 export const exitCodeOf = (session: Session, end: EndInfo): number =>
   session.asserts.every((a) => a.ok) ? end.code : EXIT.checkFailed;
 
-/** Runs in slices to the end, or to a breakpoint (undefined); `afterSlice` takes what has come out so far. */
-function runOn(session: Session, afterSlice: () => void): EndInfo | undefined {
+/** Runs in slices to the end, or to a breakpoint (undefined); `afterSlice` takes what has come out so far. `most`: instructions that the next slice may have. */
+function runOn(session: Session, afterSlice: () => void, most = () => SLICE): EndInfo | undefined {
   session.continue_();
   for (;;) {
-    const result = session.run(SLICE);
+    const result = session.run(most());
     afterSlice();
     if (result.kind === 'ended') return result.end;
     if (result.kind === 'running') continue;
@@ -65,10 +65,11 @@ function runOn(session: Session, afterSlice: () => void): EndInfo | undefined {
   }
 }
 
-/** Runs to the end, whatever is met on the way. */
-export function runToEnd(session: Session, afterSlice: () => void): EndInfo {
+/** Runs to the end, whatever is met on the way. `every`: a slice ends at each multiple of so many instructions. */
+export function runToEnd(session: Session, afterSlice: () => void, every?: number): EndInfo {
   let end: EndInfo | undefined;
-  while (end === undefined) end = runOn(session, afterSlice);
+  const most = every === undefined ? undefined : (): number => Math.min(SLICE, every - (session.instructions % every));
+  while (end === undefined) end = runOn(session, afterSlice, most);
   return end;
 }
 

@@ -1,5 +1,6 @@
 import { counted } from '../base/plural';
-import type { Result } from '../base/result';
+import type { Diagnostic } from '../base/diagnostic';
+import { err, ok, type Result } from '../base/result';
 import { encode } from '../wire/encode';
 import type { Output } from '../session/types';
 import type { OutputFile, OutputProblem } from '../session/output-files';
@@ -25,6 +26,11 @@ export function runCommand(args: ParsedArguments, host: CliHost): number {
   const session = opened.value;
   const { settings } = session.program;
   const json = args.own.has('json');
+  const every = hashEvery(args.own.get('hash-every'));
+  if (!every.ok) {
+    host.stderr(formatAll([every.error]));
+    return EXIT.badInput;
+  }
   const outputs = openRunOutputs(settings, host);
   if (!outputs.ok) return refuse(outputs.error, host);
   const files = outputs.value;
@@ -54,15 +60,34 @@ export function runCommand(args: ParsedArguments, host: CliHost): number {
     session.onStep((step) => {
       if (steps.push(traceLine(session.instructions, step)) >= FLUSHED_LINES) flush();
     });
-  const end = runToEnd(session, () => {
-    session.takeOutput().forEach(take);
-    flush();
-  });
+  let hashed = 0;
+  const end = runToEnd(
+    session,
+    () => {
+      session.takeOutput().forEach(take);
+      flush();
+      const { instructions } = session;
+      if (every.value === undefined || instructions % every.value !== 0 || instructions === hashed) return;
+      hashed = instructions;
+      host.stderr(`${instructions} ${session.hash()}\n`);
+    },
+    every.value,
+  );
   for (const file of files.values()) file.close();
   if (failed) return refuse(failed, host);
-  if (json) host.stdout(JSON.stringify(encode(session.report(written)), undefined, 2) + '\n');
+  if (json)
+    host.stdout(JSON.stringify(encode({ ...session.report(written), hash: session.hash() }), undefined, 2) + '\n');
   else host.stderr(summary(session, end.kind, end.why));
   return exitCodeOf(session, end);
+}
+
+/** `--hash-every N`. */
+function hashEvery(written: string | undefined): Result<number | undefined, Diagnostic> {
+  if (written === undefined) return ok(undefined);
+  const n = /^[0-9]{1,15}$/.test(written) ? Number(written) : 0;
+  return n > 0
+    ? ok(n)
+    : err(cliError('badValue', `\`--hash-every\`: \`${written}\` is not a number of instructions; write 1 or more`));
 }
 
 /** Lines of a trace that are written together. */

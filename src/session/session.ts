@@ -371,6 +371,10 @@ export class Session implements DebugTarget {
   get instructions(): number {
     return Number(this.machine.instructions);
   }
+  /** A hash of the whole machine (Machine.hash); undefined in the middle of an exit, where no snapshot lies. */
+  hash(): string | undefined {
+    return this.machine.atBoundary ? this.machine.hash() : undefined;
+  }
   /** Whether a set of tables exists in this run at this moment; one that does may be empty still. Otherwise why it does not. */
   tablesAbsent(of: 'guest' | 'shadow' | 'ept' | 'npt' | 'host'): string | undefined {
     const { second } = this.machine.accelerator;

@@ -4,6 +4,7 @@ import { invariant, must } from '../base/assert';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { ok } from '../base/result';
+import { stateHash } from './state-hash';
 import { counted } from '../base/plural';
 import type { Cpu } from '../hw/cpu/cpu';
 import { codeMode } from '../hw/cpu/system/modes';
@@ -324,6 +325,14 @@ export class Machine {
       hostReferences: this.hostReferences,
       walkedReferences: this.walkedReferences,
     };
+  }
+  /**
+   * A hash of the whole machine: CPU, TLB, memory with all tables, host, hypervisor, devices and counters, as far as they decide what comes next or what is counted. The logs of what
+   * has happened, and how the run was driven, are not in it: stepped or run, the same machine has the same hash at the same instruction.
+   */
+  hash(): string {
+    const { kernel, host, accelerator, bus, over, hostReferences, walkedReferences } = this.save();
+    return stateHash({ kernel, host, accelerator, bus, over, hostReferences, walkedReferences });
   }
   restore(s: MachineState): void {
     this.activity = undefined;

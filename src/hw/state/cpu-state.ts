@@ -119,8 +119,21 @@ export class CpuState {
   copyFrom(other: CpuState): void {
     this.bytes.set(other.bytes);
   }
+  /**
+   * Its bytes as they mean something between two instructions, however the ones before were run: arithmetic flags as flags, no temporaries, and the fetch unit's place only while
+   * it goes on there.
+   */
   save(): Uint8Array {
-    return this.bytes.slice();
+    const saved = this.bytes.slice();
+    const words = new Int32Array(saved.buffer);
+    setArithmeticFlags(words, arithmeticFlags(this.r32));
+    const clear = (from: number, to = from + 1): void => void words.fill(0, from * 2, to * 2);
+    clear(SLOT.CC_A, SLOT.CC_B + 1);
+    clear(SLOT.VALUE);
+    clear(SLOT.TEMP0, SLOT.TEMP_END);
+    clear(SLOT.FOP_NOW, SLOT.FDP_NOW + 1);
+    if (words[SLOT.FETCH_CONTINUES * 2] === 0) clear(SLOT.FETCH_LINEAR, SLOT.FETCH_OFFSET + 1);
+    return saved;
   }
   restore(saved: Uint8Array): void {
     this.bytes.set(saved);

@@ -331,22 +331,19 @@ export class Tlb {
       words: this.words.slice(),
       victims: this.victims.slice(),
       contexts: this.contexts.slice(),
-      tag: this.tag,
-      globalTag: this.globalTag,
       sequence: this.sequence,
       hits: this.hits,
       misses: this.misses,
       walkCache: this.walkCache?.save(),
     };
   }
+  /** The address space that is loaded follows from the controls: `setContext` comes after this. */
   restore(s: TlbSnapshot): void {
     this.words.set(s.words);
     this.vpid0Filled = true;
     this.victims.set(s.victims);
     this.contexts = s.contexts.slice();
     this.contextIds = new Map(s.contexts.map((c, i) => [`${c.vpid}/${c.pcid}/${c.eptp}`, i]));
-    this.tag = s.tag;
-    this.globalTag = s.globalTag;
     this.sequence = s.sequence;
     this.hits = s.hits;
     this.misses = s.misses;
@@ -358,8 +355,6 @@ export interface TlbSnapshot {
   readonly words: Int32Array;
   readonly victims: Uint8Array;
   readonly contexts: readonly TlbContext[];
-  readonly tag: number;
-  readonly globalTag: number;
   readonly sequence: number;
   readonly hits: number;
   readonly misses: number;

@@ -96,5 +96,4 @@ export interface OpsState {
     readonly log: { readonly buffer: Hpa | undefined; readonly on: boolean };
     readonly launched: boolean;
   };
-  readonly svm?: { readonly saveArea: Hpa };
 }
