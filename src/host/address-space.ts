@@ -15,6 +15,7 @@ import { makeRoom } from './reclaim';
 import { levelShift, levelSize, type HostPageTables } from './page-tables';
 import { hostStep, type Work } from './step';
 import { swapSlotOf } from './swap';
+import { HOST_CONTROLS } from './walk';
 import { readTable, type TableEntryView, type TableRef } from './table-view';
 import { BACKING_SIZE, READ_WRITE, type Backing, type Protection, type Vma } from './vma';
 
@@ -121,7 +122,8 @@ export class AddressSpace {
     return this.mm.areas.all;
   }
   rootTable(): TableRef {
-    return { kind: 'host', level: this.tables.levels, table: this.tables.root, start: 0n };
+    const { levels, root } = this.tables;
+    return { format: { kind: 'host', rules: HOST_CONTROLS[levels] }, level: levels, table: root, start: 0n };
   }
   readTable(ref: TableRef): readonly TableEntryView[] {
     return readTable(this.mm.kernel.memory, ref);

@@ -1,16 +1,23 @@
 import type { Hpa } from '../base/address';
 import { hpa } from '../base/address';
 import type { HostMemory } from '../hw/memory/host-memory';
-import { EPTE_PS, EPTE_RWX, FRAME_MASK, PTE_P, PTE_PS, epteFlags, pteFlags } from '../isa/entries';
+import { EPTE_RWX, FRAME_MASK, PTE_P, PTE_PS, epteFlags, pteFlags } from '../isa/entries';
+import { eptReservedSet, isLarge, isLargeEpte, reservedSet, type EntryRules } from '../isa/reserved-bits';
 import { TABLE_ENTRIES, levelSize } from './page-tables';
 
+const TABLE_BYTES = TABLE_ENTRIES * 8;
 /** Bit 51 and P without bit 11, by which KVM marks what it mapped. */
 const NPT_MMIO = (1n << 51n) | PTE_P;
 const NPT_MARKS = NPT_MMIO | (1n << 11n);
 
+/** Which tables they are, and what decides the bits that none of their entries may set: of EPT the processor alone. */
+export type TableFormat =
+  | { readonly kind: 'host' | 'npt'; readonly rules: EntryRules }
+  | { readonly kind: 'ept'; readonly rules: Pick<EntryRules, 'physicalBits' | 'pages1g'> };
+
 /** A table that can be opened: where it lies, its level, and the first address it translates. */
 export interface TableRef {
-  readonly kind: 'host' | 'ept' | 'npt';
+  readonly format: TableFormat;
   readonly level: number;
   readonly table: Hpa;
   /** HVA for host tables, GPA for EPT. */
@@ -19,7 +26,7 @@ export interface TableRef {
 
 /** One entry of a table that is not zero. */
 export interface TableEntryView {
-  readonly kind: 'host' | 'ept' | 'npt';
+  readonly kind: TableFormat['kind'];
   readonly level: number;
   readonly index: number;
   readonly entryAddress: Hpa;
@@ -34,11 +41,11 @@ export interface TableEntryView {
   readonly mmio: boolean;
   /** Frame or table that a present entry points to. */
   readonly target: Hpa | undefined;
-  /** The table below, where there is one. */
+  /** The table below, where there is one in memory. */
   readonly child: TableRef | undefined;
 }
 
-/** What an entry that is not zero says, wherever it lies. */
+/** What an entry that is not zero says, wherever it lies. Of a mark for MMIO nothing is a flag. */
 export interface DecodedEntry {
   readonly present: boolean;
   readonly leaf: boolean;
@@ -47,18 +54,25 @@ export interface DecodedEntry {
   readonly target: Hpa | undefined;
 }
 
-export function decodeEntry(kind: TableRef['kind'], level: number, entry: bigint): DecodedEntry {
+export function decodeEntry(format: TableFormat, level: number, entry: bigint): DecodedEntry {
+  const { kind, rules } = format;
   const mmio = (kind === 'ept' && (entry & EPTE_RWX) === 6n) || (kind === 'npt' && (entry & NPT_MARKS) === NPT_MMIO);
-  const present = !mmio && (kind === 'ept' ? (entry & EPTE_RWX) !== 0n : (entry & PTE_P) !== 0n);
-  const leaf = level === 1 || (entry & (kind === 'ept' ? EPTE_PS : PTE_PS)) !== 0n;
+  const present = !mmio && (entry & (kind === 'ept' ? EPTE_RWX : PTE_P)) !== 0n;
+  const large =
+    kind === 'ept' ? isLargeEpte(rules.pages1g, level, entry) : isLarge(format.rules, level, (entry & PTE_PS) !== 0n);
+  const leaf = level === 1 || large;
   return {
     present,
     leaf,
     mmio,
-    flags: kind === 'ept' ? epteFlags(entry, leaf) : pteFlags(entry, leaf, level),
+    flags: mmio ? [] : flagsOf(format, level, large, entry),
     target: present ? hpa(entry & FRAME_MASK & (leaf ? ~(levelSize(level) - 1n) : FRAME_MASK)) : undefined,
   };
 }
+const flagsOf = ({ kind, rules }: TableFormat, level: number, large: boolean, entry: bigint): string[] =>
+  kind === 'ept'
+    ? epteFlags(entry, level === 1 || large, eptReservedSet(entry, level, large, rules.physicalBits))
+    : pteFlags(entry, level === 1 || large, level, reservedSet(rules, level, entry));
 
 /** The non-zero entries of one table, in order. Reads memory and changes nothing. */
 export function readTable(memory: HostMemory, ref: TableRef): readonly TableEntryView[] {
@@ -68,12 +82,15 @@ export function readTable(memory: HostMemory, ref: TableRef): readonly TableEntr
     const entryAddress = hpa(ref.table + BigInt(index * 8));
     const entry = memory.read64(entryAddress);
     if (entry === 0n) continue;
-    const decoded = decodeEntry(ref.kind, ref.level, entry);
+    const decoded = decodeEntry(ref.format, ref.level, entry);
     const { leaf, target } = decoded;
     const start = ref.start + BigInt(index) * size;
+    // one that was edited may point anywhere
     const child =
-      target !== undefined && !leaf ? { kind: ref.kind, level: ref.level - 1, table: target, start } : undefined;
-    out.push({ kind: ref.kind, level: ref.level, index, entryAddress, entry, start, size, child, ...decoded });
+      target !== undefined && !leaf && memory.contains(target, TABLE_BYTES)
+        ? { format: ref.format, level: ref.level - 1, table: target, start }
+        : undefined;
+    out.push({ kind: ref.format.kind, level: ref.level, index, entryAddress, entry, start, size, child, ...decoded });
   }
   return out;
 }

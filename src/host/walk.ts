@@ -22,7 +22,7 @@ const hostControls = (levels: HostLevels): PagingControls => ({
   vendor: 'intel',
   pages1g: true,
 });
-const HOST_CONTROLS = { 4: hostControls(4), 5: hostControls(5) } as const;
+export const HOST_CONTROLS = { 4: hostControls(4), 5: hostControls(5) } as const;
 
 /** The host's tables, as its MMU walks them for a process in user mode. */
 export class HostTables extends DirectPort {

@@ -52,10 +52,14 @@ const has = (e: bigint, n: number): boolean => ((e >> BigInt(n)) & 1n) === 1n;
 /** PAT of a large page. */
 const LARGE_PAT = 12;
 
+const RESERVED = '(reserved)';
+/** Whether a name that `pteFlags` or `epteFlags` gives is that of something that hardware refuses. */
+export const isReservedFlag = (flag: string): boolean => flag.endsWith(RESERVED);
+
 /** Names of reserved bits that are set and are no flag here: `bit 13(reserved)`. */
 function unnamed(reserved: bigint, named: (n: number) => boolean): string[] {
   const out: string[] = [];
-  for (let n = 0; n < 64; n++) if (has(reserved, n) && !named(n)) out.push(`bit ${n}(reserved)`);
+  for (let n = 0; n < 64; n++) if (has(reserved, n) && !named(n)) out.push(`bit ${n}${RESERVED}`);
   return out;
 }
 
@@ -69,7 +73,7 @@ export function pteFlags(entry: bigint, leaf: boolean, level: number, reserved =
   for (const [name, n] of Object.entries(PTE)) {
     if (name === 'XD' && leaf && level > 1 && has(entry & ~reserved, LARGE_PAT)) out.push('PAT');
     if (has(reserved, n)) {
-      out.push(`${name}(reserved)`);
+      out.push(`${name}${RESERVED}`);
       told.add(n);
     }
     if (!has(entry & ~reserved, n)) continue;
@@ -94,7 +98,7 @@ export function epteFlags(entry: bigint, leaf: boolean, reserved = 0n): string[]
   }
   if (leaf && (entry & EPTE_RWX) !== 0n) {
     const type = Number((entry >> EPTE_MT_SHIFT) & 7n);
-    out.push(EPT_MEMORY_TYPES[type] ?? `MT${type}(reserved)`);
+    out.push(EPT_MEMORY_TYPES[type] ?? `MT${type}${RESERVED}`);
   }
   return reserved === 0n ? out : [...out, ...unnamed(reserved, () => false)];
 }

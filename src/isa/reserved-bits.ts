@@ -1,5 +1,6 @@
 import {
   EPTE_MT_SHIFT,
+  EPTE_PS,
   EPTE_R,
   EPTE_RWX,
   EPTE_W,
@@ -150,6 +151,9 @@ const eptMask = (physicalBits: number, level: number, large: boolean): bigint =>
   }
   return mask;
 };
+/** Whether an EPT entry maps a page above level 1. */
+export const isLargeEpte = (pages1g: boolean, level: number, entry: bigint): boolean =>
+  (level === 2 || (level === 3 && pages1g)) && (entry & EPTE_PS) !== 0n;
 const reservedType = (type: number): boolean => type === 2 || type === 3 || type === 7;
 const typeOf = (entry: bigint): number => Number((entry >> EPTE_MT_SHIFT) & 7n);
 

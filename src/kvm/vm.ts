@@ -6,7 +6,7 @@ import { err, ok } from '../base/result';
 import type { AddressSpace } from '../host/address-space';
 import { cost } from '../host/costs';
 import type { HostKernel } from '../host/kernel';
-import type { PagingControls } from '../hw/paging/controls';
+import type { PagingControls, PagingModel } from '../hw/paging/controls';
 import { kvmStep, type TableAccess, type Work } from '../host/step';
 import type { Lapic } from './lapic';
 import { DirtyLog, type DirtyLogState } from './dirty-log';
@@ -22,6 +22,8 @@ import { SHADOW_VM_STATS, Stats, VM_STATS, type StatValues, type VmStat } from '
 export interface VmOptions {
   /** EPT accessed and dirty flags (module parameter eptad). */
   readonly eptAd: boolean;
+  /** The processor, as far as paging structures are concerned. */
+  readonly model: PagingModel;
   /** Levels of EPT; default: four. */
   readonly eptLevels?: TdpLevels;
   /** Nested page tables of SVM instead of EPT: the paging of the host, whose format they have. */
@@ -65,10 +67,10 @@ export class Vm {
       this.stats,
       options.npt
         ? { kind: 'npt', host: options.npt }
-        : { kind: 'ept', ad: options.eptAd, levels: options.eptLevels ?? 4 },
+        : { kind: 'ept', ad: options.eptAd, levels: options.eptLevels ?? 4, model: options.model },
       () => this.requestFlush(),
     );
-    this.shadow = options.shadow && new ShadowMmu(this, options.shadow);
+    this.shadow = options.shadow && new ShadowMmu(this, options.shadow, options.model);
     space.register(this.notifier);
   }
 

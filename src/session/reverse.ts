@@ -64,7 +64,7 @@ function hvasOf(t: Translator, hpa: bigint): bigint[] {
     for (const e of t.host.readTable(ref)) {
       if (out.length >= MAX_FOUND) return;
       if (e.child) visit(e.child);
-      else if (e.present && e.target !== undefined && hpa >= e.target && hpa < e.target + e.size)
+      else if (e.leaf && e.target !== undefined && hpa >= e.target && hpa < e.target + e.size)
         out.push(e.start + (hpa - e.target));
     }
   };

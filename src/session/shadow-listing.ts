@@ -1,13 +1,12 @@
 /** The shadow tables as a list, and table by table, each entry compared with what it is a shadow of. */
 import { hpa } from '../base/address';
 import { isCanonical } from '../base/bits';
-import { FRAME_MASK, PTE_P, pteFlags } from '../isa/entries';
 import type { ShadowPage } from '../kvm/mmu/shadow/pages';
 import type { ShadowMmu } from '../kvm/mmu/shadow/mmu';
 import { roleLevel, rootLevel } from '../kvm/mmu/shadow/role';
-import { isShadowLeaf, isShadowMmio, isShadowPresent, shadowFrame, shadowMmioGpa } from '../kvm/mmu/shadow/spte';
 import type { DriftView } from './drift';
 import { entryName } from './entry-names';
+import { decodeShadowEntry } from './shadow-entry';
 import type { TableListing } from './table-listing';
 
 /** A present shadow entry. `gfn`: the guest frame number of a leaf, or of the table that the next shadow page shadows. `counterpart`: the guest's entry. */
@@ -49,8 +48,9 @@ function paeRootEntries(mmu: ShadowMmu, root: bigint): readonly ShadowEntry[] {
   for (let i = 0; i < 4; i++) {
     const entryAddress = hpa(root + BigInt(i * 8));
     const entry = mmu.kernel.memory.read64(entryAddress);
-    const page = mmu.pages.ofTable(entry & FRAME_MASK);
-    if ((entry & PTE_P) === 0n || !page) continue;
+    const { present, flags, target } = decodeShadowEntry(mmu, 3, entry);
+    const page = mmu.pages.ofTable(target);
+    if (!present || !page) continue;
     const from = BigInt(i) << 30n;
     out.push({
       listing: {
@@ -61,8 +61,8 @@ function paeRootEntries(mmu: ShadowMmu, root: bigint): readonly ShadowEntry[] {
         to: from + (1n << 30n) - 1n,
         entryAddress,
         entry,
-        flags: pteFlags(entry, false, 3),
-        target: entry & FRAME_MASK,
+        flags,
+        target,
         leaf: false,
         gfn: BigInt(page.gfn),
         marks: [],
@@ -85,12 +85,11 @@ function pageEntries(
   const out: ShadowEntry[] = [];
   for (let index = 0; index < 512; index++) {
     const entry = mmu.pages.read(page, index);
-    const mmio = isShadowMmio(mmu.generation, entry);
-    if (!mmio && !isShadowPresent(mmu.generation, entry)) continue;
-    const leaf = isShadowLeaf(entry, level);
+    const { present, mmio, leaf, flags, target } = decodeShadowEntry(mmu, level, entry);
+    if (!mmio && !present) continue;
     const at = start + BigInt(index) * size;
     const from = width > 32 && !isCanonical(at, width) ? BigInt.asUintN(64, BigInt.asIntN(width, at)) : at;
-    const child = leaf ? undefined : mmu.pages.ofTable(shadowFrame(entry));
+    const child = leaf ? undefined : mmu.pages.ofTable(target);
     const { marks, other } = drift?.ofShadow(page, index, from) ?? { marks: mmio ? (['mmio'] as const) : [] };
     const listing: ShadowListing = {
       level,
@@ -100,8 +99,8 @@ function pageEntries(
       to: BigInt.asUintN(64, from + size - 1n),
       entryAddress: mmu.pages.entryAddress(page, index),
       entry,
-      flags: pteFlags(entry, leaf, level),
-      target: mmio ? shadowMmioGpa(entry, 0n) : shadowFrame(entry),
+      flags,
+      target,
       leaf,
       gfn: BigInt((leaf ? page.gfns[index] : child?.gfn) ?? 0),
       marks,

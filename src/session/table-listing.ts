@@ -70,8 +70,8 @@ export function listHostTables(
         to: e.start + e.size - 1n,
         entryAddress: e.entryAddress,
         entry: e.entry,
-        // of a mark for MMIO nothing is a flag, and it stands for the GPA that it is found at
-        flags: e.mmio ? [] : e.flags,
+        flags: e.flags,
+        // a mark for MMIO stands for the GPA that it is found at
         target: e.target ?? e.start,
         leaf: e.leaf,
         ...(e.mmio ? { marks: ['mmio'] as const } : {}),

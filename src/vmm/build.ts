@@ -79,6 +79,7 @@ export function buildMachine(
       ? new SoftwareAccelerator(kernel, space, model, cpuOptions, bus, exitPort)
       : createVm(kernel, space, {
           eptAd: options.eptAd,
+          model,
           eptLevels: eptLevels(levels === 5, model.physicalBits),
           ...(options.mmu === 'shadow' ? { shadow: options.shadow } : {}),
           ...(options.mmu === 'npt' ? { npt: hostPaging(model, levels) } : {}),

@@ -2,6 +2,7 @@ import * as assert from 'node:assert/strict';
 import { gpa, hpa } from '../../src/base/address';
 import { HostKernel } from '../../src/host/kernel';
 import { drain, type Step } from '../../src/host/step';
+import { PAGEWALK_X64 } from '../../src/hw/cpu/cpuid-model';
 import { HostMemory } from '../../src/hw/memory/host-memory';
 import { decodeEptp, walkEpt } from '../../src/hw/paging/ept';
 import { WalkOut } from '../../src/hw/paging/walk-out';
@@ -23,7 +24,7 @@ function fixture(ad = true): Fixture {
   const kernel = new HostKernel(new HostMemory(0x1_0000_0000n, 16 << 20));
   const stats = new Stats<VmStat>(VM_STATS);
   let flushes = 0;
-  const mmu = new TdpMmu(kernel, stats, { kind: 'ept', ad, levels: 4 }, () => flushes++);
+  const mmu = new TdpMmu(kernel, stats, { kind: 'ept', ad, levels: 4, model: PAGEWALK_X64 }, () => flushes++);
   const walk = (address: bigint, op: 'read' | 'write' | 'fetch' = 'read'): WalkOut | string => {
     const out = new WalkOut();
     return walkEpt(kernel.memory, decodeEptp(mmu.pointer), address, op, 46, out, undefined) ? out : out.reason;

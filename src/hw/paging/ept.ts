@@ -1,5 +1,5 @@
-import { EPTE_A, EPTE_D, EPTE_PS, EPTE_R, EPTE_RWX, EPTE_W, EPTE_X, FRAME_MASK } from '../../isa/entries';
-import { eptReservedSet, isMisconfigured } from '../../isa/reserved-bits';
+import { EPTE_A, EPTE_D, EPTE_R, EPTE_RWX, EPTE_W, EPTE_X, FRAME_MASK } from '../../isa/entries';
+import { eptReservedSet, isLargeEpte, isMisconfigured } from '../../isa/reserved-bits';
 import type { HostMemory } from '../memory/host-memory';
 import type { WalkFailure, WalkSink } from './trace';
 import { outcomeOf, type WalkOut } from './walk-out';
@@ -66,7 +66,7 @@ export function walkEpt(
     out.offsets[out.depth] = at;
     out.addresses[out.depth] = address;
     out.depth++;
-    const large = (level === 2 || (level === 3 && eptp.pages1g)) && (entry & EPTE_PS) !== 0n;
+    const large = isLargeEpte(eptp.pages1g, level, entry);
     const leaf = level === 1 || large;
     const present = (entry & EPTE_RWX) !== 0n;
     rights &= entry;

@@ -6,12 +6,12 @@ import { cost } from '../../host/costs';
 import type { HostKernel } from '../../host/kernel';
 import { TABLE_ENTRIES, levelIndex, levelSize } from '../../host/page-tables';
 import { kvmStep, type Step, type TableAccess, type Work } from '../../host/step';
-import { readTable, type TableEntryView, type TableRef } from '../../host/table-view';
+import { readTable, type TableEntryView, type TableFormat, type TableRef } from '../../host/table-view';
 import { EPTE_PS, EPTE_W } from '../../isa/entries';
 import { decodeEptp } from '../../hw/paging/ept';
 import type { NestedTables } from '../../hw/paging/nested';
 import { decodeNpt } from '../../hw/paging/npt';
-import type { PagingControls } from '../../hw/paging/controls';
+import type { PagingControls, PagingModel } from '../../hw/paging/controls';
 import type { Stats, VmStat } from '../stats';
 import type { SecondaryMmu } from './secondary-mmu';
 import { isLastSpte, isPresentSpte, spteFrame, type SpteRights } from './spte';
@@ -35,9 +35,12 @@ export type MapRequest =
 /** 'retry': the host took the page back meanwhile (RET_PF_RETRY). */
 export type MapResult = 'fixed' | 'spurious' | 'emulate' | 'no-memory' | 'retry';
 
-/** Which tables a VM has. `ad`: EPT's accessed and dirty flags are on; `host`: the paging of the host kernel, whose format nested tables have. */
+/**
+ * Which tables a VM has. `ad`: EPT's accessed and dirty flags are on; `model`: the processor, which decides what is reserved in EPT; `host`: the paging of the host kernel, whose
+ * format nested tables have.
+ */
 export type TdpKind =
-  | { readonly kind: 'ept'; readonly ad: boolean; readonly levels: TdpLevels }
+  | { readonly kind: 'ept'; readonly ad: boolean; readonly levels: TdpLevels; readonly model: PagingModel }
   | { readonly kind: 'npt'; readonly host: PagingControls };
 export type TdpLevels = 4 | 5;
 
@@ -93,7 +96,9 @@ export class TdpMmu implements SecondaryMmu {
   }
   /** As the hardware walks them. */
   get tables(): NestedTables {
-    return this.kind.kind === 'npt' ? decodeNpt(this.pointer, this.kind.host) : decodeEptp(this.pointer);
+    return this.kind.kind === 'npt'
+      ? decodeNpt(this.pointer, this.kind.host)
+      : decodeEptp(this.pointer, this.kind.model.pages1g);
   }
 
   /** Entries can be marked as MMIO (enable_mmio_caching). */
@@ -300,7 +305,12 @@ export class TdpMmu implements SecondaryMmu {
   }
 
   rootTable(): TableRef {
-    return { kind: this.format.table, level: this.levels, table: this.root, start: 0n };
+    const { kind } = this;
+    const format: TableFormat =
+      kind.kind === 'npt'
+        ? { kind: 'npt', rules: kind.host }
+        : { kind: 'ept', rules: { physicalBits: kind.model.physicalBits, pages1g: kind.model.pages1g ?? true } };
+    return { format, level: this.levels, table: this.root, start: 0n };
   }
   readTable(ref: TableRef): readonly TableEntryView[] {
     return readTable(this.kernel.memory, ref);

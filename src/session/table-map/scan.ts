@@ -3,6 +3,7 @@
  * with the same bits, and frames that go on where the one before ended (or stay the same), are one run; so are entries that point
  * to tables which are such runs throughout. The result is a map of a few rows.
  */
+import { isReservedFlag } from '../../isa/entries';
 import type { HostMemory } from '../../hw/memory/host-memory';
 import type { Decoded, TableSource } from './source';
 
@@ -48,9 +49,9 @@ export const RIGHTS = { r: 1, w: 2, x: 4, u: 8, all: 15 } as const;
 /** Tables of one set that are read for one moment: 8 Mi entries, whatever a guest makes its tables point to. */
 const MAX_TABLES = 16_384;
 
-/** What an entry allows by itself, from its flags' names. */
+/** What an entry allows by itself, from its flags' names: nothing where a reserved bit is set, at which every access faults. */
 export function rightsOf(source: TableSource, { flags, present, mmio }: Decoded): number {
-  if (!present || mmio) return 0;
+  if (!present || mmio || flags.some(isReservedFlag)) return 0;
   const has = (flag: string): boolean => flags.includes(flag);
   if (source.set === 'ept') return (has('R') ? RIGHTS.r : 0) | (has('W') ? RIGHTS.w : 0) | (has('X') ? RIGHTS.x : 0);
   return RIGHTS.r | (has('RW') ? RIGHTS.w : 0) | (has('XD') ? 0 : RIGHTS.x) | (has('US') ? RIGHTS.u : 0);

@@ -3,13 +3,12 @@ import type { Space } from '../../base/address';
 import type { AddressSpace } from '../../host/address-space';
 import { decodeEntry, type TableRef } from '../../host/table-view';
 import { FORMATS, levelShift } from '../../hw/paging/controls';
-import { pteFlags } from '../../isa/entries';
 import type { ShadowMmu } from '../../kvm/mmu/shadow/mmu';
 import { rootLevel } from '../../kvm/mmu/shadow/role';
-import { isShadowLeaf, isShadowMmio, isShadowPresent, shadowFrame, shadowMmioGpa } from '../../kvm/mmu/shadow/spte';
 import type { Machine } from '../../vmm/machine';
 import type { GuestView } from '../guest-view';
 import { driftOf, type DriftMark } from '../drift';
+import { decodeShadowEntry } from '../shadow-entry';
 import { decodeGuestEntry, guestRoot } from '../views/tables';
 
 export type TableSet = 'guest' | 'shadow' | 'ept' | 'npt' | 'host';
@@ -101,7 +100,7 @@ function hostSource(
     shift: (level) => 12 + 9 * (level - 1),
     locate: (table) => memory.offsetOf(table),
     decode: (level, entry) => {
-      const decoded = decodeEntry(set, level, entry);
+      const decoded = decodeEntry(top.format, level, entry);
       return { ...decoded, target: decoded.target ?? 0n };
     },
   };
@@ -126,18 +125,7 @@ function shadowSource(g: GuestView, mmu: ShadowMmu, memory: Machine['memory']): 
     entries: (at) => (isPae && at === 3 ? 4 : 512),
     shift: (at) => 12 + 9 * (at - 1),
     locate: (table) => memory.offsetOf(table),
-    decode: (at, entry) => {
-      const mmio = isShadowMmio(mmu.generation, entry);
-      const isTop = isPae && at === 3;
-      const leaf = !isTop && isShadowLeaf(entry, at);
-      return {
-        present: !mmio && (isTop ? (entry & 1n) !== 0n : isShadowPresent(mmu.generation, entry)),
-        leaf,
-        mmio,
-        flags: pteFlags(entry, leaf, at),
-        target: mmio ? shadowMmioGpa(entry, 0n) : shadowFrame(entry),
-      };
-    },
+    decode: (at, entry) => decodeShadowEntry(mmu, at, entry),
     drift: ({ table, index, linear }) => {
       const page = mmu.pages.ofTable(table);
       return page && drift ? drift.ofShadow(page, index, linear).marks : [];

@@ -34,7 +34,7 @@ export function hostView(machine: Machine, g: GuestView, request: ViewRequest): 
     host.rootTable(),
     (t) => host.readTable(t),
     { ...request, start: Math.max(0, request.start - above.length) },
-    { note: (e) => noteOf(machine, e), rows: (e) => (e.present ? g.physical.gpasOf(e.start).length : 0) },
+    { note: (e) => noteOf(machine, e), rows: (e) => (e.present && e.leaf ? g.physical.gpasOf(e.start).length : 0) },
   );
   if (!tables || above.length === 0) return tables;
   const rows = above
@@ -52,12 +52,13 @@ function leafAt(
   for (const [depth, index] of path.entries()) {
     const e = host.readTable(table).find((x) => String(x.index) === index);
     if (!e?.present || e.target === undefined) return undefined;
-    if (!e.child)
+    if (e.leaf)
       return {
         frame: e.target,
         path: ['host', ...path.slice(0, depth + 1)].join('/'),
         below: path.slice(depth + 1),
       };
+    if (!e.child) return undefined;
     table = e.child;
   }
   return undefined;

@@ -205,7 +205,7 @@ export function hostTablesView(
       name: `[${e.index}] ${entryName(root, e.level)}`,
       value: note === undefined ? value : `${value}  ${note}`,
       ...(e.mmio ? {} : { brief: briefly(note === undefined ? [] : [note], e.target, e.flags) }),
-      kind: e.child ? 'table' : e.mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
+      kind: e.present && !e.leaf ? 'table' : e.mmio ? 'hole' : e.level > 1 ? 'large-page' : 'page',
       address: { space: root === 'host' ? 'hva' : 'gpa', value: e.start },
       raw: e.entry,
       children: below,

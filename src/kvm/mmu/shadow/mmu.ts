@@ -5,7 +5,9 @@ import { hex } from '../../../base/hex';
 import { cost } from '../../../host/costs';
 import type { HostKernel } from '../../../host/kernel';
 import { kvmStep, type Step, type TableAccess } from '../../../host/step';
+import type { PagingModel } from '../../../hw/paging/controls';
 import { FRAME_MASK, PTE_A, PTE_P } from '../../../isa/entries';
+import type { EntryRules } from '../../../isa/reserved-bits';
 import type { SecondaryMmu } from '../secondary-mmu';
 import type { GuestPaging } from './guest-walk';
 import type { ShadowOwner } from './owner';
@@ -49,6 +51,7 @@ export class ShadowMmu implements SecondaryMmu {
   constructor(
     private readonly owner: ShadowOwner,
     readonly generation: ShadowGeneration,
+    private readonly model: PagingModel,
   ) {
     this.kernel = owner.kernel;
     this.strategy = STRATEGIES[generation];
@@ -67,6 +70,13 @@ export class ShadowMmu implements SecondaryMmu {
   /** Whether a guest with 32-bit paging can be run: its top table must be within reach of a 32-bit CR3. */
   static reachable(address: bigint): boolean {
     return address + BigInt(PAE_ROOT_BYTES) <= DMA32_END;
+  }
+  /** How hardware reads the tables, with NX as KVM always has it; undefined: no root is loaded. */
+  get entryRules(): EntryRules | undefined {
+    if (!this.loaded) return undefined;
+    const level = rootLevel(this.loaded.paging.controls.format);
+    const { physicalBits, vendor, pages1g = true } = this.model;
+    return { format: level === 2 ? 'pae' : `${level}level`, nxe: true, pse: true, physicalBits, vendor, pages1g };
   }
   get rootHpa(): Hpa | undefined {
     return this.loaded?.hpa;
