@@ -2,7 +2,15 @@ import type { Hpa } from '../base/address';
 import { hpa } from '../base/address';
 import type { HostMemory } from '../hw/memory/host-memory';
 import { EPTE_RWX, FRAME_MASK, PTE_P, PTE_PS, epteFlags, pteFlags } from '../isa/entries';
-import { eptReservedSet, isLarge, isLargeEpte, reservedSet, type EntryRules } from '../isa/reserved-bits';
+import {
+  eptReservedSet,
+  isLarge,
+  isLargeEpte,
+  misconfigurationOf,
+  reservedBitsIn,
+  reservedSet,
+  type EntryRules,
+} from '../isa/reserved-bits';
 import { TABLE_ENTRIES, levelSize } from './page-tables';
 
 const TABLE_BYTES = TABLE_ENTRIES * 8;
@@ -73,6 +81,13 @@ const flagsOf = ({ kind, rules }: TableFormat, level: number, large: boolean, en
   kind === 'ept'
     ? epteFlags(entry, level === 1 || large, eptReservedSet(entry, level, large, rules.physicalBits))
     : pteFlags(entry, level === 1 || large, level, reservedSet(rules, level, entry));
+
+/** What of an entry no hardware accepts, one cause each: of a mark for MMIO what makes it one. */
+export function wrongIn({ kind, rules }: TableFormat, level: number, entry: bigint): string[] {
+  if (kind !== 'ept') return reservedBitsIn(rules, level, entry);
+  if ((entry & EPTE_RWX) === 0n) return [];
+  return misconfigurationOf(entry, level, isLargeEpte(rules.pages1g, level, entry), rules.physicalBits);
+}
 
 /** The non-zero entries of one table, in order. Reads memory and changes nothing. */
 export function readTable(memory: HostMemory, ref: TableRef): readonly TableEntryView[] {

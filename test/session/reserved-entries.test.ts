@@ -27,9 +27,10 @@ interface Edit {
   readonly leaf?: true;
   readonly set1: bigint;
   readonly named: readonly string[];
+  readonly why: string;
 }
 function check(options: Readonly<Record<string, string>>, edit: Edit, source?: string): void {
-  const { set, level, leaf = false, set1, named } = edit;
+  const { set, level, leaf = false, set1, named, why } = edit;
   const shown = `${Object.values(options).join(' ')}: ${set} level ${level}${leaf ? ' leaf' : ''} | ${hex(set1)}`;
   it(`${shown}: ${named.join(' ')}`, () => {
     const s = stopped(options, source);
@@ -57,6 +58,7 @@ function check(options: Readonly<Record<string, string>>, edit: Edit, source?: s
       if (l === level) {
         for (const name of named) assert.ok(row.value.includes(name), row.value);
         assert.ok(row.detail?.includes(`flags: ${(after?.flags ?? []).join(' ')}`), row.detail?.join('\n'));
+        assert.ok(row.detail?.includes(why), row.detail?.join('\n'));
       }
     }
     const mapped = rowOf(s, set, e.entryAddress);
@@ -98,24 +100,111 @@ function find(
 describe("reserved bits of KVM's tables and of the host's", () => {
   const bit = (n: number): bigint => 1n << BigInt(n);
   const ept = { mmu: 'ept' };
-  check(ept, { set: 'ept', level: 1, leaf: true, set1: bit(50), named: ['bit 50(reserved)'] });
-  check(ept, { set: 'ept', level: 2, set1: bit(4), named: ['bit 4(reserved)'] });
-  check(ept, { set: 'ept', level: 4, set1: bit(7), named: ['bit 7(reserved)'] });
-  check({ mmu: 'ept', cpu: 'pagewalk-x64-no1g' }, { set: 'ept', level: 3, set1: bit(7), named: ['bit 7(reserved)'] });
+  check(ept, {
+    set: 'ept',
+    level: 1,
+    leaf: true,
+    set1: bit(50),
+    named: ['bit 50(reserved)'],
+    why: 'bit 50 is above MAXPHYADDR 46',
+  });
+  check(ept, {
+    set: 'ept',
+    level: 2,
+    set1: bit(4),
+    named: ['bit 4(reserved)'],
+    why: 'bit 4 of an EPT PDE that points to a table is reserved',
+  });
+  check(ept, {
+    set: 'ept',
+    level: 4,
+    set1: bit(7),
+    named: ['bit 7(reserved)'],
+    why: 'bit 7 of an EPT PML4E that points to a table is reserved',
+  });
+  check(
+    { mmu: 'ept', cpu: 'pagewalk-x64-no1g' },
+    {
+      set: 'ept',
+      level: 3,
+      set1: bit(7),
+      named: ['bit 7(reserved)'],
+      why: 'bit 7 of an EPT PDPTE that points to a table is reserved',
+    },
+  );
   // points to where no host memory is
-  check(ept, { set: 'ept', level: 3, set1: bit(47), named: ['bit 47(reserved)'] });
-  check(ept, { set: 'host', level: 4, set1: bit(7), named: ['PS(reserved)'] });
+  check(ept, {
+    set: 'ept',
+    level: 3,
+    set1: bit(47),
+    named: ['bit 47(reserved)'],
+    why: 'bit 47 is above MAXPHYADDR 46',
+  });
+  check(ept, {
+    set: 'host',
+    level: 4,
+    set1: bit(7),
+    named: ['PS(reserved)'],
+    why: 'PS in a PML4E is reserved (bit 7)',
+  });
   const npt = { mmu: 'npt', cpu: 'pagewalk-svm' };
-  check(npt, { set: 'npt', level: 1, leaf: true, set1: bit(50), named: ['bit 50(reserved)'] });
-  check(npt, { set: 'npt', level: 4, set1: bit(7), named: ['PS(reserved)'] });
-  check(npt, { set: 'npt', level: 4, set1: bit(8), named: ['G(reserved)'] });
-  check(npt, { set: 'npt', level: 3, set1: bit(49), named: ['bit 49(reserved)'] });
+  check(npt, {
+    set: 'npt',
+    level: 1,
+    leaf: true,
+    set1: bit(50),
+    named: ['bit 50(reserved)'],
+    why: 'bit 50 is above MAXPHYADDR 48',
+  });
+  check(npt, { set: 'npt', level: 4, set1: bit(7), named: ['PS(reserved)'], why: 'PS in a PML4E is reserved (bit 7)' });
+  check(npt, {
+    set: 'npt',
+    level: 4,
+    set1: bit(8),
+    named: ['G(reserved)'],
+    why: 'G in a PML4E is reserved (bit 8) on AMD processors',
+  });
+  check(npt, {
+    set: 'npt',
+    level: 3,
+    set1: bit(49),
+    named: ['bit 49(reserved)'],
+    why: 'bit 49 is above MAXPHYADDR 48',
+  });
   for (const shadow of ['classic', 'modern']) {
     const options = { mmu: 'shadow', shadow };
-    check(options, { set: 'shadow', level: 1, leaf: true, set1: bit(50), named: ['bit 50(reserved)'] });
-    check(options, { set: 'shadow', level: 4, set1: bit(7), named: ['PS(reserved)'] });
+    check(options, {
+      set: 'shadow',
+      level: 1,
+      leaf: true,
+      set1: bit(50),
+      named: ['bit 50(reserved)'],
+      why: 'bit 50 is above MAXPHYADDR 46',
+    });
+    check(options, {
+      set: 'shadow',
+      level: 4,
+      set1: bit(7),
+      named: ['PS(reserved)'],
+      why: 'PS in a PML4E is reserved (bit 7)',
+    });
     const start32 = { ...options, start: 'flat32', 'host-base': '0x40000000' };
-    check(start32, { set: 'shadow', level: 3, set1: bit(1), named: ['RW(reserved)'] }, GUEST32);
-    check(start32, { set: 'shadow', level: 1, leaf: true, set1: bit(55), named: ['bit 55(reserved)'] }, GUEST32);
+    check(
+      start32,
+      { set: 'shadow', level: 3, set1: bit(1), named: ['RW(reserved)'], why: 'bit 1 of a PAE PDPTE is reserved' },
+      GUEST32,
+    );
+    check(
+      start32,
+      {
+        set: 'shadow',
+        level: 1,
+        leaf: true,
+        set1: bit(55),
+        named: ['bit 55(reserved)'],
+        why: 'bit 55 is reserved in PAE paging',
+      },
+      GUEST32,
+    );
   }
 });

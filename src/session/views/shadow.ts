@@ -1,4 +1,5 @@
 import { hex } from '../../base/hex';
+import { reservedBitsIn } from '../../isa/reserved-bits';
 import type { ShadowMmu } from '../../kvm/mmu/shadow/mmu';
 import { DriftView, driftDetail, driftHead } from '../drift';
 import { sizeName } from '../entry-names';
@@ -51,6 +52,7 @@ function shadowRow(mmu: ShadowMmu, { listing: e, child }: ShadowEntry, prefix: s
       `${child ? 'shadows the table at' : 'guest frame at'} GPA ${hex(e.gfn << 12n)}`,
       `entry at HPA ${hex(e.entryAddress)}`,
       `flags: ${e.flags.join(' ') || 'none'}`,
+      ...(mmu.entryRules ? reservedBitsIn(mmu.entryRules, e.level, e.entry) : []),
       ...driftDetail(e.marks, e.counterpart, 'the guest’s entry', 'GPA'),
     ],
   });

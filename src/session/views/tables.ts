@@ -1,8 +1,8 @@
 import { hex } from '../../base/hex';
 import { FORMATS, levelShift } from '../../hw/paging/controls';
-import type { TableEntryView, TableRef } from '../../host/table-view';
+import { wrongIn, type TableEntryView, type TableRef } from '../../host/table-view';
 import { FRAME_MASK, PTE_P, PTE_PS, pteFlags } from '../../isa/entries';
-import { reservedSet } from '../../isa/reserved-bits';
+import { reservedBitsIn, reservedSet } from '../../isa/reserved-bits';
 import type { GuestPhysical } from '../guest-physical';
 import type { GuestView } from '../guest-view';
 import { driftDetail, driftHead, driftOf, type Drift } from '../drift';
@@ -169,6 +169,7 @@ function guestRow(g: GuestView, e: GuestEntry, path: string, drift: Drift | unde
       `maps GVA ${rangeOf(e.start, e.size)}`,
       `entry at GPA ${hex(e.entryAddress)}`,
       `flags: ${e.flags.join(' ') || 'none'}`,
+      ...reservedBitsIn(g.controls, e.level, e.entry),
       ...driftDetail(drift?.marks ?? [], drift?.other, 'the shadow entry', 'HPA'),
     ],
   });
@@ -214,6 +215,7 @@ export function hostTablesView(
         `maps ${root === 'host' ? 'HVA' : 'GPA'} ${rangeOf(e.start, e.size)}`,
         `entry at HPA ${hex(e.entryAddress)}`,
         `flags: ${e.flags.join(' ') || 'none'}`,
+        ...wrongIn(rootTable.format, e.level, e.entry),
       ],
     });
   });
