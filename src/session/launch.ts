@@ -2,7 +2,8 @@ import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { Machine, type MachineSinks } from '../vmm/machine';
 import { elfImage, firmwareImage, flatImage, multibootImage, type GuestImage } from '../vmm/loader/image';
-import { DEFAULT_OPTIONS, DEVICES, type MachineOptions, type StartKind } from '../vmm/options';
+import { devicesWith } from '../vmm/devices/table';
+import { DEFAULT_OPTIONS, type MachineOptions, type StartKind } from '../vmm/options';
 import { err, ok } from '../base/result';
 import type { Answer } from './answer';
 import type { Program } from './program';
@@ -51,7 +52,7 @@ export function createMachine(program: Program, sinks: MachineSinks): Answer<Mac
     maxInstructions: s.maxInstructions,
     seed: s.seed,
     cpu: s.cpu,
-    devices: [...DEVICES, ...s.devices],
+    devices: devicesWith(s.devices),
   };
   const image = imageOf(program);
   const machine = image.ok ? Machine.create(options, image.value, sinks) : image;

@@ -2,6 +2,7 @@
  * The one table of options. The keys of a guest file's `@guest` line, the fields of a launch configuration and the long
  * options of the command line are its keys; the launch schema and `--help` are generated from it.
  */
+import { DEVICES, USUAL_DEVICES, type OutputChannel } from '../vmm/devices/table';
 
 /**
  * How a value is written.
@@ -52,6 +53,15 @@ export interface OptionSpec {
   /** Values that name something not built yet (`*`: any value but the default). */
   readonly notBuilt?: readonly string[];
 }
+
+/** An option of its name for each device that puts out bytes. */
+const DEVICE_OUTPUTS = Object.fromEntries(
+  DEVICES.flatMap(({ name, output: doc }) =>
+    doc === undefined ? [] : [[name, { type: 'file', doc, argument: '-|FILE', output: true }]],
+  ),
+) as Readonly<Record<OutputChannel, OptionSpec>>;
+
+const allOf = (names: readonly string[]): string => `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 
 const SWITCH = { on: '', off: '' } as const;
 
@@ -113,11 +123,8 @@ export const OPTIONS = {
   },
   device: {
     type: 'choices',
-    doc: 'A device besides the serial port, the debug console, the POST display and the exit port. Repeatable.',
-    values: {
-      'pc-testdev':
-        "QEMU's device of kvm-unit-tests: memory at 0xff000000 that is not RAM, ports 0xe0-0xeb and 0x2000-0x2017",
-    },
+    doc: `A device besides ${allOf(USUAL_DEVICES.map((d) => d.title))}. Repeatable.`,
+    values: Object.fromEntries(DEVICES.flatMap((d) => (d.onRequest === undefined ? [] : [[d.name, d.onRequest]]))),
     argument: 'NAME',
   },
   tlb: {
@@ -211,18 +218,7 @@ export const OPTIONS = {
     short: '-w',
   },
   'max-instructions': { type: 'count', doc: 'Stop after so many guest instructions.', argument: 'N' },
-  serial: {
-    type: 'file',
-    doc: 'File that receives what the guest writes to the serial port.',
-    argument: '-|FILE',
-    output: true,
-  },
-  debugcon: {
-    type: 'file',
-    doc: 'File that receives what the guest writes to port 0xe9.',
-    argument: '-|FILE',
-    output: true,
-  },
+  ...DEVICE_OUTPUTS,
   trace: {
     type: 'file',
     doc: 'File that receives one JSON line per step of the hypervisor.',

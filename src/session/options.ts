@@ -1,6 +1,6 @@
 import { WARNING_CLASSES, Warnings } from '../asm/index';
 import type { Diagnostic, Span } from '../base/diagnostic';
-import { EXTRA_DEVICES, type ExtraDevice, type MmuKind } from '../vmm/options';
+import type { MmuKind } from '../vmm/options';
 import { parseNumber, parseSize } from './option-values';
 import type { OptionKey, OptionSpec } from './option-table';
 import { OPTION_KEYS, isOptionKey, isRepeatable, optionSpec } from './option-table';
@@ -46,7 +46,8 @@ export interface Settings {
   /** CPU model by name. */
   readonly cpu: string;
   /** Devices besides those that every machine has. */
-  readonly devices: readonly ExtraDevice[];
+  /** Names of devices besides those that every machine has. */
+  readonly devices: readonly string[];
   /** Files that the guest is given, and the text behind a Multiboot kernel's name. */
   readonly module: string | undefined;
   readonly firmware: string | undefined;
@@ -263,7 +264,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
     seed: Number(number('seed') ?? 0n),
     maxInstructions: limit === undefined ? undefined : Number(limit),
     cpu: (text('mmu') === 'npt' && !all.has('cpu') ? SVM_CPU : text('cpu')) ?? '',
-    devices: EXTRA_DEVICES.filter((d) => all.get('device')?.includes(d) === true),
+    devices: all.get('device') ?? [],
     module: text('module'),
     firmware: text('firmware'),
     append: text('append'),

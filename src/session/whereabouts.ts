@@ -6,7 +6,7 @@ import type { Cpu } from '../hw/cpu/cpu';
 import type { FaultEvent } from '../hw/state/event';
 import type { Machine } from '../vmm/machine';
 import type { MachineEnd } from '../vmm/machine-stop';
-import type { Poll, UnansweredPlace } from '../vmm/devices/unanswered';
+import type { Poll, UnansweredPlace } from '../vmm/bus/unanswered';
 import type { GuestView } from './guest-view';
 import type { LineSpan, SymbolTable } from './symbols';
 import type { Output } from './types';

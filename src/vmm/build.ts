@@ -19,8 +19,7 @@ import { Vm } from '../kvm/vm';
 import { setRegisters } from '../kvm/x86/sregs';
 import type { Accelerator, GuestRam } from './accelerator';
 import { checkOptions } from './check-options';
-import type { PortBus } from './devices/bus';
-import type { ExitPort } from './devices/exit-port';
+import type { Bus } from './bus/bus';
 import { machineError } from './diagnostics';
 import { KvmAccelerator } from './kvm-accelerator';
 import type { GuestImage, ImageSegment } from './loader/image';
@@ -51,8 +50,7 @@ const GUARD = 4096n;
 export function buildMachine(
   options: MachineOptions,
   image: GuestImage,
-  bus: PortBus,
-  exitPort: ExitPort | undefined,
+  bus: Bus,
 ): Result<MachineParts, readonly Diagnostic[]> {
   const wrong = checkOptions(options);
   if (wrong.length > 0) return err(wrong);
@@ -76,7 +74,7 @@ export function buildMachine(
   const cpuOptions = { ...tlb, walkCaches: options.walkCaches };
   const made =
     options.mmu === 'software'
-      ? new SoftwareAccelerator(kernel, space, model, cpuOptions, bus, exitPort)
+      ? new SoftwareAccelerator(kernel, space, model, cpuOptions, bus)
       : createVm(kernel, space, {
           eptAd: options.eptAd,
           model,
@@ -147,7 +145,7 @@ export function buildMachine(
   }
   const vcpu = createVcpu(made, new Cpu(kernel.memory, 0, model, cpuOptions), 0, { vpid: options.vpid });
   setRegisters(vcpu, plan.value.state);
-  return ok({ kernel, space, accelerator: new KvmAccelerator(made, vcpu, bus, exitPort) });
+  return ok({ kernel, space, accelerator: new KvmAccelerator(made, vcpu, bus) });
 }
 
 /** The state and RAM contents that the image's start asks for. */

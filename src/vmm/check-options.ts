@@ -3,7 +3,6 @@ import { hex } from '../base/hex';
 import { CPU_MODELS } from '../hw/cpu/cpuid-model';
 import { MAX_HOST_MEMORY } from '../hw/memory/host-memory';
 import { MAX_TLB_ENTRIES } from '../hw/tlb/tlb';
-import { TESTDEV_MEMORY } from './devices/pc-testdev';
 import { machineError } from './diagnostics';
 import { slotsOf, type MachineOptions } from './options';
 
@@ -52,16 +51,19 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
       ),
     );
   if (o.hvaBase % PAGE !== 0n) out.push(machineError('badMemory', `hva-base=${hex(o.hvaBase)}: a multiple of 4 KiB`));
-  const inTheWay = slotsOf(o).find(
-    (s) => s.gpa < TESTDEV_MEMORY.gpa + BigInt(TESTDEV_MEMORY.size) && s.gpa + s.size > TESTDEV_MEMORY.gpa,
-  );
-  if (o.devices.includes('pc-testdev') && inTheWay)
-    out.push(
-      machineError(
-        o.slots.length === 0 ? 'badMemory' : 'badSlot',
-        `device=pc-testdev: its memory at GPA ${hex(TESTDEV_MEMORY.gpa)} must not be guest RAM, and ${hex(inTheWay.gpa)}+${hex(inTheWay.size)} is. Use at most 4080M there`,
-      ),
-    );
+  for (const { name, ranges } of o.devices) {
+    for (const { space, first, last } of ranges) {
+      const inTheWay = space === 'gpa' && slotsOf(o).find((s) => s.gpa <= last && s.gpa + s.size > first);
+      if (!inTheWay) continue;
+      const ram = `${hex(inTheWay.gpa)}+${hex(inTheWay.size)}`;
+      out.push(
+        machineError(
+          o.slots.length === 0 ? 'badMemory' : 'badSlot',
+          `device=${name}: its memory at GPA ${hex(first)} must not be guest RAM, and ${ram} is. Use at most ${first >> 20n}M there`,
+        ),
+      );
+    }
+  }
   if (!CPU_MODELS.has(o.cpu))
     out.push(
       machineError('badCpu', `cpu=${o.cpu}: there is no such model; these are: ${[...CPU_MODELS.keys()].join(', ')}`),

@@ -28,8 +28,7 @@ import type {
   SoftwareReads,
   SystemRegister,
 } from './accelerator';
-import type { PortBus } from './devices/bus';
-import type { ExitPort } from './devices/exit-port';
+import type { Bus } from './bus/bus';
 import { END_CODES, type MachineEnd } from './machine-stop';
 import { userspace } from './userspace-io';
 
@@ -52,8 +51,7 @@ export class KvmAccelerator implements Accelerator {
   constructor(
     readonly vm: Vm,
     readonly vcpu: Vcpu,
-    private readonly bus: PortBus,
-    private readonly exitPort: ExitPort | undefined,
+    private readonly bus: Bus,
   ) {}
 
   get cpu(): Cpu {
@@ -172,7 +170,6 @@ export class KvmAccelerator implements Accelerator {
       const answer = yield* userspace(
         handled.exit,
         this.bus,
-        this.exitPort,
         vcpu.registers(),
         vcpu.cpu.chain.events,
         vcpu.cpu.chain.latest,

@@ -1,6 +1,6 @@
 import type { Diagnostic } from '../base/diagnostic';
 import { gpa, type Gpa } from '../base/address';
-import { invariant, must } from '../base/assert';
+import { invariant } from '../base/assert';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { ok } from '../base/result';
@@ -19,12 +19,8 @@ import type { Vcpu } from '../kvm/vcpu';
 import type { Vm } from '../kvm/vm';
 import type { Accelerator, AcceleratorStop, GuestRam, Outside, References } from './accelerator';
 import { buildMachine, type MachineParts } from './build';
-import { PortBus } from './devices/bus';
-import { DebugConsole } from './devices/debugcon';
-import { ExitPort } from './devices/exit-port';
-import { TestdevIrqLines, TestdevMemory, TestdevPorts } from './devices/pc-testdev';
-import { PostDisplay } from './devices/post';
-import { Serial16550 } from './devices/serial16550';
+import { Bus, type BusState } from './bus/bus';
+import type { OutputChannel } from './devices/table';
 import { ControlImages, type ControlImagesState } from './exits/control-images';
 import { ExitLog, type ExitLogState, type Moment } from './exits/exit-log';
 import { KvmAccelerator } from './kvm-accelerator';
@@ -48,11 +44,8 @@ function* flushPage({ accelerator, space }: MachineParts, at: Gpa): Work<void> {
   if (!flushed.ok) yield vmmStep('test_flush_page', `mprotect fails: ${flushed.error}`, cost('syscall'));
 }
 
-/** Where bytes of the guest's character devices go. */
-export interface MachineSinks {
-  serial(byte: number): void;
-  debugcon(byte: number): void;
-}
+/** Where bytes that devices put out go, each 0–255. */
+export type MachineSinks = Readonly<Record<OutputChannel, (byte: number) => void>>;
 
 /**
  * A whole machine, from host memory to devices, and the loop that QEMU's VCPU thread runs. It is driven in pieces: `run` does at most `budget` instructions' work
@@ -88,9 +81,7 @@ export class Machine {
   private constructor(
     parts: MachineParts,
     readonly options: MachineOptions,
-    readonly bus: PortBus,
-    /** POST codes that the guest showed. */
-    readonly post: PostDisplay,
+    readonly bus: Bus,
   ) {
     this.kernel = parts.kernel;
     this.host = parts.space;
@@ -106,22 +97,16 @@ export class Machine {
     image: GuestImage,
     sinks: MachineSinks,
   ): Result<Machine, readonly Diagnostic[]> {
-    let built: MachineParts | undefined;
-    const bus = new PortBus();
-    const post = new PostDisplay();
-    const exitPort = options.devices.includes('exit-port') ? new ExitPort() : undefined;
-    if (options.devices.includes('serial')) bus.add(new Serial16550((b) => sinks.serial(b)));
-    if (options.devices.includes('post')) bus.add(post);
-    if (options.devices.includes('debugcon')) bus.add(new DebugConsole((b) => sinks.debugcon(b)));
-    if (exitPort) bus.add(exitPort);
-    if (options.devices.includes('pc-testdev')) {
-      bus.add(new TestdevPorts((at) => flushPage(must(built, 'a guest that runs has its machine'), gpa(at))));
-      bus.add(new TestdevIrqLines());
-      bus.memory.add(new TestdevMemory());
-    }
-    const parts = buildMachine(options, image, bus, exitPort);
-    if (parts.ok) built = parts.value;
-    return parts.ok ? ok(new Machine(parts.value, options, bus, post)) : parts;
+    const bus = new Bus();
+    const parts = buildMachine(options, image, bus);
+    if (!parts.ok) return parts;
+    const outputs: Readonly<Record<string, ((byte: number) => void) | undefined>> = sinks;
+    for (const device of options.devices)
+      bus.plug(device, {
+        output: (name, byte) => outputs[name]?.(byte),
+        flushPage: (at) => flushPage(parts.value, gpa(at)),
+      });
+    return ok(new Machine(parts.value, options, bus));
   }
 
   // ---- what it is
@@ -353,7 +338,7 @@ export interface MachineState {
   readonly kernel: HostKernelState;
   readonly host: AddressSpaceState;
   readonly accelerator: unknown;
-  readonly bus: Readonly<Record<string, unknown>>;
+  readonly bus: BusState;
   readonly exits: ExitLogState;
   readonly controlImages: ControlImagesState;
   readonly over: MachineEnd | undefined;

@@ -1,3 +1,6 @@
+import type { DeviceSpec } from './bus/device';
+import { USUAL_DEVICES } from './devices/table';
+
 /** How guest memory is virtualized; the session refuses what is not built by name. */
 export const MMU_KINDS = ['ept', 'npt', 'shadow', 'software'] as const;
 export type MmuKind = (typeof MMU_KINDS)[number];
@@ -28,13 +31,6 @@ export interface TlbOptions {
   readonly entries: number;
   readonly ways: number;
 }
-
-/** Devices that every machine has. */
-export const DEVICES = ['serial', 'debugcon', 'exit-port', 'post'] as const;
-/** Those that it has where somebody asks for them. */
-export const EXTRA_DEVICES = ['pc-testdev'] as const;
-export type ExtraDevice = (typeof EXTRA_DEVICES)[number];
-export type DeviceName = (typeof DEVICES)[number] | ExtraDevice;
 
 /** Everything that shapes a machine. Values are checked by Machine.create; strings are parsed above this layer. */
 export interface MachineOptions {
@@ -68,7 +64,8 @@ export interface MachineOptions {
   readonly maxInstructions: number | undefined;
   /** Of the order in which host frames are handed out. */
   readonly seed: number;
-  readonly devices: readonly DeviceName[];
+  /** In the order in which they are listed; of two that overlap, the first answers. */
+  readonly devices: readonly DeviceSpec[];
 }
 
 export const DEFAULT_OPTIONS: MachineOptions = {
@@ -90,7 +87,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   placements: [],
   maxInstructions: undefined,
   seed: 0,
-  devices: DEVICES,
+  devices: USUAL_DEVICES,
 };
 
 /** The slots that `options` mean. */

@@ -1,5 +1,6 @@
 import { assertUnreachable } from '../base/assert';
 import { bit } from '../base/bits';
+import { gpa } from '../base/address';
 import { hex } from '../base/hex';
 import { RFLAGS } from '../isa/flags';
 import type { ChainEvent } from '../hw/cpu/event-chain';
@@ -7,30 +8,22 @@ import type { CpuState } from '../hw/state/cpu-state';
 import { cost } from '../host/costs';
 import { vmmStep, type Work } from '../host/step';
 import type { UnmetCheck, UserspaceExit } from '../kvm/userspace-exit';
-import type { PortBus } from './devices/bus';
-import type { ExitPort } from './devices/exit-port';
-import { END_CODES, type MachineEnd } from './machine-stop';
+import type { Bus } from './bus/bus';
+import type { RunEnd, Space } from './bus/device';
+import { END_CODES } from './machine-stop';
 import { withoutFirmware } from './no-firmware';
 import { reasonsOf } from './fault-reasons';
 import type { ReadGuest } from './start/real';
 import { explainTripleFault } from './triple-fault';
 
 /** What the VMM makes of an exit: KVM_RUN again with this answer, or the end. */
-export type Answer =
-  { readonly kind: 'run'; readonly value: bigint } | { readonly kind: 'end'; readonly end: Omit<MachineEnd, 'rip'> };
+export type Answer = { readonly kind: 'run'; readonly value: bigint } | { readonly kind: 'end'; readonly end: RunEnd };
 
-/** QEMU's functions behind each device, for the steps. */
-const DEVICE_FUNCTIONS: Readonly<Record<string, readonly [read: string, write: string]>> = {
-  serial: ['serial_ioport_read', 'serial_ioport_write'],
-  debugcon: ['debugcon_ioport_read', 'debugcon_ioport_write'],
-  post: ['post_read', 'post_write'],
-  'exit-port': ['debug_exit_read', 'debug_exit_write'],
-  'pc-testdev': ['test_ioport_read', 'test_ioport_write'],
-  'pc-testdev-irq-line': ['test_irq_line', 'test_irq_line'],
-  'pc-testdev-iomem': ['test_iomem_read', 'test_iomem_write'],
-};
-const UNASSIGNED = ['unassigned_io_read', 'unassigned_io_write'] as const;
-const UNASSIGNED_MEMORY = ['unassigned_mem_read', 'unassigned_mem_write'] as const;
+/** QEMU's functions where no device is. */
+const UNASSIGNED = {
+  port: ['unassigned_io_read', 'unassigned_io_write'],
+  gpa: ['unassigned_mem_read', 'unassigned_mem_write'],
+} as const;
 
 const end = (
   kind: keyof typeof END_CODES,
@@ -45,8 +38,7 @@ const go = (value = 0n): Answer => ({ kind: 'run', value });
 /** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`: the exceptions behind a triple fault; `latest`: the events that last went to a handler; `read`: guest RAM, for explanations. */
 export function* userspace(
   exit: UserspaceExit,
-  bus: PortBus,
-  exitPort: ExitPort | undefined,
+  bus: Bus,
   guest: CpuState,
   undelivered: readonly ChainEvent[],
   latest: readonly ChainEvent[],
@@ -55,9 +47,21 @@ export function* userspace(
   yield vmmStep('kvm_cpu_exec', `ioctl(KVM_RUN) returns ${exit.reason}`, cost('userspaceSwitch'));
   switch (exit.reason) {
     case 'KVM_EXIT_IO':
-      return yield* portAccess(exit, bus, exitPort);
+      return yield* deviceAccess(
+        {
+          space: 'port',
+          address: BigInt(exit.port),
+          write: exit.direction === 'out',
+          size: exit.size,
+          value: BigInt.asUintN(32, BigInt(exit.value)),
+        },
+        bus,
+      );
     case 'KVM_EXIT_MMIO':
-      return yield* memoryAccess(exit, bus);
+      return yield* deviceAccess(
+        { space: 'gpa', address: exit.gpa, write: exit.isWrite, size: exit.size, value: exit.value },
+        bus,
+      );
     case 'KVM_EXIT_HLT':
       return halted(guest, read, latest);
     case 'KVM_EXIT_SHUTDOWN':
@@ -87,50 +91,44 @@ export function* userspace(
   }
 }
 
-/** An IN or OUT, by the device that has the port. */
-export function* portAccess(
-  io: Pick<Extract<UserspaceExit, { reason: 'KVM_EXIT_IO' }>, 'direction' | 'port' | 'size' | 'value'>,
-  bus: PortBus,
-  exitPort: ExitPort | undefined,
-): Work<Answer> {
-  const device = bus.at(io.port);
-  bus.unanswered.note('port', BigInt(io.port), io.direction === 'out', device !== undefined);
-  const [read, write] = (device && DEVICE_FUNCTIONS[device.name]) ?? UNASSIGNED;
-  const where = device ? `${device.name}, port ${hex(io.port)}` : `port ${hex(io.port)}, where no device is`;
-  if (io.direction === 'in') {
-    const value = bus.read(io.port, io.size);
-    yield vmmStep(read, `a read of ${where}, answers ${hex(value)}`, cost('deviceModel'));
-    return go(BigInt(value));
-  }
-  bus.write(io.port, io.size, io.value);
-  yield vmmStep(write, `a write of ${hex(io.value)} to ${where}${device ? '' : ', is swallowed'}`, cost('deviceModel'));
-  const acts = device?.act?.(io.port, io.size, io.value);
-  if (acts) yield* acts;
-  if (exitPort?.code === undefined || exitPort.value === undefined) return go();
-  const why = `the guest wrote ${hex(exitPort.value)} to the exit port: exit code ${exitPort.code}`;
-  return { kind: 'end', end: { kind: 'exit-port', code: exitPort.code, why, unmet: [] } };
+/** An access of 1 to 8 bytes to what is not RAM. */
+interface DeviceAccess {
+  readonly space: Space;
+  readonly address: bigint;
+  readonly write: boolean;
+  readonly size: number;
+  readonly value: bigint;
 }
 
-/** An access to guest physical memory where no RAM is, by the device that is there. */
-export function* memoryAccess(
-  io: Pick<Extract<UserspaceExit, { reason: 'KVM_EXIT_MMIO' }>, 'gpa' | 'isWrite' | 'size' | 'value'>,
-  bus: PortBus,
-): Work<Answer> {
-  const device = bus.memory.at(io.gpa);
-  bus.unanswered.note('gpa', io.gpa, io.isWrite, device !== undefined);
-  const [read, write] = (device && DEVICE_FUNCTIONS[device.name]) ?? UNASSIGNED_MEMORY;
-  const addresses = { addresses: { gpa: io.gpa } };
-  const where = device ? `, in ${device.name}` : ', where no device is';
-  if (io.isWrite) {
-    bus.memory.write(io.gpa, io.size, io.value);
-    const what = `a write of ${hex(io.value)} to GPA ${hex(io.gpa)}${where}${device ? '' : ', is swallowed'}`;
-    yield vmmStep(write, what, cost('deviceModel'), addresses);
-    return go();
+/** An IN, an OUT, or an access to guest physical memory where no RAM is, by the device that is there. */
+export function* deviceAccess({ space, address, write, size, value }: DeviceAccess, bus: Bus): Work<Answer> {
+  const entry = bus.at(space, address);
+  bus.unanswered.note(space, address, write, entry !== undefined);
+  const fn = (entry?.range.functions ?? UNASSIGNED[space])[write ? 1 : 0];
+  const about = space === 'gpa' ? { addresses: { gpa: gpa(address) } } : {};
+  const where = placeWords(space, address, entry?.name);
+  if (!write) {
+    const answer = bus.read(space, address, size);
+    const words = entry || space === 'port' ? hex(answer) : 'ones';
+    yield vmmStep(fn, `a read of ${where}, answers ${words}`, cost('deviceModel'), about);
+    return answered(bus, answer);
   }
-  const value = bus.memory.read(io.gpa, io.size);
-  const answer = device ? hex(value) : 'ones';
-  yield vmmStep(read, `a read of GPA ${hex(io.gpa)}${where}, answers ${answer}`, cost('deviceModel'), addresses);
-  return go(value);
+  bus.write(space, address, size, value);
+  const swallowed = entry ? '' : ', is swallowed';
+  yield vmmStep(fn, `a write of ${hex(value)} to ${where}${swallowed}`, cost('deviceModel'), about);
+  const acts = entry?.device.written?.(Number(address - entry.range.first), size, value, entry.range);
+  if (acts) yield* acts;
+  return answered(bus);
+}
+
+function answered(bus: Bus, value?: bigint): Answer {
+  const ending = bus.takeEnd();
+  return ending ? { kind: 'end', end: ending } : go(value);
+}
+
+function placeWords(space: Space, address: bigint, device: string | undefined): string {
+  if (device === undefined) return `${space === 'port' ? 'port' : 'GPA'} ${hex(address)}, where no device is`;
+  return space === 'port' ? `${device}, port ${hex(address)}` : `GPA ${hex(address)}, in ${device}`;
 }
 
 /** A guest that halted and that nothing will wake. */

@@ -6,7 +6,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DEVICES, type ExtraDevice, type MachineOptions } from '../../src/vmm/options';
+import { devicesWith } from '../../src/vmm/devices/table';
+import type { MachineOptions } from '../../src/vmm/options';
 import { skipBecause } from '../support/needs';
 import { runImage } from './kvm-unit-tests-run';
 
@@ -34,7 +35,7 @@ interface Expected {
   /** Another number under a method. */
   readonly under?: Readonly<Partial<Record<Method, number>>>;
   /** Devices that the image wants besides those of every machine. */
-  readonly devices?: readonly ExtraDevice[];
+  readonly devices?: readonly string[];
   /** It halts for good after so many PASS, and why. */
   readonly halts?: { readonly passed: number; readonly because: string };
   /** Those among them that are skipped, and why that is right. */
@@ -161,7 +162,7 @@ for (const method of ALL) {
           machine: {
             ...machine,
             ...(cpu === undefined ? {} : { cpu }),
-            ...(devices ? { devices: [...DEVICES, ...devices] } : {}),
+            ...(devices ? { devices: devicesWith(devices) } : {}),
           },
         });
         const lines = outcome.serial.split('\n');

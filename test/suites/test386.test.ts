@@ -11,6 +11,7 @@ import { Cpu } from '../../src/hw/cpu/cpu';
 import { PAGEWALK_X64 } from '../../src/hw/cpu/cpuid-model';
 import { setRealMode } from '../../src/hw/cpu/system/reset';
 import { HostMemory } from '../../src/hw/memory/host-memory';
+import { PostDisplay } from '../../src/vmm/devices/post';
 import { firmwareImage } from '../../src/vmm/loader/image';
 import { Machine } from '../../src/vmm/machine';
 import { DEFAULT_OPTIONS } from '../../src/vmm/options';
@@ -56,7 +57,7 @@ function runUnderKvm(rom: Uint8Array): { readonly posts: readonly number[]; read
   assert.ok(made.ok);
   const machine = made.value;
   while (machine.instructions < BUDGET && machine.run(SLICE).kind === 'budget');
-  return { posts: machine.post.codes, text: text.join('') };
+  return { posts: machine.bus.find(PostDisplay)?.codes ?? [], text: text.join('') };
 }
 
 describe('test386.asm', function () {

@@ -1,5 +1,6 @@
 import * as assert from 'node:assert/strict';
 import { assemble } from '../../src/asm/index';
+import { PostDisplay } from '../../src/vmm/devices/post';
 import { firmwareImage, multibootImage, type GuestImage } from '../../src/vmm/loader/image';
 import { parseMultiboot } from '../../src/vmm/loader/multiboot';
 import { Machine } from '../../src/vmm/machine';
@@ -115,7 +116,7 @@ start:
     assert.ok(image.ok);
     const { text, machine } = run(image.value, { memory: 2n << 20n });
     assert.equal(text, 'R');
-    assert.deepEqual(machine.post.codes, [0x55]);
+    assert.deepEqual(machine.bus.find(PostDisplay)?.codes, [0x55]);
     assert.deepEqual(
       machine.vm.memslots.all.map((m) => [m.start, m.readonly]),
       [

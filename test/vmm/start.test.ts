@@ -3,9 +3,6 @@ import { parseElf } from '../../src/vmm/loader/elf';
 import { identityMap } from '../../src/vmm/start/identity';
 import { planStart } from '../../src/vmm/start/index';
 import { stubAt } from '../../src/vmm/start/real';
-import { Serial16550 } from '../../src/vmm/devices/serial16550';
-import { PortBus } from '../../src/vmm/devices/bus';
-import { ExitPort } from '../../src/vmm/devices/exit-port';
 
 const MiB = 1n << 20n;
 const ram = (size: bigint): { gpa: bigint; size: bigint; readonly: boolean }[] => [{ gpa: 0n, size, readonly: false }];
@@ -89,38 +86,5 @@ describe('ELF', () => {
     view.setUint16(54, 56, true);
     view.setBigUint64(32, 0xffff_ffff_ffff_fff0n, true);
     assert.match(error(), /outside the file/);
-  });
-});
-
-describe('port devices', () => {
-  it('an unknown port reads as ones at every size; wide accesses reach neighbours', () => {
-    const bus = new PortBus();
-    const out: number[] = [];
-    bus.add(new Serial16550((b) => out.push(b)));
-    const exit = new ExitPort();
-    bus.add(exit);
-    assert.deepEqual([bus.read(0x80, 1), bus.read(0x80, 2), bus.read(0x80, 4)], [0xff, 0xffff, 0xffff_ffff]);
-    assert.equal(bus.read(0x3fd, 1), 0x60);
-    bus.write(0x3f8, 1, 0x41);
-    assert.deepEqual(out, [0x41]);
-    bus.write(0xf4, 4, 3);
-    assert.equal(exit.code, 7);
-  });
-
-  it('the serial port has a divisor latch, a scratch register and loop-back', () => {
-    const out: number[] = [];
-    const s = new Serial16550((b) => out.push(b));
-    s.write(0x3fb, 0x80);
-    s.write(0x3f8, 1);
-    s.write(0x3f9, 2);
-    assert.deepEqual([s.read(0x3f8), s.read(0x3f9)], [1, 2]);
-    s.write(0x3fb, 3);
-    s.write(0x3ff, 0xa5);
-    s.write(0x3fc, 0x1e);
-    s.write(0x3f8, 0x42);
-    assert.deepEqual(
-      [s.read(0x3ff), s.read(0x3fd) & 1, s.read(0x3f8), s.read(0x3fd) & 1, out.length],
-      [0xa5, 1, 0x42, 0, 0],
-    );
   });
 });

@@ -33,17 +33,11 @@ export function statsView(machine: Machine, { path, start, count }: ViewRequest)
 
 export function devicesView(machine: Machine, { path, start, count }: ViewRequest): ViewPage | undefined {
   if (path.length > 0) return undefined;
-  const ports = machine.bus.all.map(({ name, first, last }) => ({
-    name,
-    where: first === last ? `port ${hex(first)}` : `ports ${hex(first)}–${hex(last)}`,
-  }));
-  const memory = machine.bus.memory.all.map(({ name, gpa, size }) => ({
-    name,
-    where: `GPA ${hex(gpa)}–${hex(gpa + BigInt(size) - 1n)}`,
-  }));
-  return page([...ports, ...memory], start, count, ({ name, where }) =>
-    row({ path: `devices/${name}`, name, kind: 'text', value: where }),
-  );
+  return page(machine.bus.all, start, count, ({ name, range: { space, first, last } }) => {
+    const ports = first === last ? `port ${hex(first)}` : `ports ${hex(first)}–${hex(last)}`;
+    const value = space === 'port' ? ports : `GPA ${hex(first)}–${hex(last)}`;
+    return row({ path: `devices/${name}`, name, kind: 'text', value });
+  });
 }
 
 /** Exits that the view lists; the VM Exits panel has all that are recorded. */

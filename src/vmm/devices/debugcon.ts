@@ -1,18 +1,14 @@
-import type { ByteSink, PortDevice } from './device';
+import { ports, type Device, type DeviceHost, type DeviceSpec } from '../bus/device';
 
 /** Bochs's and QEMU's debug console: bytes written to port 0xe9 appear; reads answer 0xe9, so that a guest can find it. */
-export class DebugConsole implements PortDevice {
-  readonly name = 'debugcon';
-  readonly first = 0xe9;
-  readonly last = 0xe9;
-
-  constructor(private readonly sink: ByteSink) {}
+class DebugConsole implements Device {
+  constructor(private readonly host: Pick<DeviceHost, 'output'>) {}
 
   read(): number {
     return 0xe9;
   }
-  write(_port: number, value: number): void {
-    this.sink(value & 0xff);
+  write(_offset: number, value: number): void {
+    this.host.output(value);
   }
   save(): null {
     return null;
@@ -21,3 +17,11 @@ export class DebugConsole implements PortDevice {
     // stateless
   }
 }
+
+export const DEBUGCON = {
+  name: 'debugcon',
+  title: 'the debug console',
+  ranges: [ports(0xe9, 0xe9, ['debugcon_ioport_read', 'debugcon_ioport_write'])],
+  output: 'File that receives what the guest writes to port 0xe9.',
+  make: (host) => new DebugConsole(host),
+} as const satisfies DeviceSpec;

@@ -1,33 +1,31 @@
-import type { PortDevice } from './device';
+import { hex } from '../../base/hex';
+import { ports, type Device, type DeviceHost, type DeviceSpec } from '../bus/device';
 
-/** QEMU's isa-debug-exit at 0xf4: a write ends the run with exit code ((value << 1) | 1) & 0xff; reads answer 0. */
-export class ExitPort implements PortDevice {
-  readonly name = 'exit-port';
-  readonly first = 0xf4;
-  readonly last = 0xf7;
-  private written: number | undefined;
+/** QEMU's isa-debug-exit: a write ends the run with exit code ((value << 1) | 1) & 0xff; reads answer 0. */
+class ExitPort implements Device {
+  constructor(private readonly host: Pick<DeviceHost, 'end'>) {}
 
   read(): number {
     return 0;
   }
-  write(port: number, value: number): void {
-    // the first byte of a wider OUT decides: the rest lies on the ports behind
-    if (port === this.first) this.written = value & 0xff;
+  write(offset: number, value: number): void {
+    // the first byte of a wider OUT decides: the rest is written to the following ports
+    if (offset !== 0) return;
+    const code = ((value << 1) | 1) & 0xff;
+    const why = `the guest wrote ${hex(value)} to the exit port: exit code ${code}`;
+    this.host.end({ kind: 'exit-port', code, why, unmet: [] });
   }
-
-  /** What the guest wrote, 0–255; undefined while it has not. */
-  get value(): number | undefined {
-    return this.written;
+  save(): null {
+    return null;
   }
-  /** The process exit code, odd. */
-  get code(): number | undefined {
-    return this.written === undefined ? undefined : ((this.written << 1) | 1) & 0xff;
-  }
-
-  save(): number | undefined {
-    return this.written;
-  }
-  restore(state: unknown): void {
-    this.written = typeof state === 'number' ? state : undefined;
+  restore(): void {
+    // stateless
   }
 }
+
+export const EXIT_PORT = {
+  name: 'exit-port',
+  title: 'the exit port',
+  ranges: [ports(0xf4, 0xf7, ['debug_exit_read', 'debug_exit_write'])],
+  make: (host) => new ExitPort(host),
+} as const satisfies DeviceSpec;

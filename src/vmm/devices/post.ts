@@ -1,13 +1,10 @@
-import type { PortDevice } from './device';
+import { ports, type Device, type DeviceSpec } from '../bus/device';
 
 /** Codes kept: a machine that shows more than these shows the last ones. */
 const KEPT = 1024;
 
 /** The POST display at port 0x190, where test firmware tells how far it got: every code written, in order. Reads answer the last one. */
-export class PostDisplay implements PortDevice {
-  readonly name = 'post';
-  readonly first = 0x190;
-  readonly last = 0x190;
+export class PostDisplay implements Device {
   private shown: readonly number[] = [];
 
   /** The codes written so far, oldest first. */
@@ -18,8 +15,8 @@ export class PostDisplay implements PortDevice {
   read(): number {
     return this.shown.at(-1) ?? 0;
   }
-  write(_port: number, value: number): void {
-    this.shown = [...this.shown.slice(1 - KEPT), value & 0xff];
+  write(_offset: number, value: number): void {
+    this.shown = [...this.shown.slice(1 - KEPT), value];
   }
   save(): readonly number[] {
     return this.shown;
@@ -28,3 +25,10 @@ export class PostDisplay implements PortDevice {
     this.shown = state as readonly number[];
   }
 }
+
+export const POST = {
+  name: 'post',
+  title: 'the POST display',
+  ranges: [ports(0x190, 0x190, ['post_read', 'post_write'])],
+  make: () => new PostDisplay(),
+} as const satisfies DeviceSpec;

@@ -1,4 +1,4 @@
-import type { ByteSink, PortDevice } from './device';
+import { ports, type Device, type DeviceHost, type DeviceSpec } from '../bus/device';
 
 /** Register offsets from the base port (National Semiconductor PC16550D data sheet, table 2). */
 const REG = { DATA: 0, IER: 1, IIR_FCR: 2, LCR: 3, MCR: 4, LSR: 5, MSR: 6, SCR: 7 } as const;
@@ -24,22 +24,15 @@ interface State {
 }
 
 /** A 16550A at COM1, transmitting into a sink. Interrupts and input come with the machine's interrupt controller; loop-back works. */
-export class Serial16550 implements PortDevice {
-  readonly name = 'serial';
-  readonly last: number;
+class Serial16550 implements Device {
   private state: State = { divisor: 12, ier: 0, fcr: 0, lcr: 0, mcr: 0, scr: 0, received: undefined };
 
-  constructor(
-    private readonly sink: ByteSink,
-    readonly first = 0x3f8,
-  ) {
-    this.last = first + 7;
-  }
+  constructor(private readonly host: Pick<DeviceHost, 'output'>) {}
 
-  read(port: number): number {
+  read(offset: number): number {
     const s = this.state;
     const divisor = (s.lcr & LCR_DLAB) !== 0;
-    switch (port - this.first) {
+    switch (offset) {
       case REG.DATA: {
         if (divisor) return s.divisor & 0xff;
         this.state = { ...s, received: undefined };
@@ -63,15 +56,14 @@ export class Serial16550 implements PortDevice {
     }
   }
 
-  write(port: number, value: number): void {
+  write(offset: number, v: number): void {
     const s = this.state;
-    const v = value & 0xff;
     const divisor = (s.lcr & LCR_DLAB) !== 0;
-    switch (port - this.first) {
+    switch (offset) {
       case REG.DATA:
         if (divisor) this.state = { ...s, divisor: (s.divisor & 0xff00) | v };
         else if ((s.mcr & MCR_LOOP) !== 0) this.state = { ...s, received: v };
-        else this.sink(v);
+        else this.host.output(v);
         break;
       case REG.IER:
         this.state = divisor ? { ...s, divisor: (s.divisor & 0xff) | (v << 8) } : { ...s, ier: v & 0xf };
@@ -100,3 +92,11 @@ export class Serial16550 implements PortDevice {
     this.state = state as State;
   }
 }
+
+export const SERIAL = {
+  name: 'serial',
+  title: 'the serial port',
+  ranges: [ports(0x3f8, 0x3ff, ['serial_ioport_read', 'serial_ioport_write'])],
+  output: 'File that receives what the guest writes to the serial port.',
+  make: (host) => new Serial16550(host),
+} as const satisfies DeviceSpec;

@@ -31,12 +31,11 @@ import type {
   SoftwareReads,
   SystemRegister,
 } from '../accelerator';
-import type { PortBus } from '../devices/bus';
-import type { ExitPort } from '../devices/exit-port';
+import type { Bus } from '../bus/bus';
 import { END_CODES, type MachineEnd } from '../machine-stop';
 import type { OutsideCause } from '../machine-stop';
 import { explainTripleFault } from '../triple-fault';
-import { halted, memoryAccess, portAccess } from '../userspace-io';
+import { deviceAccess, halted } from '../userspace-io';
 import { SoftApic, type SoftApicState } from './apic';
 import { softwareCpuModel } from './cpu-model';
 import { GuestMap, type GuestMapState } from './guest-map';
@@ -68,8 +67,7 @@ export class SoftwareAccelerator implements Accelerator {
     private readonly space: AddressSpace,
     model: CpuidModel,
     options: Omit<CpuOptions, 'platform'>,
-    private readonly bus: PortBus,
-    private readonly exitPort: ExitPort | undefined,
+    private readonly bus: Bus,
   ) {
     this.apic = new SoftApic(() => this.cpu);
     this.ram = new GuestMap(kernel.memory, space, {
@@ -238,18 +236,13 @@ export class SoftwareAccelerator implements Accelerator {
         );
         return undefined;
       }
-      const answer = yield* memoryAccess({ gpa: request.address, isWrite: request.write, size, value }, this.bus);
-      if (answer.kind === 'end') return this.end(answer.end);
-      this.log.answer(answer.value);
-      return undefined;
-    }
-    this.counts.add('io');
-    const direction = request.write ? 'out' : 'in';
-    const answer = yield* portAccess(
-      { direction, port: request.port, size, value: Number(BigInt.asUintN(size * 8, value)) },
-      this.bus,
-      this.exitPort,
-    );
+    } else this.counts.add('io');
+    const place =
+      request.space === 'mmio'
+        ? ({ space: 'gpa', address: request.address } as const)
+        : ({ space: 'port', address: BigInt(request.port) } as const);
+    const access = { ...place, write: request.write, size, value: BigInt.asUintN(size * 8, value) };
+    const answer = yield* deviceAccess(access, this.bus);
     if (answer.kind === 'end') return this.end(answer.end);
     this.log.answer(answer.value);
     return undefined;

@@ -1,8 +1,9 @@
+import type { Space } from './device';
 import { usualMemory, usualPort } from './usual-devices';
 
 /** A place that the guest touched and where no device is. */
 export interface UnansweredPlace {
-  readonly space: 'port' | 'gpa';
+  readonly space: Space;
   /** A port, or the first physical address that was touched of its page. */
   readonly address: bigint;
   /** What a PC usually has there; undefined: nothing known. */
@@ -17,7 +18,7 @@ interface Counted extends UnansweredPlace {
 
 /** Reads of one place one after another, with no other device access in between. */
 export interface Poll {
-  readonly space: 'port' | 'gpa';
+  readonly space: Space;
   readonly address: bigint;
   readonly count: number;
   /** Guest instructions at the last one. */
@@ -42,7 +43,7 @@ export class Unanswered {
   now: () => number = () => 0;
 
   /** A device access. `answered`: a device is there. */
-  note(space: 'port' | 'gpa', address: bigint, write: boolean, answered: boolean): void {
+  note(space: Space, address: bigint, write: boolean, answered: boolean): void {
     const p = this.poll;
     const again = p !== undefined && !write && p.space === space && p.address === address;
     this.poll = write ? undefined : { space, address, count: again ? p.count + 1 : 1, at: this.now(), answered };

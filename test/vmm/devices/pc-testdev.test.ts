@@ -1,10 +1,10 @@
 /** QEMU's pc-testdev (hw/misc/pc-testdev.c), under every method. */
 import assert from 'node:assert/strict';
-import { Guest } from './support/guest';
-import { DEFAULT_OPTIONS, DEVICES, type MachineOptions } from '../../src/vmm/options';
-import { Machine } from '../../src/vmm/machine';
-import { flatImage } from '../../src/vmm/loader/image';
-import { TestdevIrqLines } from '../../src/vmm/devices/pc-testdev';
+import { Guest } from '../support/guest';
+import { DEFAULT_OPTIONS, type MachineOptions } from '../../../src/vmm/options';
+import { Machine } from '../../../src/vmm/machine';
+import { flatImage } from '../../../src/vmm/loader/image';
+import { devicesWith } from '../../../src/vmm/devices/table';
 
 const METHODS: Readonly<Record<string, Partial<MachineOptions>>> = {
   ept: { mmu: 'ept' },
@@ -12,7 +12,7 @@ const METHODS: Readonly<Record<string, Partial<MachineOptions>>> = {
   modern: { mmu: 'shadow', shadow: 'modern', hostBase: 0x4000_0000n },
   software: { mmu: 'software' },
 };
-const devices = [...DEVICES, 'pc-testdev'] as const;
+const devices = devicesWith(['pc-testdev']);
 
 /** The device's memory at 0x101000, by an entry of the prepared map. */
 const MAP = `
@@ -79,8 +79,7 @@ describe('pc-testdev', () => {
       mov al, 0
       out dx, al`;
     check(source, {}, ({ machine }) => {
-      const lines = machine.bus.all.find((d) => d instanceof TestdevIrqLines);
-      assert.equal(lines?.levels, 1 << 0x17);
+      assert.equal(machine.bus.lines.levels, 1 << 0x17);
     });
   });
   it('flushes a page: what the hypervisor derived from the VMM’s mapping is gone, its contents are not', () => {
@@ -128,18 +127,16 @@ describe('pc-testdev', () => {
       out dx, al
     again: jmp again`;
     const { machine, symbols } = new Guest(source, 'flat64', { devices });
-    const [ports, lines] = ['pc-testdev', 'pc-testdev-irq-line'].map((name) =>
-      machine.bus.all.find((d) => d.name === name),
-    );
-    const seen = (): unknown => [machine.bus.memory.read(0xff00_0000n, 4), ports?.save(), lines?.save()];
+    const { bus } = machine;
+    const seen = (): unknown => [bus.read('gpa', 0xff00_0000n, 4), bus.read('port', 0xe0n, 4), bus.lines.levels];
     machine.cpu.breakpoints.add(symbols.get('first') ?? 0n);
     assert.equal(machine.run(10_000).kind, 'breakpoint');
     const state = machine.save();
     machine.cpu.breakpoints.clear();
-    assert.deepEqual(seen(), [0x1234n, 0x5678, 1 << 5]);
+    assert.deepEqual(seen(), [0x1234n, 0x5678n, 1 << 5]);
     machine.run(1000);
-    assert.deepEqual(seen(), [0n, 0, 0]);
+    assert.deepEqual(seen(), [0n, 0n, 0]);
     machine.restore(state);
-    assert.deepEqual(seen(), [0x1234n, 0x5678, 1 << 5]);
+    assert.deepEqual(seen(), [0x1234n, 0x5678n, 1 << 5]);
   });
 });
