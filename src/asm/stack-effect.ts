@@ -1,14 +1,26 @@
 /** What one instruction does to the stack and frame pointers, and where it goes: what finding callers in code without unwind tables needs to know of it. */
-import { Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register } from 'iced-x86';
+import {
+  Decoder,
+  DecoderOptions,
+  FlowControl,
+  Instruction,
+  InstructionInfoFactory,
+  InstructionInfoOptions,
+  Mnemonic,
+  OpAccess,
+  OpKind,
+  Register,
+  RegisterExt,
+} from 'iced-x86';
 import type { Bits } from './code-size';
 
 /** Changes to SP and FP (RSP and RBP, or the narrower ones); bytes. */
 export type StackEffect =
   | { readonly kind: 'none' }
   | { readonly kind: 'move'; readonly by: number }
-  /** FP goes to the top of the stack, or comes from there. */
-  | { readonly kind: 'push-fp'; readonly size: number }
-  | { readonly kind: 'pop-fp'; readonly size: number }
+  /** A general register, by the number that encodings give it, goes to the top of the stack or comes from there. */
+  | { readonly kind: 'push'; readonly register: number; readonly size: number }
+  | { readonly kind: 'pop'; readonly register: number; readonly size: number }
   /** FP ← SP + offset, SP ← FP + offset. */
   | { readonly kind: 'fp-from-sp'; readonly offset: number }
   | { readonly kind: 'sp-from-fp'; readonly offset: number }
@@ -52,6 +64,45 @@ export function flowOf(bytes: Uint8Array, address: bigint, bits: Bits): Flow | u
   }
 }
 
+/** Every general register. */
+export const ALL_REGISTERS = 0xffff;
+let factory: InstructionInfoFactory | undefined;
+
+/** The general registers that the instruction may write, wholly or in part: bit n is the register of number n. What runs other code may write any. */
+export function writtenBy(bytes: Uint8Array, address: bigint, bits: Bits): number {
+  const decoder = new Decoder(bits, bytes, DecoderOptions.None);
+  const i = new Instruction();
+  try {
+    decoder.ip = BigInt.asUintN(64, address);
+    decoder.decodeOut(i);
+    if (i.isInvalid || !STAYS.has(i.flowControl)) return ALL_REGISTERS;
+    factory ??= new InstructionInfoFactory();
+    const info = factory.infoOptions(i, InstructionInfoOptions.NoMemoryUsage);
+    let written = 0;
+    for (const used of info.usedRegisters()) {
+      if (RegisterExt.isGPR(used.register) && WRITES.has(used.access)) written |= 1 << numberOf(used.register);
+      used.free();
+    }
+    info.free();
+    return written;
+  } finally {
+    i.free();
+    decoder.free();
+  }
+}
+/** After these the next instruction, or the target, follows at once. */
+const STAYS: ReadonlySet<FlowControl> = new Set([
+  FlowControl.Next,
+  FlowControl.ConditionalBranch,
+  FlowControl.UnconditionalBranch,
+]);
+const WRITES: ReadonlySet<OpAccess> = new Set([
+  OpAccess.Write,
+  OpAccess.CondWrite,
+  OpAccess.ReadWrite,
+  OpAccess.ReadCondWrite,
+]);
+
 const hasNearTarget = (i: Instruction): boolean =>
   i.op0Kind === OpKind.NearBranch16 || i.op0Kind === OpKind.NearBranch32 || i.op0Kind === OpKind.NearBranch64;
 
@@ -83,10 +134,10 @@ function effect(i: Instruction, bits: Bits): StackEffect {
   const by = i.stackPointerIncrement;
   switch (mnemonic) {
     case Mnemonic.Push:
-      return FP.has(first) ? { kind: 'push-fp', size: -by } : { kind: 'move', by };
+      return RegisterExt.isGPR(first) ? { kind: 'push', register: numberOf(first), size: -by } : { kind: 'move', by };
     case Mnemonic.Pop:
       if (SP.has(first)) return { kind: 'lost', sp: true, fp: false };
-      return FP.has(first) ? { kind: 'pop-fp', size: by } : { kind: 'move', by };
+      return RegisterExt.isGPR(first) ? { kind: 'pop', register: numberOf(first), size: by } : { kind: 'move', by };
     case Mnemonic.Leave:
       return { kind: 'leave', size: bits / 8 };
     case Mnemonic.Enter:
@@ -126,4 +177,5 @@ function effect(i: Instruction, bits: Bits): StackEffect {
   return by === 0 || i.flowControl === FlowControl.Return ? { kind: 'none' } : { kind: 'move', by };
 }
 
+const numberOf = (register: Register): number => RegisterExt.number(RegisterExt.fullRegister(register));
 const isImmediate = (kind: OpKind): boolean => kind >= OpKind.Immediate8 && kind <= OpKind.Immediate32to64;

@@ -1,14 +1,14 @@
 /** Watch, hover and Debug Console: expressions and monitor commands, assignments, completion. */
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
-import { hex } from '../base/hex';
 import type { Evaluation } from '../session/types';
 import { compact } from './compact';
 import type { AdapterContext } from './context';
 import type { Handlers } from './requests';
 import { frameOfId } from './stack';
+import { hexOf } from './variables';
 
 function resultOf(evaluation: Evaluation, format: Dap.ValueFormat | undefined): string {
-  return format?.hex && evaluation.value !== undefined ? hex(evaluation.value) : evaluation.text;
+  return format?.hex && evaluation.value !== undefined ? hexOf(evaluation.value, evaluation.mark) : evaluation.text;
 }
 
 /** A register opens as its row of the Variables view does. */

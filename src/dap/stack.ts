@@ -3,7 +3,7 @@ import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { assertUnreachable } from '../base/assert';
 import { hex } from '../base/hex';
 import type { Actor, FrameView, Location } from '../session/types';
-import { viewRootsOf } from '../session/types';
+import { viewInFrame, viewRootsOf } from '../session/types';
 import { compact } from './compact';
 import type { AdapterContext } from './context';
 import { requestError } from './errors';
@@ -109,16 +109,17 @@ export const stackRequests: Handlers<
     return { stackFrames: wanted.map((frame) => stackFrame(adapter, frame, args.format)), totalFrames: frames.length };
   },
 
-  /** The same for every frame: they show the VCPU and its tables, not a function's variables. */
+  /** The VCPU and its tables, the same for every frame; of registers, those of the frame. */
   scopes(adapter, args) {
     const { references, stopped: target } = adapter;
-    frameOfId(adapter, args.frameId);
+    const { frame } = frameOfId(adapter, args.frameId);
+    const level = frame === undefined ? 0 : (adapter.frames[frame]?.level ?? 0);
     return {
       scopes: viewRootsOf(target.program.settings.mmu).map(({ path, name, expensive }) =>
         compact<Dap.Scope>({
           name,
           presentationHint: path === 'registers' ? 'registers' : undefined,
-          variablesReference: references.of(path),
+          variablesReference: references.of(viewInFrame(path, level)),
           expensive,
         }),
       ),

@@ -33,7 +33,7 @@ function variable(adapter: AdapterContext, node: ViewNode, inHex: boolean): Dap.
   const memory = node.memory ?? node.address;
   return compact<Dap.Variable>({
     name: node.name,
-    value: inHex && node.raw !== undefined && node.children === 0 ? hex(node.raw) : node.value,
+    value: inHex && node.raw !== undefined && node.children === 0 ? hexOf(node.raw, node.mark) : node.value,
     type: adapter.client.supportsVariableType ? [KINDS[node.kind], ...(node.detail ?? [])].join(' · ') : undefined,
     variablesReference: node.children > 0 ? references.of(node.path) : 0,
     indexedVariables: paged ? node.children : undefined,
@@ -43,6 +43,10 @@ function variable(adapter: AdapterContext, node: ViewNode, inHex: boolean): Dap.
     presentationHint: node.editable ? undefined : { attributes: ['readOnly'] },
   });
 }
+
+/** In hexadecimal, with what a reader must know of it. */
+export const hexOf = (raw: bigint, mark: string | undefined): string =>
+  mark === undefined ? hex(raw) : `${hex(raw)} ${mark}`;
 
 function pathOf(adapter: AdapterContext, reference: number): string {
   const path = adapter.references.pathOf(reference);

@@ -1,11 +1,13 @@
 import type { Diagnostic } from '../base/diagnostic';
 import { hex } from '../base/hex';
 import { err, ok } from '../base/result';
+import { gprPart } from '../isa/registers';
 import { locate, parseExpression } from '../expr/index';
 import type { Answer } from './answer';
 import { sessionError } from './diagnostics';
 import { evaluateExpression } from './evaluate';
 import { unmetEntryChecks } from './entry-checks';
+import type { Place } from './frame-registers';
 import type { GuestView } from './guest-view';
 import type { MemoryAccess } from './memory';
 import type { Names } from './names';
@@ -13,7 +15,7 @@ import type { Machine } from '../vmm/machine';
 import { readWide } from './fp-registers';
 import { RegisterWriter, fits } from './register-writes';
 import { isRegisterName } from './registers';
-import type { Evaluation, ViewNode } from './types';
+import type { Evaluation, SpaceAddress, ViewNode } from './types';
 import type { Views } from './views';
 import { writeVmcbField } from './views/vmcb';
 import { writeVmcsField } from './views/vmcs';
@@ -37,8 +39,10 @@ export class Assignment {
   setValue(path: string, text: string): Answer<string> {
     const node = this.views.node(path);
     if (!node) return err([sessionError('unknownView', `there is nothing called \`${path}\` now`, path)]);
-    if (!node.editable) return err([sessionError('notWritable', `\`${node.name}\` cannot be set`, path)]);
     const register = node.evaluateName ?? node.name;
+    const why = this.names.frame?.whyReadOnly(register);
+    if (why !== undefined || !node.editable)
+      return err([sessionError('notWritable', why ?? `\`${node.name}\` cannot be set`, path)]);
     if (this.registers.isWide(register)) {
       const problem = this.registers.writeWide(register, this.wideText(text));
       if (problem !== undefined) return err([sessionError('notWritable', problem, path)]);
@@ -65,7 +69,8 @@ export class Assignment {
     if (!parsed.ok) return parsed;
     const expr = parsed.value;
     if (expr.kind === 'name' && this.registers.isWide(expr.name)) {
-      const problem = this.registers.writeWide(expr.name, this.wideText(text));
+      const problem =
+        this.names.frame?.whyReadOnly(expr.name) ?? this.registers.writeWide(expr.name, this.wideText(text));
       if (problem !== undefined) return err([sessionError('notWritable', problem, 'expression', expr.span)]);
       return this.now(target);
     }
@@ -76,7 +81,7 @@ export class Assignment {
       err([sessionError(code, message, 'expression', expr.span)]);
     const isMsr = expr.kind === 'name' && this.names.isMsr(expr.name);
     if (expr.kind === 'name' && (isMsr || isRegisterName(expr.name))) {
-      const problem = this.registers.write(expr.name, raw);
+      const problem = this.writeRegister(expr.name, raw);
       if (problem !== undefined) return refuse('notWritable', problem);
     } else if (expr.kind === 'memory') {
       const env = this.names.env();
@@ -86,10 +91,8 @@ export class Assignment {
       const address = this.names.linear(request.value);
       if (!fits(raw, size * 8))
         return refuse('notWritable', `\`${target}\` has ${size * 8} bits; ${hex(raw)} does not fit`);
-      const bytes = Uint8Array.from({ length: size }, (_, i) => Number((raw >> BigInt(8 * i)) & 0xffn));
-      if (this.memory.write({ space, value: address }, bytes) < size)
-        return refuse('noMemory', `nothing can be written at ${hex(address)}`);
-      this.guest.refresh();
+      const problem = this.store({ space, value: address }, raw, size);
+      if (problem !== undefined) return refuse('noMemory', problem);
     } else if (expr.kind === 'call' && expr.name.toLowerCase() === 'msr' && expr.args.length === 1) {
       const index = evaluateExpression(target.slice(target.indexOf('(')), this.names);
       if (!index.ok) return index;
@@ -99,10 +102,33 @@ export class Assignment {
     return this.now(target);
   }
 
-  /** A register by its name, or an MSR as `msr(0x10)`. */
+  /** A register by its name, or an MSR as `msr(0x10)`; of a caller's frame where its value is kept. */
   private writeRegister(name: string, value: bigint): string | undefined {
+    const place = this.names.frame?.placeOf(name);
+    const why = this.names.frame?.whyReadOnly(name);
+    if (why !== undefined) return why;
+    if (typeof place === 'object' && place.kind === 'memory') return this.writeSaved(name, place, value);
     const index = /^msr\((0x[0-9a-f]+)\)$/.exec(name)?.[1];
     return index === undefined ? this.registers.write(name, value) : this.registers.writeMsr(Number(index), value);
+  }
+  /** A register that lies in memory: what `name` covers of it. A 32-bit write clears the upper half, as it does in the CPU. */
+  private writeSaved(name: string, place: Extract<Place, { kind: 'memory' }>, value: bigint): string | undefined {
+    const { width, shift } = gprPart(name.toLowerCase()) ?? { width: ipWidth(name), shift: 0 };
+    const stored = 8 * place.bytes;
+    const bits = Math.min(width, stored);
+    if (!fits(value, bits)) return `\`${name}\` is saved in ${bits} bits; ${hex(value)} does not fit`;
+    const mask = BigInt.asUintN(bits, -1n) << BigInt(shift);
+    const old = this.memory.readNumber('gva', place.address, place.bytes) ?? 0n;
+    const kept = width === 32 ? 0n : old & ~mask;
+    const merged = kept | ((value << BigInt(shift)) & mask);
+    return this.store({ space: 'gva', value: place.address }, merged, place.bytes);
+  }
+  /** Writes a little-endian number. */
+  private store(at: SpaceAddress, value: bigint, size: number): string | undefined {
+    const bytes = Uint8Array.from({ length: size }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
+    const written = this.memory.write(at, bytes);
+    this.guest.refresh();
+    return written < size ? `nothing can be written at ${hex(at.value)}` : undefined;
   }
   private now(target: string): Answer<Evaluation> {
     const now = evaluateExpression(target, this.names);
@@ -147,9 +173,8 @@ export class Assignment {
     const at = this.views.guestEntryAddress(node.path);
     if (at === undefined) return `\`${node.name}\` cannot be set`;
     if (!fits(value, at.bytes * 8)) return `\`${node.name}\` has ${at.bytes * 8} bits; ${hex(value)} does not fit`;
-    const bytes = Uint8Array.from({ length: at.bytes }, (_, i) => Number((value >> BigInt(8 * i)) & 0xffn));
-    const written = this.memory.write({ space: 'gpa', value: at.gpa }, bytes);
-    this.guest.refresh();
-    return written < bytes.length ? 'the entry cannot be written' : undefined;
+    return this.store({ space: 'gpa', value: at.gpa }, value, at.bytes) && 'the entry cannot be written';
   }
 }
+
+const ipWidth = (name: string): number => ({ ip: 16, eip: 32 })[name.toLowerCase()] ?? 64;

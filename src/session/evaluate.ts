@@ -10,6 +10,7 @@ import { namesIn } from './names';
 import { didYouMean } from './nearest';
 import { isRegisterName, registerAddress } from './registers';
 import type { Evaluation, SpaceAddress } from './types';
+import { viewInFrame } from './types';
 
 /** An expression's value, what kind of thing it is, and the address that it is about. */
 export function evaluateExpression(text: string, names: Names): Result<Evaluation, readonly Diagnostic[]> {
@@ -17,7 +18,10 @@ export function evaluateExpression(text: string, names: Names): Result<Evaluatio
   if (!parsed.ok) return parsed;
   const expr = parsed.value;
   const wide = expr.kind === 'name' ? names.wide(expr.name) : undefined;
-  if (wide) return ok({ text: wide.text, kind: 'register', ...viewOf(wide.name) });
+  const mark = markOf(expr, names);
+  const marked = (text: string): Pick<Evaluation, 'text' | 'mark'> =>
+    mark === undefined ? { text } : { text: `${text} ${mark}`, mark };
+  if (wide) return ok({ ...marked(wide.text), kind: 'register', ...viewOf(wide.name, names) });
   const unknown = namesIn(expr).filter((n) => names.lookup(n.name) === undefined);
   if (unknown.length > 0) {
     return err(
@@ -39,29 +43,44 @@ export function evaluateExpression(text: string, names: Names): Result<Evaluatio
   if (typeof value.value === 'boolean') {
     const raw = value.value ? 1n : 0n;
     const isFlag = expr.kind === 'name';
-    return ok({ text: isFlag ? String(raw) : String(value.value), value: raw, kind: isFlag ? 'register' : 'boolean' });
+    const text = isFlag ? String(raw) : String(value.value);
+    return ok({ ...marked(text), value: raw, kind: isFlag ? 'register' : 'boolean' });
   }
   const address = addressOf(expr, value.value, names, env);
   const symbol = address?.space === 'gva' ? names.symbols.symbolOf(address.value) : undefined;
   const kind = kindOf(expr, names);
   return ok({
-    text: kind === 'label' ? hex(value.value) : numberText(value.value, kind === 'memory' ? loadBits(expr, env) : 64),
+    ...marked(
+      kind === 'label' ? hex(value.value) : numberText(value.value, kind === 'memory' ? loadBits(expr, env) : 64),
+    ),
     value: value.value,
     kind,
     ...(address ? { address } : {}),
     ...(symbol === undefined ? {} : { symbol }),
-    ...(expr.kind === 'name' && kind === 'register' ? viewOf(expr.name) : {}),
+    ...(expr.kind === 'name' && kind === 'register' ? viewOf(expr.name, names) : {}),
   });
 }
 
+/** Which registers in it are not known for the frame, so that they are the top frame's. */
+function markOf(e: Expr, { frame }: Names): string | undefined {
+  if (!frame) return undefined;
+  const marks = new Map(namesIn(e).map(({ name }) => [name.toLowerCase(), frame.mark(name)]));
+  const foreign = [...marks].filter(([, mark]) => mark !== undefined);
+  if (e.kind === 'name') return foreign[0]?.[1];
+  return foreign.length === 0 ? undefined : foreign.map(([name, mark]) => `(${name} ${mark?.slice(1) ?? ''}`).join(' ');
+}
+
 /** The row of the Variables view that shows the register, where it has parts. */
-function viewOf(written: string): { readonly view?: string } {
-  const name = written.toLowerCase();
-  if (/^xmm\d+$/.test(name)) return { view: `sse/${name}` };
-  if (/^(cr0|cr4|efer|gdtr|idtr)$/.test(name)) return { view: `control/${name}` };
-  if (/^([c-gs]s|ldtr|tr)$/.test(name)) return { view: `segments/${name}` };
-  if (/^r([abcd]x|[sb]p|[sd]i|\d+)$/.test(name)) return { view: `registers/${name}` };
-  return name === 'rflags' || name === 'eflags' ? { view: 'flags' } : {};
+function viewOf(written: string, { frame }: Names): { readonly view?: string } {
+  const view = rowOf(written.toLowerCase());
+  return view === undefined ? {} : { view: frame ? viewInFrame(view, frame.level) : view };
+}
+function rowOf(name: string): string | undefined {
+  if (/^xmm\d+$/.test(name)) return `sse/${name}`;
+  if (/^(cr0|cr4|efer|gdtr|idtr)$/.test(name)) return `control/${name}`;
+  if (/^([c-gs]s|ldtr|tr)$/.test(name)) return `segments/${name}`;
+  if (/^r([abcd]x|[sb]p|[sd]i|\d+)$/.test(name)) return `registers/${name}`;
+  return name === 'rflags' || name === 'eflags' ? 'flags' : undefined;
 }
 
 const loadBits = (e: Expr, env: Env): number => (e.kind === 'memory' ? (e.size ?? env.wordSize ?? 8) * 8 : 64);

@@ -3,6 +3,7 @@ import { VECTOR } from '../isa/exceptions';
 import { VMX_EXIT } from '../isa/exits';
 import { SVM_EXITS, SVM_INVALID } from '../isa/svm-exits';
 import { SEG } from '../hw/state/layout';
+import type { FrameRegisters } from './frame-registers';
 import { readWide, type WideRegister } from './fp-registers';
 import type { GuestView } from './guest-view';
 import type { MemoryAccess } from './memory';
@@ -80,7 +81,14 @@ export class Names {
     private readonly memory: MemoryAccess,
     readonly symbols: SymbolTable,
     private readonly run: RunQuestions,
+    /** The guest frame whose registers are meant; absent: the top one. */
+    readonly frame?: FrameRegisters,
   ) {}
+
+  /** The same names, with the registers of a frame. */
+  at(frame: FrameRegisters): Names {
+    return new Names(this.guest, this.memory, this.symbols, this.run, frame);
+  }
 
   /** @param facts of the exit or fault at hand; absent in ordinary expressions */
   env(facts?: Facts): Env {
@@ -108,7 +116,7 @@ export class Names {
   lookup(name: string, facts?: Facts): ExprValue | undefined {
     return (
       facts?.get(name) ??
-      readRegister(this.guest, name) ??
+      this.register(name) ??
       (facts
         ? (this.constantOf(name) ?? this.symbols.valueOf(name))
         : (this.symbols.valueOf(name) ?? this.constantOf(name))) ??
@@ -117,6 +125,9 @@ export class Names {
     );
   }
 
+  register(name: string): bigint | boolean | undefined {
+    return readRegister(this.guest, name, this.frame);
+  }
   /** A register of more than 64 bits. */
   wide(name: string): WideRegister | undefined {
     return readWide(this.guest.state, name.toLowerCase());

@@ -5,6 +5,7 @@ import type { FlagName } from '../isa/flags';
 import { GPR64, SEGMENTS, gprPart } from '../isa/registers';
 import { MSR } from '../isa/msrs';
 import { FP_NAMES, WIDE_NAMES, readNarrow } from './fp-registers';
+import type { RegisterFile } from './frame-registers';
 import type { GuestView } from './guest-view';
 import type { SpaceAddress } from './types';
 
@@ -58,12 +59,19 @@ export function registerAddress(written: string, value: bigint): SpaceAddress | 
 const ALL_SEGMENTS = [...SEGMENTS, 'ldtr', 'tr'] as const;
 const SEGMENT_INDEX: ReadonlyMap<string, number> = new Map(ALL_SEGMENTS.map((name, i) => [name, i]));
 
-/** A register's value, or a flag's truth value; case counts for nothing. Undefined: no register of that name. */
-export function readRegister(g: GuestView, written: string): bigint | boolean | undefined {
+/**
+ * A register's value, or a flag's truth value; case counts for nothing. Undefined: no register of that name.
+ * @param file what the general registers, RIP and RFLAGS are: those of the top frame, unless given
+ */
+export function readRegister(
+  g: GuestView,
+  written: string,
+  file: RegisterFile = g.state,
+): bigint | boolean | undefined {
   const s: CpuState = g.state;
   const name = written.toLowerCase();
   const part = gprPart(name);
-  if (part) return BigInt.asUintN(part.width, s.get(part.index) >> BigInt(part.shift));
+  if (part) return BigInt.asUintN(part.width, file.get(part.index) >> BigInt(part.shift));
   switch (name) {
     case 'cr0':
       return g.control(0);
@@ -73,20 +81,20 @@ export function readRegister(g: GuestView, written: string): bigint | boolean | 
       // the hardware's has SVME while SVM runs the guest
       return g.accelerator.readMsr(MSR.EFER) ?? s.get(SLOT.EFER);
     case 'rip':
-      return s.rip;
+      return file.rip;
     case 'eip':
-      return BigInt.asUintN(32, s.rip);
+      return BigInt.asUintN(32, file.rip);
     case 'ip':
-      return BigInt.asUintN(16, s.rip);
+      return BigInt.asUintN(16, file.rip);
     case 'rflags':
     case 'eflags':
-      return s.rflags;
+      return file.rflags;
     case 'flags':
-      return BigInt.asUintN(16, s.rflags);
+      return BigInt.asUintN(16, file.rflags);
     case 'cpl':
       return BigInt(s.cpl);
     case 'iopl':
-      return (s.rflags >> BigInt(IOPL_SHIFT)) & 3n;
+      return (file.rflags >> BigInt(IOPL_SHIFT)) & 3n;
   }
   const slot = Object.hasOwn(SLOTS, name) ? SLOTS[name] : undefined;
   if (slot !== undefined) return s.get(slot);
@@ -97,7 +105,7 @@ export function readRegister(g: GuestView, written: string): bigint | boolean | 
   const fp = readNarrow(s, name);
   if (fp !== undefined) return fp;
   const flag = written.toUpperCase();
-  return isFlag(flag) ? ((s.rflags >> BigInt(RFLAGS[flag])) & 1n) === 1n : undefined;
+  return isFlag(flag) ? ((file.rflags >> BigInt(RFLAGS[flag])) & 1n) === 1n : undefined;
 }
 
 /** `cs`, `cs_base`, `cs_limit`, `cs_rights`. */

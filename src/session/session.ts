@@ -68,6 +68,7 @@ import type {
   ViewNode,
   ViewPage,
 } from './types';
+import { frameOfRoot } from './types';
 import { Views } from './views';
 
 export class Session implements DebugTarget {
@@ -138,7 +139,7 @@ export class Session implements DebugTarget {
       this.checks,
     );
     this.exits = new ExitHistory(machine, this.symbols);
-    this.views = new Views(machine, this.guest, this.names);
+    this.views = new Views(machine, this.guest, this.names, (level) => this.namesAt(level));
     this.tableMaps = new TableMaps(this.guest, machine, this.symbols, () => this.control.stops);
   }
 
@@ -244,6 +245,7 @@ export class Session implements DebugTarget {
         });
       }
     }
+    const above = out.length;
     for (const f of guestFrames(this.guest, this.memory, this.symbols)) {
       out.push({
         id: out.length,
@@ -251,6 +253,7 @@ export class Session implements DebugTarget {
         name: f.name,
         actor: 'guest',
         mode: this.guest.emulated ? 'user' : 'non-root',
+        level: out.length - above,
         address: f.address,
         ...(f.location ? { location: f.location } : {}),
       });
@@ -267,18 +270,30 @@ export class Session implements DebugTarget {
     return this.views.statistics();
   }
   setValue(path: string, text: string): Answer<string> {
-    return this.assignment.setValue(path, text);
+    const { level } = frameOfRoot(path.split('/')[0] ?? '');
+    return this.assignment(this.namesAt(level)).setValue(path, text);
   }
-  assign(target: string, value: string, _options?: EvaluateOptions): Answer<Evaluation> {
-    return this.assignment.assign(target, value);
+  assign(target: string, value: string, options?: EvaluateOptions): Answer<Evaluation> {
+    return this.assignment(this.namesOf(options)).assign(target, value);
   }
-  private get assignment(): Assignment {
-    return new Assignment(this.guest, this.memory, this.names, this.views, this.machine);
+  private assignment(names = this.names): Assignment {
+    return new Assignment(this.guest, this.memory, names, this.views, this.machine);
+  }
+  /** Names with the registers of a frame; those of a hypervisor's frame are the top guest frame's. */
+  private namesOf({ frame = 0 }: EvaluateOptions = {}): Names {
+    return this.namesAt(frame - (this.control.activity?.frames.length ?? 0)) ?? this.names;
+  }
+  /** Those of the guest frame of a level; undefined: there is no such frame. */
+  private namesAt(level: number): Names | undefined {
+    if (level <= 0) return this.names;
+    const found = guestFrames(this.guest, this.memory, this.symbols, level + 1)[level];
+    return found && this.names.at(found.registers);
   }
 
   evaluate(text: string, options?: EvaluateOptions): Answer<Evaluation> {
     if (text.trim() === '') return err([sessionError('badExpression', 'there is nothing to evaluate', 'expression')]);
-    const { guest, memory, names, machine, views } = this;
+    const { guest, memory, machine, views } = this;
+    const names = this.namesOf(options);
     const assignment = options?.acts === false ? undefined : splitAssignment(text);
     if (assignment) return this.assign(assignment.target, assignment.value, options);
     return (
@@ -327,8 +342,8 @@ export class Session implements DebugTarget {
     return memoryMap(this.machine, this.guest.physicalBits, query);
   }
 
-  hover(line: string, column: number, _options?: EvaluateOptions): HoverAnswer | undefined {
-    return hoverAt(line, column, this.names, (query) => this.translate(query));
+  hover(line: string, column: number, options?: EvaluateOptions): HoverAnswer | undefined {
+    return hoverAt(line, column, this.namesOf(options), (query) => this.translate(query));
   }
 
   readMemory(at: SpaceAddress, length: number): MemoryRead {

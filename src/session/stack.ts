@@ -3,12 +3,13 @@ import { bit } from '../base/bits';
 import { hex } from '../base/hex';
 import { SEG, SLOT } from '../hw/state/layout';
 import { CR0 } from '../isa/flags';
+import { FLAGS, RIP, topRegisters, type FrameRegisters, type Place } from './frame-registers';
 import type { GuestView } from './guest-view';
 import { interruptEntries } from './interrupt-entries';
 import type { MemoryAccess } from './memory';
 import type { SymbolTable } from './symbols';
 import type { Location } from './types';
-import { Unwinder, type Registers, type UnwindSource } from './unwind';
+import { Unwinder, type Caller, type Registers, type UnwindSource } from './unwind';
 
 const MAX_FRAMES = 1000;
 /** Labels before an instruction that are tried as the beginning of its function: those in its middle lead nowhere. */
@@ -22,9 +23,16 @@ export interface GuestFrame {
   readonly address: bigint;
   /** Of a caller, where its CALL stands. */
   readonly location?: Location;
+  readonly registers: FrameRegisters;
 }
 
-export function guestFrames(g: GuestView, memory: MemoryAccess, symbols: SymbolTable): readonly GuestFrame[] {
+/** @param most how many frames are wanted, from the top one on */
+export function guestFrames(
+  g: GuestView,
+  memory: MemoryAccess,
+  symbols: SymbolTable,
+  most = MAX_FRAMES,
+): readonly GuestFrame[] {
   const mask = (1n << BigInt(g.bits)) - 1n;
   const unwinder = new Unwinder(sourceOf(g, memory, symbols, mask));
   let now: Registers & { readonly site: bigint } = {
@@ -33,21 +41,33 @@ export function guestFrames(g: GuestView, memory: MemoryAccess, symbols: SymbolT
     sp: g.state.get(RSP) & mask,
     fp: g.state.get(RBP) & mask,
   };
-  const out = [frame(g, symbols, now.ip, now.site)];
+  let registers = topRegisters(g.state, memory);
+  const out = [{ ...frame(g, symbols, now.ip, now.site), registers }];
   const seen = new Set<string>();
-  while (out.length < MAX_FRAMES) {
+  while (out.length < Math.min(most, MAX_FRAMES)) {
     const caller = unwinder.caller(now.site, now);
     // an interrupt may have come on another stack; a return leaves the stack higher
     if (!caller || (!caller.interrupted && caller.sp <= now.sp) || seen.has(`${caller.ip} ${caller.sp}`)) break;
     seen.add(`${caller.ip} ${caller.sp}`);
-    out.push(frame(g, symbols, caller.ip, caller.site));
+    registers = registers.caller(placesOf(g, caller), caller.kept);
+    out.push({ ...frame(g, symbols, caller.ip, caller.site), registers });
     now = caller;
   }
   return out;
 }
 
+/** Where the registers of a caller lie that its callee, the CALL or the interrupt moved. */
+function placesOf(g: GuestView, { slots, saved, sp }: Caller): ReadonlyMap<number, Place> {
+  const memory = (slot: bigint): Place => ({ kind: 'memory', address: g.linear(SEG.SS, slot), bytes: g.bits / 8 });
+  const places = new Map<number, Place>([...saved].map(([register, slot]) => [register, memory(slot)]));
+  places.set(RIP, memory(slots.ip));
+  if (slots.flags !== undefined) places.set(FLAGS, memory(slots.flags));
+  places.set(RSP, slots.sp === undefined ? { kind: 'computed', value: sp } : memory(slots.sp));
+  return places;
+}
+
 /** Named after the function that the CALL is in: behind it may be another one. */
-function frame(g: GuestView, symbols: SymbolTable, ip: bigint, site: bigint): GuestFrame {
+function frame(g: GuestView, symbols: SymbolTable, ip: bigint, site: bigint): Omit<GuestFrame, 'registers'> {
   const [address, from] = [g.linear(SEG.CS, ip), g.linear(SEG.CS, site)];
   const location = symbols.locationOf(from);
   const name = symbols.symbolOf(from)?.replace(/\+0x[0-9a-f]+$/, '');

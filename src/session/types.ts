@@ -202,6 +202,8 @@ export interface FrameView {
   /** Linear address of the instruction; guest frames only. */
   readonly address?: bigint;
   readonly location?: Location;
+  /** Of a guest frame: how many guest frames lie above it. */
+  readonly level?: number;
   /** A hypervisor frame's generated document: get its text by `session.document(id)`. */
   readonly document?: { readonly id: number; readonly name: string; readonly line: number };
 }
@@ -239,6 +241,8 @@ export interface ViewNode {
   readonly editable: boolean;
   /** An expression that evaluates to this row's value. */
   readonly evaluateName?: string;
+  /** What a reader must know of the value, which ends with it: a register of the top frame, shown in a caller's. */
+  readonly mark?: string;
 }
 export interface ViewPage {
   readonly nodes: readonly ViewNode[];
@@ -278,11 +282,26 @@ interface ViewRoot {
 export const viewRootsOf = (mmu: MmuKind): readonly ViewRoot[] =>
   (VIEW_ROOTS as readonly ViewRoot[]).filter((r) => r.mmu === undefined || r.mmu.includes(mmu));
 
+/** The views that show what each guest frame has its own of. */
+const FRAME_VIEWS: readonly string[] = ['registers', 'flags', 'sse', 'x87'];
+/** The path of a view as the guest frame of a level has it: `registers@2/rax`. The top frame's are the plain ones, and so are the VCPU's own. */
+export function viewInFrame(path: string, level: number): string {
+  const [root = '', ...below] = path.split('/');
+  return level > 0 && FRAME_VIEWS.includes(root) ? [`${root}@${level}`, ...below].join('/') : path;
+}
+/** The plain root that a root stands for, and the level of the frame; level 0: the top one. */
+export function frameOfRoot(root: string): { readonly view: string; readonly level: number } {
+  const [, view = '', level = '0'] = /^(\w+)@([1-9]\d{0,3})$/.exec(root) ?? [];
+  return FRAME_VIEWS.includes(view) ? { view, level: Number(level) } : { view: root, level: 0 };
+}
+
 // --- values --------------------------------------------------------------------------------------------------------------
 
 export interface Evaluation {
   /** For a reader: `0x2a = 42`, or a monitor command's lines. */
   readonly text: string;
+  /** What a reader must know of the value, which the text ends with: that a register in it is the top frame's. */
+  readonly mark?: string;
   readonly value?: bigint;
   /** A memory operand's own address, else the value where it may serve as one. */
   readonly address?: SpaceAddress;

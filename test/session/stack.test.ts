@@ -1,6 +1,7 @@
 /** The call stack of code without unwind tables: callers, their lines, and no caller where there is none. */
 import * as assert from 'node:assert/strict';
 import type { Session } from '../../src/session/session';
+import type { ViewNode } from '../../src/session/types';
 import { next, open, wait } from './scene';
 
 const frames = (s: Session): readonly string[] => s.frames().map((f) => `${f.name} ${f.location?.line ?? '?'}`);
@@ -14,25 +15,49 @@ function check(source: string, expected: readonly string[], options: Readonly<Re
   assert.deepEqual(frames(s), expected);
 }
 
+/** The registers of a view by name; `mark`: not the frame's own. */
+const registers = (s: Session, path: string): ReadonlyMap<string, ViewNode> => {
+  const page = s.view(path);
+  assert.ok(page.ok, path);
+  return new Map(page.value.nodes.map((node) => [node.name, node]));
+};
+
 /**
- * Stops before every instruction of a guest and compares the stack with the calls and returns that were executed: their return addresses, outermost last.
- * The result: how many stops there were.
+ * Stops before every instruction of a guest and compares the stack with the calls and returns that were executed: their return addresses, outermost last, and, at
+ * every fourth stop, the registers at each call, of which those that a frame shows as its own must be the same.
  */
-function follow(source: string, options: Readonly<Record<string, string>> = {}): number {
+function follow(source: string, options: Readonly<Record<string, string>> = {}): { stops: number; own: number } {
   const s = open(source, options);
   const lines = s.breakpointLines('guest.asm', 1, 10_000).map(({ line }) => ({ line }));
   s.setSourceBreakpoints('guest.asm', lines);
-  const calls: bigint[] = [];
+  const calls: { readonly back: bigint; readonly before: ReadonlyMap<string, ViewNode> }[] = [];
+  let own = 0;
   const word = s.guest.bits / 8;
   for (let stops = 0; ; stops++) {
     s.continue_();
-    if (wait(s).kind === 'ended') return stops;
+    if (wait(s).kind === 'ended') return { stops, own };
     const rip = s.guest.linearRip;
     const [top, ...callers] = s.frames().map((f) => f.address);
     assert.equal(top, rip);
-    assert.deepEqual(callers, [...calls].reverse(), `at ${s.frames()[0]?.name}, line ${s.frames()[0]?.location?.line}`);
+    const place = `at ${s.frames()[0]?.name}, line ${s.frames()[0]?.location?.line}`;
+    const truth = [...calls].reverse();
+    assert.deepEqual(
+      callers,
+      truth.map(({ back }) => back),
+      place,
+    );
+    for (const [i, { back, before }] of stops % 4 === 0 ? truth.entries() : []) {
+      for (const [name, { raw, mark }] of registers(s, `registers@${i + 1}`)) {
+        if (mark !== undefined) assert.ok(!/^r[isb]p$/.test(name), `${name} of frame ${i + 1} ${place}`);
+        else {
+          own++;
+          assert.equal(raw, name === 'rip' ? back : before.get(name)?.raw, `${name} of frame ${i + 1} ${place}`);
+        }
+      }
+    }
     const [insn] = s.disassemble(rip, 0, 1);
-    if (insn?.text.startsWith('call')) calls.push(rip + BigInt(insn.bytes.length));
+    if (insn?.text.startsWith('call'))
+      calls.push({ back: rip + BigInt(insn.bytes.length), before: registers(s, 'registers') });
     if (insn?.text.startsWith('ret')) calls.pop();
     assert.ok(stops < 5000 && word > 0, 'the guest ends');
   }
@@ -187,10 +212,15 @@ here:   leave
       }
     }
   });
-  it('is right before every instruction of random functions', () => {
-    let stops = 0;
-    for (let seed = 1; seed <= 3; seed++) stops += follow(program(seed));
+  it('and the registers of each frame are right before every instruction of random functions', () => {
+    let [stops, own] = [0, 0];
+    for (let seed = 1; seed <= 3; seed++) {
+      const found = follow(program(seed));
+      stops += found.stops;
+      own += found.own;
+    }
     assert.ok(stops > 100, String(stops));
+    assert.ok(own > 2 * stops, `${own} at ${stops} stops`);
   });
 });
 
@@ -206,7 +236,7 @@ function program(seed: number): string {
     const locals = random(3) * 16;
     out.push(`f${f}:`);
     if (framed) out.push('push rbp', 'mov rbp, rsp');
-    out.push(...kept.map((r) => `push ${r}`));
+    out.push(...kept.map((r) => `push ${r}`), ...kept.map((r) => `lea ${r}, [${r} * 2 + ${f + 1}]`));
     if (locals > 0) out.push(random(2) === 0 ? `sub rsp, ${locals}` : `lea rsp, [rsp - ${locals}]`);
     out.push('dec r12d', `js .end`);
     for (let i = random(3); i >= 0; i--) {

@@ -6,7 +6,7 @@ import type { GuestView } from '../guest-view';
 import type { Names } from '../names';
 import { didYouMean } from '../nearest';
 import type { ViewNode, ViewPage } from '../types';
-import { VIEW_ROOTS } from '../types';
+import { VIEW_ROOTS, frameOfRoot } from '../types';
 import { FORMATS } from '../../hw/paging/controls';
 import { sseView, x87View } from './fp';
 import { hostView } from './host';
@@ -17,7 +17,7 @@ import { controlView, flagsView, registersView, segmentsView } from './registers
 import { guestRoot, guestTablesView, hostTablesView, readGuestTable } from './tables';
 import { shadowTablesView } from './shadow';
 import { tlbView } from './tlb';
-import { page, row, type ViewRequest } from './view';
+import { inFrame, page, row, type ViewRequest } from './view';
 import { vmcbView } from './vmcb';
 import { vmcsView } from './vmcs';
 
@@ -30,6 +30,8 @@ export class Views {
     private readonly machine: Machine,
     private readonly guest: GuestView,
     private readonly names: Names,
+    /** The names with the registers of the guest frame of a level; undefined: there is no such frame. */
+    private readonly namesAt: (level: number) => Names | undefined,
   ) {}
 
   page(path: string, start: number, count: number): Answer<ViewPage> {
@@ -76,13 +78,23 @@ export class Views {
     return statisticsOf(this.machine);
   }
 
-  private find(root: string, request: ViewRequest): ViewPage | undefined {
-    const { guest, machine, names } = this;
+  /** A page of a view, as the frame that the root names has it. */
+  private find(path: string, request: ViewRequest): ViewPage | undefined {
+    const { view, level } = frameOfRoot(path);
+    if (level === 0) return this.rows(view, this.names, request);
+    const names = this.namesAt(level);
+    const found = names && this.rows(view, names, request);
+    const frame = names?.frame;
+    return found && frame && { ...found, nodes: found.nodes.map((node) => inFrame(node, frame)) };
+  }
+
+  private rows(root: string, names: Names, request: ViewRequest): ViewPage | undefined {
+    const { guest, machine } = this;
     switch (root) {
       case 'registers':
         return registersView(guest, names, request);
       case 'flags':
-        return flagsView(guest, request);
+        return flagsView(names, request);
       case 'segments':
         return segmentsView(guest, request);
       case 'control':

@@ -1,7 +1,7 @@
 import { bitNames, CR0, CR4, EFER, IOPL_SHIFT, RFLAGS } from '../../isa/flags';
 import { hex } from '../../base/hex';
 import { GPR64 } from '../../isa/registers';
-import { RIGHTS, SLOT } from '../../hw/state/layout';
+import { RIGHTS, SEG, SLOT } from '../../hw/state/layout';
 import type { GuestView } from '../guest-view';
 import type { Names } from '../names';
 import { readRegister } from '../registers';
@@ -29,9 +29,10 @@ export function registersView(g: GuestView, names: Names, { path, start, count }
 }
 
 function register(g: GuestView, names: Names, name: string, path: string): ViewNode {
-  const value = readRegister(g, name);
+  const value = names.register(name);
   const raw = typeof value === 'bigint' ? value : value ? 1n : 0n;
-  const symbol = name === 'rflags' ? undefined : names.symbols.symbolOf(name === 'rip' ? g.linearRip : raw);
+  const address = name === 'rip' ? g.linear(SEG.CS, raw) : raw;
+  const symbol = name === 'rflags' ? undefined : names.symbols.symbolOf(address);
   const flags = BITS[name];
   const shown =
     name === 'rflags'
@@ -49,7 +50,7 @@ function register(g: GuestView, names: Names, name: string, path: string): ViewN
     evaluateName: name,
     value: symbol === undefined ? shown : `${shown} <${symbol}>`,
     children: partsOf(name)?.length ?? 0,
-    ...(isNumber ? { address: { space: 'gva', value: name === 'rip' ? g.linearRip : raw } } : {}),
+    ...(isNumber ? { address: { space: 'gva', value: address } } : {}),
     ...(isNumber
       ? { detail: [`${raw} unsigned`, `${BigInt.asIntN(64, raw)} signed`] }
       : flags
@@ -68,9 +69,9 @@ function partsOf(name: string): readonly string[] | undefined {
   return /^r\d+$/.test(name) ? [`${name}d`, `${name}w`, `${name}b`] : undefined;
 }
 
-export function flagsView(g: GuestView, { path, start, count }: ViewRequest): ViewPage | undefined {
+export function flagsView(names: Names, { path, start, count }: ViewRequest): ViewPage | undefined {
   if (path.length > 0) return undefined;
-  const rflags = g.state.rflags;
+  const rflags = BigInt(names.register('rflags') ?? 0n);
   const rows = [
     ...Object.entries(RFLAGS).map(([name, bit]) => ({ name, value: (rflags >> BigInt(bit)) & 1n })),
     { name: 'IOPL', value: (rflags >> BigInt(IOPL_SHIFT)) & 3n },

@@ -1,6 +1,8 @@
 import { hex } from '../../base/hex';
 import type { DecodedBits } from '../../isa/bit-layout';
+import type { FrameRegisters } from '../frame-registers';
 import type { ViewNode, ViewPage } from '../types';
+import { viewInFrame } from '../types';
 
 /** The parts of a row that every view decides; the rest is absent unless given. */
 export type RowParts = Pick<ViewNode, 'path' | 'name' | 'value' | 'kind'> &
@@ -24,6 +26,15 @@ export function bitsRow(path: string, d: DecodedBits, old: readonly DecodedBits[
     kind: 'field',
     detail: [d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`],
   });
+}
+
+/** A row of a caller's frame: a value that is not its own says so, and what cannot be set there is not editable. */
+export function inFrame(node: ViewNode, frame: FrameRegisters): ViewNode {
+  const register = node.evaluateName ?? node.path.split('/')[1] ?? node.name;
+  const mark = frame.mark(register);
+  const editable = node.editable && frame.whyReadOnly(register) === undefined;
+  const path = viewInFrame(node.path, frame.level);
+  return { ...node, path, editable, ...(mark === undefined ? {} : { value: `${node.value} ${mark}`, mark }) };
 }
 
 /** The `count` rows from the `start`th on; rows are made only for those asked for. */
