@@ -29,14 +29,15 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   host: [...HW, 'isa', 'base'],
   kvm: ['host', ...HW, 'isa', 'base'],
   vmm: VMM_AND_BELOW,
-  session: [...VMM_AND_BELOW, 'asm', 'expr'],
-  protocol: ['base'],
-  wire: ['session', 'protocol', 'asm', 'expr', ...VMM_AND_BELOW],
-  dap: ['wire', 'session', 'protocol', 'asm', 'expr', 'isa', 'base'],
+  model: ['base'],
+  session: [...VMM_AND_BELOW, 'model', 'asm', 'expr'],
+  protocol: ['model', 'base'],
+  wire: ['model', 'session', 'protocol', 'asm', 'expr', ...VMM_AND_BELOW],
+  dap: ['model', 'wire', 'session', 'protocol', 'asm', 'expr', 'isa', 'base'],
   lsp: ['asm', 'expr', 'isa', 'base'],
-  webview: ['protocol', 'base'],
-  extension: ['protocol', 'expr', 'base'],
-  cli: ['wire', 'session', 'protocol', 'asm', 'expr', 'isa', 'base'],
+  webview: ['protocol', 'model', 'base'],
+  extension: ['protocol', 'model', 'expr', 'base'],
+  cli: ['model', 'wire', 'session', 'protocol', 'asm', 'expr', 'isa', 'base'],
   node: ['base'],
   main: ['*'],
 };
@@ -54,7 +55,20 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Layers whose runs are pure functions of their inputs. */
-const PURE = new Set(['base', 'isa', 'expr', 'asm', 'protocol', 'host', 'kvm', 'vmm', 'session', 'wire', ...HW]);
+const PURE = new Set([
+  'base',
+  'isa',
+  'expr',
+  'asm',
+  'model',
+  'protocol',
+  'host',
+  'kvm',
+  'vmm',
+  'session',
+  'wire',
+  ...HW,
+]);
 const IMPURE_GLOBALS: ReadonlySet<string> = new Set([
   ...[
     'Date',

@@ -1,4 +1,5 @@
 /** Shadow tables compared, entry by entry, with the guest's tables that they are made from. Looking changes nothing. */
+import type { DriftMark } from '../model/tables';
 import { hex } from '../base/hex';
 import type { Access } from '../hw/paging/access';
 import { walkOrdinary } from '../hw/paging/ordinary';
@@ -21,8 +22,7 @@ import type { Translator } from './translator';
  *   unsync           the guest writes the table without an exit: its shadow counts until the guest's next flush
  *   mmio             marked as a hole: every access goes to the VMM
  */
-export const DRIFT_MARKS = ['missing', 'stale', 'write-protected', 'unsync', 'mmio'] as const;
-export type DriftMark = (typeof DRIFT_MARKS)[number];
+export type { DriftMark };
 
 /** A raw entry and where it lies: a GPA for the guest's, an HPA for the shadow's. */
 export interface EntryPlace {

@@ -5,50 +5,15 @@ import { swapSlotOf } from '../host/swap';
 import type { Vma } from '../host/vma';
 import { FRAME_MASK, PTE_P } from '../isa/entries';
 import type { Memslot } from '../kvm/memslots';
+import type * as model from '../model/memory-map';
 import type { Machine } from '../vmm/machine';
-import { pageRuns, runsOf, type Interval, type MemoryRun } from './memory-runs';
+import { pageRuns, runsOf } from './memory-runs';
 import { memslotRanges } from './views/memory';
 
-/** See protocol/memory-map.ts, whose types these are with bigint for hex. */
-export interface SlotInfo {
-  readonly id: number;
-  readonly gpa: bigint;
-  readonly size: bigint;
-  readonly hva: bigint;
-  readonly readOnly: boolean;
-  readonly dirty?: { readonly pages: number; readonly runs: readonly Interval[]; readonly left: number };
-}
-export interface VmaInfo {
-  /** `slots` are memory regions. */
-  readonly regions?: true;
-  readonly start: bigint;
-  readonly end: bigint;
-  readonly name: string;
-  readonly protection: string;
-  readonly backing: Vma['backing'];
-  readonly resident: bigint;
-  readonly huge: bigint;
-  readonly merged: bigint;
-  readonly swapped: bigint;
-  readonly slots: readonly number[];
-}
-export interface MemoryMap {
-  /** `slots` are memory regions of a VMM that emulates the processor. */
-  readonly regions?: true;
-  readonly generation: number;
-  readonly slots: readonly SlotInfo[];
-  readonly holes: readonly Interval[];
-  readonly vmas: readonly VmaInfo[];
-  readonly runs: readonly MemoryRun[];
-  readonly next?: bigint;
-  readonly host: {
-    readonly frames: number;
-    readonly used: number;
-    readonly swapPages: number;
-    readonly swapUsed: number;
-    readonly base: bigint;
-  };
-}
+export type SlotInfo = model.SlotInfo<bigint>;
+export type VmaInfo = model.VmaInfo<bigint>;
+export type MemoryMap = model.MemoryMap<bigint>;
+
 export interface MemoryMapQuery {
   readonly from?: bigint;
   readonly to?: bigint;

@@ -1,31 +1,15 @@
-/** Guest memory page by page, as runs of pages in the same condition. See protocol/memory-map.ts, whose types these are with bigint for hex. */
+/** Guest memory page by page, as runs of pages in the same condition. */
 import { gpa, hva as asHva, hpa as asHpa } from '../base/address';
 import type { AddressSpace } from '../host/address-space';
 import { levelSize } from '../host/page-tables';
 import { swapSlotOf } from '../host/swap';
 import { FRAME_MASK, PTE_P, PTE_RW } from '../isa/entries';
 import { slotHva, type Memslot } from '../kvm/memslots';
+import type * as model from '../model/memory-map';
 import type { Machine } from '../vmm/machine';
 
-export interface Interval {
-  readonly from: bigint;
-  readonly to: bigint;
-}
-export interface MemoryRun {
-  readonly slot: number;
-  readonly gpa: bigint;
-  readonly hva: bigint;
-  readonly size: bigint;
-  readonly state: 'resident' | 'swapped' | 'absent';
-  readonly hpa?: bigint;
-  readonly frames: number;
-  readonly swapSlot?: number;
-  readonly pageSize: number;
-  readonly writable: boolean;
-  readonly merged: boolean;
-  readonly dirty: boolean;
-  readonly mapped: number;
-}
+export type Interval = model.Interval<bigint>;
+export type MemoryRun = model.MemoryRun<bigint>;
 
 const PAGE = 4096n;
 

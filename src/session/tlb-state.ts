@@ -1,68 +1,12 @@
 /** What is known of cached translations, and how that is told in a line. */
-/** What drops an entry; see protocol/tlb.ts, whose types these are with bigint for hex. */
-export type Invalidation =
-  'INVLPG' | 'INVPCID' | 'MOV CR3' | 'MOV CR4' | 'INVVPID' | 'INVEPT' | 'INVLPGA' | 'TLB_CONTROL' | 'VM entry';
-/** Whose tables an entry was made from. */
-export type CachedTables = 'guest' | 'ept' | 'npt' | 'shadow';
+import type * as model from '../model/tlb';
 
-export interface TlbStaleness {
-  readonly kind: 'absent' | 'elsewhere' | 'wider' | 'dirty';
-  readonly where: CachedTables;
-  readonly now?: bigint;
-  readonly why: string;
-  readonly missing: readonly Invalidation[];
-  readonly advice: string;
-  readonly note?: string;
-  readonly requested: boolean;
-}
-export interface TlbTags {
-  readonly vpid: number;
-  readonly pcid: number | null;
-  readonly eptp?: bigint;
-  readonly asid?: number;
-}
-export interface TlbEntryState {
-  readonly set: number;
-  readonly way: number;
-  readonly linear: bigint;
-  readonly gpa: bigint;
-  readonly hpa: bigint;
-  readonly tags: TlbTags;
-  readonly current: boolean;
-  readonly guestPageSize: number;
-  readonly secondPageSize: number;
-  readonly rights: { readonly r: boolean; readonly w: boolean; readonly x: boolean; readonly user: boolean };
-  readonly secondRights: { readonly r: boolean; readonly w: boolean; readonly x: boolean };
-  readonly dirty: boolean;
-  readonly protectionKey: number;
-  readonly age: number;
-  readonly drops: string;
-  readonly stale?: TlbStaleness;
-  readonly compared: 'all' | 'second-level' | 'nothing';
-}
-export interface WalkCacheState {
-  readonly level: number;
-  readonly linear: bigint;
-  readonly size: bigint;
-  readonly table: bigint;
-  readonly tableHpa: bigint;
-  readonly tags: TlbTags;
-  readonly current: boolean;
-  readonly writable: boolean;
-  readonly user: boolean;
-  readonly executeDisable: boolean;
-  readonly stale?: TlbStaleness;
-}
-export interface TlbState {
-  readonly sets: number;
-  readonly ways: number;
-  readonly hits: number;
-  readonly misses: number;
-  readonly entries: readonly TlbEntryState[];
-  readonly total: number;
-  readonly staleCount: number;
-  readonly walkCaches?: readonly WalkCacheState[];
-}
+export type { CachedTables, Invalidation } from '../model/tlb';
+export type TlbStaleness = model.TlbStaleness<bigint>;
+export type TlbTags = model.TlbTags<bigint>;
+export type TlbEntryState = model.TlbEntry<bigint>;
+export type WalkCacheState = model.WalkCacheEntry<bigint>;
+export type TlbState = model.TlbContents<bigint>;
 
 const LETTERS = (r: { readonly r: boolean; readonly w: boolean; readonly x: boolean }): string =>
   `${r.r ? 'R' : ''}${r.w ? 'W' : ''}${r.x ? 'X' : ''}`;

@@ -1,7 +1,7 @@
 /** What the view calls things: the manuals' names, and their meaning in a few words. */
 import { assertUnreachable } from '../base/assert';
 import type { Space } from '../base/address';
-import type { Stage, WalkMode, Walker, WalkStep } from '../protocol/translation';
+import type { Stage, WalkMode, Walker } from '../protocol/translation';
 
 export const SPACE_NAMES: Readonly<Record<Space, { short: string; long: string }>> = {
   gva: { short: 'GVA', long: 'guest virtual address' },
@@ -38,14 +38,6 @@ const MODES: Readonly<Record<WalkMode, string>> = {
   user: 'user mode',
 };
 export const walkerText = (who: Walker, mode: WalkMode): string => `${WALKERS[who]}, ${MODES[mode]}`;
-
-const ENTRY_NAMES = ['', 'PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'] as const;
-
-export function stepName(stage: Stage['stage'], step: WalkStep): string {
-  if (step.name) return step.name;
-  const name = ENTRY_NAMES[step.level] ?? `level ${step.level}`;
-  return stage === 'ept' ? `EPT ${name}` : stage === 'npt' ? `NPT ${name}` : name;
-}
 
 export function sizeText(bytes: number | bigint): string {
   let value = BigInt(bytes);

@@ -6,6 +6,7 @@ import { splitAddress } from '../../src/webview/panels/translation/split';
 
 const step = (level: number, nested: readonly WalkStep[] = [], index = 0): WalkStep => ({
   level,
+  name: 'PTE',
   index,
   entryAddress: '0x0',
   space: 'gpa',

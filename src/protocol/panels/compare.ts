@@ -1,7 +1,6 @@
 /** The request of the Compare panel: one guest run to its end under several methods of memory virtualization. */
-import type { Hex } from '../translation';
-
-export type CompareLane = 'guest' | 'cpu' | 'kvm' | 'host' | 'vmm';
+import type { ExitLane } from '../../model/exits';
+import type { Hex } from '../../model/value';
 
 /** What one method came to. */
 export interface MethodRun {
@@ -11,7 +10,7 @@ export interface MethodRun {
   readonly instructions: number;
   /** By the cost model, in all and by who spent them. */
   readonly cycles: number;
-  readonly cyclesBy: Readonly<Record<CompareLane, number>>;
+  readonly cyclesBy: Readonly<Record<ExitLane, number>>;
   /** What most of the cycles go to, in words. */
   readonly dominant: string;
   readonly exitCount: number;

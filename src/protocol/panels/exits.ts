@@ -2,29 +2,12 @@
  * The requests of the VM Exits panel. Only what is in sight crosses the wire: the run's time comes in tiles of a fixed number of
  * bins, each level of tiles twice as fine as the one before; lists come in pages. Cycles are the cost model's.
  */
-import type { Hex } from '../translation';
+import type * as model from '../../model/exits';
+import type { ExitLane, ExitSummary } from '../../model/exits';
+import type { Hex } from '../../model/value';
 
-/** Who acts, in the order of the lanes and of every array by lane. */
-export const EXIT_LANES = ['guest', 'cpu', 'kvm', 'host', 'vmm'] as const;
-export type ExitLane = (typeof EXIT_LANES)[number];
-
-export interface ExitSummary {
-  /** Exits so far. */
-  readonly count: number;
-  readonly instructions: number;
-  readonly cycles: number;
-  /** Cycles by lane. */
-  readonly lanes: readonly number[];
-  /** In the order in which they first came. */
-  readonly reasons: readonly { readonly name: string; readonly count: number; readonly cycles: number }[];
-  /** The oldest exit recorded one by one, the oldest whose Steps are known by name, and the oldest whose Steps are kept in full (numbers from 1). */
-  readonly first: number;
-  readonly firstNamed: number;
-  readonly firstFull: number;
-  /** Cycles of a bin of the whole run: the resolution where exits are not recorded one by one. */
-  readonly binWidth: number;
-  readonly uncounted: number;
-}
+export { EXIT_LANES } from '../../model/exits';
+export type { ExitLane, ExitSummary } from '../../model/exits';
 
 /** Bins of a tile. */
 export const TILE_BINS = 256;
@@ -53,24 +36,8 @@ export interface SourceLine {
   readonly line: number;
 }
 
-export interface ExitRow {
-  readonly number: number;
-  readonly vcpu: number;
-  readonly name: string;
-  readonly title: string;
-  readonly instructions: number;
-  readonly start: number;
-  readonly cost: number;
-  readonly lanes: readonly number[];
-  readonly before: readonly number[];
-  readonly steps: readonly number[];
-  readonly qualification: Hex;
-  readonly rip: Hex;
-  readonly address: Hex;
-  readonly symbol?: string;
+export interface ExitRow extends model.ExitRow<Hex> {
   readonly source?: SourceLine;
-  readonly gpa?: Hex;
-  readonly gva?: Hex;
 }
 
 /** One Step; of older exits only who did what at which cost is known. */
@@ -95,13 +62,8 @@ export interface ExitDetail {
 }
 export const STEPS_SHOWN = 500;
 
-export interface ExitPlace {
-  readonly address: Hex;
-  readonly symbol?: string;
+export interface ExitPlace extends model.ExitPlace<Hex> {
   readonly source?: SourceLine;
-  readonly count: number;
-  readonly cycles: number;
-  readonly reasons: readonly { readonly name: string; readonly count: number }[];
 }
 
 /** A line of a source file that exited, for the editor's gutter. */

@@ -1,4 +1,6 @@
 /** What a run's exits can be asked: the whole in bins, single ones with their Steps, counts by reason, instruction and line. */
+import type * as model from '../../model/exits';
+import type { ExitSummary } from '../../model/exits';
 import { decodeQualification } from '../../isa/exit-qualification';
 import type { Step } from '../../host/step';
 import type { Machine } from '../../vmm/machine';
@@ -9,48 +11,12 @@ import type { SymbolTable } from '../symbols';
 import type { Location } from '../types';
 import { costOf, sum, tileOf, type Tile } from './tile';
 
-export interface ExitSummary {
-  readonly count: number;
-  readonly instructions: number;
-  /** Cycles of the cost model so far, and by lane (LANES). */
-  readonly cycles: number;
-  readonly lanes: readonly number[];
-  /** In the order in which the reasons first came. */
-  readonly reasons: readonly { readonly name: string; readonly count: number; readonly cycles: number }[];
-  /** Number of the oldest exit that is recorded one by one; of the oldest whose Steps are known by name, and in full. Older ones are in the bins. */
-  readonly first: number;
-  readonly firstNamed: number;
-  readonly firstFull: number;
-  /** Cycles of one bin of the whole run. */
-  readonly binWidth: number;
-  /** Exits at instructions beyond those that are counted apart. */
-  readonly uncounted: number;
-}
-
-export interface ExitRow {
-  /** 1 for the first exit of the run, as everywhere a person reads it. */
-  readonly number: number;
-  readonly vcpu: number;
-  readonly name: string;
-  /** `EPT_VIOLATION, write, GPA 0x5000`. */
-  readonly title: string;
-  readonly instructions: number;
-  /** When it happened, and what its handling cost, in cycles of the cost model; the same by lane. */
-  readonly start: number;
-  readonly cost: number;
-  readonly lanes: readonly number[];
-  /** Cycles since the last exit, by lane. */
-  readonly before: readonly number[];
-  /** Steps by lane. */
-  readonly steps: readonly number[];
-  readonly qualification: bigint;
-  readonly rip: bigint;
-  /** The instruction's linear address. */
-  readonly address: bigint;
-  readonly symbol?: string;
+export type { ExitSummary };
+export interface ExitRow extends model.ExitRow<bigint> {
   readonly location?: Location;
-  readonly gpa?: bigint;
-  readonly gva?: bigint;
+}
+export interface ExitPlace extends model.ExitPlace<bigint> {
+  readonly location?: Location;
 }
 
 export interface ExitDetail {
@@ -66,15 +32,6 @@ export interface ExitDetail {
 export interface ExitFilter {
   readonly reason?: string;
   readonly address?: bigint;
-}
-
-export interface ExitPlace {
-  readonly address: bigint;
-  readonly symbol?: string;
-  readonly location?: Location;
-  readonly count: number;
-  readonly cycles: number;
-  readonly reasons: readonly { readonly name: string; readonly count: number }[];
 }
 
 export interface ExitPage<T> {

@@ -1,5 +1,6 @@
 /** The page tables of a moment as maps: which sets there are, rows of any table, the way to an address, and what changed since the moment before. */
 import { err, ok } from '../../base/result';
+import type * as model from '../../model/tables';
 import type { Machine } from '../../vmm/machine';
 import type { Answer } from '../answer';
 import { sessionError } from '../diagnostics';
@@ -14,21 +15,9 @@ import { tableSources, type TableSet, type TableSource } from './source';
 
 export type { RowFilter } from './filter';
 export type { TableRow } from './rows';
+export type TableSetInfo = model.TableSetInfo<bigint>;
 export type { Strip } from './strips';
 export type { TableSet } from './source';
-
-export interface TableSetInfo {
-  readonly set: TableSet;
-  readonly root: TableSource['root'];
-  readonly from: TableSource['from'];
-  readonly to: TableSource['to'];
-  readonly levels: number;
-  readonly pages: number;
-  readonly tables: number;
-  readonly partial: boolean;
-  /** How many stops ago what the entries are compared with was read: 1 for the last stop. Absent: there is nothing to compare with. */
-  readonly since?: number;
-}
 
 export interface TablePage {
   readonly rows: readonly TableRow[];

@@ -1,38 +1,12 @@
 /** A table's runs as rows for a reader, a page at a time; and the way from the root to an address. */
-import type { DriftMark } from '../drift';
+import type { DriftMark, TableRow as Row } from '../../model/tables';
 import { entryName } from '../entry-names';
 import type { DriftedEntry } from './drifted';
 import { holds, type RowFilter } from './filter';
 import { RIGHTS, rightsOf, type Run, type Scanned, type TableScan } from './scan';
 import type { Decoded } from './source';
 
-/** See protocol/panels/page-tables.ts, whose types these are with bigint for hex. */
-export interface TableRow {
-  readonly id: string;
-  readonly first: number;
-  readonly last: number;
-  readonly level: number;
-  readonly name: string;
-  readonly kind: 'table' | 'page' | 'absent' | 'mmio';
-  readonly from: bigint;
-  readonly to: bigint;
-  readonly entryAddress: bigint;
-  readonly entry: bigint;
-  readonly flags: readonly string[];
-  readonly target: bigint;
-  readonly targets: 'one' | 'following' | 'same' | 'various';
-  readonly pageSize?: number;
-  readonly rights: string;
-  readonly pages: number;
-  readonly rows: number;
-  readonly partial?: boolean;
-  readonly symbol?: string;
-  readonly changed?: number;
-  readonly was?: bigint;
-  readonly changedBelow?: boolean;
-  readonly drift?: readonly { readonly mark: DriftMark; readonly entries: number }[];
-  readonly driftBelow?: readonly DriftMark[];
-}
+export type TableRow = Row<bigint>;
 
 /** A place in the tree: a table, or the single entries of one of its runs. */
 export interface Place {

@@ -1,4 +1,5 @@
 /** The sets of page tables that a moment has, each in the same words: where its tables lie, and what an entry says. */
+import type { TableSet } from '../../model/tables';
 import type { Space } from '../../base/address';
 import type { AddressSpace } from '../../host/address-space';
 import { decodeEntry, type TableRef } from '../../host/table-view';
@@ -11,7 +12,7 @@ import { driftOf, type DriftMark } from '../drift';
 import { decodeShadowEntry } from '../shadow-entry';
 import { decodeGuestEntry, guestRoot } from '../views/tables';
 
-export type TableSet = 'guest' | 'shadow' | 'ept' | 'npt' | 'host';
+export type { TableSet } from '../../model/tables';
 
 /** What an entry that is not zero says. */
 export interface Decoded {

@@ -1,20 +1,10 @@
 /** The tables on the way down a path, an entry a character. */
+import type { TableStrip } from '../../model/tables';
 import { entryName } from '../entry-names';
 import type { Place, TableRows } from './rows';
 import { rightsOf } from './scan';
 
-/** The tables on the way down a path as strips: for each entry one character. See protocol/panels/page-tables.ts. */
-export interface Strip {
-  readonly level: number;
-  readonly name: string;
-  readonly table: bigint;
-  readonly from: bigint;
-  readonly to: bigint;
-  readonly cells: string;
-  /** The entries that the path goes through. */
-  readonly first?: number;
-  readonly last?: number;
-}
+export type Strip = TableStrip<bigint>;
 
 export function strips(rows: TableRows, path: readonly string[]): Strip[] {
   const { source } = rows.scan;

@@ -4,6 +4,7 @@ import type { Translation, WalkStep } from '../../../src/protocol/translation';
 
 const hex = (n: bigint): string => `0x${n.toString(16)}`;
 const TABLES = [0x1_0000_5000n, 0x1_0000_7000n, 0x1_0000_a000n, 0x1_0000_c000n] as const;
+const NAMES = ['PML4E', 'PDPTE', 'PDE', 'PTE'] as const;
 const RIGHTS = { r: true, w: true, x: true, user: true };
 
 /** The four EPT entries of a GPA; the last one maps `page`, or nothing where it is undefined. */
@@ -12,7 +13,14 @@ function ept(gpa: bigint, page: bigint | undefined): WalkStep[] {
     const level = 4 - depth;
     const index = Number((gpa >> BigInt(12 + 9 * (level - 1))) & 511n);
     const target = level === 1 ? page : TABLES[depth + 1];
-    const step = { level, index, entryAddress: hex(table + BigInt(index * 8)), space: 'hpa' as const, nested: [] };
+    const step = {
+      level,
+      name: `EPT ${NAMES[depth] ?? ''}`,
+      index,
+      entryAddress: hex(table + BigInt(index * 8)),
+      space: 'hpa' as const,
+      nested: [],
+    };
     return target === undefined
       ? { ...step, entry: '0x0', flags: [], problem: 'not present' }
       : { ...step, entry: hex(target | 0x37n), flags: ['R', 'W', 'X'], target: hex(target) };
@@ -28,6 +36,7 @@ const GUEST = [
 
 const guestSteps: readonly WalkStep[] = GUEST.map(({ level, index, table, entry }) => ({
   level,
+  name: NAMES[4 - level] ?? '',
   index,
   entryAddress: hex(table + BigInt(index * 8)),
   space: 'gpa',

@@ -1,5 +1,6 @@
 /** The lines of the comparison: which numbers stand beside each other, and which of them belong together. */
-import type { CompareLane, Comparison, MethodRun } from '../../../protocol/panels/compare';
+import type { Comparison, MethodRun } from '../../../protocol/panels/compare';
+import type { ExitLane } from '../../../model/exits';
 
 /** The methods as the command line names them. */
 export const METHODS = [
@@ -12,7 +13,7 @@ export const METHODS = [
 ] as const;
 export const DEFAULT_METHODS: readonly string[] = METHODS.map(({ name }) => name).filter((n) => n !== 'software:naive');
 
-export const LANES: readonly { readonly lane: CompareLane; readonly title: string }[] = [
+export const LANES: readonly { readonly lane: ExitLane; readonly title: string }[] = [
   { lane: 'guest', title: 'Guest' },
   { lane: 'cpu', title: 'CPU' },
   { lane: 'kvm', title: 'KVM' },

@@ -4,7 +4,6 @@
  * by four, 24 (n·m + n + m).
  */
 import type { Translation, WalkStage, WalkStep } from '../../../protocol/translation';
-import { stepName } from '../../names';
 
 export interface Cell {
   readonly step: WalkStep;
@@ -47,7 +46,6 @@ export function gridRows(translation: Translation): {
   const guest = stages.filter(isWalk).find(({ stage }) => stage === 'guest');
   const second = stages.filter(isWalk).find(({ stage }) => stage === 'ept' || stage === 'npt');
   if (!guest || !guest.steps.some(({ nested }) => nested.length > 0)) return { columns: [], rows: [] };
-  const kind = second?.stage ?? 'ept';
   const top = Math.max(
     ...guest.steps.flatMap(({ nested }) => nested.map(({ level }) => level)),
     ...(second?.steps ?? []).map(({ level }) => level),
@@ -61,12 +59,12 @@ export function gridRows(translation: Translation): {
     };
     const cells: (Cell | undefined)[] = levels.map((level) => {
       const step = nested.find((each) => each.level === level);
-      return step && cell(step, false, `${stepName(kind, step)} for the ${name}`);
+      return step && cell(step, false, `${step.name} for the ${name}`);
     });
     cells.push(own && cell(own, true, `guest ${name}`));
     return { name, cells };
   };
-  const rows = guest.steps.map((step) => row(stepName('guest', step), step.nested, step));
+  const rows = guest.steps.map((step) => row(step.name, step.nested, step));
   if (second && second.steps.length > 0) rows.push(row('page', second.steps, undefined));
   return { columns: [...levels.map((level) => `L${level}`), 'guest'], rows };
 }

@@ -2,7 +2,7 @@
 import type { TranslateReply } from '../../../protocol/messages';
 import type { ReverseTranslation, Stage, Translation } from '../../../protocol/translation';
 import { h } from '../../dom';
-import { SPACE_NAMES, eventText, stageTitle, stepName } from '../../names';
+import { SPACE_NAMES, eventText, stageTitle } from '../../names';
 
 /** An answer that a person kept: plain JSON, so that it outlives the session. */
 export interface Pinned {
@@ -42,7 +42,7 @@ function stageLines(stage: Stage): [string, string][] {
   if (stage.stage === 'memslot')
     return [[stageTitle('memslot', stage.who), stage.slot === undefined ? 'none' : String(stage.slot)]];
   return stage.steps.map((step) => [
-    `${stageTitle(stage.stage)}: ${stepName(stage.stage, step)}[${step.index}]`,
+    `${stageTitle(stage.stage)}: ${step.name}[${step.index}]`,
     `${step.entry} ${step.flags.join(' ')}`,
   ]);
 }

@@ -3,7 +3,7 @@ import type { Space } from '../../../base/address';
 import type { MemslotStage, Stage, WalkStage, WalkStep } from '../../../protocol/translation';
 import { addressSplit } from './chain';
 import { h, number } from '../../dom';
-import { flagMeaning, SPACE_NAMES, sizeText, stageTitle, stepName, walkerText } from '../../names';
+import { flagMeaning, SPACE_NAMES, sizeText, stageTitle, walkerText } from '../../names';
 
 /** Where each step is drawn, so that the grid can lead there. */
 export type StepElements = WeakMap<WalkStep, HTMLElement>;
@@ -63,7 +63,7 @@ function walk(
       'ol',
       { class: 'walk' },
       root && h('li', { class: 'root' }, h('span', { class: 'name' }, root.name), number(root.value)),
-      ...steps.map((step, index) => stepItem(stage, step, second, folds, drawn, `${stage.stage}/${index}`)),
+      ...steps.map((step, index) => stepItem(step, second, folds, drawn, `${stage.stage}/${index}`)),
       output !== undefined &&
         h(
           'li',
@@ -84,19 +84,12 @@ function noSteps({ from, to, output }: WalkStage): string {
     : `No tables to walk: the ${SPACE_NAMES[from].short} is the ${SPACE_NAMES[to].short}.`;
 }
 
-function stepItem(
-  stage: WalkStage,
-  step: WalkStep,
-  second: SecondLevel,
-  folds: Folds,
-  drawn: StepElements,
-  key: string,
-): HTMLElement {
+function stepItem(step: WalkStep, second: SecondLevel, folds: Folds, drawn: StepElements, key: string): HTMLElement {
   const item = h(
     'li',
     { class: `step${step.problem ? ' bad' : ''}`, tabindex: -1 },
     step.nested.length > 0 && nestedWalk(step, second, folds, drawn, key),
-    entryLine(stage.stage, step),
+    entryLine(step),
   );
   drawn.set(step, item);
   return item;
@@ -110,11 +103,11 @@ const memoryLink = (address: string, space: Space): HTMLElement =>
     number(address, space),
   );
 
-function entryLine(stage: Stage['stage'], step: WalkStep): HTMLElement {
+function entryLine(step: WalkStep): HTMLElement {
   return h(
     'div',
     { class: 'entry' },
-    h('span', { class: 'name' }, stepName(stage, step), h('span', { class: 'at' }, `[${step.index}]`)),
+    h('span', { class: 'name' }, step.name, h('span', { class: 'at' }, `[${step.index}]`)),
     number(step.entry, 'raw'),
     h('span', { class: 'flags' }, ...step.flags.map(flagChip)),
     h(
@@ -153,7 +146,7 @@ function nestedWalk(step: WalkStep, second: SecondLevel, folds: Folds, drawn: St
       'ol',
       { class: 'walk' },
       ...nested.map((inner) => {
-        const item = h('li', { class: `step${inner.problem ? ' bad' : ''}`, tabindex: -1 }, entryLine(second, inner));
+        const item = h('li', { class: `step${inner.problem ? ' bad' : ''}`, tabindex: -1 }, entryLine(inner));
         drawn.set(inner, item);
         return item;
       }),
