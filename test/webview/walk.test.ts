@@ -6,7 +6,7 @@ import { splitAddress } from '../../src/webview/panels/translation/split';
 
 const step = (level: number, nested: readonly WalkStep[] = [], index = 0): WalkStep => ({
   level,
-  name: 'PTE',
+  name: ['PTE', 'PDE', 'PDPTE', 'PML4E', 'PML5E'][level - 1] ?? '',
   index,
   entryAddress: '0x0',
   space: 'gpa',
