@@ -3,9 +3,9 @@
  * frame pointer where that was set up. A return address counts only where a CALL ends right before it that leads to that first instruction (or through a register, to any).
  * Addresses here are offsets in CS and SS.
  */
-import { ALL_REGISTERS, flowOf, writtenBy } from '../asm/index';
-import type { Flow, StackEffect } from '../asm/index';
+import { ALL_REGISTERS } from '../asm/index';
 import type { InterruptEntries } from './interrupt-entries';
+import { FP, SP, StackPaths, type Stack } from './stack-paths';
 
 /** What of a guest unwinding needs to see. */
 export interface UnwindSource {
@@ -40,46 +40,17 @@ export interface Caller extends Registers {
   readonly kept: number;
 }
 
-/** SP and FP as a path from the entry leaves them, told as distances from the SP at the entry, which is where the return address lies. */
-interface Stack {
-  readonly sp: number | undefined;
-  /** 'caller': as the caller had it. */
-  readonly fp: number | 'caller' | undefined;
-  /** Where registers of the caller's were pushed, by their numbers. */
-  readonly saves: ReadonlyMap<number, number>;
-  /** The registers besides SP and FP that are not as the caller had them on some path. */
-  readonly written: number;
-}
-const AT_ENTRY: Stack = { sp: 0, fp: 'caller', saves: new Map(), written: 0 };
-/** The numbers of SP and FP. */
-const SP = 4;
-const FP = 5;
-
-interface Paths {
-  readonly reached: readonly Stack[];
-  /** Every way was followed to its end: what was not reached cannot be. */
-  readonly complete: boolean;
-}
-
-const MAX_INSTRUCTION = 15;
-const MAX_STEPS = 4000;
-/** Steps of one whole stack trace. */
-const MAX_WORK = 100_000;
-/** Different stacks at one instruction that are followed further. */
-const MAX_STACKS = 4;
 /** Words above SP that are looked at for a return address where nothing says where it lies. */
 const SCANNED = 128;
 const CALL_LENGTHS = [5, 2, 3, 6, 7, 4, 8];
 
 export class Unwinder {
-  private readonly flows = new Map<bigint, Flow | undefined>();
-  private readonly writes = new Map<bigint, number>();
-  private readonly known = new Map<string, Paths>();
-  private work = 0;
+  private readonly paths: StackPaths;
   private readonly word: number;
   private readonly mask: bigint;
 
   constructor(private readonly source: UnwindSource) {
+    this.paths = new StackPaths(source.bits, (offset, length) => source.code(offset, length));
     this.word = source.bits / 8;
     this.mask = (1n << BigInt(source.bits)) - 1n;
   }
@@ -100,7 +71,7 @@ export class Unwinder {
     // a CALL through a register may lead to any of them: those that say where they lead come first
     for (const wanted of ['named', 'any'] as const) {
       for (const entry of entries) {
-        for (const stack of this.paths(entry, at).reached) {
+        for (const stack of this.paths.between(entry, at).reached) {
           const fits = (target: bigint | undefined): boolean =>
             wanted === 'named' ? target === entry : target === undefined;
           const found = this.returnFrom(stack, sp, fp, fits) ?? this.interrupted(entry, stack, sp, fp);
@@ -119,7 +90,7 @@ export class Unwinder {
     // the chain must climb, or it is none
     if (!back || next === undefined || (next !== 0n && next <= fp)) return undefined;
     if (back.target !== undefined) {
-      const { reached, complete } = this.paths(back.target, at);
+      const { reached, complete } = this.paths.between(back.target, at);
       if (complete && !reached.some((stack) => this.entrySp(stack, sp, fp) === slot)) return undefined;
     }
     return {
@@ -140,7 +111,7 @@ export class Unwinder {
       const slot = this.up(sp, i * this.word);
       const target = this.returnAddress(slot)?.target;
       if (target === undefined) continue;
-      for (const stack of this.paths(target, at).reached)
+      for (const stack of this.paths.between(target, at).reached)
         if (this.entrySp(stack, sp, fp) === slot) return this.returnFrom(stack, sp, fp, () => true);
     }
     return undefined;
@@ -149,7 +120,7 @@ export class Unwinder {
   /** Code that several handlers lead to. */
   private byHandlers(at: bigint, sp: bigint, fp: bigint | undefined): Caller | undefined {
     for (const entry of this.source.handlers.keys()) {
-      for (const stack of this.paths(entry, at).reached) {
+      for (const stack of this.paths.between(entry, at).reached) {
         const found = this.interrupted(entry, stack, sp, fp);
         if (found) return found;
       }
@@ -193,7 +164,7 @@ export class Unwinder {
     const [ip, cs, flags] = [0, 1, 2].map((i) => source.stackWord(this.up(frame, i * word)));
     // bit 1 of the flags is always 1
     if (ip === undefined || cs === undefined || flags === undefined || (flags & 2n) === 0n) return undefined;
-    if (!source.isSameSegment(cs) || !this.flow(ip)) return undefined;
+    if (!source.isSameSegment(cs) || !this.paths.flow(ip)) return undefined;
     const outer = this.up(frame, 3 * word);
     const switches = source.switchesStack(cs);
     const sp = switches ? source.stackWord(outer) : outer;
@@ -227,138 +198,13 @@ export class Unwinder {
     if (ip === undefined || ip === 0n) return undefined;
     for (const length of CALL_LENGTHS) {
       const site = (ip - BigInt(length)) & this.mask;
-      const flow = this.flow(site);
+      const flow = this.paths.flow(site);
       if (flow?.goes === 'call' && flow.length === length) return { ip, site, target: flow.target };
     }
     return undefined;
   }
 
-  // ---- paths
-
-  /** The stacks with which a run from `entry` can stand before `goal`, calls taken as done. */
-  private paths(entry: bigint, goal: bigint): Paths {
-    const key = `${entry} ${goal}`;
-    let found = this.known.get(key);
-    if (!found) this.known.set(key, (found = this.follow(entry, goal)));
-    return found;
-  }
-
-  private follow(entry: bigint, goal: bigint): Paths {
-    const seen = new Map<bigint, Map<string, Stack>>();
-    const open: [at: bigint, stack: Stack][] = [];
-    let complete = true;
-    const visit = (at: bigint, stack: Stack): void => {
-      const here = seen.get(at) ?? new Map<string, Stack>();
-      const key = `${stack.sp} ${stack.fp} ${stack.saves.get(FP)}`;
-      const before = here.get(key);
-      if (!before && here.size >= MAX_STACKS) {
-        complete = false;
-        return;
-      }
-      const now = before ? meet(before, stack) : stack;
-      if (now === before) return;
-      seen.set(at, here.set(key, now));
-      open.push([at, now]);
-    };
-    const reached = (): readonly Stack[] => [...(seen.get(goal)?.values() ?? [])];
-    visit(entry, AT_ENTRY);
-    for (let steps = 0; ; steps++) {
-      const next = open.pop();
-      // a way that was not followed may have written any register
-      if (!next)
-        return { reached: complete ? reached() : reached().map((s) => ({ ...s, written: ALL_REGISTERS })), complete };
-      if (steps >= MAX_STEPS || this.work++ >= MAX_WORK) return { reached: reached().map(fpAlone), complete: false };
-      const [at, stack] = next;
-      const flow = this.flow(at);
-      if (!flow) continue;
-      if (flow.goes === 'nowhere') complete = false;
-      const after = (at + BigInt(flow.length)) & this.mask;
-      // a call of the next instruction pushes its address, and never returns
-      const isPush = flow.goes === 'call' && flow.target === after;
-      const then = isPush
-        ? this.apply(stack, { kind: 'move', by: -this.word })
-        : this.apply({ ...stack, written: stack.written | this.written(at) }, flow.stack, stack.written);
-      if ((flow.goes === 'jump' || flow.goes === 'branch') && flow.target !== undefined) visit(flow.target, then);
-      if (flow.goes === 'on' || flow.goes === 'branch' || flow.goes === 'call') visit(after, then);
-    }
-  }
-
-  /** @param written what was written before the instruction */
-  private apply(s: Stack, e: StackEffect, written = s.written): Stack {
-    const moved = (by: number): number | undefined => (s.sp === undefined ? undefined : s.sp + by);
-    switch (e.kind) {
-      case 'none':
-        return s;
-      case 'move':
-        return withSp(s, moved(e.by));
-      case 'push':
-        return this.push(s, e.register, e.size, (written & (1 << e.register)) === 0);
-      case 'pop':
-        return this.pop(s, e.register, e.size);
-      case 'fp-from-sp':
-        return { ...s, fp: moved(e.offset) };
-      case 'sp-from-fp':
-        return withSp(s, typeof s.fp === 'number' ? s.fp + e.offset : undefined);
-      case 'leave':
-        return this.pop({ ...s, sp: typeof s.fp === 'number' ? s.fp : undefined }, FP, e.size);
-      case 'enter': {
-        const pushed = this.push(s, FP, e.size, true);
-        return { ...pushed, fp: pushed.sp, sp: pushed.sp === undefined ? undefined : pushed.sp - e.locals };
-      }
-      case 'lost':
-        return { ...s, ...(e.sp ? { sp: undefined } : {}), ...(e.fp ? { fp: undefined } : {}) };
-    }
-  }
-  private push(s: Stack, register: number, size: number, untouched: boolean): Stack {
-    const sp = s.sp === undefined ? undefined : s.sp - size;
-    const isCallers = register === FP ? s.fp === 'caller' : untouched && register !== SP;
-    if (sp === undefined || !isCallers || size !== this.word) return { ...s, sp };
-    // what was pushed before stays longer; FP goes by the last one
-    if (s.saves.has(register) && register !== FP) return { ...s, sp };
-    return { ...s, sp, saves: new Map(s.saves).set(register, sp) };
-  }
-  /** Popped from where the caller's was pushed it is the caller's again. */
-  private pop(s: Stack, register: number, size: number): Stack {
-    const isCallers = s.sp !== undefined && s.sp === s.saves.get(register) && size === this.word;
-    const popped = withSp(s, s.sp === undefined ? undefined : s.sp + size);
-    if (register === FP) return { ...popped, fp: isCallers ? 'caller' : undefined };
-    return isCallers ? { ...popped, written: popped.written & ~(1 << register) } : popped;
-  }
-
-  private written(at: bigint): number {
-    const known = this.writes.get(at);
-    if (known !== undefined) return known;
-    const found = writtenBy(this.source.code(at, MAX_INSTRUCTION), at, this.source.bits);
-    this.writes.set(at, found);
-    return found;
-  }
-  private flow(at: bigint): Flow | undefined {
-    if (!this.flows.has(at)) this.flows.set(at, flowOf(this.source.code(at, MAX_INSTRUCTION), at, this.source.bits));
-    return this.flows.get(at);
-  }
   private up(offset: bigint, by: number): bigint {
     return (offset + BigInt(by)) & this.mask;
   }
 }
-
-/** With SP there: what was pushed below it is gone. */
-function withSp(s: Stack, sp: number | undefined): Stack {
-  const gone = sp === undefined ? [] : [...s.saves].filter(([, at]) => at < sp);
-  if (gone.length === 0) return { ...s, sp };
-  return { ...s, sp, saves: new Map([...s.saves].filter(([, at]) => sp === undefined || at >= sp)) };
-}
-
-/** What is so on both paths; `a` itself where `b` takes nothing away. */
-function meet(a: Stack, b: Stack): Stack {
-  const written = a.written | b.written;
-  const saves = [...a.saves].filter(([register, at]) => b.saves.get(register) === at);
-  if (written === a.written && saves.length === a.saves.size) return a;
-  return { ...a, written, saves: new Map(saves) };
-}
-
-/** Of a search that was given up: other paths may have done anything to the registers that the key of a stack does not hold. */
-const fpAlone = (s: Stack): Stack => ({
-  ...s,
-  saves: new Map([...s.saves].filter(([register]) => register === FP)),
-  written: ALL_REGISTERS,
-});
