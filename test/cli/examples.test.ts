@@ -32,7 +32,10 @@ async function report(name: string, mmu?: 'npt'): Promise<Report> {
   const { code, stdout, stderr } = await pagewalk(['run', file, ...under, '--json'], { [file]: example(name) });
   assert.equal(stderr, '');
   assert.equal(code, 0);
-  assertGolden(`run/${name}${mmu ? `.${mmu}` : ''}.json`, stdout);
+  // a person can't review a hash, and it changes with the form of what is saved
+  const readable = stdout.replace(/,\n  "hash": "[0-9a-f]{64}"\n}\n$/, '\n}\n');
+  assert.notEqual(readable, stdout);
+  assertGolden(`run/${name}${mmu ? `.${mmu}` : ''}.json`, readable);
   return JSON.parse(stdout) as Report;
 }
 
