@@ -33,7 +33,7 @@ async function report(name: string, mmu?: 'npt'): Promise<Report> {
   assert.equal(stderr, '');
   assert.equal(code, 0);
   // a person can't review a hash, and it changes with the form of what is saved
-  const readable = stdout.replace(/,\n  "hash": "[0-9a-f]{64}"\n}\n$/, '\n}\n');
+  const readable = stdout.replace(/,\n {2}"hash": "[0-9a-f]{64}"\n}\n$/, '\n}\n');
   assert.notEqual(readable, stdout);
   assertGolden(`run/${name}${mmu ? `.${mmu}` : ''}.json`, readable);
   return JSON.parse(stdout) as Report;
