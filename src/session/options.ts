@@ -264,7 +264,7 @@ export function settle(...sets: readonly OptionTexts[]): Settings {
     seed: Number(number('seed') ?? 0n),
     maxInstructions: limit === undefined ? undefined : Number(limit),
     cpu: (text('mmu') === 'npt' && !all.has('cpu') ? SVM_CPU : text('cpu')) ?? '',
-    devices: all.get('device') ?? [],
+    devices: [...new Set(all.get('device') ?? [])],
     module: text('module'),
     firmware: text('firmware'),
     append: text('append'),
