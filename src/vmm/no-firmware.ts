@@ -12,7 +12,7 @@ const RSP = 4;
 const h = (n: number, digits = 2): string => `${n.toString(16).toUpperCase().padStart(digits, '0')}`;
 const NO_BIOS = 'there is no BIOS yet';
 
-/** What nobody serves, in one sentence; `event`: an exception, an interrupt or INT n of that vector led there. */
+/** What nobody serves, in one sentence; `event`: an exception of that vector led there, and no INT n, interrupt or jump. */
 export type Unserved =
   | { readonly event: false; readonly vector?: undefined; readonly why: string }
   | { readonly event: true; readonly vector: number; readonly why: string };
@@ -42,6 +42,7 @@ export function withoutFirmware(guest: CpuState, read: ReadGuest): Unserved | un
     };
   const unhandled = `the guest has no handler for vector ${vector}h, and ${NO_BIOS}`;
   const said = (why: string): Unserved => ({ event: true, vector: stub, why });
+  const called = (why: string): Unserved => ({ event: false, why });
   switch ((event >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) {
     case INTR_TYPE.HARD_EXCEPTION:
       return said(`${vectorName(stub)} at ${place}: ${unhandled}`);
@@ -49,12 +50,12 @@ export function withoutFirmware(guest: CpuState, read: ReadGuest): Unserved | un
     case INTR_TYPE.PRIV_SW_EXCEPTION:
       return said(`${vectorName(stub)} by INT3, INTO or INT1 before ${place}: ${unhandled}`);
     case INTR_TYPE.EXT_INTR:
-      return said(`external interrupt ${vector}h at ${place}: ${unhandled}`);
+      return called(`external interrupt ${vector}h at ${place}: ${unhandled}`);
     case INTR_TYPE.NMI_INTR:
-      return said(`NMI at ${place}: ${unhandled}`);
+      return called(`NMI at ${place}: ${unhandled}`);
     default: {
       const ah = h(Number((guest.get(0) >> 8n) & 0xffn));
-      return said(`INT ${vector}h with AH = ${ah}h: ${NO_BIOS} to serve it (the call returns to ${place})`);
+      return called(`INT ${vector}h with AH = ${ah}h: ${NO_BIOS} to serve it (the call returns to ${place})`);
     }
   }
 }

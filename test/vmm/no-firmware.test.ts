@@ -35,12 +35,15 @@ function reason(source: string, expected: readonly string[]): void {
 }
 
 describe('no firmware', () => {
-  it('the end carries the exception and the check that failed; a jump to a stub has none', () => {
+  it('the end carries the exception and the check that failed; a jump to a stub, and INT n, have none', () => {
     reason('xor cx, cx\nhere: div cx', ['#DE at 7c02: DIV: the divisor is zero (SDM vol. 2, DIV)']);
     reason('mov bx, 0xffff\nhere: mov ax, [bx]', [
       '#GP at 7c03: DS limit 65535 is below the end of 2 bytes at offset 0xffff (SDM vol. 3, 5.3)',
     ]);
     reason('jmp 0xffff:0', []);
+    // 10h is the vector of #MF too
+    reason('mov ax, 0x0e41\nint 0x10', []);
+    reason('mov ah, 2\nint 0x0d', []);
   });
 
   it('loads one sector of a boot disk', () => {
