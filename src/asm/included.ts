@@ -13,7 +13,7 @@ export interface FoundFile {
 }
 export type FindFile = (path: string, from: string, use: FileUse) => FoundFile | undefined;
 
-/** Bytes of a source: larger files are no source that a person wrote, and what each of their tokens becomes takes a hundred times as much. */
+/** Bytes of a source: a larger file is not one that a person wrote, and each of its tokens takes a hundred times its own size in memory. */
 export const MAX_SOURCE = 8 * 1024 * 1024;
 
 /** The name by which a folder stands for itself where a file's name is asked for: what it names lies inside it. */

@@ -47,7 +47,7 @@ function readAgain({ host, client }: AdapterContext, file: string): void {
   if (read.ok) client.edited.edit(file, textOf(read.bytes));
 }
 
-/** Breakpoints at lines as the client has them; those that were edited are no place in the running image. */
+/** Breakpoints at lines as the client has them; a line that was edited is not in the running image. */
 function setAtLines(
   target: DebugTarget,
   client: ClientView,

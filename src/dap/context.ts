@@ -13,7 +13,7 @@ import type { Documents, References } from './references';
 /** What a handler of a request may ask of the adapter. */
 export interface AdapterContext {
   readonly host: AdapterHost;
-  /** What will be launched, where whoever started the adapter knows: a client takes names at `initialize`. */
+  /** What will be launched, where the program that started the adapter knows it: a client takes the names of filters at `initialize`. */
   readonly expected?: LaunchFields | undefined;
   readonly client: ClientView;
   readonly references: References;

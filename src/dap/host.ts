@@ -27,7 +27,7 @@ export interface AdapterHost {
   gas?(file: string): InstalledAssembler;
   /** For the sources of the executable `program`: where each is now, as found beside it or below `folders` if not at its path. */
   sourceFinder?(program: string, folders: readonly string[]): (path: string) => string;
-  /** The path without symbolic links; the path itself where there is no such file. */
+  /** The path without symbolic links; the path itself if the file does not exist. */
   realPath?(path: string): string;
   /** The path made absolute and normal, so that the same file has one spelling. */
   absolute(path: string): string;

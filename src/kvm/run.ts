@@ -1,4 +1,4 @@
-/** KVM_RUN in its parts (vcpu_enter_guest, arch/x86/kvm/x86.c), so that whoever drives a VCPU can stop between any two of them. */
+/** KVM_RUN in its parts (vcpu_enter_guest, arch/x86/kvm/x86.c), so that the caller can stop between any two of them. */
 import { invariant } from '../base/assert';
 import { hex } from '../base/hex';
 import type { CpuStop } from '../hw/cpu/cpu';

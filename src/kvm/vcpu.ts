@@ -134,7 +134,7 @@ export class Vcpu {
     }));
   }
 
-  /** Of the guest's instruction at hand, whoever runs it. */
+  /** Of the guest's current instruction, run by hardware or by the emulator. */
   get mnemonic(): number {
     return this.emulating ? this.emulator.mnemonic : this.cpu.insn.mnemonic;
   }
@@ -168,7 +168,7 @@ export class Vcpu {
     return kvmStep(fn, what, cycles, { ...parts, vmcs: this.ops.takeAccesses() });
   }
 
-  /** kvm_skip_emulated_instruction: RIP behind the instruction that exited, its interrupt shadow gone, and the single-step trap it owes. */
+  /** kvm_skip_emulated_instruction: RIP after the instruction that exited, its interrupt shadow cleared, and the single-step trap it owes. */
   skipEmulatedInstruction(): void {
     const { regs, emulatedExit } = this;
     const rip = emulatedExit ? regs.rip + BigInt(emulatedExit.instructionLength ?? 0) : this.ops.nextRip();

@@ -50,7 +50,7 @@ export interface TableRow<N extends Value> {
   readonly pages: number;
   /** Rows below: a table's, or a run's single entries. */
   readonly rows: number;
-  /** Something below was not read: no memory behind it, or too much of it. */
+  /** Something below was not read: no memory backs it, or there is too much of it. */
   readonly partial?: boolean;
   /** The first label of the guest in the range. */
   readonly symbol?: string;

@@ -16,7 +16,7 @@ export type OpenOutput = (
   path: string,
 ) => { readonly ok: true; readonly file: OutputFile } | { readonly ok: false; readonly why: string };
 
-/** An output that cannot be had. */
+/** An output that cannot be opened. */
 export interface OutputProblem<Name> {
   readonly name: Name;
   readonly path: string;

@@ -283,7 +283,7 @@ export class Session implements DebugTarget {
   private namesOf({ frame = 0 }: EvaluateOptions = {}): Names {
     return this.namesAt(frame - (this.control.activity?.frames.length ?? 0)) ?? this.names;
   }
-  /** Those of the guest frame of a level; undefined: there is no such frame. */
+  /** Those of the guest frame of a level; undefined if there is no frame at that level. */
   private namesAt(level: number): Names | undefined {
     if (level <= 0) return this.names;
     const found = guestFrames(this.guest, this.memory, this.symbols, level + 1)[level];

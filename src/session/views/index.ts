@@ -30,7 +30,7 @@ export class Views {
     private readonly machine: Machine,
     private readonly guest: GuestView,
     private readonly names: Names,
-    /** The names with the registers of the guest frame of a level; undefined: there is no such frame. */
+    /** The names with the registers of the guest frame of a level; undefined if there is no frame at that level. */
     private readonly namesAt: (level: number) => Names | undefined,
   ) {}
 

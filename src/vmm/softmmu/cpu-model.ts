@@ -23,7 +23,7 @@ export function softwareCpuModel(full: CpuidModel): CpuidModel {
     physicalBits: full.physicalBits,
     linearBits: full.linearBits,
     pages1g: full.pages1g,
-    // helper_rdmsr and helper_wrmsr of QEMU: `default: XXX: exception?`
+    // helper_rdmsr and helper_wrmsr of QEMU: an unknown MSR reads 0, and a write to it does nothing
     ignoresUnknownMsrs: true,
     has: (feature) => !ABSENT.has(feature) && (PRESENT.has(feature) || full.has(feature)),
     cr4Mask: full.cr4Mask & ~(1n << BigInt(CR4.VMXE)),
