@@ -334,15 +334,19 @@ export class Machine {
   }
 }
 
-export interface MachineState {
+/** What decides what comes next, or is counted. */
+interface PresentState {
   readonly kernel: HostKernelState;
   readonly host: AddressSpaceState;
   readonly accelerator: unknown;
   readonly bus: BusState;
-  readonly exits: ExitLogState;
-  readonly controlImages: ControlImagesState;
   readonly over: MachineEnd | undefined;
-  readonly trail: readonly bigint[];
   readonly hostReferences: number;
   readonly walkedReferences: number;
+}
+
+export interface MachineState extends PresentState {
+  readonly exits: ExitLogState;
+  readonly controlImages: ControlImagesState;
+  readonly trail: readonly bigint[];
 }
