@@ -1,6 +1,6 @@
 /** The other vendor's hypercall: emulator_fix_hypercall, em_hypercall and their flags in the decode tables (arch/x86/kvm/x86.c, emulate.c). */
 import assert from 'node:assert/strict';
-import { Guest } from '../vmm/support/guest';
+import { Guest, LAST_LEVEL } from '../vmm/support/guest';
 import type { MachineOptions, StartKind } from '../../src/vmm/options';
 
 const METHODS = {
@@ -82,13 +82,7 @@ describe("the other vendor's hypercall", () => {
     it(`${m.foreign} under ${method} in a page that the guest may not write: #PF of the patch, and without CR0.WP none`, () => {
       // the last level of the prepared map, found by walking it
       const readOnly = `
-        mov rbx, cr3
-        mov rbx, [rbx]
-        and bx, 0xf000
-        mov rbx, [rbx]
-        and bx, 0xf000
-        mov rbx, [rbx]
-        and bx, 0xf000
+        ${LAST_LEVEL}
         and qword [rbx + 0x101 * 8], ~2
         invlpg [0x101000]`;
       const code = `times 0x1000 - ($ - $$) nop

@@ -1,6 +1,6 @@
 /** QEMU's pc-testdev (hw/misc/pc-testdev.c), under every method. */
 import assert from 'node:assert/strict';
-import { Guest } from '../support/guest';
+import { Guest, LAST_LEVEL } from '../support/guest';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../../../src/vmm/options';
 import { Machine } from '../../../src/vmm/machine';
 import { flatImage } from '../../../src/vmm/loader/image';
@@ -16,13 +16,7 @@ const devices = devicesWith(['pc-testdev']);
 
 /** The device's memory at 0x101000, by an entry of the prepared map. */
 const MAP = `
-  mov rbx, cr3
-  mov rbx, [rbx]
-  and bx, 0xf000
-  mov rbx, [rbx]
-  and bx, 0xf000
-  mov rbx, [rbx]
-  and bx, 0xf000
+  ${LAST_LEVEL}
   mov eax, 0xff000003
   mov [rbx + 0x101 * 8], rax
   invlpg [0x101000]

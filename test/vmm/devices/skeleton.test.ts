@@ -4,7 +4,7 @@ import { SKELETON } from '../../../src/vmm/devices/skeleton';
 import { USUAL_DEVICES } from '../../../src/vmm/devices/table';
 import { METHODS } from '../../kvm/support/methods';
 import { DeviceBus } from '../support/device-bus';
-import { Guest } from '../support/guest';
+import { Guest, LAST_LEVEL } from '../support/guest';
 
 const MEMORY = 0xfe00_0000n;
 
@@ -38,13 +38,7 @@ describe('skeleton device', () => {
     it(`answers a guest, ${method}`, () => {
       // the register at GVA 0x101000, by an entry of the prepared map
       const source = `
-        mov rbx, cr3
-        mov rbx, [rbx]
-        and bx, 0xf000
-        mov rbx, [rbx]
-        and bx, 0xf000
-        mov rbx, [rbx]
-        and bx, 0xf000
+        ${LAST_LEVEL}
         mov eax, 0xfe000003
         mov [rbx + 0x101 * 8], rax
         invlpg [0x101000]

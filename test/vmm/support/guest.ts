@@ -14,6 +14,9 @@ const BITS: Readonly<Record<StartKind, number>> = { boot: 16, flat16: 16, flat32
 /** Work of one slice, a few exits' worth. */
 const BUDGET = 10_000;
 
+/** RBX becomes the page table of the first 2 MiB in the map that flat64 prepares, found by walking it. */
+export const LAST_LEVEL = `mov rbx, cr3${'\n mov rbx, [rbx]\n and bx, 0xf000'.repeat(3)}`;
+
 /** A machine with a small guest in it, and what it has told so far. */
 export class Guest {
   readonly steps: Step[] = [];
