@@ -6,7 +6,7 @@ import * as assert from 'node:assert/strict';
 import { WalkOut } from '../../src/hw/paging/walk-out';
 import type { Machine } from '../../src/vmm/machine';
 import { stateHash } from '../../src/vmm/state-hash';
-import { METHODS } from '../kvm/support/methods';
+import { METHODS, METHOD_NAMES, type MethodName } from '../kvm/support/methods';
 import { Guest } from './support/guest';
 
 /** Touches what there is: tables, a page of the host's, ports, MMIO, an exception, x87, SSE, MSRs, the local APIC. */
@@ -69,11 +69,10 @@ const at = (guest: Guest, n: number, slice: number): void => {
   while (Number(machine.instructions) < n)
     if (machine.run(Math.min(slice, n - Number(machine.instructions))).kind === 'end') break;
 };
-const started = (method: keyof typeof METHODS): Guest => new Guest(BUSY, 'flat64', METHODS[method]);
-const NAMES = Object.keys(METHODS) as (keyof typeof METHODS)[];
+const started = (method: MethodName): Guest => new Guest(BUSY, 'flat64', METHODS[method]);
 
 describe('hash of the whole machine', () => {
-  for (const method of NAMES)
+  for (const method of METHOD_NAMES)
     it(`${method}: the same stepped, in slices and at once`, () => {
       const [once, slices, steps] = [started(method), started(method), started(method)];
       for (const n of [1, 40, 700, 1500, 3000]) {
@@ -156,7 +155,7 @@ function differences(a: Graph, b: Graph): string[] {
 }
 
 describe('a restored machine', () => {
-  for (const method of NAMES)
+  for (const method of METHOD_NAMES)
     it(`${method}: has every field as it was`, () => {
       const guest = started(method);
       const { machine } = guest;
@@ -172,7 +171,7 @@ describe('a restored machine', () => {
       assert.deepEqual(forgotten, []);
     });
 
-  for (const method of NAMES)
+  for (const method of METHOD_NAMES)
     it(`${method}: takes each field of a snapshot`, () => {
       const guest = started(method);
       const { machine } = guest;

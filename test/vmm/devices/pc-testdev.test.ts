@@ -1,17 +1,12 @@
 /** QEMU's pc-testdev (hw/misc/pc-testdev.c), under every method. */
 import assert from 'node:assert/strict';
 import { Guest, LAST_LEVEL } from '../support/guest';
-import { DEFAULT_OPTIONS, type MachineOptions } from '../../../src/vmm/options';
+import { METHODS } from '../../kvm/support/methods';
+import { DEFAULT_OPTIONS } from '../../../src/vmm/options';
 import { Machine } from '../../../src/vmm/machine';
 import { flatImage } from '../../../src/vmm/loader/image';
 import { devicesWith } from '../../../src/vmm/devices/table';
 
-const METHODS: Readonly<Record<string, Partial<MachineOptions>>> = {
-  ept: { mmu: 'ept' },
-  npt: { mmu: 'npt', cpu: 'pagewalk-svm' },
-  modern: { mmu: 'shadow', shadow: 'modern', hostBase: 0x4000_0000n },
-  software: { mmu: 'software' },
-};
 const devices = devicesWith(['pc-testdev']);
 
 /** The device's memory at 0x101000, by an entry of the prepared map. */
