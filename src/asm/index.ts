@@ -18,7 +18,7 @@ import { Warnings } from './warnings';
 export type { AsmSymbol, Assembled } from './assembled';
 export { disassemble } from './disassemble';
 export type { DisassembledInstruction } from './disassemble';
-export { ALL_REGISTERS, flowOf, writtenBy } from './stack-effect';
+export { ALL_REGISTERS, flowOf } from './stack-effect';
 export type { Flow, StackEffect } from './stack-effect';
 export { formatListing } from './listing';
 export { leadingDirectives } from './directives';

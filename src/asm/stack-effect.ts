@@ -35,6 +35,8 @@ export interface Flow {
   /** Linear or offset, as the instruction's own address was given. Absent for indirect ones. */
   readonly target?: bigint;
   readonly goes: 'on' | 'jump' | 'branch' | 'call' | 'return' | 'nowhere';
+  /** The general registers that it may write, wholly or in part: bit n is the register of number n. */
+  readonly written: number;
 }
 
 const SP: ReadonlySet<Register> = new Set([Register.SP, Register.ESP, Register.RSP]);
@@ -56,6 +58,7 @@ export function flowOf(bytes: Uint8Array, address: bigint, bits: Bits): Flow | u
       length: i.length,
       stack: effect(i, bits),
       goes: direction(i),
+      written: writtenBy(i),
       ...(target === undefined ? {} : { target }),
     };
   } finally {
@@ -68,27 +71,18 @@ export function flowOf(bytes: Uint8Array, address: bigint, bits: Bits): Flow | u
 export const ALL_REGISTERS = 0xffff;
 let factory: InstructionInfoFactory | undefined;
 
-/** The general registers that the instruction may write, wholly or in part: bit n is the register of number n. What runs other code may write any. */
-export function writtenBy(bytes: Uint8Array, address: bigint, bits: Bits): number {
-  const decoder = new Decoder(bits, bytes, DecoderOptions.None);
-  const i = new Instruction();
-  try {
-    decoder.ip = BigInt.asUintN(64, address);
-    decoder.decodeOut(i);
-    if (i.isInvalid || !STAYS.has(i.flowControl)) return ALL_REGISTERS;
-    factory ??= new InstructionInfoFactory();
-    const info = factory.infoOptions(i, InstructionInfoOptions.NoMemoryUsage);
-    let written = 0;
-    for (const used of info.usedRegisters()) {
-      if (RegisterExt.isGPR(used.register) && WRITES.has(used.access)) written |= 1 << numberOf(used.register);
-      used.free();
-    }
-    info.free();
-    return written;
-  } finally {
-    i.free();
-    decoder.free();
+/** The general registers that the instruction may write; what runs other code may write any. */
+function writtenBy(i: Instruction): number {
+  if (!STAYS.has(i.flowControl)) return ALL_REGISTERS;
+  factory ??= new InstructionInfoFactory();
+  const info = factory.infoOptions(i, InstructionInfoOptions.NoMemoryUsage);
+  let written = 0;
+  for (const used of info.usedRegisters()) {
+    if (RegisterExt.isGPR(used.register) && WRITES.has(used.access)) written |= 1 << numberOf(used.register);
+    used.free();
   }
+  info.free();
+  return written;
 }
 /** After these the next instruction, or the target, follows at once. */
 const STAYS: ReadonlySet<FlowControl> = new Set([

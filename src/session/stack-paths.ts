@@ -2,7 +2,7 @@
  * What the code between a function's first instruction and another one does to the stack pointer, the frame pointer and the caller's registers, on every way that leads there.
  * Addresses are offsets in CS.
  */
-import { ALL_REGISTERS, flowOf, writtenBy } from '../asm/index';
+import { ALL_REGISTERS, flowOf } from '../asm/index';
 import type { Flow, StackEffect } from '../asm/index';
 
 /** SP and FP as a path from the entry leaves them, told as distances from the SP at the entry, which is where the return address lies. */
@@ -36,7 +36,6 @@ const MAX_STACKS = 4;
 /** Of the code of one moment: what was found is kept. */
 export class StackPaths {
   private readonly flows = new Map<bigint, Flow | undefined>();
-  private readonly writes = new Map<bigint, number>();
   private readonly known = new Map<string, Paths>();
   private work = 0;
   private readonly word: number;
@@ -93,7 +92,7 @@ export class StackPaths {
       const isPush = flow.goes === 'call' && flow.target === after;
       const then = isPush
         ? this.apply(stack, { kind: 'move', by: -this.word })
-        : this.apply({ ...stack, written: stack.written | this.written(at) }, flow.stack, stack.written);
+        : this.apply({ ...stack, written: stack.written | flow.written }, flow.stack, stack.written);
       if ((flow.goes === 'jump' || flow.goes === 'branch') && flow.target !== undefined) visit(flow.target, then);
       if (flow.goes === 'on' || flow.goes === 'branch' || flow.goes === 'call') visit(after, then);
     }
@@ -141,13 +140,6 @@ export class StackPaths {
     return isCallers ? { ...popped, written: popped.written & ~(1 << register) } : popped;
   }
 
-  private written(at: bigint): number {
-    const known = this.writes.get(at);
-    if (known !== undefined) return known;
-    const found = writtenBy(this.code(at, MAX_INSTRUCTION), at, this.bits);
-    this.writes.set(at, found);
-    return found;
-  }
   flow(at: bigint): Flow | undefined {
     if (!this.flows.has(at)) this.flows.set(at, flowOf(this.code(at, MAX_INSTRUCTION), at, this.bits));
     return this.flows.get(at);
