@@ -6,3 +6,7 @@ export function counted(n: number | bigint, noun: string): string {
 
 const plural = (noun: string): string =>
   /[^aeiou]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : /(s|x|ch|sh)$/.test(noun) ? `${noun}es` : `${noun}s`;
+
+/** `a`, `a or b`, `a, b or c`. */
+export const listed = (words: readonly string[], last: 'and' | 'or' = 'or'): string =>
+  words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} ${last} ${words.at(-1)}`;

@@ -1,4 +1,5 @@
 /** Which instruction or event drops a cached translation, in words that fit its tags: one place for every view. */
+import { listed } from '../base/plural';
 import type { CachedTables, Invalidation } from './tlb-state';
 
 /** What would have dropped an entry. */
@@ -31,11 +32,6 @@ const WORDS: Readonly<Record<Invalidation, string>> = {
   INVLPGA: 'INVLPGA',
   TLB_CONTROL: 'a flush of the ASID by TLB_CONTROL',
   'VM entry': 'the next VM entry',
-};
-
-const listed = (words: readonly string[]): string => {
-  const last = words.at(-1) ?? '';
-  return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} or ${last}`;
 };
 
 /** What the guest itself can do about an entry of `pcid`, −1 for a global one (SDM vol. 3, 4.10.4.1; AMD APM vol. 2, 5.5.1). */

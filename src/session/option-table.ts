@@ -2,6 +2,7 @@
  * The one table of options. The keys of a guest file's `@guest` line, the fields of a launch configuration and the long
  * options of the command line are its keys; the launch schema and `--help` are generated from it.
  */
+import { listed } from '../base/plural';
 import { DEVICES, USUAL_DEVICES, type OutputChannel } from '../vmm/devices/table';
 
 /**
@@ -60,8 +61,6 @@ const DEVICE_OUTPUTS = Object.fromEntries(
     doc === undefined ? [] : [[name, { type: 'file', doc, argument: '-|FILE', output: true }]],
   ),
 ) as Readonly<Record<OutputChannel, OptionSpec>>;
-
-const allOf = (names: readonly string[]): string => `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 
 const SWITCH = { on: '', off: '' } as const;
 
@@ -123,7 +122,10 @@ export const OPTIONS = {
   },
   device: {
     type: 'choices',
-    doc: `A device besides ${allOf(USUAL_DEVICES.map((d) => d.title))}. Repeatable.`,
+    doc: `A device besides ${listed(
+      USUAL_DEVICES.map((d) => d.title),
+      'and',
+    )}. Repeatable.`,
     values: Object.fromEntries(DEVICES.flatMap((d) => (d.onRequest === undefined ? [] : [[d.name, d.onRequest]]))),
     argument: 'NAME',
   },
