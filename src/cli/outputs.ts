@@ -3,6 +3,10 @@ import { openOutputs } from '../session/output-files';
 import { cliError } from './diagnostics';
 import type { CliHost } from './host';
 
+/** The error of an output that cannot be opened, or takes no more. */
+export const unwritable = (path: string | undefined, why: string): Diagnostic =>
+  cliError('unwritable', `cannot be written: ${why}`, path);
+
 /** Writes what a command has made to the files that its options name; the error of the first that cannot be written. */
 export function writeOutputs(
   paths: Readonly<Record<string, string | undefined>>,
@@ -11,11 +15,11 @@ export function writeOutputs(
 ): Diagnostic | undefined {
   const wanted = Object.entries(paths).flatMap(([name, path]) => (path === undefined ? [] : [[name, path] as const]));
   const opened = openOutputs(wanted, host.openOutput, (name) => `\`--${name}\``);
-  if (!opened.ok) return cliError('unwritable', `cannot be written: ${opened.error.why}`, opened.error.path);
+  if (!opened.ok) return unwritable(opened.error.path, opened.error.why);
   let failed: Diagnostic | undefined;
   for (const [name, file] of opened.value) {
     const why = file.write(contents.get(name) ?? '');
-    if (why !== undefined) failed ??= cliError('unwritable', `cannot be written: ${why}`, paths[name]);
+    if (why !== undefined) failed ??= unwritable(paths[name], why);
     file.close();
   }
   return failed;

@@ -11,6 +11,7 @@ import { cliError, formatAll } from './diagnostics';
 import { exitCodeOf, logText, openGuest, runToEnd } from './guest';
 import type { CliHost } from './host';
 import { EXIT } from './host';
+import { unwritable } from './outputs';
 import { traceLine } from './trace-line';
 
 type Channel = 'serial' | 'debugcon';
@@ -106,7 +107,7 @@ function openRunOutputs(
 }
 
 function refuse({ path, why }: { readonly path: string; readonly why: string }, host: CliHost): number {
-  host.stderr(formatAll([cliError('unwritable', `cannot be written: ${why}`, path)]));
+  host.stderr(formatAll([unwritable(path, why)]));
   return EXIT.badInput;
 }
 

@@ -7,11 +7,9 @@ const MOST = 20_000;
 /** Of a path, so many of its last parts are looked for at the most. */
 const MOST_PARTS = 12;
 
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-
 const exists = (path: string): boolean => {
   try {
-    return isFile(path);
+    return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
   } catch {
     return false; // a part of the path is no folder, or may not be looked into
   }
