@@ -12,7 +12,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', 'src');
 
 /** Each layer, and the layers that it may import beside itself. */
 const HW = ['hw/memory', 'hw/fpu', 'hw/paging', 'hw/tlb', 'hw/state', 'hw/vmx', 'hw/svm', 'hw/cpu'];
-const VMM_AND_BELOW = ['vmm', 'kvm', 'host', ...HW, 'isa', 'base'];
+const VMM_AND_BELOW = ['vmm', 'kvm', 'host', 'trace', ...HW, 'isa', 'base'];
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   base: [],
   isa: ['base'],
@@ -26,8 +26,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'hw/vmx': ['hw/state', 'hw/paging', 'hw/tlb', 'hw/memory', 'isa', 'base'],
   'hw/svm': ['hw/state', 'hw/paging', 'hw/tlb', 'hw/memory', 'isa', 'base'],
   'hw/cpu': [...HW, 'isa', 'base'],
-  host: [...HW, 'isa', 'base'],
-  kvm: ['host', ...HW, 'isa', 'base'],
+  trace: ['hw/paging', 'base'],
+  host: ['trace', ...HW, 'isa', 'base'],
+  kvm: ['host', 'trace', ...HW, 'isa', 'base'],
   vmm: VMM_AND_BELOW,
   model: ['base'],
   session: [...VMM_AND_BELOW, 'model', 'asm', 'expr'],
@@ -62,6 +63,7 @@ const PURE = new Set([
   'asm',
   'model',
   'protocol',
+  'trace',
   'host',
   'kvm',
   'vmm',

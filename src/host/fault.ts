@@ -5,11 +5,11 @@ import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import { FRAMES_PER_1G, FRAMES_PER_2M } from '../hw/memory/frames';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_RW } from '../isa/entries';
-import { cost, type CostName } from './costs';
+import { cost, type CostName } from '../trace/costs';
 import type { Mm } from './mm';
 import { levelSize, type Leaf } from './page-tables';
 import { makeRoom } from './reclaim';
-import { hostStep, type Work } from './step';
+import { hostStep, type Work } from '../trace/step';
 import { swapSlotOf } from './swap';
 import { pageFlags, type Vma } from './vma';
 

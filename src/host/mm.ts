@@ -3,7 +3,7 @@ import { hva } from '../base/address';
 import type { HostKernel } from './kernel';
 import type { MmuNotifier } from './notifier';
 import { HostPageTables } from './page-tables';
-import type { Work } from './step';
+import type { Work } from '../trace/step';
 import { VmaSet } from './vma';
 
 /** What the parts of mm/ share of one process (struct mm_struct): its VMAs, its page tables, and who must be told when these change. */

@@ -1,5 +1,5 @@
 import type { Hva } from '../base/address';
-import type { Work } from './step';
+import type { Work } from '../trace/step';
 
 /**
  * What a secondary MMU's owner registers with a process's address space (include/linux/mmu_notifier.h): it is told before host page tables change for a range

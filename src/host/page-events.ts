@@ -6,10 +6,10 @@ import { err, ok } from '../base/result';
 import { counted } from '../base/plural';
 import { FRAMES_PER_2M } from '../hw/memory/frames';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_RW } from '../isa/entries';
-import { cost } from './costs';
+import { cost } from '../trace/costs';
 import type { Mm } from './mm';
 import { levelSize, type Leaf } from './page-tables';
-import { hostStep, type Work } from './step';
+import { hostStep, type Work } from '../trace/step';
 import { SWP_TYPE, swapEntry, swapSlotOf } from './swap';
 import { pageFlags } from './vma';
 

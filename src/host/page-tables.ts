@@ -6,7 +6,7 @@ import { err, ok } from '../base/result';
 import type { FrameAllocator } from '../hw/memory/frames';
 import type { HostMemory } from '../hw/memory/host-memory';
 import { FRAME_MASK, PTE_A, PTE_P, PTE_PS, PTE_RW, PTE_US } from '../isa/entries';
-import type { TableAccess } from './step';
+import type { TableAccess } from '../trace/step';
 
 /** Levels of the host's tables: five where its processor has LA57 (pgtable_l5_enabled). */
 export type HostLevels = 4 | 5;

@@ -7,11 +7,11 @@
 import type { Hva } from '../base/address';
 import { alignDown, hpa, hva } from '../base/address';
 import { FRAME_MASK, PTE_P } from '../isa/entries';
-import { cost } from './costs';
+import { cost } from '../trace/costs';
 import type { Mm } from './mm';
 import { splitHuge, swapOut, testAndClearYoung } from './page-events';
 import { levelSize, type Leaf } from './page-tables';
-import { hostStep, type Work } from './step';
+import { hostStep, type Work } from '../trace/step';
 
 /** SWAP_CLUSTER_MAX: pages that one go frees beyond what is wanted. */
 const CLUSTER = 32;

@@ -1,5 +1,5 @@
 import { gpa as asGpa } from '../base/address';
-import type { Work } from '../host/step';
+import type { Work } from '../trace/step';
 import type { AsyncPage } from './async-pf';
 import { kvmTdpPageFault } from './mmu/fault';
 import { shadowPageFault } from './mmu/shadow/fault';

@@ -1,4 +1,4 @@
-import type { Step } from '../host/step';
+import type { Step } from '../trace/step';
 
 /**
  * Functions of KVM in the words of Linux 2.6.20 (drivers/kvm: mmu.c, paging_tmpl.h, vmx.c, kvm_main.c, x86_emulate.c), by what they are called now: classic shadow paging is read beside

@@ -8,7 +8,7 @@ import { doubleFault } from '../hw/cpu/system/escalation';
 import type { FaultEvent } from '../hw/state/event';
 import type { Interruption } from '../hw/state/interruption';
 import { SLOT } from '../hw/state/layout';
-import { kvmStep, type Work } from '../host/step';
+import { kvmStep, type Work } from '../trace/step';
 import { hex } from '../base/hex';
 import type { Lapic } from './lapic';
 import type { X86Ops } from './x86/ops';

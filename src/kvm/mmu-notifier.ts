@@ -1,8 +1,8 @@
 import type { Hva } from '../base/address';
 import { hex } from '../base/hex';
-import { cost } from '../host/costs';
+import { cost } from '../trace/costs';
 import type { MmuNotifier } from '../host/notifier';
-import { kvmStep, type TableAccess, type Work } from '../host/step';
+import { kvmStep, type TableAccess, type Work } from '../trace/step';
 import type { Memslots } from './memslots';
 import type { SecondaryMmu } from './mmu/secondary-mmu';
 

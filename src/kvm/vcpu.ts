@@ -16,7 +16,7 @@ import type { CpuidModel } from '../hw/cpu/cpuid-model';
 import { CpuState } from '../hw/state/cpu-state';
 import type { VmExit } from '../hw/state/event';
 import { MAX_CPUS, SEG, SLOT } from '../hw/state/layout';
-import { drain, kvmStep, type Step, type Work } from '../host/step';
+import { drain, kvmStep, type Step, type Work } from '../trace/step';
 import type { AsyncPf, AsyncPfState } from './async-pf';
 import type { InstructionEmulator } from './emulator/emulation';
 import type { ExitInfo } from './exit-info';

@@ -4,7 +4,7 @@
  */
 import type { References } from '../vmm/accelerator';
 import { LANES } from '../vmm/exits/lanes';
-import { COSTS } from '../host/costs';
+import { COSTS } from '../trace/costs';
 import { formatDiagnostic } from '../base/diagnostic';
 import { notBuilt, withMethod, type Method } from './compare-methods';
 import { dominantCost } from './dominant-cost';

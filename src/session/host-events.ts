@@ -5,7 +5,7 @@ import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import type { AddressSpace } from '../host/address-space';
-import type { Step, Work } from '../host/step';
+import type { Step, Work } from '../trace/step';
 import type { Machine } from '../vmm/machine';
 import { MemoryRegions } from '../vmm/memory-regions';
 import type { GuestView } from './guest-view';

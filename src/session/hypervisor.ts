@@ -4,7 +4,7 @@
  */
 import { hex } from '../base/hex';
 import { counted } from '../base/plural';
-import type { Step, TableAccess } from '../host/step';
+import type { Step, TableAccess } from '../trace/step';
 import type { Actor, ExitView } from './types';
 import type { OutsideCause } from '../vmm/machine-stop';
 

@@ -1,6 +1,6 @@
 import type { Space } from '../base/address';
 import { gpa as asGpa, hpa as asHpa, hva as asHva } from '../base/address';
-import { drain } from '../host/step';
+import { drain } from '../trace/step';
 import type { GuestView } from './guest-view';
 import { softwareGpa } from './translate';
 import type { MemoryRead, SpaceAddress } from './types';

@@ -1,7 +1,7 @@
 /** The debug target: one program on one machine, run and looked at. See api.ts for what each member promises. */
 import type { Diagnostic } from '../base/diagnostic';
 import { err, ok } from '../base/result';
-import type { Step } from '../host/step';
+import type { Step } from '../trace/step';
 import type { Machine } from '../vmm/machine';
 import type { Answer } from './answer';
 import type { DebugTarget, EvaluateOptions, Granularity, HoverAnswer } from './api';

@@ -2,7 +2,7 @@
  * What the debug target shows to those who drive it (the debug adapter, the command line). Everything here is plain, deeply
  * readonly and structured-cloneable; addresses and register values are bigints, and become hex strings in wire/.
  */
-export type { Step } from '../host/step';
+export type { Step } from '../trace/step';
 import type { Space } from '../base/address';
 import type { ShadowFaultKind } from '../kvm/mmu/shadow/fault';
 import type { FaultInChain } from '../vmm/fault-reasons';

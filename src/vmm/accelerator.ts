@@ -6,7 +6,7 @@ import type { NestedTables } from '../hw/paging/nested';
 import type { CpuState } from '../hw/state/cpu-state';
 import type { FaultEvent } from '../hw/state/event';
 import type { FaultReason } from '../isa/reasons/index';
-import type { Step, Work } from '../host/step';
+import type { Step, Work } from '../trace/step';
 import type { DirtyLog } from '../kvm/dirty-log';
 import type { Memslot, Memslots, SlotChange, UserMemoryRegion } from '../kvm/memslots';
 import type { classifyShadowFault } from '../kvm/mmu/shadow/fault';

@@ -10,7 +10,7 @@ import { HostMemory } from '../hw/memory/host-memory';
 import { AddressSpace } from '../host/address-space';
 import { describeHostFault } from '../host/fault';
 import { HostKernel } from '../host/kernel';
-import { drain } from '../host/step';
+import { drain } from '../trace/step';
 import { createVcpu, createVm } from '../kvm/kvm';
 import { hostPaging } from '../kvm/svm/setup';
 import { slotHva } from '../kvm/memslots';

@@ -12,8 +12,8 @@ import { SEG } from '../hw/state/layout';
 import type { HostMemory } from '../hw/memory/host-memory';
 import type { AddressSpace, AddressSpaceState } from '../host/address-space';
 import type { HostKernel, HostKernelState } from '../host/kernel';
-import { cost } from '../host/costs';
-import { drain, vmmStep, type Step, type Work } from '../host/step';
+import { cost } from '../trace/costs';
+import { drain, vmmStep, type Step, type Work } from '../trace/step';
 import { slotHva } from '../kvm/memslots';
 import type { Vcpu } from '../kvm/vcpu';
 import type { Vm } from '../kvm/vm';
@@ -135,7 +135,7 @@ export class Machine {
   get instructions(): bigint {
     return this.accelerator.instructions;
   }
-  /** Cycles by the cost model (host/costs.ts). */
+  /** Cycles by the cost model (trace/costs.ts). */
   get cycles(): number {
     return this.exits.now(this.moment);
   }

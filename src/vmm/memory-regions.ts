@@ -4,8 +4,8 @@ import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import type { AddressSpace } from '../host/address-space';
-import { cost } from '../host/costs';
-import { vmmStep, type Work } from '../host/step';
+import { cost } from '../trace/costs';
+import { vmmStep, type Work } from '../trace/step';
 import type { Memslot, UserMemoryRegion } from '../kvm/memslots';
 import type { GuestRam } from './accelerator';
 

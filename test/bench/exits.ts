@@ -1,6 +1,6 @@
 /** What recording costs a run, and what a timeline of ten million exits takes: to record, to keep, to ask. */
 import { performance } from 'node:perf_hooks';
-import { kvmStep, step } from '../../src/host/step';
+import { kvmStep, step } from '../../src/trace/step';
 import { prepareProgram } from '../../src/session/program';
 import { Session } from '../../src/session/session';
 import { TILE_BINS, tileOf } from '../../src/session/exit-history/tile';

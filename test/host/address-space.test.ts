@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { hpa, hva } from '../../src/base/address';
 import { AddressSpace } from '../../src/host/address-space';
 import { HostKernel } from '../../src/host/kernel';
-import { drain, hostStep, type Step } from '../../src/host/step';
+import { drain, hostStep, type Step } from '../../src/trace/step';
 import type { Backing } from '../../src/host/vma';
 import { HostMemory } from '../../src/hw/memory/host-memory';
 import type { Access } from '../../src/hw/paging/access';

@@ -5,7 +5,7 @@ import { type Hva, hva } from '../../src/base/address';
 import { AddressSpace } from '../../src/host/address-space';
 import { HostKernel } from '../../src/host/kernel';
 import type { PageAction } from '../../src/host/page-actions';
-import { drain } from '../../src/host/step';
+import { drain } from '../../src/trace/step';
 import { HostMemory } from '../../src/hw/memory/host-memory';
 
 const BASE = 0x7f5a_0000_0000n;

@@ -13,7 +13,7 @@
 import * as assert from 'node:assert/strict';
 import { gpa } from '../../src/base/address';
 import { must } from '../../src/base/assert';
-import { drain } from '../../src/host/step';
+import { drain } from '../../src/trace/step';
 import { slotHva } from '../../src/kvm/memslots';
 import type { MachineEnd } from '../../src/vmm/machine-stop';
 import type { MachineOptions } from '../../src/vmm/options';

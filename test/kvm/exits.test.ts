@@ -1,6 +1,6 @@
 import * as assert from 'node:assert/strict';
 import { gpa, hva } from '../../src/base/address';
-import { drain } from '../../src/host/step';
+import { drain } from '../../src/trace/step';
 import { SLOT } from '../../src/hw/state/layout';
 import { Guest } from '../vmm/support/guest';
 

@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { gpa, hpa } from '../../src/base/address';
 import type { Result } from '../../src/base/result';
-import type { Work } from '../../src/host/step';
+import type { Work } from '../../src/trace/step';
 import type { Guest } from '../vmm/support/guest';
 import { done, hvaAt, logging, paused } from './support/paused';
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Guest } from '../vmm/support/guest';
-import { drain } from '../../src/host/step';
+import { drain } from '../../src/trace/step';
 import { RIGHTS, SEG } from '../../src/hw/state/layout';
 import { handleCpuid } from '../../src/kvm/exits/instructions';
 import { kvmGetMsr, kvmSetMsr } from '../../src/kvm/x86/msrs';

@@ -10,7 +10,7 @@
  */
 import * as assert from 'node:assert/strict';
 import { hpa, hva } from '../../src/base/address';
-import { drain } from '../../src/host/step';
+import { drain } from '../../src/trace/step';
 import { SLOT } from '../../src/hw/state/layout';
 import type { MachineOptions } from '../../src/vmm/options';
 import { Guest } from '../vmm/support/guest';

@@ -6,7 +6,7 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { gpa, hva } from '../../src/base/address';
-import { drain } from '../../src/host/step';
+import { drain } from '../../src/trace/step';
 import { FIELD } from '../../src/isa/vmcs-fields';
 import { listShadowTables } from '../../src/session/shadow-listing';
 import { FIND_PTE } from '../vmm/support/find-pte';

@@ -1,7 +1,7 @@
 import * as assert from 'node:assert/strict';
 import { gpa, hpa } from '../../src/base/address';
 import { HostKernel } from '../../src/host/kernel';
-import { drain, type Step } from '../../src/host/step';
+import { drain, type Step } from '../../src/trace/step';
 import { PAGEWALK_X64 } from '../../src/hw/cpu/cpuid-model';
 import { HostMemory } from '../../src/hw/memory/host-memory';
 import { decodeEptp, walkEpt } from '../../src/hw/paging/ept';

@@ -1,6 +1,6 @@
 /** Steps that are kept no more, from a second run: they are those that were told in the first. */
 import * as assert from 'node:assert/strict';
-import type { Step } from '../../src/host/step';
+import type { Step } from '../../src/trace/step';
 import { ExitReplay } from '../../src/session/exit-replay';
 import type { Session } from '../../src/session/session';
 import { open, wait } from './scene';

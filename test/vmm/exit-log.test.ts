@@ -1,7 +1,7 @@
 import * as assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { Step } from '../../src/host/step';
-import { kvmStep, step } from '../../src/host/step';
+import type { Step } from '../../src/trace/step';
+import { kvmStep, step } from '../../src/trace/step';
 import type { ExitInfo } from '../../src/kvm/exit-info';
 import { BIN_COUNT, BIN_REASONS } from '../../src/vmm/exits/bins';
 import { ByInstruction } from '../../src/vmm/exits/by-instruction';

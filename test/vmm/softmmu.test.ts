@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { gpa, hva } from '../../src/base/address';
 import { SLOT } from '../../src/hw/state/layout';
-import { drain } from '../../src/host/step';
+import { drain } from '../../src/trace/step';
 import { PTE_A, PTE_D } from '../../src/isa/entries';
 import type { MachineOptions } from '../../src/vmm/options';
 import { Guest } from './support/guest';

@@ -1,6 +1,6 @@
 /** What translating code costs where the VMM emulates the CPU: each instruction once, however often it runs, and again after it was written. */
 import * as assert from 'node:assert/strict';
-import { COSTS, cost } from '../../src/host/costs';
+import { COSTS, cost } from '../../src/trace/costs';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../../src/vmm/options';
 import { Compare } from '../../src/session/compare';
 import { parseMethods } from '../../src/session/compare-methods';

@@ -1,8 +1,8 @@
 import { hex } from '../../base/hex';
 import { vectorName } from '../../isa/exceptions';
 import type { Interruption } from '../../hw/state/interruption';
-import { cost } from '../../host/costs';
-import type { Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import type { Work } from '../../trace/step';
 import { REENTER, internalError, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 import { deliveryOf } from './emulator';

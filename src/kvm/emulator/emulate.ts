@@ -1,8 +1,8 @@
 import { hex } from '../../base/hex';
 import { VECTOR, vectorName } from '../../isa/exceptions';
 import { because } from '../../isa/reasons/index';
-import { cost } from '../../host/costs';
-import type { Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import type { Work } from '../../trace/step';
 import type { Vcpu } from '../vcpu';
 import { REENTER, internalError, toUserspace, type Handled } from '../userspace-exit';
 import { deliverByHand } from './deliver';

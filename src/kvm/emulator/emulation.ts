@@ -1,7 +1,7 @@
 import type { TaskSwitch } from '../../hw/cpu/system/task';
 import type { FaultEvent, VmExit } from '../../hw/state/event';
 import type { Interruption } from '../../hw/state/interruption';
-import type { Work } from '../../host/step';
+import type { Work } from '../../trace/step';
 import type { IoLogState, IoRequest } from './io-log';
 
 export type Emulation =

@@ -1,4 +1,4 @@
-import type { Work } from '../../host/step';
+import type { Work } from '../../trace/step';
 import { REENTER, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 import { emulationRequired } from '../vmx/guest-state';

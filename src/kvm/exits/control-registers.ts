@@ -1,8 +1,8 @@
 import { bits } from '../../base/bits';
 import { hex } from '../../base/hex';
 import { CR0 } from '../../isa/flags';
-import { cost } from '../../host/costs';
-import type { Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import type { Work } from '../../trace/step';
 import { kvmSetCr0, kvmSetCr3, kvmSetCr4, kvmSetCr8, type Accepted } from '../x86/control-registers';
 import { REENTER, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';

@@ -1,7 +1,7 @@
 import { gva } from '../../base/address';
 import { VMX_EXIT, vmxExitName } from '../../isa/exits';
 import type { VmExit } from '../../hw/state/event';
-import type { Work } from '../../host/step';
+import type { Work } from '../../trace/step';
 import { REENTER, internalError, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 import { accessControlRegister } from './control-registers';

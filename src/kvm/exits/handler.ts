@@ -1,4 +1,4 @@
-import type { Work } from '../../host/step';
+import type { Work } from '../../trace/step';
 import { vectorName } from '../../isa/exceptions';
 import type { ExitInfo } from '../exit-info';
 import { internalError, type Handled } from '../userspace-exit';

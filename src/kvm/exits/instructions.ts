@@ -8,7 +8,7 @@ import { CPUID_FAULT_ENABLE } from '../../hw/cpu/system/model-msrs';
 import { msrRefusal } from '../../hw/cpu/system/msr-refusal';
 import { SLOT } from '../../hw/state/layout';
 import { msrName } from '../../isa/msrs';
-import { cost } from '../../host/costs';
+import { cost } from '../../trace/costs';
 import { runtimeCpuid } from '../x86/cpuid';
 import { kvmGetMsr, kvmSetMsr } from '../x86/msrs';
 import { REENTER, toUserspace } from '../userspace-exit';

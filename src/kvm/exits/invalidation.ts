@@ -1,8 +1,8 @@
 import { gpa, gva, type Gva } from '../../base/address';
 import { bit } from '../../base/bits';
 import { hex } from '../../base/hex';
-import { cost } from '../../host/costs';
-import type { TableAccess, Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import type { TableAccess, Work } from '../../trace/step';
 import { invpcidRefusal } from '../../hw/cpu/system/control';
 import { pageFaultErrorCode, pageFaultReason } from '../../hw/paging/page-fault';
 import { VECTOR } from '../../isa/exceptions';

@@ -1,6 +1,6 @@
 import { hex } from '../../base/hex';
-import { cost } from '../../host/costs';
-import type { Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import type { Work } from '../../trace/step';
 import { kvmEmulateInstruction } from '../emulator/emulate';
 import { REENTER, toUserspace, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';

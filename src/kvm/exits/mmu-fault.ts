@@ -1,6 +1,6 @@
 import { hex } from '../../base/hex';
-import { cost } from '../../host/costs';
-import type { Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import type { Work } from '../../trace/step';
 import { kvmEmulateInstruction } from '../emulator/emulate';
 import { handleMmioPageFault, kvmTdpPageFault, type PageFault } from '../mmu/fault';
 import { REENTER, internalError, toUserspace, type Handled } from '../userspace-exit';

@@ -1,8 +1,8 @@
 import type { Gpa, Gva } from '../../base/address';
 import { hex } from '../../base/hex';
 import { VECTOR, pfErrorNames } from '../../isa/exceptions';
-import { cost } from '../../host/costs';
-import type { Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import type { Work } from '../../trace/step';
 import { invariant } from '../../base/assert';
 import { deliverByHand } from '../emulator/deliver';
 import { kvmEmulateInstruction } from '../emulator/emulate';

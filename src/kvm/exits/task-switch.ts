@@ -3,7 +3,7 @@ import { decodeTaskSwitch } from '../../hw/vmx/qualification';
 import type { Interruption } from '../../hw/state/interruption';
 import { kvmTaskSwitch } from '../emulator/task-switch';
 import { setBlocking } from '../events';
-import type { Work } from '../../host/step';
+import type { Work } from '../../trace/step';
 import type { Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 

@@ -1,11 +1,11 @@
 import type { Gpa, Hpa, Hva } from '../../base/address';
 import { gpa } from '../../base/address';
 import { hex } from '../../base/hex';
-import { cost } from '../../host/costs';
+import { cost } from '../../trace/costs';
 import { describeHostFault, type HostFaultError } from '../../host/fault';
 import type { UserPage } from '../../host/address-space';
 import { levelSize } from '../../host/page-tables';
-import { kvmStep, type Work } from '../../host/step';
+import { kvmStep, type Work } from '../../trace/step';
 import { slotHva, slotMaxLevel, type Memslot } from '../memslots';
 import type { Vm } from '../vm';
 

@@ -1,5 +1,5 @@
 import type { Gpa } from '../../base/address';
-import type { TableAccess } from '../../host/step';
+import type { TableAccess } from '../../trace/step';
 
 /**
  * What memslots, MMU notifiers and the dirty log ask of the tables that KVM keeps for a guest, of whatever kind those are: EPT, nested or shadow tables.

@@ -3,7 +3,7 @@ import type { HostMemory } from '../../hw/memory/host-memory';
 import { readSegment, writeSegment } from '../../hw/svm/segments';
 import { Vmcb } from '../../hw/svm/vmcb';
 import type { SegmentCache } from '../../hw/state/cpu-state';
-import type { VmcsAccess } from '../../host/step';
+import type { VmcsAccess } from '../../trace/step';
 import { VMCB, type VmcbFieldName } from '../../isa/vmcb-fields';
 
 /** Most accesses that are kept for one step. */

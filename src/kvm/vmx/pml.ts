@@ -3,8 +3,8 @@ import { gpa, hpa } from '../../base/address';
 import { must } from '../../base/assert';
 import { SECONDARY } from '../../isa/vmcs-controls';
 import { PML_ENTRIES } from '../../hw/vmx/pml';
-import { cost } from '../../host/costs';
-import type { Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import type { Work } from '../../trace/step';
 import type { Vcpu } from '../vcpu';
 import { VmcsPort } from './vmcs-port';
 

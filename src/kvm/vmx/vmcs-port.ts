@@ -1,7 +1,7 @@
 import { invariant } from '../../base/assert';
 import { FIELD, vmcsField, type VmcsFieldName } from '../../isa/vmcs-fields';
 import type { Vmx } from '../../hw/vmx/vmx';
-import type { VmcsAccess } from '../../host/step';
+import type { VmcsAccess } from '../../trace/step';
 
 /** Most accesses that are kept for one step; setting a whole VMCS up makes more, and nobody asks for those. */
 const KEPT = 64;

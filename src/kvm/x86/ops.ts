@@ -1,6 +1,6 @@
 import type { Gva, Hpa } from '../../base/address';
 import type { Interruption } from '../../hw/state/interruption';
-import type { VmcsAccess, Work } from '../../host/step';
+import type { VmcsAccess, Work } from '../../trace/step';
 import type { UnmetCheck } from '../userspace-exit';
 import type { CpuStop } from '../../hw/cpu/cpu';
 import type { ExitInfo } from '../exit-info';

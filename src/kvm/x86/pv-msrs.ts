@@ -1,5 +1,5 @@
 import { gpa, type Gpa } from '../../base/address';
-import { drain } from '../../host/step';
+import { drain } from '../../trace/step';
 import { SLOT } from '../../hw/state/layout';
 import { MSR } from '../../isa/msrs';
 import { withoutReserved } from '../../hw/cpu/system/msr-refusal';

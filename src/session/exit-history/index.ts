@@ -2,7 +2,7 @@
 import type * as model from '../../model/exits';
 import type { ExitSummary } from '../../model/exits';
 import { decodeQualification } from '../../isa/exit-qualification';
-import type { Step } from '../../host/step';
+import type { Step } from '../../trace/step';
 import type { Machine } from '../../vmm/machine';
 import type { ExitRecord } from '../../vmm/exits/records';
 import type { NamedStep } from '../../vmm/exits/step-names';

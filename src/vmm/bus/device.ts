@@ -1,4 +1,4 @@
-import type { Work } from '../../host/step';
+import type { Work } from '../../trace/step';
 import type { MachineEnd } from '../machine-stop';
 
 /** I/O ports (16 bits), or guest physical addresses where no RAM is. */

@@ -1,4 +1,4 @@
-import type { Work } from '../../host/step';
+import type { Work } from '../../trace/step';
 import { memory, ports, type BusRange, type Device, type DeviceHost, type DeviceSpec } from '../bus/device';
 
 /** Offsets of a page's GPA that is to be flushed, within the first range of ports. */

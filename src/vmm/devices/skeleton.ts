@@ -2,8 +2,8 @@
  * A device to copy, with test/vmm/devices/skeleton.test.ts; it is not in the table. Keep what yours needs: a range of ports, a range of memory, an interrupt line,
  * an output, an end of the run. Everything that an access can change lies in one state, which is saved whole.
  */
-import { cost } from '../../host/costs';
-import { vmmStep, type Work } from '../../host/step';
+import { cost } from '../../trace/costs';
+import { vmmStep, type Work } from '../../trace/step';
 import { memory, ports, type BusRange, type Device, type DeviceHost, type DeviceSpec } from '../bus/device';
 
 const LINE = 5;

@@ -1,5 +1,5 @@
 import { must } from '../../base/assert';
-import type { Step } from '../../host/step';
+import type { Step } from '../../trace/step';
 import type { ExitInfo } from '../../kvm/exit-info';
 import { BIN_REASONS, Bins, type BinsState } from './bins';
 import { ByInstruction, type ByInstructionState, type InstructionCount } from './by-instruction';

@@ -1,4 +1,4 @@
-import type { Step } from '../../host/step';
+import type { Step } from '../../trace/step';
 
 /** Exits whose Steps are kept in full. Few, for a young object that is dropped soon costs the garbage collector nothing, and one that stays does. */
 export const EXITS_WITH_STEPS = 128;

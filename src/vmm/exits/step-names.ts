@@ -1,4 +1,4 @@
-import type { Actor, ActorMode, Step } from '../../host/step';
+import type { Actor, ActorMode, Step } from '../../trace/step';
 import { LANE, LANES } from './lanes';
 
 /** Steps kept by name and cycles, of all exits together. */

@@ -1,7 +1,7 @@
 import { gpa as asGpa, gva as asGva } from '../../base/address';
 import { hex } from '../../base/hex';
-import { cost } from '../../host/costs';
-import { vmmStep, type Step } from '../../host/step';
+import { cost } from '../../trace/costs';
+import { vmmStep, type Step } from '../../trace/step';
 import type { LookUp } from '../../hw/cpu/platform';
 import type { Access } from '../../hw/paging/access';
 import { slotHva, type Memslots } from '../../kvm/memslots';

@@ -1,7 +1,7 @@
 /** What the oracles of the secondary tables share: bytes of tables read without the code under test, a list of slots kept apart from KVM's, and a host that lives at random. */
 import * as assert from 'node:assert/strict';
 import { gpa, hva, type Hva } from '../../../src/base/address';
-import type { Work } from '../../../src/host/step';
+import type { Work } from '../../../src/trace/step';
 import { slotHva } from '../../../src/kvm/memslots';
 import { MemoryRegions } from '../../../src/vmm/memory-regions';
 import type { Guest } from '../../vmm/support/guest';

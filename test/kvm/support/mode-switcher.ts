@@ -9,7 +9,7 @@ import { gpa } from '../../../src/base/address';
 import { must } from '../../../src/base/assert';
 import { CR0, CR4, EFER } from '../../../src/isa/flags';
 import { SLOT } from '../../../src/hw/state/layout';
-import { drain } from '../../../src/host/step';
+import { drain } from '../../../src/trace/step';
 import { slotHva } from '../../../src/kvm/memslots';
 import type { MachineOptions } from '../../../src/vmm/options';
 import { Guest } from '../../vmm/support/guest';

@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { hva, type Hva } from '../../../src/base/address';
 import type { Result } from '../../../src/base/result';
-import type { Work } from '../../../src/host/step';
+import type { Work } from '../../../src/trace/step';
 import type { UserMemoryRegion } from '../../../src/kvm/memslots';
 import type { MachineOptions } from '../../../src/vmm/options';
 import { Guest } from '../../vmm/support/guest';

@@ -3,7 +3,7 @@ import { assemble } from '../../../src/asm/index';
 import { formatDiagnostic } from '../../../src/base/diagnostic';
 import { gpa } from '../../../src/base/address';
 import { hpa } from '../../../src/base/address';
-import type { Step } from '../../../src/host/step';
+import type { Step } from '../../../src/trace/step';
 import { slotHva } from '../../../src/kvm/memslots';
 import { defaultOrigin, flatImage } from '../../../src/vmm/loader/image';
 import { Machine } from '../../../src/vmm/machine';

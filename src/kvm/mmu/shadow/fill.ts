@@ -1,8 +1,8 @@
 import type { Gpa, Hpa } from '../../../base/address';
 import { gpa, gva } from '../../../base/address';
 import { hex } from '../../../base/hex';
-import { cost } from '../../../host/costs';
-import { kvmStep, type Step, type TableAccess } from '../../../host/step';
+import { cost } from '../../../trace/costs';
+import { kvmStep, type Step, type TableAccess } from '../../../trace/step';
 import { PTE_G } from '../../../isa/entries';
 import { gpteAccess, type GuestPaging, type GuestWalk } from './guest-walk';
 import type { ShadowMmu } from './mmu';

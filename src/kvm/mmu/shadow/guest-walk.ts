@@ -1,8 +1,8 @@
 import type { Gpa } from '../../../base/address';
 import { gpa, gva } from '../../../base/address';
 import { hex } from '../../../base/hex';
-import { cost } from '../../../host/costs';
-import { drain, kvmStep, type Step, type TableAccess } from '../../../host/step';
+import { cost } from '../../../trace/costs';
+import { drain, kvmStep, type Step, type TableAccess } from '../../../trace/step';
 import type { HostMemory } from '../../../hw/memory/host-memory';
 import type { Access } from '../../../hw/paging/access';
 import { decodeControls, type PagingControls, type PagingModel } from '../../../hw/paging/controls';

@@ -1,7 +1,7 @@
 import { gpa } from '../../../base/address';
 import { must } from '../../../base/assert';
 import { hex } from '../../../base/hex';
-import type { Work } from '../../../host/step';
+import type { Work } from '../../../trace/step';
 import { toUserspace, type Handled } from '../../userspace-exit';
 import type { Vcpu } from '../../vcpu';
 import { emulationRequired } from '../../vmx/guest-state';

@@ -2,7 +2,7 @@ import type { Hpa } from '../../../base/address';
 import { hpa } from '../../../base/address';
 import { must } from '../../../base/assert';
 import type { HostKernel } from '../../../host/kernel';
-import type { TableAccess } from '../../../host/step';
+import type { TableAccess } from '../../../trace/step';
 import { PTE_A } from '../../../isa/entries';
 import { roleDirect, roleLevel, rolePaging, type RoleWord, type ShadowGeneration } from './role';
 import { isShadowLeaf, isShadowPresent, isShadowWritable, makeShadowTable, shadowWriteBits, shadowFrame } from './spte';

@@ -1,6 +1,6 @@
 import type { Gpa, Hpa } from '../../../base/address';
 import { gpa } from '../../../base/address';
-import type { TableAccess } from '../../../host/step';
+import type { TableAccess } from '../../../trace/step';
 import { reservedMask } from '../../../isa/reserved-bits';
 import { FRAME_MASK, PTE_A, PTE_D, PTE_P, PTE_PS } from '../../../isa/entries';
 import { gpteAccess, type GuestPaging } from './guest-walk';

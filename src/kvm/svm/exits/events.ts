@@ -1,5 +1,5 @@
 import { hex } from '../../../base/hex';
-import { cost } from '../../../host/costs';
+import { cost } from '../../../trace/costs';
 import { SLOT } from '../../../hw/state/layout';
 import { VECTOR, vectorName } from '../../../isa/exceptions';
 import { because } from '../../../isa/reasons/index';

@@ -1,6 +1,6 @@
 import { gva } from '../../../base/address';
 import { bits } from '../../../base/bits';
-import type { Work } from '../../../host/step';
+import type { Work } from '../../../trace/step';
 import { eventOf } from '../../../hw/svm/events';
 import { isSoftware } from '../../../hw/state/interruption';
 import { taskSwitchQualification } from '../../../hw/vmx/qualification';

@@ -1,6 +1,6 @@
 import { gpa } from '../../../base/address';
 import { hex } from '../../../base/hex';
-import { cost } from '../../../host/costs';
+import { cost } from '../../../trace/costs';
 import { NPF } from '../../../isa/vmcb-fields';
 import { kvmMmuPageFault } from '../../exits/mmu-fault';
 import type { PageFault } from '../../mmu/fault';

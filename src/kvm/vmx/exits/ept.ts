@@ -2,7 +2,7 @@ import { gpa, gva } from '../../../base/address';
 import { hex } from '../../../base/hex';
 import { INTERRUPTIBILITY } from '../../../isa/vmcs-controls';
 import { EPT_QUALIFICATION as Q } from '../../../hw/vmx/ept-exit';
-import { cost } from '../../../host/costs';
+import { cost } from '../../../trace/costs';
 import { setBlocking } from '../../events';
 import { kvmMmuPageFault } from '../../exits/mmu-fault';
 import type { PageFault } from '../../mmu/fault';

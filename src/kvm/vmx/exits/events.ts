@@ -5,7 +5,7 @@ import { RFLAGS } from '../../../isa/flags';
 import { VECTOR, vectorName } from '../../../isa/exceptions';
 import { because } from '../../../isa/reasons/index';
 import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PROC } from '../../../isa/vmcs-controls';
-import { cost } from '../../../host/costs';
+import { cost } from '../../../trace/costs';
 import { setBlocking } from '../../events';
 import { alignmentCheck, giveDebugRegisters, handleInvalidOpcode, hostInterrupt } from '../../exits/events';
 import { handlePageFault } from '../../exits/page-fault';

@@ -2,7 +2,7 @@ import { VMX_EXIT } from '../../../isa/exits';
 import { gva } from '../../../base/address';
 import { hex } from '../../../base/hex';
 import { bits } from '../../../base/bits';
-import type { Work } from '../../../host/step';
+import type { Work } from '../../../trace/step';
 import { accessControlRegister } from '../../exits/control-registers';
 import { INSTRUCTION_HANDLERS } from '../../exits/emulated';
 import { handleTripleFault } from '../../exits/events';

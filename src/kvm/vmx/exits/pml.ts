@@ -1,6 +1,6 @@
 import { INTERRUPTIBILITY } from '../../../isa/vmcs-controls';
 import { EPT_QUALIFICATION } from '../../../hw/vmx/ept-exit';
-import { cost } from '../../../host/costs';
+import { cost } from '../../../trace/costs';
 import { setBlocking } from '../../events';
 import { REENTER } from '../../userspace-exit';
 import type { VmxExitHandler } from './handler';
