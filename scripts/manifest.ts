@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { COMPILED_LANGUAGES, GUEST_LANGUAGES } from '../src/extension/guest-languages';
 import { PANELS } from '../src/protocol/panels';
-import { launchSchema, type JsonSchema } from '../src/session/launch-schema';
+import { launchSchema, type JsonSchema } from '../src/session/launch/launch-schema';
 
 type Setting = { enum?: readonly string[]; default?: unknown; items?: JsonSchema };
 

@@ -1,16 +1,16 @@
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
-import { didYouMean } from '../session/nearest';
-import { optionSpec } from '../session/option-table';
-import type { WrittenOption } from '../session/options';
+import { didYouMean } from '../base/nearest';
+import { optionSpec } from '../session/launch/option-table';
+import type { WrittenOption } from '../session/launch/options';
 import type { CommandSpec } from './commands';
 import { cliError } from './diagnostics';
 
 export interface ParsedArguments {
   /** '' for a command that takes none. */
   readonly operand: string;
-  /** Options of the guest, unchecked: session/options knows their values. */
+  /** Options of the guest, unchecked: session/launch/options knows their values. */
   readonly guest: readonly WrittenOption[];
   /** The command's own options, by name; '' for those without a value. */
   readonly own: ReadonlyMap<string, string>;

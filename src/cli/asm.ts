@@ -2,10 +2,10 @@ import { assemble, formatListing, leadingDirectives, optimizationOf } from '../a
 import type { Assembled } from '../asm/index';
 import { isGnuFile } from '../asm/gas-source';
 import { hex } from '../base/hex';
-import { givenTo } from '../session/assembly';
-import { readDirectives } from '../session/guest-directives';
-import { checkOptions } from '../session/options';
-import { sourceTooLong } from '../session/program';
+import { givenTo } from '../session/launch/assembly';
+import { readDirectives } from '../session/launch/guest-directives';
+import { checkOptions } from '../session/launch/options';
+import { sourceTooLong } from '../session/launch/program';
 import type { ParsedArguments } from './arguments';
 import { COMMAND_LINE, cliError, formatAll } from './diagnostics';
 import type { CliHost } from './host';

@@ -1,5 +1,5 @@
-import type { OptionKey } from '../session/option-table';
-import { OPTION_KEYS, optionSpec } from '../session/option-table';
+import type { OptionKey } from '../session/launch/option-table';
+import { OPTION_KEYS, optionSpec } from '../session/launch/option-table';
 
 /** An option that belongs to one command rather than to the table of options that describe a guest. */
 export interface CommandOption {

@@ -1,6 +1,6 @@
 import { hex } from '../base/hex';
-import { DEFAULT_METHODS, parseMethods } from '../session/compare-methods';
-import { Compare, type Comparison, type MethodRun } from '../session/compare';
+import { DEFAULT_METHODS, parseMethods } from '../session/compare/methods';
+import { Compare, type Comparison, type MethodRun } from '../session/compare/compare';
 import { encode } from '../wire/encode';
 import type { ParsedArguments } from './arguments';
 import { COMMAND_LINE, cliError, formatAll } from './diagnostics';

@@ -1,8 +1,8 @@
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
-import { prepareProgram, type Program } from '../session/program';
-import { checkOptions } from '../session/options';
+import { prepareProgram, type Program } from '../session/launch/program';
+import { checkOptions } from '../session/launch/options';
 import { Session } from '../session/session';
 import type { EndInfo, Output } from '../session/types';
 import type { ParsedArguments } from './arguments';

@@ -1,4 +1,4 @@
-import { optionSpec } from '../session/option-table';
+import { optionSpec } from '../session/launch/option-table';
 import type { CommandSpec } from './commands';
 import { COMMANDS } from './commands';
 

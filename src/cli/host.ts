@@ -1,5 +1,5 @@
-import type { InstalledAssembler } from '../session/assembly';
-import type { OpenOutput } from '../session/output-files';
+import type { InstalledAssembler } from '../session/launch/assembly';
+import type { OpenOutput } from '../session/launch/output-files';
 
 /** Where `pagewalk dap` waits for debug clients. */
 export type DapListen =

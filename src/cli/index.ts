@@ -13,7 +13,7 @@ import { traceCommand } from './trace';
 import { translateCommand } from './translate';
 import type { CliHost } from './host';
 import { EXIT } from './host';
-import { didYouMean } from '../session/nearest';
+import { didYouMean } from '../base/nearest';
 
 /** Runs one command line (without the program's own name) and returns the exit code. */
 export async function runCli(argv: readonly string[], host: CliHost): Promise<number> {

@@ -1,5 +1,5 @@
 import type { Diagnostic } from '../base/diagnostic';
-import { openOutputs } from '../session/output-files';
+import { openOutputs } from '../session/launch/output-files';
 import { cliError } from './diagnostics';
 import type { CliHost } from './host';
 

@@ -1,4 +1,4 @@
-import { pagemapText, pagemapWords, MOST_WORDS } from '../session/pagemap-file';
+import { pagemapText, pagemapWords, MOST_WORDS } from '../session/tables/pagemap-file';
 import { encode } from '../wire/encode';
 import type { ParsedArguments } from './arguments';
 import { cliError, formatAll } from './diagnostics';

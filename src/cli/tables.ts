@@ -1,7 +1,7 @@
 import { hex } from '../base/hex';
 import { encode } from '../wire/encode';
-import { driftText } from '../session/drift';
-import type { TableListing } from '../session/table-listing';
+import { driftText } from '../session/tables/drift';
+import type { TableListing } from '../session/tables/listing';
 import type { ParsedArguments } from './arguments';
 import { cliError, formatAll } from './diagnostics';
 import { openGuest, runToPlace } from './guest';

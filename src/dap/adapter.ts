@@ -20,7 +20,7 @@ import type { Diagnostic } from '../base/diagnostic';
 import { formatDiagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
 import type { DebugTarget } from '../session/api';
-import { outputBytes } from '../session/output-files';
+import { outputBytes } from '../session/launch/output-files';
 import type { EndInfo, FrameView, Location, Output, StopInfo } from '../session/types';
 import { checkArguments } from './arguments';
 import { breakpointRequests } from './breakpoints';

@@ -1,5 +1,5 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
-import { filtersFor } from '../session/exception-filters';
+import { filtersFor } from '../session/run/exception-filters';
 
 type Method = Parameters<typeof filtersFor>[0];
 

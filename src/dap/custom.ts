@@ -2,7 +2,7 @@
 import { hex } from '../base/hex';
 import type { TranslateReply, TreeNode, HoverOperand as WireOperand } from '../protocol/messages';
 import type { DebugTarget, HoverOperand } from '../session/api';
-import type { TranslateAnswer } from '../session/translation';
+import type { TranslateAnswer } from '../session/translate/translation';
 import type { Evaluation, ViewNode } from '../session/types';
 import { encode } from '../wire/encode';
 import { compact } from './compact';

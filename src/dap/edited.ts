@@ -1,6 +1,6 @@
 /** The texts that the running image was made of, and where their lines stand since somebody edited them. */
-import { EditedLines } from '../session/edited-lines';
-import type { LinePlace } from '../session/edited-lines';
+import { EditedLines } from '../session/run/edited-lines';
+import type { LinePlace } from '../session/run/edited-lines';
 
 export const CHANGED_LINE =
   'this line has changed since the guest was assembled; restart the guest to set a breakpoint here';

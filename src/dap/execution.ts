@@ -6,7 +6,7 @@ import { StoppedEvent } from '@vscode/debugadapter';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
 import type { Granularity } from '../session/api';
-import type { StepTargetKind } from '../session/step-targets';
+import type { StepTargetKind } from '../session/run/step-targets';
 import { fileOf } from './breakpoints';
 import { requestError } from './errors';
 import type { Handlers } from './requests';

@@ -1,8 +1,8 @@
-import type { InstalledAssembler } from '../session/assembly';
+import type { InstalledAssembler } from '../session/launch/assembly';
 import type { Answer } from '../session/answer';
 import type { DebugTarget } from '../session/api';
-import type { OpenOutput } from '../session/output-files';
-import type { Program } from '../session/program';
+import type { OpenOutput } from '../session/launch/output-files';
+import type { Program } from '../session/launch/program';
 
 /** Makes a debug target of a program: the machine is created and stands before the guest's first instruction. */
 export type TargetFactory = (program: Program) => Answer<DebugTarget>;

@@ -1,7 +1,7 @@
 /** The requests about the lines of the running image, whatever became of its sources since; a running guest answers them too. */
 import { lineHints } from '../asm/line-hints';
 import type { ImageLine } from '../protocol/messages';
-import { isElf } from '../session/start';
+import { isElf } from '../session/launch/start';
 import { fileOf } from './breakpoints';
 import type { Handlers } from './requests';
 

@@ -1,6 +1,6 @@
 /** The requests behind the memory panels: TLB, and the map of guest memory. */
 import type { Hex } from '../protocol/translation';
-import { pagemapText } from '../session/pagemap-file';
+import { pagemapText } from '../session/tables/pagemap-file';
 import { encode } from '../wire/encode';
 import { requestError } from './errors';
 import type { Handlers } from './requests';

@@ -21,7 +21,7 @@ const ICONS: Readonly<Record<TreeNode['kind'], string>> = {
   range: 'symbol-array',
 };
 
-/** Where guest and shadow tables differ, the first of these that holds (session/drift.ts). */
+/** Where guest and shadow tables differ, the first of these that holds (session/tables/drift.ts). */
 const MARK_ICONS: readonly (readonly [mark: string, icon: string, color?: string])[] = [
   ['stale', 'warning', 'list.warningForeground'],
   ['write-protected', 'lock'],

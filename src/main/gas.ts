@@ -2,7 +2,7 @@
 import { assembledFromGas, gasBits } from '../asm/gas-output';
 import type { Assembled } from '../asm/index';
 import { runGas } from '../node/gas';
-import type { Given } from '../session/assembly';
+import type { Given } from '../session/launch/assembly';
 import { absoluteFolders } from './nasm';
 
 /** Assembles `file` (absolute) with the GNU as at `program`; its text is read by as itself. */

@@ -1,10 +1,10 @@
 /** What the language server asks of the debugger's side, wherever it runs. */
 import { leadingDirectives } from '../asm/index';
 import type { AssemblerSettings, Host, OptionHelp } from '../lsp/host';
-import { assembleBuiltin, givenTo, gnuDirectives, NOTHING } from '../session/assembly';
-import { HOST_WORDS, readDirectives } from '../session/guest-directives';
-import { OPTION_KEYS, optionSpec } from '../session/option-table';
-import { checkOptions, type OptionTexts } from '../session/options';
+import { assembleBuiltin, givenTo, gnuDirectives, NOTHING } from '../session/launch/assembly';
+import { HOST_WORDS, readDirectives } from '../session/launch/guest-directives';
+import { OPTION_KEYS, optionSpec } from '../session/launch/option-table';
+import { checkOptions, type OptionTexts } from '../session/launch/options';
 
 /** The options that a guest file may set. */
 const options = OPTION_KEYS.flatMap((key): OptionHelp[] => {

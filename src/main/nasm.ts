@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Assembled } from '../asm/index';
 import { assembledFromNasm, statesOrigin } from '../asm/nasm-output';
 import { runNasm } from '../node/nasm';
-import type { Given } from '../session/assembly';
+import type { Given } from '../session/launch/assembly';
 
 /** The folders of `include` as a process with another working folder finds them. */
 export const absoluteFolders = (given: Given): Given => ({

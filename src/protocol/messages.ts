@@ -102,7 +102,7 @@ export interface TreeNode {
   readonly kind: 'root' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range';
   /** An address that can be translated from here: the first one that the entry maps. */
   readonly address?: { readonly value: Hex; readonly space: Space };
-  /** Of guest and shadow entries under shadow paging: `missing`, `stale`, `write-protected`, `unsync`, `mmio` (session/drift.ts says what each means). */
+  /** Of guest and shadow entries under shadow paging: `missing`, `stale`, `write-protected`, `unsync`, `mmio` (session/tables/drift.ts says what each means). */
   readonly marks?: readonly string[];
   /** What the row's menu may offer: verbs of the console's `host` and `memslot` commands that this page or slot would not refuse. */
   readonly actions?: readonly string[];

@@ -26,15 +26,15 @@ import type {
   ViewNode,
   ViewPage,
 } from './types';
-import type { MemoryMap, MemoryMapQuery } from './memory-map';
-import type { PagemapRow } from './pagemap';
-import type { RowAction } from './row-actions';
-import type { StepTarget, StepTargetKind } from './step-targets';
-import type { TlbState } from './tlb-state';
-import type { ExitHistory } from './exit-history/index';
-import type { TableMaps } from './table-map';
-import type { Program } from './program';
-import type { TranslateAnswer, TranslateQuery } from './translation';
+import type { MemoryMap, MemoryMapQuery } from './tables/memory-map';
+import type { PagemapRow } from './tables/pagemap';
+import type { RowAction } from './views/row-actions';
+import type { StepTarget, StepTargetKind } from './run/step-targets';
+import type { TlbState } from './tables/tlb-state';
+import type { ExitHistory } from './exits/history';
+import type { TableMaps } from './tables/map/index';
+import type { Program } from './launch/program';
+import type { TranslateAnswer, TranslateQuery } from './translate/translation';
 
 export type Granularity = 'instruction' | 'line';
 

@@ -8,7 +8,7 @@ import type { ShadowFaultKind } from '../kvm/mmu/shadow/fault';
 import type { FaultInChain } from '../vmm/fault-reasons';
 export type { FaultInChain } from '../vmm/fault-reasons';
 import type { MmuKind } from '../vmm/options';
-import type { DriftMark } from './drift';
+import type { DriftMark } from './tables/drift';
 
 /** A place in a source file; line and column are 1-based. `file` is spelled as the launch spelled it. */
 export interface Location {
@@ -231,7 +231,7 @@ export interface ViewNode {
   readonly raw?: bigint;
   /** Of a field of VMCS or VMCB, and of its parts: what it was as the VM exit before the last one left it. */
   readonly before?: { readonly raw: bigint; readonly value: string };
-  /** Of an entry of guest or shadow tables under shadow paging: how the two stand to each other (session/drift.ts). */
+  /** Of an entry of guest or shadow tables under shadow paging: how the two stand to each other (session/tables/drift.ts). */
   readonly marks?: readonly DriftMark[];
   /** What it means, line by line (Markdown-free). */
   readonly detail?: readonly string[];

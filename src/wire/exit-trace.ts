@@ -1,6 +1,6 @@
 /** A run's exits as other programs read them: Chrome's trace format (Perfetto, chrome://tracing) and CSV. One cycle of the cost model is one nanosecond. */
 import { hex } from '../base/hex';
-import type { ExitRow } from '../session/exit-history/index';
+import type { ExitRow } from '../session/exits/history';
 import { LANES, LANE } from '../vmm/exits/lanes';
 import type { NamedStep } from '../vmm/exits/step-names';
 

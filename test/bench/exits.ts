@@ -1,9 +1,9 @@
 /** What recording costs a run, and what a timeline of ten million exits takes: to record, to keep, to ask. */
 import { performance } from 'node:perf_hooks';
 import { kvmStep, step } from '../../src/trace/step';
-import { prepareProgram } from '../../src/session/program';
+import { prepareProgram } from '../../src/session/launch/program';
 import { Session } from '../../src/session/session';
-import { TILE_BINS, tileOf } from '../../src/session/exit-history/tile';
+import { TILE_BINS, tileOf } from '../../src/session/exits/tile';
 import { ExitLog, type Moment } from '../../src/vmm/exits/exit-log';
 import { summary, type Times } from './adapter';
 import type { BenchGuest } from './guests';

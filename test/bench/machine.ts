@@ -1,7 +1,7 @@
 /** What the machine itself does in a second, run as the command line runs it: assembled, loaded, and driven in slices. */
 import { performance } from 'node:perf_hooks';
-import type { OptionTexts } from '../../src/session/options';
-import { prepareProgram } from '../../src/session/program';
+import type { OptionTexts } from '../../src/session/launch/options';
+import { prepareProgram } from '../../src/session/launch/program';
 import { Session } from '../../src/session/session';
 import type { BenchGuest } from './guests';
 

@@ -1,6 +1,6 @@
 /** What the methods of memory virtualization cost a full guest: host frames for tables, and the time to fill them. */
 import { hva } from '../../src/base/address';
-import type { OptionTexts } from '../../src/session/options';
+import type { OptionTexts } from '../../src/session/launch/options';
 import { slotHva } from '../../src/kvm/memslots';
 import { touches, type BenchGuest } from './guests';
 import { runToEnd, type Rate } from './machine';

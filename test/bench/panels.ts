@@ -14,7 +14,7 @@ import { ROOT, SETTINGS, asset, pageHtml, stubJs } from '../webview/stand-alone/
 import type { Adapter } from '../../src/dap/adapter';
 import { exitsRequests } from '../../src/dap/panels/exits';
 import type { PanelId } from '../../src/protocol/panels';
-import { ExitHistory } from '../../src/session/exit-history/index';
+import { ExitHistory } from '../../src/session/exits/history';
 import { activationTimes } from './activation';
 import { summary, type Times } from './adapter';
 import { longRun } from './exits';

@@ -2,7 +2,7 @@ import * as assert from 'node:assert/strict';
 import { parseArguments } from '../../src/cli/arguments';
 import { COMMANDS, findCommand } from '../../src/cli/commands';
 import { commandHelp, generalHelp } from '../../src/cli/help';
-import { OPTION_KEYS, optionSpec } from '../../src/session/option-table';
+import { OPTION_KEYS, optionSpec } from '../../src/session/launch/option-table';
 
 /** `operand | guest options | own options`, or the errors. */
 function check(line: string, expected: string): void {

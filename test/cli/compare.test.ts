@@ -19,7 +19,7 @@
  */
 import * as assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
-import type { Comparison } from '../../src/session/compare';
+import type { Comparison } from '../../src/session/compare/compare';
 import type { Encoded } from '../../src/wire/encode';
 import { example, pagewalk } from './support';
 

@@ -1,6 +1,6 @@
 /** Every word that may follow `; @host` acts, or is refused by its name: what is accepted and does nothing misleads. */
 import * as assert from 'node:assert/strict';
-import { HOST_WORDS } from '../../src/session/guest-directives';
+import { HOST_WORDS } from '../../src/session/launch/guest-directives';
 import { pagewalk } from './support';
 
 const METHODS = [

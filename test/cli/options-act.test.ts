@@ -1,7 +1,7 @@
 /** Every key of the table of options acts, or is refused by its name: what is accepted and does nothing misleads. */
 import * as assert from 'node:assert/strict';
-import { OPTION_KEYS, optionSpec } from '../../src/session/option-table';
-import type { OptionKey } from '../../src/session/option-table';
+import { OPTION_KEYS, optionSpec } from '../../src/session/launch/option-table';
+import type { OptionKey } from '../../src/session/launch/option-table';
 import { pagewalk } from './support';
 
 const GUEST = `bits 64

@@ -6,11 +6,11 @@ import { hexBytes } from '../../src/base/hex';
 import { ok } from '../../src/base/result';
 import type { Answer } from '../../src/session/answer';
 import type { DebugTarget, HoverAnswer } from '../../src/session/api';
-import type { MemoryMap } from '../../src/session/memory-map';
-import type { PagemapRow } from '../../src/session/pagemap';
-import type { StepTarget, StepTargetKind } from '../../src/session/step-targets';
-import type { TlbState } from '../../src/session/tlb-state';
-import type { TranslateAnswer } from '../../src/session/translation';
+import type { MemoryMap } from '../../src/session/tables/memory-map';
+import type { PagemapRow } from '../../src/session/tables/pagemap';
+import type { StepTarget, StepTargetKind } from '../../src/session/run/step-targets';
+import type { TlbState } from '../../src/session/tables/tlb-state';
+import type { TranslateAnswer } from '../../src/session/translate/translation';
 import type {
   BreakpointView,
   DisassembledLine,
@@ -26,7 +26,7 @@ import type {
   ViewPage,
 } from '../../src/session/types';
 import { sessionError } from '../../src/session/diagnostics';
-import { prepareProgram, type Program } from '../../src/session/program';
+import { prepareProgram, type Program } from '../../src/session/launch/program';
 
 export const stopAt = (kind: StopInfo['kind'], more: Partial<StopInfo> = {}): StopInfo => ({
   kind,

@@ -1,7 +1,7 @@
 /** Looking changes nothing: a run that is stopped at everything and looked at from all sides comes to the same as one left alone. */
 import * as assert from 'node:assert/strict';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
-import type { Program } from '../../src/session/program';
+import type { Program } from '../../src/session/launch/program';
 import { Session } from '../../src/session/session';
 import { FIRST_TOUCH, FOUR_SPACES, HELLO, PAGE_FAULT, READ_ONLY_SLOT } from './guests';
 import { memoryHost } from './hosts';

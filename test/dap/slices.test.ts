@@ -1,6 +1,6 @@
 /** A slice of the run loop is short whatever the guest does, or pause would not be heard: its budget bounds iterations and exits, too. */
 import * as assert from 'node:assert/strict';
-import { prepareProgram } from '../../src/session/program';
+import { prepareProgram } from '../../src/session/launch/program';
 import { Session } from '../../src/session/session';
 
 const BUDGET = 20_000;

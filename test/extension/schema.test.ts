@@ -1,7 +1,7 @@
 import * as assert from 'node:assert/strict';
-import { type JsonSchema, launchSchema } from '../../src/session/launch-schema';
-import { OPTION_KEYS } from '../../src/session/option-table';
-import { checkOptions } from '../../src/session/options';
+import { type JsonSchema, launchSchema } from '../../src/session/launch/launch-schema';
+import { OPTION_KEYS } from '../../src/session/launch/option-table';
+import { checkOptions } from '../../src/session/launch/options';
 
 const SCHEMA = launchSchema();
 

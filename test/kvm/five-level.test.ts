@@ -4,9 +4,9 @@
  */
 import * as assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { Compare } from '../../src/session/compare';
-import { parseMethods } from '../../src/session/compare-methods';
-import { prepareProgram } from '../../src/session/program';
+import { Compare } from '../../src/session/compare/compare';
+import { parseMethods } from '../../src/session/compare/methods';
+import { prepareProgram } from '../../src/session/launch/program';
 import { Guest } from '../vmm/support/guest';
 import { open, wait } from '../session/scene';
 import { METHODS, METHOD_NAMES, type MethodName } from './support/methods';

@@ -2,11 +2,11 @@
 import * as assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { defaultOrigin } from '../../src/vmm/loader/image';
-import { prepareProgram } from '../../src/session/program';
-import { createMachine } from '../../src/session/launch';
-import { cpuFor } from '../../src/session/options';
+import { prepareProgram } from '../../src/session/launch/program';
+import { createMachine } from '../../src/session/launch/launch';
+import { cpuFor } from '../../src/session/launch/options';
 import type { Machine } from '../../src/vmm/machine';
-import type { Program } from '../../src/session/program';
+import type { Program } from '../../src/session/launch/program';
 import { GUESTS } from '../suites/qemu/guests';
 
 const EXAMPLES = new URL('../../examples/', import.meta.url);

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { gpa, hva } from '../../src/base/address';
 import { drain } from '../../src/trace/step';
 import { FIELD } from '../../src/isa/vmcs-fields';
-import { listShadowTables } from '../../src/session/shadow-listing';
+import { listShadowTables } from '../../src/session/tables/shadow-listing';
 import { FIND_PTE } from '../vmm/support/find-pte';
 import { Guest } from '../vmm/support/guest';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Assembled } from '../../src/asm/index';
 import { gasFor } from '../../src/main/gas';
-import type { Given } from '../../src/session/assembly';
+import type { Given } from '../../src/session/launch/assembly';
 import { skipBecause, whyNoGas } from '../support/needs';
 
 const NOTHING_GIVEN = { defines: {}, includePath: [], warnings: [] };

@@ -1,7 +1,7 @@
 /** Guests of random bytes, looked at from every side while they run: nothing throws, and every run ends. */
 import * as assert from 'node:assert/strict';
-import { prepareProgram } from '../../src/session/program';
-import { checkOptions } from '../../src/session/options';
+import { prepareProgram } from '../../src/session/launch/program';
+import { checkOptions } from '../../src/session/launch/options';
 import { Session } from '../../src/session/session';
 import { VIEW_ROOTS } from '../../src/session/types';
 

@@ -1,7 +1,7 @@
 /** What a person makes the host do: commands of the Debug Console, and `; @host` at a line of the guest. */
 import * as assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { prepareProgram } from '../../src/session/program';
+import { prepareProgram } from '../../src/session/launch/program';
 import type { Session } from '../../src/session/session';
 import { fingerprint, next, open, rows, value, wait } from './scene';
 

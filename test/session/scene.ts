@@ -1,7 +1,7 @@
 import * as assert from 'node:assert/strict';
 import { formatDiagnostic } from '../../src/base/diagnostic';
-import { prepareProgram } from '../../src/session/program';
-import { checkOptions } from '../../src/session/options';
+import { prepareProgram } from '../../src/session/launch/program';
+import { checkOptions } from '../../src/session/launch/options';
 import { Session } from '../../src/session/session';
 import type { RunResult } from '../../src/session/types';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assemble } from '../../src/asm/index';
-import { prepareProgram } from '../../src/session/program';
+import { prepareProgram } from '../../src/session/launch/program';
 import { needs, skipBecause } from '../support/needs';
 import { lockstep, type LockstepGuest } from './lockstep/lockstep';
 import { GUESTS } from './qemu/guests';

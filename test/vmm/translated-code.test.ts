@@ -2,9 +2,9 @@
 import * as assert from 'node:assert/strict';
 import { COSTS, cost } from '../../src/trace/costs';
 import { DEFAULT_OPTIONS, type MachineOptions } from '../../src/vmm/options';
-import { Compare } from '../../src/session/compare';
-import { parseMethods } from '../../src/session/compare-methods';
-import { prepareProgram } from '../../src/session/program';
+import { Compare } from '../../src/session/compare/compare';
+import { parseMethods } from '../../src/session/compare/methods';
+import { prepareProgram } from '../../src/session/launch/program';
 import { Guest } from './support/guest';
 
 const SOFTWARE: Partial<MachineOptions> = {

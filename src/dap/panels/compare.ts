@@ -1,7 +1,7 @@
 /** The request of the Compare panel (src/protocol/panels/compare.ts). */
-import { Compare } from '../../session/compare';
+import { Compare } from '../../session/compare/compare';
 import type { DebugTarget } from '../../session/api';
-import { parseMethods } from '../../session/compare-methods';
+import { parseMethods } from '../../session/compare/methods';
 import type { CompareReply } from '../../protocol/panels/compare';
 import { encode } from '../../wire/encode';
 import { compact } from '../compact';

@@ -10,8 +10,8 @@ import {
   type ExitsRequests,
 } from '../../protocol/panels/exits';
 import type { DebugTarget } from '../../session/api';
-import type * as History from '../../session/exit-history/index';
-import { ExitReplay } from '../../session/exit-replay';
+import type * as History from '../../session/exits/history';
+import { ExitReplay } from '../../session/exits/replay';
 import type { Location, Step } from '../../session/types';
 import { encode } from '../../wire/encode';
 import { EXIT_TRACE_FORMATS } from '../../wire/exit-trace';

@@ -1,6 +1,6 @@
 import { hex } from '../../base/hex';
-import { ST_NAMES, X87_NAMES, XMM_NAMES, lanesOf, readNarrow, readWide } from '../fp-registers';
-import type { GuestView } from '../guest-view';
+import { ST_NAMES, X87_NAMES, XMM_NAMES, lanesOf, readNarrow, readWide } from '../guest/fp-registers';
+import type { GuestView } from '../guest/view';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
 

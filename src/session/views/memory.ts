@@ -1,8 +1,8 @@
 import { hex } from '../../base/hex';
 import type { GuestRam } from '../../vmm/accelerator';
 import type { Memslot } from '../../kvm/memslots';
-import { sizeName } from '../entry-names';
-import { pageRuns, type Interval } from '../memory-runs';
+import { sizeName } from '../translate/entry-names';
+import { pageRuns, type Interval } from '../tables/memory-runs';
 import type { ViewPage } from '../types';
 import { page, row, type RowParts, type ViewRequest } from './view';
 

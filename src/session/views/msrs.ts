@@ -1,6 +1,6 @@
 import { hex } from '../../base/hex';
 import { MSR } from '../../isa/msrs';
-import type { GuestView } from '../guest-view';
+import type { GuestView } from '../guest/view';
 import type { ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
 

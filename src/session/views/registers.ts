@@ -2,9 +2,9 @@ import { bitNames, CR0, CR4, EFER, IOPL_SHIFT, RFLAGS } from '../../isa/flags';
 import { hex } from '../../base/hex';
 import { GPR64 } from '../../isa/registers';
 import { RIGHTS, SEG, SLOT } from '../../hw/state/layout';
-import type { GuestView } from '../guest-view';
-import type { Names } from '../names';
-import { readRegister } from '../registers';
+import type { GuestView } from '../guest/view';
+import type { Names } from '../console/names';
+import { readRegister } from '../guest/registers';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
 

@@ -1,10 +1,10 @@
 /** The way back from a host frame: every GPA that leads to it, and below each what maps that for the guest, and the linear addresses that the guest's own tables give it. */
 import { gpa as asGpa, type Gpa } from '../../base/address';
 import { hex } from '../../base/hex';
-import { linearAddressesOf, reverseHpa } from '../reverse';
-import { entryName } from '../entry-names';
-import type { GuestView } from '../guest-view';
-import { shadowMappings } from '../shadow-rmap';
+import { linearAddressesOf, reverseHpa } from '../translate/reverse';
+import { entryName } from '../translate/entry-names';
+import type { GuestView } from '../guest/view';
+import { shadowMappings } from '../tables/shadow-rmap';
 import type { ViewPage } from '../types';
 import { page, row, type RowParts, type ViewRequest } from './view';
 

@@ -1,10 +1,10 @@
 import { hex } from '../../base/hex';
 import { reservedBitsIn } from '../../isa/reserved-bits';
 import type { ShadowMmu } from '../../kvm/mmu/shadow/mmu';
-import { DriftView, driftDetail, driftHead } from '../drift';
-import { sizeName } from '../entry-names';
-import type { GuestView } from '../guest-view';
-import { readShadowTable, shadowRoot, type ShadowEntry } from '../shadow-listing';
+import { DriftView, driftDetail, driftHead } from '../tables/drift';
+import { sizeName } from '../translate/entry-names';
+import type { GuestView } from '../guest/view';
+import { readShadowTable, shadowRoot, type ShadowEntry } from '../tables/shadow-listing';
 import type { ViewNode, ViewPage } from '../types';
 import { briefly } from './tables';
 import { page, row, type ViewRequest } from './view';

@@ -3,10 +3,10 @@ import { FORMATS, levelShift } from '../../hw/paging/controls';
 import { wrongIn, type TableEntryView, type TableRef } from '../../host/table-view';
 import { FRAME_MASK, PTE_P, PTE_PS, pteFlags } from '../../isa/entries';
 import { reservedBitsIn, reservedSet } from '../../isa/reserved-bits';
-import type { GuestPhysical } from '../guest-physical';
-import type { GuestView } from '../guest-view';
-import { driftDetail, driftHead, driftOf, type Drift } from '../drift';
-import { entryName, sizeName } from '../entry-names';
+import type { GuestPhysical } from '../translate/guest-physical';
+import type { GuestView } from '../guest/view';
+import { driftDetail, driftHead, driftOf, type Drift } from '../tables/drift';
+import { entryName, sizeName } from '../translate/entry-names';
 import type { ViewNode, ViewPage } from '../types';
 import { page, row, type ViewRequest } from './view';
 

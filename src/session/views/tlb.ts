@@ -1,9 +1,16 @@
 import { hex } from '../../base/hex';
 import { counted } from '../../base/plural';
-import { entryName, sizeName } from '../entry-names';
-import type { GuestView } from '../guest-view';
-import { staleText, staleWords, tlbRights, type TlbEntryState, type TlbTags, type WalkCacheState } from '../tlb-state';
-import { tlbState } from '../tlb-view';
+import { entryName, sizeName } from '../translate/entry-names';
+import type { GuestView } from '../guest/view';
+import {
+  staleText,
+  staleWords,
+  tlbRights,
+  type TlbEntryState,
+  type TlbTags,
+  type WalkCacheState,
+} from '../tables/tlb-state';
+import { tlbState } from '../tables/tlb-view';
 import type { ViewPage } from '../types';
 import { page, row, type RowParts, type ViewRequest } from './view';
 

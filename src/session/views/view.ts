@@ -1,6 +1,6 @@
 import { hex } from '../../base/hex';
 import type { DecodedBits } from '../../isa/bit-layout';
-import type { FrameRegisters } from '../frame-registers';
+import type { FrameRegisters } from '../stack/frame-registers';
 import type { ViewNode, ViewPage } from '../types';
 import { viewInFrame } from '../types';
 

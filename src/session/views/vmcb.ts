@@ -5,8 +5,8 @@ import { FRAME_MASK } from '../../isa/entries';
 import { EVENT, VMCB_FIELDS, type VmcbArea, type VmcbField, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { decodeVmcbField } from '../../isa/vmcb-layouts';
 import type { ControlImages } from '../../vmm/exits/control-images';
-import { unmetOf } from '../entry-checks';
-import type { GuestView } from '../guest-view';
+import { unmetOf } from '../guest/entry-checks';
+import type { GuestView } from '../guest/view';
 import type { ViewNode, ViewPage } from '../types';
 import { bitsRow, page, row, was, type ViewRequest } from './view';
 

@@ -8,8 +8,8 @@ import { decodeQualification } from '../../isa/exit-qualification';
 import { decodeField } from '../../isa/vmcs-layouts';
 import { FIELD, vmcsFieldByName, type VmcsArea, type VmcsField } from '../../isa/vmcs-fields';
 import type { ControlImages } from '../../vmm/exits/control-images';
-import { unmetOf, type UnmetEntryCheck } from '../entry-checks';
-import type { GuestView } from '../guest-view';
+import { unmetOf, type UnmetEntryCheck } from '../guest/entry-checks';
+import type { GuestView } from '../guest/view';
 import type { ViewNode, ViewPage } from '../types';
 import { bitsRow, page, row, was, type ViewRequest } from './view';
 

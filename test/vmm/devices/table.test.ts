@@ -1,7 +1,7 @@
 /** What every row of the table of devices must be. */
 import assert from 'node:assert/strict';
-import { OPTIONS } from '../../../src/session/option-table';
-import { launchSchema } from '../../../src/session/launch-schema';
+import { OPTIONS } from '../../../src/session/launch/option-table';
+import { launchSchema } from '../../../src/session/launch/launch-schema';
 import { DEVICES, USUAL_DEVICES } from '../../../src/vmm/devices/table';
 import type { DeviceSpec } from '../../../src/vmm/bus/device';
 import { stateHash } from '../../../src/vmm/state-hash';

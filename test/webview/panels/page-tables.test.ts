@@ -1,6 +1,6 @@
 /** The Page Tables panel over live guests: against `pagewalk tables`, by keyboard, side by side, and what changed since the last stop. */
 import * as assert from 'node:assert/strict';
-import type { TableListing } from '../../../src/session/table-listing';
+import type { TableListing } from '../../../src/session/tables/listing';
 import type { Encoded } from '../../../src/wire/encode';
 import { pagewalk } from '../../cli/support';
 import { Live, sourceOf, type Guest } from '../stand-alone/live';
