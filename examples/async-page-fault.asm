@@ -1,7 +1,7 @@
 ; A page in swap, and a guest that has something better to do than to wait for it: asynchronous page faults (Linux, Documentation/virt/kvm/x86/msr.rst).
 ;
 ; The host has taken a page of the guest to swap. Task A touches it: an EPT violation, and the read from the disk takes as long as 240,000 instructions here. A guest that
-; has asked for it (MSR_KVM_ASYNC_PF_EN) is not kept waiting: KVM gives it a #PF whose CR2 is no address but a token, says so in the 32 bits at `shared`, and lets a worker
+; has asked for it (MSR_KVM_ASYNC_PF_EN) is not kept waiting: KVM gives it a #PF whose CR2 is not an address but a token, says so in the 32 bits at `shared`, and lets a worker
 ; of the host read the page. The guest runs task B meanwhile. When the page is there KVM writes the token behind those bits and raises the interrupt that the guest
 ; named (MSR_KVM_ASYNC_PF_INT); the guest acknowledges it (MSR_KVM_ASYNC_PF_ACK) and goes on with task A, whose access now succeeds.
 ;

@@ -62,7 +62,7 @@ function split(value: Value, span: Span): Parts {
   }
   const known = parts.sections.length === 0 || (parts.sections.length === 1 && parts.sections[0]?.times === 1n);
   if (!known)
-    bad('a sum or multiple of label addresses is no address; subtract labels of one section from each other', span);
+    bad('a sum or multiple of label addresses is not an address; subtract labels of one section from each other', span);
   return parts;
 }
 

@@ -78,7 +78,7 @@ export class Conditionals {
       this.context.sink.warning(
         'pp-trailing',
         'preprocessor',
-        `what stands behind ${tokens[0]?.text ?? ''} is passed over`,
+        `the text after ${tokens[0]?.text ?? ''} is ignored`,
         tokenSpan(extra),
       );
   }
@@ -88,7 +88,7 @@ export class Conditionals {
     top.done = true;
     top.taking = false;
     const name = first.text === '%else' ? 'pp-else-else' : 'pp-else-elif';
-    const message = `${first.text} stands behind %else and is passed over`;
+    const message = `${first.text} comes after %else and is ignored`;
     this.context.sink.warning(name, 'preprocessor', message, tokenSpan(first));
   }
 

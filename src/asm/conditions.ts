@@ -80,7 +80,7 @@ export class Conditions {
         if (comma < 0)
           this.host.sink.error(
             'preprocessor',
-            `${first.text} compares two texts with a comma between them`,
+            `${first.text} compares two strings separated by a comma`,
             tokenSpan(first),
           );
         return comma >= 0 && identical(tokens.slice(0, comma), tokens.slice(comma + 1), kind === 'idni');
@@ -88,7 +88,7 @@ export class Conditions {
       default:
         this.host.sink.error(
           'preprocessor',
-          `${first.text} is not known; there are %if, %ifdef, %ifmacro, %ifctx, %ifidn, %ifidni, %ifnum, %ifid, %ifstr, %iftoken, %ifempty and their %ifn forms`,
+          `${first.text} is not a condition; the conditions are %if, %ifdef, %ifmacro, %ifctx, %ifidn, %ifidni, %ifnum, %ifid, %ifstr, %iftoken, %ifempty and their %ifn forms`,
           tokenSpan(first),
         );
         return false;

@@ -99,7 +99,7 @@ function wideString(cursor: TokenCursor, unit: number, bigEndian: boolean): Data
   cursor.next();
   const parenthesis = cursor.accept('(');
   const t = cursor.next();
-  if (t?.kind !== 'string') return cursor.fail('a string is expected here', t ? tokenSpan(t) : cursor.lineEnd);
+  if (t?.kind !== 'string') return cursor.fail('expected a string here', t ? tokenSpan(t) : cursor.lineEnd);
   if (parenthesis) cursor.expect(')', 'after the string');
   return { kind: 'string', bytes: wideBytes(stringBytes(t.text), unit, bigEndian), span: tokenSpan(t) };
 }

@@ -38,7 +38,7 @@ export class DataWriter {
   private warnOfZeroing(span: Span): void {
     const { output } = this;
     if (!output.emitting || output.absolute !== undefined || output.section.nobits) return;
-    const message = `reserved space in ${output.section.name}, which is in the file, becomes zero; a nobits section such as .bss takes none`;
+    const message = `reserved space in ${output.section.name} is stored in the file as zeros; a nobits section such as .bss takes no room there`;
     output.sink.warning('zeroing', 'ignored', message, span);
   }
 
@@ -57,7 +57,7 @@ export class DataWriter {
       this.output.sink.warning(
         'db-empty',
         'ignored',
-        'there is no value after the data directive, so it gives no bytes',
+        'the data directive has no values, so it emits no bytes',
         s.bodySpan,
       );
     return true;
@@ -65,7 +65,7 @@ export class DataWriter {
 
   private emitValue(v: Value, width: number, span: Span): void {
     if (v.terms.some((t) => t.kind === 'register'))
-      throw new EvaluationFault('notConstant', 'a register has no value when the program is assembled', span);
+      throw new EvaluationFault('notConstant', 'a register has no value at assembly time', span);
     if (!this.output.emitting) {
       this.output.zeros(width, span);
       return;

@@ -43,7 +43,7 @@ export function emitData(
         if (bytes === undefined)
           throw new EvaluationFault(
             'notConstant',
-            'a floating-point number can stand in dw, dd, dq and dt only, written as 1.5 or 1.5e3',
+            'a floating-point number is allowed in dw, dd, dq and dt only, written as 1.5 or 1.5e3',
             item.span,
           );
         sink.bytes(bytes);
@@ -61,7 +61,7 @@ export function emitData(
         if (n > MAX_REPEAT)
           throw new EvaluationFault(
             'notConstant',
-            `dup repeats ${n} times; ${MAX_REPEAT} is the most`,
+            `dup repeats ${n} times; the maximum is ${MAX_REPEAT}`,
             item.count.span,
           );
         for (let i = 0n; i < n; i++) {
@@ -83,7 +83,7 @@ function warnOfLoss(text: string, bytes: Uint8Array, sink: DataSink, span: Span)
   const written = /^[0-9][0-9_.]*/.exec(text)?.[0].replace(/[_.]/g, '') ?? '';
   if (written === '') return;
   if (written.replace(/^0+/, '').length > MAX_DIGITS)
-    sink.inexact('float-toolong', `a floating-point number has at most ${MAX_DIGITS} digits that count`, span);
+    sink.inexact('float-toolong', `a floating-point number has at most ${MAX_DIGITS} significant digits`, span);
   switch (floatClass(bytes)) {
     case 'infinite':
       return sink.inexact('float-overflow', 'this number is too large for its format and becomes infinity', span);
@@ -92,7 +92,7 @@ function warnOfLoss(text: string, bytes: Uint8Array, sink: DataSink, span: Span)
         sink.inexact('float-underflow', 'this number is too small for its format and becomes zero', span);
       return;
     case 'denormal':
-      return sink.inexact('float-denorm', 'this number is denormal in its format and has fewer digits', span);
+      return sink.inexact('float-denorm', 'this number is denormal in its format and loses precision', span);
     case 'normal':
       return;
   }

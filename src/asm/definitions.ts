@@ -86,7 +86,7 @@ export class Definitions {
   }
 
   private nothingBehind(first: Token, rest: readonly Token[]): void {
-    const message = `what stands behind the name after ${first.text} is passed over`;
+    const message = `the text after the name of ${first.text} is ignored`;
     if (rest[0]) this.host.sink.warning('pp-trailing', 'preprocessor', message, tokenSpan(rest[0]));
   }
 
@@ -99,8 +99,7 @@ export class Definitions {
     if (t?.kind === 'word') return t.text;
     if (t?.kind !== 'parameter' || !t.text.startsWith('%$')) return undefined;
     const name = this.host.contexts.resolve(t.text);
-    if (name === undefined)
-      this.error(t, `${t.text} belongs to a context, and there is no such one here; open it with %push`);
+    if (name === undefined) this.error(t, `${t.text} belongs to a context that is not open here; open it with %push`);
     return name;
   }
 
@@ -119,7 +118,7 @@ export class Definitions {
     const { macros } = this.host;
     if (word === '%defalias') {
       const target = this.nameOf(written[0]);
-      if (target === undefined) this.error(first, '%defalias takes a new name and the name it stands for');
+      if (target === undefined) this.error(first, '%defalias takes a new name and the name it refers to');
       else macros.defineAlias(name, target);
       return undefined;
     }
@@ -137,10 +136,10 @@ export class Definitions {
       case '%strcat': {
         const parts = rest.filter((t) => t.text !== ',' || t.kind === 'string');
         const wrong = parts.find((t) => t.kind !== 'string');
-        if (wrong) this.error(wrong, '%strcat joins strings; this is none');
+        if (wrong) this.error(wrong, '%strcat joins strings; this is not one');
         const joined = parts.map((t) => (t.kind === 'string' ? stringText(t) : '')).join('');
         if (joined.length <= MAX_STRING) return [quoted(joined, at)];
-        this.error(first, `the string becomes ${joined.length} bytes long; ${MAX_STRING} is the most`);
+        this.error(first, `the string becomes ${joined.length} bytes long; the maximum is ${MAX_STRING}`);
         return undefined;
       }
       default:
@@ -167,7 +166,7 @@ export class Definitions {
     const written = rest[0];
     const name = this.nameOf(written);
     if (written === undefined || name === undefined) {
-      this.error(written ?? first, `${first.text} takes a name and what it stands for`);
+      this.error(written ?? first, `${first.text} takes a name and its definition`);
       return;
     }
     const hasParameters = rest[1]?.text === '(' && !rest[1].spaced;
@@ -176,7 +175,7 @@ export class Definitions {
       const wrong = rest.findIndex((t, i) => i > 1 && t.text === ')') < 0;
       this.error(
         written,
-        wrong ? 'the list of parameters has no `)`' : 'the parameters of a macro are names with commas between them',
+        wrong ? 'the list of parameters has no `)`' : 'the parameters of a macro are names separated by commas',
       );
       return;
     }

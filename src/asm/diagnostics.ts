@@ -59,8 +59,7 @@ export class DiagnosticSink {
   /** Obeys a `[warning …]` line. */
   setWarning(text: string, span: Span): void {
     const wrong = this.warnings.apply(text);
-    if (wrong === 'unknown-warning')
-      this.warning(wrong, 'badDirective', `\`${text}\` names no class of warnings`, span);
+    if (wrong === 'unknown-warning') this.warning(wrong, 'badDirective', `\`${text}\` is not a warning class`, span);
     else if (wrong) this.warning(wrong, 'badDirective', 'there is no [warning push] for this pop', span);
   }
 

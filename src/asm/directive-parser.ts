@@ -66,12 +66,12 @@ export function parsePrimitive(cursor: TokenCursor, qualify: QualifyName): Body 
   cursor.next();
   const word = cursor.word();
   if (word === undefined || !PRIMITIVE_ONLY.has(word))
-    return cursor.fail('a directive such as `bits 16` is expected inside the brackets');
+    return cursor.fail('expected a directive such as `bits 16` inside the brackets');
   const last = cursor.tokens[cursor.tokens.length - 1];
   if (last?.text !== ']') return cursor.fail('this `[` has no `]`', open);
   const inner = new TokenCursor(cursor.tokens.slice(0, -1), tokenSpan(last), cursor.warn);
   inner.index = cursor.index;
-  const body = parseDirectiveLine(inner, qualify, () => cursor.fail('no instruction is expected here'));
+  const body = parseDirectiveLine(inner, qualify, () => cursor.fail('an instruction is not allowed here'));
   if (!inner.done) inner.fail(`\`${inner.peek()?.text ?? ''}\` is not expected here`);
   cursor.index = cursor.tokens.length;
   return body;
@@ -215,7 +215,10 @@ function parseCpuLine(cursor: TokenCursor): Body {
       .filter((word) => word !== ''),
   );
   if (unknown !== undefined || text.length === 0)
-    return cursor.fail(`\`${unknown ?? ''}\` is no processor; there are ${CPU_NAMES.join(', ')}`, cursor.since(from));
+    return cursor.fail(
+      `\`${unknown ?? ''}\` is not a known processor; the processors are ${CPU_NAMES.join(', ')}`,
+      cursor.since(from),
+    );
   return level === undefined ? { kind: 'none' } : { kind: 'cpu', level };
 }
 
@@ -242,15 +245,14 @@ function parseSection(cursor: TokenCursor, qualify: QualifyName): Body {
   while (!cursor.done) {
     const from = cursor.index;
     const word = cursor.word();
-    if (word === undefined) return cursor.fail('a section attribute such as align=16 or nobits is expected here');
+    if (word === undefined) return cursor.fail('expected a section attribute such as align=16 or nobits here');
     cursor.next();
     if (PLAIN_ATTRIBUTES.has(word)) attributes.push({ name: word, value: undefined, span: cursor.since(from) });
     else if (VALUE_ATTRIBUTES.has(word)) {
       cursor.expect('=', `after ${word}`);
       const name = cursor.peek();
       const value = word.endsWith('follows')
-        ? (cursor.next()?.text ??
-          cursor.fail('a section name is expected here', name ? tokenSpan(name) : cursor.lineEnd))
+        ? (cursor.next()?.text ?? cursor.fail('expected a section name here', name ? tokenSpan(name) : cursor.lineEnd))
         : parseExpression(cursor, qualify);
       attributes.push({ name: word, value, span: cursor.since(from) });
     } else if (cursor.accept('=')) {

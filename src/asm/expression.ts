@@ -213,7 +213,7 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
         cursor.warn(
           'number-overflow',
           'truncated',
-          `${t.text} does not fit in 64 bits; the lower ones are taken`,
+          `${t.text} does not fit in 64 bits; only the low 64 bits are used`,
           span,
         );
       return { kind: 'number', value: BigInt.asIntN(64, value), span };
@@ -232,7 +232,7 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
       const register = t.text.startsWith('$') ? undefined : registerByName(lower);
       if (register) return { kind: 'register', register, span };
       if (lower in SIZE_WORDS)
-        return cursor.fail(`\`${t.text}\` is a size, not a value; it stands before the whole operand`, span);
+        return cursor.fail(`\`${t.text}\` is a size, not a value; it goes before the whole operand`, span);
       if (t.text === '?') return cursor.fail('a value is missing before `?`', span);
       return { kind: 'symbol', name: qualify(t.text.startsWith('$') ? t.text.slice(1) : t.text), span };
     }
@@ -262,12 +262,9 @@ function parseUnary(cursor: TokenCursor, qualify: QualifyName, depth: number): E
       }
     case 'preprocessor':
     case 'parameter':
-      return cursor.fail(`\`${t.text}\` has a meaning inside a macro only`, span);
+      return cursor.fail(`\`${t.text}\` has a meaning only inside a macro`, span);
     case 'bad':
-      return cursor.fail(
-        t.text.length > 1 ? 'a quote is opened here and not closed' : `\`${t.text}\` has no meaning here`,
-        span,
-      );
+      return cursor.fail(t.text.length > 1 ? 'this quote is not closed' : `\`${t.text}\` has no meaning here`, span);
   }
 }
 
@@ -290,12 +287,12 @@ function parseFunction(
   const t = cursor.next();
   if (parenthesis) cursor.expect(')', 'after the constant');
   if (wide) {
-    if (t?.kind !== 'string') return cursor.fail('a string is expected here', t ? tokenSpan(t) : cursor.lineEnd);
+    if (t?.kind !== 'string') return cursor.fail('expected a string here', t ? tokenSpan(t) : cursor.lineEnd);
     return { kind: 'string', bytes: wideBytes(stringBytes(t.text), wide.unit, wide.bigEndian), span };
   }
   const value = t === undefined || format === undefined ? undefined : floatBits(format, t.text, sign === '-');
   if (value === undefined)
-    return cursor.fail('a floating-point constant such as 1.5 is expected here', t ? tokenSpan(t) : cursor.lineEnd);
+    return cursor.fail('expected a floating-point constant such as 1.5 here', t ? tokenSpan(t) : cursor.lineEnd);
   return { kind: 'number', value, span };
 }
 

@@ -167,7 +167,7 @@ function diagnosticsOf({ messages, ok }: GasOutput, fileName: string): Diagnosti
     out.push({
       severity: 'error',
       code: ASM_CODES.syntax,
-      message: `GNU as failed: ${messages.trim().split('\n')[0] || 'it says nothing about why'}`,
+      message: `GNU as failed: ${messages.trim().split('\n')[0] || 'it gave no reason'}`,
       file: fileName,
     });
   }

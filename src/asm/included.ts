@@ -37,7 +37,7 @@ export function fileFinder(read: ReadFile, main: string, includePath: readonly s
 
 /** The error about a file that was not found, by its name as it is written. */
 export const notFound = (written: string): string =>
-  `the file ${written} does not exist or may not be read; it is looked for beside this file, beside the main file, in the current folder and in the folders of \`include\` (from a debug session only inside the workspace)`;
+  `the file ${written} does not exist or cannot be read; Pagewalk looks beside this file, beside the main file, in the current folder and in the folders of \`include\` (from a debug session only inside the workspace)`;
 
 /**
  * How an included file is called from here on: `path` seen from the folder of the file that names it. An editor finds the file by

@@ -80,7 +80,7 @@ export function assemble(source: string, options: AssembleOptions): Assembled {
   }
   const { sink, layout, preprocessor, fileSpan, maxImage } = run;
   const image = joinSections(layout.output, layout.placed, maxImage, (size) => {
-    sink.error('tooLarge', `the sections span ${size} bytes; ${maxImage} is the most for one image`, fileSpan);
+    sink.error('tooLarge', `the sections span ${size} bytes; the maximum for one image is ${maxImage}`, fileSpan);
   });
   return {
     ok: sink.errorCount === 0,

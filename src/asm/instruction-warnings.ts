@@ -74,11 +74,11 @@ export function* instructionWarnings(
   if (until !== undefined)
     yield cpu !== ANY_CPU && cpu <= until
       ? { name: 'obsolete-valid', code: 'obsolete', message: 'later processors do not have this instruction', span }
-      : { name: 'obsolete-removed', code: 'obsolete', message: 'this instruction is gone from later processors', span };
+      : { name: 'obsolete-removed', code: 'obsolete', message: 'later processors removed this instruction', span };
   const intoMemory = operands[0]?.kind === 'memory';
   if (prefixes.lock && !(form.lockable && intoMemory)) {
     const message =
-      'lock has no place here: only a read-modify-write of memory takes it, and anything else faults (#UD)';
+      'lock is not allowed here: only a read-modify-write of memory takes it; any other instruction raises #UD';
     yield { name: 'prefix-lock', code: 'badPrefix', message, span };
   }
   if (prefixes.elides) {
@@ -86,12 +86,12 @@ export function* instructionWarnings(
     const exchanges = intoMemory && EXCHANGES.has(form.code);
     const releases = word === 'xrelease' && intoMemory && RELEASES.has(form.code);
     if (!exchanges && !releases && !(form.lockable && intoMemory))
-      yield { name: 'prefix-hle', code: 'badPrefix', message: `${word} means nothing with this instruction`, span };
+      yield { name: 'prefix-hle', code: 'badPrefix', message: `${word} has no effect on this instruction`, span };
     else if (!exchanges && !releases && !prefixes.lock)
       yield { name: 'prefix-hle', code: 'badPrefix', message: `${word} needs lock before this instruction`, span };
   }
   if (prefixes.bnd && form.operands.some((p) => p.kind === 'relative' && p.width === 8) && form.hasNear) {
-    const message = 'a short jump leaves the bound registers alone: bnd is left out';
+    const message = 'a short jump does not touch the bound registers: bnd is omitted';
     yield { name: 'prefix-bnd', code: 'badPrefix', message, span };
   }
   for (const [i, syntax] of written.entries()) {
@@ -110,7 +110,7 @@ function* operandWarnings(operand: Operand, syntax: OperandSyntax, bits: Bits): 
   const { span } = syntax;
   if (operand.kind === 'register') {
     if (operand.size !== 0 && operand.size !== operand.register.width && operand.register.width !== 0) {
-      const message = `the size written before ${operand.register.name} is not its own and is passed over`;
+      const message = `the size written before ${operand.register.name} does not match it and is ignored`;
       yield { name: 'regsize', code: 'ignored', message, span };
     }
     return;
@@ -120,10 +120,10 @@ function* operandWarnings(operand: Operand, syntax: OperandSyntax, bits: Bits): 
   const hasRegisters = base !== undefined || index !== undefined;
   if (bits === 64 && syntax.relative === true) {
     if (hasRegisters) {
-      const message = 'an address with registers cannot be relative to RIP: rel is passed over';
+      const message = 'an address with registers cannot be relative to RIP: rel is ignored';
       yield { name: 'other', code: 'ignored', message, span };
     } else if (sections.length === 0 && syntax.expr.kind !== 'symbol') {
-      const message = `${hex(displacement)} is a plain number, so its distance from RIP changes with the place of the code`;
+      const message = `${hex(displacement)} is a plain number, so its distance from RIP changes when the code moves`;
       yield { name: 'ea-absolute', code: 'badAddress', message, span };
     }
   }
@@ -135,7 +135,7 @@ function* operandWarnings(operand: Operand, syntax: OperandSyntax, bits: Bits): 
   if (!hasRegisters && syntax.displacementSize !== 0 && syntax.displacementSize !== addressSize) {
     // In 64-bit mode 32 bits are what an address without registers has.
     if (bits === 64 && syntax.displacementSize === 32) return;
-    const message = 'an address without registers has a displacement of its own size: the one written is passed over';
+    const message = 'an address without registers has a displacement of fixed size: the size written is ignored';
     yield { name: 'ea-dispsize', code: 'ignored', message, span };
   }
 }

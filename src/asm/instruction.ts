@@ -228,7 +228,7 @@ export class InstructionEncoder {
     if (p.width === 32 && p.extendsTo === 64) {
       const full = BigInt.asUintN(64, BigInt.asIntN(32, o.value.number));
       if (o.value.number >= 0x8000_0000n && o.value.number <= 0xffff_ffffn) {
-        const message = `${hex(o.value.number)} is extended by its sign and becomes ${hex(full)}`;
+        const message = `${hex(o.value.number)} is sign-extended and becomes ${hex(full)}`;
         this.output.sink.warning('number-overflow', 'truncated', message, o.span);
         return false;
       }

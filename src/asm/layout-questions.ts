@@ -38,7 +38,7 @@ export class LayoutQuestions {
     const found = this.evaluateFirst(tokens, first);
     const extra = found?.rest[0];
     if (found === undefined || extra === undefined) return found?.value;
-    const message = `\`${extra.text}\` is not expected here and is passed over`;
+    const message = `\`${extra.text}\` is not expected here and is ignored`;
     this.sink.warning('pp-trailing', 'preprocessor', message, tokenSpan(extra));
     return found.value;
   }

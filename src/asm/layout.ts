@@ -256,7 +256,7 @@ export class Layout {
     if (v.terms.length > 0)
       throw new EvaluationFault(
         'notConstant',
-        'times takes a plain number; a label alone has no fixed value here, a difference such as 510-($-$$) has',
+        'times takes a plain number; a label alone has no fixed value here, but a difference such as 510-($-$$) does',
         e.span,
       );
     if (v.number < 0n)
@@ -379,7 +379,7 @@ export class Layout {
     if (times > MAX_ENCODED_REPEATS)
       throw new EvaluationFault(
         'tooLarge',
-        `times repeats this ${times} times, and each repetition is encoded by itself; ${MAX_ENCODED_REPEATS} is the most`,
+        `times repeats this ${times} times, and each repetition is encoded separately; the maximum is ${MAX_ENCODED_REPEATS}`,
         s.times?.span ?? s.span,
       );
     for (let i = 1; i < times; i++) once();

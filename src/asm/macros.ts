@@ -99,7 +99,7 @@ export class MacroTable {
     if (shadowed !== undefined)
       warn(
         'pp-macro-def-case-single',
-        `the macro ${name} and ${shadowed}, which differ in regard for case, hide each other`,
+        `the macros ${name} and ${shadowed} hide each other: one ignores case and the other does not`,
       );
   }
 
@@ -240,7 +240,7 @@ export class MacroTable {
     if (name === undefined)
       this.host.sink.error(
         'preprocessor',
-        `${t.text} belongs to a context, and there is no such one here; open it with %push`,
+        `${t.text} belongs to a context that is not open here; open it with %push`,
         tokenSpan(t),
       );
     return { ...t, kind: 'word', text: name ?? t.text.replace(/^%\$+/, '..@0.') };
@@ -268,7 +268,7 @@ export class MacroTable {
       candidates.find((m) => m.parameters === undefined);
     if (!macro) {
       if (call && call.raw.length > 0 && !isFunction) {
-        const message = `the macro ${written} does not take ${counted(call.raw.length, 'argument')}, so this is no call of it`;
+        const message = `the macro ${written} does not take ${counted(call.raw.length, 'argument')}, so this is not a call of it`;
         this.host.sink.warning('pp-macro-params-single', 'preprocessor', message, tokenSpan(t));
       }
       return undefined;

@@ -201,7 +201,7 @@ export class MultiMacroTable {
       this.sink.warning('pp-macro-defaults', 'preprocessor', message, tokenSpan(name));
     }
     if (this.byName.get(key)?.some((o) => o.minimum <= maximum && minimum <= o.maximum)) {
-      const message = `the macro ${name.text} is there already for such a number of parameters`;
+      const message = `the macro ${name.text} is already defined for this number of parameters`;
       this.sink.warning('pp-macro-redef-multi', 'preprocessor', message, tokenSpan(name));
     }
     const others = (this.byName.get(key) ?? []).filter((o) => o.minimum !== minimum || o.maximum !== maximum);
@@ -224,7 +224,7 @@ export class MultiMacroTable {
       if (!chosen) {
         const counts = macros.map(arity).join(' or ');
         // Like NASM: a macro may take over some uses of a name and leave the others alone.
-        const message = `the macro ${name.text} takes ${counts === '1' ? '1 argument' : `${counts} arguments`}, so this is no call of it`;
+        const message = `the macro ${name.text} takes ${counts === '1' ? '1 argument' : `${counts} arguments`}, so this is not a call of it`;
         this.sink.warning('pp-macro-params-multi', 'preprocessor', message, tokenSpan(name));
         return undefined;
       }
@@ -294,7 +294,7 @@ export class MultiMacroTable {
     if (argument.length !== 1 || !CONDITION_CODES.has(code)) {
       this.sink.error(
         'preprocessor',
-        `${name} takes a condition code such as z or nz; the argument is none`,
+        `${name} takes a condition code such as z or nz; the argument is not one`,
         tokenSpan(at),
       );
       return [];

@@ -204,7 +204,7 @@ function diagnosticsOf({ messages, ok }: NasmOutput, fileName: string): Diagnost
     });
   }
   if (!ok && !out.some(({ severity }) => severity === 'error')) {
-    const message = `nasm failed: ${messages.trim().split('\n')[0] || 'it says nothing about why'}`;
+    const message = `nasm failed: ${messages.trim().split('\n')[0] || 'it gave no reason'}`;
     out.push({ severity: 'error', code: ASM_CODES.syntax, message, file: fileName });
   }
   return out;

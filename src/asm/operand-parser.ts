@@ -24,7 +24,7 @@ function parseKeywords(cursor: TokenCursor): Keywords {
     else if (word === 'near' || word === 'far' || word === 'short') out.distance = word;
     else if (word === 'to') out.to = true;
     else if (word === 'ptr')
-      cursor.warn('ptr', 'ignored', '`ptr` is not written in NASM; the size alone says it', cursor.here());
+      cursor.warn('ptr', 'ignored', 'NASM does not use `ptr`; write the size alone', cursor.here());
     else return out;
     cursor.next();
   }
@@ -49,7 +49,7 @@ function parseDecorators(cursor: TokenCursor): Decorators {
     else if (rounding) out = { ...out, sae: true, rounding: rounding[1] as 'rn' | 'rd' | 'ru' | 'rz' };
     else
       cursor.fail(
-        `{${text}} is no decorator; there are {k1}…{k7}, {z}, {1toN}, {sae} and {rn-sae} {rd-sae} {ru-sae} {rz-sae}`,
+        `{${text}} is not a decorator; the decorators are {k1}…{k7}, {z}, {1toN}, {sae} and {rn-sae} {rd-sae} {ru-sae} {rz-sae}`,
         cursor.since(from),
       );
   }

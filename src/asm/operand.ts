@@ -117,7 +117,7 @@ function plain(value: Value, span: Span): Value {
   if (value.terms.length === 1 && t?.kind === 'section' && t.times === 1n) return value;
   throw new EvaluationFault(
     'notConstant',
-    'this is neither a number nor an address: a register or several label addresses are in it',
+    'this is neither a number nor an address: it contains a register or several label addresses',
     span,
   );
 }

@@ -92,7 +92,11 @@ export class Output {
   /** @throws EvaluationFault where the image would grow too large */
   emit(bytes: ArrayLike<number>, span: Span): void {
     if (this.absolute !== undefined) {
-      this.sink.error('sections', 'an absolute section holds reservations only; use resb and its kin here', span);
+      this.sink.error(
+        'sections',
+        'an absolute section holds reservations only; use resb, resw, resd or resq here',
+        span,
+      );
       this.absolute += BigInt(bytes.length);
       return;
     }

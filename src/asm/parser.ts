@@ -168,12 +168,12 @@ export class Parser {
         this.context.sink.warning(
           'label-orphan',
           'orphanLabel',
-          `\`${label.name}\` stands alone and so is a label; put a colon behind it, or check the spelling of the instruction`,
+          `\`${label.name}\` stands alone and is taken as a label; put a colon after it, or check the spelling of the instruction`,
           label.span,
         );
       } else if (!(first.kind === 'word' && beginsBody(first.text.toLowerCase()))) {
         cursor.fail(
-          `\`${cursor.tokens[0]?.text ?? ''}\` is no instruction or directive that this assembler knows; if it is a label, put a colon behind it`,
+          `\`${cursor.tokens[0]?.text ?? ''}\` is not an instruction or directive that this assembler knows; if it is a label, put a colon after it`,
           label.span,
         );
       }
@@ -242,7 +242,7 @@ export class Parser {
     const here = cursor.here();
     if (word === undefined) {
       if (cursor.is('{')) return this.parseInstruction(cursor, labelled);
-      return cursor.fail('an instruction, a directive or a label is expected at the start of a line');
+      return cursor.fail('expected an instruction, a directive or a label at the start of a line');
     }
     const dataWidth = DATA_WIDTH[word];
     if (dataWidth !== undefined) {
@@ -306,12 +306,15 @@ export class Parser {
     const t = cursor.next();
     if (!t) {
       if (prefixes !== NO_PREFIXES) return { kind: 'instruction', mnemonic: '', prefixes, operands: [] };
-      return cursor.fail('an instruction is expected here');
+      return cursor.fail('expected an instruction here');
     }
     const mnemonic = t.text.toLowerCase();
     if (t.kind !== 'word' || !isMnemonic(mnemonic)) {
       const why = labelled ? '; a label with something after it needs an instruction or a directive there' : '';
-      return cursor.fail(`\`${t.text}\` is no instruction or directive that this assembler knows${why}`, tokenSpan(t));
+      return cursor.fail(
+        `\`${t.text}\` is not an instruction or directive that this assembler knows${why}`,
+        tokenSpan(t),
+      );
     }
     const operands: OperandSyntax[] = [];
     const farAllowed = mnemonic === 'jmp' || mnemonic === 'call';

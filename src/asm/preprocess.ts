@@ -358,7 +358,7 @@ export class Preprocessor {
         sink.error('preprocessor', `${first.text} without its beginning`, tokenSpan(first));
         return;
       default:
-        sink.error('preprocessor', `${first.text} is no directive of the preprocessor`, tokenSpan(first));
+        sink.error('preprocessor', `${first.text} is not a preprocessor directive`, tokenSpan(first));
     }
   }
 
@@ -412,7 +412,7 @@ export class Preprocessor {
       return;
     }
     if (found.bytes.length > MAX_SOURCE) {
-      const message = `${t.text} is ${found.bytes.length} bytes long; ${MAX_SOURCE} is the most for a source`;
+      const message = `${t.text} is ${found.bytes.length} bytes long; the maximum for a source is ${MAX_SOURCE}`;
       this.options.sink.error('tooLarge', message, span);
       return;
     }

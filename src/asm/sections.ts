@@ -114,7 +114,7 @@ export function applyAttribute(
       sink.warning(
         'other',
         'sections',
-        `\`${a.name}\` means nothing to a flat binary and is passed over; there are align, start, vstart, follows, vfollows, progbits and nobits`,
+        `\`${a.name}\` has no meaning in a flat binary and is ignored; the attributes are align, start, vstart, follows, vfollows, progbits and nobits`,
         a.span,
       );
       return;

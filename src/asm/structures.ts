@@ -74,7 +74,7 @@ export class Structures {
 
   /** Zeros up to an offset from the instance's start. */
   private fillTo(offset: bigint, s: Statement): void {
-    if (!this.instance) throw new EvaluationFault('notConstant', 'at and iend belong behind istruc', s.span);
+    if (!this.instance) throw new EvaluationFault('notConstant', 'at and iend belong after istruc', s.span);
     const here = BigInt(this.host.output.section.offset - this.instance.start);
     if (offset < here)
       throw new EvaluationFault(

@@ -111,7 +111,7 @@ export function evaluate(e: Expr, scope: Scope): Value {
     case 'string':
       return constant(stringValue(e.bytes));
     case 'float':
-      throw new EvaluationFault('notConstant', 'a floating-point number can stand in dd, dq and dt only', e.span);
+      throw new EvaluationFault('notConstant', 'a floating-point number is allowed in dd, dq and dt only', e.span);
     case 'symbol': {
       const v = scope.symbol(e.name);
       if (v === undefined) {

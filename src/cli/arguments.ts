@@ -87,7 +87,7 @@ export function parseArguments(
       problems.push(
         cliError(
           'badValue',
-          `\`--${name}\`: \`${value}\` is none of ${spec.values.join(', ')}${didYouMean(value, spec.values)}`,
+          `\`--${name}\`: \`${value}\` is not one of ${spec.values.join(', ')}${didYouMean(value, spec.values)}`,
         ),
       );
     } else own.set(name, value);

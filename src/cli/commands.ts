@@ -23,14 +23,14 @@ export interface CommandSpec {
 const JSON_OPTION: CommandOption = { argument: undefined, doc: 'Print JSON.' };
 const AT_OPTION: CommandOption = {
   argument: 'LABEL|FILE:LINE|end',
-  doc: 'The moment: before the instruction there is executed for the first time, or the end of the run (default).',
+  doc: 'The moment: before the instruction there first executes, or the end of the run (default).',
 };
 const GUEST_KEYS = OPTION_KEYS.filter((key) => !optionSpec(key).output);
 
 const EXIT_NOTES = [
   'Exit codes: 0 halted, 2 bad input, 4 triple fault, 6 instruction limit, 8 internal error or failed entry,',
   '10 an `@assert` of the guest does not hold or was never reached,',
-  "70 a fault of pagewalk itself; odd codes are the guest's: ((value << 1) | 1) & 0xff of what it wrote to port 0xf4.",
+  "70 an internal error in pagewalk; odd codes are the guest's: ((value << 1) | 1) & 0xff of what it wrote to port 0xf4.",
 ];
 
 export const COMMANDS: readonly CommandSpec[] = [
@@ -57,15 +57,17 @@ export const COMMANDS: readonly CommandSpec[] = [
       address: { argument: '0x…', doc: 'The address (required).' },
       space: {
         argument: 'gva|gpa|hva|hpa',
-        doc: 'What it is an address of; default gva.',
+        doc: 'The address space it is in; default gva.',
         values: ['gva', 'gpa', 'hva', 'hpa'],
       },
       access: { argument: 'r|w|x', doc: 'The access; default r.', values: ['r', 'w', 'x'] },
-      user: { argument: undefined, doc: 'As from CPL 3.' },
+      user: { argument: undefined, doc: 'Translate for an access at CPL 3.' },
       at: AT_OPTION,
       json: JSON_OPTION,
     },
-    notes: ['A probe: no A/D bit is set, no TLB entry filled, nothing faults. A place never reached is exit code 2.'],
+    notes: [
+      'A probe: no A/D bit is set, no TLB entry filled, nothing faults. If the place is never reached, the exit code is 2.',
+    ],
   },
   {
     name: 'tables',
@@ -92,9 +94,9 @@ export const COMMANDS: readonly CommandSpec[] = [
       at: AT_OPTION,
       json: JSON_OPTION,
       binary: { argument: undefined, doc: 'Write 64 bits per 4 KiB from GPA 0 on, as in /proc/PID/pagemap (with -o).' },
-      output: { argument: 'FILE', doc: 'Where it goes; default standard output.', short: '-o' },
+      output: { argument: 'FILE', doc: 'Output file; default standard output.', short: '-o' },
     },
-    notes: ['Pages that nobody has touched are not there. A large page of the host is one line.'],
+    notes: ['Untouched pages are left out. A large host page is one line.'],
   },
   {
     name: 'trace',
@@ -118,7 +120,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: {
       methods: {
         argument: 'LIST',
-        doc: 'What to compare, with commas between: ept, npt, shadow (both), shadow:classic, shadow:modern, software, software:naive. Default: all but the last. `--mmu LIST` is the same.',
+        doc: 'Methods to compare, separated by commas: ept, npt, shadow (both), shadow:classic, shadow:modern, software, software:naive. Default: all but the last. `--mmu LIST` is the same.',
       },
       json: JSON_OPTION,
     },
@@ -133,11 +135,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: 'Assemble a NASM source to a flat image.',
     guestOptions: ['define', 'include', 'warning'],
     options: {
-      output: { argument: 'OUT', doc: 'Where the image goes; default FILE with .bin for its extension.', short: '-o' },
+      output: { argument: 'OUT', doc: 'Output file; default FILE with the extension .bin.', short: '-o' },
       listing: { argument: 'FILE', doc: 'Write a listing.' },
       optimize: {
         argument: '0|1|x',
-        doc: 'As nasm: 0 full immediates and near jumps, 1 near jumps, x as short as it goes (default).',
+        doc: 'As in nasm: 0 full immediates and near jumps, 1 near jumps, x as short as possible (default).',
         values: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'x'],
         short: '-O',
       },

@@ -85,7 +85,7 @@ function table(c: Comparison): string {
             ),
           ];
   const dominant = c.methods.map((r) => `  ${r.title}: ${r.dominant}`);
-  const spent = dominant.length > 0 ? ['', 'What the cycles go to, by the cost model:', ...dominant] : [];
+  const spent = dominant.length > 0 ? ['', 'Where the cycles go, by the cost model:', ...dominant] : [];
   const refused = c.refused.map((r) => `${r.title}: not run: ${r.why}`);
   return (
     [

@@ -84,7 +84,7 @@ export function runToPlace(
     return err([
       cliError(
         'neverReached',
-        `\`--at\`: \`${place}\` is no label of the guest and no FILE:LINE with code; write a label, FILE:LINE or end`,
+        `\`--at\`: \`${place}\` is neither a label of the guest nor a FILE:LINE with code; write a label, FILE:LINE or end`,
       ),
     ]);
   }

@@ -44,7 +44,7 @@ export function commandHelp(command: CommandSpec): string {
     const values = Object.entries(spec.values ?? {}).filter(([, d]) => d !== '');
     const notBuilt = (v: string): string => (spec.notBuilt?.includes(v) ? ' (not built yet)' : '');
     const detail = values.map(([v, d]) => ` ${v}: ${d}${notBuilt(v)}.`).join('');
-    const whole = spec.notBuilt?.includes('*') ? ' Not built yet.' : '';
+    const whole = spec.notBuilt?.includes('*') ? ' Not supported yet.' : '';
     const initial = spec.default === undefined ? '' : ` Default ${spec.default}.`;
     const argument = spec.type === 'choice' ? 'NAME' : spec.argument;
     const short = spec.short === undefined ? '' : `${spec.short}, `;

@@ -74,7 +74,7 @@ export async function runCli(argv: readonly string[], host: CliHost): Promise<nu
       case 'trace':
         return traceCommand(args.value, host);
       default:
-        host.stderr(formatAll([cliError('notBuiltYet', `\`${command.name}\` is not built yet`)]));
+        host.stderr(formatAll([cliError('notBuiltYet', `\`${command.name}\` is not supported yet`)]));
         return EXIT.badInput;
     }
   } catch (e) {

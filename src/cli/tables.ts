@@ -21,7 +21,7 @@ export function tablesCommand(args: ParsedArguments, host: CliHost): number {
     ]);
   if (of !== 'guest' && of !== 'shadow' && of !== 'ept' && of !== 'npt' && of !== 'host')
     return refuse([
-      cliError('notBuiltYet', `\`--of ${of}\` is not built yet; there are guest, shadow, ept, npt and host`),
+      cliError('notBuiltYet', `\`--of ${of}\` is not supported yet; there are guest, shadow, ept, npt and host`),
     ]);
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);

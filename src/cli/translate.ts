@@ -23,7 +23,7 @@ export function translateCommand(args: ParsedArguments, host: CliHost): number {
   const address = parseNumber(written);
   if (address === undefined)
     return refuse([
-      cliError('badValue', `\`--address\`: \`${written}\` is no address; write 0x and hex digits, at most 64 bits`),
+      cliError('badValue', `\`--address\`: \`${written}\` is not an address; write 0x and hex digits, at most 64 bits`),
     ]);
   const opened = openGuest(args, host);
   if (!opened.ok) return refuse(opened.error);

@@ -184,7 +184,7 @@ export class Adapter extends DebugSession implements AdapterContext {
   /** The target while it stands still: most questions can be asked only then. */
   get stopped(): DebugTarget {
     const { target } = this;
-    if (this.loop.running) throw requestError('running', 'the guest runs; pause it first');
+    if (this.loop.running) throw requestError('running', 'the guest is running; pause it first');
     if (target.ended) throw requestError('ended', 'the guest has ended');
     return target;
   }
@@ -349,10 +349,7 @@ export class Adapter extends DebugSession implements AdapterContext {
   /** Tells of a bug of ours in the Debug Console, with what is needed to find it. */
   private report(error: unknown): RequestError {
     const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.sendText(
-      'stderr',
-      `Pagewalk failed; this is a fault of Pagewalk, not of the guest. The session goes on.\n${told}\n`,
-    );
+    this.sendText('stderr', `Internal error in Pagewalk (not in your guest). The session continues.\n${told}\n`);
     return requestError('internal', error instanceof Error ? error.message : String(error));
   }
 

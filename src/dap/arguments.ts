@@ -152,7 +152,10 @@ function check(command: string, path: string, shape: Shape, value: unknown): voi
     if (!Array.isArray(value)) refuse(command, `\`${path}\``, 'an array', value);
     const items: readonly unknown[] = value;
     if (items.length > shape.most)
-      throw requestError('tooMuch', `${command}: \`${path}\` has ${items.length} entries; ${shape.most} is the most`);
+      throw requestError(
+        'tooMuch',
+        `${command}: \`${path}\` has ${items.length} entries; the maximum is ${shape.most}`,
+      );
     for (const [i, each] of items.entries()) check(command, `${path}[${i}]`, shape.list, each);
   } else {
     if (!isObject(value)) refuse(command, `\`${path}\``, 'an object', value);

@@ -17,7 +17,7 @@ interface BreakpointSet {
 const NOT_DEBUGGING: BreakpointView = {
   id: 0,
   verified: false,
-  message: 'the guest runs without debugging (`noDebug`): nothing stops it',
+  message: 'the guest is running without debugging (`noDebug`): nothing stops it',
 };
 
 /**

@@ -34,7 +34,7 @@ function filterOf(name: string, condition?: string): ExceptionFilter {
 export function fileOf(adapter: AdapterContext, source: Dap.Source): string {
   if (source.sourceReference || source.path === undefined) {
     const instead = 'to stop at VM exits, add a function breakpoint exit:NAME';
-    throw requestError('badArgument', `lines of the hypervisor's steps are no places in the guest; ${instead}`);
+    throw requestError('badArgument', `lines of the hypervisor's steps are not places in the guest; ${instead}`);
   }
   const { host, client, launched } = adapter;
   const file = host.absolute(client.ourPath(source.path));

@@ -89,7 +89,7 @@ export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 
     const { stopped, client } = adapter;
     const evaluation = adapter.unwrap(stopped.evaluate(args.expression, frameIfThere(adapter, args.frameId)));
     const address = addressIn(evaluation);
-    if (address === undefined) throw requestError('badArgument', `${args.expression} is no address`);
+    if (address === undefined) throw requestError('badArgument', `${args.expression} is not an address`);
     const { space } = args;
     const answer = stopped.translate({
       address,

@@ -88,7 +88,7 @@ export class MessageReader {
         return this.refuse(`Content-Length ${quoted(value ?? '')} is not a number of bytes`);
       length = Number(value);
       if (length > MAX_MESSAGE)
-        return this.refuse(`a message of ${length} bytes is too long; ${MAX_MESSAGE} is the most`);
+        return this.refuse(`a message of ${length} bytes is too long; the maximum is ${MAX_MESSAGE}`);
     }
     if (end < 0)
       return all.length < MAX_HEADER ? false : this.refuse(`the header does not end within ${MAX_HEADER} bytes`);

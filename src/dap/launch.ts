@@ -177,12 +177,12 @@ function checkFields(fields: LaunchFields): Result<CheckedFields, readonly Diagn
     const value = fields[key];
     return value === undefined || typeof value === 'string'
       ? value
-      : wrong('wrongType', `field \`${key}\`: a text is expected`);
+      : wrong('wrongType', `field \`${key}\`: expected a string`);
   };
   const flag = (key: string): boolean => {
     const value = fields[key];
     if (value !== undefined && typeof value !== 'boolean')
-      wrong('wrongType', `field \`${key}\`: true or false is expected`);
+      wrong('wrongType', `field \`${key}\`: expected true or false`);
     return value === true;
   };
   const program = text('program');
@@ -218,7 +218,7 @@ const OTHERS_FIELDS: ReadonlySet<string> = new Set(['cwd', 'args', 'env', 'envFi
 /** A client may send what it likes: an unknown field ends no launch. */
 function unknownField(key: string): Diagnostic {
   const what = OTHERS_FIELDS.has(key)
-    ? `\`${key}\` means nothing to a guest; it is ignored`
+    ? `\`${key}\` has no meaning for a guest; it is ignored`
     : `there is no field \`${key}\`; it is ignored${didYouMean(key, [...OPTION_KEYS, 'program', 'stopOnEntry'])}`;
   return warning(what);
 }

@@ -7,11 +7,12 @@ import type { Handlers } from './requests';
 
 function addressOf(text: Hex | undefined, name: string): bigint | undefined {
   if (text === undefined) return undefined;
-  if (!/^0x[0-9a-f]{1,16}$/i.test(text)) throw requestError('badArgument', `${name}: ${text} is no address`);
+  if (!/^0x[0-9a-f]{1,16}$/i.test(text)) throw requestError('badArgument', `${name}: ${text} is not an address`);
   return BigInt(text);
 }
 function countOf(n: number | undefined): number | undefined {
-  if (n !== undefined && (!Number.isInteger(n) || n < 0)) throw requestError('badArgument', `most: ${n} is no count`);
+  if (n !== undefined && (!Number.isInteger(n) || n < 0))
+    throw requestError('badArgument', `most: ${n} is not a count`);
   return n;
 }
 

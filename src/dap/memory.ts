@@ -20,7 +20,7 @@ function addressOf(target: DebugTarget, reference: string, offset: number): Spac
   if (!at) {
     throw requestError(
       'badReference',
-      `${reference} is no address; write 0x and hex digits, with gpa:, hva: or hpa: in front for another space`,
+      `${reference} is not an address; write 0x and hex digits, with gpa:, hva: or hpa: in front for another space`,
     );
   }
   return { space: at.space, value: u64(at.value + BigInt(offset)) };
@@ -30,7 +30,7 @@ function addressOf(target: DebugTarget, reference: string, offset: number): Spac
 export function linearAddress(target: DebugTarget, reference: string, offset: number): bigint {
   const { space, value } = addressOf(target, reference, offset);
   if (space !== 'gva')
-    throw requestError('badReference', `${reference} is no linear address; instructions are found by those`);
+    throw requestError('badReference', `${reference} is not a linear address; instructions are found by those`);
   return value;
 }
 

@@ -53,7 +53,7 @@ function serveSockets(at: Exclude<Listen, { kind: 'stdio' }>, startClient: Start
     // the other side may be gone at any moment; what is left to do then is to end
     for (const each of [socket, child.stdin, child.stdout]) each.on('error', () => socket.destroy());
     child.on('error', (error) => {
-      process.stderr.write(`pagewalk: no process for a debug client: ${error.message}\n`);
+      process.stderr.write(`pagewalk: cannot start a process for a debug client: ${error.message}\n`);
       socket.destroy();
     });
     child.on('close', () => {

@@ -144,7 +144,8 @@ export const stackRequests: Handlers<
     requireThread(args.threadId);
     const stop = adapter.stopped.stopped;
     const { failure } = adapter;
-    if (failure !== undefined) return { exceptionId: 'Pagewalk failed', description: failure, breakMode: 'always' };
+    if (failure !== undefined)
+      return { exceptionId: 'Internal error in Pagewalk', description: failure, breakMode: 'always' };
     if (!stop) throw requestError('running', 'the guest is not stopped at anything');
     return exceptionInfo(stop);
   },

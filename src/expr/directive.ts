@@ -84,7 +84,10 @@ export function parseDirective(d: DirectiveText): Result<ParsedDirective, Diagno
       return message.ok ? ok({ kind: 'log', message: message.value, atEnd, span: d.span }) : message;
     }
     default:
-      return bad(d.span, `@${d.verb} is no directive; there are ${DIRECTIVE_VERBS.map((k) => '@' + k).join(', ')}`);
+      return bad(
+        d.span,
+        `@${d.verb} is not a directive; the directives are ${DIRECTIVE_VERBS.map((k) => '@' + k).join(', ')}`,
+      );
   }
 }
 
@@ -113,7 +116,7 @@ function parseGuest(d: DirectiveText, words: readonly DirectiveWord[]): Result<P
   for (const w of words) {
     const at = w.text.indexOf('=');
     if (at <= 0 || at === w.text.length - 1) {
-      const r = bad(w.span, `\`${w.text}\` is not key=value, such as memory=64M; no spaces stand around the =`);
+      const r = bad(w.span, `\`${w.text}\` is not key=value, such as memory=64M, without spaces around the =`);
       if (!r.ok) problems.push(...r.error);
       continue;
     }

@@ -94,7 +94,7 @@ function valueOf(e: Expr, env: Env): ExprValue {
     case 'name': {
       const v = env.lookup(e.name);
       if (v === undefined)
-        throw new ExprFault('unknownName', `\`${e.name}\` is no register, flag, label or value known here`, e.span);
+        throw new ExprFault('unknownName', `\`${e.name}\` is not a register, flag, label or value known here`, e.span);
       return typeof v === 'bigint' ? BigInt.asUintN(64, v) : v;
     }
     case 'address':

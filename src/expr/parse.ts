@@ -187,7 +187,7 @@ function parsePrimary(s: Scanner, depth: number): Expr {
     case 'word':
       return parseWord(s, depth);
     case 'string':
-      return s.fail('a text can stand only in a log clause: `, log "…"`', t);
+      return s.fail('a string is allowed only in a log clause: `, log "…"`', t);
     case 'bad':
       return s.fail(
         t.text === '"' || t.text === "'" ? 'this quote is not closed' : `\`${t.text}\` has no meaning here`,

@@ -59,7 +59,7 @@ async function conditionProblem(tracker: SessionTracker, name: string, condition
 async function breakOnExit(tracker: SessionTracker): Promise<void> {
   const { mmu = 'ept' } = tracker;
   if (mmu === 'software') {
-    await vscode.window.showInformationMessage('With mmu=software nothing exits: the VMM emulates the CPU.');
+    await vscode.window.showInformationMessage('With mmu=software there are no VM exits: the VMM emulates the CPU.');
     return;
   }
   const offered = REASONS[mmu].map(([label, description]) => ({ label, description }));
@@ -68,7 +68,7 @@ async function breakOnExit(tracker: SessionTracker): Promise<void> {
   const name = `exit:${picked.label}`;
   const condition = await vscode.window.showInputBox({
     title: `Break on ${picked.label}`,
-    prompt: 'Condition, or nothing to stop each time. The Breakpoints view edits it later.',
+    prompt: 'Condition; leave empty to stop every time. You can edit it later in the Breakpoints view.',
     placeHolder: 'write && gpa >= 0x5000',
     validateInput: (text) => conditionProblem(tracker, name, text),
   });

@@ -70,7 +70,7 @@ function whatToDo(document: vscode.TextDocument | undefined): string {
     return 'Open an assembly file or an ELF, then press F5 to run it as a guest.';
   const name = basename(document.fileName);
   const output = `${name.replace(/\.\w+$/, '')}.elf`;
-  return `Pagewalk runs the ELF that a compiler makes of ${name}: build it, for example with \`${compiler} -g -static -nostdlib -ffreestanding -o ${output} ${name}\`, and name ${output} as "program" in launch.json. Breakpoints in ${name} then bind.`;
+  return `Pagewalk runs the ELF file that a compiler makes from ${name}: build it, for example with \`${compiler} -g -static -nostdlib -ffreestanding -o ${output} ${name}\`, and name ${output} as "program" in launch.json. Breakpoints in ${name} then bind.`;
 }
 
 /** VS Code has no text document of a binary file: its tab names it. */

@@ -34,7 +34,7 @@ export const HOST_COMMANDS: Readonly<Record<string, HostCommand>> = {
     about: pageOf,
     ask: {
       title: 'Migrate Page',
-      prompt: 'Host physical address to move to; nothing for any free frame.',
+      prompt: 'Host physical address to move to; leave empty for any free frame.',
       placeHolder: '0x10000d000',
       optional: true,
     },
@@ -44,7 +44,7 @@ export const HOST_COMMANDS: Readonly<Record<string, HostCommand>> = {
     about: pageOf,
     ask: {
       title: 'Merge Page',
-      prompt: 'The other page, of the same content: a guest physical address, or hva: and an address.',
+      prompt: 'The other page, with the same content: a guest physical address, or hva: and an address.',
       placeHolder: '0x301000',
     },
   },

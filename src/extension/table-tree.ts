@@ -60,7 +60,7 @@ export class TableTree implements vscode.TreeDataProvider<TreeItem>, vscode.Disp
 
   refresh(): void {
     const running = this.tracker.standing === 'running';
-    this.view.message = running ? 'The guest runs. Pause it to look.' : '';
+    this.view.message = running ? 'The guest is running; pause it to inspect it.' : '';
     this.changed.fire();
   }
 

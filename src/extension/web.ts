@@ -62,5 +62,5 @@ async function readInWorkspace(uri: vscode.Uri): Promise<Uint8Array | null> {
 
 const tellWhatIsMissing = (): Thenable<unknown> =>
   vscode.window.showInformationMessage(
-    'In the browser Pagewalk helps to write guests. To run and debug one, open the folder in VS Code on a machine.',
+    'In the browser, Pagewalk helps you write guests. To run and debug one, open the folder in desktop VS Code.',
   );

@@ -137,14 +137,14 @@ export class AddressSpace {
     const backing = request.backing ?? '4k';
     const size = BACKING_SIZE[backing];
     if (length <= 0n || length % size !== 0n)
-      return err(`${request.name}: ${hex(length)} bytes are no whole number of ${backing} pages`);
+      return err(`${request.name}: ${hex(length)} bytes is not a whole number of ${backing} pages`);
     const start =
       request.at ?? this.mm.areas.gap(request.hint ?? hva(0x1_0000n), length, size > 0x20_0000n ? size : 0x20_0000n);
     const end = hva(start + length);
     if (start % size !== 0n) return err(`${request.name}: ${hex(start)} is not aligned to ${backing} pages`);
     if (end <= start || end > USER_END)
       return err(
-        `${request.name}: ${hex(start)} and ${hex(length)} bytes leave user space, which ends at ${hex(USER_END)}`,
+        `${request.name}: ${hex(start)} and ${hex(length)} bytes extend beyond user space, which ends at ${hex(USER_END)}`,
       );
     const clash = this.mm.areas.overlapping(start, end)[0];
     if (clash)

@@ -101,7 +101,7 @@ export function* migrate(mm: Mm, address: Hva, to?: Hpa): Outcome {
     const unmapped = tables.update(page, leaf, marker);
     yield hostStep(
       'try_to_migrate_one',
-      `puts a migration entry where HVA ${hex(page)} was mapped to HPA ${hex(old)}: whoever faults now waits`,
+      `puts a migration entry where HVA ${hex(page)} was mapped to HPA ${hex(old)}: a fault on it now waits`,
       cost('pageReclaim') + cost('eptEntry'),
       {
         addresses: { hva: page, hpa: old },

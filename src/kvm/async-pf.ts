@@ -154,7 +154,9 @@ export class AsyncPf implements AsyncFault {
     const deliverable = this.enabled && ((this.enable & SEND_ALWAYS) !== 0n || v.regs.cpl !== 0);
     if (!deliverable || !(yield* this.put(0, REASON_PAGE_NOT_PRESENT))) {
       this.asleep = true;
-      const why = this.enabled ? 'the guest is in its kernel and wants none there' : 'the guest has not asked for any';
+      const why = this.enabled
+        ? 'the guest is in kernel mode and asked for none there'
+        : 'the guest has not asked for any';
       yield v.step(
         'kvm_arch_async_page_not_present',
         `no #PF can tell the guest (${why}): the VCPU sleeps until the page is there, or an interrupt`,

@@ -84,7 +84,7 @@ export class Memslots {
     if (!Number.isInteger(id) || id < 0 || id >= USER_MEM_SLOTS)
       return err(`${name}: numbers are 0 to ${USER_MEM_SLOTS - 1} (EINVAL)`);
     if (memorySize < 0n || memorySize % 4096n !== 0n)
-      return err(`${name}: ${hex(memorySize)} bytes are no whole number of pages (EINVAL)`);
+      return err(`${name}: ${hex(memorySize)} bytes is not a whole number of pages (EINVAL)`);
     if (guestPhysAddr % 4096n !== 0n) return err(`${name}: GPA ${hex(guestPhysAddr)} is not page aligned (EINVAL)`);
     if (userspaceAddr % 4096n !== 0n) return err(`${name}: HVA ${hex(userspaceAddr)} is not page aligned (EINVAL)`);
     const old = this.byId(id);

@@ -44,7 +44,7 @@ export function* enter(v: Vcpu): Work<Handled> {
     v.events.cancelInjection(ops);
     yield v.step(
       'kvm_vcpu_exit_request',
-      'the host has taken entries away meanwhile: the entry is prepared once more',
+      'the host has taken entries away meanwhile: the VM entry is prepared again',
       cost('kvmHandler'),
     );
   }

@@ -135,7 +135,7 @@ export class Vm {
     if (change.kind !== 'none' && (this.memslots.generation & GENERATION_MASK) === 0)
       yield* this.edit(
         'kvm_mmu_invalidate_mmio_sptes',
-        'the generation in MMIO entries wraps round: all entries go',
+        'the generation in MMIO entries wraps: all entries are dropped',
         (writes) => this.secondary.zapAll(writes),
       );
     switch (change.kind) {
@@ -169,7 +169,7 @@ export class Vm {
       this.dirtyLog.stop(slot);
       yield* this.edit(
         'kvm_mmu_recover_huge_pages',
-        'logging is off: small entries go, so that large ones can come back',
+        'logging is off: small entries are zapped, so that large ones can return',
         (writes) => this.secondary.zapRange(start, end, writes),
       );
       return;

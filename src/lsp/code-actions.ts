@@ -117,7 +117,7 @@ function addSize(place: Place): CodeAction[] {
     ([size, width]) =>
       fix(
         place,
-        `Say \`${size}\` before the bracket`,
+        `Write \`${size}\` before the bracket`,
         [{ range: { start, end: start }, newText: `${size} ` }],
         width === bits,
       ),

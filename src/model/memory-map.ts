@@ -50,7 +50,7 @@ export interface MemoryRun<N extends Value> {
   /** absent: nobody has touched it, or it was given back. */
   readonly state: 'resident' | 'swapped' | 'absent';
   readonly hpa?: N;
-  /** Separate stretches of host memory, or of swap slots. */
+  /** Separate ranges of host memory, or of swap slots. */
   readonly frames: number;
   /** First swap slot. */
   readonly swapSlot?: number;

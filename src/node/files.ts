@@ -53,7 +53,7 @@ export function readBytes(path: string, most = MAX_READ): ReadOutcome {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
     const status = fstatSync(descriptor);
     if (!status.isFile()) return { ok: false, why: kindOf(status) };
-    if (status.size > most) return { ok: false, why: `it is ${status.size} bytes long; ${most} is the most` };
+    if (status.size > most) return { ok: false, why: `it is ${status.size} bytes long; the maximum is ${most}` };
     const bytes = Buffer.alloc(status.size);
     let length = 0;
     while (length < bytes.length) {

@@ -36,7 +36,7 @@ export const COSTS = {
   copyPage: { cycles: 1000, source: 'model: copy_page of 4 KiB at about 4 bytes a cycle' },
   swapOut: {
     cycles: 60_000,
-    source: 'model: a 4 KiB write to a solid-state disk, 20 microseconds at 3 GHz, seen by whoever waits',
+    source: 'model: a 4 KiB write to a solid-state disk, 20 microseconds at 3 GHz, as the waiting caller sees it',
   },
   swapIn: {
     cycles: 240_000,

@@ -18,13 +18,13 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
   const out: Diagnostic[] = [];
   const model = CPU_MODELS.get(o.cpu);
   if (o.slots.length === 0 && (o.memory <= 0n || o.memory % PAGE !== 0n))
-    out.push(machineError('badMemory', `memory=${hex(o.memory)}: guest RAM is a positive number of whole 4 KiB pages`));
+    out.push(machineError('badMemory', `memory=${hex(o.memory)}: guest RAM must be a positive multiple of 4 KiB`));
   slotsOf(o).forEach((s, i) => {
     if (o.slots.length === 0) return;
     const name = `slot ${i} (${hex(s.gpa)}+${hex(s.size)})`;
     if (s.size <= 0n || s.size % PAGE !== 0n)
-      out.push(machineError('badSlot', `${name}: the size is a positive number of whole 4 KiB pages`));
-    else if (s.gpa % PAGE !== 0n) out.push(machineError('badSlot', `${name}: the address is a multiple of 4 KiB`));
+      out.push(machineError('badSlot', `${name}: the size must be a positive multiple of 4 KiB`));
+    else if (s.gpa % PAGE !== 0n) out.push(machineError('badSlot', `${name}: the address must be a multiple of 4 KiB`));
     else if (model && s.gpa + s.size > 1n << BigInt(model.physicalBits))
       out.push(
         machineError('badSlot', `${name} ends beyond the ${model.physicalBits} physical address bits of cpu=${o.cpu}`),
@@ -37,12 +37,12 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
     o.hostMemory % 4096 !== 0
   )
     out.push(
-      machineError('hostMemory', `host-memory=${hex(o.hostMemory)}: between 1 MiB and 3 GiB, in whole 4 KiB frames`),
+      machineError('hostMemory', `host-memory=${hex(o.hostMemory)}: must be 1 MiB to 3 GiB, in whole 4 KiB frames`),
     );
   if (o.hostSwap !== undefined && (o.hostSwap % PAGE !== 0n || o.hostSwap > MOST_SWAP))
-    out.push(machineError('hostMemory', `host-swap=${hex(o.hostSwap)}: at most 4 GiB, in whole 4 KiB pages`));
+    out.push(machineError('hostMemory', `host-swap=${hex(o.hostSwap)}: must be at most 4 GiB, in whole 4 KiB pages`));
   if (o.hostBase % PAGE !== 0n || o.hostBase < 0n || o.hostBase >= 1n << 45n)
-    out.push(machineError('hostMemory', `host-base=${hex(o.hostBase)}: a multiple of 4 KiB below 2^45`));
+    out.push(machineError('hostMemory', `host-base=${hex(o.hostBase)}: must be a multiple of 4 KiB below 2^45`));
   if (o.mmu === 'shadow' && o.hostBase + BigInt(o.hostMemory) > 1n << 32n)
     out.push(
       machineError(
@@ -66,7 +66,10 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
   }
   if (!CPU_MODELS.has(o.cpu))
     out.push(
-      machineError('badCpu', `cpu=${o.cpu}: there is no such model; these are: ${[...CPU_MODELS.keys()].join(', ')}`),
+      machineError(
+        'badCpu',
+        `cpu=${o.cpu}: there is no such model; the models are ${[...CPU_MODELS.keys()].join(', ')}`,
+      ),
     );
   if (o.hostPages === '1g' && model?.pages1g === false)
     out.push(
@@ -83,7 +86,7 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
           .join(', ')}`,
       ),
     );
-  if (o.cpus !== 1) out.push(machineError('notBuilt', `cpus=${o.cpus}: more than one VCPU is not built yet`));
+  if (o.cpus !== 1) out.push(machineError('notBuilt', `cpus=${o.cpus}: more than one VCPU is not supported yet`));
   if (o.tlb !== 'off') {
     const { entries, ways } = o.tlb;
     const sets = entries / ways;
@@ -104,6 +107,6 @@ export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
       );
   }
   if (o.maxInstructions !== undefined && (!Number.isSafeInteger(o.maxInstructions) || o.maxInstructions < 1))
-    out.push(machineError('badMemory', `max-instructions=${o.maxInstructions}: a positive whole number`));
+    out.push(machineError('badMemory', `max-instructions=${o.maxInstructions}: must be a positive whole number`));
   return out;
 }

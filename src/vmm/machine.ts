@@ -227,7 +227,7 @@ export class Machine {
     const stop = this.run(1, 1);
     this.pauseAtExits = pauseAtExits;
     moved();
-    if (stop.kind !== 'exit-pending') return 'the guest cannot be made to exit here; step an instruction further';
+    if (stop.kind !== 'exit-pending') return 'the guest cannot be made to exit here; step one instruction first';
     const result = action();
     this.drainActivity();
     moved();

@@ -38,7 +38,7 @@ export function withoutFirmware(guest: CpuState, read: ReadGuest): Unserved | un
   if ((event & INTR_INFO.VALID) === 0 || (event & INTR_INFO.VECTOR_MASK) !== stub)
     return {
       event: false,
-      why: `a jump or call, and no interrupt, led to the handler of INT ${vector}h: ${NO_BIOS} to serve it`,
+      why: `a jump or call, not an interrupt, led to the handler of INT ${vector}h: ${NO_BIOS} to serve it`,
     };
   const unhandled = `the guest has no handler for vector ${vector}h, and ${NO_BIOS}`;
   const said = (why: string): Unserved => ({ event: true, vector: stub, why });

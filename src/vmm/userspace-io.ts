@@ -114,7 +114,7 @@ export function* deviceAccess({ space, address, write, size, value }: DeviceAcce
     return answered(bus, answer);
   }
   bus.write(space, address, size, value);
-  const swallowed = entry ? '' : ', is swallowed';
+  const swallowed = entry ? '' : ', is ignored';
   yield vmmStep(fn, `a write of ${hex(value)} to ${where}${swallowed}`, cost('deviceModel'), about);
   const acts = entry?.device.written?.(Number(address - entry.range.first), size, value, entry.range);
   if (acts) yield* acts;
@@ -146,6 +146,6 @@ export function halted(
     return { kind: 'end', end: { ...ended, unserved: true, reason } };
   }
   return bit(guest.rflags, RFLAGS.IF)
-    ? end('idle', 'the guest halted with interrupts on, and there is nothing left that could interrupt it')
+    ? end('idle', 'the guest halted with interrupts on, and nothing is left to interrupt it')
     : end('halt', 'the guest halted with interrupts off');
 }

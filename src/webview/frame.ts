@@ -167,9 +167,9 @@ class Frame implements PanelContext {
     const { moment, shown } = this;
     switch (moment.standing) {
       case 'none':
-        return ['The session has ended: this is what was recorded last.'];
+        return ['The session has ended. This is the last recorded state.'];
       case 'running':
-        return ['The guest runs: this is from the last stop.'];
+        return ['The guest is running. This is from the last stop.'];
       case 'stopped': {
         if (shown?.number === moment.number) return [];
         const button = h('button', { type: 'button', class: 'link' }, 'Update');
@@ -186,7 +186,7 @@ class Frame implements PanelContext {
       'div',
       { class: 'empty' },
       ...this.definition.empty.map((text) => h('p', {}, text)),
-      h('p', { class: 'when-running' }, 'The guest runs. Pause it to look.'),
+      h('p', { class: 'when-running' }, 'The guest is running; pause it to inspect it.'),
       button,
     );
   }

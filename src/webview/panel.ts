@@ -58,6 +58,6 @@ export class Superseded extends Error {}
 /** Neither the machine can be asked now nor was the answer recorded. */
 export class NotRecorded extends Error {
   constructor() {
-    super('This was not looked at while the guest was stopped.');
+    super('This was not opened while the guest was stopped.');
   }
 }

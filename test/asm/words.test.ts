@@ -80,7 +80,7 @@ describe('asm: words with a meaning of their own', () => {
     check('rep: nop', '`rep` is a prefix and cannot be a label; choose another name, or write $rep');
     check('struc eax\nendstruc', '`eax` is a reserved word and cannot name a structure');
     check('mov ax, byte', 'the value or the bracket that `byte` belongs to is missing');
-    check('mov ax, 5 + byte', '`byte` is a size, not a value; it stands before the whole operand');
+    check('mov ax, 5 + byte', '`byte` is a size, not a value; it goes before the whole operand');
   });
   it('`short` and `near` are for jumps that have both', () => {
     check('x: loop short x', 'loop has one kind of target, a short one; leave out `short`');

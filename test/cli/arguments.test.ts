@@ -41,7 +41,7 @@ describe('arguments of the command line', () => {
     check('run a --memory', 'PW604 `--memory` needs a value: SIZE');
     check('run a --memory --json', 'PW604 `--memory` needs a value: SIZE');
     check('run a --json=1', 'PW605 `--json` takes no value');
-    check('translate a --space gvb', 'PW605 `--space`: `gvb` is none of gva, gpa, hva, hpa; did you mean `gva`?');
+    check('translate a --space gvb', 'PW605 `--space`: `gvb` is not one of gva, gpa, hva, hpa; did you mean `gva`?');
     check('translate a --at x --at y', 'PW610 `--at` is given twice; keep one');
     check('translate a --serial x', 'PW603 `translate` has no option `--serial`; see `pagewalk translate --help`');
   });

@@ -120,7 +120,7 @@ describe('bad input', () => {
     });
     const wrong = await pagewalk(['compare', 'g.asm', '--mmu', 'ept,tcg'], { 'g.asm': 'hlt' });
     assert.deepEqual([wrong.code, wrong.stdout], [2, '']);
-    assert.match(wrong.stderr, /^command line: error PW301: methods to compare: `tcg` is none of shadow, ept, npt,/);
+    assert.match(wrong.stderr, /^command line: error PW301: methods to compare: `tcg` is not one of shadow, ept, npt,/);
     assert.equal((await pagewalk([])).code, 2);
     assert.equal((await pagewalk(['--help'])).code, 0);
     assert.equal((await pagewalk(['--version'])).stdout, 'pagewalk 0.0.0\n');

@@ -71,7 +71,7 @@ describe('hostile input', () => {
     ['a file of /proc', 'run /proc/self/maps', 2, /PW607: cannot be read: its size is not known/],
     ['links in a circle', 'run @loop', 2, /PW607: cannot be read: its symbolic links go in a circle/],
     ['an image of 2 TiB', 'run @huge.bin', 2, /PW607: cannot be read: it is 2199023255552 bytes long; 1073741824/],
-    ['a source of 32 MiB', 'run @long.asm', 2, /PW315: the file is 33554432 bytes long; 8388608 is the most/],
+    ['a source of 32 MiB', 'run @long.asm', 2, /PW315: the file is 33554432 bytes long; the maximum is 8388608/],
     ['the same, assembled', 'asm @long.asm', 2, /PW315: the file is 33554432 bytes long/],
     ['a source of zeros', 'asm @full.asm', 2, /full\.asm:1:1: error PW/],
     ['firmware that is a FIFO', 'run @guest.asm --start reset --firmware @fifo', 2, /PW\d{3}: .*cannot be read/],

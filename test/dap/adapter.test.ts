@@ -359,7 +359,7 @@ describe('debug adapter: launch configurations', () => {
   check('an empty file', { program: 'fake.asm' }, /PW311: the file is empty/, { '/guests/fake.asm': '' });
   check('a wrong value', { program: 'fake.asm', memory: 'lots' }, /PW301: field `memory`.*lots/);
   check('a wrong type', { program: 7, stopOnEntry: 'yes' }, /`program`: a text[^]*`stopOnEntry`: true or false/);
-  check('what is not built yet', { program: 'fake.asm', cpus: 2 }, /PW302.*cpus.*not built yet/);
+  check('what is not supported yet', { program: 'fake.asm', cpus: 2 }, /PW302.*cpus.*not built yet/);
   check(
     'an output that cannot be written',
     { program: 'fake.asm', serial: '/forbidden/x' },

@@ -220,7 +220,7 @@ describe('launch fields that are not known', () => {
     await d.ask('configurationDone');
     assert.equal(
       await output(),
-      'launch configuration: warning PW504: `cwd` means nothing to a guest; it is ignored\n',
+      'launch configuration: warning PW504: `cwd` has no meaning for a guest; it is ignored\n',
     );
     assert.match(await output(), /PW504: there is no field `memroy`; it is ignored; did you mean `memory`\?/);
     assert.match(await output(), /PW504: there is no field `zorp`; it is ignored\n/);

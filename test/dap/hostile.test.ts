@@ -93,7 +93,7 @@ describe('hostile: arguments', () => {
   });
   it('are lists that end', () => {
     const breakpoints = Array.from({ length: 100_000 }, () => ({ instructionReference: '0x0' }));
-    check('setInstructionBreakpoints', { breakpoints }, /PW515: .*100000 entries; 20000 is the most/);
+    check('setInstructionBreakpoints', { breakpoints }, /PW515: .*100000 entries; the maximum is 20000/);
   });
   it('may leave out what is optional, and hold what we do not know', () => {
     checkArguments('threads', undefined);

@@ -80,7 +80,7 @@ describe('the entry', () => {
         if (machine.active) move(OTHER);
         machine.pauseAtExits = undefined;
         assert.equal(g.halt()[RBX], 11n, `moved after step ${k}`);
-        if (g.steps.some((s) => s.what.includes('the entry is prepared once more'))) again++;
+        if (g.steps.some((s) => s.what.includes('the VM entry is prepared again'))) again++;
         machine.pauseAtExits = () => true;
       }
       assert.ok(again > 0, 'the entry was prepared once more');

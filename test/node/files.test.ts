@@ -40,7 +40,7 @@ describe('node: files that a user names', () => {
     writeFileSync(at('a'), 'abc');
     const read = readBytes(at('a'));
     assert.deepEqual(read.ok && [...read.bytes], [97, 98, 99]);
-    unreadable(at('a'), /3 bytes long; 2 is the most/, 2);
+    unreadable(at('a'), /3 bytes long; the maximum is 2/, 2);
     unreadable(at('none'), /no such file/);
     unreadable(folder, /folder/);
     writeFileSync(at('huge'), '');

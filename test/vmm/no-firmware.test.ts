@@ -101,7 +101,7 @@ describe('no firmware', () => {
   it('a stub that the guest itself jumps or calls to', () => {
     check(
       'pushf\ncall far [0x10 * 4]',
-      'a jump or call, and no interrupt, led to the handler of INT 10h: there is no BIOS yet to serve it',
+      'a jump or call, not an interrupt, led to the handler of INT 10h: there is no BIOS yet to serve it',
     );
   });
   it('FFFF:0000 is the reset vector', () => {

@@ -283,7 +283,7 @@ describe('look-ups of the software TLB, in QEMU’s words', () => {
     assert.deepEqual(told.slice(0, 4), [
       'tlb_fill: the software TLB has no entry for a read of GVA 0x20000 (supervisor)',
       'x86_cpu_tlb_fill: paging is off: GVA 0x20000 is GPA 0x20000',
-      'address_space_translate_for_iotlb: GPA 0x20000 is in no RAM region: accesses go to the device there, or to nobody',
+      'address_space_translate_for_iotlb: GPA 0x20000 is in no RAM region: accesses go to the device there, if there is one',
       'tlb_set_page_full: marks the page of GVA 0x20000 TLB_MMIO: each access takes the slow way',
     ]);
   });

@@ -65,7 +65,7 @@ function detailOf(adapter: AdapterContext, { row, steps, decoded, full, open }: 
 /** What a client sends is checked, for it decides how much work is done. */
 function natural(name: string, value: unknown, most: number): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= most) return value;
-  throw requestError('badArgument', `${name} is no number from 0 to ${most}`);
+  throw requestError('badArgument', `${name} is not a number from 0 to ${most}`);
 }
 const rows = (count: unknown): number => natural('count', count, MOST_ROWS);
 const start = (value: unknown): number => natural('start', value, Number.MAX_SAFE_INTEGER);
@@ -158,5 +158,5 @@ export const exitsRequests: Handlers<keyof ExitsRequests> = {
 
 function addressOf(text: string): bigint {
   if (/^0x[0-9a-f]{1,16}$/i.test(text)) return BigInt(text);
-  throw requestError('badArgument', `${text} is no address`);
+  throw requestError('badArgument', `${text} is not an address`);
 }

@@ -15,7 +15,8 @@ function known(set: string): TableSet {
   return found;
 }
 const pathOf = (path: readonly string[]): readonly string[] => {
-  if (!Array.isArray(path) || path.length > 16) throw requestError('badArgument', 'path: no list of at most 16 steps');
+  if (!Array.isArray(path) || path.length > 16)
+    throw requestError('badArgument', 'path: not a list of at most 16 steps');
   return path.map(String);
 };
 
@@ -44,7 +45,7 @@ export const pageTablesRequests: Handlers<Names> = {
       adapter.stopped.evaluate(expression, { ...frameIfThere(adapter, frameId), acts: false }),
     );
     const address = addressIn(evaluation);
-    if (address === undefined) throw requestError('badArgument', `${expression} is no address`);
+    if (address === undefined) throw requestError('badArgument', `${expression} is not an address`);
     return { address: hex(address), ...adapter.unwrap(adapter.stopped.tableMaps.find(known(set), moment, address)) };
   },
   'pagewalk/tables/strips'(adapter, { set, moment, path }) {

@@ -78,7 +78,7 @@ export const vmcsRequests: Handlers<'pagewalk/controlStructure' | 'pagewalk/setC
   },
 
   'pagewalk/setControlField'(adapter, { path, value }) {
-    if (!KINDS.some((kind) => path.startsWith(`${kind}/`))) throw requestError('badArgument', `${path} is no field`);
+    if (!KINDS.some((kind) => path.startsWith(`${kind}/`))) throw requestError('badArgument', `${path} is not a field`);
     return { value: adapter.change(() => adapter.unwrap(adapter.stopped.setValue(path, value))) };
   },
 };

@@ -55,7 +55,7 @@ async function openMemory(tracker: SessionTracker, space: Space, address: string
   try {
     await vscode.commands.executeCommand('vscode.openWith', uri, 'hexEditor.hexedit');
   } catch {
-    await vscode.window.showInformationMessage('To look at memory, install the extension “Hex Editor” by Microsoft.');
+    await vscode.window.showInformationMessage('To view memory, install the extension “Hex Editor” by Microsoft.');
   }
 }
 

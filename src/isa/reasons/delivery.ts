@@ -18,7 +18,7 @@ export const DELIVERY_RULES = {
     return causes.join(', ') || `DR6 gains ${hex(dr6)}`;
   }),
   'double-fault': rule('SDM vol. 3, table 6-5', (first: number, second: number) => {
-    return `${vectorName(second)} came up while ${vectorName(first)} was being delivered`;
+    return `${vectorName(second)} was raised while ${vectorName(first)} was being delivered`;
   }),
   injected: rule('SDM vol. 3, 26.6.1', () => 'the hypervisor injects it with the VM entry'),
   'async-page': rule('arch/x86/kvm/x86.c, kvm_arch_async_page_not_present', (token: bigint) => {

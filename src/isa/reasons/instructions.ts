@@ -25,7 +25,7 @@ export const INSTRUCTION_RULES = {
   'opcode-not-in-model': rule('SDM vol. 2, CPUID', () => 'this CPU model does not have the instruction'),
   'feature-absent': rule('SDM vol. 2, CPUID', (feature: string) => `this CPU model does not have ${feature}`),
   'mode-paragraph': rule('SDM vol. 3, 20.1.3', () => 'it does not exist in real and virtual-8086 mode'),
-  'mode-not-64-bit': rule('SDM vol. 2', () => 'it exists in 64-bit mode alone'),
+  'mode-not-64-bit': rule('SDM vol. 2', () => 'it exists only in 64-bit mode'),
   'mode-long-amd': rule('APM vol. 3', () => "AMD's processors do not have it in long mode"),
   'load-cs': rule('SDM vol. 2, MOV', () => 'CS cannot be loaded by MOV'),
   'control-register': rule('SDM vol. 2, MOV CR', (index: number) => `CR${index} does not exist`),
@@ -59,7 +59,7 @@ export const INSTRUCTION_RULES = {
   }),
 
   'fpu-emulated': rule('SDM vol. 3, 2.5', () => 'CR0.EM = 1: there is no x87 unit to use'),
-  'fpu-switched': rule('SDM vol. 3, 2.5', () => 'CR0.TS = 1: the state in the registers may be of another task'),
+  'fpu-switched': rule('SDM vol. 3, 2.5', () => 'CR0.TS = 1: the registers may hold the state of another task'),
   'wait-switched': rule('SDM vol. 3, 2.5', () => 'CR0.TS = 1 and CR0.MP = 1: WAIT traps as x87 instructions do'),
   'sse-emulated': rule('SDM vol. 3, 13.1.2', () => 'CR0.EM = 1'),
   'sse-not-enabled': rule('SDM vol. 3, 13.1.2', () => 'CR4.OSFXSR = 0: the operating system has not enabled SSE'),
@@ -75,7 +75,7 @@ export const INSTRUCTION_RULES = {
   mxcsr: rule('SDM vol. 1, 10.2.3', (value: number) => `MXCSR ${hex(value)} sets reserved bits above bit 15`),
   'xsave-header': rule('SDM vol. 1, 13.8.1', (present: bigint, compaction: bigint, xcr0: bigint) => {
     return compaction !== 0n
-      ? `XCOMP_BV in the XSAVE header is ${hex(compaction)}; this CPU model has the standard form alone`
+      ? `XCOMP_BV in the XSAVE header is ${hex(compaction)}; this CPU model supports only the standard form`
       : (present & ~xcr0) !== 0n
         ? `XSTATE_BV ${hex(present)} in the XSAVE header has components that XCR0 ${hex(xcr0)} does not enable`
         : 'bytes 23:8 of the XSAVE header are not zero';

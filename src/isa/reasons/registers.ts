@@ -33,7 +33,7 @@ export const REGISTER_RULES = {
   iopl: rule('SDM vol. 1, 3.4.3', (cpl: number, iopl: number) => `CPL ${cpl} is above IOPL ${iopl}`),
   'v86-iopl': rule('SDM vol. 3, 20.2.7', (iopl: number) => `IOPL is ${iopl}; virtual-8086 mode needs 3`),
   'virtual-interrupt': rule('SDM vol. 3, 20.3.3.5', () => {
-    return 'RFLAGS.VIP = 1: a virtual interrupt waits, and the program may not enable them';
+    return 'RFLAGS.VIP = 1: a virtual interrupt is pending, and the program may not enable interrupts';
   }),
   'virtual-trap': rule('SDM vol. 2, POPF', () => 'TF cannot be set here by a virtual-8086 program with virtual flags'),
   'redirection-map': rule('SDM vol. 3, 20.3.3', (limit: number) => {
@@ -90,7 +90,7 @@ export const REGISTER_RULES = {
   }),
   'xcr-index': rule('SDM vol. 2, XSETBV', (index: number) => `there is no XCR${index}; ECX must be 0`),
   'xcr0-value': rule('SDM vol. 1, 13.3', (value: bigint) => {
-    return `XCR0 cannot be ${hex(value)}: bit 0 (x87) must be set, and of the others this CPU model has bit 1 (SSE) alone`;
+    return `XCR0 cannot be ${hex(value)}: bit 0 (x87) must be set, and of the others this CPU model supports only bit 1 (SSE)`;
   }),
   'pkru-ecx': rule('SDM vol. 2, WRPKRU', (ecx: number) => `ECX is ${hex(ecx)}; it must be 0`),
   'pkru-edx': rule('SDM vol. 2, WRPKRU', (edx: number) => `EDX is ${hex(edx)}; it must be 0`),

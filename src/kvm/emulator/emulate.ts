@@ -26,11 +26,7 @@ export function* kvmEmulateInstruction(v: Vcpu): Work<Handled> {
 
 /** complete_emulated_mmio, complete_emulated_pio: the instruction goes on with user space's answer. */
 export function* completeEmulation(v: Vcpu, value: bigint): Work<Handled> {
-  yield v.step(
-    'complete_emulated_mmio',
-    'goes on with the instruction that waited for user space',
-    cost('kvmDispatch'),
-  );
+  yield v.step('complete_emulated_mmio', 'resumes the instruction that waited for user space', cost('kvmDispatch'));
   v.emulator.answer(value);
   return yield* emulate(v);
 }
@@ -58,7 +54,7 @@ function* emulate(v: Vcpu): Work<Handled> {
       const where = request.space === 'mmio' ? `GPA ${hex(request.address)}` : `port ${hex(request.port)}`;
       yield v.step(
         request.space === 'mmio' ? 'emulator_read_write_onepage' : 'emulator_pio_in_out',
-        `${request.write ? `the write of ${hex(request.value)} to` : 'the read of'} ${where} (${request.size} byte${request.size > 1 ? 's' : ''}) is user space's to answer`,
+        `${request.write ? `the write of ${hex(request.value)} to` : 'the read of'} ${where} (${request.size} byte${request.size > 1 ? 's' : ''}) goes to user space`,
         cost('kvmHandler'),
         request.space === 'mmio' ? { addresses: { gpa: request.address } } : {},
       );

@@ -247,7 +247,7 @@ export class Emulator implements InstructionEmulator {
       return { kind: 'interrupt', event: interruptionOfFault(event, core.insn.length) };
     if (event?.kind === 'fault') return { kind: 'fault', event };
     if (event?.kind === 'exit') return { kind: 'intercepted', exit: event.exit };
-    return { kind: 'failed', why: 'the emulator does not know it' };
+    return { kind: 'failed', why: 'the emulator does not support it' };
   }
 
   private ports(): IoPort {

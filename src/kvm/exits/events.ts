@@ -21,7 +21,7 @@ export const handleInvalidOpcode: ExitHandler = function* (v) {
   const { foreign } = HYPERCALLS[v.ops.name];
   const code = v.emulator.peek();
   if (code && isHypercall(code, foreign)) {
-    yield v.step('handle_ud', `${foreign.name} was an invalid opcode: the emulator knows it`, cost('kvmHandler'));
+    yield v.step('handle_ud', `${foreign.name} was an invalid opcode: the emulator supports it`, cost('kvmHandler'));
     return yield* kvmEmulateInstruction(v);
   }
   v.injectUd(because('injected'));
@@ -60,7 +60,7 @@ export function* hostInterrupt(v: Vcpu, vector: number, fn: string): Work<Handle
   v.stats.add('irq_exits');
   yield v.step(
     fn,
-    `the host's interrupt ${hex(vector)} arrived in the guest${vector === KICK_VECTOR ? ': a kick, which asks nothing but this exit' : ''}`,
+    `the host's interrupt ${hex(vector)} arrived in the guest${vector === KICK_VECTOR ? ': a kick, which asks only for this exit' : ''}`,
     cost('kvmHandler'),
   );
   return REENTER;

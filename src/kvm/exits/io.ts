@@ -49,7 +49,7 @@ export function* completeFastPio(v: Vcpu, input: boolean, size: number, value: b
   v.skipEmulatedInstruction();
   yield v.step(
     input ? 'complete_fast_pio_in' : 'complete_fast_pio_out',
-    input ? `the guest gets ${hex(BigInt.asUintN(size * 8, value))}; RIP moves on` : 'RIP moves on',
+    input ? `the guest gets ${hex(BigInt.asUintN(size * 8, value))}; RIP advances` : 'RIP advances',
     v.ops.accessCost(3),
   );
   return REENTER;

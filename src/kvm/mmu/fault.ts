@@ -182,10 +182,10 @@ export function* handleMmioPageFault(vm: Vm, address: Gpa): Work<'emulate' | 'st
   yield kvmStep(
     'handle_mmio_page_fault',
     verdict === 'emulate'
-      ? `the entry for GPA ${hex(address)} is marked MMIO and of the present memslots`
+      ? `the entry for GPA ${hex(address)} is marked MMIO and of the current memslots`
       : verdict === 'stale'
         ? `the MMIO entry for GPA ${hex(address)} is of an earlier memslot generation than ${generation}`
-        : `the entry for GPA ${hex(address)} is no MMIO entry`,
+        : `the entry for GPA ${hex(address)} is not an MMIO entry`,
     cost('kvmHandler'),
     { addresses: { gpa: address }, reads: vm.mmu.read(gpa(address)) },
   );

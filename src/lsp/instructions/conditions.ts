@@ -24,10 +24,14 @@ const CONDITIONS: readonly { readonly codes: readonly string[]; readonly words: 
 function conditional(stem: 'j' | 'set' | 'cmov', words: string, test: string): InstructionDoc {
   switch (stem) {
     case 'j':
-      return doc(`Jump if ${words}`, 'Jumps where the condition holds, else goes on with the next instruction.', {
-        operation: `if ${test}: rip ← target`,
-        exceptions: ['#GP where the target is not canonical or lies beyond the code segment'],
-      });
+      return doc(
+        `Jump if ${words}`,
+        'Jumps where the condition holds, otherwise continues with the next instruction.',
+        {
+          operation: `if ${test}: rip ← target`,
+          exceptions: ['#GP where the target is not canonical or lies beyond the code segment'],
+        },
+      );
     case 'set':
       return doc(`Set byte if ${words}`, 'Stores 1 where the condition holds, else 0.', `dst ← (${test}) ? 1 : 0`);
     case 'cmov':

@@ -24,7 +24,7 @@ const ifZero = (register: string): InstructionDoc =>
 export const FLOW: InstructionTable = {
   jmp: doc(
     'Jump',
-    'Goes on at the target. A far form loads CS as well; `jmp far [mem]` takes the pointer from memory.',
+    'Continues at the target. A far form loads CS as well; `jmp far [mem]` takes the pointer from memory.',
     { operation: 'rip ← target', exceptions: FAR, exits: TASK },
   ),
   call: doc('Call', 'Pushes the address of the next instruction and jumps. A far form pushes and loads CS as well.', {
@@ -114,7 +114,7 @@ export const FLOW: InstructionTable = {
   bound: doc('Check array bounds', 'Raises #BR where the register lies outside the two limits in memory.', {
     exceptions: ['#BR', '#UD in 64-bit mode'],
   }),
-  ud2: doc('Undefined instruction', 'Raises #UD, on purpose and for ever.', {
+  ud2: doc('Undefined instruction', 'Raises #UD. It is reserved for this purpose.', {
     exceptions: ['#UD'],
     exits: [exit('EXCEPTION_NMI', 'bit 6 of the exception bitmap is set')],
   }),

@@ -26,7 +26,7 @@ function describe(stem: string, [size, accumulator]: (typeof WIDTHS)[Width]): In
     case 'scas':
       return doc(
         `Scan string, ${size}`,
-        `Compares ${accumulator.toUpperCase()} with the ${size} at ES:DI. ${STEP} \`repne\` looks for a value, \`repe\` for the first other one.`,
+        `Compares ${accumulator.toUpperCase()} with the ${size} at ES:DI. ${STEP} \`repne\` looks for a value, \`repe\` for the first different one.`,
         `flags of (${accumulator} − [es:rdi]); step rdi`,
       );
     case 'lods':

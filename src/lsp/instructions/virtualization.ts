@@ -57,7 +57,7 @@ export const VIRTUALIZATION: InstructionTable = {
   vmlaunch: vmx(
     'VMLAUNCH',
     'Launch guest',
-    'Enters the guest of the current VMCS, whose launch state must be clear. Checks controls, host state and guest state first; it does not come back but by a VM exit.',
+    'Enters the guest of the current VMCS, whose launch state must be clear. Checks controls, host state and guest state first; control returns only through a VM exit.',
     'launch state ← launched; enter guest',
   ),
   vmresume: vmx(
@@ -90,7 +90,7 @@ export const VIRTUALIZATION: InstructionTable = {
   ),
   vmrun: svm(
     'Run guest',
-    'Enters the guest of the VMCB at the physical address RAX; goes on behind it at #VMEXIT.',
+    'Enters the guest of the VMCB at the physical address RAX; execution continues after it at #VMEXIT.',
     'enter guest of VMCB [rax]',
   ),
   vmload: svm('Load guest state', 'Loads FS GS TR LDTR and the system-call MSRs from the VMCB at RAX.'),

@@ -43,7 +43,7 @@ export function parseMethods(text: string, file: string): Result<readonly Method
           'badValue',
           part === ''
             ? 'methods to compare: a name is missing; write them with commas between, as ept,shadow,software'
-            : `methods to compare: \`${part}\` is none of ${names.join(', ')}${didYouMean(part, names)}`,
+            : `methods to compare: \`${part}\` is not one of ${names.join(', ')}${didYouMean(part, names)}`,
           file,
         ),
       );
@@ -52,11 +52,11 @@ export function parseMethods(text: string, file: string): Result<readonly Method
   return problems.length > 0 ? err(problems) : ok(found);
 }
 
-/** Why a method cannot be run, where it is not built yet. */
+/** Why a method cannot be run, where it is not supported yet. */
 export function notBuilt(m: Method): string | undefined {
   const missing = (key: OptionKey, value: string | undefined): boolean =>
     value !== undefined && optionSpec(key).notBuilt?.includes(value) === true;
-  return missing('mmu', m.mmu) || missing('shadow', m.shadow) ? `${m.name} is not built yet` : undefined;
+  return missing('mmu', m.mmu) || missing('shadow', m.shadow) ? `${m.name} is not supported yet` : undefined;
 }
 
 /** The program as it is run under a method; everything else stays as it was asked for. */

@@ -134,7 +134,7 @@ function look(
   const at = evaluateExpression(argument, c.names);
   if (!at.ok) return at;
   const address = at.value.kind === 'memory' ? at.value.address?.value : at.value.value;
-  if (address === undefined) return refuse('notAnAddress', `\`${argument}\` is no address`);
+  if (address === undefined) return refuse('notAnAddress', `\`${argument}\` is not an address`);
   const found = find(address);
   if (found === undefined) return text([nothing]);
   return ok({ text: `${space}: ${hex(found)}`, value: found, kind: 'number', address: { space, value: found } });
@@ -164,7 +164,7 @@ function examine(c: MonitorContext, argument: string, format: string, space: 'gv
   const at = evaluateExpression(argument, c.names);
   if (!at.ok) return at;
   const start = at.value.kind === 'memory' ? at.value.address?.value : at.value.value;
-  if (start === undefined) return refuse('notAnAddress', `\`${argument}\` is no address`);
+  if (start === undefined) return refuse('notAnAddress', `\`${argument}\` is not an address`);
   if (letter === 'i') return instructions(c, start, count, space);
   const { bytes, unreadable } = c.memory.read({ space, value: start }, count * size);
   if (bytes.length < size) return refuse('noMemory', `cannot access memory at ${hex(start)}`);

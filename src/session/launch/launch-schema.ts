@@ -106,7 +106,7 @@ function typed(spec: OptionSpec): JsonSchema {
     case 'folder':
       return listed(patterned('.', 'The path is empty.'));
     case 'text':
-      return patterned('.', 'The text is empty.');
+      return patterned('.', 'The string is empty.');
     case 'file':
       return patterned('.', 'The path is empty.');
   }

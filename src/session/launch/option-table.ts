@@ -79,14 +79,14 @@ export const OPTIONS = {
   },
   shadow: {
     type: 'choice',
-    doc: 'Which shadow paging: as in Linux 2.6.20, or as it became.',
+    doc: 'Shadow-paging generation: classic (Linux 2.6.20) or modern.',
     values: { classic: '', modern: '' },
     default: 'classic',
     argument: 'classic|modern',
   },
   start: {
     type: 'choice',
-    doc: 'How the guest starts. `auto` goes by the file.',
+    doc: 'How the guest starts. `auto` decides from the file.',
     values: {
       auto: "By the file's magic, its boot signature, or the mode of its first instruction",
       boot: 'Boot sector: the first 512 bytes, loaded at 0000:7C00 in real mode',
@@ -94,7 +94,7 @@ export const OPTIONS = {
       flat32: 'Protected mode with paging and an identity map prepared',
       flat64: 'Long mode with paging and an identity map prepared',
       elf: "By the ELF file's headers",
-      multiboot: 'As the Multiboot 1 specification says',
+      multiboot: 'As the Multiboot 1 specification defines',
       reset: 'From the reset vector, with a firmware image',
     },
     default: 'auto',
@@ -131,7 +131,7 @@ export const OPTIONS = {
   },
   tlb: {
     type: 'tlb',
-    doc: 'TLB geometry as entries,ways (`64,4`), or `off`: a walk at each access.',
+    doc: 'TLB geometry as entries,ways (`64,4`), or `off`: a walk on every access.',
     argument: 'ENTRIES,WAYS|off',
   },
   'walk-caches': {
@@ -164,7 +164,7 @@ export const OPTIONS = {
   },
   'host-base': {
     type: 'address',
-    doc: 'First host physical address that is handed out.',
+    doc: 'First host physical address to allocate.',
     default: '0x100000000',
     argument: 'HPA',
   },
@@ -183,7 +183,7 @@ export const OPTIONS = {
   },
   seed: {
     type: 'count',
-    doc: 'Seed of the order in which host frames are handed out.',
+    doc: 'Seed for the order in which host frames are allocated.',
     argument: 'N',
   },
   firmware: {
@@ -192,24 +192,24 @@ export const OPTIONS = {
     argument: 'FILE',
   },
   module: { type: 'file', doc: 'Multiboot module.', argument: 'FILE' },
-  append: { type: 'text', doc: "Command line of a Multiboot kernel, behind its file's name.", argument: 'TEXT' },
+  append: { type: 'text', doc: 'Command line of a Multiboot kernel, after the file name.', argument: 'TEXT' },
   disk: { type: 'file', doc: 'Disk image.', argument: 'FILE', notBuilt: ['*'] },
   assembler: {
     type: 'choice',
-    doc: 'Who assembles.',
+    doc: 'Assembler to use.',
     values: { builtin: 'The built-in NASM-syntax assembler', nasm: 'An installed nasm', gas: 'An installed GNU as' },
     default: 'builtin',
     argument: 'builtin|nasm|gas',
   },
   define: {
     type: 'define',
-    doc: 'A macro for the assembler, as `nasm -D` has it: `DEBUG`, `LEVEL=2`. Repeatable; adds to those of `@guest`.',
+    doc: 'A macro for the assembler, as with `nasm -D`: `DEBUG`, `LEVEL=2`. Repeatable; adds to those of `@guest`.',
     argument: 'NAME[=VALUE]',
     short: '-D',
   },
   include: {
     type: 'folder',
-    doc: 'A folder where `%include` and `incbin` look for files that do not lie beside the source. Repeatable; searched before those of `@guest`.',
+    doc: 'A folder where `%include` and `incbin` look for files that are not beside the source. Repeatable; searched before those of `@guest`.',
     argument: 'DIR',
     short: '-I',
   },
@@ -219,7 +219,7 @@ export const OPTIONS = {
     argument: '±CLASS',
     short: '-w',
   },
-  'max-instructions': { type: 'count', doc: 'Stop after so many guest instructions.', argument: 'N' },
+  'max-instructions': { type: 'count', doc: 'Stop after this many guest instructions.', argument: 'N' },
   ...DEVICE_OUTPUTS,
   trace: {
     type: 'file',

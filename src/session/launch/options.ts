@@ -96,7 +96,7 @@ function problemOf(
     case 'switch':
       if (!Object.hasOwn(spec.values ?? {}, text)) {
         const names = Object.keys(spec.values ?? {});
-        return bad(`\`${text}\` is none of ${names.join(', ')}${didYouMean(text, names)}`);
+        return bad(`\`${text}\` is not one of ${names.join(', ')}${didYouMean(text, names)}`);
       }
       break;
     case 'size':
@@ -105,7 +105,7 @@ function problemOf(
       break;
     case 'address':
       if (parseNumber(text) === undefined)
-        return bad(`\`${text}\` is no address; write 0x and hex digits, at most 64 bits`);
+        return bad(`\`${text}\` is not an address; write 0x and hex digits, at most 64 bits`);
       break;
     case 'count': {
       const n = parseNumber(text);
@@ -132,7 +132,7 @@ function problemOf(
     case 'warning':
       if (new Warnings([]).apply(text) !== undefined)
         return bad(
-          `\`${text}\` names no class of warnings${didYouMean(text.replace(/^[-+]?(error=)?/, ''), WARNING_CLASSES)}`,
+          `\`${text}\` is not a warning class${didYouMean(text.replace(/^[-+]?(error=)?/, ''), WARNING_CLASSES)}`,
         );
       break;
     case 'text':
@@ -144,7 +144,7 @@ function problemOf(
   const isDefault = text === spec.default;
   if (spec.notBuilt && !isDefault && (spec.notBuilt.includes('*') || spec.notBuilt.includes(text))) {
     const instead = spec.notBuilt.includes('*') ? 'leave it out' : `use ${builtValues(spec).join(', ')}`;
-    return { code: 'notBuiltYet', what: `\`${text}\` is not built yet; ${instead}` };
+    return { code: 'notBuiltYet', what: `\`${text}\` is not supported yet; ${instead}` };
   }
   return undefined;
 }

@@ -67,7 +67,7 @@ export const sourceTooLong = (file: string, bytes: Uint8Array): Diagnostic | und
     ? undefined
     : sessionError(
         'tooLong',
-        `the file is ${bytes.length} bytes long; ${MAX_SOURCE} is the most for a source. Use incbin for data; an image is called .bin or .img`,
+        `the file is ${bytes.length} bytes long; the maximum for a source is ${MAX_SOURCE}. Use incbin for data; an image is called .bin or .img`,
         file,
       );
 

@@ -150,9 +150,9 @@ export const driftOf = (t: Translator): DriftView | undefined => t.shadow && new
 
 const WORDS: Readonly<Record<DriftMark, string>> = {
   missing: 'no shadow yet: the next access is a hidden fault',
-  stale: 'the shadow does not say what the guest’s tables say now: they were edited, and not flushed',
+  stale: 'the shadow differs from the guest’s tables: they were edited and not flushed',
   'write-protected': 'read-only in the shadow, since the frame holds a table of the guest’s',
-  unsync: 'the guest writes this table without exits; its shadow counts until the next flush',
+  unsync: 'the guest writes this table without exits; its shadow stays in use until the next flush',
   mmio: 'marked as a hole: every access goes to the VMM',
 };
 /** Behind an entry of a listing: ` · stale, unsync`. */

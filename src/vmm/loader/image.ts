@@ -80,7 +80,7 @@ export function flatImage(
     }
     if (origin !== 0x7c00n)
       return err([
-        machineError('badEntry', `a boot sector is loaded at 0x7c00, and this one says org ${hex(origin)}`, file),
+        machineError('badEntry', `a boot sector is loaded at 0x7c00, and this one has org ${hex(origin)}`, file),
       ]);
   }
   if (start === 'flat32' && entry > 0xffff_ffffn)

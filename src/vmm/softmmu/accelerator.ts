@@ -388,7 +388,7 @@ function causeOf(event: BusEvent, request: IoRequest | undefined): OutsideCause 
           : 'the operand';
     return {
       fn: 'tlb_fill',
-      why: `The VMM reaches for ${what} at GPA ${hex(event.address)} in its own mapping of guest memory. No VM exit: what happens there is a page fault of the host's, taken by the VMM's process.`,
+      why: `The VMM accesses ${what} at GPA ${hex(event.address)} in its own mapping of guest memory. No VM exit: what happens there is a page fault of the host's, taken by the VMM's process.`,
     };
   }
   const direct = 'No VM exit: the VMM emulates the CPU, and calls the device directly.';

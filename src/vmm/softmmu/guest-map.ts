@@ -133,7 +133,7 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
       'flush_tlb_mm_range',
       n === 0
         ? `HVA ${hex(start)}-${hex(end)}: the VMM's accesses have nothing cached for it`
-        : `HVA ${hex(start)}-${hex(end)} leaves the host's TLB: ${n} ${n === 1 ? 'entry' : 'entries'} of the software TLB lead through the host's tables anew`,
+        : `HVA ${hex(start)}-${hex(end)} leaves the host's TLB: ${n} ${n === 1 ? 'entry' : 'entries'} of the software TLB go through the host's tables again`,
       cost('hostTlbFlush'),
       { addresses: { hva: start } },
     );

@@ -34,7 +34,7 @@ export function lookUpSteps(regions: Memslots, linear: bigint, access: Access, f
   const inRam = found.kind === 'memory' && slot !== undefined;
   const region = inRam
     ? `GPA ${hex(gpa)} is in region ${slot.id}${slot.readonly ? ', read-only' : ''}, at HVA ${hex(slotHva(slot, gpa))}`
-    : `GPA ${hex(gpa)} is in no RAM region: accesses go to the device there, or to nobody`;
+    : `GPA ${hex(gpa)} is in no RAM region: accesses go to the device there, if there is one`;
   const entered = inRam ? { ...addresses, hva: slotHva(slot, gpa) } : addresses;
   return [
     fill,

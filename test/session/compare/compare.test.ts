@@ -80,7 +80,7 @@ describe('a comparison', () => {
     assert.deepEqual(
       bad.error.map((d) => d.message),
       [
-        `methods to compare: \`shadwo:classic\` is none of shadow, ${METHODS.map((m) => m.name).join(', ')}; did you mean \`shadow:classic\`?`,
+        `methods to compare: \`shadwo:classic\` is not one of shadow, ${METHODS.map((m) => m.name).join(', ')}; did you mean \`shadow:classic\`?`,
         'methods to compare: a name is missing; write them with commas between, as ept,shadow,software',
       ],
     );

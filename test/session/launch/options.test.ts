@@ -16,12 +16,12 @@ describe('options', () => {
   it('names the field and the nearest name', () => {
     assert.deepEqual(messages({ memroy: '64M' }), ['PW300 there is no option field `memroy`; did you mean `memory`?']);
     assert.deepEqual(messages({ mmu: 'epd' }), [
-      'PW301 field `mmu`: `epd` is none of ept, npt, shadow, software; did you mean `ept`?',
+      'PW301 field `mmu`: `epd` is not one of ept, npt, shadow, software; did you mean `ept`?',
     ]);
   });
-  it('says of each unbuilt value that it is not built yet, and what to use', () => {
-    assert.deepEqual(messages({ disk: 'c.img' }), ['PW302 field `disk`: `c.img` is not built yet; leave it out']);
-    assert.deepEqual(messages({ cpus: 2 }), ['PW302 field `cpus`: `2` is not built yet; leave it out']);
+  it('says of each unbuilt value that it is not supported yet, and what to use', () => {
+    assert.deepEqual(messages({ disk: 'c.img' }), ['PW302 field `disk`: `c.img` is not supported yet; leave it out']);
+    assert.deepEqual(messages({ cpus: 2 }), ['PW302 field `cpus`: `2` is not supported yet; leave it out']);
     assert.deepEqual(messages({ cpus: 1 }), []);
   });
   it('takes devices by name, one or a list', () => {
@@ -33,7 +33,7 @@ describe('options', () => {
     );
     assert.match(
       messages({ device: 'pc-testdef' })[0] ?? '',
-      /^PW301 field `device`: `pc-testdef` is none of pc-testdev/,
+      /^PW301 field `device`: `pc-testdef` is not one of pc-testdev/,
     );
   });
   it('reports everything wrong at once', () => {
@@ -61,7 +61,7 @@ describe('options', () => {
       { gpa: 0n, size: 1n << 20n, readOnly: false },
       { gpa: 0x20_0000n, size: 4096n, readOnly: true },
     ]);
-    assert.match(messages({ memory: { size: 1 } })[0] ?? '', /^PW301 field `memory`: a text is expected here/);
+    assert.match(messages({ memory: { size: 1 } })[0] ?? '', /^PW301 field `memory`: expected a string here/);
   });
   it('is settled option by option, later sets first', () => {
     const of = (options: Readonly<Record<string, string>>) =>

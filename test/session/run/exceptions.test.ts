@@ -93,7 +93,7 @@ for (const method of METHODS) {
         [
           '#DE DIV: the divisor is zero (SDM vol. 2, DIV)',
           '#GP gate 0 ends at offset 0xf of the IDT, beyond its limit 0x0 (SDM vol. 3, 6.10)',
-          '#DF #GP came up while #DE was being delivered (SDM vol. 3, table 6-5)',
+          '#DF #GP was raised while #DE was being delivered (SDM vol. 3, table 6-5)',
           '#GP gate 8 ends at offset 0x8f of the IDT, beyond its limit 0x0 (SDM vol. 3, 6.10)',
         ],
       );

@@ -60,7 +60,7 @@ export function events(): void {
     'protection key 1: PKRU 0x4 forbids accesses to its pages',
     { methods: METHODS.filter((x) => x.name === 'ept'), options: { cpu: 'pagewalk-x64-la57' } },
   );
-  guest('double-fault', '#DF', `ud2`, '#GP came up while #GP was being delivered');
+  guest('double-fault', '#DF', `ud2`, '#GP was raised while #GP was being delivered');
   guest(
     'fetch-limit',
     '#GP',

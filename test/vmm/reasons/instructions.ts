@@ -39,7 +39,7 @@ export function instructions(): void {
   check('opcode-not-in-model', 'long', 'vaddps ymm0, ymm1, ymm2', 'this CPU model does not have the instruction');
   check('feature-absent', 'long', 'vmrun', 'this CPU model does not have SVM');
   check('mode-paragraph', 'real', 'str ax', 'it does not exist in real and virtual-8086 mode');
-  check('mode-not-64-bit', 'protected', 'db 0x0f, 0x05', 'it exists in 64-bit mode alone', {
+  check('mode-not-64-bit', 'protected', 'db 0x0f, 0x05', 'it exists only in 64-bit mode', {
     prepare: (m) => m.state.set(SLOT.EFER, 1n),
   });
   check('mode-long-amd', 'long', 'sysenter', "AMD's processors do not have it in long mode", { model: PAGEWALK_SVM });
@@ -71,7 +71,7 @@ export function instructions(): void {
     },
   });
   check('fpu-emulated', 'long', 'fld1', 'CR0.EM = 1: there is no x87 unit to use', { prepare: (m) => cr0(m, 4n) });
-  check('fpu-switched', 'long', 'fld1', 'CR0.TS = 1: the state in the registers may be of another task', {
+  check('fpu-switched', 'long', 'fld1', 'CR0.TS = 1: the registers may hold the state of another task', {
     prepare: (m) => cr0(m, 8n),
   });
   check('wait-switched', 'long', 'wait', 'CR0.TS = 1 and CR0.MP = 1: WAIT traps as x87 instructions do', {

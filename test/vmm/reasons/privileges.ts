@@ -12,7 +12,7 @@ export function privileges(): void {
     'virtual-interrupt',
     'v86',
     'sti',
-    'RFLAGS.VIP = 1: a virtual interrupt waits, and the program may not enable them',
+    'RFLAGS.VIP = 1: a virtual interrupt is pending, and the program may not enable interrupts',
     {
       prepare: (m) => {
         cr4(m, 1n);

@@ -108,7 +108,7 @@ export function registers(): void {
     'xcr0-value',
     'long',
     'xsetbv',
-    'XCR0 cannot be 0x6: bit 0 (x87) must be set, and of the others this CPU model has bit 1 (SSE) alone',
+    'XCR0 cannot be 0x6: bit 0 (x87) must be set, and of the others this CPU model supports only bit 1 (SSE)',
     to(6n, (m) => {
       xsave(m);
       m.state.set(2, 0n);

@@ -54,15 +54,15 @@ describe('the Translation panel', () => {
     const { page } = await open(this, shown(COLD));
     const place = page.locator('.player .place');
     const button = (name: string): ReturnType<typeof page.getByRole> => page.getByRole('button', { name, exact: true });
-    await button('One forward').click();
+    await button('Step forward').click();
     await page.locator('.detail', { hasText: 'Load 1: EPT PML4E for the PML4E' }).waitFor();
     await page.getByRole('slider').fill('22');
     await button('Play').click();
     await page.locator('.player .place', { hasText: '24 / 24' }).waitFor();
     await button('Play').waitFor();
     assert.match(await page.locator('.detail').innerText(), /^Load 24: EPT PTE for the page/);
-    assert.ok(await button('One forward').isDisabled());
-    await button('One back').click();
+    assert.ok(await button('Step forward').isDisabled());
+    await button('Step back').click();
     assert.equal(await place.innerText(), '23 / 24');
     assert.equal(await page.locator('.grid .now').innerText(), '23');
     await page.context().close();

@@ -94,8 +94,8 @@ function* handleMmioPageFault(v: Vcpu, mmu: ShadowMmu, linear: Gva, code: number
   const mark = currentMark(v, mmu, linear, code);
   const what =
     mark !== undefined
-      ? `the entry for GVA ${hex(linear)} is marked MMIO and of the present memslots: GPA ${hex(mark)}`
-      : `the entry for GVA ${hex(linear)} is no MMIO entry of memslot generation ${v.vm.memslots.generation}: the fault is taken as if there were none`;
+      ? `the entry for GVA ${hex(linear)} is marked MMIO and of the current memslots: GPA ${hex(mark)}`
+      : `the entry for GVA ${hex(linear)} is not an MMIO entry of memslot generation ${v.vm.memslots.generation}: the fault is taken as if there were none`;
   yield kvmStep('handle_mmio_page_fault', what, cost('kvmHandler'), {
     addresses: mark === undefined ? { gva: linear } : { gva: linear, gpa: mark },
     reads: mmu.read(linear),

@@ -37,7 +37,7 @@ export function* reloadRoot(v: Vcpu): Work<Handled | undefined> {
   if (change.kind === 'loaded') v.requestFlush('another root');
   yield v.step(
     'vmx_load_mmu_pgd',
-    `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is KVM's to remember`,
+    `GUEST_CR3 is the shadow root, HPA ${hex(root)}; the guest's own CR3 ${hex(paging.cr3)} is kept by KVM`,
     v.ops.accessCost(1),
     { addresses: { hpa: root } },
   );

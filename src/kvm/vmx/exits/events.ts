@@ -88,7 +88,7 @@ export const handlePreemptionTimer: VmxExitHandler = function* (v) {
   const fired = v.lapic.checkTimer();
   yield v.step(
     'handle_preemption_timer',
-    fired ? "the local APIC's timer fires" : 'the deadline is further away than the hardware counts',
+    fired ? "the local APIC's timer fires" : 'the deadline is further away than the hardware timer counts',
     cost('kvmHandler'),
   );
   return REENTER;

@@ -28,7 +28,7 @@ class ComparePanel implements Panel {
   private readonly boxes: readonly HTMLInputElement[];
   private readonly run = h('button', { type: 'submit' }, 'Compare');
   private readonly cancel = h('button', { type: 'button', class: 'secondary', hidden: true }, 'Cancel');
-  private readonly bar = h('progress', { hidden: true, max: 1, value: 0, 'aria-label': 'How far the comparison is' });
+  private readonly bar = h('progress', { hidden: true, max: 1, value: 0, 'aria-label': 'Progress of the comparison' });
   private readonly state = h('p', { class: 'state' });
   private readonly body = h('div');
 

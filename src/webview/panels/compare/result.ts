@@ -96,7 +96,7 @@ export function costs({ costs: list }: Comparison): HTMLElement {
   return h(
     'details',
     { class: 'costs' },
-    h('summary', {}, 'What the cycles are made of'),
+    h('summary', {}, 'Where the cycles go'),
     h('p', { class: 'model' }, 'Parameters of a model, not measurements of this machine.'),
     h(
       'ul',

@@ -44,7 +44,7 @@ export function sequence({ steps = [], stepCount, open }: ExitDetail): HTMLEleme
   const guest: ExitStep = { actor: 'guest', mode: 'non-root', fn: 'the instruction exits', cycles: 0 };
   const shown = [guest, ...steps];
   const isAll = steps.length === stepCount && !open;
-  if (isAll && steps.at(-1)?.actor === 'cpu') shown.push({ ...guest, fn: 'the guest goes on' });
+  if (isAll && steps.at(-1)?.actor === 'cpu') shown.push({ ...guest, fn: 'the guest continues' });
   return h(
     'div',
     { class: 'sequence' },

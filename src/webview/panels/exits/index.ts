@@ -163,7 +163,7 @@ class ExitsPanel implements Panel {
     this.note.replaceChildren(...recorded(summary));
     await Promise.all([this.counts(), this.refilter()]);
     if (summary.count > 0) await this.load(Math.min(this.kept.selected ?? summary.count, summary.count));
-    else this.selectedBox.replaceChildren(h('p', { class: 'note' }, 'There was no VM exit yet.'));
+    else this.selectedBox.replaceChildren(h('p', { class: 'note' }, 'No VM exits yet.'));
     context.announce(`${summary.count} VM exits in ${cyclesText(summary.cycles)} cycles`);
   }
 
@@ -401,7 +401,7 @@ class ExitsPanel implements Panel {
         toggle('Call graph', asText, true),
         steps ? copy : '',
       ),
-      ...(open ? [h('p', { class: 'note' }, 'It is being handled now: these Steps are done.')] : []),
+      ...(open ? [h('p', { class: 'note' }, 'This exit is being handled; these Steps are done.')] : []),
       ...(full || open ? [] : [this.replayOffer(detail)]),
       ...(steps ? [asText ? h('pre', { class: 'graph', tabindex: 0 }, graphText(detail)) : sequence(detail)] : []),
     );
@@ -410,11 +410,11 @@ class ExitsPanel implements Panel {
   /** An exit so far back that its Steps are not kept in full: the run can come to it once more. */
   private replayOffer({ row, steps }: ExitDetail): HTMLElement {
     const kept = steps
-      ? 'Of an exit that lies so far back functions and cycles are kept, not the sentences.'
+      ? 'For an exit this far back, only functions and cycles are kept.'
       : 'Its Steps are no longer kept.';
     const said = h('span', { role: 'status' }, kept);
     const button = h('button', { type: 'button', class: 'tool' }, 'Replay');
-    button.title = 'Runs the guest once more from its start, beside this session, up to this exit';
+    button.title = 'Runs the guest again from its start to this exit, on a machine of its own';
     let running = false;
     const stop = (text: string): void => {
       running = false;
@@ -459,7 +459,7 @@ function recorded({ count, first, binWidth, uncounted }: ExitSummary): (Node | s
       `Exits 1 to ${(first - 1).toLocaleString('en')} are kept as counts only, in bins of ${cyclesText(binWidth)} cycles; exits ${first.toLocaleString('en')} to ${count.toLocaleString('en')} one by one.`,
     );
   if (uncounted > 0)
-    notes.push(`${uncounted.toLocaleString('en')} exits came at more instructions than are counted apart.`);
+    notes.push(`${uncounted.toLocaleString('en')} exits occurred at instructions that are not counted separately.`);
   return notes.length > 0 ? [notes.join(' ')] : [];
 }
 

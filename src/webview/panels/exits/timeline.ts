@@ -49,7 +49,7 @@ export class Timeline {
       h(
         'p',
         { class: 'spoken', id: 'timeline-keys' },
-        'Arrow keys left and right move, plus and minus zoom, 0 shows the whole run, up and down go to the exit before and behind. The list of exits below says the same.',
+        'Arrow keys left and right move, plus and minus zoom, 0 shows the whole run, up and down go to the previous and next exit. The list of exits below shows the same.',
       ),
     );
     new ResizeObserver(() => this.redraw()).observe(this.element);

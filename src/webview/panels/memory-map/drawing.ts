@@ -126,7 +126,7 @@ function tooltip(block: Block, run: MemoryRun | undefined): string {
     case 'swap':
       return 'The swap area of the host';
     case 'frames':
-      return 'Frames all over host memory, too many to tell apart';
+      return 'Frames across host memory, too many to draw separately';
     case 'run':
     case 'gap':
       return run ? `${range}: ${stateText(run)}; ${marksOf(run).join(', ')}` : range;

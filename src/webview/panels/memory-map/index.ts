@@ -46,7 +46,7 @@ const NOTHING: MemoryMapReply = {
 export const memoryMapPanel = {
   id: 'memoryMap',
   empty: [
-    'Guest physical memory, where the VMM has it mapped, and the host frames behind it.',
+    'Guest physical memory, where the VMM maps it, and the host frames that back it.',
     'Open an assembly file, set a breakpoint and press F5.',
   ],
   create: (context: PanelContext): Panel => new MemoryMapPanel(context),
@@ -138,7 +138,7 @@ class MemoryMapPanel implements Panel {
     next.addEventListener('click', () => this.show({ from: cut ?? '0x0', to: part?.to ?? '0xfffffffffffff000' }));
     this.crumbs.replaceChildren(
       ...(part ? [all, ` › ${rangeText(BigInt(part.from), BigInt(part.to))} `] : []),
-      ...(cut === undefined ? [] : ['The map ends here; go on ', next]),
+      ...(cut === undefined ? [] : ['The map ends here; continue ', next]),
     );
   }
   private show(part: Part | undefined): void {
@@ -262,6 +262,6 @@ function legend(): HTMLElement {
     key('mapped', 'mapped for the guest'),
     key('dirty', 'dirty'),
     key('hole', 'hole (MMIO)'),
-    h('span', { class: 'scale' }, 'Heights go by the logarithm of the size.'),
+    h('span', { class: 'scale' }, 'Heights are logarithmic in size.'),
   );
 }

@@ -18,7 +18,7 @@ export function marksOf(run: MemoryRun): readonly string[] {
 export function stateText(run: MemoryRun): string {
   switch (run.state) {
     case 'resident':
-      return run.hpa === undefined ? `in ${run.frames} stretches of host memory` : `at ${run.hpa}`;
+      return run.hpa === undefined ? `in ${run.frames} ranges of host memory` : `at ${run.hpa}`;
     case 'swapped':
       return run.swapSlot === undefined ? 'in swap' : `in swap, slot ${run.swapSlot}`;
     case 'absent':

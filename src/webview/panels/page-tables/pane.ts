@@ -195,19 +195,19 @@ export class Pane {
   private nothing(): string {
     switch (this.host.filter(this.set)?.kind) {
       case 'flag':
-        return 'No page whose entry says so.';
+        return 'No page matches.';
       case 'changed':
         return this.info?.since === undefined
-          ? 'Nothing to compare with yet: it is the first stop at which these tables are looked at.'
+          ? 'Nothing to compare with yet: this is the first stop at which these tables were opened.'
           : `Nothing changed since ${this.since}.`;
       case 'drifted':
         return this.set === 'guest' || this.set === 'shadow'
-          ? 'Nothing drifted: the shadow says what the guest’s tables say.'
+          ? 'No drift: the shadow agrees with the guest’s tables.'
           : 'Only shadow tables drift.';
       case undefined:
         return this.set === 'guest'
           ? 'No entry: the table is empty.'
-          : 'No entry yet: they are made as the guest touches its memory.';
+          : 'No entries yet: they are created as the guest accesses its memory.';
     }
   }
 

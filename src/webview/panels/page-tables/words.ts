@@ -49,7 +49,7 @@ export const DRIFT_WORDS: Readonly<Record<DriftMark, { readonly short: string; r
   missing: { short: 'no shadow', long: 'no shadow of it yet: the next access is a hidden fault' },
   stale: {
     short: 'stale',
-    long: 'the shadow does not say what the guest’s tables say now: they were edited, and not flushed',
+    long: 'the shadow differs from the guest’s tables: they were edited and not flushed',
   },
   'write-protected': {
     short: 'write-protected',
@@ -57,7 +57,7 @@ export const DRIFT_WORDS: Readonly<Record<DriftMark, { readonly short: string; r
   },
   unsync: {
     short: 'unsync',
-    long: 'the guest writes this table without exits; its shadow counts until the next flush',
+    long: 'the guest writes this table without exits; its shadow stays in use until the next flush',
   },
   mmio: { short: 'MMIO', long: 'marked as a hole: every access goes to the VMM' },
 };

@@ -14,7 +14,7 @@ type Values = Readonly<Record<string, number>>;
 export const statisticsPanel = {
   id: 'statistics',
   empty: [
-    "What KVM's counters say: exits by kind, page faults, flushes; and what changed since the last stop.",
+    "KVM's counters: exits by kind, page faults and flushes, and what changed since the last stop.",
     'Open an assembly file, set a breakpoint and press F5.',
   ],
   create: (context: PanelContext): Panel => new StatisticsPanel(context),

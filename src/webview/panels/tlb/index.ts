@@ -38,7 +38,7 @@ const MOST_DROPPED = 3;
 export const tlbPanel = {
   id: 'tlb',
   empty: [
-    'What the TLB holds, by set and way, and which entries the page tables no longer bear out.',
+    'What the TLB holds, by set and way, and which entries no longer match the page tables.',
     'Open an assembly file, set a breakpoint and press F5.',
   ],
   create: (context: PanelContext): Panel => new TlbPanel(context),
@@ -214,7 +214,7 @@ class TlbPanel implements Panel {
     const head = h('h2', {}, 'Paging-structure caches');
     if (!caches || caches.length === 0) {
       const why = caches
-        ? 'They hold nothing.'
+        ? 'They are empty.'
         : 'Off, so that a cold walk counts every load; walk-caches=on turns them on.';
       return this.caches.replaceChildren(head, h('p', { class: 'none' }, why));
     }

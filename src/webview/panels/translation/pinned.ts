@@ -62,7 +62,7 @@ export function comparison(pinned: Pinned, now: Pinned['lines'], nowLabel: strin
       h('td', {}, b === '' ? '–' : b),
     );
   });
-  const close = h('button', { type: 'button', class: 'link' }, 'Forget the kept one');
+  const close = h('button', { type: 'button', class: 'link' }, 'Discard the kept answer');
   close.addEventListener('click', drop);
   const count = rows.filter((row) => row.className !== '').length;
   return h(

@@ -57,8 +57,8 @@ export function player(count: number, name: string, show: (step: number) => void
       else go(now + 1);
     }, STEP_MS);
   }
-  const back = button('One back', '◀', () => (stop(), go(now - 1)));
-  const forward = button('One forward', '▶❘', () => (stop(), go(now + 1)));
+  const back = button('Step back', '◀', () => (stop(), go(now - 1)));
+  const forward = button('Step forward', '▶❘', () => (stop(), go(now + 1)));
   slider.addEventListener('input', () => (stop(), go(Number(slider.value))));
   draw();
   return {

@@ -163,7 +163,7 @@ function memslot(stage: MemslotStage): HTMLElement[] {
         'p',
         { class: 'note' },
         stage.who === 'vmm'
-          ? 'No memory region with RAM covers this address: an access here goes to a device of the VMM, or to nobody.'
+          ? 'No memory region with RAM covers this address: an access here goes to a device of the VMM, if there is one.'
           : 'No memslot covers this address: a hole. An access here leaves the guest as MMIO and goes to the VMM.',
       ),
     ];
