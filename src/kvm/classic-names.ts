@@ -38,6 +38,7 @@ const NAMES: Readonly<Record<string, string | ((what: string) => string)>> = {
   mark_mmio_spte: 'set_pte_common',
   hva_to_pfn_slow: 'gfn_to_page',
   // kvm_main.c and x86_emulate.c
+  kvm_set_memory_region: 'kvm_dev_ioctl_set_memory_region',
   x86_decode_emulated_instruction: 'emulate_instruction',
   writeback_registers: 'x86_emulate_memop',
   inject_emulated_exception: 'emulate_instruction',
