@@ -1,5 +1,6 @@
 import type { Gpa, Hpa, Hva } from '../base/address';
 import { gpa, hpa } from '../base/address';
+import { must } from '../base/assert';
 import { hex } from '../base/hex';
 import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
@@ -16,7 +17,7 @@ import type { SecondaryMmu } from './mmu/secondary-mmu';
 import { ShadowMmu, type ShadowMmuState } from './mmu/shadow/mmu';
 import type { ShadowGeneration } from './mmu/shadow/role';
 import { GENERATION_MASK } from './mmu/spte';
-import { TdpMmu, type TdpLevels } from './mmu/tdp-mmu';
+import { TdpMmu, type TdpKind, type TdpLevels } from './mmu/tdp-mmu';
 import { SHADOW_VM_STATS, Stats, VM_STATS, type StatValues, type VmStat } from './stats';
 
 export interface VmOptions {
@@ -44,8 +45,11 @@ export interface GpaLookup {
 export class Vm {
   readonly memslots = new Memslots();
   readonly stats: Stats<VmStat>;
-  readonly mmu: TdpMmu;
-  /** The tables that hardware walks where EPT is off. */
+  /** Its VCPUs run on SVM. */
+  readonly svm: boolean;
+  /** EPT or nested page tables; undefined where KVM keeps shadow page tables instead. */
+  readonly tdp: TdpMmu | undefined;
+  /** Shadow page tables, where EPT is off. */
   readonly shadow: ShadowMmu | undefined;
   /** The local APICs of its VCPUs, by ID. */
   readonly lapics: Lapic[] = [];
@@ -62,15 +66,9 @@ export class Vm {
     options: VmOptions,
   ) {
     this.stats = new Stats<VmStat>(options.shadow ? [...VM_STATS, ...SHADOW_VM_STATS] : VM_STATS);
-    this.mmu = new TdpMmu(
-      kernel,
-      this.stats,
-      options.npt
-        ? { kind: 'npt', host: options.npt }
-        : { kind: 'ept', ad: options.eptAd, levels: options.eptLevels ?? 4, model: options.model },
-      () => this.requestFlush(),
-    );
+    this.svm = options.npt !== undefined;
     this.shadow = options.shadow && new ShadowMmu(this, options.shadow, options.model);
+    this.tdp = this.shadow ? undefined : new TdpMmu(kernel, this.stats, tdpKind(options), () => this.requestFlush());
     space.register(this.notifier);
   }
 
@@ -81,18 +79,18 @@ export class Vm {
     range: 'slot',
     cycles: cost('syscall'),
   } as const;
-  /** Its VCPUs run on SVM. */
-  get svm(): boolean {
-    return this.mmu.format.table === 'npt';
-  }
   addVcpu(v: RequestTarget): void {
     this.vcpus.push(v);
   }
   /** Whether hardware logs writes (EPT with A/D flags, PML), or writes are found by their violations of write protection. */
   get pageModificationLogging(): boolean {
-    return this.shadow === undefined && !this.svm && this.mmu.ad;
+    return this.tdp !== undefined && !this.svm && this.tdp.ad;
   }
-  /** The tables that lead from guest to host frames: EPT or shadow tables. */
+  /** The EPT or nested page tables, for code that only a VM with them runs. */
+  get mmu(): TdpMmu {
+    return must(this.tdp, 'a VM without shadow paging');
+  }
+  /** The tables that lead from guest to host frames: EPT, nested or shadow page tables. */
   get secondary(): SecondaryMmu {
     return this.shadow ?? this.mmu;
   }
@@ -266,6 +264,9 @@ export class Vm {
     if (s.shadow) this.shadow?.restore(s.shadow);
   }
 }
+
+const tdpKind = (o: VmOptions): TdpKind =>
+  o.npt ? { kind: 'npt', host: o.npt } : { kind: 'ept', ad: o.eptAd, levels: o.eptLevels ?? 4, model: o.model };
 
 /** A VCPU as the VM's requests see it. */
 export interface RequestTarget {

@@ -61,9 +61,9 @@ export class KvmAccelerator implements Accelerator {
     return this.vm;
   }
   get second(): SecondLevel {
-    const { shadow, mmu } = this.vm;
-    if (!shadow) return { kind: 'nested', tables: mmu.tables, mmu };
-    const { vcpu } = this;
+    const { vm, vcpu } = this;
+    const { shadow } = vm;
+    if (!shadow) return { kind: 'nested', tables: vm.mmu.tables, mmu: vm.mmu };
     return {
       kind: 'shadow',
       shadow,

@@ -204,7 +204,7 @@ describe('pagewalk translate', () => {
     };
     assert.match(await stderr(), /PW606.*--address/);
     assert.match(await stderr('--address', '12q'), /PW605/);
-    assert.match(await stderr('--address', '1', '--at', 'nowhere'), /PW611: `--at`: `nowhere` is no label/);
+    assert.match(await stderr('--address', '1', '--at', 'nowhere'), /PW611: `--at`: `nowhere` is neither a label/);
     const never = await pagewalk(['translate', 'g.asm', '--address', '1', '--at', 'dead'], {
       'g.asm': 'bits 64\nhlt\ndead: nop',
     });

@@ -154,7 +154,7 @@ describe('debug adapter: run control', () => {
     const outputs = driver.transcript;
     assert.match(outputs, /\/full\/out: error PW503: field `serial`: .* no space is left; the rest[^]*"a"[^]*"b"/);
     assert.equal(outputs.match(/PW503/g)?.length, 1);
-    assert.doesNotMatch(outputs, /fault of Pagewalk/);
+    assert.doesNotMatch(outputs, /Internal error in Pagewalk/);
   });
 });
 
@@ -167,7 +167,10 @@ describe('debug adapter: faults of its own', () => {
       await driver.refused('variables', { variablesReference: broken?.variablesReference }),
       /PW590: a broken view/,
     );
-    assert.match((await driver.event<Dap.OutputEvent>('output')).output, /a fault of Pagewalk[^]*a broken view[^]*at /);
+    assert.match(
+      (await driver.event<Dap.OutputEvent>('output')).output,
+      /Internal error in Pagewalk[^]*a broken view[^]*at /,
+    );
     await driver.ask('stackTrace', { threadId: 1 });
   });
 
@@ -358,8 +361,12 @@ describe('debug adapter: launch configurations', () => {
   check('no such file', { program: 'none.asm' }, /^\/guests\/none\.asm: error PW501.*no such file/);
   check('an empty file', { program: 'fake.asm' }, /PW311: the file is empty/, { '/guests/fake.asm': '' });
   check('a wrong value', { program: 'fake.asm', memory: 'lots' }, /PW301: field `memory`.*lots/);
-  check('a wrong type', { program: 7, stopOnEntry: 'yes' }, /`program`: a text[^]*`stopOnEntry`: true or false/);
-  check('what is not supported yet', { program: 'fake.asm', cpus: 2 }, /PW302.*cpus.*not built yet/);
+  check(
+    'a wrong type',
+    { program: 7, stopOnEntry: 'yes' },
+    /`program`: expected a string[^]*`stopOnEntry`: expected true or false/,
+  );
+  check('what is not supported yet', { program: 'fake.asm', cpus: 2 }, /PW302.*cpus.*not supported yet/);
   check(
     'an output that cannot be written',
     { program: 'fake.asm', serial: '/forbidden/x' },

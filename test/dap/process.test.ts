@@ -193,7 +193,7 @@ describe('adapter process', () => {
       said.join(''),
       /spilled: error PW503: field `serial`: .* the size that the system allows; the rest goes/,
     );
-    assert.doesNotMatch(said.join(''), /fault of Pagewalk/);
+    assert.doesNotMatch(said.join(''), /Internal error in Pagewalk/);
     assert.equal((await client.event<Dap.ExitedEvent>('exited')).exitCode, 0);
   });
 

@@ -138,7 +138,7 @@ describe('expr: conditions', () => {
     assert.deepStrictEqual(holds(empty.value, env), { ok: true, value: true });
     const only = parseCondition('log "{nosuch}"');
     assert(only.ok && only.value.log);
-    assert.match(formatLog(only.value.log, env), /^<`nosuch` is no register/);
+    assert.match(formatLog(only.value.log, env), /^<`nosuch` is not a register/);
   });
   it('says what is wrong in it', () => {
     const c = parseCondition('write, print "x"');

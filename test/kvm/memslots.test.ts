@@ -55,7 +55,7 @@ describe('memslots', () => {
     const m = slots(region(0, 0n, MIB));
     assert.match(refused(m, region(1, MIB - 0x1000n, MIB)), /memory slot 1 .* overlaps slot 0 .*EEXIST/);
     assert.match(refused(m, region(1, 0x10_0800n, MIB)), /GPA 0x100800 is not page aligned/);
-    assert.match(refused(m, region(1, 4n * MIB, 0x1234n)), /no whole number of pages/);
+    assert.match(refused(m, region(1, 4n * MIB, 0x1234n)), /not a whole number of pages/);
     assert.match(refused(m, region(-1, 4n * MIB, MIB)), /numbers are 0 to 32763/);
     assert.match(refused(m, region(2, 4n * MIB, 0n)), /none to delete/);
     assert.match(refused(m, region(0, 0n, 2n * MIB)), /delete it first/);

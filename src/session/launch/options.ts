@@ -200,7 +200,7 @@ export function checkOptions(
       diagnostics.push(
         sessionError(
           'badValue',
-          `${name}: a ${repeatable ? 'text or a list of texts' : 'text'} is expected here`,
+          `${name}: expected ${repeatable ? 'a string or a list of strings' : 'a string'} here`,
           file,
           span,
         ),
