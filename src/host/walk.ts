@@ -1,7 +1,8 @@
 import type { Hpa, Hva } from '../base/address';
 import type { HostMemory } from '../hw/memory/host-memory';
+import type { Access } from '../hw/paging/access';
 import type { PagingControls } from '../hw/paging/controls';
-import { DirectPort, updateAccessedDirty, walkOrdinary } from '../hw/paging/ordinary';
+import { DirectPort, OrdinaryWalk, updateAccessedDirty, walkOrdinary } from '../hw/paging/ordinary';
 import type { WalkSink } from '../hw/paging/trace';
 import type { HostLevels } from './page-tables';
 import type { WalkOut } from '../hw/paging/walk-out';
@@ -25,25 +26,28 @@ const hostControls = (levels: HostLevels): PagingControls => ({
 export const HOST_CONTROLS = { 4: hostControls(4), 5: hostControls(5) } as const;
 
 /** The host's tables, as its MMU walks them for a process in user mode. */
-export class HostTables extends DirectPort {
-  /** Told of each entry loaded. */
-  count: (() => void) | undefined;
-  constructor(
-    memory: HostMemory,
-    private readonly levels: HostLevels,
-  ) {
-    super(memory, 'host');
+export class HostTables {
+  private readonly record: OrdinaryWalk;
+
+  constructor(memory: HostMemory, levels: HostLevels) {
+    const port = new DirectPort(memory, 'host');
+    this.record = new OrdinaryWalk({ port, root: 0n, controls: HOST_CONTROLS[levels] });
   }
-  loaded(): void {
-    this.count?.();
+  /** What the last walk came to. */
+  get out(): WalkOut {
+    return this.record.out;
   }
   /** HVA → HPA under the tables at `cr3`, changing nothing: true with the translation in `out`, or false with the failure. */
-  walk(cr3: Hpa, address: Hva, write: boolean, out: WalkOut, sink?: WalkSink): boolean {
-    const access = { op: write ? 'write' : 'read', user: true, implicit: false } as const;
-    return walkOrdinary(this, cr3, HOST_CONTROLS[this.levels], address, access, false, out, sink);
+  walk(cr3: Hpa, address: Hva, write: boolean, sink?: WalkSink): boolean {
+    this.record.root = cr3;
+    this.record.sink = sink;
+    return walkOrdinary(this.record, address, write ? WRITE : READ, false);
   }
-  /** The access that `out` was walked for takes place: accessed and dirty flags. */
-  use(write: boolean, out: WalkOut): void {
-    updateAccessedDirty(this, HOST_CONTROLS[this.levels], write, out, () => undefined);
+  /** The access that was walked for takes place: accessed and dirty flags. */
+  use(write: boolean): void {
+    updateAccessedDirty(this.record, write);
   }
 }
+
+const READ: Access = { op: 'read', user: true, implicit: false };
+const WRITE: Access = { op: 'write', user: true, implicit: false };

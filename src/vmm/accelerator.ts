@@ -2,7 +2,7 @@ import type { Gpa } from '../base/address';
 import type { Result } from '../base/result';
 import type { Cpu } from '../hw/cpu/cpu';
 import type { CpuidModel } from '../hw/cpu/cpuid-model';
-import type { NestedTables } from '../hw/paging/nested';
+import type { SecondLevelTables } from '../hw/paging/second-level';
 import type { CpuState } from '../hw/state/cpu-state';
 import type { FaultEvent } from '../hw/state/event';
 import type { FaultReason } from '../isa/reasons/index';
@@ -35,7 +35,7 @@ export interface GuestRam {
 /** What the CPU goes through from guest to host addresses. */
 export type SecondLevel =
   /** EPT or NPT. */
-  | { readonly kind: 'nested'; readonly tables: NestedTables; readonly mmu: TdpMmu }
+  | { readonly kind: 'nested'; readonly tables: SecondLevelTables; readonly mmu: TdpMmu }
   /** No second level: the tables that the CPU walks are the hypervisor's, and lead from GVA to HPA. */
   | {
       readonly kind: 'shadow';

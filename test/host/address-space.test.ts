@@ -8,9 +8,8 @@ import type { Backing } from '../../src/host/vma';
 import { HostMemory } from '../../src/hw/memory/host-memory';
 import type { Access } from '../../src/hw/paging/access';
 import { decodeControls } from '../../src/hw/paging/controls';
-import { DirectPort, walkOrdinary } from '../../src/hw/paging/ordinary';
+import { DirectPort, OrdinaryWalk, walkOrdinary } from '../../src/hw/paging/ordinary';
 import { WalkSink } from '../../src/hw/paging/trace';
-import { WalkOut } from '../../src/hw/paging/walk-out';
 
 const BASE = 0x7f5a_0000_0000n;
 /** Paging as a 64-bit kernel runs it: PG, WP, PE; PAE, PGE; LME, LMA, NXE. */
@@ -243,11 +242,12 @@ describe('host page tables', () => {
           map(s, 4n * MIB, backing);
           const at = hva(BASE + offset);
           assert.ok(drain(s.resolve(at, write)).ok);
-          const out = new WalkOut();
           const controls = decodeControls(HOST_CR0, HOST_CR4, HOST_EFER, 0, { physicalBits: 46, vendor: 'intel' });
           const sink = new WalkSink();
-          const walk = (access: Access, ac = false): boolean =>
-            walkOrdinary(new DirectPort(kernel.memory, 'host'), s.cr3, controls, at, access, ac, out, sink);
+          const port = new DirectPort(kernel.memory, 'host');
+          const record = new OrdinaryWalk({ port, root: s.cr3, controls }, undefined, sink);
+          const { out } = record;
+          const walk = (access: Access, ac = false): boolean => walkOrdinary(record, at, access, ac);
           assert.equal(walk({ op: 'write', user: true, implicit: false }), true);
           assert.equal(out.address, s.lookup(at)?.hpa);
           assert.equal(sink.steps.length, backing === '4k' ? 4 : 3);

@@ -4,8 +4,9 @@ import { HostKernel } from '../../src/host/kernel';
 import { drain, type Step } from '../../src/trace/step';
 import { PAGEWALK_X64 } from '../../src/hw/cpu/cpuid-model';
 import { HostMemory } from '../../src/hw/memory/host-memory';
-import { decodeEptp, walkEpt } from '../../src/hw/paging/ept';
-import { WalkOut } from '../../src/hw/paging/walk-out';
+import { decodeEptp } from '../../src/hw/paging/ept';
+import { translateSecondLevel } from '../../src/hw/paging/second-level';
+import type { WalkOut } from '../../src/hw/paging/walk-out';
 import { makeMmioSpte, mmioSpteCurrent, mmioSpteGeneration } from '../../src/kvm/mmu/spte';
 import { TdpMmu } from '../../src/kvm/mmu/tdp-mmu';
 import { Stats, VM_STATS, type VmStat } from '../../src/kvm/stats';
@@ -26,8 +27,9 @@ function fixture(ad = true): Fixture {
   let flushes = 0;
   const mmu = new TdpMmu(kernel, stats, { kind: 'ept', ad, levels: 4, model: PAGEWALK_X64 }, () => flushes++);
   const walk = (address: bigint, op: 'read' | 'write' | 'fetch' = 'read'): WalkOut | string => {
-    const out = new WalkOut();
-    return walkEpt(kernel.memory, decodeEptp(mmu.pointer), address, op, 46, out, undefined) ? out : out.reason;
+    const walked = { memory: kernel.memory, tables: decodeEptp(mmu.pointer), physicalBits: 46 };
+    const { ok, out } = translateSecondLevel(walked, address, op);
+    return ok ? out : out.reason;
   };
   return { mmu, stats, flushes: () => flushes, walk, steps: [] };
 }

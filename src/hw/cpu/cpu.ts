@@ -17,7 +17,7 @@ import { Svm, type VmrunResult } from '../svm/svm';
 import { Vmx } from '../vmx/vmx';
 import { decodeControls } from '../paging/controls';
 import { decodeNpt } from '../paging/npt';
-import type { NestedTables } from '../paging/nested';
+import type { SecondLevelTables } from '../paging/second-level';
 import { BlockCache } from './block-cache';
 import { MAX_BLOCK_INSTRUCTIONS } from './block-builder';
 import type { CpuidModel } from './cpuid-model';
@@ -327,7 +327,7 @@ export class Cpu extends EventDelivery {
     return result;
   }
   /** Nested paging has the format of the host's own paging, whose registers lie in the host save area. */
-  private nestedTables(): NestedTables | undefined {
+  private nestedTables(): SecondLevelTables | undefined {
     const { controls, hostSaveArea } = this.svm;
     if (!controls.nestedPaging) return undefined;
     const host = this.svm.at(hostSaveArea);

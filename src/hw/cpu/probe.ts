@@ -1,11 +1,11 @@
 import { gpa as asGpa, hpa as asHpa, type Gpa, type Hpa } from '../../base/address';
 import type { Access } from '../paging/access';
 import type { PagingControls } from '../paging/controls';
-import { walkNested } from '../paging/nested';
+import { walkSecondLevel } from '../paging/second-level';
 import { walkOrdinary, withFlags } from '../paging/ordinary';
 import { WalkSink, type Rights, type WalkFailure, type WalkStep } from '../paging/trace';
 import type { WalkStart } from '../paging/walk-out';
-import type { NestedWalk } from './nested-walk';
+import type { GuestWalk } from './guest-walk';
 
 /** What a probe found: a walk by the same code, with no A/D update, no fill, no fault and nothing counted. */
 export interface Probe {
@@ -26,12 +26,11 @@ export interface Probe {
 }
 
 /**
- * The walk of `linear` as it would go now, changing and counting nothing; `root` is CR3, `ac` RFLAGS.AC where it lifts SMAP. The TLB is not consulted: see `tlb.peek` for what
- * it would answer. `start`: an entry of the paging-structure caches to begin at.
+ * The walk of `linear` as it would go now, changing and counting nothing; `ac` is RFLAGS.AC where it lifts SMAP. The TLB
+ * is not consulted: see `tlb.peek` for what it would answer. `start`: an entry of the paging-structure caches to begin at.
  */
 export function probeWalk(
-  walk: NestedWalk,
-  root: bigint,
+  walk: GuestWalk,
   c: PagingControls,
   linear: bigint,
   access: Access,
@@ -39,9 +38,9 @@ export function probeWalk(
   sink: WalkSink,
   start?: WalkStart,
 ): Probe {
-  const { out, second, tables, memory, physical } = walk;
+  const { out, second, secondOut, secondLevel, physical } = walk;
   walk.probing = true;
-  const ok = walkOrdinary(walk, root, c, linear, access, ac, out, sink, walk.pdptes(c), start);
+  const ok = walkOrdinary(walk.prepare(c, start, sink), linear, access, ac);
   walk.probing = false;
   const base = { steps: sink.steps, guestPageShift: ok ? out.pageShift : 12, eptPageShift: 12, eptRights: undefined };
   if (!ok) {
@@ -72,7 +71,7 @@ export function probeWalk(
       ...flags,
     };
   }
-  if (!tables && !physical) {
+  if (!secondLevel && !physical) {
     return {
       ...base,
       ok: true,
@@ -84,22 +83,23 @@ export function probeWalk(
       failure: undefined,
     };
   }
-  const nested = sink.nested.bind(sink);
-  const good = tables
-    ? walkNested(memory, tables, gpa, access.op, walk.physicalBits, second, nested)
-    : physical?.find(gpa, access.op, second, nested) === true;
+  second.sink = sink;
+  const good = secondLevel
+    ? walkSecondLevel(second, secondLevel, gpa, access.op)
+    : physical?.find(gpa, access.op, secondOut, sink) === true;
+  second.sink = undefined;
   const finalSteps = sink.takeFinal();
   return {
     ...base,
     ok: good,
     gpa: asGpa(gpa),
-    hpa: good ? asHpa(second.address) : undefined,
+    hpa: good ? asHpa(secondOut.address) : undefined,
     guestRights,
-    eptPageShift: good ? second.pageShift : 12,
-    eptRights: { r: second.readable, w: second.writable, x: second.executable, user: true },
+    eptPageShift: good ? secondOut.pageShift : 12,
+    eptRights: { r: secondOut.readable, w: secondOut.writable, x: secondOut.executable, user: true },
     finalSteps,
     references: WalkSink.references(sink.steps) + finalSteps.length,
-    failure: good ? undefined : second.failure(),
+    failure: good ? undefined : secondOut.failure(),
   };
 }
 
@@ -108,7 +108,7 @@ export function probeWalk(
  * place of the read's.
  */
 function refusedFlags(
-  walk: NestedWalk,
+  walk: GuestWalk,
   write: boolean,
   steps: readonly WalkStep[],
 ): { readonly steps: readonly WalkStep[]; readonly failure: WalkFailure } | undefined {

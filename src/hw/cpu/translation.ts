@@ -13,7 +13,7 @@ import {
   type Access,
 } from '../paging/access';
 import { decodeControls, FORMATS, type PagingControls, type PagingModel } from '../paging/controls';
-import type { NestedTables } from '../paging/nested';
+import type { SecondLevelTables } from '../paging/second-level';
 import { pageFaultErrorCode, pageFaultReason } from '../paging/page-fault';
 import type { PhysicalPort } from '../paging/physical';
 import { WalkSink } from '../paging/trace';
@@ -28,7 +28,7 @@ import type { Core } from './core';
 import type { CpuCounters } from './counters';
 import type { DebugUnit } from './debug-unit';
 import { FastRights } from './fast-rights';
-import { NestedWalk } from './nested-walk';
+import { GuestWalk } from './guest-walk';
 import type { Platform } from './platform';
 import { probeWalk, type Probe } from './probe';
 
@@ -46,7 +46,7 @@ const OP_OF: Readonly<Record<Access['op'], number>> = { read: CLASS_READ, write:
 export abstract class Translation {
   controls: PagingControls;
   private vpid = 0;
-  protected readonly walk: NestedWalk;
+  protected readonly walk: GuestWalk;
   private readonly rights: FastRights;
   protected watch: DebugUnit | undefined;
   /** The physical address of the last access that came to a device. */
@@ -60,7 +60,7 @@ export abstract class Translation {
     protected readonly platform?: Platform,
   ) {
     this.controls = this.decode();
-    this.walk = new NestedWalk(state, memory, tlb, model.physicalBits);
+    this.walk = new GuestWalk(state, memory, tlb, this.controls);
     this.walk.physical = platform?.physical;
     this.rights = new FastRights(tlb, this.controls);
     this.updateContext();
@@ -69,8 +69,8 @@ export abstract class Translation {
   get counters(): CpuCounters {
     return this.walk.counters;
   }
-  get secondLevel(): NestedTables | undefined {
-    return this.walk.tables;
+  get secondLevel(): SecondLevelTables | undefined {
+    return this.walk.secondLevel;
   }
 
   // ---- what translations depend on
@@ -89,9 +89,9 @@ export abstract class Translation {
    * The second level of the guest entered, or none, and what tags its translations: VPID or ASID. With VPID 0, entries of VPID 0 do not survive VM entries and exits (SDM vol. 3,
    * 28.4.1); `tagged`: SVM's host, ASID 0, keeps its own.
    */
-  setSecondLevel(tables: NestedTables | undefined, tag: number, pml?: PmlLog, tagged = false): void {
+  setSecondLevel(tables: SecondLevelTables | undefined, tag: number, pml?: PmlLog, tagged = false): void {
     if (tag === 0 && !tagged) this.tlb.dropVpid0();
-    this.walk.tables = tables;
+    this.walk.secondLevel = tables;
     this.walk.pml = pml;
     this.vpid = tag;
     this.controls = this.decode();
@@ -105,7 +105,7 @@ export abstract class Translation {
   }
   private updateContext(): void {
     const pcid = this.controls.pcide ? Number(this.state.get(SLOT.CR3) & 0xfffn) : 0;
-    this.tlb.setContext(this.vpid, pcid, this.walk.tables?.root ?? 0n);
+    this.tlb.setContext(this.vpid, pcid, this.walk.secondLevel?.root ?? 0n);
   }
   private breakFetch(): void {
     this.state.set32(SLOT.FETCH_CONTINUES, 0);
@@ -213,14 +213,14 @@ export abstract class Translation {
     const address = tlb.gpaOf(e) + BigInt(within);
     const { op } = ACCESS_OF_CLASS[cls] as Access;
     const found = walk.findAgain(physical, address, op);
-    if (!found && walk.second.reason !== 'no-memory') return this.memoryAbsent(core, address, op);
+    if (!found && walk.secondOut.reason !== 'no-memory') return this.memoryAbsent(core, address, op);
     tlb.hits++;
     if (!found) return this.atDevice(address);
-    const at = this.memory.offsetOf(walk.second.address);
-    let rights = ((tlb.words[e + 8] as number) & ~(SECOND_RIGHTS | RIGHT.CODE)) | secondRights(walk.second);
+    const at = this.memory.offsetOf(walk.secondOut.address);
+    let rights = ((tlb.words[e + 8] as number) & ~(SECOND_RIGHTS | RIGHT.CODE)) | secondRights(walk.secondOut);
     if (this.memory.codeFrames[this.memory.frameOf(at)]) rights |= RIGHT.CODE;
     const fast = this.rights.wordOf(rights, (tlb.words[e + 9] as number) >>> 16);
-    tlb.moveHost(e, walk.second.address & ~0xfffn, at - (at & 0xfff), rights, fast);
+    tlb.moveHost(e, walk.secondOut.address & ~0xfffn, at - (at & 0xfff), rights, fast);
     return at;
   }
   private atDevice(address: bigint): typeof DEVICE {
@@ -242,12 +242,12 @@ export abstract class Translation {
 
   private walkAndFill(core: Core, linear: bigint, cls: number): number {
     const access = ACCESS_OF_CLASS[cls] as Access;
-    const { out, second } = this.walk;
+    const { out, secondOut: second } = this.walk;
     const c = this.controls;
     if (!this.walk.walk(c, linear, access, cls % 3 === WHO_SUPERVISOR_AC)) return this.walkFailed(core, linear, access);
     const gpa = out.address;
     const { device } = this.walk;
-    const mapped = this.walk.tables !== undefined || this.walk.physical !== undefined;
+    const mapped = this.walk.secondLevel !== undefined || this.walk.physical !== undefined;
     const hpa = device ? 0n : mapped ? second.address : gpa;
     const at = device ? 0 : this.memory.offsetOf(hpa);
     if (at < 0) {
@@ -291,7 +291,7 @@ export abstract class Translation {
 
   /** Turns the failure in `out` into the architectural event. */
   protected walkFailed(core: Core, linear: bigint, access: Access): -1 {
-    const { out, second } = this.walk;
+    const { out, secondOut: second } = this.walk;
     if (this.walk.pmlFull) {
       this.walk.pmlFull = false;
       core.event = { kind: 'exit', exit: pmlFullExit() };
@@ -314,7 +314,7 @@ export abstract class Translation {
           present,
           reserved: out.reason === 'reserved-bit' || out.reason === 'no-memory',
           gpa: out.failedAddress,
-          noExecute: this.walk.tables?.kind === 'npt' && this.walk.tables.controls.nxe,
+          noExecute: this.walk.secondLevel?.kind === 'npt' && this.walk.secondLevel.controls.nxe,
         }),
       };
       return -1;
@@ -332,7 +332,7 @@ export abstract class Translation {
           readable: second.readable,
           writable: second.writable,
           executable: second.executable,
-          accessedDirty: this.walk.tables?.accessedDirty === true,
+          accessedDirty: this.walk.secondLevel?.accessedDirty === true,
         }),
       };
       return -1;
@@ -356,19 +356,19 @@ export abstract class Translation {
   /** The walk of `linear` as it would go now, changing and counting nothing. `start`: an entry of the paging-structure caches to begin at. */
   probeWalk(linear: bigint, access: Access, sink = new WalkSink(), start?: WalkStart): Probe {
     const ac = this.classOf(access) % 3 === WHO_SUPERVISOR_AC;
-    return probeWalk(this.walk, this.state.get(SLOT.CR3), this.controls, linear, access, ac, sink, start);
+    return probeWalk(this.walk, this.controls, linear, access, ac, sink, start);
   }
 
   /** Whether PAE paging's PDPTEs are loaded into registers with CR3: nested paging walks them instead. */
   get loadsPdptes(): boolean {
-    return this.walk.tables?.kind !== 'npt';
+    return this.walk.secondLevel?.kind !== 'npt';
   }
   save(): { readonly tables: bigint | undefined; readonly vpid: number; readonly counters: CpuCounters } {
-    return { tables: this.walk.tables?.value, vpid: this.vpid, counters: { ...this.counters } };
+    return { tables: this.walk.secondLevel?.value, vpid: this.vpid, counters: { ...this.counters } };
   }
   /** The state's registers and the TLB are restored by their owners, before this. */
-  restore(s: ReturnType<Translation['save']>, tables: NestedTables | undefined, pml?: PmlLog): void {
-    this.walk.tables = tables;
+  restore(s: ReturnType<Translation['save']>, tables: SecondLevelTables | undefined, pml?: PmlLog): void {
+    this.walk.secondLevel = tables;
     this.walk.pml = pml;
     this.vpid = s.vpid;
     this.walk.counters = { ...s.counters };

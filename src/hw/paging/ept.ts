@@ -1,7 +1,9 @@
 import { EPTE_A, EPTE_D, EPTE_R, EPTE_RWX, EPTE_W, EPTE_X, FRAME_MASK } from '../../isa/entries';
 import { eptReservedSet, isLargeEpte, isMisconfigured } from '../../isa/reserved-bits';
-import type { HostMemory } from '../memory/host-memory';
-import type { WalkFailure, WalkSink } from './trace';
+import type { Access } from './access';
+import { tableIndex } from './ordinary';
+import type { SecondLevelWalk } from './second-level-walk';
+import type { WalkFailure } from './trace';
 import { outcomeOf, type WalkOut } from './walk-out';
 
 /**
@@ -29,39 +31,33 @@ export const decodeEptp = (value: bigint, pages1g = true): Eptp => ({
 });
 
 /**
- * The EPT walk (SDM vol. 3, 28.3): GPA → HPA. Rights are ANDed over the levels; an access none of whose entries misconfigures but which lacks a right, or meets an entry
- * without any right, is an EPT violation. So is one to an address beyond what the levels reach: 48 bits by four, 57 by five (28.3.3.2: 4-level EPT with bits 51:48 set). Sets no A/D flags
- * (see `updateEptAccessedDirty`).
+ * The EPT walk (SDM vol. 3, 28.3): GPA → HPA. Rights are ANDed over the levels; an access that meets no misconfigured
+ * entry but lacks a right, or meets an entry without any right, is an EPT violation. So is one to an address beyond what
+ * the levels reach: 48 bits by four, 57 by five (28.3.3.2: 4-level EPT with bits 51:48 set). Sets no A/D flags (see
+ * `updateEptAccessedDirty`). False: the failure is in `walk.out`.
  *
  *    56..48  47..39  38..30  29..21  20..12  11..0
  *   | PML5  | PML4  | PDPT  |  PD   |  PT   | offset |
  */
-export function walkEpt(
-  memory: HostMemory,
-  eptp: Eptp,
-  gpa: bigint,
-  op: 'read' | 'write' | 'fetch',
-  physicalBits: number,
-  out: WalkOut,
-  sink: ((step: Parameters<WalkSink['nested']>[0]) => void) | undefined,
-  loaded?: () => void,
-): boolean {
+export function walkEpt(walk: SecondLevelWalk, eptp: Eptp, gpa: bigint, op: Access['op']): boolean {
+  const { memory, physicalBits, out, sink } = walk;
   let base = eptp.root;
   let rights = EPTE_RWX;
   out.depth = 0;
+  out.loads = 0;
   out.failedOp = op;
   if (gpa >= eptp.reach) {
     out.readable = out.writable = out.executable = false;
     return out.fail('ept', 'not-present', eptp.levels, 0n, gpa);
   }
+  const pageNumber = Number(gpa >> 12n);
   for (let level = eptp.levels; level >= 1; level--) {
-    const shift = BigInt(12 + (level - 1) * 9);
-    const index = Number((gpa >> shift) & 0x1ffn);
+    const index = tableIndex(pageNumber, level, 9);
     const address = base + BigInt(index * 8);
     const at = memory.offsetOf(address);
     if (at < 0) return out.fail('ept', 'no-memory', level, 0n, gpa);
     const entry = memory.view.getBigUint64(at, true);
-    loaded?.();
+    out.loads++;
     out.entries[out.depth] = entry;
     out.offsets[out.depth] = at;
     out.addresses[out.depth] = address;
@@ -76,7 +72,7 @@ export function walkEpt(
     else if (leaf && op === 'read' && (rights & EPTE_R) === 0n) reason = 'not-readable';
     else if (leaf && op === 'write' && (rights & EPTE_W) === 0n) reason = 'write-protected';
     else if (leaf && op === 'fetch' && (rights & EPTE_X) === 0n) reason = 'no-execute';
-    sink?.({
+    sink?.secondLevel({
       table: 'ept',
       level,
       index,
@@ -100,9 +96,10 @@ export function walkEpt(
         : out.fail('ept', reason, level, entry, gpa);
     }
     if (leaf) {
-      const pageMask = (1n << shift) - 1n;
+      const pageShift = 12 + (level - 1) * 9;
+      const pageMask = (1n << BigInt(pageShift)) - 1n;
       out.address = (entry & FRAME_MASK & ~pageMask) | (gpa & pageMask);
-      out.pageShift = Number(shift);
+      out.pageShift = pageShift;
       out.dirty = !eptp.accessedDirty || (entry & EPTE_D) !== 0n;
       return true;
     }
@@ -122,8 +119,8 @@ export function eptFlagsMissing(write: boolean, out: WalkOut): 'none' | 'accesse
   return accessed ? 'accessed' : 'none';
 }
 
-/** Sets A over the walk in `out` and D in its leaf for a write, where EPTP bit 6 asks for it (SDM vol. 3, 28.3.5). Returns how many entries were written. */
-export function updateEptAccessedDirty(memory: HostMemory, write: boolean, out: WalkOut): number {
+/** Sets A over the walk and D in its leaf for a write (SDM vol. 3, 28.3.5). Returns how many entries were written. */
+export function updateEptAccessedDirty({ memory, out }: SecondLevelWalk, write: boolean): number {
   let n = 0;
   for (let i = 0; i < out.depth; i++) {
     const entry = out.entries[i] as bigint;

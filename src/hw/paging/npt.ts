@@ -1,10 +1,9 @@
 import { FRAME_MASK, PTE_P } from '../../isa/entries';
-import type { HostMemory } from '../memory/host-memory';
 import type { Access } from './access';
 import { FORMATS, type PagingControls } from './controls';
-import { DirectPort, updateAccessedDirty, walkOrdinary } from './ordinary';
+import { DirectPort, OrdinaryWalk, updateAccessedDirty, walkOrdinary } from './ordinary';
+import type { SecondLevelWalk } from './second-level-walk';
 import { WalkSink, type WalkStep } from './trace';
-import type { WalkOut } from './walk-out';
 
 /**
  * Nested page tables (AMD APM vol. 2, 15.25): nCR3, and ordinary entries in the format of the host's own paging mode at VMRUN.
@@ -36,72 +35,51 @@ const ACCESS: Readonly<Record<Access['op'], Access>> = {
   fetch: { op: 'fetch', user: true, implicit: false },
 };
 
-/** Steps of a nested walk as steps nested in another. */
-class Nested extends WalkSink {
-  constructor(private readonly to: (step: WalkStep) => void) {
+/** Steps of the ordinary walk as those of a second-level walk. */
+class SecondLevelSink extends WalkSink {
+  constructor(private readonly to: WalkSink) {
     super();
   }
   override step(step: Omit<WalkStep, 'nested'>): void {
-    this.to({ ...step, nested: [] });
+    this.to.secondLevel({ ...step, nested: [] });
   }
 }
 
 /**
- * The nested walk: GPA → HPA by the ordinary walk, every access being a user's (15.25.5). Sets no A/D flags. Afterwards `out` has rights as a second level has them: an
- * entry without U/S gives none.
+ * The walk of nested page tables: GPA → HPA by the ordinary walk, every access being a user's (15.25.5). Sets no A/D
+ * flags. Afterwards `walk.out` has rights as a second level has them: an entry without U/S gives none.
  */
-export function walkNpt(
-  memory: HostMemory,
-  npt: Npt,
-  gpa: bigint,
-  op: Access['op'],
-  out: WalkOut,
-  sink: ((step: WalkStep) => void) | undefined,
-  loaded?: () => void,
-): boolean {
-  const port = new NptPort(memory, loaded);
-  const width = npt.controls.format === 'none' ? 48 : FORMATS[npt.controls.format].linearBits;
+export function walkNpt(walk: SecondLevelWalk, npt: Npt, gpa: bigint, op: Access['op']): boolean {
+  const { out } = walk;
+  const { controls } = npt;
+  out.loads = 0;
+  const width = controls.format === 'none' ? 48 : FORMATS[controls.format].linearBits;
   if (gpa >> BigInt(width) !== 0n) {
     out.readable = out.writable = out.executable = false;
     return out.fail('npt', 'not-present', npt.levels, 0n, gpa);
   }
+  const { root } = npt;
+  const ordinary = (walk.ordinary ??= new OrdinaryWalk(
+    { port: new DirectPort(walk.memory, 'npt'), root, controls },
+    out,
+  ));
+  ordinary.root = root;
+  ordinary.controls = controls;
+  ordinary.sink = walk.sink && new SecondLevelSink(walk.sink);
   // a guest physical address has no sign
   const canonical = width > 32 ? BigInt.asUintN(64, BigInt.asIntN(width, gpa)) : gpa;
-  const ok = walkOrdinary(
-    port,
-    npt.root,
-    npt.controls,
-    canonical,
-    ACCESS[op],
-    false,
-    out,
-    sink && new Nested(sink),
-    undefined,
-  );
+  const ok = walkOrdinary(ordinary, canonical, ACCESS[op], false);
   out.failedAddress = gpa;
   const leaf = ok || (out.failedEntry & PTE_P) !== 0n;
   const { user } = out;
   out.readable = leaf && user;
-  out.executable = leaf && user && !(out.executeDisable && npt.controls.nxe);
+  out.executable = leaf && user && !(out.executeDisable && controls.nxe);
   out.writable = leaf && user && out.writable;
   return ok;
 }
 
-/** Sets A over the walk in `out` and D in its leaf for a write. Result: entries written. */
-export function updateNptAccessedDirty(memory: HostMemory, npt: Npt, write: boolean, out: WalkOut): number {
-  let n = 0;
-  updateAccessedDirty(new DirectPort(memory, 'npt'), npt.controls, write, out, () => n++);
-  return n;
-}
-
-class NptPort extends DirectPort {
-  constructor(
-    memory: HostMemory,
-    private readonly count: (() => void) | undefined,
-  ) {
-    super(memory, 'npt');
-  }
-  loaded(): void {
-    this.count?.();
-  }
+/** Sets A over the walk just made and D in its leaf for a write. Returns how many entries were written. */
+export function updateNptAccessedDirty({ ordinary, out }: SecondLevelWalk, write: boolean): number {
+  if (ordinary) updateAccessedDirty(ordinary, write);
+  return out.written;
 }

@@ -15,10 +15,10 @@ import { isLarge, reservedMask, reservedSet } from '../../isa/reserved-bits';
 import type { Hpa } from '../../base/address';
 import type { HostMemory } from '../memory/host-memory';
 import type { Access } from './access';
-import { FORMATS, levelShift, type PagingControls } from './controls';
+import { FORMATS, type PagingControls, type PagingFormat } from './controls';
 import { denied } from './permissions';
-import type { TableKind, WalkSink } from './trace';
-import { outcomeOf, type WalkOut, type WalkStart } from './walk-out';
+import type { TableKind, WalkFailure, WalkSink } from './trace';
+import { outcomeOf, WalkOut, type WalkStart } from './walk-out';
 
 /**
  * Where paging-structure entries are found. The CPU's guest walk goes through EPT or NPT, a host walk is direct, KVM's walk_addr goes through memslots.
@@ -33,8 +33,6 @@ export interface EntryPort {
    * Second-level steps go to `sink.nested`. WRITE_LOST: the entry can be read and not written, and nobody minds.
    */
   locate(address: bigint, write: boolean, out: WalkOut, sink: WalkSink | undefined): number;
-  /** Counts one entry loaded. */
-  loaded?(): void;
 }
 
 /** What `locate` answers for a write to memory that drops writes: the accessed and dirty flags of tables in read-only memory stay as they are, and the walk goes on. */
@@ -54,30 +52,59 @@ export class DirectPort implements EntryPort {
   }
 }
 
+/** Ordinary tables, and the registers that say how they are read. */
+export interface OrdinaryTables {
+  readonly port: EntryPort;
+  /** CR3. */
+  readonly root: bigint;
+  readonly controls: PagingControls;
+  /**
+   * The registers that PAE paging loads with CR3 (SDM vol. 3, 4.4.1). Absent under PAE paging: SVM's nested paging,
+   * which loads the PDPTEs from memory as any entry (APM vol. 2, 15.25.10).
+   */
+  readonly pdptes?: ArrayLike<bigint> | undefined;
+}
+
 /**
- * The ordinary page walk (SDM vol. 3, 4.3–4.5) in all its formats: loads entries, checks presence and reserved bits, ANDs rights, then checks permission.
- * Sets no A/D bits; `updateAccessedDirty` does, for those who want it. `root`: CR3. `pdptes`: the registers that PAE paging loads with CR3 (SDM vol. 3, 4.4.1); absent: SVM's
- * nested paging, which loads the PDPTEs from memory as any entry (APM vol. 2, 15.25.10). `start`: a paging-structure cache's entry to begin at.
+ * The record of a walk of ordinary tables: what is walked and how, and in `out` what the last walk came to. A walker
+ * that walks often keeps one, so that a walk allocates nothing.
+ */
+export class OrdinaryWalk implements OrdinaryTables {
+  readonly port: EntryPort;
+  root: bigint;
+  controls: PagingControls;
+  pdptes: ArrayLike<bigint> | undefined;
+  /** An entry of the paging-structure caches to begin at, instead of at the root. */
+  start: WalkStart | undefined = undefined;
+
+  constructor(
+    { port, root, controls, pdptes }: OrdinaryTables,
+    readonly out: WalkOut = new WalkOut(),
+    /** Gets a step for each entry. */
+    public sink: WalkSink | undefined = undefined,
+  ) {
+    this.port = port;
+    this.root = root;
+    this.controls = controls;
+    this.pdptes = pdptes;
+  }
+}
+
+/**
+ * The ordinary page walk (SDM vol. 3, 4.3–4.5) in all its formats: loads entries, checks presence and reserved bits,
+ * ANDs rights, then checks permission. `ac`: RFLAGS.AC, which lifts SMAP for explicit supervisor accesses. Sets no A/D
+ * bits (see `updateAccessedDirty`). False: the failure is in `walk.out`.
  *
  * 4-level linear address:    63..48  47..39  38..30  29..21  20..12  11..0
  *                           | sign  | PML4  | PDPT  |  PD   |  PT   | offset |
  * 32-bit:                    31..22  21..12  11..0           PAE:  31..30  29..21  20..12  11..0
  *                           |  PD   |  PT   | offset |            |PDPTE  |  PD   |  PT   | offset |
  */
-export function walkOrdinary(
-  port: EntryPort,
-  root: bigint,
-  controls: PagingControls,
-  linear: bigint,
-  access: Access,
-  ac: boolean,
-  out: WalkOut,
-  sink?: WalkSink,
-  pdptes?: readonly bigint[],
-  start?: WalkStart,
-): boolean {
+export function walkOrdinary(walk: OrdinaryWalk, linear: bigint, access: Access, ac: boolean): boolean {
+  const { port, controls, out, sink, pdptes, start } = walk;
   const { format } = controls;
   out.depth = 0;
+  out.loads = 0;
   out.failedOp = access.op;
   if (format === 'none') {
     out.address = linear & 0xffff_ffffn;
@@ -96,17 +123,15 @@ export function walkOrdinary(
   let user = start?.user ?? true;
   let executeDisable = start?.executeDisable ?? false;
   const inMemory = format === 'pae' && pdptes === undefined;
-  let base =
-    start?.table ?? (format === '32bit' ? root & 0xffff_f000n : inMemory ? root & 0xffff_ffe0n : root & FRAME_MASK);
+  let base = start?.table ?? rootTable(format, walk.root, inMemory);
   const top = start?.level ?? levels;
+  const pageNumber = Number(va >> 12n);
 
   for (let level = top; level >= 1; level--) {
-    const shift = BigInt(levelShift(format, level));
-    const index = Number((va >> shift) & ((1n << BigInt(indexBits)) - 1n));
-    let entry: bigint;
+    const index = tableIndex(pageNumber, level, indexBits);
     if (format === 'pae' && level === 3 && pdptes !== undefined) {
       // the four PDPTEs were loaded with CR3 and live in registers: no memory reference
-      entry = pdptes[index & 3] ?? 0n;
+      const entry = pdptes[index & 3] ?? 0n;
       if ((entry & PTE_P) === 0n) return out.fail(port.table, 'not-present', 3, entry, linear);
       base = entry & FRAME_MASK;
       continue;
@@ -129,8 +154,9 @@ export function walkOrdinary(
       });
       return false;
     }
-    entry = entryBytes === 8 ? port.memory.view.getBigUint64(at, true) : BigInt(port.memory.view.getUint32(at, true));
-    port.loaded?.();
+    const entry =
+      entryBytes === 8 ? port.memory.view.getBigUint64(at, true) : BigInt(port.memory.view.getUint32(at, true));
+    out.loads++;
     const pointer = format === 'pae' && level === 3;
     // a PDPTE has no accessed flag to set
     if (!pointer) {
@@ -143,88 +169,98 @@ export function walkOrdinary(
     const ps = (entry & PTE_PS) !== 0n;
     const large = isLarge(controls, level, ps);
     const leaf = level === 1 || large;
-    const record = (outcome: 'next' | 'leaf' | 'not-present' | 'reserved' | 'denied'): void =>
-      sink?.step({
-        table: port.table,
-        level,
-        index,
-        entryAddress: address,
-        space: port.space,
-        entryHpa: port.memory.hpaOf(at),
-        entry,
-        leaf,
-        outcome,
-        reserved: reservedSet(controls, level, entry),
-      });
-
-    if ((entry & PTE_P) === 0n) {
-      if (sink) record('not-present');
-      return out.fail(port.table, 'not-present', level, entry, linear);
+    let reason: WalkFailure['reason'] | undefined;
+    if ((entry & PTE_P) === 0n) reason = 'not-present';
+    else if ((entry & reservedMask(controls, level, large, ps)) !== 0n) reason = 'reserved-bit';
+    else {
+      if (!pointer) {
+        writable &&= (entry & PTE_RW) !== 0n;
+        user &&= (entry & PTE_US) !== 0n;
+        executeDisable ||= format !== '32bit' && (entry & PTE_XD) !== 0n;
+      }
+      if (leaf) {
+        const pageShift = 12 + (level - 1) * indexBits;
+        const pageMask = (1n << BigInt(pageShift)) - 1n;
+        // PSE-36: bits 20:13 of a 4 MiB PDE are address bits 39:32
+        const frame =
+          format === '32bit' && large
+            ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n)
+            : entry & FRAME_MASK & ~pageMask;
+        out.address = frame | (va & pageMask);
+        out.pageShift = pageShift;
+        out.writable = writable;
+        out.user = user;
+        out.executeDisable = executeDisable;
+        out.global = controls.pge && (entry & PTE_G) !== 0n;
+        out.dirty = (entry & PTE_D) !== 0n;
+        out.protectionKey = controls.pke ? Number((entry >> PTE_PKEY_SHIFT) & 0xfn) : 0;
+        reason = denied(out, access, ac, controls);
+      }
     }
-    if ((entry & reservedMask(controls, level, large, ps)) !== 0n) {
-      if (sink) record('reserved');
-      return out.reserved(port.table, level, entry, linear, controls);
+    sink?.step({
+      table: port.table,
+      level,
+      index,
+      entryAddress: address,
+      space: port.space,
+      entryHpa: port.memory.hpaOf(at),
+      entry,
+      leaf,
+      outcome: reason ? outcomeOf(reason) : leaf ? 'leaf' : 'next',
+      reserved: reservedSet(controls, level, entry),
+    });
+    switch (reason) {
+      case undefined:
+        if (leaf) return true;
+        base = format === '32bit' ? entry & 0xffff_f000n : entry & FRAME_MASK;
+        break;
+      case 'not-present':
+        return out.fail(port.table, 'not-present', level, entry, linear);
+      case 'reserved-bit':
+        return out.reserved(port.table, level, entry, linear, controls);
+      default:
+        return out.deny(port.table, reason, level, linear, access, controls);
     }
-    if (!pointer) {
-      writable &&= (entry & PTE_RW) !== 0n;
-      user &&= (entry & PTE_US) !== 0n;
-      executeDisable ||= format !== '32bit' && (entry & PTE_XD) !== 0n;
-    }
-    if (!leaf) {
-      if (sink) record('next');
-      base = format === '32bit' ? entry & 0xffff_f000n : entry & FRAME_MASK;
-      continue;
-    }
-    const pageMask = (1n << shift) - 1n;
-    // PSE-36: bits 20:13 of a 4 MiB PDE are address bits 39:32
-    const frame =
-      format === '32bit' && large
-        ? (entry & 0xffc0_0000n) | (((entry >> 13n) & 0xffn) << 32n)
-        : entry & FRAME_MASK & ~pageMask;
-    out.address = frame | (va & pageMask);
-    out.pageShift = Number(shift);
-    out.writable = writable;
-    out.user = user;
-    out.executeDisable = executeDisable;
-    out.global = controls.pge && (entry & PTE_G) !== 0n;
-    out.dirty = (entry & PTE_D) !== 0n;
-    out.protectionKey = controls.pke ? Number((entry >> PTE_PKEY_SHIFT) & 0xfn) : 0;
-    const reason = denied(out, access, ac, controls);
-    if (sink) record(reason ? 'denied' : 'leaf');
-    return reason ? out.deny(port.table, reason, level, linear, access, controls) : true;
   }
   return out.fail(port.table, 'not-present', 0, 0n, linear);
 }
+
+const rootTable = (format: PagingFormat, root: bigint, pdptesInMemory: boolean): bigint =>
+  format === '32bit' ? root & 0xffff_f000n : pdptesInMemory ? root & 0xffff_ffe0n : root & FRAME_MASK;
+
+/** Index into the table of `level` on the way to the page with this number; an index has `bits` bits. */
+export const tableIndex = (pageNumber: number, level: number, bits: number): number =>
+  Math.floor(pageNumber / 2 ** ((level - 1) * bits)) & (2 ** bits - 1);
 
 /** An entry of a completed walk with the flags that it sets there: A, and D in the leaf for a write (SDM vol. 3, 4.8). */
 export const withFlags = (entry: bigint, writtenLeaf: boolean): bigint => entry | PTE_A | (writtenLeaf ? PTE_D : 0n);
 
 /**
- * Sets A in every entry of the walk in `out`, and D in the leaf for a write, where they are clear (SDM vol. 3, 4.8). False: an entry may not be written
- * (a second-level failure, now in `out`). Returns the number of entries written through `written`.
+ * Sets A in every entry of the walk just made, and D in the leaf for a write, where they are clear (SDM vol. 3, 4.8).
+ * False: an entry may not be written (a second-level failure, now in `walk.out`). Entries written are counted in
+ * `walk.out.written`, and reported to `written`.
  */
 export function updateAccessedDirty(
-  port: EntryPort,
-  controls: PagingControls,
+  { port, controls, out }: OrdinaryWalk,
   write: boolean,
-  out: WalkOut,
-  written: (hpa: Hpa, value: bigint) => void,
-  sink?: WalkSink,
+  written?: (hpa: Hpa, value: bigint) => void,
 ): boolean {
   const bytes = controls.format === '32bit' ? 4 : 8;
   const depth = out.depth;
+  out.written = 0;
   for (let i = 0; i < depth; i++) {
     const entry = out.entries[i] as bigint;
     const want = withFlags(entry, write && i === depth - 1);
     if (want === entry) continue;
-    const at = port.locate(out.addresses[i] as bigint, true, out, sink);
+    const at = port.locate(out.addresses[i] as bigint, true, out, undefined);
     if (at === WRITE_LOST) continue;
     if (at < 0) return false;
     port.memory.noteWrite(at, bytes);
     if (bytes === 8) port.memory.view.setBigUint64(at, want, true);
     else port.memory.view.setUint32(at, Number(want), true);
     out.entries[i] = want;
-    written(port.memory.hpaOf(at), want);
+    out.written++;
+    written?.(port.memory.hpaOf(at), want);
   }
   if (write) out.dirty = true;
   return true;

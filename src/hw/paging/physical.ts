@@ -1,4 +1,5 @@
-import type { WalkStep } from './trace';
+import type { Access } from './access';
+import type { WalkSink } from './trace';
 import type { WalkOut } from './walk-out';
 
 /**
@@ -8,16 +9,10 @@ import type { WalkOut } from './walk-out';
 export interface PhysicalPort {
   /**
    * Finds the byte at `gpa` for an access of this kind, changing nothing. True: `out` has its host physical address, the host page's size and which accesses the memory
-   * allows. False: `out` has the failure, as one of table 'host'; the reason 'no-memory' says that no RAM answers such an access. Entries loaded on the way are
-   * counted by `loaded` and told to `step`.
+   * allows. False: `out` has the failure, as one of table 'host'; the reason 'no-memory' says that no RAM answers such an
+   * access. Entries loaded on the way are counted in `out.loads`, and go to `sink` as second-level steps.
    */
-  find(
-    gpa: bigint,
-    op: 'read' | 'write' | 'fetch',
-    out: WalkOut,
-    step: ((step: WalkStep) => void) | undefined,
-    loaded?: () => void,
-  ): boolean;
+  find(gpa: bigint, op: Access['op'], out: WalkOut, sink?: WalkSink): boolean;
   /** The access that `find` has just found memory for takes place: accessed and dirty flags are set in what it went through. */
   used(write: boolean): void;
 }

@@ -88,7 +88,7 @@ export class WalkSink {
   readonly steps: WalkStep[] = [];
   private pending: WalkStep[] = [];
   /** A step of the second-level walk for the next guest reference, or for the final address. */
-  nested(step: WalkStep): void {
+  secondLevel(step: WalkStep): void {
     this.pending.push(step);
   }
   /** A step of the first-level walk; takes the pending second-level steps with it. */

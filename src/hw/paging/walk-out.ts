@@ -37,6 +37,10 @@ export class WalkOut {
 
   /** Entries visited: value, offset in the machine's memory, and address in the table's space, root first. */
   depth = 0;
+  /** Entries loaded: memory references. One more than `depth` where PAE paging has its PDPTEs in memory. */
+  loads = 0;
+  /** Entries whose accessed or dirty flag was set afterwards. */
+  written = 0;
   readonly entries = new BigUint64Array(5);
   readonly offsets = new Float64Array(5);
   readonly addresses = new BigUint64Array(5);

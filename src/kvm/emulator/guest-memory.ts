@@ -10,10 +10,10 @@ import { MAX_INSTRUCTION_BYTES } from '../../hw/cpu/decode';
 import type { HostMemory } from '../../hw/memory/host-memory';
 import type { Access } from '../../hw/paging/access';
 import { FORMATS, decodeControls, type PagingControls, type PagingModel } from '../../hw/paging/controls';
-import { WRITE_LOST, updateAccessedDirty, walkOrdinary, type EntryPort } from '../../hw/paging/ordinary';
+import { OrdinaryWalk, WRITE_LOST, updateAccessedDirty, walkOrdinary, type EntryPort } from '../../hw/paging/ordinary';
 import { pageFaultErrorCode, pageFaultReason } from '../../hw/paging/page-fault';
 import { WalkSink, type WalkStep } from '../../hw/paging/trace';
-import { WalkOut } from '../../hw/paging/walk-out';
+import type { WalkOut } from '../../hw/paging/walk-out';
 import type { CpuState } from '../../hw/state/cpu-state';
 import { SLOT } from '../../hw/state/layout';
 import { cost } from '../../trace/costs';
@@ -40,7 +40,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
   readonly table = 'guest' as const;
   readonly space = 'gpa' as const;
   readonly memory: HostMemory;
-  private readonly out = new WalkOut();
+  private readonly walk: OrdinaryWalk;
   private controls: PagingControls;
   private told: Step[] = [];
   /** Why the emulator cannot go on, where that is not the guest's own fault. */
@@ -54,6 +54,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
   ) {
     this.memory = vm.kernel.memory;
     this.controls = this.decode();
+    this.walk = new OrdinaryWalk({ port: this, root: 0n, controls: this.controls });
   }
 
   /** A new run of an instruction: paging controls are decoded again. */
@@ -198,19 +199,23 @@ export class GuestMemory implements MemoryPort, EntryPort {
 
   /** walk_addr: linear to GPA by the guest's tables; undefined with the guest's #PF or #GP in `core.event`. */
   private translate(core: Core, linear: bigint, access: Access): Gpa | undefined {
-    const { controls, out, state } = this;
+    const { controls, state, walk } = this;
+    const { out } = walk;
     if (this.linearBits > 32 && !isCanonical(linear, this.linearBits)) {
       core.raise(VECTOR.GP, because('address-canonical', linear, this.linearBits), 0);
       return undefined;
     }
     const sink = new WalkSink();
     const writes: TableAccess[] = [];
-    const pdptes = controls.format === 'pae' ? [0, 1, 2, 3].map((i) => state.get(SLOT.PDPTE0 + i)) : undefined;
+    walk.root = state.get(SLOT.CR3);
+    walk.controls = controls;
+    walk.pdptes = controls.format === 'pae' ? state.r.subarray(SLOT.PDPTE0, SLOT.PDPTE0 + 4) : undefined;
+    walk.sink = sink;
     const ac = !access.implicit && state.systemFlag(RFLAGS.AC);
     const walked =
-      walkOrdinary(this, state.get(SLOT.CR3), controls, linear, access, ac, out, sink, pdptes) &&
+      walkOrdinary(walk, linear, access, ac) &&
       (controls.format === 'none' ||
-        updateAccessedDirty(this, controls, access.op === 'write', out, (address, value) => {
+        updateAccessedDirty(walk, access.op === 'write', (address, value) => {
           const read = sink.steps.find((s) => s.entryHpa === address);
           writes.push({
             table: 'guest',

@@ -9,7 +9,7 @@ import { kvmStep, type Step, type TableAccess, type Work } from '../../trace/ste
 import { readTable, type TableEntryView, type TableFormat, type TableRef } from '../../host/table-view';
 import { EPTE_PS, EPTE_W } from '../../isa/entries';
 import { decodeEptp } from '../../hw/paging/ept';
-import type { NestedTables } from '../../hw/paging/nested';
+import type { SecondLevelTables } from '../../hw/paging/second-level';
 import { decodeNpt } from '../../hw/paging/npt';
 import type { PagingControls, PagingModel } from '../../hw/paging/controls';
 import type { Stats, VmStat } from '../stats';
@@ -95,7 +95,7 @@ export class TdpMmu implements SecondaryMmu {
     return this.root | 6n | (BigInt(this.levels - 1) << 3n) | (this.ad ? 1n << 6n : 0n);
   }
   /** As the hardware walks them. */
-  get tables(): NestedTables {
+  get tables(): SecondLevelTables {
     return this.kind.kind === 'npt'
       ? decodeNpt(this.pointer, this.kind.host)
       : decodeEptp(this.pointer, this.kind.model.pages1g);

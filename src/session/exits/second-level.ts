@@ -1,16 +1,16 @@
 /** What the second level makes of a guest physical address now, as a handler of the exit finds it. */
 import type { Access } from '../../hw/paging/access';
-import { walkNested } from '../../hw/paging/nested';
+import { translateSecondLevel } from '../../hw/paging/second-level';
 import type { WalkFailure } from '../../hw/paging/trace';
-import { WalkOut } from '../../hw/paging/walk-out';
 import { decidingWords, decisionWords } from '../translate/failure-words';
 import type { GuestView } from '../guest/view';
 
 /** Why the access fails; undefined: it does not (any more), or there is no second level. */
 function secondLevelFailure(g: GuestView, gpa: bigint, op: Access['op']): WalkFailure | undefined {
   if (!g.nested) return undefined;
-  const out = new WalkOut();
-  return walkNested(g.physical.memory, g.nested, gpa, op, g.physicalBits, out, undefined) ? undefined : out.failure();
+  const { memory } = g.physical;
+  const { ok, out } = translateSecondLevel({ memory, tables: g.nested, physicalBits: g.physicalBits }, gpa, op);
+  return ok ? undefined : out.failure();
 }
 
 /** The level of the entry that stopped the access; 1 where the walk now succeeds, 0 without a second level. */

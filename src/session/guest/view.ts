@@ -3,7 +3,7 @@ import type { Cpu } from '../../hw/cpu/cpu';
 import { Mmu } from '../../hw/cpu/mmu';
 import { codeMode } from '../../hw/cpu/system/modes';
 import { FORMATS, levelShift, type PagingControls, type PagingFormat } from '../../hw/paging/controls';
-import type { NestedTables } from '../../hw/paging/nested';
+import type { SecondLevelTables } from '../../hw/paging/second-level';
 import type { CpuState } from '../../hw/state/cpu-state';
 import { SEG, SLOT } from '../../hw/state/layout';
 import { Tlb, type TlbEntryView } from '../../hw/tlb/tlb';
@@ -93,7 +93,7 @@ export class GuestView implements Translator {
   get ac(): boolean {
     return this.state.systemFlag(RFLAGS.AC) && this.cpl < 3;
   }
-  get nested(): NestedTables | undefined {
+  get nested(): SecondLevelTables | undefined {
     const { second } = this.accelerator;
     return second.kind === 'nested' ? second.tables : undefined;
   }

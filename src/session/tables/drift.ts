@@ -2,7 +2,7 @@
 import type { DriftMark } from '../../model/tables';
 import { hex } from '../../base/hex';
 import type { Access } from '../../hw/paging/access';
-import { walkOrdinary } from '../../hw/paging/ordinary';
+import { OrdinaryWalk, walkOrdinary } from '../../hw/paging/ordinary';
 import { WalkSink, type WalkStep } from '../../hw/paging/trace';
 import { WalkOut } from '../../hw/paging/walk-out';
 import { FRAME_MASK, PTE_P, PTE_PS, PTE_US, PTE_XD } from '../../isa/entries';
@@ -126,7 +126,12 @@ export class DriftView {
     if (t.controls.format === 'none') return undefined;
     const out = new WalkOut();
     const sink = new WalkSink();
-    const ok = walkOrdinary(port, t.cr3, t.controls, linear, ANYONE, true, out, sink, t.pdptes);
+    const ok = walkOrdinary(
+      new OrdinaryWalk({ port, root: t.cr3, controls: t.controls, pdptes: t.pdptes }, out, sink),
+      linear,
+      ANYONE,
+      true,
+    );
     return { ok, out, steps: sink.steps };
   }
 }

@@ -5,8 +5,8 @@
 import { hex } from '../../base/hex';
 import type { Access } from '../../hw/paging/access';
 import { FORMATS, levelShift, type PagingFormat } from '../../hw/paging/controls';
-import { walkNested } from '../../hw/paging/nested';
-import { walkOrdinary } from '../../hw/paging/ordinary';
+import { translateSecondLevel } from '../../hw/paging/second-level';
+import { OrdinaryWalk, walkOrdinary, type OrdinaryTables } from '../../hw/paging/ordinary';
 import type { WalkFailure } from '../../hw/paging/trace';
 import { WalkOut } from '../../hw/paging/walk-out';
 import type { TlbContext } from '../../hw/tlb/context';
@@ -15,7 +15,7 @@ import type { WalkCacheView } from '../../hw/tlb/walk-cache';
 import { FRAME_MASK, PTE_P, PTE_PS, PTE_RW, PTE_US, PTE_XD } from '../../isa/entries';
 import { SoftwareEntryPort } from '../translate/guest-physical';
 import { guestAdvice, hypervisorAdvice, type Advice } from './invalidation';
-import { shadowTables, type Tables } from './shadow-tables';
+import { shadowTables } from './shadow-tables';
 import type { CachedTables, TlbEntryState, TlbStaleness, TlbTags, WalkCacheState } from './tlb-state';
 import type { Translator } from '../translate/translator';
 
@@ -24,9 +24,8 @@ const ANYONE: Access = { op: 'read', user: false, implicit: false };
 
 /** Compares cached translations with the tables of one moment. */
 export class TlbComparison {
-  private readonly tables: Tables | undefined;
+  private readonly tables: OrdinaryTables | undefined;
   private readonly out = new WalkOut();
-  private readonly second = new WalkOut();
   private readonly pcid: number;
   private readonly root: bigint;
 
@@ -149,7 +148,7 @@ export class TlbComparison {
   }
   private guestMoved(e: TlbEntryView): boolean {
     const { g } = this;
-    const own: Tables = {
+    const own: OrdinaryTables = {
       port: new SoftwareEntryPort(g.physical),
       root: g.cr3,
       controls: g.controls,
@@ -172,11 +171,12 @@ export class TlbComparison {
   }
 
   private secondLevel(e: TlbEntryView): TlbStaleness | undefined {
-    const { g, second: out } = this;
+    const { g } = this;
     if (!g.nested) return undefined;
     const name = g.nested.kind === 'ept' ? 'EPT' : 'NPT';
     const where = g.nested.kind;
-    const ok = walkNested(g.physical.memory, g.nested, e.gpa, 'read', g.physicalBits, out, undefined);
+    const { memory } = g.physical;
+    const { ok, out } = translateSecondLevel({ memory, tables: g.nested, physicalBits: g.physicalBits }, e.gpa, 'read');
     const gone = !ok && out.reason !== 'not-readable';
     const stale = (kind: TlbStaleness['kind'], why: string, now?: bigint): TlbStaleness => ({
       kind,
@@ -244,8 +244,8 @@ export class TlbComparison {
   }
 
   /** Walks; undefined: there is a translation, whatever it allows. Otherwise why there is none. */
-  private walk(t: Tables, linear: bigint, out: WalkOut): WalkFailure['reason'] | undefined {
-    if (walkOrdinary(t.port, t.root, t.controls, linear, ANYONE, true, out, undefined, t.pdptes)) return undefined;
+  private walk(t: OrdinaryTables, linear: bigint, out: WalkOut): WalkFailure['reason'] | undefined {
+    if (walkOrdinary(new OrdinaryWalk(t, out), linear, ANYONE, true)) return undefined;
     switch (out.reason) {
       case 'not-present':
       case 'reserved-bit':

@@ -2,7 +2,7 @@ import { hex } from '../../base/hex';
 import { pfErrorNames, vectorName, VECTOR } from '../../isa/exceptions';
 import type { Access } from '../../hw/paging/access';
 import type { PagingControls } from '../../hw/paging/controls';
-import { isSecondLevel } from '../../hw/paging/nested';
+import { isSecondLevel } from '../../hw/paging/second-level';
 import { pageFaultErrorCode } from '../../hw/paging/page-fault';
 import type { LackingEntry, WalkFailure } from '../../hw/paging/trace';
 import { entryName } from './entry-names';

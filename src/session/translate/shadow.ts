@@ -4,7 +4,7 @@
  */
 import { hex } from '../../base/hex';
 import type { Access } from '../../hw/paging/access';
-import { walkOrdinary } from '../../hw/paging/ordinary';
+import { OrdinaryWalk, walkOrdinary } from '../../hw/paging/ordinary';
 import { WalkSink, type Rights } from '../../hw/paging/trace';
 import { WalkOut } from '../../hw/paging/walk-out';
 import type { ShadowMmu } from '../../kvm/mmu/shadow/mmu';
@@ -29,17 +29,9 @@ export function translateByShadow(
 ): Chain {
   const out = new WalkOut();
   const sink = new WalkSink();
-  const guestOk = walkOrdinary(
-    new SoftwareEntryPort(t.physical),
-    t.cr3,
-    t.controls,
-    linear,
-    access,
-    ac,
-    out,
-    sink,
-    t.pdptes,
-  );
+  const port = new SoftwareEntryPort(t.physical);
+  const walk = new OrdinaryWalk({ port, root: t.cr3, controls: t.controls, pdptes: t.pdptes }, out, sink);
+  const guestOk = walkOrdinary(walk, linear, access, ac);
   const guestFailure = guestOk ? undefined : out.failure();
   const guestRights: Rights | undefined = guestOk ? rightsOf(out, t.controls.nxe) : undefined;
   const gpa = guestOk ? out.address : undefined;
@@ -120,10 +112,10 @@ function walkShadow(
     } as const;
     return { stage: { ...base, references: 0, steps: [] }, output: undefined, rights: NONE, failure };
   }
-  const { port, root, controls, pdptes } = tables;
+  const { root } = tables;
   const out = new WalkOut();
   const sink = new WalkSink();
-  const ok = walkOrdinary(port, root, controls, linear, access, ac, out, sink, pdptes);
+  const ok = walkOrdinary(new OrdinaryWalk(tables, out, sink), linear, access, ac);
   const failed = ok ? undefined : out.failure();
   const drift = driftOf(t)?.ofLinear(linear) ?? [];
   const stage: WalkStage = {

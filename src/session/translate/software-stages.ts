@@ -3,7 +3,6 @@ import { hva as asHva } from '../../base/address';
 import { HostTables } from '../../host/walk';
 import type { Access } from '../../hw/paging/access';
 import { WalkSink } from '../../hw/paging/trace';
-import { WalkOut } from '../../hw/paging/walk-out';
 import { ALL, chainSteps } from './chain-steps';
 import { reasonWords } from './failure-words';
 import type { ChainFailure, ChainRights, MemslotStage, Stage, WalkStage } from './translation';
@@ -51,10 +50,11 @@ export function softwareStages(
     readOnly: slot.readOnly,
     rights: { ...ALL, w: !slot.readOnly },
   };
-  const out = new WalkOut();
   const sink = new WalkSink();
   const write = access.op === 'write' && !slot.readOnly;
-  const ok = new HostTables(t.physical.memory, t.host.tables.levels).walk(t.host.cr3, asHva(hva), write, out, sink);
+  const tables = new HostTables(t.physical.memory, t.host.tables.levels);
+  const ok = tables.walk(t.host.cr3, asHva(hva), write, sink);
+  const { out } = tables;
   const found = t.host.lookup(asHva(hva));
   const failure = ok ? undefined : out.failure();
   const swapped = ok ? undefined : t.host.swapSlot(asHva(hva));

@@ -2,8 +2,8 @@
 import { hex } from '../../base/hex';
 import type { Access } from '../../hw/paging/access';
 import { levelShift } from '../../hw/paging/controls';
-import { walkOrdinary } from '../../hw/paging/ordinary';
-import { WalkOut, type WalkStart } from '../../hw/paging/walk-out';
+import { OrdinaryWalk, walkOrdinary } from '../../hw/paging/ordinary';
+import type { WalkStart } from '../../hw/paging/walk-out';
 import type { TlbEntryView } from '../../hw/tlb/tlb';
 import { entryName } from './entry-names';
 import { shadowTables } from '../tables/shadow-tables';
@@ -134,8 +134,7 @@ function fromGuest(t: Translator, linear: bigint, access: Access, start: WalkSta
 function fromShadow(t: Translator, linear: bigint, access: Access, start: WalkStart): Found | undefined {
   const tables = t.shadow && shadowTables(t, t.shadow);
   if (!tables) return undefined;
-  const { port, root, controls, pdptes } = tables;
-  const out = new WalkOut();
-  const ok = walkOrdinary(port, root, controls, linear, access, t.ac, out, undefined, pdptes, start);
-  return ok ? { gpa: undefined, hpa: out.address } : undefined;
+  const walk = new OrdinaryWalk(tables);
+  walk.start = start;
+  return walkOrdinary(walk, linear, access, t.ac) ? { gpa: undefined, hpa: walk.out.address } : undefined;
 }

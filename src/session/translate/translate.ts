@@ -3,10 +3,9 @@
  * host tables (the way of KVM and the host kernel). The hardware's part is one probe by the hardware's own walker.
  */
 import type { Access } from '../../hw/paging/access';
-import { walkNested, type NestedTables } from '../../hw/paging/nested';
-import { walkOrdinary } from '../../hw/paging/ordinary';
-import type { Rights, WalkFailure, WalkStep } from '../../hw/paging/trace';
-import { WalkOut } from '../../hw/paging/walk-out';
+import { translateSecondLevel, type SecondLevelTables } from '../../hw/paging/second-level';
+import { OrdinaryWalk, walkOrdinary } from '../../hw/paging/ordinary';
+import { WalkSink, type Rights, type WalkFailure, type WalkStep } from '../../hw/paging/trace';
 import { ALL, NONE, both, chain, chainSteps, loadedEntries } from './chain-steps';
 import { describeFailure } from './failure-words';
 import { SoftwareEntryPort } from './guest-physical';
@@ -90,11 +89,10 @@ export function translateGpa(t: Translator, gpa: bigint, access: Access): Chain 
       },
     );
   }
-  const out = new WalkOut();
-  const steps: WalkStep[] = [];
-  const ok = walkNested(t.physical.memory, t.nested, gpa, access.op, t.physicalBits, out, (s) =>
-    steps.push({ ...s, nested: [] }),
-  );
+  const sink = new WalkSink();
+  const walked = { memory: t.physical.memory, tables: t.nested, physicalBits: t.physicalBits };
+  const { ok, out } = translateSecondLevel(walked, gpa, access.op, sink);
+  const steps = sink.takeFinal();
   const failure = ok ? undefined : out.failure();
   const rights: Rights = { r: out.readable, w: out.writable, x: out.executable, user: true };
   const second = nestedStage(t.nested, gpa, ok ? out.address : undefined, rights, out.pageShift, steps, failure);
@@ -113,20 +111,10 @@ export function translateGpa(t: Translator, gpa: bigint, access: Access): Chain 
 
 /** The GPA that the guest's tables give, read through the memslots and whatever their rights: what KVM's walk_addr could find out. */
 export function softwareGpa(t: Translator, linear: bigint): bigint | undefined {
-  const out = new WalkOut();
   const anyone: Access = { op: 'read', user: false, implicit: false };
-  const ok = walkOrdinary(
-    new SoftwareEntryPort(t.physical),
-    t.cr3,
-    t.controls,
-    linear,
-    anyone,
-    true,
-    out,
-    undefined,
-    t.pdptes,
-  );
-  return ok ? out.address : undefined;
+  const port = new SoftwareEntryPort(t.physical);
+  const walk = new OrdinaryWalk({ port, root: t.cr3, controls: t.controls, pdptes: t.pdptes });
+  return walkOrdinary(walk, linear, anyone, true) ? walk.out.address : undefined;
 }
 
 /** Whether the entries on the way give any right: those of an absent or misconfigured one mean nothing. */
@@ -135,7 +123,7 @@ const grants = (failure: WalkFailure | undefined): boolean =>
   (failure.reason !== 'not-present' && failure.reason !== 'misconfiguration' && failure.reason !== 'reserved-bit');
 
 function nestedStage(
-  tables: NestedTables,
+  tables: SecondLevelTables,
   gpa: bigint | undefined,
   hpa: bigint | undefined,
   rights: Rights | undefined,

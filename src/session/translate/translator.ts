@@ -1,7 +1,7 @@
 import type { AddressSpace } from '../../host/address-space';
 import type { Mmu } from '../../hw/cpu/mmu';
 import type { PagingControls, PagingFormat } from '../../hw/paging/controls';
-import type { NestedTables } from '../../hw/paging/nested';
+import type { SecondLevelTables } from '../../hw/paging/second-level';
 import type { WalkStart } from '../../hw/paging/walk-out';
 import type { TlbContext } from '../../hw/tlb/context';
 import type { TlbEntryView } from '../../hw/tlb/tlb';
@@ -16,7 +16,7 @@ export interface Translator {
   readonly cr3: bigint;
   readonly cpl: number;
   readonly physicalBits: number;
-  readonly nested: NestedTables | undefined;
+  readonly nested: SecondLevelTables | undefined;
   /** The tables that hardware walks where EPT is off. */
   readonly shadow: ShadowMmu | undefined;
   /** The VMM emulates the CPU: it walks the guest's tables itself, and knows memory regions instead of KVM's memslots. */

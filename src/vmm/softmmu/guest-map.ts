@@ -3,9 +3,10 @@ import { hex } from '../../base/hex';
 import type { Result } from '../../base/result';
 import { err, ok } from '../../base/result';
 import type { HostMemory } from '../../hw/memory/host-memory';
+import type { Access } from '../../hw/paging/access';
 import type { PhysicalPort } from '../../hw/paging/physical';
-import { WalkSink, type WalkStep } from '../../hw/paging/trace';
-import { WalkOut } from '../../hw/paging/walk-out';
+import { WalkSink } from '../../hw/paging/trace';
+import type { WalkOut } from '../../hw/paging/walk-out';
 import type { AddressSpace } from '../../host/address-space';
 import { cost } from '../../trace/costs';
 import type { MmuNotifier } from '../../host/notifier';
@@ -32,7 +33,6 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
   readonly memslots = new Memslots();
   readonly dirtyLog = new DirtyLog();
   private readonly tables: HostTables;
-  private readonly host = new WalkOut();
 
   constructor(
     memory: HostMemory,
@@ -45,22 +45,18 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
 
   // ---- PhysicalPort
 
-  find(
-    gpa: bigint,
-    op: 'read' | 'write' | 'fetch',
-    out: WalkOut,
-    step: ((step: WalkStep) => void) | undefined,
-    loaded?: () => void,
-  ): boolean {
+  find(gpa: bigint, op: Access['op'], out: WalkOut, sink?: WalkSink): boolean {
     const address = asGpa(gpa);
     const write = op === 'write';
     const slot = this.memslots.find(address);
+    out.loads = 0;
     if (!slot || (write && slot.readonly)) return out.fail('host', 'no-memory', 0, 0n, gpa);
-    const { tables, host } = this;
-    const sink = step && new WalkSink();
-    tables.count = loaded;
-    const found = tables.walk(this.space.cr3, slotHva(slot, address), write, host, sink);
-    if (step) sink?.steps.forEach(step);
+    const { tables } = this;
+    const host = tables.out;
+    const steps = sink && new WalkSink();
+    const found = tables.walk(this.space.cr3, slotHva(slot, address), write, steps);
+    out.loads = host.loads;
+    for (const step of steps?.steps ?? []) sink?.secondLevel(step);
     if (!found) {
       out.failAs(host, false);
       out.failedAddress = gpa;
@@ -78,7 +74,7 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
   }
 
   used(write: boolean): void {
-    this.tables.use(write, this.host);
+    this.tables.use(write);
   }
 
   // ---- GuestRam

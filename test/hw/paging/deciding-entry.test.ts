@@ -8,8 +8,8 @@ import { HostMemory } from '../../../src/hw/memory/host-memory';
 import type { Access } from '../../../src/hw/paging/access';
 import { decodeControls, FORMATS, type PagingControls } from '../../../src/hw/paging/controls';
 import { decodeEptp } from '../../../src/hw/paging/ept';
-import { walkNested } from '../../../src/hw/paging/nested';
-import { DirectPort, walkOrdinary } from '../../../src/hw/paging/ordinary';
+import { translateSecondLevel } from '../../../src/hw/paging/second-level';
+import { DirectPort, OrdinaryWalk, walkOrdinary } from '../../../src/hw/paging/ordinary';
 import type { WalkFailure } from '../../../src/hw/paging/trace';
 import { WalkOut } from '../../../src/hw/paging/walk-out';
 
@@ -39,7 +39,8 @@ class Tables {
     });
   }
   walk(c: PagingControls, access: Access, ac = false): WalkFailure | undefined {
-    const done = walkOrdinary(new DirectPort(this.memory, 'guest'), 0x1000n, c, 0n, access, ac, this.out);
+    const port = new DirectPort(this.memory, 'guest');
+    const done = walkOrdinary(new OrdinaryWalk({ port, root: 0x1000n, controls: c }, this.out), 0n, access, ac);
     return done ? undefined : this.out.failure();
   }
 }
@@ -100,8 +101,10 @@ describe('the deciding entry of a denied walk', () => {
     const t = new Tables(4);
     const memoryType = 6n << 3n;
     const eptp = decodeEptp(0x1000n | (3n << 3n) | 6n);
-    const walk = (op: Access['op']): WalkFailure | undefined =>
-      walkNested(t.memory, eptp, 0n, op, 52, t.out, undefined) ? undefined : t.out.failure();
+    const walk = (op: Access['op']): WalkFailure | undefined => {
+      const { ok, out } = translateSecondLevel({ memory: t.memory, tables: eptp, physicalBits: 52 }, 0n, op);
+      return ok ? undefined : out.failure();
+    };
     for (const lacking of subsets(4)) {
       const flags = (rest: bigint): bigint[] =>
         [4, 3, 2, 1].map((l) => (lacking.includes(l) ? rest : 7n) | (l === 1 ? memoryType : 0n));

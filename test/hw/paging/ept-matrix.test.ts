@@ -7,8 +7,8 @@ import { hpa } from '../../../src/base/address';
 import { VMX_EXIT } from '../../../src/isa/exits';
 import { PAGEWALK_X64 } from '../../../src/hw/cpu/cpuid-model';
 import { HostMemory } from '../../../src/hw/memory/host-memory';
-import { decodeEptp, walkEpt } from '../../../src/hw/paging/ept';
-import { WalkOut } from '../../../src/hw/paging/walk-out';
+import { decodeEptp } from '../../../src/hw/paging/ept';
+import { translateSecondLevel } from '../../../src/hw/paging/second-level';
 import { SecondLevelBench } from '../support/second-level';
 import { TableBuilder } from '../support/tables';
 
@@ -133,8 +133,8 @@ describe('EPT walk length', () => {
     const tables = new TableBuilder(memory, 0x1000n);
     const root = tables.frame();
     memory.write64(hpa(root), tables.frame() | 7n);
-    const out = new WalkOut();
-    const ok = walkEpt(memory, decodeEptp(root | (BigInt(levels - 1) << 3n) | 6n), gpa, 'read', 52, out, undefined);
+    const eptp = decodeEptp(root | (BigInt(levels - 1) << 3n) | 6n);
+    const { ok, out } = translateSecondLevel({ memory, tables: eptp, physicalBits: 52 }, gpa, 'read');
     return ok ? 'ok' : `${out.reason} at level ${out.failedLevel}, ${out.depth} loads`;
   };
   it('four levels translate 48 bits, five 52 and more', () => {

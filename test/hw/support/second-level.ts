@@ -5,7 +5,7 @@ import { Cpu } from '../../../src/hw/cpu/cpu';
 import type { CpuidModel } from '../../../src/hw/cpu/cpuid-model';
 import { setLong64 } from '../../../src/hw/cpu/system/reset';
 import { HostMemory } from '../../../src/hw/memory/host-memory';
-import type { NestedTables } from '../../../src/hw/paging/nested';
+import type { SecondLevelTables } from '../../../src/hw/paging/second-level';
 import type { CpuEvent, VmExit } from '../../../src/hw/state/event';
 import { SLOT } from '../../../src/hw/state/layout';
 import { TableBuilder } from './tables';
@@ -29,7 +29,7 @@ export class SecondLevelBench {
   private readonly pt: bigint;
 
   /** `leafBits`: what a leaf of the second level needs for all rights; `tables`: the second level at a root. */
-  constructor(model: CpuidModel, leafBits: bigint, tables: (root: bigint) => NestedTables) {
+  constructor(model: CpuidModel, leafBits: bigint, tables: (root: bigint) => SecondLevelTables) {
     this.cpu = new Cpu(this.memory, 0, model, { tlbEntries: 0, tlbWays: 0 });
     const nested = new TableBuilder(this.memory, 0x80_0000n);
     const root = nested.frame();

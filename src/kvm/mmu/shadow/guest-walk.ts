@@ -6,9 +6,15 @@ import { drain, kvmStep, type Step, type TableAccess } from '../../../trace/step
 import type { HostMemory } from '../../../hw/memory/host-memory';
 import type { Access } from '../../../hw/paging/access';
 import { decodeControls, type PagingControls, type PagingModel } from '../../../hw/paging/controls';
-import { WRITE_LOST, updateAccessedDirty, walkOrdinary, type EntryPort } from '../../../hw/paging/ordinary';
+import {
+  OrdinaryWalk,
+  WRITE_LOST,
+  updateAccessedDirty,
+  walkOrdinary,
+  type EntryPort,
+} from '../../../hw/paging/ordinary';
 import { WalkSink } from '../../../hw/paging/trace';
-import { WalkOut } from '../../../hw/paging/walk-out';
+import type { WalkOut } from '../../../hw/paging/walk-out';
 import { SLOT } from '../../../hw/state/layout';
 import { PTE_RW, PTE_US, PTE_XD } from '../../../isa/entries';
 import { slotHva } from '../../memslots';
@@ -77,6 +83,9 @@ export interface GuestWalk {
   readonly leafLevel: number;
   readonly sink: WalkSink;
 }
+interface Walked extends GuestWalk {
+  readonly record: OrdinaryWalk;
+}
 
 /** walk_addr without its side effects: no page is faulted in, no flag set. */
 export function probeGuest(
@@ -86,7 +95,8 @@ export function probeGuest(
   access: Access,
   ac: boolean,
 ): GuestWalk {
-  return run(new SlotPort(vm, false), paging, linear, access, ac);
+  const { record: _, ...walk } = run(new SlotPort(vm, false), paging, linear, access, ac);
+  return walk;
 }
 
 /**
@@ -101,12 +111,12 @@ export function walkGuest(
   ac: boolean,
 ): GuestWalk & { readonly steps: readonly Step[] } {
   const port = new SlotPort(vm, true);
-  const walk = run(port, paging, linear, access, ac);
+  const { record, ...walk } = run(port, paging, linear, access, ac);
   const { out, sink } = walk;
   const writes: TableAccess[] = [];
   if (walk.ok && paging.controls.format !== 'none') {
     for (const at of visited(out)) vm.markPageDirty(at);
-    updateAccessedDirty(port, paging.controls, access.op === 'write', out, (address, value) => {
+    updateAccessedDirty(record, access.op === 'write', (address, value) => {
       const read = sink.steps.find((s) => s.entryHpa === address);
       writes.push({
         table: 'guest',
@@ -144,11 +154,18 @@ export function walkGuest(
   return { ...walk, steps: [...port.told, step] };
 }
 
-function run(port: SlotPort, p: GuestPaging, linear: bigint, access: Access, ac: boolean): GuestWalk {
-  const out = new WalkOut();
+function run(port: SlotPort, p: GuestPaging, linear: bigint, access: Access, ac: boolean): Walked {
   const sink = new WalkSink();
-  const ok = walkOrdinary(port, p.cr3, p.controls, linear, access, ac, out, sink, p.pdptes);
-  return { ok, out, sink, leafLevel: p.controls.format === 'none' ? 1 : (sink.steps.at(-1)?.level ?? 1) };
+  const { controls, cr3: root, pdptes } = p;
+  const record = new OrdinaryWalk({ port, root, controls, pdptes }, undefined, sink);
+  const ok = walkOrdinary(record, linear, access, ac);
+  return {
+    ok,
+    out: record.out,
+    sink,
+    record,
+    leafLevel: p.controls.format === 'none' ? 1 : (sink.steps.at(-1)?.level ?? 1),
+  };
 }
 
 const visited = (out: WalkOut): readonly Gpa[] => Array.from(out.addresses.subarray(0, out.depth), (a) => gpa(a));
