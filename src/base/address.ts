@@ -1,12 +1,13 @@
 /**
- * Address brands. A translation chain has four spaces, and a number of one is never silently a number of another:
+ * Address brands. A translation chain crosses four address spaces; a number from one is never silently used as a
+ * number from another:
  *
  *   Gva  guest virtual (linear) address, 64 bits, canonical form not implied
  *   Gpa  guest physical address, at most 52 bits
  *   Hva  host virtual address: an address in the VMM's own process
  *   Hpa  host physical address
  *
- * The casts stand here and nowhere else. No function turns a Gva into an Hpa except a walk.
+ * The casts are defined only here. No function turns a Gva into an Hpa except a walk.
  */
 declare const space: unique symbol;
 
@@ -15,7 +16,7 @@ export type Gpa = bigint & { readonly [space]: 'gpa' };
 export type Hva = bigint & { readonly [space]: 'hva' };
 export type Hpa = bigint & { readonly [space]: 'hpa' };
 
-/** The four address spaces by their field names, as the command line and the Debug Console spell them. */
+/** The four address spaces by field name, as written on the command line and in the Debug Console. */
 export const SPACES = ['gva', 'gpa', 'hva', 'hpa'] as const;
 export type Space = (typeof SPACES)[number];
 

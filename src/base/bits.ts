@@ -19,7 +19,7 @@ export const isCanonical = (x: bigint, width: number): boolean => signExtend(x, 
 
 const halves = new Int32Array(2);
 const whole = new BigUint64Array(halves.buffer);
-/** The 64-bit value of two 32-bit halves, without the cost of shifting bigints. */
+/** The 64-bit value formed from two 32-bit halves, without the cost of shifting bigints. */
 export function joinHalves(lo: number, hi: number): bigint {
   halves[0] = lo;
   halves[1] = hi;

@@ -1,4 +1,4 @@
-/** The one textual form of addresses and 64-bit values: lower-case hex with 0x, no padding unless asked for. */
+/** The one textual form of addresses and 64-bit values: lower-case hex with 0x, unpadded unless requested. */
 export const hex = (x: bigint | number, digits = 0): string => '0x' + x.toString(16).padStart(digits, '0');
 
 /** Bytes as lower-case hex pairs separated by `separator`. */

@@ -1,4 +1,4 @@
-/** A value or a reason: for failures that are part of a function's meaning (never for our own bugs). */
+/** A value or a reason: for failures that are part of a function's contract (never for our own bugs). */
 export type Result<T, E> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: E };
 
 export const ok = <T>(value: T): { readonly ok: true; readonly value: T } => ({ ok: true, value });

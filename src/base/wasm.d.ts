@@ -1,4 +1,4 @@
-/** What the core uses of WebAssembly, declared by hand so that lib.dom stays out of it. */
+/** The parts of WebAssembly that the core uses, declared by hand to keep lib.dom out. */
 declare namespace WebAssembly {
   interface MemoryDescriptor {
     initial: number;

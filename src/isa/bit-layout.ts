@@ -1,6 +1,9 @@
 import { bits } from '../base/bits';
 
-/** One part of a register or field: bits hi..lo (inclusive) by the manual's name; `texts` names the values of a multi-bit part. */
+/**
+ * One part of a register or field: bits hi..lo (inclusive), by the manual's name; `texts` names the values of a
+ * multi-bit part.
+ */
 export interface BitPart {
   readonly hi: number;
   readonly lo: number;
@@ -9,7 +12,7 @@ export interface BitPart {
 }
 export type BitLayout = readonly BitPart[];
 
-/** A part with its value; `text` where the value has a name. */
+/** A part with its value; `text` if the value has a name. */
 export interface DecodedBits {
   readonly name: string;
   readonly hi: number;
@@ -22,7 +25,7 @@ export const flag = (n: number, name: string): BitPart => ({ hi: n, lo: n, name 
 export const range = (hi: number, lo: number, name: string, texts?: Readonly<Record<number, string>>): BitPart =>
   texts ? { hi, lo, name, texts } : { hi, lo, name };
 
-/** Every part of `layout` with its bits of `value`, in the order of the layout. */
+/** Every part of `layout` with its bits of `value`, in layout order. */
 export function decodeBits(layout: BitLayout, value: bigint): DecodedBits[] {
   return layout.map(({ hi, lo, name, texts }) => {
     const v = bits(value, hi, lo);
@@ -31,7 +34,7 @@ export function decodeBits(layout: BitLayout, value: bigint): DecodedBits[] {
   });
 }
 
-/** What is set, in words: flags by name, ranges as `name=value`; zeros are left out unless they have a name. */
+/** What is set: flags by name, ranges as `name=value`; zeros are omitted unless they have a name. */
 export function describeBits(decoded: readonly DecodedBits[]): string {
   return decoded
     .filter((d) => d.value !== 0n || d.text !== undefined)

@@ -41,7 +41,7 @@ export const EPTE_D = 1n << 9n;
 /** Bits 51:12. */
 export const FRAME_MASK = 0x000f_ffff_ffff_f000n;
 
-/** The manual's name of an ordinary entry by its level, as in SDM vol. 3, table 4-2. */
+/** The manual's name of an ordinary entry at each level, as in SDM vol. 3, table 4-2. */
 export function entryName(level: number): string {
   return ENTRY_NAMES[level] ?? `level ${level} entry`;
 }
@@ -49,14 +49,14 @@ const ENTRY_NAMES: Readonly<Record<number, string>> = { 5: 'PML5E', 4: 'PML4E', 
 
 const has = (e: bigint, n: number): boolean => ((e >> BigInt(n)) & 1n) === 1n;
 
-/** PAT of a large page. */
+/** The PAT bit of a large page. */
 const LARGE_PAT = 12;
 
 const RESERVED = '(reserved)';
-/** Whether a name that `pteFlags` or `epteFlags` gives is that of something that hardware refuses. */
+/** Whether a name returned by `pteFlags` or `epteFlags` denotes something the hardware rejects. */
 export const isReservedFlag = (flag: string): boolean => flag.endsWith(RESERVED);
 
-/** Names of reserved bits that are set and are no flag here: `bit 13(reserved)`. */
+/** Names of set bits that are reserved rather than flags: `bit 13(reserved)`. */
 function unnamed(reserved: bigint, named: (n: number) => boolean): string[] {
   const out: string[] = [];
   for (let n = 0; n < 64; n++) if (has(reserved, n) && !named(n)) out.push(`bit ${n}${RESERVED}`);
@@ -64,8 +64,9 @@ function unnamed(reserved: bigint, named: (n: number) => boolean): string[] {
 }
 
 /**
- * The set flags of an ordinary entry by the manual's names, low bit first. `leaf`: the entry maps a page (D, G and PAT mean something). `reserved`: the bits that are set and must
- * not be, in the paging mode that the entry is used in: those are no flags, and are marked so.
+ * The set flags of an ordinary entry by the manual's names, low bit first. `leaf`: the entry maps a page (D, G and
+ * PAT are meaningful). `reserved`: set bits that must be zero in the current paging mode; these are marked as
+ * reserved, not named as flags.
  */
 export function pteFlags(entry: bigint, leaf: boolean, level: number, reserved = 0n): string[] {
   const out: string[] = [];

@@ -37,7 +37,7 @@ export const ERROR_CODE_VECTORS: ReadonlySet<number> = new Set([8, 10, 11, 12, 1
 /** The page-fault error code (SDM vol. 3, 4.7): P 0, W/R 1, U/S 2, RSVD 3, I/D 4, PK 5, SS 6, SGX 15. */
 export const PF_ERROR = { P: 0, W: 1, U: 2, RSVD: 3, I: 4, PK: 5, SS: 6 } as const;
 
-/** `P W U` for 7: the set bits in words a kernel engineer reads. */
+/** `P W U` for 7: the set bits in a kernel engineer's shorthand. */
 export function pfErrorNames(code: number): string[] {
   return Object.entries(PF_ERROR)
     .filter(([, n]) => (code >> n) & 1)

@@ -4,7 +4,8 @@ import { VMX_EXIT } from './exits';
 import { GPR64 } from './registers';
 
 /**
- * The exit qualification by exit reason (SDM vol. 3, 27.2.1). Reasons that are not here have none, or a plain value: see `qualificationKind`.
+ * The exit qualification by exit reason (SDM vol. 3, 27.2.1). Reasons not listed here have none, or a plain value:
+ * see `qualificationKind`.
  */
 const REGISTERS: Readonly<Record<number, string>> = Object.fromEntries(GPR64.map((name, i) => [i, name]));
 
@@ -98,7 +99,7 @@ const DISPLACEMENT: ReadonlySet<number> = new Set([
 
 export type QualificationKind = 'bits' | 'linear-address' | 'displacement' | 'entry-number' | 'none';
 
-/** What the qualification of an exit is. `vector`: of an exception, from the interruption information. */
+/** What an exit's qualification contains. `vector`: the exception's, from the interruption information. */
 export function qualificationKind(reason: number, vector?: number): QualificationKind {
   const basic = reason & 0xffff;
   if (basic === VMX_EXIT.EXCEPTION_NMI) return vector === 14 ? 'linear-address' : vector === 1 ? 'bits' : 'none';
@@ -107,7 +108,10 @@ export function qualificationKind(reason: number, vector?: number): Qualificatio
   return LINEAR.has(basic) ? 'linear-address' : DISPLACEMENT.has(basic) ? 'displacement' : 'none';
 }
 
-/** The parts of an exit qualification that mean something for `reason`; empty where it is a plain value or undefined. CR accesses show what their type uses. */
+/**
+ * The parts of an exit qualification that are meaningful for `reason`; empty if it is a plain value or undefined. CR
+ * accesses show the parts that their type uses.
+ */
 export function decodeQualification(reason: number, qualification: bigint, vector?: number): DecodedBits[] {
   const basic = reason & 0xffff;
   if (basic === VMX_EXIT.EXCEPTION_NMI) return vector === 1 ? decodeBits(DEBUG, qualification) : [];
@@ -118,7 +122,7 @@ export function decodeQualification(reason: number, qualification: bigint, vecto
     const type = Number((qualification >> 4n) & 3n);
     return parts.filter((p) => p.lo < 6 || (type === 3 ? p.lo !== 8 : type < 2 && p.lo === 8));
   }
-  // the access bit of an EPT violation means something only with a linear address
+  // the access bit of an EPT violation is meaningful only with a linear address
   if (basic === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) === 0n)
     return parts.filter((p) => p.lo < 8 || p.lo > 11);
   return parts;

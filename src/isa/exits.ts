@@ -1,4 +1,7 @@
-/** VMX basic exit reasons (SDM vol. 3, appendix C) by the names Linux gives them (arch/x86/include/uapi/asm/vmx.h, without EXIT_REASON_). */
+/**
+ * VMX basic exit reasons (SDM vol. 3, appendix C) by their Linux names (arch/x86/include/uapi/asm/vmx.h, without
+ * EXIT_REASON_).
+ */
 export const VMX_EXIT = {
   EXCEPTION_NMI: 0,
   EXTERNAL_INTERRUPT: 1,

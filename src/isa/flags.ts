@@ -1,4 +1,7 @@
-/** RFLAGS (SDM vol. 1, 3.4.3) and the control registers (SDM vol. 3, 2.5). Bit positions; masks as bigint where registers are. */
+/**
+ * RFLAGS (SDM vol. 1, 3.4.3) and the control registers (SDM vol. 3, 2.5). Bit positions; masks are bigint where the
+ * registers are.
+ */
 export const RFLAGS = {
   CF: 0,
   PF: 2,
@@ -51,7 +54,7 @@ export const CR4 = {
 } as const;
 export const EFER = { SCE: 0, LME: 8, LMA: 10, NXE: 11, SVME: 12, LMSLE: 13, FFXSR: 14 } as const;
 
-/** Names of the set bits of `value`, in the order of the table (for display). */
+/** Names of the set bits of `value`, in table order (for display). */
 export function bitNames(value: bigint, table: Readonly<Record<string, number>>): string[] {
   return Object.entries(table)
     .filter(([, n]) => ((value >> BigInt(n)) & 1n) === 1n)

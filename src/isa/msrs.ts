@@ -70,7 +70,7 @@ export const MSR = {
   PP0_ENERGY_STATUS: 0x639,
   PP1_ENERGY_STATUS: 0x641,
   TSC_DEADLINE: 0x6e0,
-  // KVM's own (Documentation/virt/kvm/x86/msr.rst)
+  // KVM's own MSRs (Documentation/virt/kvm/x86/msr.rst)
   KVM_WALL_CLOCK_NEW: 0x4b564d00,
   KVM_SYSTEM_TIME_NEW: 0x4b564d01,
   KVM_ASYNC_PF_EN: 0x4b564d02,

@@ -1,6 +1,6 @@
 /**
- * General and segment registers by their encodings (SDM vol. 2, tables 2-1 to 2-3 and 3-1).
- * The index of a name in its table is the number that ModRM, SIB, REX and opcodes use.
+ * General and segment registers by encoding (SDM vol. 2, tables 2-1 to 2-3 and 3-1).
+ * A name's index in its table is the number used in ModRM, SIB, REX and opcodes.
  */
 export const GPR64 = [
   'rax',

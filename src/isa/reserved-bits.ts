@@ -12,7 +12,7 @@ import {
   entryName,
 } from './entries';
 
-/** What of the paging mode and of the CPU model decides which bits of an ordinary entry are reserved. */
+/** The parts of the paging mode and CPU model that decide which bits of an ordinary entry are reserved. */
 export interface EntryRules {
   readonly format: 'none' | '32bit' | 'pae' | '4level' | '5level';
   readonly nxe: boolean;
@@ -20,11 +20,11 @@ export interface EntryRules {
   /** MAXPHYADDR. */
   readonly physicalBits: number;
   readonly vendor: 'intel' | 'amd';
-  /** The CPU model has 1 GiB pages. */
+  /** The CPU model supports 1 GiB pages. */
   readonly pages1g: boolean;
 }
 
-/** Bits that are reserved for one cause, and that cause in words for one of them (without full stop). */
+/** Bits that are reserved for one cause, and that cause as a phrase for one of them (without a full stop). */
 interface Reserved {
   readonly mask: bigint;
   readonly say: (bit: number) => string;
@@ -47,15 +47,16 @@ function reservedIn4M({ physicalBits }: EntryRules): Reserved[] {
     },
   ];
 }
-/** A PDPTE of PAE paging (table 4-8): it has no rights, and no large form. */
+/** A PDPTE of PAE paging (table 4-8): it has no rights and no large form. */
 const reservedInPdpte = ({ physicalBits }: EntryRules): Reserved[] => [
   { mask: 0x1e6n, say: (bit) => `bit ${bit} of a PAE PDPTE is reserved` },
   { mask: above(physicalBits), say: aboveWidth(physicalBits) },
 ];
 
 /**
- * What must be zero in a present ordinary entry (SDM vol. 3, tables 4-4 to 4-21), by cause. `large`: it maps a page above level 1; `ps`: its bit 7. Where the global flag is in a
- * leaf, a PML4E and a PML5E have a bit that Intel's processors ignore and AMD's want to be zero (APM vol. 2, 5.3.3).
+ * What must be zero in a present ordinary entry (SDM vol. 3, tables 4-4 to 4-21), by cause. `large`: it maps a page
+ * above level 1; `ps`: its bit 7. In PML4Es and PML5Es, the bit that is the global flag in a leaf is ignored by Intel
+ * processors and must be zero on AMD's (APM vol. 2, 5.3.3).
  */
 function reserved(c: EntryRules, level: number, large: boolean, ps: boolean): Reserved[] {
   if (c.format === '32bit') return large ? reservedIn4M(c) : [];
@@ -83,7 +84,7 @@ export const isLarge = (c: EntryRules, level: number, ps: boolean): boolean =>
 const FORMAT = { none: 0, '32bit': 1, pae: 2, '4level': 3, '5level': 4 } as const;
 const masks = new Map<number, bigint>();
 
-/** Bits that must be zero in a present entry, as a mask: the walk's question. `ps`: the entry's bit 7. */
+/** The bits that must be zero in a present entry, as a mask for the walk. `ps`: the entry's bit 7. */
 export function reservedMask(c: EntryRules, level: number, large: boolean, ps: boolean): bigint {
   const key =
     FORMAT[c.format] |
@@ -109,7 +110,10 @@ const bitsOf = (value: bigint): number[] => {
 const tell = (rules: readonly Reserved[], entry: bigint): string[] =>
   rules.flatMap((r) => bitsOf(entry & r.mask).map((bit) => r.say(bit)));
 
-/** The mask of the reserved bits that are set in an ordinary entry; 0 for one that is not present, whose bits software owns. */
+/**
+ * Mask of the reserved bits that are set in an ordinary entry; 0 for one that is not present, whose bits belong to
+ * software.
+ */
 export function reservedSet(c: EntryRules, level: number, entry: bigint): bigint {
   if ((entry & PTE_P) === 0n || c.format === 'none') return 0n;
   const ps = (entry & PTE_PS) !== 0n;
@@ -130,7 +134,8 @@ function eptReserved(physicalBits: number, level: number, large: boolean): Reser
   const name = `an EPT ${entryName(level)}`;
   if (level > 1 && !large)
     out.push({
-      // bit 7 would make it a leaf where that exists: below level 4, and 1 GiB pages where the processor has them
+      // bit 7 makes it a leaf only where large pages exist: below level 4, with 1 GiB pages if the processor supports
+      // them
       mask: 0xf8n,
       say: (bit) => `bit ${bit} of ${name} that points to a table is reserved`,
     });
@@ -157,16 +162,19 @@ export const isLargeEpte = (pages1g: boolean, level: number, entry: bigint): boo
 const reservedType = (type: number): boolean => type === 2 || type === 3 || type === 7;
 const typeOf = (entry: bigint): number => Number((entry >> EPTE_MT_SHIFT) & 7n);
 
-/** EPT misconfigurations (SDM vol. 3, 28.3.3.1): write without read, reserved bits, a reserved memory type. Execute-only is offered by our CPUs. `large`: it maps 2 MiB or 1 GiB. */
+/**
+ * EPT misconfigurations (SDM vol. 3, 28.3.3.1): write without read, reserved bits, a reserved memory type. Our CPUs
+ * support execute-only. `large`: it maps 2 MiB or 1 GiB.
+ */
 export function isMisconfigured(entry: bigint, level: number, large: boolean, physicalBits: number): boolean {
   if ((entry & (EPTE_R | EPTE_W)) === EPTE_W) return true;
   if ((entry & eptMask(physicalBits, level, large)) !== 0n) return true;
   return (level === 1 || large) && reservedType(typeOf(entry));
 }
-/** The mask of the reserved bits that are set in an EPT entry; 0 for one that is not present. */
+/** Mask of the reserved bits that are set in an EPT entry; 0 for one that is not present. */
 export const eptReservedSet = (entry: bigint, level: number, large: boolean, physicalBits: number): bigint =>
   (entry & EPTE_RWX) === 0n ? 0n : entry & eptMask(physicalBits, level, large);
-/** What is wrong with a misconfigured EPT entry, one cause each. */
+/** What is wrong with a misconfigured EPT entry, one string per cause. */
 export function misconfigurationOf(entry: bigint, level: number, large: boolean, physicalBits: number): string[] {
   const out: string[] = [];
   if ((entry & (EPTE_R | EPTE_W)) === EPTE_W) out.push('W is set without R');

@@ -1,6 +1,7 @@
 /**
- * #VMEXIT codes (AMD APM vol. 2, appendix C) by the manual's names without VMEXIT_. Codes of one kind of intercept follow each other in the order of the bits of the
- * VMCB's intercept words, so that a code is the first of its word plus the bit.
+ * #VMEXIT codes (AMD APM vol. 2, appendix C) by the manual's names without VMEXIT_. Codes of one kind of intercept
+ * are consecutive, in the bit order of the
+ * VMCB's intercept words, so a code is the first of its word plus the bit.
  */
 const NAMED = {
   INTR: 0x60,
@@ -69,11 +70,11 @@ for (let i = 0; i < 16; i++) {
 }
 for (let i = 0; i < 32; i++) numbered[`EXCP${i}`] = 0x40 + i;
 
-/** Exits by instruction, event or fault. */
+/** Exits for an instruction, event or fault. */
 export const SVM_EXIT = NAMED;
-/** The first codes of accesses to control and debug registers and of exceptions: plus register or vector. */
+/** The first codes for accesses to control and debug registers and for exceptions: add the register or vector. */
 export const SVM_EXIT_BASE = { CR_READ: 0, CR_WRITE: 0x10, DR_READ: 0x20, DR_WRITE: 0x30, EXCP: 0x40 } as const;
-/** Every exit code by its name. */
+/** Every exit code by name. */
 export const SVM_EXITS: Readonly<Record<string, number>> = { ...numbered, ...NAMED };
 
 const BY_CODE = new Map<number, string>(Object.entries(SVM_EXITS).map(([n, c]) => [c, n]));

@@ -3,7 +3,8 @@
  *
  *   0x000  control area  ┊ 0x400  state-save area ┊ 0x698 … 0xfff  reserved here
  *
- * Each field: byte offset, bytes, and the manual's name. Fields of encrypted guests (SEV) and of AVIC, which no CPU model here has, are left out.
+ * Each field: byte offset, bytes, and the manual's name. Fields of encrypted guests (SEV) and of AVIC are omitted: no
+ * CPU model here has them.
  */
 const CONTROL = {
   INTERCEPT_CR: [0x000, 4, 'Intercepts of control-register reads (15:0) and writes (31:16)'],
@@ -116,15 +117,15 @@ const fieldsOf = (table: Readonly<Record<string, VmcbEntry>>, area: VmcbArea): V
     manualName,
   }));
 
-/** Every field, in the order of the page. */
+/** Every field, in page order. */
 export const VMCB_FIELDS: readonly VmcbField[] = [...fieldsOf(CONTROL, 'control'), ...fieldsOf(SAVE, 'save')];
 /** Offset and size by name. */
 export const VMCB: Readonly<Record<VmcbFieldName, VmcbEntry>> = { ...CONTROL, ...SAVE };
-/** Guest instruction bytes (15) of decode assists, behind their number. */
+/** Guest instruction bytes (15) from decode assists, after their count. */
 export const VMCB_INSN_BYTES = 0x0d1;
 export const VMCB_MAX_INSN_BYTES = 15;
 
-/** The VMCB clean bits, in groups of fields that they vouch for (APM vol. 2, 15.15.3). */
+/** The VMCB clean bits and the groups of fields they cover (APM vol. 2, 15.15.3). */
 export const CLEAN_BITS = {
   INTERCEPTS: 0,
   IOPM: 1,
@@ -176,7 +177,10 @@ export const EVENT = {
   TYPE: { INTR: 0, NMI: 2, EXCEPTION: 3, SOFT_INTR: 4 },
 } as const;
 
-/** Bits of EXITINFO1 of a nested page fault (15.25.6): a page fault's error code and, above, whose access it was. */
+/**
+ * Bits of EXITINFO1 of a nested page fault (15.25.6): a page-fault error code and, above it, which access caused the
+ * fault.
+ */
 export const NPF = {
   P: 1n << 0n,
   W: 1n << 1n,
@@ -187,5 +191,5 @@ export const NPF = {
   TABLE_WALK: 1n << 33n,
 } as const;
 
-/** Words 3 to 5 of the intercepts by bit, where the bit does not follow from the exit code. */
+/** Words 3 to 5 of the intercepts by bit, for bits that do not follow from the exit code. */
 export const INTERCEPT_INVPCID = 1 << 2;

@@ -10,7 +10,7 @@ import { CLEAN_BITS, type VmcbFieldName } from './vmcb-fields';
 const flags = (table: Readonly<Record<string, number>>): BitLayout =>
   Object.entries(table).map(([name, n]) => flag(n, name));
 
-/** Intercept words 3 and 4: a bit for each exit code from `first`. */
+/** Intercept words 3 and 4: one bit per exit code starting at `first`. */
 const word = (first: number): BitLayout =>
   Object.entries(SVM_EXITS)
     .filter(([, code]) => code >= first && code < first + 32 && code < SVM_EXIT.INVPCID)
@@ -77,7 +77,7 @@ const LAYOUTS: Readonly<Partial<Record<VmcbFieldName, BitLayout>>> = {
   RFLAGS: flags(RFLAGS),
 };
 
-/** Page-fault bits of a nested page fault and whose access it was (15.25.6). */
+/** Page-fault bits of a nested page fault, and which access caused it (15.25.6). */
 const NESTED_FAULT: BitLayout = [
   flag(0, 'P'),
   flag(1, 'R/W'),
@@ -115,7 +115,7 @@ export function exitInfo1Layout(code: number): BitLayout | undefined {
   return (code >= 0 && code < 0x20) || code === SVM_EXIT.CR0_SEL_WRITE ? MOV_CR : undefined;
 }
 
-/** A field's value by its parts. `code`: the exit code, by which EXITINFO1 is read. */
+/** A field's value by its parts. `code`: the exit code, which decides how EXITINFO1 is read. */
 export function decodeVmcbField(name: VmcbFieldName, value: bigint, code: number): readonly DecodedBits[] {
   if (name === 'EXITCODE') {
     const text = svmExitName(Number(BigInt.asIntN(64, value)));

@@ -1,5 +1,6 @@
 /**
- * The control fields of the VMCS bit by bit (SDM vol. 3, 24.6 to 24.8), as 32-bit masks. Names as in Linux without their prefixes
+ * The control fields of the VMCS bit by bit (SDM vol. 3, 24.6 to 24.8), as 32-bit masks. Linux's names without their
+ * prefixes
  * (PIN_BASED_, CPU_BASED_, SECONDARY_EXEC_, VM_EXIT_, VM_ENTRY_).
  */
 export const PIN = {

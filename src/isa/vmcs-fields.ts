@@ -1,14 +1,15 @@
 /**
- * VMCS fields by Linux's names (arch/x86/include/asm/vmx.h) with their encodings and the manual's names (SDM vol. 3, 24.4–24.9 and appendix B).
+ * VMCS fields by their Linux names (arch/x86/include/asm/vmx.h), with their encodings and the manual's names
+ * (SDM vol. 3, 24.4–24.9 and appendix B).
  *
- * An encoding says what the field is (24.11.2):
+ * The encoding describes the field (24.11.2):
  *
  *    31..15   14..13  12  11..10  9..1   0
  *   |   0    | width | 0 | type  |index|high|
  *
  *   width: 0 = 16 bits, 1 = 64 bits, 2 = 32 bits, 3 = natural width (64 bits here)
  *   type:  0 = control, 1 = VM-exit information (read-only data), 2 = guest state, 3 = host state
- *   high:  1 names bits 63:32 of a 64-bit field
+ *   high:  1 = bits 63:32 of a 64-bit field
  */
 const TABLE = {
   // 16-bit control fields (B.1.1)
@@ -212,7 +213,7 @@ export const fieldIndex = (encoding: number): number => (encoding >> 1) & 0x1ff;
 /** Whether the encoding names bits 63:32 of a 64-bit field. */
 export const isHighHalf = (encoding: number): boolean => (encoding & 1) === 1;
 
-/** All fields of the manual that are listed here, in the order of their encodings. */
+/** All of the manual's fields that are listed here, in encoding order. */
 export const VMCS_FIELDS: readonly VmcsField[] = Object.entries(TABLE).map(([name, [encoding, title]]) => ({
   name: name as VmcsFieldName,
   encoding,

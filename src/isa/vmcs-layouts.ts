@@ -208,7 +208,10 @@ const LAYOUTS: Partial<Record<VmcsFieldName, BitLayout>> = {
 for (const r of ['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const)
   LAYOUTS[`GUEST_${r}_AR_BYTES`] = ACCESS_RIGHTS;
 
-/** The bit layout of a field, or undefined for a plain number or address. The exit qualification's depends on the reason: see exit-qualification. */
+/**
+ * The bit layout of a field, or undefined for a plain number or address. The exit qualification's layout depends on
+ * the reason: see exit-qualification.
+ */
 export const fieldLayout = (name: VmcsFieldName): BitLayout | undefined => LAYOUTS[name];
 
 /** Every named part of `field` with its bits of `value`; empty for a plain number or address. */

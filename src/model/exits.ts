@@ -1,7 +1,7 @@
-/** What became of a run's time, exit by exit. Cycles are the cost model's. */
+/** Where a run's time went, exit by exit. Cycles are the cost model's. */
 import type { Value } from './value';
 
-/** Who acts, in the order of the lanes and of every array by lane. */
+/** Who acts, in the order of the lanes and of every array indexed by lane. */
 export const EXIT_LANES = ['guest', 'cpu', 'kvm', 'host', 'vmm'] as const;
 export type ExitLane = (typeof EXIT_LANES)[number];
 
@@ -12,34 +12,37 @@ export interface ExitSummary {
   readonly cycles: number;
   /** Cycles by lane. */
   readonly lanes: readonly number[];
-  /** In the order in which they first came. */
+  /** In order of first occurrence. */
   readonly reasons: readonly { readonly name: string; readonly count: number; readonly cycles: number }[];
-  /** The oldest exit recorded one by one, the oldest whose Steps are known by name, and the oldest whose Steps are kept in full (numbers from 1). */
+  /**
+   * The oldest exit recorded individually, the oldest whose Steps are known by name, and the oldest whose Steps are
+   * kept in full (numbered from 1).
+   */
   readonly first: number;
   readonly firstNamed: number;
   readonly firstFull: number;
-  /** Cycles of a bin of the whole run: the resolution where exits are not recorded one by one. */
+  /** Cycles per bin over the whole run: the resolution for exits that are not recorded individually. */
   readonly binWidth: number;
-  /** Exits at instructions beyond those that are counted apart. */
+  /** Exits at instructions beyond those counted separately. */
   readonly uncounted: number;
 }
 
-/** An exit; where its instruction stands in a source each side says in its own way. */
+/** An exit; each side expresses the source location of its instruction in its own way. */
 export interface ExitRow<N extends Value> {
-  /** 1 for the first exit of the run, as everywhere a person reads it. */
+  /** 1 for the first exit of the run, as in everything a user reads. */
   readonly number: number;
   readonly vcpu: number;
   readonly name: string;
   /** `EPT_VIOLATION, write, GPA 0x5000`. */
   readonly title: string;
   readonly instructions: number;
-  /** When it happened, and what its handling cost, in cycles; the same by lane. */
+  /** When it happened and what handling it cost, in cycles; then the cost by lane. */
   readonly start: number;
   readonly cost: number;
   readonly lanes: readonly number[];
   /** Cycles since the last exit, by lane. */
   readonly before: readonly number[];
-  /** Steps by lane. */
+  /** Number of Steps by lane. */
   readonly steps: readonly number[];
   readonly qualification: N;
   readonly rip: N;
@@ -50,7 +53,7 @@ export interface ExitRow<N extends Value> {
   readonly gva?: N;
 }
 
-/** An instruction that exited. */
+/** An instruction that caused exits. */
 export interface ExitPlace<N extends Value> {
   readonly address: N;
   readonly symbol?: string;

@@ -1,4 +1,4 @@
-/** Sets of page tables as a reader sees them: rows of entries, folded where they follow each other. */
+/** Sets of page tables as displayed: rows of entries, consecutive ones folded together. */
 import type { Space } from '../base/address';
 import type { Value } from './value';
 
@@ -9,22 +9,22 @@ export interface TableSetInfo<N extends Value> {
   readonly set: TableSet;
   /** `CR3`, `EPTP`, `host CR3`, … */
   readonly root: { readonly name: string; readonly value: N };
-  /** What its entries translate, and to what. */
+  /** What its entries translate from and to. */
   readonly from: Space;
   readonly to: Space;
   readonly levels: number;
   /** Pages mapped, and tables read. */
   readonly pages: number;
   readonly tables: number;
-  /** Not all of it was read: see TableRow. */
+  /** It was not read completely: see TableRow. */
   readonly partial: boolean;
-  /** How many stops ago what the entries are compared with was read: 1 for the last stop. Absent: there is nothing to compare with. */
+  /** How many stops ago the baseline for comparison was read: 1 for the last stop. Absent: there is no baseline. */
   readonly since?: number;
 }
 
-/** One entry, or a run of entries that follow each other with the same bits. */
+/** One entry, or a run of consecutive entries with the same bits. */
 export interface TableRow<N extends Value> {
-  /** `160`, or `0-511` for a run: the step of a path from the parent. */
+  /** `160`, or `0-511` for a run: the path component below the parent. */
   readonly id: string;
   readonly first: number;
   readonly last: number;
@@ -32,65 +32,71 @@ export interface TableRow<N extends Value> {
   /** `PTE`, `EPT PDE`, … */
   readonly name: string;
   readonly kind: 'table' | 'page' | 'absent' | 'mmio';
-  /** The addresses that it translates; the last is included. */
+  /** The addresses it translates; the last is included. */
   readonly from: N;
   readonly to: N;
-  /** Of the first entry: where it lies, what it holds, where it leads. */
+  /** For the first entry: its address, its value, its target. */
   readonly entryAddress: N;
   readonly entry: N;
   readonly flags: readonly string[];
   readonly target: N;
-  /** How the targets of a run's entries stand to each other. */
+  /** How the targets of a run's entries relate to each other. */
   readonly targets: 'one' | 'following' | 'same' | 'various';
   /** Bytes that one entry maps. */
   readonly pageSize?: number;
-  /** Allowed here, with what the entries above allow ANDed: `rwxu`, `-` where not. For tables: what any page below is allowed. */
+  /**
+   * Rights here, ANDed with those of the entries above: `rwxu`, `-` for a missing right. For tables: the rights of
+   * any page below.
+   */
   readonly rights: string;
   /** Pages below. */
   readonly pages: number;
   /** Rows below: a table's, or a run's single entries. */
   readonly rows: number;
-  /** Something below was not read: no memory backs it, or there is too much of it. */
+  /** Part of what is below was not read: no memory backs it, or there is too much of it. */
   readonly partial?: boolean;
-  /** The first label of the guest in the range. */
+  /** The guest's first label in the range. */
   readonly symbol?: string;
-  /** Entries of this row that are not what they were (`TableSetInfo.since`); with one of them, what it was. */
+  /** Entries of this row that have changed (`TableSetInfo.since`); for a single entry, its previous value. */
   readonly changed?: number;
   readonly was?: N;
   readonly changedBelow?: boolean;
-  /** Under shadow paging: how many of its entries stand how to those of the other tables . */
+  /** Under shadow paging: how its entries relate to those of the other tables, as counts. */
   readonly drift?: readonly { readonly mark: DriftMark; readonly entries: number }[];
-  /** Of shadow entries below: those that are stale or out of sync. */
+  /** Number of shadow entries below that are stale or out of sync. */
   readonly driftBelow?: readonly DriftMark[];
 }
 
 /**
- * How an entry of guest or shadow tables stands to the other's for the same address: `missing`: no shadow yet; `stale`: the shadow does not
- * say what the guest's entry says now; `write-protected`: the frame holds a guest table; `unsync`: the guest writes the table without exits;
- * `mmio`: marked as a hole.
+ * How an entry of guest or shadow tables relates to its counterpart for the same address: `missing`: no shadow yet;
+ * `stale`: the shadow no longer matches the guest's entry; `write-protected`: the frame holds a guest table;
+ * `unsync`: the guest writes the table without exits; `mmio`: marked as a hole.
  */
 export const DRIFT_MARKS = ['missing', 'stale', 'write-protected', 'unsync', 'mmio'] as const;
 export type DriftMark = (typeof DRIFT_MARKS)[number];
 
-/** Which entries are shown, and the tables above them. */
+/** Which entries are shown, together with the tables above them. */
 export type TableFilter =
-  /** Pages whose entry has the flag (`without`: has it not). */
+  /** Pages whose entry has the flag (`without`: lacks it). */
   | { readonly kind: 'flag'; readonly flag: string; readonly without: boolean }
-  /** Those that are not what they were, also those that are gone. */
+  /** Entries that have changed, including those that are gone. */
   | { readonly kind: 'changed' }
-  /** Under shadow paging: those whose shadow is stale or out of sync. */
+  /** Under shadow paging: entries whose shadow is stale or out of sync. */
   | { readonly kind: 'drifted' };
 
-/** A table on the way down, an entry a character. */
+/** A table on the way down, one character per entry. */
 export interface TableStrip<N extends Value> {
   readonly level: number;
   readonly name: string;
   readonly table: N;
   readonly from: N;
   readonly to: N;
-  /** `.` nothing, `!` MMIO, `?` not present with bits set, `A`–`P` a page with these rights (A + r 1, w 2, x 4, u 8), `a`–`p` a table with pages below that have them. */
+  /**
+   * `.` nothing, `!` MMIO, `?` not present with bits set, `A`–`P` a page with these rights (A + r 1, w 2, x 4, u 8),
+   * `a`–`p` a table above pages with these rights.
+   */
   readonly cells: string;
-  /** The entries that the path goes through. */
+  /** The entries on the path. */
   readonly first?: number;
   readonly last?: number;
 }

@@ -12,29 +12,29 @@ export type CachedTables = Exclude<TableSet, 'host'>;
 /** How an entry differs from the tables in memory. */
 export interface TlbStaleness<N extends Value> {
   /**
-   * absent: the tables have no translation any more; elsewhere: they lead to another page; wider: the entry has a right that they do not; dirty: the entry
-   * lets writes pass that would have to set a dirty flag.
+   * absent: the tables no longer have a translation; elsewhere: they lead to another page; wider: the entry has a
+   * right that they lack; dirty: the entry allows writes that should first set a dirty flag.
    */
   readonly kind: 'absent' | 'elsewhere' | 'wider' | 'dirty';
-  /** Whose tables. */
+  /** Which tables. */
   readonly where: CachedTables;
-  /** Where those tables lead now: a GPA for `guest`, else an HPA. */
+  /** Where those tables lead now: a GPA for `guest`, otherwise an HPA. */
   readonly now?: N;
   /** One sentence. */
   readonly why: string;
   /** Any of these would have dropped the entry. */
   readonly missing: readonly Invalidation[];
-  /** The same in words that fit the entry: `INVLPG, INVPCID or a write of CR4.PGE`. */
+  /** The same as a phrase that fits the entry: `INVLPG, INVPCID or a write of CR4.PGE`. */
   readonly advice: string;
-  /** What one might think drops it, and does not: `a load of CR3 keeps global pages`. */
+  /** What might be expected to drop it but does not: `a load of CR3 keeps global pages`. */
   readonly note?: string;
-  /** The hypervisor has asked for the invalidation already: it is carried out before the next VM entry. */
+  /** The hypervisor has already requested the invalidation: it takes effect before the next VM entry. */
   readonly requested: boolean;
 }
 
 export interface TlbTags<N extends Value> {
   readonly vpid: number;
-  /** Process-context identifier; null: a global entry, found under each. */
+  /** Process-context identifier; null: a global entry, which matches every PCID. */
   readonly pcid: number | null;
   /** Root of the second-level tables; absent without EPT or NPT. */
   readonly eptp?: N;
@@ -46,13 +46,16 @@ export interface TlbEntry<N extends Value> {
   readonly set: number;
   readonly way: number;
   readonly linear: N;
-  /** Without a second level the same as `hpa`. */
+  /** Equals `hpa` without a second level. */
   readonly gpa: N;
   readonly hpa: N;
   readonly tags: TlbTags<N>;
-  /** The guest's next access to `linear` finds it. */
+  /** The guest's next access to `linear` hits it. */
   readonly current: boolean;
-  /** Bytes: of the page that the guest's (or the shadow) tables map, and of the second level's. The entry itself stands for 4 KiB. */
+  /**
+   * Page sizes in bytes: of the guest's (or shadow) mapping, and of the second level's. The entry itself covers 4
+   * KiB.
+   */
   readonly guestPageSize: number;
   readonly secondPageSize: number;
   readonly rights: { readonly r: boolean; readonly w: boolean; readonly x: boolean; readonly user: boolean };
@@ -61,21 +64,24 @@ export interface TlbEntry<N extends Value> {
   readonly protectionKey: number;
   /** Fills since this one; 0: the newest. */
   readonly age: number;
-  /** What the guest can do to drop it, by its tags. */
+  /** What the guest can do to drop it, given its tags. */
   readonly drops: string;
   readonly stale?: TlbStaleness<N>;
-  /** What it could be compared with: an entry of a PCID that is not loaded only with the second level, since no register says where its tables are. */
+  /**
+   * What it could be compared with. An entry of a PCID that is not loaded is compared with the second level only,
+   * since no register holds the root of its tables.
+   */
   readonly compared: 'all' | 'second-level' | 'nothing';
 }
 
-/** An entry of the paging-structure caches: a way into the tables below their root. */
+/** An entry of the paging-structure caches: it lets a walk start below the root. */
 export interface WalkCacheEntry<N extends Value> {
   /** 2: PDE cache, 3: PDPTE cache, 4: PML4 cache, 5: PML5 cache. */
   readonly level: number;
-  /** First linear address that it serves, and how many bytes. */
+  /** First linear address it covers, and how many bytes. */
   readonly linear: N;
   readonly size: N;
-  /** The table that it leads to: a GPA, or an HPA where the CPU walks shadow tables; and where that lies. */
+  /** The table it leads to: a GPA, or an HPA if the CPU walks shadow tables; and the HPA of that table. */
   readonly table: N;
   readonly tableHpa: N;
   readonly tags: TlbTags<N>;
@@ -94,9 +100,9 @@ export interface TlbContents<N extends Value> {
   readonly misses: number;
   /** By set and way. */
   readonly entries: readonly TlbEntry<N>[];
-  /** How many entries there are in all, and how many of them are stale. */
+  /** Total number of entries, and how many of them are stale. */
   readonly total: number;
   readonly staleCount: number;
-  /** Absent where the CPU has none (`walk-caches=off`). */
+  /** Absent if the CPU has none (`walk-caches=off`). */
   readonly walkCaches?: readonly WalkCacheEntry<N>[];
 }

@@ -1,5 +1,6 @@
 /**
- * What a shown type is generic in: the session has its addresses, registers and entries as bigint, and across the wire they are `Hex`.
+ * The type parameter of shown types: addresses, registers and entries are bigint in the session and `Hex` on the
+ * wire.
  */
 export type Value = bigint | Hex;
 

@@ -1,10 +1,11 @@
 /**
- * The cost model: cycles charged to each kind of work. These are parameters of a model, labelled so wherever they are shown; they give
- * orders of magnitude, not predictions. The one table of costs: hypervisor, host kernel and VMM all charge from it.
+ * The cost model: cycles charged to each kind of work. They are model parameters, labelled as such wherever they are
+ * shown: orders of magnitude, not predictions. This is the only cost table: hypervisor, host kernel and VMM all
+ * charge from it.
  */
 export interface Cost {
   readonly cycles: number;
-  /** Where the figure comes from. */
+  /** The source of the figure. */
   readonly source: string;
 }
 
@@ -94,5 +95,5 @@ export const COSTS = {
 
 export type CostName = keyof typeof COSTS;
 
-/** Cycles of `n` times the named work. */
+/** Cycles for `n` units of the named work. */
 export const cost = (name: CostName, n = 1): number => COSTS[name].cycles * n;

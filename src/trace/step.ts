@@ -7,7 +7,7 @@ export type Actor = 'guest' | 'cpu' | 'kvm' | 'host' | 'vmm';
 /** Where that code runs: VMX non-root or root operation for the CPU itself, kernel or user mode of the host for software. */
 export type ActorMode = 'non-root' | 'root' | 'kernel' | 'user';
 
-/** The same byte in as many address spaces as are known at this moment. */
+/** The same byte in every address space known at this moment. */
 export interface StepAddresses {
   readonly gva?: Gva;
   readonly gpa?: Gpa;
@@ -18,14 +18,14 @@ export interface StepAddresses {
 /** One paging-structure entry read or written by software or, in a summary of a hardware walk, by the CPU. */
 export interface TableAccess {
   readonly table: TableKind;
-  /** 4 … 1; the level whose table holds the entry. */
+  /** 4 … 1: the level of the table that holds the entry. */
   readonly level: number;
   readonly index: number;
   /** Where the entry lies. */
   readonly address: Hpa;
-  /** The 64-bit entry: as read, or as it is after the write. */
+  /** The 64-bit entry: as read, or after the write. */
   readonly value: bigint;
-  /** Writes only: what it was before. */
+  /** Writes only: the previous value. */
   readonly previous?: bigint;
 }
 
@@ -34,15 +34,15 @@ export interface VmcsAccess {
   /** Default: a VMCS. */
   readonly of?: 'vmcb';
   readonly op: 'read' | 'write';
-  /** The field's encoding (SDM vol. 3, appendix B) and the name Linux gives it. */
+  /** The field's encoding (SDM vol. 3, appendix B) and its Linux name. */
   readonly encoding: number;
   readonly field: string;
   readonly value: bigint;
 }
 
 /**
- * One thing done on the way through an exit, in the order it is done. `fn` is the function of Linux that does it (arch/x86/kvm, mm/, or the hardware's
- * own name for CPU steps), so that a reader can open the kernel beside it.
+ * One action in the handling of an exit, in execution order. `fn` is the Linux function that performs it
+ * (arch/x86/kvm, mm/, or the hardware's own name for CPU steps), so a reader can open the kernel source alongside.
  */
 export interface Step {
   readonly actor: Actor;
@@ -56,7 +56,7 @@ export interface Step {
   readonly vmcs: readonly VmcsAccess[];
   /** Table entries loaded in this step. */
   readonly references: number;
-  /** From the cost model (costs.ts): a model, never a measurement. */
+  /** From the cost model (costs.ts), never a measurement. */
   readonly cycles: number;
 }
 
@@ -102,10 +102,10 @@ export const kvmStep = (fn: string, what: string, cycles: number, parts?: StepPa
 export const vmmStep = (fn: string, what: string, cycles: number, parts?: StepParts): Step =>
   step('vmm', 'user', fn, what, cycles, parts);
 
-/** A piece of work that tells its steps as it goes. */
+/** A piece of work that yields its steps as it proceeds. */
 export type Work<T> = Generator<Step, T, void>;
 
-/** Runs the work to its end and keeps only the result. */
+/** Runs the work to completion and keeps only the result. */
 export function drain<T>(work: Work<T>, onStep?: (s: Step) => void): T {
   for (;;) {
     const next = work.next();

@@ -5,9 +5,9 @@ import { rule } from './rule';
 const DR6 = { BD: 13n, BS: 14n, BT: 15n } as const;
 const has = (bits: bigint, n: bigint): boolean => ((bits >> n) & 1n) === 1n;
 
-/** What comes of other events: debug exceptions, double faults, and what a hypervisor injects. */
+/** Consequences of other events: debug exceptions, double faults, and events injected by a hypervisor. */
 export const DELIVERY_RULES = {
-  /** `dr6`: the bits that it gains. */
+  /** `dr6`: the bits set in it. */
   debug: rule('SDM vol. 3, 17.2.3', (dr6: bigint, dr0: bigint, dr1: bigint, dr2: bigint, dr3: bigint) => {
     const causes = [dr0, dr1, dr2, dr3].flatMap((address, n) =>
       has(dr6, BigInt(n)) ? [`breakpoint ${n} at ${hex(address)}`] : [],

@@ -2,8 +2,9 @@ import { hex } from '../../base/hex';
 import { rule } from './rule';
 
 /**
- * What a selector is for, as sentences name it: 0–7 the segment register (ES CS SS DS FS GS LDTR TR), then others, from ROLE.GATE a gate of the IDT (plus its vector), from
- * ROLE.TSS_STACK the stack segment of a privilege level in the TSS.
+ * What a selector is for, as named in sentences: 0–7 the segment register (ES CS SS DS FS GS LDTR TR), then other
+ * roles: from ROLE.GATE a gate of the IDT (plus its vector), from ROLE.TSS_STACK the stack segment of a privilege
+ * level in the TSS.
  */
 export const ROLE = { CS: 1, SS: 2, LDT: 6, TSS: 7, CALL_GATE: 8, TSS_STACK: 16, GATE: 256 } as const;
 
@@ -40,7 +41,7 @@ const SYSTEM: Readonly<Record<number, string>> = {
 };
 const systemKind = (type: number): string => SYSTEM[type] ?? `a system descriptor of the reserved type ${type}`;
 
-/** What a descriptor is, from its access rights (type in bits 3:0, S in bit 4). */
+/** A descriptor's kind, from its access rights (type in bits 3:0, S in bit 4). */
 export function segmentKind(rights: number): string {
   const type = rights & 0xf;
   if ((rights & 0x10) === 0) return systemKind(type);
@@ -50,7 +51,7 @@ export function segmentKind(rights: number): string {
 
 const table = (selector: number): string => ((selector & 4) !== 0 ? 'LDT' : 'GDT');
 
-/** Selectors and the descriptors that they name. */
+/** Selectors and the descriptors they name. */
 export const DESCRIPTOR_RULES = {
   'selector-null': rule('SDM vol. 3, 5.4.1', (role: number, selector: number) => {
     return `${selectorName(role, selector)} is null`;
@@ -64,7 +65,7 @@ export const DESCRIPTOR_RULES = {
   'selector-in-ldt': rule('SDM vol. 3, 7.2.2', (role: number, selector: number) => {
     return `${selectorName(role, selector)} is in the LDT: descriptors of TSSs and LDTs are in the GDT`;
   }),
-  /** `wanted`: what the selector has to name. */
+  /** `wanted`: what the selector must name. */
   'descriptor-type': rule('SDM vol. 3, 5.2', (role: number, selector: number, rights: number, wanted: string) => {
     const where = leadsTo(role, selector);
     const kind = segmentKind(rights);

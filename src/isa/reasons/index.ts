@@ -7,7 +7,7 @@ import { REGISTER_RULES } from './registers';
 
 export { ROLE } from './descriptors';
 
-/** Every rule that an exception can be raised for. */
+/** Every rule whose violation raises an exception. */
 export const RULES = {
   ...MEMORY_RULES,
   ...DESCRIPTOR_RULES,
@@ -27,10 +27,10 @@ export interface FaultReason<N extends RuleName = RuleName> {
   readonly values: ValuesOf<N>;
 }
 
-/** The reason to raise an exception with; the only way to make one. */
+/** Makes the reason to raise an exception with; the only way to make one. */
 export const because = <N extends RuleName>(rule: N, ...values: ValuesOf<N>): FaultReason<N> => ({ rule, values });
 
-/** Rules of single instructions: their sentences read better behind its name. */
+/** Rules of single instructions: their sentences read better after the instruction's name. */
 const OF_INSTRUCTIONS: Readonly<Record<string, unknown>> = {
   ...DESCRIPTOR_RULES,
   ...REGISTER_RULES,
@@ -38,11 +38,11 @@ const OF_INSTRUCTIONS: Readonly<Record<string, unknown>> = {
 };
 
 export interface ExplainedReason {
-  /** The sentence, without full stop. */
+  /** The sentence, without a full stop. */
   readonly why: string;
-  /** Where the rule stands. */
+  /** The section that states the rule. */
   readonly section: string;
-  /** The rule is one of the instruction that raised the exception. */
+  /** The rule belongs to the instruction that raised the exception. */
   readonly ofInstruction: boolean;
 }
 

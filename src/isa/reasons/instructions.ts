@@ -13,7 +13,9 @@ const FP_EXCEPTIONS = [
 const floatExceptions = (flags: number): string =>
   FP_EXCEPTIONS.filter((_, n) => ((flags >> n) & 1) === 1).join(', ') || 'none';
 
-/** Instructions that do not exist, or not here, and those that find a state in which they cannot work. */
+/**
+ * Instructions that do not exist or are unavailable here, and instructions that cannot execute in the current state.
+ */
 export const INSTRUCTION_RULES = {
   'opcode-invalid': rule('SDM vol. 3, 6.15', (bits: number) => {
     return `these bytes are not an instruction in ${bits}-bit code`;
@@ -34,7 +36,7 @@ export const INSTRUCTION_RULES = {
     return `DR${index} is not an alias of DR${index + 2} while CR4.DE = 1`;
   }),
   'cpl-undefined': rule('SDM vol. 2', (cpl: number) => `CPL is ${cpl}; above CPL 0 it is not defined`),
-  /** `flag`: of CR4 or EFER. */
+  /** `flag`: in CR4 or EFER. */
   'not-enabled': rule('SDM vol. 3, 2.5', (flag: string) => `${flag} = 0: the operating system has not enabled it`),
   'control-off': rule('SDM vol. 3, 24.6.2', (control: string) => {
     return `the VM-execution control "${control}" is 0: the guest does not have the instruction`;

@@ -5,13 +5,13 @@ import { rule } from './rule';
 
 const entryOf = (level: number, entry: bigint): string => `the ${entryName(level)} (${hex(entry)})`;
 
-/** Page faults: the entry that decides, and what of it. */
+/** Page faults: the deciding entry, and which of its bits. */
 export const PAGING_RULES = {
   'page-not-present': rule(
     'SDM vol. 3, 4.7',
     (level: number, entry: bigint) => `${entryOf(level, entry)} is not present`,
   ),
-  /** What software that walks the tables makes of an entry that no RAM holds: KVM's walk_addr, and QEMU. */
+  /** How software page-table walkers (KVM's walk_addr, QEMU) treat an entry that is not backed by RAM. */
   'page-no-memory': rule('SDM vol. 3, 4.7', (address: bigint) => {
     return `the entry at GPA ${hex(address)} lies where no RAM is, and counts as not present`;
   }),

@@ -3,7 +3,7 @@ import { CR4, EFER, bitNames } from '../flags';
 import { msrName } from '../msrs';
 import { rule } from './rule';
 
-/** The bits of `value` within `mask`, by name where the table has them. */
+/** The bits of `value` within `mask`, by name if the table has them. */
 function setBits(value: bigint, mask: bigint, table: Readonly<Record<string, number>>): string {
   const wrong = value & mask;
   const named = bitNames(wrong, table);
@@ -12,7 +12,7 @@ function setBits(value: bigint, mask: bigint, table: Readonly<Record<string, num
   for (let n = 0n; n < 64n; n++) if (((rest >> n) & 1n) === 1n) other.push(`bit ${n}`);
   return [...named, ...other].join(', ');
 }
-/** Set bits of `wrong` in runs: `bit 9`, `bits 13:12`; those from `physicalBits` on apart. */
+/** Runs of set bits in `wrong`: `bit 9`, `bits 13:12`; bits from `physicalBits` up are listed separately. */
 function runsOf(wrong: bigint, physicalBits: number): string {
   const runs: string[] = [];
   for (let n = 0; n < 64; n++) {
@@ -66,7 +66,7 @@ export const REGISTER_RULES = {
   }),
   'cr0-pg-long': rule('SDM vol. 3, 4.1.2', () => 'CR0.PG cannot be cleared in 64-bit mode'),
   'cr0-pg-pcide': rule('SDM vol. 3, 4.1.2', () => 'CR0.PG cannot be cleared while CR4.PCIDE = 1'),
-  /** `mask`: what is reserved. */
+  /** `mask`: the reserved bits. */
   pdpte: rule('SDM vol. 3, 4.4.1', (index: number, entry: bigint, mask: bigint) => {
     return `PDPTE ${index} (${hex(entry)}) is present with reserved bits set: ${setBits(entry, mask, {})}`;
   }),
@@ -117,7 +117,7 @@ export const REGISTER_RULES = {
     'SDM vol. 4',
     (msr: number, value: bigint) => `${nameOf(msr)} does not take the value ${hex(value)}`,
   ),
-  /** `mask`: what is reserved; `physicalBits`: where its address ends, 0 for an MSR that holds none. */
+  /** `mask`: the reserved bits; `physicalBits`: where the address in it ends, 0 for an MSR without an address. */
   'msr-reserved': rule('SDM vol. 4', (msr: number, value: bigint, mask: bigint, physicalBits: number) => {
     return `${nameOf(msr)} ${hex(value)} has reserved bits set: ${runsOf(value & mask, physicalBits)}`;
   }),
