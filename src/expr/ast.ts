@@ -3,16 +3,17 @@ import type { Span } from '../base/diagnostic';
 import type { SegmentName } from '../isa/registers';
 
 /**
- * The debugger's expressions: what a person types in a hover, the Debug Console, a breakpoint's condition, or a comment directive.
- * Values are unsigned 64-bit numbers or truth values; the names come from whoever evaluates (registers, flags, labels, facts of an exit).
+ * The debugger's expressions: typed in a hover, the Debug Console, a breakpoint's condition, or a comment directive.
+ * Values are unsigned 64-bit numbers or truth values; the evaluating environment provides the names (registers,
+ * flags, labels, facts of an exit).
  */
 export type Expr =
   | { readonly kind: 'number'; readonly value: bigint; readonly span: Span }
   | { readonly kind: 'name'; readonly name: string; readonly span: Span }
   | MemoryExpr
-  /** `gpa:0x5000`: a number that says which address space it belongs to. */
+  /** `gpa:0x5000`: a number tagged with its address space. */
   | { readonly kind: 'address'; readonly space: Space; readonly value: Expr; readonly span: Span }
-  /** `walk(0x5000).gpa`: a function of the environment, and which part of its answer is meant. */
+  /** `walk(0x5000).gpa`: a function of the environment, and the part of its answer that is selected. */
   | {
       readonly kind: 'call';
       readonly name: string;
@@ -26,7 +27,7 @@ export type Expr =
 /** A memory operand as in assembly: `qword [rbx+8]`, `byte [es:di+4]`, `[rel label]`, `dword [hpa:0x1000]`. */
 export interface MemoryExpr {
   readonly kind: 'memory';
-  /** Bytes to load, where a size word says so. */
+  /** Bytes to load, if a size keyword is given. */
   readonly size: LoadSize | undefined;
   readonly segment: SegmentName | undefined;
   readonly space: Space | undefined;
@@ -43,7 +44,7 @@ export type BinaryOp =
 export interface Condition {
   /** Absent for a condition that is only a log clause: always true. */
   readonly test: Expr | undefined;
-  /** With a log clause the run does not stop: it writes the message and goes on. */
+  /** With a log clause the run does not stop: it writes the message and continues. */
   readonly log: LogMessage | undefined;
 }
 
@@ -54,10 +55,10 @@ export interface LogMessage {
 export type LogPart =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'value'; readonly expr: Expr; readonly format: LogFormat };
-/** Hexadecimal where nothing is said. */
+/** Hexadecimal by default. */
 export type LogFormat = 'x' | 'd' | 'b';
 
-/** The expression's numbers for diagnostics: PW150 to PW159. */
+/** Diagnostic codes of expressions: PW150 to PW159. */
 export const EXPR_CODES = {
   syntax: 'PW150',
   unknownName: 'PW151',

@@ -2,10 +2,13 @@ import type { Expr } from './ast';
 import type { Env, ExprValue } from './evaluate';
 import { evaluate } from './evaluate';
 
-/** What became of a check. */
+/** The outcome of a check. */
 export interface Checked {
   readonly ok: boolean;
-  /** The values of the two sides of the comparison that decided it; of what is no comparison only the left one, its value. */
+  /**
+   * The values of the two sides of the deciding comparison; without a comparison only the left one, the expression's
+   * value.
+   */
   readonly left: string;
   readonly right: string;
 }
@@ -14,7 +17,10 @@ const COMPARISONS: ReadonlySet<string> = new Set(['==', '!=', '<', '<=', '>', '>
 
 const shown = (v: ExprValue): string => (typeof v === 'boolean' ? String(v) : `0x${v.toString(16)}`);
 
-/** Whether an expression holds, and the sides of the first comparison in it that says so. One that has no value does not hold. */
+/**
+ * Whether an expression holds, with the sides of the comparison that decided it. An expression without a value does
+ * not hold.
+ */
 export function check(expr: Expr, env: Env): Checked {
   if (expr.kind === 'binary' && (expr.op === '&&' || expr.op === '||')) {
     const left = check(expr.left, env);

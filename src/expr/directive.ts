@@ -5,14 +5,14 @@ import type { Expr, LogMessage } from './ast';
 import { EXPR_CODES } from './ast';
 import { parseCondition, parseExpression, parseLogMessage } from './parse';
 
-/** A word of a directive, and where it stands. */
+/** A word of a directive, and its position. */
 export interface DirectiveWord {
   readonly text: string;
   readonly span: Span;
 }
 
 /**
- * What a comment says to the debugger:
+ * What a comment directive tells the debugger:
  *
  *   @guest key=value …              defaults of this guest; checked against the one table of options
  *   @host verb argument …           a change on the host: `@host place HVA HPA`, `@host swap-out GPA`
@@ -35,10 +35,10 @@ export type ParsedDirective =
     }
   | {
       readonly kind: 'break';
-      /** Absent: the line. */
+      /** Absent: the directive's own line. */
       readonly what: DirectiveWord | undefined;
       readonly args: readonly DirectiveWord[];
-      /** As it is written after `if`; its syntax is right. */
+      /** The text after `if`; its syntax is valid. */
       readonly condition: string;
       readonly span: Span;
     }
@@ -53,10 +53,10 @@ export interface DirectiveText {
   readonly textStart: Position;
 }
 
-/** The verbs that there are. */
+/** The existing verbs. */
 export const DIRECTIVE_VERBS: readonly string[] = ['guest', 'host', 'break', 'assert', 'log'];
 
-/** Reads a directive. Errors: PW156, or those of the expression in it. */
+/** Parses a directive. Errors: PW156, or those of the expression in it. */
 export function parseDirective(d: DirectiveText): Result<ParsedDirective, Diagnostic[]> {
   const words = splitWords(d.text, d.span.file, d.textStart);
   switch (d.verb) {
@@ -91,7 +91,7 @@ export function parseDirective(d: DirectiveText): Result<ParsedDirective, Diagno
   }
 }
 
-/** A text and whether it ends in `at end`: the moment that is meant then. */
+/** A text, and whether it ends in `at end` (evaluated at the end of the run). */
 function moment(text: string): { readonly text: string; readonly atEnd: boolean } {
   const before = /^(.*?)\s*\bat\s+end$/i.exec(text)?.[1];
   return { text: before ?? text, atEnd: before !== undefined };

@@ -11,10 +11,10 @@ import { ExprFault } from './scanner';
 
 export type ExprValue = bigint | boolean;
 
-/** A load that an expression asks for. */
+/** A load required by an expression. */
 export interface MemoryRequest {
   readonly space: Space;
-  /** In the guest's virtual space: the segment whose base is to be added, and whether the person wrote it. */
+  /** In the guest's virtual space: the segment whose base is added, and whether it was written explicitly. */
   readonly segment: SegmentName;
   readonly segmentWritten: boolean;
   /** Before the segment base is added. */
@@ -22,24 +22,28 @@ export interface MemoryRequest {
   readonly size: LoadSize;
 }
 
-/** What a function answers, or in words why there is no answer now. */
+/** A function's answer, or why there is none now. */
 export type CallAnswer = ExprValue | { readonly problem: string };
 
-/** What gives names and memory their meaning. Reading must change nothing. */
+/** Gives names and memory their meaning. Reading must change nothing. */
 export interface Env {
-  /** Registers and flags are asked for as written; letter case is the environment's to ignore. */
+  /** Registers and flags, spelled as written; the environment ignores case. */
   lookup(name: string): ExprValue | undefined;
   readMemory?(request: MemoryRequest): bigint | undefined;
-  /** A function of the environment, such as `walk(…)` in an assertion; undefined: there is none of this name, or it has no such part. */
+  /**
+   * A function of the environment, such as `walk(…)` in an assertion; undefined: no function of this name, or its
+   * answer has no such part.
+   */
   call?(name: string, args: readonly ExprValue[], member: string | undefined): CallAnswer | undefined;
-  /** Bytes of a load that names no size; 8 where absent. */
+  /** Bytes of a load without a size; 8 if absent. */
   readonly wordSize?: LoadSize;
 }
 
 /**
- * The value of an expression. Numbers wrap at 64 bits; comparison, division and shifts are unsigned; a truth value counts as 0 or 1
- * where a number is needed, and a number other than 0 as true. `&&` and `||` do not evaluate their right side in vain.
- * Errors: PW151 unknown name, PW152 division by zero, PW153 unreadable memory, PW154 nothing here answers that.
+ * The value of an expression. Numbers wrap at 64 bits; comparison, division and shifts are unsigned; a truth value
+ * counts as 0 or 1 where a number is needed, and a number other than 0 as true. `&&` and `||` evaluate their right
+ * side only if needed. Errors: PW151 unknown name, PW152 division by zero, PW153 unreadable memory, PW154 nothing
+ * here answers that.
  */
 export function evaluate(expr: Expr, env: Env): Result<ExprValue, Diagnostic> {
   try {
@@ -50,14 +54,14 @@ export function evaluate(expr: Expr, env: Env): Result<ExprValue, Diagnostic> {
   }
 }
 
-/** Whether the condition holds (its log clause is not looked at). */
+/** Whether the condition holds (ignoring its log clause). */
 export function holds(condition: Condition, env: Env): Result<boolean, Diagnostic> {
   if (condition.test === undefined) return ok(true);
   const v = evaluate(condition.test, env);
   return v.ok ? ok(truth(v.value)) : v;
 }
 
-/** The text of a log message; a value that cannot be had stands there as `<why>`. */
+/** The text of a log message; a value that is unavailable appears as `<why>`. */
 export function formatLog(message: LogMessage, env: Env): string {
   return message.parts
     .map((p) => {
@@ -74,7 +78,7 @@ export function formatLog(message: LogMessage, env: Env): string {
     .join('');
 }
 
-/** Where a memory operand points, without loading: for hover and for "show this address". */
+/** The address of a memory operand, without loading: for hover and for "show this address". */
 export function locate(expr: MemoryExpr, env: Env): Result<MemoryRequest, Diagnostic> {
   try {
     return ok(requestOf(expr, env));
@@ -198,7 +202,7 @@ function requestOf(e: MemoryExpr, env: Env): MemoryRequest {
   };
 }
 
-/** The address size is that of the registers named: `[bx+si]` wraps at 16 bits (SDM vol. 1, 3.7.5). */
+/** The address size is that of the registers used: `[bx+si]` wraps at 16 bits (SDM vol. 1, 3.7.5). */
 function addressWidth(e: Expr): number | undefined {
   switch (e.kind) {
     case 'name':
@@ -214,7 +218,10 @@ function addressWidth(e: Expr): number | undefined {
 
 const STACK_REGISTERS: ReadonlySet<string> = new Set(['sp', 'bp', 'esp', 'ebp', 'rsp', 'rbp']);
 
-/** A base of SP or BP, not multiplied, means the stack segment (SDM vol. 1, 3.7.4). The base is the first register that stands alone. */
+/**
+ * An unscaled SP or BP as base implies the stack segment (SDM vol. 1, 3.7.4). The base is the first register that
+ * stands alone.
+ */
 function usesStack(e: Expr): boolean {
   const base = firstRegister(e);
   return base !== undefined && STACK_REGISTERS.has(base);

@@ -11,7 +11,7 @@ const PREFIX: Readonly<Record<string, number>> = { x: 16, h: 16, o: 8, q: 8, b: 
 const VALID: Readonly<Record<number, RegExp>> = { 2: /^[01]+$/, 8: /^[0-7]+$/, 10: /^[0-9]+$/, 16: /^[0-9a-f]+$/ };
 const BIGINT_PREFIX: Readonly<Record<number, string>> = { 2: '0b', 8: '0o', 10: '', 16: '0x' };
 
-/** A literal longer than this is no number of ours: it keeps BigInt conversion cheap on hostile input. */
+/** A longer literal is not a number: this keeps BigInt conversion cheap on hostile input. */
 const MAX_DIGITS = 512;
 
 function digits(text: string, radix: number): bigint | undefined {
@@ -20,7 +20,7 @@ function digits(text: string, radix: number): bigint | undefined {
   return BigInt((BIGINT_PREFIX[radix] ?? '') + text);
 }
 
-/** The value of a number literal, or undefined where the text is none. Not reduced to any width. */
+/** The value of a number literal, or undefined if the text is not one. Not truncated to any width. */
 export function parseNumber(literal: string): bigint | undefined {
   const text = literal.toLowerCase().replace(/_/g, '');
   if (text.startsWith('$')) return /^\$[0-9]/.test(text) ? digits(text.slice(1), 16) : undefined;
@@ -71,7 +71,8 @@ function appendUtf8(out: number[], codePoint: number): void {
 }
 
 /**
- * The bytes of a quoted string including its quotes. Escapes are read in back quotes only: \n \t … \xHH, \ooo, \uHHHH and
+ * The bytes of a quoted string including its quotes. Escapes are processed in back quotes only:
+ *  \t … \xHH, \ooo, \uHHHH and
  * \UHHHHHHHH as UTF-8 (NASM manual, 3.4.2).
  */
 export function stringBytes(quoted: string): number[] {

@@ -1,6 +1,6 @@
 import { gprPart, SEGMENTS } from '../isa/registers';
 
-/** What stands under the cursor in a line of assembly, as an expression that can be evaluated. */
+/** What is under the cursor in a line of assembly, as an expression that can be evaluated. */
 export interface OperandAt {
   readonly kind: 'memory' | 'register' | 'name' | 'number';
   readonly text: string;
@@ -49,7 +49,7 @@ const PREFIXES: ReadonlySet<string> = new Set([
 ]);
 const SPECIAL_REGISTER = /^(?:cr\d+|dr\d+|[er]?ip|[er]?flags|[xyz]mm\d+|mm\d|st\d|k[0-7]|efer|[c-gs]s)$/i;
 
-/** Where comments begin and strings stand: neither holds operands. */
+/** Where comments begin and strings lie: neither contains operands. */
 function codeMask(line: string): boolean[] {
   const mask: boolean[] = new Array<boolean>(line.length).fill(true);
   let quote = '';
@@ -70,8 +70,8 @@ function codeMask(line: string): boolean[] {
 }
 
 /**
- * The expression at a 1-based column: a memory operand as a whole (`qword [rbx+8]`) wherever the cursor is in it, else a register, a
- * label or a number. Undefined on mnemonics, prefixes, size words, strings and comments.
+ * The expression at a 1-based column: a memory operand as a whole (`qword [rbx+8]`) wherever the cursor is in it,
+ * otherwise a register, a label or a number. Undefined on mnemonics, prefixes, size keywords, strings and comments.
  */
 export function findOperandAt(line: string, column: number): OperandAt | undefined {
   const at = column - 1;
@@ -83,10 +83,10 @@ export function findOperandAt(line: string, column: number): OperandAt | undefin
   return memoryAt(line, at, mask) ?? wordAt(line, at, mask);
 }
 
-/** More operands than an instruction has: a line that is none ends here. */
+/** More operands than any instruction has: parsing of a malformed line stops here. */
 const MOST_OPERANDS = 5;
 
-/** Where a mnemonic stands under a 1-based column, and the operands behind it; undefined elsewhere. */
+/** The mnemonic under a 1-based column and the operands after it; undefined elsewhere. */
 export function findInstructionAt(
   line: string,
   column: number,
@@ -127,7 +127,7 @@ interface Word {
   /** 1-based, the end exclusive. */
   readonly start: number;
   readonly end: number;
-  /** A mnemonic, or a prefix before it: nothing that has a value. */
+  /** A mnemonic, or a prefix before it: it has no value. */
   readonly isMnemonic: boolean;
 }
 

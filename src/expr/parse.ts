@@ -10,7 +10,7 @@ import { parseNumber } from './numbers';
 import { ExprFault, Scanner } from './scanner';
 
 /**
- * The grammar (lowest precedence first; C's, with words for those who prefer them):
+ * The grammar (lowest precedence first; C's, with words as alternatives):
  *
  *   condition := [expr] [',' 'log' string]              | 'log' string
  *   expr      := and   (('||' | 'or')  and)*
@@ -24,7 +24,8 @@ import { ExprFault, Scanner } from './scanner';
  *              | [size] ['ptr'] [segment ':'] '[' ['rel' | 'abs'] [(segment | space) ':'] expr ']'
  *   size      := byte | word | dword | qword            space := gva | gpa | hva | hpa
  *
- * A log string holds `{expr}` in hexadecimal, `{expr, d}` in decimal, `{expr, b}` in binary; `{{` and `}}` are braces.
+ * A log string shows `{expr}` in hexadecimal, `{expr, d}` in decimal, `{expr, b}` in binary; `{{` and `}}` are
+ * braces.
  */
 const LEVELS: readonly Readonly<Record<string, BinaryOp>>[] = [
   { '|': '|' },
@@ -46,7 +47,7 @@ const isSegment = (word: string | undefined): word is SegmentName => SEGMENTS.so
 const ORIGIN: Position = { line: 1, column: 1 };
 
 /**
- * Parses a whole expression. Positions in spans count from `start`.
+ * Parses a whole expression. Span positions count from `start`.
  * Errors: PW150 syntax, PW155 nested too deeply.
  */
 export function parseExpression(
@@ -62,7 +63,7 @@ export function parseExpression(
   });
 }
 
-/** Parses a condition with its log clause. An empty text is the condition that always holds. */
+/** Parses a condition with its log clause. An empty string is the condition that always holds. */
 export function parseCondition(
   text: string,
   file = 'condition',
@@ -87,7 +88,7 @@ export function parseCondition(
   });
 }
 
-/** Parses the text of a log message without its quotes, as a log point gives it. */
+/** Parses the text of a log message without its quotes, as in a log point. */
 export function parseLogMessage(
   text: string,
   file = 'log',

@@ -14,13 +14,13 @@ export interface ExprToken {
 const TOKEN =
   /[ \t\r\n]+|(\$?[0-9][0-9A-Za-z_]*)|([\p{L}_.@?][\p{L}\p{N}_$#@~.?]*)|("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(\|\||&&|==|!=|<=|>=|<<|>>|[-+*/%&|^~!<>=()[\]:,{}])|([^])/uy;
 
-/** Where a text stands in its file, so that spans inside it are right. */
+/** The text's position in its file, so that spans in it are correct. */
 export interface Origin {
   readonly file: string;
   readonly start: Position;
 }
 
-/** Signals a mistake inside the parser and evaluator; turned into a diagnostic at their edges. */
+/** Signals a mistake inside the parser and evaluator; converted to a diagnostic at their boundary. */
 export class ExprFault extends Error {
   constructor(
     readonly code: ExprCode,
@@ -41,7 +41,7 @@ export class ExprFault extends Error {
   }
 }
 
-/** Longer expressions are refused: nobody types one. */
+/** Longer expressions are refused. */
 const MAX_LENGTH = 4_000;
 
 export class Scanner {
@@ -94,7 +94,7 @@ export class Scanner {
     return this.peek().kind === 'end';
   }
 
-  /** The text from `from` to the end of the last token taken. */
+  /** The text from `from` to the end of the last token consumed. */
   spanFrom(from: number): Span {
     const last = this.tokens[Math.max(0, this.index - 1)];
     return this.span(from, Math.max(from, last?.to ?? from));

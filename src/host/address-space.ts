@@ -19,7 +19,7 @@ import { HOST_CONTROLS } from './walk';
 import { readTable, type TableEntryView, type TableRef } from './table-view';
 import { BACKING_SIZE, READ_WRITE, type Backing, type Protection, type Vma } from './vma';
 
-/** A user page found or faulted in: what get_user_pages gives its caller. */
+/** A user page found or faulted in: the result of get_user_pages. */
 export interface UserPage {
   /** The 4 KiB frame that holds the HVA. */
   readonly frame: Hpa;
@@ -44,7 +44,7 @@ export interface MmapRequest {
   readonly name: string;
 }
 
-/** A page that a frame is reserved for and that has not got it. */
+/** A page whose reserved frame has not been mapped yet. */
 export interface Unplaced {
   readonly page: Hva;
   readonly frame: Hpa;
@@ -62,8 +62,8 @@ export class AddressSpace {
   }
 
   /**
-   * A new process. `placements` (page HVA → frame HPA) are reserved before anything else takes a frame; each page gets its frame when it is first touched.
-   * Fails where a frame lies outside host memory or is asked for twice.
+   * A new process. `placements` (page HVA → frame HPA) are reserved before anything else takes a frame; each page
+   * gets its frame on first touch. Fails if a frame lies outside host memory or is requested twice.
    */
   static create(
     kernel: HostKernel,
@@ -85,7 +85,7 @@ export class AddressSpace {
     return root === undefined ? err('host memory is exhausted') : ok(new AddressSpace(new Mm(kernel, root, places)));
   }
 
-  /** Pages that a frame is reserved for and that have not got it, and why not. */
+  /** Pages whose reserved frame has not been mapped yet, and why not. */
   unplaced(): readonly Unplaced[] {
     const { areas, places } = this.mm;
     return [...places].map(([page, frame]) => {
@@ -106,15 +106,15 @@ export class AddressSpace {
   get tables(): HostPageTables {
     return this.mm.tables;
   }
-  /** What CR3 holds while this process runs. */
+  /** The value of CR3 while this process runs. */
   get cr3(): Hpa {
     return this.tables.root;
   }
-  /** mmu_invalidate_seq of KVM: counts changes of the tables that notifiers were told of. */
+  /** KVM's mmu_invalidate_seq: counts the table changes reported to notifiers. */
   get changeCount(): number {
     return this.mm.changes;
   }
-  /** What can be done to the page at `address` as it stands. */
+  /** The actions possible for the page at `address` in its current state. */
   pageActions(address: Hva): readonly PageAction[] {
     return pageActions(this.mm, address);
   }
@@ -132,7 +132,7 @@ export class AddressSpace {
     this.mm.register(notifier);
   }
 
-  /** Reserves address space; no frame is touched until somebody faults. `length` in bytes. */
+  /** Reserves address space; no frame is used until a fault. `length` in bytes. */
   mmap(length: bigint, request: MmapRequest): Result<Vma, string> {
     const backing = request.backing ?? '4k';
     const size = BACKING_SIZE[backing];
@@ -156,7 +156,10 @@ export class AddressSpace {
     return ok(vma);
   }
 
-  /** Takes the range away: notifiers drop what they derived, frames go back to the kernel. Fails where a bound would cut a huge page. */
+  /**
+   * Unmaps the range: notifiers drop what they derived, frames return to the kernel. Fails if a bound would cut a
+   * huge page.
+   */
   munmap(start: Hva, end: Hva): Work<Result<void, string>> {
     const { mm } = this;
     return this.change(start, end, 'unmap_region', `unmaps HVA ${hex(start)}-${hex(end)}`, () => {
@@ -173,7 +176,10 @@ export class AddressSpace {
     });
   }
 
-  /** Changes the protection; a right taken away is taken from the page tables too, one given is left to the next fault. */
+  /**
+   * Changes the protection; a removed right is removed from the page tables too, an added one is left to the next
+   * fault.
+   */
   mprotect(start: Hva, end: Hva, protection: Protection): Work<Result<void, string>> {
     const { tables, areas } = this.mm;
     return this.change(
@@ -190,14 +196,14 @@ export class AddressSpace {
     );
   }
 
-  /** mprotect of a page to PROT_NONE and back: its entry is what it was, and what others derived from it is gone. */
+  /** mprotect of a page to PROT_NONE and back: its entry is unchanged, and whatever others derived from it is gone. */
   flushPage(page: Hva): Work<Result<void, string>> {
     const end = hva(page + 4096n);
     const what = `HVA ${hex(page)} becomes inaccessible and then accessible again`;
     return this.change(page, end, 'change_protection', what, () => undefined);
   }
 
-  // ---- what a living host does to pages (page-events.ts). Each goes through the notifiers.
+  // ---- page events of a running host (page-events.ts). Each goes through the notifiers.
 
   swapOut(address: Hva): Outcome {
     return swapOut(this.mm, address);
@@ -206,7 +212,7 @@ export class AddressSpace {
   migrate(address: Hva, to?: Hpa): Outcome {
     return migrate(this.mm, address, to);
   }
-  /** Same-page merging of two pages of the same content. */
+  /** Same-page merging of two pages with the same content. */
   merge(one: Hva, other: Hva): Outcome {
     return merge(this.mm, one, other);
   }
@@ -221,8 +227,9 @@ export class AddressSpace {
   }
 
   /**
-   * madvise(MADV_WILLNEED), as a VMM does with pages that the guest takes back from its balloon: what is in swap is read, and what is nowhere stays so until it is touched. Linux
-   * reads into the swap cache; here there is none, so the pages are mapped.
+   * madvise(MADV_WILLNEED), as a VMM applies it to pages that the guest takes back from its balloon: swapped pages
+   * are read in, absent ones stay absent until touched. Linux reads into the swap cache; we have none, so the pages
+   * are mapped.
    */
   *willNeed(start: Hva, end: Hva): Outcome {
     const swapped: Hva[] = [];
@@ -244,12 +251,15 @@ export class AddressSpace {
     );
   }
 
-  /** The swap slot that holds the page of `address`; undefined: it is not swapped out. */
+  /** The swap slot that holds the page of `address`; undefined: not swapped out. */
   swapSlot(address: Hva): number | undefined {
     const pte = this.tables.pte(address);
     return pte && swapSlotOf(pte.entry);
   }
-  /** What the page of `address` holds, wherever it is: 4 KiB. A page that nobody has touched is zeros; undefined: no VMA. Changes nothing. */
+  /**
+   * The content of the page of `address`, wherever it is: 4 KiB. An untouched page is zeros; undefined: no VMA.
+   * Changes nothing.
+   */
   peekPage(address: Hva): Uint8Array | undefined {
     const { kernel, areas } = this.mm;
     const found = this.lookup(address);
@@ -271,12 +281,15 @@ export class AddressSpace {
     };
   }
 
-  /** Frames for kernel memory: reclaims where fewer than `frames` are free above the watermark. */
+  /** Frames for kernel memory: reclaims if fewer than `frames` are free above the watermark. */
   makeRoom(frames: number): Work<void> {
     return makeRoom(this.mm, frames);
   }
 
-  /** Whether the page of `address` was used since reclaim last looked, by the process or through a secondary MMU. Changes nothing. */
+  /**
+   * Whether the page of `address` was used since reclaim last checked, by the process or through a secondary MMU.
+   * Changes nothing.
+   */
   young(address: Hva): boolean {
     const { leaf } = this.tables.descend(address);
     if (!leaf) return false;
@@ -284,13 +297,14 @@ export class AddressSpace {
     return (leaf.entry & PTE_A) !== 0n || this.mm.testYoung(start, hva(start + levelSize(leaf.level)));
   }
 
-  /** handle_mm_fault: what the host kernel does about a fault of this process. */
+  /** handle_mm_fault: how the host kernel handles a fault of this process. */
   handleFault(address: Hva, write: boolean): Work<Result<void, HostFaultError>> {
     return this.faults.handle(address, write);
   }
 
   /**
-   * get_user_page_fast_only: the descent alone. Present and, for a write, writable; else undefined, and the caller takes the slow way.
+   * get_user_page_fast_only: the descent alone. Present and, for a write, writable; otherwise undefined, and the
+   * caller takes the slow path.
    */
   *getUserPageFast(address: Hva, write: boolean): Work<UserPage | undefined> {
     const { reads, leaf } = this.tables.descend(address);
@@ -311,13 +325,13 @@ export class AddressSpace {
     return found && { frame: alignDown(found.hpa, 4096n), pageShift: found.pageShift, writable };
   }
 
-  /** get_user_pages_unlocked: faults the page in where needed. */
+  /** get_user_pages_unlocked: faults the page in if needed. */
   *getUserPage(address: Hva, write: boolean): Work<Result<UserPage, HostFaultError>> {
     for (;;) {
       const fault = yield* this.handleFault(address, write);
       if (!fault.ok) return fault;
       const page = yield* this.getUserPageFast(address, write);
-      // a page that a host event took away between two steps is faulted in again
+      // a page that a host event removed between two steps is faulted in again
       if (page) return ok(page);
     }
   }
@@ -349,13 +363,13 @@ export class AddressSpace {
     return ok(out);
   }
 
-  /** The HPA that holds `address`, faulted in where needed. */
+  /** The HPA that holds `address`, faulted in if needed. */
   *resolve(address: Hva, write: boolean): Work<Result<Hpa, HostFaultError>> {
     for (;;) {
       const { leaf } = this.tables.descend(address);
       const found = leaf && this.lookup(address);
       if (found && (found.writable || !write)) {
-        // what the CPU does when it runs the process
+        // what the CPU does while it runs the process
         const flags = PTE_A | (write ? PTE_D : 0n);
         if ((leaf.entry & flags) !== flags) this.tables.update(address, leaf, leaf.entry | flags);
         return ok(found.hpa);

@@ -13,15 +13,18 @@ import { hostStep, type Work } from '../trace/step';
 import { swapSlotOf } from './swap';
 import { pageFlags, type Vma } from './vma';
 
-/** Why the host kernel could not give a page. The first two are SIGSEGV to the process, the last SIGBUS or the OOM killer. */
+/**
+ * Why the host kernel could not provide a page. The first two are SIGSEGV to the process, the last SIGBUS or the OOM
+ * killer.
+ */
 export interface HostFaultError {
   readonly kind: 'no-vma' | 'no-access' | 'no-memory';
   readonly address: Hva;
-  /** Why nothing could be made free. */
+  /** Why no frame could be freed. */
   readonly why?: string;
 }
 
-/** One sentence for a person. */
+/** One sentence for the user. */
 export function describeHostFault(e: HostFaultError): string {
   switch (e.kind) {
     case 'no-vma':
@@ -33,7 +36,7 @@ export function describeHostFault(e: HostFaultError): string {
   }
 }
 
-/** What one fault takes at most: the page, and tables of three levels. */
+/** Upper bound for one fault: the page, and tables of three levels. */
 const FAULT_FRAMES = 4;
 
 const FN: Readonly<Record<number, string>> = {
@@ -45,13 +48,14 @@ const ZERO_COST: Readonly<Record<number, CostName>> = { 1: 'zeroPage4k', 2: 'zer
 const NAME: Readonly<Record<number, string>> = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' };
 
 /**
- * The host's page-fault handler for anonymous memory (mm/memory.c, mm/huge_memory.c, mm/hugetlb.c). Pages are given zeroed on first touch. A read fault gets
- * its own writable page as a write fault does: the shared zero page is left out, as mm_forbids_zeropage() has it for some processes.
+ * The host's page-fault handler for anonymous memory (mm/memory.c, mm/huge_memory.c, mm/hugetlb.c). Pages are zeroed
+ * on first touch. A read fault gets its own writable page as a write fault does: the shared zero page is left out, as
+ * mm_forbids_zeropage() does for some processes.
  */
 export class HostFaults {
   constructor(private readonly mm: Mm) {}
 
-  /** handle_mm_fault, and where it finds no memory the end of the process (mm/oom_kill.c). */
+  /** handle_mm_fault and, if it finds no memory, the end of the process (mm/oom_kill.c). */
   *handle(address: Hva, write: boolean): Work<Result<void, HostFaultError>> {
     const done = yield* this.fault(address, write);
     if (done.ok || done.error.kind !== 'no-memory') return done;
@@ -77,7 +81,7 @@ export class HostFaults {
     if (!vma.protection.read || (write && !vma.protection.write)) return err({ kind: 'no-access', address });
 
     kernel.vmstat.pgfault++;
-    // before anything is looked up: what reclaim takes is nothing that this fault has found
+    // before anything is looked up, so reclaim cannot take what this fault has found
     yield* makeRoom(this.mm, FAULT_FRAMES);
     const { leaf } = tables.descend(address);
     if (leaf) return write && (leaf.entry & PTE_RW) === 0n ? yield* this.makeWritable(address, leaf) : ok(undefined);
@@ -95,7 +99,7 @@ export class HostFaults {
     return yield* this.install(vma, address, level, frame);
   }
 
-  /** do_wp_page: the page is this mapping's alone and becomes writable, or it is a merged one and is copied first (wp_page_copy). */
+  /** do_wp_page: a page that only this mapping uses becomes writable; a merged one is copied first (wp_page_copy). */
   private *makeWritable(address: Hva, leaf: Leaf): Work<Result<void, HostFaultError>> {
     const { kernel, tables } = this.mm;
     const page = alignDown(address, levelSize(leaf.level));
@@ -135,7 +139,10 @@ export class HostFaults {
     return ok(undefined);
   }
 
-  /** do_swap_page: the page comes back from swap, into whatever frame is free. Nobody derived anything from an entry that was not present. */
+  /**
+   * do_swap_page: the page returns from swap into any free frame. Nothing was derived from an entry that was not
+   * present.
+   */
   private *swapIn(vma: Vma, address: Hva, slot: number): Work<Result<void, HostFaultError>> {
     const { kernel, tables } = this.mm;
     const page = alignDown(address, 4096n);
@@ -146,7 +153,7 @@ export class HostFaults {
     kernel.vmstat.pgmajfault++;
     kernel.vmstat.pswpin++;
     const mapped = tables.map(page, 1, frame | pageFlags(vma, 1));
-    // the table that held the swap entry is there
+    // the table that held the swap entry exists
     if (!mapped.ok) return err({ kind: 'no-memory', address });
     yield hostStep(
       'do_swap_page',
@@ -180,7 +187,10 @@ export class HostFaults {
     return ok(undefined);
   }
 
-  /** Level of the page to give: hugetlb's own size; a transparent huge page where the aligned 2 MiB lie inside the VMA and nothing smaller is there yet. */
+  /**
+   * Level of the page to map: hugetlb's own size; a transparent huge page if the aligned 2 MiB lie inside the VMA and
+   * nothing smaller is mapped there.
+   */
   private chooseLevel(vma: Vma, address: Hva): number {
     switch (vma.backing) {
       case '4k':

@@ -5,18 +5,21 @@ import type { HostMemory } from '../hw/memory/host-memory';
 import type { HostLevels } from './page-tables';
 import { SwapArea } from './swap';
 
-/** The host kernel, as far as memory is concerned: it owns every frame. Page tables, VMCSs and guest RAM all come from its allocator. */
+/**
+ * The host kernel as far as memory is concerned: it owns every frame. Page tables, VMCSs and guest RAM all come from
+ * its allocator.
+ */
 export class HostKernel {
   readonly frames: FrameAllocator;
   readonly swap: SwapArea;
-  /** What memory management has done. */
+  /** Counts of memory-management events. */
   readonly vmstat = emptyVmstat();
-  /** Frames that same-page merging shares (KSM's stable tree), by how many entries map each. */
+  /** Frames that same-page merging shares (KSM's stable tree), with the number of entries that map each. */
   private readonly merged = new Map<Hpa, number>();
 
   /**
    * @param swapPages 4 KiB pages of its swap area; default: as many as there are frames
-   * @param seed of the order in which frames are handed out
+   * @param seed of the order in which frames are allocated
    * @param levels of its page tables
    */
   constructor(
@@ -31,15 +34,15 @@ export class HostKernel {
 
   // ---- frames that several pages share
 
-  /** Entries that map `frame` as a merged page; 0: it is no merged page. */
+  /** Number of entries that map `frame` as a merged page; 0: it is not a merged page. */
   mergedCount(frame: Hpa): number {
     return this.merged.get(frame) ?? 0;
   }
-  /** One more entry maps the merged page. */
+  /** Adds one entry that maps the merged page. */
   shareFrame(frame: Hpa): void {
     this.merged.set(frame, this.mergedCount(frame) + 1);
   }
-  /** put_page: an entry no longer maps these frames; they are free unless another entry does. */
+  /** put_page: an entry no longer maps these frames; they are freed unless another entry does. */
   putFrames(frame: Hpa, frames = 1): void {
     const left = this.mergedCount(frame) - 1;
     if (left > 0) this.merged.set(frame, left);
@@ -49,9 +52,7 @@ export class HostKernel {
     }
   }
 
-  /**
-   * The bytes of every frame in use. Frames not in use need no saving: they are cleared when they are handed out.
-   */
+  /** The bytes of every frame in use. Unused frames need no saving: they are cleared when allocated. */
   save(): HostKernelState {
     const frames = this.frames.save();
     const content = new Uint8Array(this.frames.framesUsed * 4096);
@@ -89,15 +90,15 @@ export interface HostKernelState {
   readonly vmstat: Vmstat;
 }
 
-/** Counters by their names in /proc/vmstat; those that nothing here can count are left out. */
+/** Counters by their names in /proc/vmstat; those that this model cannot count are omitted. */
 export const VMSTAT = [
   'pgfault',
   'pgmajfault', // … that read from swap
   'pswpin',
   'pswpout',
   'allocstall', // an allocation that had to reclaim first
-  'pgscan', // pages that reclaim looked at
-  'pgsteal', // … and took
+  'pgscan', // pages scanned by reclaim
+  'pgsteal', // … and reclaimed
   'pgmigrate_success',
   'thp_fault_alloc',
   'thp_collapse_alloc',

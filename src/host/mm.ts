@@ -6,18 +6,21 @@ import { HostPageTables } from './page-tables';
 import type { Work } from '../trace/step';
 import { VmaSet } from './vma';
 
-/** What the parts of mm/ share of one process (struct mm_struct): its VMAs, its page tables, and who must be told when these change. */
+/**
+ * What the parts of mm/ share of one process (struct mm_struct): its VMAs, its page tables, and the notifiers of
+ * their changes.
+ */
 export class Mm {
   readonly areas = new VmaSet();
   readonly tables: HostPageTables;
-  /** Counts changes of the tables that notifiers were told of. */
+  /** Counts the table changes reported to notifiers. */
   changes = 0;
-  /** Where the clock of reclaim stands. */
+  /** The position of reclaim's clock hand. */
   hand: Hva = hva(0n);
   private readonly notifiers: MmuNotifier[] = [];
 
   /**
-   * @param root a zeroed frame for the top-level table
+   * @param places reserved frames, by the page that gets each on its first touch
    * @param places reserved frames by the page that gets each on its first touch
    */
   constructor(

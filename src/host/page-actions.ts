@@ -1,4 +1,4 @@
-/** What can be done to a page as it stands: the checks that page-events.ts makes, asked without doing anything. */
+/** What can be done to a page in its current state: the checks of page-events.ts, without side effects. */
 import type { Hva } from '../base/address';
 import { hpa } from '../base/address';
 import { FRAME_MASK } from '../isa/entries';
@@ -8,8 +8,8 @@ import { swapSlotOf } from './swap';
 export type PageAction = 'swap-out' | 'migrate' | 'merge' | 'collapse' | 'split' | 'balloon' | 'deflate';
 
 /**
- * The actions that would not be refused for what the page at `address` is. What depends on another page, or on how much memory is free, is found out by trying: a merge with a
- * page of other content, a migration without a free frame.
+ * The actions that the state of the page at `address` permits. Conditions on another page or on free memory are found
+ * out only by trying: a merge with a page of different content, a migration without a free frame.
  */
 export function pageActions({ kernel, tables, areas }: Mm, address: Hva): readonly PageAction[] {
   const vma = areas.find(address);

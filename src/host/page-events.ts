@@ -13,7 +13,7 @@ import { hostStep, type Work } from '../trace/step';
 import { SWP_TYPE, swapEntry, swapSlotOf } from './swap';
 import { pageFlags } from './vma';
 
-/** What happened, in one sentence; or why it cannot. */
+/** What happened, in one sentence; or why it is not possible. */
 export type Outcome = Work<Result<string, string>>;
 
 const PAGE = 4096n;
@@ -21,7 +21,10 @@ const HUGE = levelSize(2);
 const frameOf = (leaf: Leaf): Hpa => hpa(leaf.entry & FRAME_MASK & ~(levelSize(leaf.level) - 1n));
 const present = (leaf: Leaf): boolean => (leaf.entry & PTE_P) !== 0n;
 
-/** The present 4 KiB leaf for `address`; a transparent huge page is split first, as the kernel splits one to get at a part of it. */
+/**
+ * The present 4 KiB leaf for `address`; a transparent huge page is split first, as the kernel does to reach part of
+ * it.
+ */
 function* smallPage(mm: Mm, address: Hva): Work<Result<Leaf, string>> {
   const { leaf } = mm.tables.descend(address);
   if (!leaf) {
@@ -39,7 +42,7 @@ function* smallPage(mm: Mm, address: Hva): Work<Result<Leaf, string>> {
   return pte ? ok(pte) : err(`no page is mapped at HVA ${hex(address)}`);
 }
 
-/** shrink_folio_list for one page (mm/vmscan.c): unmapped everywhere, written to swap, and its frame free. */
+/** shrink_folio_list for one page (mm/vmscan.c): unmapped everywhere, written to swap, and its frame freed. */
 export function* swapOut(mm: Mm, address: Hva): Outcome {
   const { kernel, tables } = mm;
   const found = yield* smallPage(mm, address);
@@ -53,7 +56,7 @@ export function* swapOut(mm: Mm, address: Hva): Outcome {
     );
   if (kernel.swap.used >= kernel.swap.capacity) return err('the swap area is full');
   const slot = yield* mm.invalidate(page, hva(page + PAGE), function* () {
-    // the page is read after every secondary entry is gone: nobody can write to it any more
+    // the page is read after every secondary entry is gone, when nobody can write to it
     const slot = kernel.swap.write(kernel.memory.read(frame, 4096)) ?? 0;
     const change = tables.update(page, leaf, swapEntry(SWP_TYPE.SWAP, BigInt(slot)));
     yield hostStep(
@@ -140,12 +143,12 @@ function newFrame({ kernel }: Mm, frames: number, to: Hpa | undefined): Result<H
   return kernel.frames.reserve(frame) ? ok(frame) : err(`the frame at HPA ${hex(frame)} is in use`);
 }
 
-/** try_to_merge_with_ksm_page (mm/ksm.c): two pages of the same content become one that both map read-only. */
+/** try_to_merge_with_ksm_page (mm/ksm.c): two pages with the same content become one that both map read-only. */
 export function* merge(mm: Mm, one: Hva, other: Hva): Outcome {
   const { kernel } = mm;
   const [a, b] = [alignDown(one, PAGE), alignDown(other, PAGE)];
   if (a === b) return err(`HVA ${hex(a)} is one page: merging takes two`);
-  // both first: splitting the one may change where the other's entry lies
+  // both first: splitting one may move the other's entry
   for (const at of [a, b]) {
     const split = yield* smallPage(mm, at);
     if (!split.ok) return split;
@@ -159,7 +162,8 @@ export function* merge(mm: Mm, one: Hva, other: Hva): Outcome {
   if (frame === spare) return err(`HVA ${hex(a)} and HVA ${hex(b)} share HPA ${hex(frame)} already`);
   if (!same(kernel.memory.read(frame, 4096), kernel.memory.read(spare, 4096)))
     return err(`the pages at HVA ${hex(a)} and HVA ${hex(b)} differ; only pages of the same content are merged`);
-  // a merged page is read-only: KSM write-protects, compares once more, and only then lets both entries point to one frame
+  // a merged page is read-only: KSM write-protects, compares once more, and only then points both entries to one
+  // frame
   if (kernel.mergedCount(frame) === 0) {
     yield* setEntry(
       mm,
@@ -222,7 +226,7 @@ export function* splitHuge(mm: Mm, address: Hva): Outcome {
   return ok(`the 2 MiB at HVA ${hex(page)} are 512 pages now`);
 }
 
-/** collapse_huge_page (mm/khugepaged.c): 512 pages, what is missing zeroed, are copied into one 2 MiB run. */
+/** collapse_huge_page (mm/khugepaged.c): 512 pages, missing ones zeroed, are copied into one 2 MiB run. */
 export function* collapse(mm: Mm, address: Hva): Outcome {
   const { kernel, tables, areas } = mm;
   const start = alignDown(address, HUGE);
@@ -265,7 +269,8 @@ export function* collapse(mm: Mm, address: Hva): Outcome {
 }
 
 /**
- * madvise(MADV_DONTNEED), as a VMM does with what the guest's balloon gave back: the pages go, content and all, and the next touch finds zeros.
+ * madvise(MADV_DONTNEED), as a VMM applies it to pages that the guest's balloon gave back: the pages and their
+ * content are dropped, and the next touch finds zeros.
  */
 export function* discard(mm: Mm, start: Hva, end: Hva): Outcome {
   const { tables } = mm;
@@ -303,10 +308,10 @@ export function* discard(mm: Mm, start: Hva, end: Hva): Outcome {
     `${counted(gone, 'page')} of HVA ${hex(start)}-${hex(end)} went back to the host; a later touch finds zeros`,
   );
 }
-/** Entries that one step lists. */
+/** Limit on the entries that one step lists. */
 const MOST_WRITES = 64;
 
-/** What an entry held goes back: frames or a swap slot. How many pages that is. */
+/** Releases what an entry held: frames or a swap slot. Returns the number of pages. */
 export function release({ kernel }: Mm, leaf: Leaf): number {
   const slot = swapSlotOf(leaf.entry);
   const frames = Number(levelSize(leaf.level) >> 12n);
@@ -315,7 +320,7 @@ export function release({ kernel }: Mm, leaf: Leaf): number {
   return frames;
 }
 
-/** Whether host software has used the page since it was last asked (folio_referenced_one): its A bit, which is cleared. */
+/** Whether host software has used the page since the last call (folio_referenced_one): its A bit, which is cleared. */
 export function testAndClearYoung(mm: Mm, page: Hva, leaf: Leaf): boolean {
   if ((leaf.entry & PTE_A) === 0n) return false;
   mm.tables.update(page, leaf, leaf.entry & ~PTE_A);

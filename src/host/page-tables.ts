@@ -8,7 +8,7 @@ import type { HostMemory } from '../hw/memory/host-memory';
 import { FRAME_MASK, PTE_A, PTE_P, PTE_PS, PTE_RW, PTE_US } from '../isa/entries';
 import type { TableAccess } from '../trace/step';
 
-/** Levels of the host's tables: five where its processor has LA57 (pgtable_l5_enabled). */
+/** Levels of the host's tables: five if its processor has LA57 (pgtable_l5_enabled). */
 export type HostLevels = 4 | 5;
 /** Entries in a table. */
 export const TABLE_ENTRIES = 512;
@@ -21,7 +21,10 @@ export const levelSize = (level: number): bigint => 1n << BigInt(levelShift(leve
 export const levelIndex = (address: bigint, level: number): number =>
   Number((address >> BigInt(levelShift(level))) & 0x1ffn);
 
-/** Flags of the entries above the leaf, as Linux's _PAGE_TABLE: P, R/W, U/S, A (and D, which means nothing there and is left out). */
+/**
+ * Flags of the entries above the leaf, as in Linux's _PAGE_TABLE: P, R/W, U/S, A (and D, which is ignored there and
+ * omitted).
+ */
 const TABLE_FLAGS = PTE_P | PTE_RW | PTE_US | PTE_A;
 
 /** Where a descent through the tables ended. */
@@ -39,8 +42,9 @@ export interface Descent {
 }
 
 /**
- * The page tables of one host process: real 4-level or 5-level tables (SDM vol. 3, 4.5) in host memory, edited as the kernel's mm/ edits them.
- * The root's HPA is what CR3 holds while the process runs.
+ * The page tables of one host process: real 4-level or 5-level tables (SDM vol. 3, 4.5) in host memory, edited the
+ * way the kernel's mm/ edits them.
+ * The root's HPA is the value of CR3 while the process runs.
  */
 export class HostPageTables {
   constructor(
@@ -50,7 +54,7 @@ export class HostPageTables {
     readonly levels: HostLevels,
   ) {}
 
-  /** The software descent that the kernel makes (gup_fast, pte_offset_map): reads entries, changes nothing. */
+  /** The kernel's software descent (gup_fast, pte_offset_map): reads entries, changes nothing. */
   descend(hva: Hva): Descent {
     const reads: TableAccess[] = [];
     let table = this.root;
@@ -65,8 +69,8 @@ export class HostPageTables {
   }
 
   /**
-   * Installs `entry` as the leaf for `hva` at `level`, allocating the tables above it. Writes in the order made; fails when no frame is left for a table
-   * (tables allocated by then stay, empty, as they do in Linux).
+   * Installs `entry` as the leaf for `hva` at `level`, allocating the tables above it. Returns the writes in order;
+   * fails when no frame is left for a table (tables allocated by then stay, empty, as in Linux).
    */
   map(hva: Hva, level: number, entry: bigint): Result<readonly TableAccess[], 'no-memory'> {
     const writes: TableAccess[] = [];
@@ -94,13 +98,13 @@ export class HostPageTables {
     return this.write(leaf.address, leaf.level, levelIndex(hva, leaf.level), entry);
   }
 
-  /** The 4 KiB entry for `hva`, present or not; undefined where no last-level table is. */
+  /** The 4 KiB entry for `hva`, present or not; undefined if there is no last-level table. */
   pte(hva: Hva): Leaf | undefined {
     const last = this.descend(hva).reads.at(-1);
     return last?.level === 1 ? { address: last.address, entry: last.value, level: 1 } : undefined;
   }
 
-  /** The same one by one, read as they are asked for: what happens in between is seen. */
+  /** The same entries one by one, read on demand: changes made in between are seen. */
   *leaves(start: Hva, end: Hva): Generator<{ readonly at: Hva; readonly leaf: Leaf }, void, void> {
     for (let at: bigint = start; at < end;) {
       const last = must(this.descend(asHva(at)).reads.at(-1), 'a descent reads the root');
@@ -113,12 +117,15 @@ export class HostPageTables {
     }
   }
 
-  /** Visits each leaf that maps a part of the range, and each entry of a page that is not in memory, with the first HVA it is about. */
+  /**
+   * Visits each leaf that maps part of the range, and each entry of a page that is not in memory, with the first HVA
+   * it covers.
+   */
   each(start: Hva, end: Hva, visit: (at: Hva, leaf: Leaf) => void): void {
     for (const { at, leaf } of this.leaves(start, end)) visit(at, leaf);
   }
 
-  /** __split_huge_pmd: a table of 512 entries with the same frames and flags takes the place of a 2 MiB leaf. */
+  /** __split_huge_pmd: a table of 512 entries with the same frames and flags replaces a 2 MiB leaf. */
   split(hva: Hva, leaf: Leaf): Result<TableAccess, 'no-memory'> {
     invariant(leaf.level === 2, 'only 2 MiB leaves are split');
     const table = this.frames.allocate();
@@ -128,7 +135,9 @@ export class HostPageTables {
     return ok(this.update(hva, leaf, table | TABLE_FLAGS));
   }
 
-  /** collapse_huge_page's last part: a 2 MiB leaf takes the place of the last-level table, which goes back to the allocator. */
+  /**
+   * The last part of collapse_huge_page: a 2 MiB leaf replaces the last-level table, which returns to the allocator.
+   */
   collapse(hva: Hva, entry: bigint): TableAccess {
     const read = must(
       this.descend(hva).reads.find((r) => r.level === 2),
@@ -139,7 +148,7 @@ export class HostPageTables {
     return write;
   }
 
-  /** Whether a table hangs where a leaf of `level` would go: then only smaller pages can be mapped there. */
+  /** Whether a table exists where a leaf of `level` would go: then only smaller pages can be mapped there. */
   hasTable(hva: Hva, level: number): boolean {
     const { reads, leaf } = this.descend(hva);
     return leaf === undefined ? reads.some((r) => r.level < level) : leaf.level < level;

@@ -1,8 +1,9 @@
 /**
- * Reclaim of memory under pressure (mm/vmscan.c), for the pages of one process. Before a fault looks anything up, frames must be free down to a watermark; where they are
- * not, a clock's hand goes round the process's pages: one that was used since the hand last came by (its accessed flag in the host's table, or the secondary MMU's,
- * which the notifiers are asked for) gets a second chance, another is swapped out. Because frames are made free before a fault looks anything up, no page that the fault
- * in progress has found is taken from it; whoever holds a page across another fault asks the notifiers' sequence count.
+ * Reclaim of memory under pressure (mm/vmscan.c), for the pages of one process. Before a fault looks anything up,
+ * frames must be free down to a watermark. If they are not, a clock hand scans the process's pages: one used since
+ * the last pass (its accessed flag in the host's table, or the secondary MMU's, queried through the notifiers) gets a
+ * second chance, any other is swapped out. Since frames are freed before the lookup, reclaim never takes a page that
+ * the current fault has found; a caller that holds a page across another fault checks the notifiers' sequence count.
  */
 import type { Hva } from '../base/address';
 import { alignDown, hpa, hva } from '../base/address';
@@ -13,10 +14,13 @@ import { splitHuge, swapOut, testAndClearYoung } from './page-events';
 import { levelSize, type Leaf } from './page-tables';
 import { hostStep, type Work } from '../trace/step';
 
-/** SWAP_CLUSTER_MAX: pages that one go frees beyond what is wanted. */
+/** SWAP_CLUSTER_MAX: pages that one pass frees beyond the request. */
 const CLUSTER = 32;
 
-/** Frames below which reclaim begins (the zone's low watermark): what one fault needs with its tables, and more on larger hosts. */
+/**
+ * Frames below which reclaim begins (the zone's low watermark): what one fault needs including its tables, more on
+ * larger hosts.
+ */
 const watermark = (frames: number): number => Math.min(256, Math.max(16, frames >> 7));
 
 /** try_to_free_pages, if fewer than `frames` frames would be left above the watermark. */
@@ -45,7 +49,7 @@ interface Shrunk {
   taken: number;
 }
 
-/** The hand goes round at most twice: once to clear what is set, once to find it clear. */
+/** The hand makes at most two rounds: one to clear accessed flags, one to find them clear. */
 function* shrink(mm: Mm, goal: number): Work<Shrunk> {
   const { kernel } = mm;
   const done: Shrunk = { scanned: 0, young: 0, taken: 0 };
@@ -68,7 +72,7 @@ function* shrink(mm: Mm, goal: number): Work<Shrunk> {
   return done;
 }
 
-/** The first page at or behind `from` that could be taken: in memory, of this process alone, and not hugetlbfs's. */
+/** The first reclaimable page at or after `from`: in memory, used by this process alone, and not hugetlbfs's. */
 function nextPage(mm: Mm, from: Hva, end: Hva | undefined): { readonly at: Hva; readonly leaf: Leaf } | undefined {
   for (const vma of mm.areas.all) {
     if (vma.end <= from || vma.backing === '2m' || vma.backing === '1g') continue;
@@ -84,14 +88,14 @@ function nextPage(mm: Mm, from: Hva, end: Hva | undefined): { readonly at: Hva; 
   return undefined;
 }
 
-/** folio_referenced: the accessed flags of all who map the page, which are cleared. */
+/** folio_referenced: tests and clears the accessed flags of all users of the page. */
 function referenced(mm: Mm, at: Hva, leaf: Leaf): boolean {
   const host = testAndClearYoung(mm, at, leaf);
   const start = alignDown(at, levelSize(leaf.level));
   return mm.clearFlushYoung(start, hva(start + levelSize(leaf.level))) || host;
 }
 
-/** shrink_folio_list for one page. A huge one is split first, and its parts are taken when the hand comes by next. */
+/** shrink_folio_list for one page. A huge one is split first; its parts are taken when the hand reaches them next. */
 function* take(mm: Mm, at: Hva, leaf: Leaf): Work<boolean> {
   if (leaf.level > 1) {
     const split = yield* splitHuge(mm, at);

@@ -1,29 +1,33 @@
 import { invariant } from '../base/assert';
 
 /**
- * A page-table entry that is not present and says where the page is (arch/x86/include/asm/pgtable_64.h, __swp_entry):
+ * A page-table entry that is not present and records where the page is (arch/x86/include/asm/pgtable_64.h,
+ * __swp_entry):
  *
  *    63..59  58..9       8..1  0
  *   |type   | ~offset   | 0   |P = 0|
  *
- * The offset is kept inverted, so that a CPU which speculates past P = 0 finds an address without memory behind it (L1TF).
+ * The offset is stored inverted, so a CPU that speculates past P = 0 finds an address without memory (L1TF).
  */
 const TYPE_SHIFT = 59n;
 const OFFSET_SHIFT = 9n;
 const OFFSET_MASK = (1n << 50n) - 1n;
 
-/** Types of such entries: the first swap area, and pages under migration (include/linux/swap.h; the numbers are those of a kernel with device-private memory). */
+/**
+ * Types of such entries: the first swap area, and pages under migration (include/linux/swap.h; the numbers are those
+ * of a kernel with device-private memory).
+ */
 export const SWP_TYPE = { SWAP: 0, MIGRATION_READ: 25, MIGRATION_WRITE: 27 } as const;
 
 export const swapEntry = (type: number, offset: bigint): bigint =>
   (BigInt(type) << TYPE_SHIFT) | ((~offset & OFFSET_MASK) << OFFSET_SHIFT);
-/** The slot that an entry of the swap area names; undefined: the entry is no such entry. */
+/** The slot named by a swap entry; undefined: not a swap entry. */
 export function swapSlotOf(entry: bigint): number | undefined {
   if (entry === 0n || (entry & 1n) !== 0n || entry >> TYPE_SHIFT !== BigInt(SWP_TYPE.SWAP)) return undefined;
   return Number(~(entry >> OFFSET_SHIFT) & OFFSET_MASK);
 }
 
-/** The host's swap area: pages on a disk that is no part of host physical memory. */
+/** The host's swap area: pages on a disk outside host physical memory. */
 export class SwapArea {
   private readonly slots = new Map<number, Uint8Array>();
   /** No slot below this one is free. */
@@ -36,7 +40,10 @@ export class SwapArea {
     return this.slots.size;
   }
 
-  /** Writes a page out; the slot it got, or undefined where swap is full. The bytes are kept, not copied. */
+  /**
+   * Writes a page out and returns its slot, or undefined if swap is full. The bytes are kept by reference, not
+   * copied.
+   */
   write(page: Uint8Array): number | undefined {
     if (this.slots.size >= this.capacity) return undefined;
     let slot = this.lowest;

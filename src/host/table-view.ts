@@ -14,16 +14,16 @@ import {
 import { TABLE_ENTRIES, levelSize } from './page-tables';
 
 const TABLE_BYTES = TABLE_ENTRIES * 8;
-/** Bit 51 and P without bit 11, by which KVM marks what it mapped. */
+/** Bit 51 and P without bit 11, KVM's mark for what it mapped. */
 const NPT_MMIO = (1n << 51n) | PTE_P;
 const NPT_MARKS = NPT_MMIO | (1n << 11n);
 
-/** Which tables they are, and what decides the bits that none of their entries may set: of EPT the processor alone. */
+/** Which tables these are, and what decides the reserved bits of their entries: for EPT only the processor. */
 export type TableFormat =
   | { readonly kind: 'host' | 'npt'; readonly rules: EntryRules }
   | { readonly kind: 'ept'; readonly rules: Pick<EntryRules, 'physicalBits' | 'pages1g'> };
 
-/** A table that can be opened: where it lies, its level, and the first address it translates. */
+/** A table that can be opened: its address, its level, and the first address it translates. */
 export interface TableRef {
   readonly format: TableFormat;
   readonly level: number;
@@ -32,7 +32,7 @@ export interface TableRef {
   readonly start: bigint;
 }
 
-/** One entry of a table that is not zero. */
+/** One non-zero entry of a table. */
 export interface TableEntryView {
   readonly kind: TableFormat['kind'];
   readonly level: number;
@@ -40,20 +40,23 @@ export interface TableEntryView {
   readonly entryAddress: Hpa;
   readonly entry: bigint;
   readonly flags: readonly string[];
-  /** First address that the entry translates, and how many bytes. */
+  /** First address that the entry translates, and the number of bytes. */
   readonly start: bigint;
   readonly size: bigint;
   readonly present: boolean;
   readonly leaf: boolean;
-  /** An entry that no hardware accepts, which KVM leaves for MMIO: in EPT W and X without R, in NPT bit 51 without KVM's present mark. */
+  /**
+   * An entry that hardware rejects, left by KVM for MMIO: in EPT W and X without R, in NPT bit 51 without KVM's
+   * present mark.
+   */
   readonly mmio: boolean;
   /** Frame or table that a present entry points to. */
   readonly target: Hpa | undefined;
-  /** The table below, where there is one in memory. */
+  /** The table below, if memory holds one. */
   readonly child: TableRef | undefined;
 }
 
-/** What an entry that is not zero says, wherever it lies. Of a mark for MMIO nothing is a flag. */
+/** Decodes a non-zero entry, wherever it lies. An MMIO mark has no flags. */
 export interface DecodedEntry {
   readonly present: boolean;
   readonly leaf: boolean;
@@ -82,7 +85,7 @@ const flagsOf = ({ kind, rules }: TableFormat, level: number, large: boolean, en
     ? epteFlags(entry, level === 1 || large, eptReservedSet(entry, level, large, rules.physicalBits))
     : pteFlags(entry, level === 1 || large, level, reservedSet(rules, level, entry));
 
-/** What of an entry no hardware accepts, one cause each: of a mark for MMIO what makes it one. */
+/** Why hardware rejects the entry, one string per cause; for an MMIO mark, the bits that make it one. */
 export function wrongIn({ kind, rules }: TableFormat, level: number, entry: bigint): string[] {
   if (kind !== 'ept') return reservedBitsIn(rules, level, entry);
   if ((entry & EPTE_RWX) === 0n) return [];
@@ -100,7 +103,7 @@ export function readTable(memory: HostMemory, ref: TableRef): readonly TableEntr
     const decoded = decodeEntry(ref.format, ref.level, entry);
     const { leaf, target } = decoded;
     const start = ref.start + BigInt(index) * size;
-    // one that was edited may point anywhere
+    // an edited entry may point anywhere
     const child =
       target !== undefined && !leaf && memory.contains(target, TABLE_BYTES)
         ? { format: ref.format, level: ref.level - 1, table: target, start }

@@ -11,10 +11,12 @@ export interface Protection {
 }
 export const READ_WRITE: Protection = { read: true, write: true, exec: false };
 
-/** What backs a mapping: base pages, base pages that may become transparent huge ones, or hugetlbfs pages of one size. */
+/**
+ * What backs a mapping: base pages, base pages that may become transparent huge ones, or hugetlbfs pages of one size.
+ */
 export type Backing = '4k' | 'thp' | '2m' | '1g';
 
-/** Bytes of the pages that a backing demands of a mapping's bounds. */
+/** Alignment in bytes that a backing requires of a mapping's bounds. */
 export const BACKING_SIZE: Readonly<Record<Backing, bigint>> = {
   '4k': 1n << 12n,
   thp: 1n << 12n,
@@ -28,11 +30,11 @@ export interface Vma {
   readonly end: Hva;
   readonly protection: Protection;
   readonly backing: Backing;
-  /** As /proc/PID/maps would name it. */
+  /** The name in /proc/PID/maps. */
   readonly name: string;
 }
 
-/** vm_page_prot, with accessed and, for a writable page, dirty set ahead. */
+/** vm_page_prot, with accessed and, for a writable page, dirty preset. */
 export function pageFlags(vma: Vma, level: number): bigint {
   return (
     PTE_P |
@@ -65,7 +67,10 @@ export class VmaSet {
     this.areas = [...this.areas, vma].sort((a, b) => (a.start < b.start ? -1 : 1));
   }
 
-  /** Removes [start, end) and inserts what `change` makes of each removed piece; VMAs that straddle a bound are split there. */
+  /**
+   * Removes [start, end) and inserts the result of `change` for each removed piece; VMAs that straddle a bound are
+   * split there.
+   */
   replace(start: Hva, end: Hva, change: (piece: Vma) => Vma | undefined): void {
     const out: Vma[] = [];
     for (const v of this.areas) {

@@ -1,4 +1,7 @@
-/** The command line on Node: files and standard streams. No signal is caught: each ends the process as it would any other. */
+/**
+ * The command line on Node: files and standard streams. No signal is caught: each ends the process in the default
+ * way.
+ */
 import { writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { runCli } from '../cli/index';
@@ -10,7 +13,10 @@ import { gasFor } from './gas';
 import { nasmFor } from './nasm';
 import { version } from '../../package.json';
 
-/** Writes all of it at once: a run's output must not be lost when the process ends, and a reader that went away ends it quietly. */
+/**
+ * Writes everything synchronously: a run's output must not be lost when the process ends, and a closed reader ends it
+ * quietly.
+ */
 function put(fd: number, text: string | Uint8Array): void {
   let rest = typeof text === 'string' ? new TextEncoder().encode(text) : text;
   while (rest.length > 0) {
@@ -20,7 +26,7 @@ function put(fd: number, text: string | Uint8Array): void {
       const code = e instanceof Error && 'code' in e ? e.code : undefined;
       if (code === 'EAGAIN') continue;
       if (code === 'EPIPE') process.exit(0);
-      // not our failure; and where standard error is what cannot be written, nobody can be told
+      // not our failure; and if standard error itself is unwritable, there is nowhere to report it
       if (fd === 1) put(2, `pagewalk: standard output cannot be written: ${inWords(e)}\n`);
       process.exit(2);
     }

@@ -1,4 +1,4 @@
-/** What the debug adapter needs of Node. */
+/** What the debug adapter needs from Node. */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -27,14 +27,14 @@ export const adapterHost: AdapterHost = {
   now: () => performance.now(),
 };
 
-/** Compares with a secret in a time that tells nothing of it. */
+/** Compares with a secret in constant time. */
 export const knows = (secret: string): ((said: string) => boolean) => {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const known = digest(secret);
   return (said) => timingSafeEqual(known, digest(said));
 };
 
-/** This program again, with these arguments, which make it an adapter at its standard streams. */
+/** This program again, with arguments that make it an adapter on its standard streams. */
 export const startAdapter =
   (...args: string[]) =>
   (): ChildProcessWithoutNullStreams =>

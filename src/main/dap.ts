@@ -1,6 +1,7 @@
 /**
- * The debug adapter as VS Code starts it: a process of its own that speaks over stdio, or with `--server=PORT` over TCP. `--program=PATH` and `--mmu=METHOD` say what will be
- * launched, before the client takes the names of exception filters.
+ * The debug adapter as VS Code starts it: a separate process that speaks over stdio, or with `--server=PORT` over
+ * TCP. `--program=PATH` and `--mmu=METHOD` announce what will be launched, before the client asks for the exception
+ * filters.
  */
 import type { Listen } from '../dap/index';
 import { serve } from '../dap/index';
@@ -11,7 +12,7 @@ interface Arguments {
   readonly expected?: Readonly<Record<string, string>>;
 }
 
-/** Undefined: the arguments are not these. */
+/** Undefined: invalid arguments. */
 function read(args: readonly string[]): Arguments | undefined {
   const [first = ''] = args;
   const port = /^--server=(\d{1,5})$/.exec(first)?.[1];

@@ -1,4 +1,4 @@
-/** What the language server asks of the debugger's side, wherever it runs. */
+/** What the language server asks of the debugger, wherever it runs. */
 import { leadingDirectives } from '../asm/index';
 import type { AssemblerSettings, Host, OptionHelp } from '../lsp/host';
 import { assembleBuiltin, givenTo, gnuDirectives, NOTHING } from '../session/launch/assembly';
@@ -12,7 +12,7 @@ const options = OPTION_KEYS.flatMap((key): OptionHelp[] => {
   return output ? [] : [{ key, doc, ...(values ? { values } : {}) }];
 });
 
-/** A setting that is wrong is told when the guest is launched with it. */
+/** A wrong setting is reported when a guest is launched with it. */
 function textsOf(settings: AssemblerSettings): OptionTexts {
   const written = Object.entries(settings).flatMap(([key, value]: [string, unknown]) =>
     value === undefined ? [] : [{ key, value }],
@@ -25,12 +25,12 @@ export const languageHost: Pick<Host, 'options' | 'hostWords' | 'assemble' | 'in
   hostWords: HOST_WORDS,
   assemble: (source, file, settings, readFile) => {
     const request = { file, options: textsOf(settings), readFile };
-    // Only GNU as itself knows what is wrong in a source of its own.
+    // Only GNU as itself can diagnose GNU as sources.
     const gnu = gnuDirectives(source, request);
     if (gnu) return { syntax: 'gnu', assembled: NOTHING, diagnostics: gnu.diagnostics };
     const { assembled, directives, start } = assembleBuiltin(source, request);
     const problems = [...assembled.diagnostics, ...directives.diagnostics];
-    // How it starts is asked only once the rest is right, as by a run.
+    // The start state is checked only when the rest is valid, as in a run.
     const isWrong = problems.some(({ severity }) => severity === 'error');
     return { syntax: 'nasm', assembled, diagnostics: start.ok || isWrong ? problems : [...problems, ...start.error] };
   },

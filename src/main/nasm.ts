@@ -1,17 +1,17 @@
-/** An installed nasm in the place of the built-in assembler: what the adapter and the command line are given. */
+/** An installed nasm in place of the built-in assembler, for the adapter and the command line. */
 import { resolve } from 'node:path';
 import type { Assembled } from '../asm/index';
 import { assembledFromNasm, statesOrigin } from '../asm/nasm-output';
 import { runNasm } from '../node/nasm';
 import type { Given } from '../session/launch/assembly';
 
-/** The folders of `include` as a process with another working folder finds them. */
+/** The `include` folders as a process with another working directory finds them. */
 export const absoluteFolders = (given: Given): Given => ({
   ...given,
   includePath: given.includePath.map((folder) => resolve(folder)),
 });
 
-/** Assembles `file` (absolute) with the nasm at `program`; its text is read by nasm itself. */
+/** Assembles `file` (absolute) with the nasm at `program`; nasm reads the text itself. */
 export const nasmFor =
   (file: string, program?: string) =>
   (source: string, origin: bigint, given: Given): Assembled =>

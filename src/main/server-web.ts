@@ -9,7 +9,7 @@ import { ClientFiles } from '../lsp/client-files';
 import { serve } from '../lsp/server';
 import { languageHost } from './language-host';
 
-/** The worker's own global scope: the port to who started it. */
+/** The worker's own global scope: the port to the thread that started it. */
 type Port = ConstructorParameters<typeof BrowserMessageReader>[0];
 const port = globalThis as unknown as Port;
 

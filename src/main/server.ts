@@ -1,4 +1,4 @@
-/** The language server as the extension starts it: a process of its own that speaks over Node's channel or stdio. */
+/** The language server as the extension starts it: a separate process that speaks over Node's channel or stdio. */
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createConnection, ProposedFeatures } from 'vscode-languageserver/node';

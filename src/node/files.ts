@@ -1,6 +1,7 @@
 /**
- * The one way to a file that a user or a guest names: an ordinary file of bounded size, opened without waiting for anybody. A FIFO, a device or a file without end is refused in words. What was read is
- * remembered, so that no output is written over an input, by whatever name.
+ * The only way to open a file that a user or a guest names: a regular file of bounded size, opened without blocking.
+ * A FIFO, a device or an endless file is refused with a message. The files read are remembered, so no output
+ * overwrites an input under any name.
  */
 import type { Stats } from 'node:fs';
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
@@ -16,7 +17,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EDQUOT: 'the disk quota is used up',
   EFBIG: 'it has reached the size that the system allows',
   EIO: 'the device reports an error',
-  // a FIFO that nobody reads, or a socket
+  // a FIFO without a reader, or a socket
   ENXIO: 'it is not an ordinary file',
   ELOOP: 'its symbolic links go in a circle',
 };
@@ -27,9 +28,9 @@ export function inWords(error: unknown): string {
   return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
 }
 
-/** No guest, firmware, module or disk that is read into memory as a whole is larger. */
+/** Limit for any guest, firmware, module or disk that is read into memory as a whole. */
 const MAX_READ = 1 << 30;
-/** Files that say they are empty and are not (/proc): so much is read to find out. */
+/** Files that report a size of zero without being empty (/proc): read up to this limit to find out. */
 const CHUNK = 1 << 16;
 
 /** Device and inode of what was read, with its name. */
@@ -46,7 +47,7 @@ function kindOf(s: Stats): string {
 export type ReadOutcome =
   { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
 
-/** Reads an ordinary file of at most `most` bytes. */
+/** Reads a regular file of at most `most` bytes. */
 export function readBytes(path: string, most = MAX_READ): ReadOutcome {
   let descriptor: number | undefined;
   try {
@@ -61,7 +62,7 @@ export function readBytes(path: string, most = MAX_READ): ReadOutcome {
       if (n === 0) break;
       length += n;
     }
-    // a file that says it is empty and is not has no size to go by
+    // a file that reports no size but is not empty
     const more = readSync(descriptor, Buffer.alloc(CHUNK), 0, CHUNK, length);
     if (more > 0) return { ok: false, why: 'its size is not known before it is read; copy it to an ordinary file' };
     inputs.set(identity(status), path);
@@ -75,7 +76,7 @@ export function readBytes(path: string, most = MAX_READ): ReadOutcome {
 
 const NOBODY = '/dev/null';
 
-/** A descriptor of an ordinary file, emptied, with the file's identity; or of /dev/null, which has none. */
+/** A descriptor of a regular file, truncated, with the file's identity; or of /dev/null, which has none. */
 function openEmpty(path: string): { readonly descriptor: number; readonly identity: string | undefined } | string {
   try {
     const descriptor = openSync(
@@ -97,15 +98,15 @@ function openEmpty(path: string): { readonly descriptor: number; readonly identi
 }
 
 export interface OpenFile {
-  /** Of the file, under whatever name; undefined for /dev/null. */
+  /** The file's identity, under any name; undefined for /dev/null. */
   readonly identity: string | undefined;
-  /** Undefined, or in words why not all of it was written. */
+  /** Undefined on success, or why not everything was written. */
   write(content: Uint8Array | string): string | undefined;
   close(): void;
 }
 export type OpenOutcome = { readonly ok: true; readonly file: OpenFile } | { readonly ok: false; readonly why: string };
 
-/** Creates or empties the file at `path`; each write is in it when the call returns. */
+/** Creates or truncates the file at `path`; each write is in the file when the call returns. */
 export function openForWriting(path: string): OpenOutcome {
   const opened = openEmpty(path);
   if (typeof opened === 'string') return { ok: false, why: opened };
@@ -131,7 +132,7 @@ export function openForWriting(path: string): OpenOutcome {
         try {
           closeSync(descriptor);
         } catch {
-          // what a network file system tells only now has no reader any more
+          // a network file system may report errors only at close, when nobody is left to read them
         }
       },
     },

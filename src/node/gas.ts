@@ -1,4 +1,7 @@
-/** Runs an installed GNU as and ld (and cpp for `.S`) on a file, in a scratch folder of its own, and gives back the linked file. */
+/**
+ * Runs an installed GNU as and ld (and cpp for `.S`) on a file, in its own temporary directory, and returns the
+ * linked file.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +19,8 @@ export interface GasRun {
 }
 
 /**
- * Assembles with a line table and links the text at `origin`. No shell is involved: `program` is one path or name, and ld and cpp are looked for by name.
+ * Assembles with a line table and links the text at `origin`. No shell is involved: `program` is one path or name; ld
+ * and cpp are looked up by name.
  * @param bits of the code at its start: 64 for x86-64, else i386, which also holds 16-bit code
  */
 export function runGas(
@@ -33,7 +37,7 @@ export function runGas(
     const done = spawnSync(command, args, {
       cwd: dirname(file),
       encoding: 'utf8',
-      // messages are read: in English, whatever the user's language
+      // messages are parsed: English regardless of the user's locale
       env: { ...process.env, LC_ALL: 'C' },
       maxBuffer: MAX_MESSAGES,
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -48,7 +52,7 @@ export function runGas(
     const source = file.endsWith('.S') ? at('a.s') : file;
     const folders = [dirname(file), ...includePath].flatMap((folder) => ['-I', folder]);
     const macros = Object.entries(defines).map(([name, text]) => `-D${name}${text === '' ? '' : `=${text}`}`);
-    // Without cpp there are only numbers; a name alone is 1, as it is for cpp.
+    // Without cpp there are only numbers; a name without a value is 1, as in cpp.
     const symbols = Object.entries(defines).flatMap(([name, text]) => ['--defsym', `${name}=${text || '1'}`]);
     const [width, target] = bits === 64 ? ['--64', 'elf_x86_64'] : ['--32', 'elf_i386'];
     const ok =

@@ -1,27 +1,31 @@
-/** Finds the sources of an executable that was compiled elsewhere: its line table names paths of another machine, or of a folder that has moved. */
+/**
+ * Finds the sources of an executable that was compiled elsewhere: its line table names paths on another machine, or
+ * in a folder that has moved.
+ */
 import { realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Sources that are looked for: an executable with more of them has most of them in the same folders. */
+/** Limit on the sources searched for: an executable with more has most of them in the same folders. */
 const MOST = 20_000;
-/** Of a path, so many of its last parts are looked for at the most. */
+/** Limit on the trailing path components that are tried. */
 const MOST_PARTS = 12;
 
 const exists = (path: string): boolean => {
   try {
     return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
   } catch {
-    return false; // a part of the path is no folder, or may not be looked into
+    return false; // a path component is not a folder, or is not accessible
   }
 };
 
 /**
- * For each source its path now: as it was compiled, where that exists; else by as many of the path's last parts as fit, beside `program` and in `folders`, in this order.
- * A folder that moved as a whole is found once: what lay in it is looked for there first.
+ * The current path of each source: where it was compiled, if it exists; otherwise matched by as many trailing path
+ * components as possible, beside `program` and then in `folders`. For a folder that moved as a whole, the new
+ * location is tried first.
  */
 export function sourceFinder(program: string, folders: readonly string[]): (path: string) => string {
   const places = [...new Set([dirname(program), ...folders])];
-  /** Old and new beginnings of paths, those found last first. */
+  /** Old and new path prefixes, the most recently found first. */
   let moves: (readonly [from: string, to: string])[] = [];
   let left = MOST;
   return (path) => {

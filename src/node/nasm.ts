@@ -1,18 +1,18 @@
-/** Runs an installed nasm on a file, in a scratch folder of its own, and gives back all that it wrote. */
+/** Runs an installed nasm on a file, in its own temporary directory, and returns everything it wrote. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, sep } from 'node:path';
 
-/** A source that keeps nasm busy for longer (a macro without end) is given up. */
+/** Time limit for a source that keeps nasm busy (such as an endless macro). */
 const TIMEOUT_MS = 30_000;
 const MAX_MESSAGES = 4 * 1024 * 1024;
 
-/** What goes to an assembler besides the source; folders as full paths. */
+/** The assembler's input besides the source; folders as full paths. */
 export interface AssemblerGifts {
   readonly defines: Readonly<Record<string, string>>;
   readonly includePath: readonly string[];
-  /** As `nasm -w` takes them; GNU as has none of these. */
+  /** As `nasm -w` takes them; GNU as has no equivalent. */
   readonly warnings: readonly string[];
 }
 
@@ -27,7 +27,7 @@ export interface NasmRun {
 
 /**
  * `nasm -f bin` with listing and map. No shell is involved: `program` is one path or name, never a command line.
- * @param origin where the image is placed; undefined where the source has an `org` of its own
+ * @param origin where the image is placed; undefined if the source has its own `org`
  */
 export function runNasm(
   file: string,
@@ -46,7 +46,7 @@ export function runNasm(
     const done = spawnSync(program, [...options, ...before.flatMap((line) => ['--before', line]), file], {
       cwd: dirname(file),
       encoding: 'utf8',
-      // messages are read: in English, whatever the user's language
+      // messages are parsed: English regardless of the user's locale
       env: { ...process.env, LC_ALL: 'C' },
       maxBuffer: MAX_MESSAGES,
       stdio: ['ignore', 'ignore', 'pipe'],

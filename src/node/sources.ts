@@ -1,13 +1,16 @@
-/** Finds the assembly sources below the folders that the user opened. */
+/** Finds the assembly sources in the folders that the user opened. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 const SOURCE = /\.(asm|nasm|inc|mac|s)$/i;
-/** A folder with more than so many sources, or so many folders, is looked through in part. */
+/** Limit on sources and on folders; beyond it a folder is searched only in part. */
 const MAX_FILES = 2000;
 const MAX_FOLDERS = 5000;
 
-/** Paths of sources, breadth first and in order of name; hidden folders and node_modules are left out, links are not followed. */
+/**
+ * Paths of sources, breadth first and sorted by name; hidden folders and node_modules are skipped, links are not
+ * followed.
+ */
 export function findSources(folders: readonly string[]): string[] {
   const found: string[] = [];
   const queue = [...folders];

@@ -1,12 +1,12 @@
-/** `pagewalk/memoryMap`: guest physical memory as KVM, VMM and host kernel have it (src/model/memory-map.ts). */
+/** `pagewalk/memoryMap`: guest physical memory as KVM, the VMM and the host kernel see it (src/model/memory-map.ts). */
 import type * as model from '../model/memory-map';
 import type { Hex } from '../model/value';
 
 export interface MemoryMapArguments {
-  /** The part of guest physical memory that `runs` are wanted of; default: all of it. Hex strings. */
+  /** The part of guest physical memory to report `runs` for; default: all of it. Hex strings. */
   readonly from?: Hex;
   readonly to?: Hex;
-  /** At most so many runs, and dirty runs per slot. Default 2048, at most 8192. */
+  /** Limit on the number of runs, and on dirty runs per slot. Default 2048, at most 8192. */
   readonly most?: number;
 }
 

@@ -1,21 +1,22 @@
 /**
- * The custom requests of the debug adapter, beyond the Debug Adapter Protocol. All of them are probes: none changes guest
- * memory, TLB, counters or A/D bits. All but those about lines and breakpoints are refused (a DAP error response) while the guest runs. Error responses carry
- * `showUser: false`: the view that asked says beside its own box what is wrong.
+ * The custom requests of the debug adapter, beyond the Debug Adapter Protocol. All of them are probes: none changes
+ * guest memory, TLB, counters or A/D bits. All except those about lines and breakpoints are refused (a DAP error
+ * response) while the guest is running. Error responses carry `showUser: false`: the requesting view shows the error
+ * itself.
  *
  *   pagewalk/translate   the chain of an address
- *   pagewalk/hover       value and chain of what stands under the cursor in a source line
- *   pagewalk/tree        one page of children of a node of a table tree
+ *   pagewalk/hover       value and chain of whatever is under the cursor in a source line
+ *   pagewalk/tree        one page of a tree node's children
  *   pagewalk/tlb         TLB and paging-structure caches, stale entries marked
  *   pagewalk/pagemap     GPA, HVA and HPA of each page, as the text of a file
  *   pagewalk/memoryMap   memslots, holes, VMAs, and guest memory as runs GPA | HVA | HPA
  *
- *   pagewalk/checkBreakpoint  what is wrong with a function breakpoint that somebody is typing
- *   pagewalk/edited      the present text of a source, so that lines of the running image are found in it
+ *   pagewalk/checkBreakpoint  what is wrong with a function breakpoint being typed
+ *   pagewalk/edited      the current text of a source, used to find lines of the running image in it
  *   pagewalk/lines       addresses and bytes of the running image by line
  *
- * and those of single panels: panels/<panel>.ts. Two events are sent: `pagewalk/problems` at each launch or restart, and `pagewalk/machine`
- * once the guest is launched.
+ * and those of single panels: panels/<panel>.ts. Two events are sent: `pagewalk/problems` at each launch or restart,
+ * and `pagewalk/machine` once the guest has been launched.
  */
 import type { Space } from '../base/address';
 import type { MemoryMapArguments, MemoryMapReply } from './memory-map';
@@ -33,15 +34,15 @@ export interface TranslateArguments {
   readonly space: Space;
   /** Default read. */
   readonly access?: 'r' | 'w' | 'x';
-  /** As from CPL 3; default: the guest's present privilege level. */
+  /** As from CPL 3; default: the guest's current privilege level. */
   readonly user?: boolean;
   readonly frameId?: number;
 }
 export interface TranslateReply {
-  /** The value of the expression, in the space asked for. */
+  /** The value of the expression, in the requested space. */
   readonly address: Hex;
   readonly space: Space;
-  /** The symbol that the address lies at or after, as `table+0x8`. */
+  /** The symbol at or before the address, as `table+0x8`. */
   readonly symbol?: string;
   /** The source line that the bytes at the address came from. */
   readonly source?: { readonly path: string; readonly line: number };
@@ -58,7 +59,7 @@ export interface HoverArguments {
   readonly frameId?: number;
 }
 export interface HoverReply {
-  /** The 1-based columns in the line of what the hover is about, end exclusive. */
+  /** The 1-based columns in the line that the hover covers, end exclusive. */
   readonly start: number;
   readonly end: number;
   /** `instruction`: a mnemonic. */
@@ -68,13 +69,16 @@ export interface HoverReply {
 }
 export interface HoverOperand {
   readonly expression: string;
-  /** What it is: decides how the hover reads. */
+  /** Its kind: decides how the hover reads. */
   readonly kind: 'register' | 'memory' | 'label' | 'constant' | 'number';
-  /** The value as text, with the notations a reader would want (`0x2a = 42`). */
+  /** The value as text, in the notations a reader wants (`0x2a = 42`). */
   readonly value: string;
-  /** The address that the chain is of: a memory operand's own, otherwise the value. Absent where the value is not an address. */
+  /**
+   * The address the chain starts from: a memory operand's own, otherwise the value. Absent if the value is not an
+   * address.
+   */
   readonly address?: Hex;
-  /** The space of `address`; with it. */
+  /** The space of `address`; present with it. */
   readonly space?: Space;
   readonly symbol?: string;
   readonly translation?: Translation;
@@ -85,26 +89,32 @@ export type TreeName = 'guest' | 'shadow' | 'ept' | 'npt' | 'memslots' | 'host';
 
 export interface TreeArguments {
   readonly tree: TreeName;
-  /** The node whose children are asked for; absent: the roots. */
+  /** The node whose children are requested; absent: the roots. */
   readonly node?: string;
-  /** Paging: at most `count` children from the `start`th. */
+  /** Paging: at most `count` children, starting at index `start`. */
   readonly start: number;
   readonly count: number;
 }
 export interface TreeNode {
-  /** Names the node within its tree; the same path of indices keeps the same id from stop to stop. */
+  /** Identifies the node within its tree; the same path of indices keeps its id from stop to stop. */
   readonly id: string;
   readonly label: string;
-  /** Shown beside the label, paler. */
+  /** Shown beside the label, dimmed. */
   readonly description?: string;
   /** Markdown: the decoded entry. */
   readonly tooltip?: string;
   readonly kind: 'root' | 'table' | 'page' | 'large-page' | 'slot' | 'hole' | 'range';
   /** An address that can be translated from here: the first one that the entry maps. */
   readonly address?: { readonly value: Hex; readonly space: Space };
-  /** Of guest and shadow entries under shadow paging: `missing`, `stale`, `write-protected`, `unsync`, `mmio` (session/tables/drift.ts says what each means). */
+  /**
+   * For guest and shadow entries under shadow paging: `missing`, `stale`, `write-protected`, `unsync`, `mmio`
+   * (defined in session/tables/drift.ts).
+   */
   readonly marks?: readonly string[];
-  /** What the row's menu may offer: verbs of the console's `host` and `memslot` commands that this page or slot would not refuse. */
+  /**
+   * The actions in the row's menu: verbs of the console's `host` and `memslot` commands that are possible for this
+   * page or slot.
+   */
   readonly actions?: readonly string[];
   /** The raw entry or base address, for copying. */
   readonly value?: Hex;
@@ -112,12 +122,12 @@ export interface TreeNode {
 }
 export interface TreeReply {
   readonly nodes: readonly TreeNode[];
-  /** How many children there are in all. */
+  /** Total number of children. */
   readonly total: number;
 }
 
 export interface PagemapArguments {
-  /** As `pagewalk pagemap` prints it, without and with --json. */
+  /** As printed by `pagewalk pagemap`, without and with --json. */
   readonly format: 'text' | 'json';
 }
 export interface PagemapReply {
@@ -131,7 +141,7 @@ export interface CheckBreakpointArguments {
   readonly condition?: string;
 }
 export interface CheckBreakpointReply {
-  /** What the breakpoint's message would say; null: it could be set. */
+  /** The message of an unverified breakpoint; null: it could be set. */
   readonly problem: string | null;
 }
 
@@ -142,17 +152,17 @@ export interface EditedArguments {
 export interface EditedReply {
   /** It is one of the sources of the running image. */
   readonly isSource: boolean;
-  /** It would assemble to another image: more has changed than comments and blanks. */
+  /** It would assemble to a different image: more than comments and blanks has changed. */
   readonly differs: boolean;
 }
 
 export interface LinesArguments {
   readonly path: string;
-  /** The lines asked for, from 1, `to` included, as the text is now. */
+  /** The requested lines of the current text, 1-based, `to` inclusive. */
   readonly from: number;
   readonly to: number;
 }
-/** What a line of the running image became; a line that has changed since has none. */
+/** A line of the running image at its current position; lines that have changed since are omitted. */
 export interface ImageLine {
   readonly line: number;
   /** `7c00: fa 31 c0`. */
@@ -163,17 +173,20 @@ export interface LinesReply {
   readonly lines: readonly ImageLine[];
 }
 
-/** The body of the event `pagewalk/machine`: what there is to look at. */
+/** The body of the event `pagewalk/machine`: what can be inspected. */
 export interface MachineEvent {
   /** How guest memory is virtualized. */
   readonly mmu: 'ept' | 'npt' | 'shadow' | 'software';
-  /** The sources that the image was made of, as paths. */
+  /** The sources that the image was assembled from, as paths. */
   readonly files: readonly string[];
-  /** It was assembled at the launch, from these; else a compiler made it before. */
+  /** It was assembled at launch from these; otherwise a compiler built it earlier. */
   readonly assembled: boolean;
 }
 
-/** A launch field of the extension's own: it shows what `pagewalk/problems` brings, so the client needs no dialog. */
+/**
+ * A launch field of the extension's own: the extension displays `pagewalk/problems`, so the client need not show a
+ * dialog.
+ */
 export const REPORTS_PROBLEMS = '__reportsProblems';
 
 /** One error or warning of a launch: in a source file, or (without a line) in the launch configuration or a whole file. */
@@ -184,7 +197,7 @@ export interface Problem {
   readonly message: string;
   /** A path; for a field of the launch configuration, absent. */
   readonly path?: string;
-  /** Where in the file, 1-based, columns in UTF-16 units, the end exclusive. */
+  /** Position in the file, 1-based, columns in UTF-16 units, the end exclusive. */
   readonly range?: {
     readonly line: number;
     readonly column: number;
@@ -192,12 +205,12 @@ export interface Problem {
     readonly endColumn: number;
   };
 }
-/** The body of the event `pagewalk/problems`: what is wrong with what was launched, most of it or all. */
+/** The body of the event `pagewalk/problems`: what is wrong with the launch; the list may be cut off. */
 export interface ProblemsEvent {
   readonly problems: readonly Problem[];
-  /** Of `problems` and of those beyond the limit. */
+  /** Counts `problems` and those beyond the limit. */
   readonly errors: number;
-  /** Whether a guest stands ready; false: nothing was launched, and a running session goes on as it was. */
+  /** Whether a guest is ready to run; false: nothing was launched, and a running session continues unchanged. */
   readonly launched: boolean;
 }
 

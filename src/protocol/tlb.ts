@@ -3,7 +3,7 @@ import type * as model from '../model/tlb';
 import type { Hex } from '../model/value';
 
 export interface TlbArguments {
-  /** At most so many entries, and as many of the paging-structure caches'. Default: all (a TLB has at most 1024). */
+  /** Limit on TLB entries, and on entries of the paging-structure caches. Default: all (a TLB has at most 1024). */
   readonly most?: number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The chain of an address as `pagewalk translate --json` prints it and the Translation view draws it (src/model/translation.ts). All addresses and entries are lower-case hex strings
- * with 0x.
+ * The chain of an address as `pagewalk translate --json` prints it and the Translation view draws it
+ * (src/model/translation.ts). All addresses and entries are lower-case hex strings with 0x.
  */
 import type * as model from '../model/translation';
 import type { Hex } from '../model/value';

@@ -1,6 +1,7 @@
 /**
- * The one place where the session's plain data becomes JSON-safe: every bigint turns into a lower-case hex string with 0x, all
- * else stays. The result's type follows from the argument's, so that the compiler checks it against src/protocol.
+ * The one place where the session's plain data becomes JSON-safe: every bigint turns into a lower-case hex string
+ * with 0x, everything else is unchanged. The result type follows from the argument's, so the compiler checks it
+ * against src/protocol.
  */
 import { hex } from '../base/hex';
 import type { Hex } from '../protocol/translation';

@@ -1,4 +1,7 @@
-/** A run's exits as other programs read them: Chrome's trace format (Perfetto, chrome://tracing) and CSV. One cycle of the cost model is one nanosecond. */
+/**
+ * A run's exits in formats for other programs: Chrome's trace format (Perfetto, chrome://tracing) and CSV. One cycle
+ * of the cost model is one nanosecond.
+ */
 import { hex } from '../base/hex';
 import type { ExitRow } from '../session/exits/history';
 import { LANES, LANE } from '../vmm/exits/lanes';
@@ -18,7 +21,7 @@ const CSV_COLUMNS = [
   ...['rip', 'address', 'symbol', 'file', 'line', 'gpa', 'gva', 'qualification', 'title'],
 ];
 
-/** RFC 4180: a field with a comma, a quote or a line break stands in quotes. */
+/** RFC 4180: a field with a comma, a quote or a line break is quoted. */
 const field = (value: string | number | bigint | undefined): string => {
   const text = typeof value === 'bigint' ? hex(value) : String(value ?? '');
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -39,7 +42,7 @@ const csv: ExitTraceFormat = {
   tail: '',
 };
 
-/** The track of the exits themselves, above those of the lanes. */
+/** The track of the exits themselves, above the lanes. */
 const EXITS_TRACK = 1;
 const TRACK_NAMES = ['VM exits', 'Guest', 'CPU', 'KVM', 'Host kernel', 'VMM'];
 const trackOf = (lane: number): number => EXITS_TRACK + 1 + lane;
@@ -63,7 +66,7 @@ function eventsOf(r: ExitRow, steps: readonly NamedStep[]): readonly object[] {
   const length = r.before.reduce((a, b) => a + b, 0);
   const events: object[] = [];
   if (length > 0) {
-    // what went on between two exits is told as one stretch of the guest's
+    // everything between two exits is reported as one guest slice
     const { instructions } = r;
     const walks = r.before[LANE.cpu] ?? 0;
     events.push(span(trackOf(LANE.guest), 'guest', r.start - length, length, { instructions, walk_cycles: walks }));

@@ -1,17 +1,17 @@
-/** The request of the Compare panel: one guest run to its end under several methods of memory virtualization. */
+/** The request of the Compare panel: one guest run to completion under several methods of memory virtualization. */
 import type { ExitLane } from '../../model/exits';
 import type { Hex } from '../../model/value';
 
-/** What one method came to. */
+/** The result of one method. */
 export interface MethodRun {
   readonly method: string;
   readonly title: string;
   readonly stop: { readonly kind: string; readonly code: number };
   readonly instructions: number;
-  /** By the cost model, in all and by who spent them. */
+  /** By the cost model: in total, and by actor. */
   readonly cycles: number;
   readonly cyclesBy: Readonly<Record<ExitLane, number>>;
-  /** What most of the cycles go to, in words. */
+  /** Where most of the cycles go, as a phrase. */
   readonly dominant: string;
   readonly exitCount: number;
   readonly exits: Readonly<Record<string, number>>;
@@ -25,7 +25,7 @@ export interface MethodRun {
 export interface Comparison {
   readonly guest: string;
   readonly methods: readonly MethodRun[];
-  /** Methods that were asked for and did not run. */
+  /** Methods that were requested and did not run. */
   readonly refused: readonly { readonly method: string; readonly title: string; readonly why: string }[];
   /** The guest-visible result is the same under all methods that ran. */
   readonly equal: boolean;
@@ -34,7 +34,7 @@ export interface Comparison {
     readonly where?: string | Hex;
     readonly values: Readonly<Record<string, string | Hex>>;
   }[];
-  /** The parameters of the cost model, with where each comes from. */
+  /** The parameters of the cost model, with their sources. */
   readonly costs: readonly { readonly name: string; readonly cycles: number; readonly source: string }[];
 }
 
@@ -42,7 +42,7 @@ export interface CompareReply {
   /** The comparison, once all methods have run. */
   readonly result?: Comparison;
   readonly progress: {
-    /** The method that runs, and its place among all. */
+    /** The method that is running, and its place in the list. */
     readonly method: string;
     readonly index: number;
     readonly of: number;
@@ -52,8 +52,8 @@ export interface CompareReply {
 
 export interface CompareRequests {
   /**
-   * Each request carries a comparison on for a few hundredths of a second, so that the adapter stays free and whoever asks can show progress, and cancels by asking no more.
-   * `start`: a new one.
+   * Each request advances a comparison for a few hundredths of a second, so the adapter stays responsive; the client
+   * can show progress, and cancels by sending no further request. `start`: begin a new one.
    */
   'pagewalk/compare': {
     readonly arguments: {

@@ -1,6 +1,7 @@
 /**
- * The requests of the VM Exits panel. Only what is in sight crosses the wire: the run's time comes in tiles of a fixed number of
- * bins, each level of tiles twice as fine as the one before; lists come in pages. Cycles are the cost model's.
+ * The requests of the VM Exits panel. Only what is visible crosses the wire: the run's time comes in tiles of a fixed
+ * number of
+ * bins, each level of tiles twice as fine as the one above; lists come in pages. Cycles are the cost model's.
  */
 import type * as model from '../../model/exits';
 import type { ExitLane, ExitSummary } from '../../model/exits';
@@ -40,7 +41,7 @@ export interface ExitRow extends model.ExitRow<Hex> {
   readonly source?: SourceLine;
 }
 
-/** One Step; of older exits only who did what at which cost is known. */
+/** One Step; for older exits only actor, action and cost are kept. */
 export interface ExitStep {
   readonly actor: ExitLane;
   readonly mode: string;
@@ -55,7 +56,7 @@ export interface ExitDetail {
   readonly row: ExitRow;
   readonly decoded: readonly { readonly name: string; readonly value: string }[];
   readonly steps?: readonly ExitStep[];
-  /** Steps in all: `steps` has the first STEPS_SHOWN of them. */
+  /** Total number of Steps: `steps` has the first STEPS_SHOWN of them. */
   readonly stepCount: number;
   readonly full: boolean;
   readonly open: boolean;
@@ -66,7 +67,7 @@ export interface ExitPlace extends model.ExitPlace<Hex> {
   readonly source?: SourceLine;
 }
 
-/** A line of a source file that exited, for the editor's gutter. */
+/** A source line that caused exits, for the editor's gutter. */
 export interface ExitLine {
   readonly line: number;
   readonly count: number;
@@ -74,13 +75,13 @@ export interface ExitLine {
   readonly reasons: readonly { readonly name: string; readonly count: number }[];
 }
 
-/** How far a replay is: another request goes on with it until `detail` or `differs` has come. */
+/** Progress of a replay; the client repeats the request until `detail` or `differs` arrives. */
 export interface ExitReplayReply {
-  /** Exits that it has come to. */
+  /** The number of exits reached so far. */
   readonly at: number;
   /** The exit with its Steps in full. */
   readonly detail?: ExitDetail;
-  /** The run came to another exit: something was changed by hand. */
+  /** The run reached a different exit: something was changed by hand. */
   readonly differs?: true;
 }
 
@@ -99,12 +100,15 @@ export interface ExitsRequests {
     };
     readonly reply: { readonly total: number; readonly rows: readonly ExitRow[] };
   };
-  /** By number, or the one at a cycle (or the next); null: it is not recorded. */
+  /** By number, or the one at a cycle (or the next one); null: it is not recorded. */
   'pagewalk/exits/exit': {
     readonly arguments: { readonly number: number } | { readonly cycle: number };
     readonly reply: ExitDetail | null;
   };
-  /** A recorded exit's Steps where they are kept no more: the run once more from its start, a slice for each request. */
+  /**
+   * The Steps of a recorded exit whose Steps are no longer kept: the run is replayed from its start, a slice per
+   * request.
+   */
   'pagewalk/exits/replay': { readonly arguments: { readonly number: number }; readonly reply: ExitReplayReply };
   'pagewalk/exits/places': {
     readonly arguments: { readonly start: number; readonly count: number; readonly reason?: string };
@@ -114,7 +118,7 @@ export interface ExitsRequests {
     readonly arguments: { readonly path: string };
     readonly reply: { readonly lines: readonly ExitLine[] };
   };
-  /** Recorded exits by number, as `pagewalk trace --format` writes them; at most 20,000 of them. */
+  /** Recorded exits by number, in the formats of `pagewalk trace --format`; at most 20,000 of them. */
   'pagewalk/exits/export': {
     readonly arguments: { readonly format: 'chrome' | 'csv'; readonly first: number; readonly last: number };
     readonly reply: { readonly text: string; readonly exits: number };

@@ -1,13 +1,15 @@
 /**
- * What a panel (browser code, src/webview) and the extension say to each other: two discriminated unions, JSON-safe both ways. A
- * panel asks for its data itself, by the adapter's custom requests (messages.ts); the extension hands them on and answers.
+ * Messages between a panel (browser code, src/webview) and the extension: two discriminated unions, JSON-safe both
+ * ways. A
+ * panel requests its data itself through the adapter's custom requests (messages.ts); the extension forwards them and
+ * returns the replies.
  */
 import type { Space } from '../../base/address';
 import type { RequestName, Requests } from '../messages';
 import type { Hex } from '../translation';
 import type { TableSet } from './page-tables';
 
-/** The panels, in the order of the side bar. `view` is the id of the view, and of the editor tab's type. */
+/** The panels, in side-bar order. `view` is the id of the view, and of the editor tab's type. */
 export const PANELS = [
   { id: 'translation', title: 'Translation', view: 'pagewalk.translation' },
   { id: 'page-tables', title: 'Page Tables', view: 'pagewalk.pageTables' },
@@ -22,10 +24,13 @@ export type PanelId = (typeof PANELS)[number]['id'];
 
 export type Standing = 'none' | 'running' | 'stopped';
 
-/** Where the debug session stands. What a panel shows is of one moment. */
+/** The state of the debug session. A panel always shows a single moment. */
 export interface Moment {
   readonly standing: Standing;
-  /** Counts what changed the machine: stops, edits by hand. Another number: everything is to be asked again. Requests that compare with the moment before carry it. */
+  /**
+   * Counts what changed the machine: stops and edits by hand. When it differs, everything must be requested again.
+   * Requests that compare with the previous moment carry it.
+   */
   readonly number: number;
   /** Which session, and how often it has stopped: edits by hand belong to the stop at which they are made. */
   readonly session: string;
@@ -34,15 +39,15 @@ export interface Moment {
   readonly frameId?: number;
 }
 
-/** The user's settings that panels heed. */
+/** The user's settings that affect panels. */
 export interface PanelSettings {
-  /** `pagewalk.panels.updateAtStop`: whether this panel asks again at each stop by itself. */
+  /** `pagewalk.panels.updateAtStop`: whether this panel refreshes automatically at each stop. */
   readonly updateAtStop: boolean;
   /** `pagewalk.translation.followCursor`. */
   readonly followCursor: boolean;
 }
 
-/** The line under the cursor of a guest's source, and the 1-based columns to look at, the likeliest first. */
+/** The source line under the cursor, and the 1-based columns to look at, likeliest first. */
 export interface Cursor {
   readonly lineText: string;
   readonly columns: readonly number[];
@@ -50,7 +55,7 @@ export interface Cursor {
   readonly line: number;
 }
 
-/** What another place (a tree node, a command, another panel) wants a panel to show. */
+/** What a tree node, a command or another panel asks this panel to show. */
 export type PanelCommand =
   | { readonly kind: 'focus' }
   | { readonly kind: 'reveal-entry'; readonly set: TableSet; readonly address: Hex }
@@ -61,17 +66,17 @@ export type PanelCommand =
       readonly access: 'r' | 'w' | 'x';
     };
 
-/** What a panel wants done outside itself. */
+/** What a panel asks the extension to do. */
 export type Action =
-  /** F5 on the open file: what empty states offer. */
+  /** F5 on the open file, as offered by empty states. */
   | { readonly kind: 'debug' }
   | { readonly kind: 'copy'; readonly text: string }
-  /** `keepFocus`: the keyboard stays in the panel. */
+  /** `keepFocus`: keyboard focus stays in the panel. */
   | { readonly kind: 'open-source'; readonly path: string; readonly line: number; readonly keepFocus?: true }
   /** VS Code's memory view (the Hex Editor extension) at an address. */
   | { readonly kind: 'open-memory'; readonly space: Space; readonly address: Hex }
   | { readonly kind: 'open-panel'; readonly panel: PanelId; readonly command?: PanelCommand }
-  /** A file for the user to keep: the extension asks where. */
+  /** A file for the user to save: the extension asks where. */
   | { readonly kind: 'save'; readonly name: string; readonly text: string }
   | { readonly kind: 'follow-cursor'; readonly on: boolean };
 
@@ -83,7 +88,7 @@ export type ToPanel =
   | { readonly kind: 'cursor'; readonly cursor: Cursor }
   | { readonly kind: 'command'; readonly command: PanelCommand };
 
-/** A request to the debug adapter, on its way through the extension. */
+/** A request to the debug adapter, forwarded by the extension. */
 export type PanelRequest = {
   [N in RequestName]: {
     readonly kind: 'request';

@@ -1,4 +1,7 @@
-/** The requests of the Page Tables panel (its rows: src/model/tables.ts). `moment` names the machine's present state: see src/protocol/panels/index.ts. */
+/**
+ * The requests of the Page Tables panel (its rows: src/model/tables.ts). `moment` identifies the machine's current
+ * state: see src/protocol/panels/index.ts.
+ */
 import type * as model from '../../model/tables';
 import type { TableFilter, TableSet } from '../../model/tables';
 import type { Hex } from '../../model/value';
@@ -19,7 +22,7 @@ export interface PageTablesRequests {
     readonly arguments: { readonly moment: number };
     readonly reply: { readonly sets: readonly TableSetInfo[] };
   };
-  /** At most `count` rows from the `start`th of the table (or run) at `path`, the ids from the root on. */
+  /** At most `count` rows, starting at index `start`, of the table (or run) at `path`, the ids from the root down. */
   'pagewalk/tables/rows': {
     readonly arguments: OfSet & {
       readonly path: readonly string[];

@@ -1,7 +1,7 @@
 /** The requests of the KVM Statistics panel. */
 
 export interface Statistic {
-  /** As KVM's debugfs files spell it, and our own counters behind them. */
+  /** By their names in KVM's debugfs, followed by our own counters. */
   readonly name: string;
   readonly value: number;
 }

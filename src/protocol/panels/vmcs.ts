@@ -1,4 +1,4 @@
-/** The requests of the VMCS panel. A VMCS or, on SVM, a VMCB: the panel shows either by the same messages. */
+/** The requests of the VMCS panel. It shows a VMCS or, on SVM, a VMCB, through the same messages. */
 import type { Space } from '../../base/address';
 import type { Hex } from '../translation';
 
@@ -8,21 +8,21 @@ export interface ControlBits {
   /** `bit 3`, `bits 11:8`. */
   readonly where: string;
   readonly value: Hex;
-  /** What the value means, where it has a name. */
+  /** The name of the value, if it has one. */
   readonly text: string;
-  /** In words or as a number, what it was at the exit before, where it was another value. */
+  /** The value at the previous exit, named or as a number, if it differed. */
   readonly before?: string;
 }
 
 export interface ControlField {
-  /** Names the field to `pagewalk/setControlField`. */
+  /** The field's name for `pagewalk/setControlField`. */
   readonly path: string;
-  /** Linux's name. */
+  /** The field's Linux name. */
   readonly name: string;
   readonly value: Hex;
-  /** What it was as the VM exit before the last one left it, where it was another value. */
+  /** The value that the second-to-last VM exit left, if it differed. */
   readonly before?: Hex;
-  /** The set bits in words; empty where the number says it all. */
+  /** The set bits by name; empty if the number is sufficient. */
   readonly meaning: string;
   /** Title in the manual, encoding or offset, width. */
   readonly about: readonly string[];
@@ -34,12 +34,12 @@ export interface ControlField {
 export interface ControlArea {
   readonly id: string;
   readonly name: string;
-  /** Said beside the name; empty mostly. */
+  /** A note shown beside the name; usually empty. */
   readonly note: string;
   readonly fields: readonly ControlField[];
 }
 
-/** A check of VM entry (VMRUN) that does not hold. */
+/** A check of VM entry (VMRUN) that fails. */
 export interface UnmetEntryCheck {
   readonly fields: readonly string[];
   readonly what: string;
@@ -48,10 +48,10 @@ export interface UnmetEntryCheck {
 }
 
 export interface ControlStructureReply {
-  /** none: nothing here has one (translation in software, or none is current). */
+  /** none: this machine has none (translation in software, or no VMCS is current). */
   readonly kind: 'vmcs' | 'vmcb' | 'none';
   readonly areas: readonly ControlArea[];
-  /** The exit that the fields are compared with: the one before the last. Absent: there were not two yet. */
+  /** The exit that the fields are compared with: the second-to-last. Absent: there have not been two yet. */
   readonly since?: { readonly exit: number; readonly name: string };
   readonly unmet: readonly UnmetEntryCheck[];
 }
@@ -61,7 +61,7 @@ export interface VmcsRequests {
     readonly arguments: Record<string, never>;
     readonly reply: ControlStructureReply;
   };
-  /** `value`: an expression. The reply: the field's row as it reads now. */
+  /** `value`: an expression. The reply: the field's row after the write. */
   'pagewalk/setControlField': {
     readonly arguments: { readonly path: string; readonly value: string };
     readonly reply: { readonly value: string };
