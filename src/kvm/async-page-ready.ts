@@ -7,7 +7,10 @@ import { reloadRoot } from './mmu/shadow/load-root';
 import type { Vcpu } from './vcpu';
 import { emulationRequired } from './vmx/guest-state';
 
-/** kvm_arch_async_page_ready: the page is mapped before the guest asks again; under shadow paging only if the guest is in the address space that asked. */
+/**
+ * kvm_arch_async_page_ready: maps the page before the guest retries; under shadow paging only if the guest is in the
+ * address space that faulted.
+ */
 export function* asyncPageReady(v: Vcpu, { gpa, write, shadow: asked }: AsyncPage): Work<void> {
   const { shadow } = v.vm;
   if (!shadow) {

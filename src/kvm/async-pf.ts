@@ -1,9 +1,12 @@
 /**
- * Asynchronous page faults (virt/kvm/async_pf.c; arch/x86/kvm/x86.c; Documentation/virt/kvm/x86/msr.rst). Where a guest touches a page that the host has in swap, a worker of the host reads
- * it while the VCPU goes on: a guest that asked for it gets a #PF whose CR2 is a token, runs something else, and is told by an interrupt when the page is there; another is
- * halted until then, and may take interrupts meanwhile. The 64 bytes that the guest gives (struct kvm_vcpu_pv_apf_data):
+ * Asynchronous page faults (virt/kvm/async_pf.c; arch/x86/kvm/x86.c; Documentation/virt/kvm/x86/msr.rst). When a
+ * guest touches a page that the host has in swap, a host worker reads it while the VCPU continues. A guest that
+ * enabled the feature gets a #PF whose CR2 is a token, runs something else, and is notified by an interrupt when the
+ * page is ready; any other guest is halted until then, but can take interrupts meanwhile. The 64 bytes that the guest
+ * shares (struct kvm_vcpu_pv_apf_data):
  *
- *    0..3  flags: 1 = this #PF is a page that is not present      4..7  token of a page that is ready; the guest clears both
+ *    0..3  flags: 1 = this #PF is for a page that is not present      4..7  token of a page that is ready; the guest
+ * clears both
  */
 import { gpa as asGpa, type Gpa, type Gva, type Hva } from '../base/address';
 import { hex } from '../base/hex';
@@ -19,26 +22,29 @@ import type { AsyncFault } from './mmu/fault';
 import type { Vm } from './vm';
 import type { GuestRegisters } from './x86/registers';
 
-/** MSR_KVM_ASYNC_PF_EN: 63:6 address of the shared bytes, 3 page ready by interrupt, 2 #PF as a VM exit to L1, 1 also at CPL 0, 0 on. */
+/**
+ * MSR_KVM_ASYNC_PF_EN: 63:6 address of the shared bytes, 3 page-ready by interrupt, 2 #PF as a VM exit to L1, 1 also
+ * at CPL 0, 0 enable.
+ */
 const ENABLED = 1n;
 const SEND_ALWAYS = 2n;
 const DELIVERY_AS_PF_VMEXIT = 4n;
 const DELIVERY_AS_INT = 8n;
 const RESERVED = 0x30n;
 const REASON_PAGE_NOT_PRESENT = 1;
-/** Token of "every page is ready", sent when the guest switches this on. */
+/** Token for "every page is ready", sent when the guest enables the feature. */
 const ALL_READY = 0xffff_ffff;
 /** ASYNC_PF_PER_VCPU. */
 const MOST = 64;
 
-/** Under shadow paging, the access of the guest that ran into the page: its linear address, the #PF's error code, and the guest's CR3. */
+/** Under shadow paging, the faulting guest access: its linear address, the #PF's error code, and the guest's CR3. */
 interface ShadowAccess {
   readonly linear: Gva;
   readonly code: number;
   readonly cr3: bigint;
 }
 
-/** struct kvm_async_pf: a page that a worker reads, or has read. */
+/** struct kvm_async_pf: a page that a worker is reading or has read. */
 export interface AsyncPage {
   readonly token: number;
   readonly gpa: bigint;
@@ -47,12 +53,12 @@ export interface AsyncPage {
   readonly shadow?: ShadowAccess | undefined;
   /** Host TSC at which the worker has the page. */
   readonly ready: bigint;
-  /** The guest was told by #PF. */
+  /** The guest was notified by #PF. */
   readonly injected: boolean;
   readonly all: boolean;
 }
 
-/** What of its VCPU asynchronous page faults need. */
+/** What asynchronous page faults need from their VCPU. */
 export interface AsyncPfVcpu {
   readonly id: number;
   readonly vm: Vm;
@@ -69,14 +75,14 @@ export class AsyncPf implements AsyncFault {
   private enable = 0n;
   private vector = 0n;
   private id = 0;
-  /** Workers have these; in the order in which they will be ready. */
+  /** Pages that workers are reading, in the order in which they will be ready. */
   private queue: AsyncPage[] = [];
   private done: AsyncPage[] = [];
-  /** apf.halted: the VCPU sleeps though the guest has not halted. */
+  /** apf.halted: the VCPU sleeps although the guest has not halted. */
   private asleep = false;
   private readyPending = false;
 
-  /** `ready`: kvm_arch_async_page_ready, which maps a page that is there before the guest asks again. */
+  /** `ready`: kvm_arch_async_page_ready, which maps a ready page before the guest retries. */
   constructor(
     private readonly v: AsyncPfVcpu,
     private readonly ready: (page: AsyncPage) => Work<void>,
@@ -87,7 +93,7 @@ export class AsyncPf implements AsyncFault {
   read(msr: 'EN' | 'INT' | 'ACK'): bigint {
     return msr === 'EN' ? this.enable : msr === 'INT' ? this.vector : 0n;
   }
-  /** kvm_pv_enable_async_pf and its kin: false is #GP(0). */
+  /** kvm_pv_enable_async_pf and related setters: false is #GP(0). */
   write(msr: 'EN' | 'INT' | 'ACK', value: bigint): boolean {
     switch (msr) {
       case 'INT':
@@ -95,7 +101,7 @@ export class AsyncPf implements AsyncFault {
         this.vector = value;
         return true;
       case 'ACK':
-        // what waits is delivered before the next entry
+        // pending pages are delivered before the next entry
         if ((value & 1n) !== 0n) this.readyPending = false;
         return true;
       case 'EN':
@@ -118,7 +124,7 @@ export class AsyncPf implements AsyncFault {
 
   // ---- the fault
 
-  /** kvm_can_do_async_pf and kvm_arch_setup_async_pf. False: the page is waited for. */
+  /** kvm_can_do_async_pf and kvm_arch_setup_async_pf. False: the fault waits for the page. */
   *setup(address: Gpa, at: Hva, write: boolean, shadow?: ShadowAccess): Work<boolean> {
     const { v } = this;
     if (v.events.exceptionPending || v.events.vectoring || !interruptAllowed(v.regs)) return false;
@@ -148,7 +154,7 @@ export class AsyncPf implements AsyncFault {
     return true;
   }
 
-  /** kvm_arch_async_page_not_present: whether the guest was told. */
+  /** kvm_arch_async_page_not_present: whether the guest was notified. */
   private *notPresent(token: number): Work<boolean> {
     const { v } = this;
     const deliverable = this.enabled && ((this.enable & SEND_ALWAYS) !== 0n || v.regs.cpl !== 0);
@@ -180,17 +186,17 @@ export class AsyncPf implements AsyncFault {
 
   // ---- the worker
 
-  /** Host TSC at which a worker has its page; undefined: none works. */
+  /** Host TSC at which a worker next has its page; undefined: no worker is busy. */
   get deadline(): bigint | undefined {
     return this.queue[0]?.ready;
   }
-  /** Whether `check` has something to do. */
+  /** Whether `check` has anything to do. */
   get due(): boolean {
     const first = this.queue[0];
     return (first !== undefined && first.ready <= this.v.hostTsc) || (this.done.length > 0 && this.deliverable());
   }
 
-  /** async_pf_execute: the workers whose time has come have their pages. True: the VCPU is to be kicked. */
+  /** async_pf_execute: workers whose time has come have their pages. True: the VCPU must be kicked. */
   *execute(): Work<boolean> {
     const { v } = this;
     let any = false;
@@ -200,7 +206,7 @@ export class AsyncPf implements AsyncFault {
       yield kvmStep('async_pf_execute', `a worker has the page with token ${hex(token)}`, cost('kvmHandler'), {
         addresses: { gpa: asGpa(gpa), hva: hva as Hva },
       });
-      // an error is found again by the access itself, which is not asynchronous then
+      // the access itself finds an error again, synchronously
       yield* v.vm.space.getUserPage(hva as Hva, q.write);
       this.done.push(q);
       any = true;
@@ -216,7 +222,9 @@ export class AsyncPf implements AsyncFault {
     return lapic.accepts && bytes?.every((b) => b === 0) === true;
   }
 
-  /** kvm_check_async_pf_completion: maps what is there, and tells the guest. True: it did, and a halted VCPU wakes. */
+  /**
+   * kvm_check_async_pf_completion: maps what is ready and notifies the guest. True: it did, and a halted VCPU wakes.
+   */
   *check(): Work<boolean> {
     yield* this.execute();
     let woken = false;
@@ -248,8 +256,9 @@ export class AsyncPf implements AsyncFault {
   }
 
   /**
-   * Before an entry: what is ready is delivered; and kvm_vcpu_block of a VCPU that sleeps for a page (KVM_REQ_APF_HALT), until the page is there or there is an interrupt that the guest
-   * takes. Time passes at once.
+   * Before an entry: delivers ready pages; and kvm_vcpu_block for a VCPU that sleeps waiting for a page
+   * (KVM_REQ_APF_HALT), until the page is ready or there is an interrupt that the guest accepts. The wait takes no
+   * real time.
    */
   *beforeEntry(): Work<void> {
     const { v } = this;
@@ -265,7 +274,7 @@ export class AsyncPf implements AsyncFault {
     this.asleep = false;
   }
 
-  /** Writes one of the shared words; false: the guest's bytes cannot be had. */
+  /** Writes one of the shared words; false: the guest's bytes are unavailable. */
   private *put(offset: number, value: number): Work<boolean> {
     const { vm } = this.v;
     const at = asGpa((this.enable & ~0x3fn) + BigInt(offset));
@@ -301,7 +310,7 @@ const WAKE_ALL: AsyncPage = {
   all: true,
 };
 
-/** The earlier of two times, as far as there are any. */
+/** The earlier of two times, either of which may be undefined. */
 export const earlier = (a: bigint | undefined, b: bigint | undefined): bigint | undefined =>
   a === undefined ? b : b === undefined || a < b ? a : b;
 

@@ -1,8 +1,9 @@
 import type { Step } from '../trace/step';
 
 /**
- * Functions of KVM in the words of Linux 2.6.20 (drivers/kvm: mmu.c, paging_tmpl.h, vmx.c, kvm_main.c, x86_emulate.c), by what they are called now: classic shadow paging is read beside
- * that source. A name that is missing was the same, or what it does came later, and then it has the name that it came with.
+ * Function names in Linux 2.6.20 (drivers/kvm: mmu.c, paging_tmpl.h, vmx.c, kvm_main.c, x86_emulate.c), by their
+ * current names, so classic shadow paging can be read alongside that source. A name that is missing here was the
+ * same, or its function came later and keeps its later name.
  */
 const NAMES: Readonly<Record<string, string | ((what: string) => string)>> = {
   // vmx.c
@@ -51,10 +52,10 @@ const NAMES: Readonly<Record<string, string | ((what: string) => string)>> = {
   complete_fast_pio_out: 'kvm_dev_ioctl_run',
 };
 
-/** A step as classic shadow paging tells it. */
+/** A step as classic shadow paging reports it. */
 export function classicStep(step: Step): Step {
   const name = step.actor === 'kvm' ? NAMES[step.fn] : undefined;
   return name === undefined ? step : { ...step, fn: typeof name === 'string' ? name : name(step.what) };
 }
-/** The names of today that 2.6.20 did not have. */
+/** Current names that do not exist in 2.6.20. */
 export const RENAMED_SINCE: ReadonlySet<string> = new Set(Object.keys(NAMES));

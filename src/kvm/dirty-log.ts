@@ -2,7 +2,9 @@ import type { Gpa } from '../base/address';
 import { gpa } from '../base/address';
 import type { Memslot } from './memslots';
 
-/** The dirty bitmaps of the slots that are logged, kept as sets of page numbers since slots may be far larger than what is touched. */
+/**
+ * The dirty bitmaps of logged slots, kept as sets of page numbers since slots may be far larger than what is touched.
+ */
 export class DirtyLog {
   private readonly pages = new Map<number, Set<bigint>>();
 
@@ -23,12 +25,12 @@ export class DirtyLog {
   isDirty(slot: Memslot, address: Gpa): boolean {
     return this.pages.get(slot.id)?.has((address - slot.start) >> 12n) === true;
   }
-  /** The dirty pages, in order; they stay marked. */
+  /** The dirty pages, in order; they stay dirty. */
   look(slot: Memslot): readonly Gpa[] {
     const pages = [...(this.pages.get(slot.id) ?? [])].sort((a, b) => (a < b ? -1 : 1));
     return pages.map((p) => gpa(slot.start + (p << 12n)));
   }
-  /** The dirty pages, which are clean from now on. */
+  /** Returns the dirty pages and marks them clean. */
   take(slot: Memslot): readonly Gpa[] {
     const taken = this.look(slot);
     this.pages.get(slot.id)?.clear();

@@ -14,47 +14,51 @@ import type { Lapic } from './lapic';
 import type { X86Ops } from './x86/ops';
 import type { GuestRegisters } from './x86/registers';
 
-/** Exceptions that make a second one a double fault (SDM vol. 3, table 6-5). */
+/** Exceptions for which a second one becomes a double fault (SDM vol. 3, table 6-5). */
 const CONTRIBUTORY: ReadonlySet<number> = new Set([VECTOR.DE, VECTOR.TS, VECTOR.NP, VECTOR.SS, VECTOR.GP, VECTOR.CP]);
 
 const DR7_GD = 1n << 13n;
 
-/** An exception KVM wants the guest to see. */
+/** An exception that KVM injects into the guest. */
 export interface QueuedException extends PendingException {
-  /** For explanations: the rule that was broken. `injected`: whatever it was when the exception exited. */
+  /**
+   * For explanations: the rule that was broken. `injected`: the original rule was recorded when the exception exited.
+   */
   readonly why: FaultReason;
   /** #PF: the access that faulted, for explanations. */
   readonly access?: 'read' | 'write' | 'fetch';
 }
-/** What the next entry injects of it. */
+/** The part of it that the next entry injects. */
 interface PendingException {
   readonly vector: number;
   readonly errorCode?: number;
-  /** #PF: what CR2 becomes. #DB: bits that DR6 gains. */
+  /** #PF: the new CR2. #DB: bits to set in DR6. */
   readonly payload?: bigint;
 }
 
 /**
- * What waits to be injected by the next VM entry: exceptions that KVM queued, events whose delivery an exit interrupted, and external interrupts from
- * user space (arch/x86/kvm/x86.c, kvm_check_and_inject_events).
+ * Events to be injected by the next VM entry: exceptions queued by KVM, events whose delivery an exit interrupted,
+ * and external interrupts from user space (arch/x86/kvm/x86.c, kvm_check_and_inject_events).
  */
 export class PendingEvents {
-  /** Being delivered: must be injected as it was. */
+  /** Being delivered: must be reinjected unchanged. */
   private reinject: Interruption | undefined;
   private exception: PendingException | undefined;
   /** KVM_INTERRUPT: the vector that user space's interrupt controller acknowledged. */
   private interrupt: number | undefined;
-  /** NMIs that wait, at most two: one blocked and one behind it (process_nmi). */
+  /** Pending NMIs, at most two: one blocked and one queued after it (process_nmi). */
   private nmis = 0;
   private triple = false;
 
-  /** `chain`: where the guest's events are kept for explanations; `place`: where the guest stands, read as an observer. */
+  /**
+   * `chain`: where the guest's events are kept for explanations; `place`: the guest's location, read as an observer.
+   */
   constructor(
     private readonly chain: EventChain,
     private readonly place: () => EventPlace,
   ) {}
 
-  /** The guest must be shut down: an exception could not be delivered, nor #DF. */
+  /** The guest must be shut down: neither an exception nor the resulting #DF could be delivered. */
   get tripleFault(): boolean {
     return this.triple;
   }
@@ -69,18 +73,18 @@ export class PendingEvents {
     return this.reinject;
   }
 
-  /** The event whose delivery an exit interrupted, no longer to be injected again: somebody else delivers it. */
+  /** Removes the event whose delivery an exit interrupted: it is delivered elsewhere and not reinjected. */
   takeVectoring(): Interruption | undefined {
     const event = this.reinject;
     this.reinject = undefined;
     return event;
   }
 
-  /** kvm_multiple_exception: a second exception on top of a first one becomes #DF or a triple fault, or takes its place. */
+  /** kvm_multiple_exception: a second exception on top of a first becomes #DF or a triple fault, or replaces it. */
   queueException(e: QueuedException): void {
     this.combine(e, this.exception !== undefined || this.reinject !== undefined);
   }
-  /** A fault while KVM itself took `first` to the guest's handler, or switched tasks for it: both are queued. */
+  /** A fault while KVM itself delivered `first` to the guest's handler, or switched tasks for it: both are queued. */
   queueNested(first: Interruption | undefined, e: QueuedException): void {
     if (first?.type === INTR_TYPE.HARD_EXCEPTION) this.exception = { vector: first.vector };
     this.combine(e, first !== undefined);
@@ -90,7 +94,8 @@ export class PendingEvents {
     this.chain.queue(faultOf(e), nested ? { ...at, mnemonic: 0 } : at, nested);
     const first =
       this.exception?.vector ?? (this.reinject?.type === INTR_TYPE.HARD_EXCEPTION ? this.reinject.vector : undefined);
-    // the exception comes first, and an interrupt or NMI whose delivery met it is gone (kvm_check_and_inject_events)
+    // the exception takes precedence; the interrupt or NMI whose delivery caused it is lost
+    // (kvm_check_and_inject_events)
     this.reinject = undefined;
     if (first === undefined) {
       this.exception = e;
@@ -114,7 +119,7 @@ export class PendingEvents {
     this.interrupt = vector;
   }
 
-  /** kvm_inject_nmi; how many can wait is settled before the next entry. */
+  /** kvm_inject_nmi; the limit on pending NMIs is applied before the next entry. */
   queueNmi(): void {
     this.nmis = Math.min(2, this.nmis + 1);
   }
@@ -129,7 +134,7 @@ export class PendingEvents {
     );
   }
 
-  /** complete_interrupts: an event whose delivery the exit cut short is put back. */
+  /** complete_interrupts: requeues an event whose delivery the exit interrupted. */
   complete(ops: X86Ops): void {
     this.reinject = undefined;
     this.reinject = ops.completeInterrupts();
@@ -140,7 +145,10 @@ export class PendingEvents {
     this.reinject = ops.takeInjected();
   }
 
-  /** Hands over what the next entry is to inject, and asks for exits where what else waits can be taken. Result: what was injected, if anything. */
+  /**
+   * Passes the next entry its event to inject, and requests window exits for what must wait. Result: the injected
+   * event, if any.
+   */
   *inject(ops: X86Ops, lapic: Lapic): Work<'exception' | 'nmi' | 'interrupt' | undefined> {
     const { regs } = ops;
     const exception = yield* this.injectException(ops);
@@ -191,7 +199,7 @@ export class PendingEvents {
     return this.interrupt ?? lapic.pending;
   }
 
-  /** An event that must be injected as it was, or a queued exception. */
+  /** An event that must be reinjected unchanged, or a queued exception. */
   private *injectException(ops: X86Ops): Work<boolean> {
     const { regs } = ops;
     if (this.reinject) {
@@ -248,7 +256,7 @@ export class PendingEvents {
     if (e.vector === VECTOR.PF && e.payload !== undefined) regs.saved.set(SLOT.CR2, e.payload);
     if (e.vector === VECTOR.DB) {
       if (e.payload !== undefined) regs.saved.set(SLOT.DR6, (regs.saved.get(SLOT.DR6) & ~0xfn) | e.payload);
-      // an injected #DB does not end general detect, as a delivered one does (SDM vol. 3, 26.6.1.1)
+      // an injected #DB does not clear general detect, unlike a delivered one (SDM vol. 3, 26.6.1.1)
       const { dr7 } = regs;
       if ((dr7 & DR7_GD) !== 0n) regs.dr7 = dr7 & ~DR7_GD;
     } else if (e.vector !== VECTOR.DF) regs.rflags |= 1n << BigInt(RFLAGS.RF);

@@ -1,6 +1,6 @@
 import type { Gpa, Gva } from '../base/address';
 
-/** What an exit was, as VMCS or VMCB records it. */
+/** An exit as recorded in the VMCS or VMCB. */
 export interface ExitInfo {
   /** Basic exit reason and its name. */
   readonly reason: number;
@@ -11,7 +11,7 @@ export interface ExitInfo {
   readonly info2?: bigint;
   readonly gpa: Gpa | undefined;
   readonly gva: Gva | undefined;
-  /** Guest RIP at the exit, an offset in CS, and the linear address that it means. */
+  /** Guest RIP at the exit (an offset in CS), and the corresponding linear address. */
   readonly rip: bigint;
   readonly linear: bigint;
   readonly instructionLength: number;

@@ -16,11 +16,11 @@ export interface VcpuOptions {
   readonly vpid: boolean;
 }
 
-/** KVM_CREATE_VM, by the process whose memory becomes guest RAM. */
+/** KVM_CREATE_VM, called by the process whose memory becomes guest RAM. */
 export const createVm = (kernel: HostKernel, space: AddressSpace, options: VmOptions): Vm =>
   new Vm(kernel, space, options);
 
-/** KVM_CREATE_VCPU: a VCPU that runs on `cpu`, by the extension that its VM is for. */
+/** KVM_CREATE_VCPU: a VCPU that runs on `cpu`, using its VM's extension. */
 export function createVcpu(vm: Vm, cpu: Cpu, id: number, options: VcpuOptions): Vcpu {
   const vcpu = new Vcpu(vm, cpu, id, (v) => ({
     ...extension(v, options),

@@ -37,7 +37,10 @@ export const APIC_BASE_RESET = 0xfee0_0000n | APIC_BASE_BSP | APIC_BASE_ENABLE;
 /** Delivery modes, bits 10:8 of an LVT entry or the ICR. */
 export const DELIVERY = { FIXED: 0, LOWEST: 1, SMI: 2, NMI: 4, INIT: 5, STARTUP: 6, EXTINT: 7 } as const;
 
-/** The local vector table: which bits of an entry can be written. Mask is bit 16, the timer's mode 18:17, delivery mode 10:8, polarity and trigger 13 and 15. */
+/**
+ * The local vector table: the writable bits of each entry. Mask is bit 16, the timer's mode 18:17, delivery mode
+ * 10:8, polarity and trigger 13 and 15.
+ */
 export const LVT_MASKED = 1 << 16;
 export const LVT_WRITABLE: ReadonlyMap<number, number> = new Map([
   [APIC.LVT_TIMER, 0x7_00ff],

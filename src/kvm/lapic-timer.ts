@@ -1,10 +1,10 @@
 import { TIMER_MODE } from './lapic-registers';
 
-/** What the timer needs of the machine it is in. */
+/** What the timer needs from its machine. */
 export interface TimerClock {
   /** Host time in TSC ticks. One tick of the APIC bus is one nanosecond in KVM (APIC_BUS_CYCLE_NS), and one tick of this machine's TSC. */
   now(): bigint;
-  /** What is added to host time to get the guest's TSC. */
+  /** The offset from host time to the guest's TSC. */
   tscOffset(): bigint;
 }
 
@@ -34,7 +34,7 @@ export class LapicTimer {
     return this.tscDeadline;
   }
 
-  /** Bits 18:17 of the LVT entry. Going into or out of TSC-deadline mode stops the timer. */
+  /** Bits 18:17 of the LVT entry. Switching into or out of TSC-deadline mode stops the timer. */
   setMode(mode: number): void {
     if ((mode === TIMER_MODE.TSC_DEADLINE) !== (this.mode === TIMER_MODE.TSC_DEADLINE)) this.stop();
     this.mode = mode;
@@ -51,7 +51,7 @@ export class LapicTimer {
     return n === 7 ? 1n : 2n << BigInt(n);
   }
 
-  /** A write of the initial count starts the count-down, or stops it with 0; in TSC-deadline mode it is ignored. */
+  /** A write of the initial count starts the countdown, or stops it with 0; ignored in TSC-deadline mode. */
   start(count: number): void {
     if (this.mode === TIMER_MODE.TSC_DEADLINE) return;
     this.initial = count >>> 0;
@@ -66,19 +66,19 @@ export class LapicTimer {
     return left <= 0n ? 0 : Number((left + this.divisor - 1n) / this.divisor);
   }
 
-  /** A write of IA32_TSC_DEADLINE, in guest TSC; 0 disarms. Outside TSC-deadline mode it is ignored. */
+  /** A write of IA32_TSC_DEADLINE, in guest TSC; 0 disarms. Ignored outside TSC-deadline mode. */
   setDeadline(guestTsc: bigint): void {
     if (this.mode !== TIMER_MODE.TSC_DEADLINE) return;
     this.tscDeadline = guestTsc;
     this.due = guestTsc === 0n ? undefined : guestTsc - this.clock.tscOffset();
   }
 
-  /** Whether the timer has fired since the last call; a periodic one is armed again. */
+  /** Whether the timer has fired since the last call; a periodic one is rearmed. */
   expire(): boolean {
     const now = this.clock.now();
     if (this.due === undefined || this.due > now) return false;
     if (this.mode === TIMER_MODE.PERIODIC && this.period > 0n) {
-      // periods that nobody could see pass by
+      // skips periods that elapsed unobserved
       this.due += ((now - this.due) / this.period + 1n) * this.period;
     } else this.due = undefined;
     this.tscDeadline = 0n;

@@ -14,7 +14,7 @@ export class VectorSet {
     }
     return -1;
   }
-  /** Out of 0–255: nothing. */
+  /** Vectors outside 0–255 are ignored. */
   add(vector: number): void {
     if (vector >= 0) this.words[vector >>> 5] = this.word(vector >>> 5) | (1 << (vector & 31));
   }

@@ -16,9 +16,9 @@ import {
 import { LapicTimer, type LapicTimerState, type TimerClock } from './lapic-timer';
 import { VectorSet } from './lapic-vectors';
 
-/** What a local APIC is wired to. */
+/** A local APIC's connections. */
 export interface LapicPort extends TimerClock {
-  /** Every local APIC of the VM, this one among them: the interrupt bus. */
+  /** Every local APIC of the VM, including this one: the interrupt bus. */
   all(): readonly Lapic[];
   /** An NMI for this VCPU. */
   nmi(): void;
@@ -56,7 +56,7 @@ export class Lapic {
     this.reset();
   }
 
-  /** kvm_lapic_reset. LINT0 takes ExtINT on the boot processor, as a PC's BIOS sets it. */
+  /** kvm_lapic_reset. LINT0 takes ExtINT on the boot processor, as set by a PC's BIOS. */
   reset(): void {
     this.tpr = 0;
     this.ldr = 0;
@@ -79,7 +79,7 @@ export class Lapic {
   get enabled(): boolean {
     return (this.base & APIC_BASE_ENABLE) !== 0n;
   }
-  /** kvm_lapic_enabled: by hardware and by software. */
+  /** kvm_lapic_enabled: in hardware and in software. */
   get accepts(): boolean {
     return this.enabled && (this.svr & SVR_ENABLED) !== 0;
   }
@@ -87,8 +87,9 @@ export class Lapic {
     return (this.base & (APIC_BASE_ENABLE | APIC_BASE_EXTD)) === (APIC_BASE_ENABLE | APIC_BASE_EXTD);
   }
   /**
-   * kvm_apic_set_base: anything but true is #GP(0). x2APIC mode is entered from xAPIC mode and left only by disabling (SDM vol. 3, figure 10-27). Only the default address
-   * is answered, as in KVM; another one can be written.
+   * kvm_apic_set_base: any result but true is #GP(0). x2APIC mode is entered from xAPIC mode and left only by
+   * disabling (SDM vol. 3, figure 10-27). Only the default address responds, as in KVM; a different one can be
+   * written.
    */
   setBase(value: bigint, physicalBits: number, offersX2apic: boolean): true | FaultReason {
     const extd = (value & APIC_BASE_EXTD) !== 0n;
@@ -109,19 +110,19 @@ export class Lapic {
 
   // ---- register access
 
-  /** Whether this APIC answers `gpa` (its registers' page, while it is enabled and not in x2APIC mode). */
+  /** Whether this APIC responds at `gpa` (its register page, while enabled and not in x2APIC mode). */
   answers(gpa: bigint): boolean {
     const start = this.base & ~(MMIO_SIZE - 1n) & ((1n << 52n) - 1n);
     return this.enabled && !this.x2apic && gpa >= start && gpa < start + MMIO_SIZE;
   }
-  /** apic_mmio_read: registers are 32 bits at multiples of 16; what reaches beyond one reads 0. */
+  /** apic_mmio_read: registers are 32 bits at multiples of 16; bytes beyond a register read as 0. */
   readMmio(offset: number, size: number): bigint {
     const within = offset & 0xf;
     if (within + size > 4) return 0n;
     const value = BigInt((this.read(offset & ~0xf) ?? 0) >>> 0);
     return BigInt.asUintN(size * 8, value >> BigInt(within * 8));
   }
-  /** apic_mmio_write: only 32-bit writes at multiples of 16 count. */
+  /** apic_mmio_write: only 32-bit writes at multiples of 16 take effect. */
   writeMmio(offset: number, size: number, value: number): void {
     if (size === 4 && (offset & 0xf) === 0) this.write(offset, value >>> 0);
   }
@@ -187,11 +188,11 @@ export class Lapic {
     }
   }
 
-  /** False: there is no such register, or it cannot be written. */
+  /** False: there is no such register, or it is read-only. */
   private write(offset: number, value: number): boolean {
     switch (offset) {
       case APIC.ID:
-        // KVM keeps the ID of the VCPU
+        // KVM keeps the VCPU's ID
         return !this.x2apic;
       case APIC.TPR:
         this.setTaskPriority(value & 0xff);
@@ -208,14 +209,14 @@ export class Lapic {
         return true;
       case APIC.SVR:
         this.svr = value & 0x3ff;
-        // a disabled APIC's LVT entries are masked, and stay so
+        // the LVT entries of a disabled APIC are masked, and stay so
         if ((value & SVR_ENABLED) === 0) for (const [at, v] of this.lvt) this.lvt.set(at, v | LVT_MASKED);
         return true;
       case APIC.ESR:
         this.esr = 0;
         return true;
       case APIC.ICR:
-        // the delivery status is never busy: a message is delivered when it is sent
+        // the delivery status is never busy: messages are delivered as they are sent
         this.icr = value & ~(1 << 12);
         this.send(this.icr, this.icr2);
         return true;
@@ -265,7 +266,7 @@ export class Lapic {
     const vector = this.irr.highest;
     return vector >= 0 && (vector & 0xf0) > (this.processorPriority & 0xf0) ? vector : -1;
   }
-  /** kvm_get_apic_interrupt: the vector is in service from here on. */
+  /** kvm_get_apic_interrupt: the vector is in service from now on. */
   acknowledge(): number {
     const vector = this.pending;
     this.irr.remove(vector);
@@ -279,7 +280,7 @@ export class Lapic {
       case DELIVERY.FIXED:
       case DELIVERY.LOWEST:
         if (!this.accepts) return;
-        // vectors below 16 are exceptions' (SDM vol. 3, 10.5.2)
+        // vectors below 16 belong to exceptions (SDM vol. 3, 10.5.2)
         if (vector < 16) this.esr |= ESR.RECEIVE_ILLEGAL_VECTOR;
         else {
           this.irr.add(vector);
@@ -290,18 +291,19 @@ export class Lapic {
       case DELIVERY.NMI:
         this.port.nmi();
         break;
-      // SMI: there is no system-management mode. INIT and STARTUP are for processors that wait for them, and the only one runs. ExtINT comes from an 8259, and there is none
+      // SMI: there is no system-management mode. INIT and STARTUP are for processors that wait for them; the only one
+      // is running. ExtINT would come from an 8259, and there is none
     }
   }
 
-  /** The timer's look at the clock: fires where it is due. */
+  /** Checks the clock and fires the timer if it is due. */
   checkTimer(): boolean {
     if (!this.timer.expire()) return false;
     const entry = this.lvt.get(APIC.LVT_TIMER) ?? LVT_MASKED;
     if ((entry & LVT_MASKED) === 0) this.accept(DELIVERY.FIXED, entry & 0xff, false);
     return true;
   }
-  /** Whether the timer, when it fires, will bring an interrupt. */
+  /** Whether the timer will raise an interrupt when it fires. */
   get timerUnmasked(): boolean {
     return ((this.lvt.get(APIC.LVT_TIMER) ?? LVT_MASKED) & LVT_MASKED) === 0;
   }
@@ -377,11 +379,11 @@ export class Lapic {
   }
 }
 
-/** What xAPIC mode alone has (SDM vol. 3, table 10-6): MSRs 809h, 80Eh and 831h are reserved. */
+/** What only xAPIC mode has (SDM vol. 3, table 10-6): MSRs 809h, 80Eh and 831h are reserved. */
 const XAPIC_ONLY: ReadonlySet<number> = new Set([APIC.APR, APIC.DFR, APIC.ICR2]);
 /** Reserved bits of the ICR, besides the delivery status that xAPIC mode has in bit 12. */
 const ICR_RESERVED = 0xfff3_2000n;
-/** Bits that a register defines; in x2APIC mode writing others is refused (SDM vol. 3, 10.12.1.3). */
+/** Bits that a register defines; writing others is refused in x2APIC mode (SDM vol. 3, 10.12.1.3). */
 const DEFINED: ReadonlyMap<number, number> = new Map([
   ...LVT_WRITABLE,
   [APIC.SVR, 0x3ff],

@@ -5,28 +5,28 @@ import type { Result } from '../base/result';
 import { err, ok } from '../base/result';
 import { levelSize } from '../host/page-tables';
 
-/** Slots that user space may number (KVM_USER_MEM_SLOTS on x86). */
+/** Slot numbers available to user space (KVM_USER_MEM_SLOTS on x86). */
 const USER_MEM_SLOTS = 32764;
 
 /** struct kvm_userspace_memory_region. A size of 0 deletes the slot. */
 export interface UserMemoryRegion {
   readonly slot: number;
-  /** KVM_MEM_READONLY: writes of the guest go to user space as MMIO. */
+  /** KVM_MEM_READONLY: the guest's writes go to user space as MMIO. */
   readonly readonly: boolean;
   /** KVM_MEM_LOG_DIRTY_PAGES. Default: off. */
   readonly logDirty?: boolean;
-  /** 4 KiB aligned, as are the others. */
+  /** 4 KiB aligned, like the others. */
   readonly guestPhysAddr: Gpa;
   /** Bytes. */
   readonly memorySize: bigint;
   readonly userspaceAddr: Hva;
 }
 
-/** struct kvm_memory_slot: one constant between GPA and HVA for the whole range. */
+/** struct kvm_memory_slot: one constant offset between GPA and HVA for the whole range. */
 export interface Memslot {
   readonly id: number;
   readonly start: Gpa;
-  /** First GPA behind the slot. */
+  /** First GPA after the slot. */
   readonly end: Gpa;
   readonly hva: Hva;
   readonly readonly: boolean;
@@ -40,12 +40,12 @@ export type SlotChange =
   | { readonly kind: 'flags'; readonly old: Memslot; readonly slot: Memslot }
   | { readonly kind: 'none' };
 
-/** The guest physical address space: slots, with holes between them, which are MMIO. */
+/** The guest physical address space: slots, and holes between them, which are MMIO. */
 export class Memslots {
   private slots: readonly Memslot[] = [];
   private gen = 0;
 
-  /** Counts changes; MMIO entries remember it and are stale when it has moved on. */
+  /** Generation: counts changes. MMIO entries record it and are stale once it has advanced. */
   get generation(): number {
     return this.gen;
   }
@@ -61,7 +61,7 @@ export class Memslots {
   byId(id: number): Memslot | undefined {
     return this.slots.find((s) => s.id === id);
   }
-  /** The slots that map any part of an HVA range, as the MMU notifier asks. */
+  /** The slots that map any part of an HVA range, as needed by the MMU notifier. */
   byHva(start: Hva, end: Hva): readonly { readonly slot: Memslot; readonly start: Gpa; readonly end: Gpa }[] {
     return this.slots.flatMap((slot) => {
       const slotEnd = slot.hva + (slot.end - slot.start);
@@ -72,12 +72,12 @@ export class Memslots {
         : [];
     });
   }
-  /** GPAs that lead to an HVA: several, where slots alias. */
+  /** GPAs that lead to an HVA: several if slots alias. */
   gpasOf(address: Hva): readonly Gpa[] {
     return this.byHva(address, hva(address + 1n)).map((r) => r.start);
   }
 
-  /** __kvm_set_memory_region: the checks and errors are the kernel's. */
+  /** __kvm_set_memory_region: checks and errors are the kernel's. */
   set(region: UserMemoryRegion): Result<SlotChange, string> {
     const { slot: id, memorySize, guestPhysAddr, userspaceAddr } = region;
     const name = `memory slot ${id}`;
@@ -132,12 +132,12 @@ export class Memslots {
   }
 }
 
-/** __gfn_to_hva_memslot: the slot's constant added. */
+/** __gfn_to_hva_memslot: adds the slot's constant. */
 export const slotHva = (slot: Memslot, address: Gpa): Hva => hva(slot.hva + (address - slot.start));
 
 /**
- * The largest level at which the slot itself allows a mapping for `address`: GPA and HVA agree modulo the page size, and the whole page lies in the slot
- * (kvm_alloc_memslot_metadata's disallow_lpage).
+ * The largest level at which the slot itself allows a mapping for `address`: GPA and HVA agree modulo the page size,
+ * and the whole page lies in the slot (kvm_alloc_memslot_metadata's disallow_lpage).
  */
 export function slotMaxLevel(slot: Memslot, address: Gpa): 1 | 2 | 3 {
   for (const level of [3, 2] as const) {

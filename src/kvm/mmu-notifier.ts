@@ -11,16 +11,17 @@ export interface NotifierOwner {
   readonly secondary: SecondaryMmu;
   /** kvm_flush_remote_tlbs. */
   flushRemoteTlbs(): Work<void>;
-  /** The same, without telling. */
+  /** The same, without reporting a step. */
   flushRemoteTlbsQuietly(): void;
 }
 
-/** Entries that one step lists. */
+/** Limit on the entries that one step lists. */
 const MOST_WRITES = 64;
 
 /**
- * KVM's side of the MMU notifiers (virt/kvm/kvm_main.c). From start to end of an invalidation nothing may be mapped for the range, and a fault that looked
- * a page up before the end must look again: the sequence count tells.
+ * KVM's side of the MMU notifiers (virt/kvm/kvm_main.c). Between start and end of an invalidation nothing may be
+ * mapped for the range, and a fault that looked a page up before the end must look again: the sequence count shows
+ * it.
  */
 export class KvmMmuNotifier implements MmuNotifier {
   /** mmu_invalidate_seq, mmu_invalidate_in_progress. */
@@ -32,7 +33,7 @@ export class KvmMmuNotifier implements MmuNotifier {
   get count(): number {
     return this.sequence;
   }
-  /** mmu_invalidate_retry: what was looked up when the count was `seen` must not be mapped. */
+  /** mmu_invalidate_retry: a lookup made at count `seen` must not be mapped. */
   retry(seen: number): boolean {
     return this.inProgress > 0 || this.sequence !== seen;
   }

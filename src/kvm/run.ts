@@ -1,4 +1,4 @@
-/** KVM_RUN in its parts (vcpu_enter_guest, arch/x86/kvm/x86.c), so that the caller can stop between any two of them. */
+/** KVM_RUN in parts (vcpu_enter_guest, arch/x86/kvm/x86.c), so the caller can stop between any two of them. */
 import { invariant } from '../base/assert';
 import { hex } from '../base/hex';
 import type { CpuStop } from '../hw/cpu/cpu';
@@ -19,12 +19,15 @@ const RSP = 4;
 /** L0 G0 … L3 G3. */
 const DR7_ENABLES = 0xffn;
 
-/** Where a run of the VCPU ended. 'emulated': no hardware can run the guest as it is; the work runs some instructions of it. */
+/**
+ * The outcome of running the VCPU. 'emulated': hardware cannot run the guest in its current state; the work emulates
+ * some instructions.
+ */
 export type VcpuStop = CpuStop | { readonly kind: 'emulated'; readonly work: Work<Handled> };
 
 /**
- * vcpu_enter_guest up to VMRESUME or VMRUN: carries out flushes, injects what waits, loads what hardware does not, and enters.
- * 'reenter' means entered.
+ * vcpu_enter_guest up to VMRESUME or VMRUN: carries out flushes, injects pending events, loads what hardware does
+ * not, and enters. 'reenter' means entered.
  */
 export function* enter(v: Vcpu): Work<Handled> {
   const { ops, cpu } = v;
@@ -40,7 +43,7 @@ export function* enter(v: Vcpu): Work<Handled> {
     if (injected === 'interrupt') v.stats.add('irq_injections');
     if (injected === 'nmi') v.stats.add('nmi_injections');
     if (!requested(v)) break;
-    // kvm_vcpu_exit_request: what the host asked for meanwhile is carried out first
+    // kvm_vcpu_exit_request: requests that the host made meanwhile come first
     v.events.cancelInjection(ops);
     yield v.step(
       'kvm_vcpu_exit_request',
@@ -59,7 +62,7 @@ export function* enter(v: Vcpu): Work<Handled> {
   for (let i = 0; i < 16; i++) if (i !== RSP) s.set(i, guest.get(i));
   s.set(SLOT.CR8, guest.get(SLOT.CR8));
   s.set(SLOT.LAST_EVENT, guest.get(SLOT.LAST_EVENT));
-  // KVM_DEBUGREG_BP_ENABLED: breakpoints that the guest has set must strike
+  // KVM_DEBUGREG_BP_ENABLED: breakpoints that the guest has set must trigger
   if ((guest.get(SLOT.DR7) & DR7_ENABLES) !== 0n) for (let i = SLOT.DR0; i < SLOT.DR0 + 4; i++) s.set(i, guest.get(i));
   // kvm_load_guest_fpu and kvm_load_guest_xsave_state
   s.fp.set(guest.fp);
@@ -77,7 +80,7 @@ export function* enter(v: Vcpu): Work<Handled> {
   return REENTER;
 }
 
-/** Runs the guest. After an exit the guest's general registers are in the save area, where KVM's exit code puts them. */
+/** Runs the guest. After an exit, KVM's exit code has stored the guest's general registers in the save area. */
 export function runGuest(v: Vcpu, budget: number): VcpuStop {
   if (v.emulating) {
     const linear = v.emulatedBreakpoint();
@@ -102,7 +105,7 @@ export function* handleExit(v: Vcpu): Work<Handled> {
   return yield* v.handleExit(info);
 }
 
-/** complete_userspace_io: the next KVM_RUN after an exit that wanted data. */
+/** complete_userspace_io: the next KVM_RUN after an exit that needed data. */
 export function* complete(v: Vcpu, value: bigint): Work<Handled> {
   const waiting = v.waiting;
   v.waiting = undefined;
@@ -118,11 +121,14 @@ export function* complete(v: Vcpu, value: bigint): Work<Handled> {
 function* emulatedDelivery(v: Vcpu, event: Interruption): Work<Handled> {
   const handled = yield* deliverByHand(v, event);
   const { events, regs, lapic } = v;
-  // what came up instead is due now
+  // the resulting event is due now
   return handled.kind === 'reenter' && (events.tripleFault || events.runnable(regs, lapic)) ? yield* enter(v) : handled;
 }
 
-/** kvm_request_pending, as far as requests may come from outside while an entry is prepared: a flush, or a root that is gone (KVM_REQ_MMU_FREE_OBSOLETE_ROOTS). */
+/**
+ * kvm_request_pending, for requests that may arrive while an entry is prepared: a flush, or an obsolete root
+ * (KVM_REQ_MMU_FREE_OBSOLETE_ROOTS).
+ */
 function requested(v: Vcpu): boolean {
   const { vm } = v;
   if (v.flushCurrent !== undefined || v.flushGuest || v.flushesSeen !== vm.flushCount) return true;
@@ -146,7 +152,10 @@ function* flush(v: Vcpu): Work<void> {
   }
 }
 
-/** The assembly after VMRESUME and VMRUN (vmenter.S) and the end of vmx_vcpu_run and svm_vcpu_run: what hardware does not save. */
+/**
+ * The assembly after VMRESUME and VMRUN (vmenter.S) and the end of vmx_vcpu_run and svm_vcpu_run: saves what hardware
+ * does not.
+ */
 function saveGuest(v: Vcpu): void {
   const { cpu } = v;
   v.inGuest = false;

@@ -1,6 +1,9 @@
-/** Counters of one VCPU, by the names of KVM's debugfs files (arch/x86/include/asm/kvm_host.h, struct kvm_vcpu_stat). Those that nothing here can count are left out. */
+/**
+ * Counters of one VCPU, by their names in KVM's debugfs (arch/x86/include/asm/kvm_host.h, struct kvm_vcpu_stat).
+ * Those that this model cannot count are omitted.
+ */
 export const VCPU_STATS = [
-  'pf_taken', // EPT violations and misconfigurations handed to the MMU
+  'pf_taken', // EPT violations and misconfigurations passed to the MMU
   'pf_fixed', // … that ended in a new or changed EPT entry
   'pf_emulate', // … that ended in the instruction emulator
   'pf_spurious', // … whose entry was already as wanted
@@ -10,7 +13,7 @@ export const VCPU_STATS = [
   'exits',
   'io_exits',
   'mmio_exits',
-  'irq_exits', // interrupts of the host that arrived in the guest: here, kicks
+  'irq_exits', // host interrupts that arrived in the guest: here, kicks
   'irq_window_exits',
   'nmi_window_exits',
   'halt_exits',
@@ -21,7 +24,7 @@ export const VCPU_STATS = [
   'insn_emulation_fail',
   'hypercalls',
 ] as const;
-/** What only shadow paging counts: INVLPG exits, and #PF exits by why they happened (mmu/shadow/fault.ts). */
+/** Counters specific to shadow paging: INVLPG exits, and #PF exits by cause (mmu/shadow/fault.ts). */
 export const SHADOW_VCPU_STATS = [
   'invlpg',
   'fault_guest',
@@ -32,7 +35,7 @@ export const SHADOW_VCPU_STATS = [
 ] as const;
 export type VcpuStat = (typeof VCPU_STATS)[number] | (typeof SHADOW_VCPU_STATS)[number];
 
-/** Counters of one VM (struct kvm_vm_stat): gauges of what is mapped, and flushes asked of all VCPUs. */
+/** Counters of one VM (struct kvm_vm_stat): gauges of what is mapped, and flush requests to all VCPUs. */
 export const VM_STATS = ['remote_tlb_flush', 'pages_4k', 'pages_2m', 'pages_1g'] as const;
 /** … and of the shadow pages themselves. */
 export const SHADOW_VM_STATS = [

@@ -33,18 +33,18 @@ export type UserspaceExit =
       readonly why: string;
       readonly unmet: readonly UnmetCheck[];
     }
-  /** Not an exit but ioctl's own error: the VMM's memory behind `gpa` cannot be had. */
+  /** Not an exit but ioctl's own error: the VMM's memory backing `gpa` is unavailable. */
   | { readonly reason: 'EFAULT'; readonly gpa: Gpa; readonly why: string }
   | { readonly reason: 'KVM_EXIT_INTERNAL_ERROR'; readonly suberror: InternalError; readonly why: string };
 
-/** A VM-entry check that did not hold: the VMCS fields it is about, where the manual states it, and what is wrong. */
+/** A failed VM-entry check: the VMCS fields concerned, the manual section, and what is wrong. */
 export interface UnmetCheck {
   readonly fields: readonly string[];
   readonly section: string;
   readonly what: string;
 }
 
-/** After an exit was handled: back into the guest, or out to user space. */
+/** The outcome of handling an exit: reenter the guest, or return to user space. */
 export type Handled = { readonly kind: 'reenter' } | { readonly kind: 'userspace'; readonly exit: UserspaceExit };
 
 export const REENTER: Handled = { kind: 'reenter' };

@@ -31,19 +31,22 @@ import { guestCpuModel } from './x86/cpuid';
 import type { OpsState, X86Ops } from './x86/ops';
 import type { GuestRegisters } from './x86/registers';
 
-/** Save areas follow the CPUs' states, the emulator's scratch states those, and then the states that show a guest in the middle of an exit. */
+/**
+ * Save areas are numbered after the CPUs' states, followed by the emulators' scratch states and the states that show
+ * a guest in the middle of an exit.
+ */
 const SAVE_AREA = MAX_CPUS;
 const SCRATCH = 2 * MAX_CPUS;
 const VIEW = 3 * MAX_CPUS;
 
-/** A row of TLB words that no CPU has: for walks that cache nothing. */
+/** A row of TLB words that no CPU uses: for walks that cache nothing. */
 const NO_TLB_ROW = 8;
 
 /** DR6.BS. */
 const DR6_BS = 1n << 14n;
 const M32 = 0xffff_ffffn;
 
-/** What a VCPU is put together from, beside its state. */
+/** The parts of a VCPU besides its state. */
 export interface VcpuParts {
   readonly ops: X86Ops;
   readonly emulator: InstructionEmulator;
@@ -51,15 +54,18 @@ export interface VcpuParts {
   readonly apf?: AsyncPf | undefined;
   /** kvm_x86_ops.handle_exit: the exit's handler. */
   readonly handleExit: (info: ExitInfo) => Work<Handled>;
-  /** A sensitive instruction in the emulator: done as the exit that it would have been. */
+  /** A sensitive instruction in the emulator: handled as the exit that it would have caused. */
   readonly handleIntercepted: (exit: VmExit) => Work<Handled>;
 }
 
-/** What user space's answer goes to. */
+/** Receives user space's answer. */
 export type Waiting =
   { readonly kind: 'fast-pio'; readonly input: boolean; readonly size: number } | { readonly kind: 'emulation' };
 
-/** One VCPU as KVM's code passes it around (struct kvm_vcpu): the extension that it runs on, the registers that hardware does not save, and what waits to be done. */
+/**
+ * One VCPU as KVM's code passes it around (struct kvm_vcpu): its extension, the registers that hardware does not
+ * save, and pending work.
+ */
 export class Vcpu {
   readonly ops: X86Ops;
   readonly regs: GuestRegisters;
@@ -72,31 +78,37 @@ export class Vcpu {
   readonly apf: AsyncPf | undefined;
   readonly handleExit: VcpuParts['handleExit'];
   readonly handleIntercepted: VcpuParts['handleIntercepted'];
-  /** What CPUID tells the guest, and which CR4 and EFER bits it may set. */
+  /** The guest's CPUID, and the CR4 and EFER bits it may set. */
   readonly model: CpuidModel;
   /** The emulator's registers, and a place to show the guest's while the CPU runs the host. */
   readonly scratch: CpuState;
   readonly view: CpuState;
-  /** Instructions that KVM completed for the guest, which no hardware retired. */
+  /** Instructions that KVM completed for the guest, which hardware did not retire. */
   emulated = 0;
-  /** KVM_REQ_TLB_FLUSH_GUEST: what the guest's own flush would have dropped is dropped before entry. */
+  /** KVM_REQ_TLB_FLUSH_GUEST: drop before entry what the guest's own flush would have dropped. */
   flushGuest = false;
-  /** KVM_REQ_TLB_FLUSH_CURRENT: what is cached of the tables that hardware walks now is dropped before entry; why. */
+  /** KVM_REQ_TLB_FLUSH_CURRENT: drop before entry what is cached of the tables that hardware walks now; the reason. */
   flushCurrent: string | undefined;
-  /** KVM_REQ_MMU_SYNC: the guest has flushed its TLB by a load of CR3, so shadow tables catch up with its own. */
+  /**
+   * KVM_REQ_MMU_SYNC: the guest has flushed its TLB by loading CR3, so shadow tables must be synchronised with its
+   * own.
+   */
   syncRoots = false;
   /** Remote flushes of the VM that this VCPU has carried out. */
   flushesSeen = 0;
   /** KVM_DEBUGREG_WONT_EXIT: the guest has its debug registers until the next exit. */
   debugRegistersLoaded = false;
-  /** The instruction emulator met an instruction that would have exited, and its handler is at work: what it asks of the exit is here. */
+  /**
+   * Set while the instruction emulator runs the handler of an instruction that would have exited: the exit's details
+   * for that handler.
+   */
   emulatedExit: VmExit | undefined;
   waiting: Waiting | undefined;
   /** Whether the CPU holds the guest's registers now (VMX non-root operation). */
   inGuest = false;
-  /** The guest's state is none that VM entry takes: the emulator runs it (vmx->emulation_required). */
+  /** VM entry would reject the guest's state: the emulator runs it (vmx->emulation_required). */
   emulating = false;
-  /** The place whose breakpoint was reported while emulating. */
+  /** The address whose breakpoint was reported while emulating. */
   passed: { readonly linear: bigint; readonly instructions: bigint } | undefined;
 
   constructor(
@@ -134,7 +146,7 @@ export class Vcpu {
     }));
   }
 
-  /** Of the guest's current instruction, run by hardware or by the emulator. */
+  /** Length of the guest's current instruction, run by hardware or by the emulator. */
   get mnemonic(): number {
     return this.emulating ? this.emulator.mnemonic : this.cpu.insn.mnemonic;
   }
@@ -144,7 +156,10 @@ export class Vcpu {
     if (this.inGuest) this.cpu.state.set32(SLOT.PENDING_INTR, INTERRUPT_WAITS | KICK_VECTOR);
     return this.inGuest;
   }
-  /** What the hardware has logged goes into the dirty bitmaps. In the kernel a kick makes the CPU exit first; here it stands still meanwhile. */
+  /**
+   * Moves what hardware has logged into the dirty bitmaps. In the kernel a kick makes the CPU exit first; here the
+   * CPU is paused meanwhile.
+   */
   drainLog(): void {
     this.ops.drainLog();
   }
@@ -153,29 +168,35 @@ export class Vcpu {
   get running(): boolean {
     return this.inGuest;
   }
-  /** Instructions that completed for the guest: retired by hardware, or done by KVM in its place. */
+  /** Instructions that completed for the guest: retired by hardware, or emulated by KVM. */
   get instructions(): bigint {
     return this.cpu.retired + BigInt(this.emulated);
   }
 
-  /** What tags this VCPU's translations: VPID or ASID; 0: none. */
+  /** The tag of this VCPU's translations: VPID or ASID; 0: none. */
   get vpid(): number {
     return this.ops.tag;
   }
 
-  /** A step of KVM's, with the fields of VMCS or VMCB that were accessed since the last one. */
+  /** Makes a KVM step, with the VMCS or VMCB fields accessed since the last one. */
   step(fn: string, what: string, cycles: number, parts: Parameters<typeof kvmStep>[3] = {}): Step {
     return kvmStep(fn, what, cycles, { ...parts, vmcs: this.ops.takeAccesses() });
   }
 
-  /** kvm_skip_emulated_instruction: RIP after the instruction that exited, its interrupt shadow cleared, and the single-step trap it owes. */
+  /**
+   * kvm_skip_emulated_instruction: moves RIP past the instruction that exited, clears its interrupt shadow, and
+   * queues a due single-step trap.
+   */
   skipEmulatedInstruction(): void {
     const { regs, emulatedExit } = this;
     const rip = emulatedExit ? regs.rip + BigInt(emulatedExit.instructionLength ?? 0) : this.ops.nextRip();
     regs.rip = regs.mode64 ? BigInt.asUintN(64, rip) : rip & M32;
     this.completeInstruction();
   }
-  /** What the end of any instruction does: the shadow of STI and MOV SS ends, RF is cleared, and TF traps, `trap`: as it was at the instruction's start. */
+  /**
+   * What the end of any instruction does: ends the shadow of STI and MOV SS, clears RF, and traps if TF was set at
+   * the instruction's start (`trap`).
+   */
   completeInstruction(castsShadow = false, trap = bit(this.regs.rflags, RFLAGS.TF)): void {
     const { regs } = this;
     const blocking = regs.interruptibility;
@@ -188,18 +209,21 @@ export class Vcpu {
     this.emulated++;
   }
 
-  /** RDTSC in root mode: the clock of this machine is retired instructions, and the time that a halted CPU let pass. */
+  /**
+   * RDTSC in root mode: this machine's clock counts retired instructions plus the time skipped while a CPU was
+   * halted.
+   */
   get hostTsc(): bigint {
     return BigInt.asUintN(64, this.cpu.retired + this.cpu.state.get(SLOT.TSC_OFFSET));
   }
-  /** Nobody runs until `time`, in host TSC ticks: the clock is there at once. */
+  /** Nothing runs until `time`, in host TSC ticks: the clock skips there. */
   passTimeUntil(time: bigint): void {
     const { state } = this.cpu;
     const ahead = time - this.hostTsc;
     if (ahead > 0n) state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) + ahead));
   }
 
-  /** kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT). The first reason is told. */
+  /** kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT). The first reason is the one reported. */
   requestFlush(why: string): void {
     this.flushCurrent ??= why;
   }
@@ -212,7 +236,7 @@ export class Vcpu {
     this.events.queueException({ vector: VECTOR.UD, why });
   }
 
-  /** kvm_read_guest: bytes of guest RAM by GPA, through the VMM's mapping; undefined where no slot is. */
+  /** kvm_read_guest: bytes of guest RAM by GPA, through the VMM's mapping; undefined if there is no slot. */
   readGuest(address: Gpa, length: number): Uint8Array | undefined {
     const out = new Uint8Array(length);
     for (let done = 0; done < length;) {
@@ -228,7 +252,7 @@ export class Vcpu {
     return out;
   }
 
-  /** The breakpoint that the guest stands at while the emulator runs it, unless it was told already. */
+  /** The breakpoint at the guest's current address while the emulator runs it, unless already reported. */
   emulatedBreakpoint(): bigint | undefined {
     const { breakpoints } = this.cpu;
     if (breakpoints.size === 0) return undefined;
@@ -238,16 +262,21 @@ export class Vcpu {
     return breakpoints.has(linear) && !told ? linear : undefined;
   }
 
-  // ---- looking at the guest at any time
+  // ---- inspecting the guest at any time
 
-  /** The guest's registers: the CPU's own while it runs the guest, else a copy put together from VMCS or VMCB and save area (writes to it need `commitRegisters`). */
+  /**
+   * The guest's registers: the CPU's own while it runs the guest, otherwise a copy assembled from VMCS or VMCB and
+   * save area (writes to it need `commitRegisters`).
+   */
   registers(): CpuState {
     if (this.inGuest && !this.vm.shadow) return this.cpu.state;
     if (this.inGuest) return this.believed();
     this.ops.looking.loadInto(this.view);
     return this.view;
   }
-  /** While hardware runs the guest on shadow tables: its registers with the control registers that it believes it has. */
+  /**
+   * While hardware runs the guest on shadow tables: its registers, with the guest's values of the control registers.
+   */
   private believed(): CpuState {
     const { view, ops, cpu } = this;
     const { looking } = ops;
@@ -258,7 +287,10 @@ export class Vcpu {
     looking.pdptes.forEach((p, i) => view.set(SLOT.PDPTE0 + i, p));
     return view;
   }
-  /** The walk of `linear` as the guest's next access would make it, changing and counting nothing, whether or not an exit is being handled. */
+  /**
+   * The walk of `linear` as the guest's next access would make it, without side effects, whether or not an exit is
+   * being handled.
+   */
   probe(linear: bigint, access: Access, sink?: WalkSink): Probe {
     if (this.inGuest) return this.cpu.mmu.probeWalk(linear, access, sink);
     const { memory } = this.vm.kernel;

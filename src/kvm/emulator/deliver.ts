@@ -9,7 +9,7 @@ import { deliveryOf } from './emulator';
 import { queueNested } from './nested-fault';
 import { kvmTaskSwitch } from './task-switch';
 
-/** kvm_inject_realmode_interrupt, emulate_int: KVM takes the event through the guest's IVT or IDT itself. */
+/** kvm_inject_realmode_interrupt, emulate_int: KVM delivers the event through the guest's IVT or IDT in software. */
 export function* deliverByHand(v: Vcpu, event: Interruption): Work<Handled> {
   const { chain } = v.cpu;
   chain.resume(deliveryOf(event), { rip: v.ops.looking.rip, cpl: v.ops.looking.cpl, mnemonic: v.mnemonic });

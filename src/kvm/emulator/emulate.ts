@@ -9,7 +9,7 @@ import { deliverByHand } from './deliver';
 import { exitOf, type IoRequest } from './io-log';
 import { queueFault } from './nested-fault';
 
-/** kvm_emulate_instruction: begins with the instruction at RIP. */
+/** kvm_emulate_instruction: starts with the instruction at RIP. */
 export function* kvmEmulateInstruction(v: Vcpu): Work<Handled> {
   v.stats.add('insn_emulation');
   const vectoring = v.events.vectoring;
@@ -24,7 +24,7 @@ export function* kvmEmulateInstruction(v: Vcpu): Work<Handled> {
   return yield* emulate(v);
 }
 
-/** complete_emulated_mmio, complete_emulated_pio: the instruction goes on with user space's answer. */
+/** complete_emulated_mmio, complete_emulated_pio: resumes the instruction with user space's answer. */
 export function* completeEmulation(v: Vcpu, value: bigint): Work<Handled> {
   yield v.step('complete_emulated_mmio', 'resumes the instruction that waited for user space', cost('kvmDispatch'));
   v.emulator.answer(value);
@@ -81,7 +81,10 @@ function* emulate(v: Vcpu): Work<Handled> {
   }
 }
 
-/** vcpu_mmio_read, vcpu_mmio_write: devices in the kernel come before user space. The answer; undefined: none of them has this address. */
+/**
+ * vcpu_mmio_read, vcpu_mmio_write: in-kernel devices are tried before user space. The answer; undefined: none of them
+ * has this address.
+ */
 function kernelDevice(v: Vcpu, request: IoRequest): bigint | undefined {
   if (request.space !== 'mmio' || !v.lapic.answers(request.address)) return undefined;
   const offset = Number(request.address & 0xfffn);
@@ -90,7 +93,7 @@ function kernelDevice(v: Vcpu, request: IoRequest): bigint | undefined {
   return 0n;
 }
 
-/** handle_emulation_failure: kernel code of the guest ends the run, user code gets #UD. */
+/** handle_emulation_failure: at CPL 0 it ends the run, in user code it injects #UD. */
 function* emulationFailure(v: Vcpu, why: string): Work<Handled> {
   v.stats.add('insn_emulation_fail');
   const cpl = v.regs.cpl;

@@ -27,15 +27,19 @@ import { GuestMemory } from './guest-memory';
 import { EmulatorIntercepts } from './intercepts';
 import { IoLog, type IoLogState } from './io-log';
 
-/** Iterations of one REP instruction before the guest is entered again, as x86_emulate_insn has it: other events must get their turn. */
+/**
+ * Iterations of one REP instruction before the guest is entered again, as in x86_emulate_insn, so that other events
+ * get their turn.
+ */
 const MAX_ITERATIONS = 1024;
 const M32 = 0xffff_ffffn;
 
 const SHADOW = INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS;
 
 /**
- * KVM's instruction emulator (arch/x86/kvm/emulate.c): the guest's instruction at RIP, run by the same decoder, lifter and runner as the CPU's, on a copy of the
- * guest's registers and on guest memory reached by software. The copy is written back when the instruction completes.
+ * KVM's instruction emulator (arch/x86/kvm/emulate.c): executes the guest's instruction at RIP with the same decoder,
+ * lifter and runner as the CPU, on a copy of the guest's registers and on guest memory reached by software. The copy
+ * is written back when the instruction completes.
  */
 export class Emulator implements InstructionEmulator {
   private readonly log = new IoLog();
@@ -49,11 +53,11 @@ export class Emulator implements InstructionEmulator {
     this.memory = new GuestMemory(v.vm, v.scratch, this.log, v.model);
     this.core = new Core(v.scratch, this.memory, this.ports(), v.model);
     this.core.intercepts = this.intercepts;
-    // no ways: every access is the port's
+    // no ways: every access goes through the port
     this.runner = new Runner(this.core, new Tlb(memory, v.cpu.index, 0, 0));
   }
 
-  /** A new instruction: nothing is answered yet. */
+  /** Starts a new instruction: no access has been answered yet. */
   begin(): void {
     this.log.clear();
   }
@@ -62,7 +66,10 @@ export class Emulator implements InstructionEmulator {
     this.log.answer(value);
   }
 
-  /** The bytes of the instruction at RIP, which has exited, so that its page was there a moment ago; undefined: it has no meaning, or its page is gone. */
+  /**
+   * The bytes of the instruction at RIP, which has exited, so its page was present a moment ago; undefined: it is
+   * invalid, or its page is gone.
+   */
   peek(): Uint8Array | undefined {
     const { core, memory } = this;
     this.load();
@@ -82,7 +89,7 @@ export class Emulator implements InstructionEmulator {
     for (let i = 0; i < MAX_ITERATIONS; i++) {
       this.memory.begin();
       core.event = undefined;
-      // the shadow of STI and MOV SS ends here, unless this instruction casts one
+      // the shadow of STI and MOV SS ends here, unless this instruction starts one
       v.scratch.set32(SLOT.INTERRUPTIBILITY, v.scratch.get32(SLOT.INTERRUPTIBILITY) & ~SHADOW);
       const start = v.scratch.rip;
       const trap = v.scratch.systemFlag(RFLAGS.TF);
@@ -111,7 +118,7 @@ export class Emulator implements InstructionEmulator {
         );
         return { kind: 'done' };
       }
-      // one element of a repeated instruction is done, and its progress is in the registers
+      // one iteration of a repeated instruction is done; the registers hold its progress
       log.clear();
     }
     return { kind: 'done' };
@@ -121,7 +128,10 @@ export class Emulator implements InstructionEmulator {
     return this.core.insn.mnemonic;
   }
 
-  /** x86_decode_insn, __do_insn_fetch_bytes: the instruction at RIP, its second page only where it goes on there; undefined with the event or failure set. */
+  /**
+   * x86_decode_insn, __do_insn_fetch_bytes: decodes the instruction at RIP, reading a second page only if it extends
+   * there; undefined with the event or failure set.
+   */
   private decode(): Block | undefined {
     const { v, core, memory } = this;
     const { rip } = v.scratch;
@@ -149,8 +159,8 @@ export class Emulator implements InstructionEmulator {
   }
 
   /**
-   * em_hypercall, emulator_fix_hypercall (KVM_X86_QUIRK_FIX_HYPERCALL_INSN, which is on unless the VMM turns it off): the other vendor's hypercall is overwritten by this
-   * processor's own, with the rights of a store of the guest's, and executed again.
+   * em_hypercall, emulator_fix_hypercall (KVM_X86_QUIRK_FIX_HYPERCALL_INSN, on by default): the other vendor's
+   * hypercall is overwritten with this processor's own, with the rights of a guest store, and executed again.
    */
   private *fixHypercall(rip: bigint, foreign: Hypercall): Work<Emulation> {
     const { v, core, memory } = this;
@@ -208,8 +218,8 @@ export class Emulator implements InstructionEmulator {
   }
 
   /**
-   * emulator_task_switch: the switch that exited, by the processor's own code. A fault in the incoming task leaves that task's registers, as on the processor;
-   * one before it leaves the outgoing task's.
+   * emulator_task_switch: performs the switch that exited, using the processor's own code. A fault in the incoming
+   * task leaves that task's registers, as on the processor; an earlier fault leaves the outgoing task's.
    */
   *taskSwitch(wanted: TaskSwitch): Work<ByHand> {
     const { v, core, memory } = this;
@@ -272,7 +282,7 @@ export class Emulator implements InstructionEmulator {
   }
 }
 
-/** An event to be delivered as the CPU's own code takes it. */
+/** An event in the form that the CPU's delivery code takes. */
 export function deliveryOf(i: Interruption): Delivery {
   const why = because('injected');
   switch (i.type) {

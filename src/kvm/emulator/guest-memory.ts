@@ -22,19 +22,20 @@ import { slotHva } from '../memslots';
 import type { Vm } from '../vm';
 import type { IoLog } from './io-log';
 
-/** Most bytes that one MMIO exit carries. */
+/** Maximum bytes in one MMIO exit. */
 const FRAGMENT = 8;
-/** kvm_mmio_fragment: a piece of an access within one page. */
+/** kvm_mmio_fragment: the part of an access that lies within one page. */
 interface Piece {
   readonly gpa: Gpa;
   readonly size: number;
-  /** Offset in the machine's memory; −1: no RAM that this access may use, hence MMIO. */
+  /** Offset in the machine's memory; −1: no RAM that this access may use, so it is MMIO. */
   readonly at: number;
 }
 
 /**
- * Guest memory as KVM's instruction emulator reaches it: the guest's own tables walked in software (walk_addr, arch/x86/kvm/mmu/paging_tmpl.h) through memslots
- * and host mappings, then the data the same way. Where no slot is, or a write meets a read-only one, the access is MMIO and user space's to answer.
+ * Guest memory as KVM's instruction emulator reaches it: walks the guest's own tables in software (walk_addr,
+ * arch/x86/kvm/mmu/paging_tmpl.h) through memslots and host mappings, then reaches the data the same way. Without a
+ * slot, or on a write to a read-only one, the access is MMIO and user space answers it.
  */
 export class GuestMemory implements MemoryPort, EntryPort {
   readonly table = 'guest' as const;
@@ -43,7 +44,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
   private readonly walk: OrdinaryWalk;
   private controls: PagingControls;
   private told: Step[] = [];
-  /** Why the emulator cannot go on, where that is not the guest's own fault. */
+  /** Why the emulator cannot continue, when it is not the guest's own fault. */
   failure: string | undefined;
 
   constructor(
@@ -57,13 +58,13 @@ export class GuestMemory implements MemoryPort, EntryPort {
     this.walk = new OrdinaryWalk({ port: this, root: 0n, controls: this.controls });
   }
 
-  /** A new run of an instruction: paging controls are decoded again. */
+  /** Starts a new run of an instruction: paging controls are decoded again. */
   begin(): void {
     this.failure = undefined;
     this.told = [];
     this.controls = this.decode();
   }
-  /** What was done since the last call. An instruction that is run again after an answer does not tell the same twice. */
+  /** The actions since the last call. An instruction that runs again after an answer does not report them twice. */
   takeSteps(): readonly Step[] {
     const told = this.told;
     this.told = [];
@@ -72,7 +73,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
 
   // ---- code
 
-  /** Up to 15 bytes of code at `linear`, as far as its page goes; undefined with `core.event` or `failure` set. */
+  /** Up to 15 bytes of code at `linear`, up to the end of its page; undefined with `core.event` or `failure` set. */
   fetch(core: Core, linear: bigint): Uint8Array | undefined {
     const address = this.translate(core, linear, { op: 'fetch', user: this.state.cpl === 3, implicit: false });
     if (address === undefined) return undefined;
@@ -83,7 +84,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
     }
     return this.memory.u8.slice(at, at + Math.min(MAX_INSTRUCTION_BYTES, 4096 - (at & 0xfff)));
   }
-  /** The same for the page after that of `linear`. */
+  /** The same for the page that follows that of `linear`. */
   fetchNextPage(core: Core, linear: bigint): Uint8Array | undefined {
     return this.fetch(core, this.nextPage(linear));
   }
@@ -157,7 +158,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
     return at;
   }
 
-  // ---- the ways down
+  // ---- translation
 
   private decode(): PagingControls {
     const s = this.state;
@@ -171,8 +172,8 @@ export class GuestMemory implements MemoryPort, EntryPort {
   }
 
   /**
-   * Cuts an access at page boundaries and translates every piece before anything is read or written. `write`: the data itself is written; a read-modify-write
-   * loads with a write's rights, but reads.
+   * Splits an access at page boundaries and translates every piece before anything is read or written. `write`: the
+   * data itself is written; a read-modify-write loads with write permission checks, but reads.
    */
   private pieces(
     core: Core,
@@ -192,12 +193,13 @@ export class GuestMemory implements MemoryPort, EntryPort {
         out.push({ gpa: address, size: here, at: this.locateData(address, write) });
         done += here;
       }
-      // finding the second page may have cost the host the first: it has not where no notifier was called. What was just faulted in is young, so this ends
+      // faulting in the second page may have reclaimed the first; it did not if no notifier was called. Pages just
+      // faulted in are young, so this terminates
       if (out.length === 1 || this.vm.notifier.count === seen) return out;
     }
   }
 
-  /** walk_addr: linear to GPA by the guest's tables; undefined with the guest's #PF or #GP in `core.event`. */
+  /** walk_addr: linear to GPA through the guest's tables; undefined with the guest's #PF or #GP in `core.event`. */
   private translate(core: Core, linear: bigint, access: Access): Gpa | undefined {
     const { controls, state, walk } = this;
     const { out } = walk;
@@ -243,7 +245,8 @@ export class GuestMemory implements MemoryPort, EntryPort {
       );
     }
     if (walked) return gpa(out.address);
-    // an entry in no memslot is the guest's #PF too: walk_addr ends with the error code of an entry that is not present
+    // an entry outside all memslots is also the guest's #PF: walk_addr fails with the error code of an entry that is
+    // not present
     core.event = {
       kind: 'fault',
       vector: VECTOR.PF,
@@ -255,7 +258,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
     return undefined;
   }
 
-  /** Offset of the RAM behind `address`, faulted in on the host where needed; −1 where there is none that this access may use. */
+  /** Offset of the RAM at `address`, faulted in on the host if needed; −1 if there is none that this access may use. */
   private locateData(address: Gpa, write: boolean): number {
     const slot = this.vm.memslots.find(address);
     if (!slot || (write && slot.readonly)) return -1;
@@ -264,7 +267,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
       this.failure = `the host gives no page for GPA ${hex(address)}`;
       return -1;
     }
-    // kvm_vcpu_write_guest marks what it writes, and so does walk_addr for the flags it sets
+    // kvm_vcpu_write_guest marks the pages it writes dirty; walk_addr does so for the flags it sets
     if (write) this.vm.markPageDirty(address);
     return this.memory.offsetOf(found.value);
   }

@@ -4,7 +4,7 @@ import type { InterceptContext, Intercepts } from '../../hw/state/intercepts';
 import { SLOT } from '../../hw/state/layout';
 import { crQualification, taskSwitchQualification } from '../../hw/vmx/qualification';
 
-/** Instructions that change and tell nothing but the emulator's own registers. */
+/** Instructions that access only the emulator's own registers. */
 const UNWATCHED: ReadonlySet<number> = new Set([
   VMX_EXIT.RDTSC,
   VMX_EXIT.RDTSCP,
@@ -14,8 +14,9 @@ const UNWATCHED: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Sensitive instructions met by the instruction emulator: each is answered with the exit that it would be in the guest, so that the one handler of that exit does
- * its work (in the kernel, the emulator's callbacks set_cr, get_msr, halt and so on call the same functions as the exit handlers).
+ * Sensitive instructions met by the instruction emulator: each is answered with the exit it would cause in the guest,
+ * so the single handler of that exit does the work (in the kernel, the emulator's callbacks set_cr, get_msr, halt and
+ * so on call the same functions as the exit handlers).
  */
 export class EmulatorIntercepts implements Intercepts {
   isUndefined(): boolean {
@@ -25,7 +26,7 @@ export class EmulatorIntercepts implements Intercepts {
     return UNWATCHED.has(reason) ? undefined : exitOf(context, reason, qualification, info);
   }
   controlRegister(context: InterceptContext, a: Parameters<Intercepts['controlRegister']>[1]): VmExit | undefined {
-    // reads come from the copy of the registers, which shows the guest its own values; CR2 is nobody's concern
+    // reads use the copy of the registers, which holds the guest's own values; CR2 needs no intercept
     if (a.type === 'read' || a.cr === 2) return undefined;
     return exitOf(
       context,

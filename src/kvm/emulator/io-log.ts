@@ -2,7 +2,7 @@ import type { Gpa } from '../../base/address';
 import { invariant } from '../../base/assert';
 import type { UserspaceExit } from '../userspace-exit';
 
-/** One access that only user space can answer, in the order the instruction makes them. */
+/** One access that only user space can answer. */
 export type IoRequest =
   | {
       readonly space: 'mmio';
@@ -20,19 +20,20 @@ export type IoRequest =
     };
 
 /**
- * The device accesses of the instruction being emulated. Instructions are restartable, so an access without an answer suspends the instruction, and once user
- * space has answered, the instruction is run again from its start: accesses answered before are replayed in order.
+ * The device accesses of the instruction being emulated. Instructions are restartable: an access without an answer
+ * suspends the instruction; once user space has answered, it runs again from its start and earlier answers are
+ * replayed in order.
  */
 export class IoLog {
   private answers: readonly bigint[] = [];
   private position = 0;
   private waiting: IoRequest | undefined;
 
-  /** Whether the run has come to what no earlier run of this instruction did. */
+  /** Whether this run has passed everything that earlier runs of the instruction did. */
   get replayed(): boolean {
     return this.position >= this.answers.length;
   }
-  /** No access of the present instruction has been answered. */
+  /** No access of the current instruction has been answered. */
   get empty(): boolean {
     return this.answers.length === 0;
   }
@@ -40,12 +41,12 @@ export class IoLog {
     return this.waiting;
   }
 
-  /** A new instruction. */
+  /** Starts a new instruction. */
   clear(): void {
     this.answers = [];
     this.rewind();
   }
-  /** The same instruction from its start. */
+  /** Restarts the same instruction. */
   rewind(): void {
     this.position = 0;
     this.waiting = undefined;
@@ -61,7 +62,7 @@ export class IoLog {
     this.waiting = request;
     return undefined;
   }
-  /** User space's answer to the access that waits. */
+  /** User space's answer to the pending access. */
   answer(value: bigint): void {
     invariant(this.waiting !== undefined, 'an answer follows a question');
     this.answers = [...this.answers, value];

@@ -3,12 +3,15 @@ import type { Interruption } from '../../hw/state/interruption';
 import type { QueuedException } from '../events';
 import type { Vcpu } from '../vcpu';
 
-/** A fault while KVM itself delivered `event`: both are queued, and make a double fault or a shutdown where they do on a processor. */
+/**
+ * A fault while KVM itself delivered `event`: both are queued, and combine into a double fault or a shutdown as on a
+ * processor.
+ */
 export function queueNested(v: Vcpu, event: Interruption | undefined, fault: FaultEvent): void {
   v.events.queueNested(event, queued(fault));
 }
 
-/** A fault that the instruction emulator met, for the guest. */
+/** A fault met by the instruction emulator, to be injected into the guest. */
 export function queueFault(v: Vcpu, fault: FaultEvent): void {
   v.events.queueException(queued(fault));
 }

@@ -12,9 +12,10 @@ import { kvmSetCr3 } from '../x86/control-registers';
 import { queueNested } from './nested-fault';
 
 /**
- * kvm_task_switch: no guest of VMX switches tasks by itself, so KVM saves the outgoing task in its TSS and loads the incoming one. `qualification`: of the exit; `event`: what went
- * through a task gate; `length`: bytes of the JMP, CALL or IRET. Where a fault comes up, or the T flag of the new TSS asks for a debug trap, it is queued as the processor
- * would raise it (Linux leaves the trap out).
+ * kvm_task_switch: hardware never switches tasks for a VMX guest, so KVM saves the outgoing task in its TSS and loads
+ * the incoming one. `qualification`: the exit's; `event`: the one that went through a task gate; `length`: bytes of
+ * the JMP, CALL or IRET. A fault, or the debug trap that the T flag of the new TSS requests, is queued as the
+ * processor would raise it (Linux omits the trap).
  */
 export function* kvmTaskSwitch(
   v: Vcpu,
@@ -62,7 +63,7 @@ export function* kvmTaskSwitch(
   }
 }
 
-/** CR0.TS is set by every switch, CR3 comes from a 32-bit TSS. */
+/** CR0.TS is set by every switch; CR3 comes from a 32-bit TSS. */
 function storeControlRegisters(v: Vcpu): void {
   const cr0 = v.scratch.get(SLOT.CR0);
   const cr3 = v.scratch.get(SLOT.CR3);

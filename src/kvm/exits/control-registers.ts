@@ -13,7 +13,7 @@ export type ControlRegisterAccess =
   | { readonly kind: 'clts' }
   | { readonly kind: 'lmsw'; readonly source: bigint };
 
-/** handle_cr, cr_interception: kvm_set_cr and kvm_get_cr, and on behind the instruction. `fn`: which of the two. */
+/** handle_cr, cr_interception: kvm_set_cr or kvm_get_cr, then skips the instruction. `fn`: which of the two. */
 export function* accessControlRegister(v: Vcpu, a: ControlRegisterAccess, fn: string): Work<Handled> {
   switch (a.kind) {
     case 'write': {
@@ -71,6 +71,6 @@ const GETTERS: Readonly<Record<0 | 3 | 4 | 8, (v: Vcpu) => bigint>> = {
   8: (v) => BigInt(v.lapic.taskPriority >> 4),
 };
 
-/** A general register as MOV to CR takes it: 32 bits outside 64-bit mode. */
+/** A general register as MOV to CR reads it: 32 bits outside 64-bit mode. */
 const operand = (v: Vcpu, gpr: number): bigint =>
   v.regs.mode64 ? v.regs.gpr(gpr) : BigInt.asUintN(32, v.regs.gpr(gpr));

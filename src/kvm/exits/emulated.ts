@@ -22,7 +22,10 @@ import { invpcidOperands } from './invpcid-operands';
 import { controlRegisterAccess } from './qualified';
 import { switchTask } from './task-switch';
 
-/** What instructions that KVM carries out exit as under VMX, and who does it: by the exit's reason alone, wherever the instruction was met. */
+/**
+ * The VMX exit reasons of instructions that KVM emulates, with their handlers: chosen by reason alone, wherever the
+ * instruction was met.
+ */
 export const INSTRUCTION_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<number, ExitHandler>([
   [VMX_EXIT.CPUID, handleCpuid],
   [VMX_EXIT.HLT, handleHlt],
@@ -49,7 +52,10 @@ export const INSTRUCTION_HANDLERS: ReadonlyMap<number, ExitHandler> = new Map<nu
   [VMX_EXIT.MSR_WRITE, handleWrmsr],
 ]);
 
-/** A sensitive instruction met by the emulator, which tells it as the VMX exit that it would be whatever the extension: the one handler of what it is does it. */
+/**
+ * A sensitive instruction met by the emulator, which reports the corresponding VMX exit under either extension; the
+ * single handler of that exit performs it.
+ */
 export function* handleEmulated(v: Vcpu, exit: VmExit): Work<Handled> {
   if (exit.reason === VMX_EXIT.INVLPG) return yield* invalidatePage(v, gva(exit.qualification));
   if (exit.reason === VMX_EXIT.TASK_SWITCH)

@@ -14,8 +14,8 @@ import { HYPERCALLS, isHypercall } from '../x86/hypercall';
 import type { ExitHandler } from './handler';
 
 /**
- * handle_ud: the emulator knows one instruction that this CPU lacks, the hypercall of the other vendor's processors (EmulateOnUD in its decode tables). Any other #UD is the
- * guest's.
+ * handle_ud: the emulator knows one instruction that this CPU lacks, the other vendor's hypercall (EmulateOnUD in its
+ * decode tables). Any other #UD is the guest's.
  */
 export const handleInvalidOpcode: ExitHandler = function* (v) {
   const { foreign } = HYPERCALLS[v.ops.name];
@@ -28,7 +28,7 @@ export const handleInvalidOpcode: ExitHandler = function* (v) {
   yield v.step('handle_ud', "an invalid opcode: #UD is the guest's", cost('kvmHandler'));
   return REENTER;
 };
-/** #AC, intercepted against a guest that loops on it. `fn`: of which extension. */
+/** #AC, intercepted so that a guest cannot loop on it. `fn`: the handler's name in this extension. */
 export function* alignmentCheck(v: Vcpu, errorCode: number, fn: string): Work<Handled> {
   const guests = bit(v.regs.cr0, CR0.AM) && bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl === 3;
   v.events.queueException({ vector: VECTOR.AC, errorCode, why: because('injected') });
@@ -46,7 +46,10 @@ export const handleTripleFault: ExitHandler = function* (v) {
   return toUserspace({ reason: 'KVM_EXIT_SHUTDOWN' });
 };
 
-/** handle_dr, dr_interception: the first access gives the guest the real debug registers until the next exit, and runs again. */
+/**
+ * handle_dr, dr_interception: the first access gives the guest the real debug registers until the next exit; the
+ * instruction runs again.
+ */
 export function* giveDebugRegisters(v: Vcpu, fn: string): Work<Handled> {
   v.ops.interceptDebugRegisters(false);
   v.debugRegistersLoaded = true;
@@ -55,7 +58,10 @@ export function* giveDebugRegisters(v: Vcpu, fn: string): Work<Handled> {
   return REENTER;
 }
 
-/** handle_external_interrupt, intr_interception: the host's own interrupt handler has run; what it was for is seen before the next entry. */
+/**
+ * handle_external_interrupt, intr_interception: the host's own interrupt handler has run; its effects are handled
+ * before the next entry.
+ */
 export function* hostInterrupt(v: Vcpu, vector: number, fn: string): Work<Handled> {
   v.stats.add('irq_exits');
   yield v.step(

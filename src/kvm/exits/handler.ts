@@ -4,10 +4,13 @@ import type { ExitInfo } from '../exit-info';
 import { internalError, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 
-/** One entry of kvm_vmx_exit_handlers: what KVM does about an exit. Guest state and exit information are in the VMCS. */
+/** One entry of kvm_vmx_exit_handlers: how KVM handles an exit. Guest state and exit information are in the VMCS. */
 export type ExitHandler = (v: Vcpu) => Work<Handled>;
 
-/** An exit that would lose the event whose delivery it interrupted, where it is none that `may` do so; undefined: it is handled (vmx_handle_exit, svm_handle_exit). */
+/**
+ * Checks for an exit that would lose the event whose delivery it interrupted, unless `may` allows it; undefined: the
+ * exit can be handled (vmx_handle_exit, svm_handle_exit).
+ */
 export function lostDelivery(v: Vcpu, info: ExitInfo, may: boolean): Handled | undefined {
   const { vectoring } = v.events;
   if (!vectoring || may) return undefined;

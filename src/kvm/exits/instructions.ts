@@ -19,7 +19,10 @@ const RCX = 1;
 const RDX = 2;
 const RBX = 3;
 
-/** kvm_emulate_cpuid: EAX and ECX name the leaf, the answers zero the upper halves. With CPUID faulting on, only CPL 0 is answered. */
+/**
+ * kvm_emulate_cpuid: EAX and ECX select the leaf, the answers zero the upper halves. With CPUID faulting enabled,
+ * only CPL 0 is answered.
+ */
 export const handleCpuid: ExitHandler = function* (v) {
   if ((v.saved.get(SLOT.MISC_FEATURES_ENABLES) & CPUID_FAULT_ENABLE) !== 0n && v.regs.cpl !== 0) {
     v.injectGp(because('cpuid-faulting', v.regs.cpl));
@@ -83,8 +86,9 @@ export const handleWrmsr: ExitHandler = function* (v) {
 };
 
 /**
- * kvm_emulate_halt and kvm_vcpu_block: the VCPU sleeps until an interrupt that it may take, or an NMI. Time passes at once up to the timer's expiry. Where nothing
- * will ever wake it, KVM's thread would sleep on; here user space is told, so that the run has an end.
+ * kvm_emulate_halt and kvm_vcpu_block: the VCPU sleeps until an interrupt that it can take, or an NMI. Time skips to
+ * the timer's expiry. If nothing will ever wake it, KVM's thread would sleep forever; here control returns to user
+ * space so the run ends.
  */
 export const handleHlt: ExitHandler = function* (v) {
   v.skipEmulatedInstruction();
@@ -102,9 +106,10 @@ export const handleHlt: ExitHandler = function* (v) {
       wake === timer ? "sleeps until the local APIC's timer fires" : 'sleeps until a worker of the host has a page',
       cost('kvmHandler'),
     );
-    // a page that is ready makes the VCPU runnable, whatever interrupts the guest takes
+    // a ready page makes the VCPU runnable, whatever interrupts the guest accepts
     if (v.apf && (yield* v.apf.check())) return REENTER;
-    // an interrupt whose priority is too low does not wake the guest, and a periodic timer brings only the same one again
+    // an interrupt with too low a priority does not wake the guest, and a periodic timer only raises the same one
+    // again
     if (wake === timer && !v.events.runnable(v.regs, v.lapic)) return toUserspace({ reason: 'KVM_EXIT_HLT' });
   }
   return REENTER;
@@ -114,7 +119,7 @@ const KVM_EPERM = 1n;
 const KVM_ENOSYS = 1000n;
 const KVM_HC_VAPIC_POLL_IRQ = 1n;
 
-/** kvm_emulate_hypercall: the number in RAX, the result too. The paravirtual ones are not offered. */
+/** kvm_emulate_hypercall: the number and the result in RAX. Paravirtual hypercalls are not offered. */
 export const handleVmcall: ExitHandler = function* (v) {
   const long = v.regs.mode64;
   const number = long ? v.regs.gpr(RAX) : BigInt.asUintN(32, v.regs.gpr(RAX));
@@ -126,14 +131,17 @@ export const handleVmcall: ExitHandler = function* (v) {
   return REENTER;
 };
 
-/** Instructions that do nothing for such a guest: INVD, WBINVD, MONITOR, MWAIT, PAUSE. */
+/** Instructions that are no-ops for such a guest: INVD, WBINVD, MONITOR, MWAIT, PAUSE. */
 export const handleNop: ExitHandler = function* (v) {
   v.skipEmulatedInstruction();
   yield v.step('kvm_emulate_as_nop', 'the instruction has no effect under KVM', cost('kvmHandler'));
   return REENTER;
 };
 
-/** handle_xsetbv, kvm_emulate_xsetbv, __kvm_set_xcr: XCR0 must have the x87 bit and no bit that the guest's CPUID does not list. The CPU checked CPL and CR4.OSXSAVE. */
+/**
+ * handle_xsetbv, kvm_emulate_xsetbv, __kvm_set_xcr: XCR0 must have the x87 bit and no bit that the guest's CPUID
+ * omits. The CPU has checked CPL and CR4.OSXSAVE.
+ */
 export const handleXsetbv: ExitHandler = function* (v) {
   const value = (BigInt(v.regs.gpr32(RDX)) << 32n) | BigInt(v.regs.gpr32(RAX));
   const refused = xsetbvRefusal(v.regs.gpr32(RCX), value);

@@ -13,7 +13,7 @@ import { REENTER, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 import { activePcid, invalidatePcid, isCanonicalFor } from '../x86/control-registers';
 
-/** handle_invlpg, kvm_mmu_invlpg: the instruction drops global translations too, so it counts for all roots. */
+/** handle_invlpg, kvm_mmu_invlpg: the instruction drops global translations too, so it applies to all roots. */
 export function* invalidatePage(v: Vcpu, linear: Gva): Work<Handled> {
   const writes = invalidateAddress(v, linear, () => true);
   v.skipEmulatedInstruction();
@@ -21,7 +21,10 @@ export function* invalidatePage(v: Vcpu, linear: Gva): Work<Handled> {
   return REENTER;
 }
 
-/** kvm_mmu_invalidate_addr: hardware forgets the address, and what the guest has written meanwhile to a table that is out of sync counts for it. */
+/**
+ * kvm_mmu_invalidate_addr: hardware forgets the address, and the guest's writes to a table that is out of sync take
+ * effect for it.
+ */
 function invalidateAddress(v: Vcpu, linear: bigint, which: (root: Root) => boolean): readonly TableAccess[] {
   v.stats.add('invlpg');
   if (v.regs.longMode && !isCanonicalFor(v, linear)) return [];
@@ -49,7 +52,10 @@ const INVPCID = { ADDRESS: 0n, CONTEXT: 1n, ALL: 2n, ALL_NON_GLOBAL: 3n } as con
 /** Bytes. */
 export const INVPCID_DESCRIPTOR = 16;
 
-/** kvm_handle_invpcid. Shadow entries are never global, so the last two types are one. `at`: where the descriptor is. */
+/**
+ * kvm_handle_invpcid. Shadow entries are never global, so the last two types are equivalent. `at`: the descriptor's
+ * address.
+ */
 export function* invalidateProcessContext(v: Vcpu, type: bigint, at: Gva): Work<Handled> {
   const bytes = yield* readVirtual(v, at, INVPCID_DESCRIPTOR);
   if (!bytes) return REENTER;
@@ -84,7 +90,7 @@ export function* invalidateProcessContext(v: Vcpu, type: bigint, at: Gva): Work<
   return REENTER;
 }
 
-/** kvm_read_guest_virt, by the guest's own tables. Undefined: the guest got its #PF. */
+/** kvm_read_guest_virt, through the guest's own tables. Undefined: the guest got its #PF. */
 function* readVirtual(v: Vcpu, at: Gva, size: number): Work<Uint8Array | undefined> {
   const out = new Uint8Array(size);
   const paging = guestPaging(v.regs, v.model);

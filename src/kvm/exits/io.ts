@@ -15,7 +15,10 @@ export interface PortAccess {
   readonly string: boolean;
 }
 
-/** handle_io, io_interception: string forms need the emulator, since their data is in memory; the others are kvm_fast_pio. `fn` and `from`: which of the two, and what told it. */
+/**
+ * handle_io, io_interception: string forms need the emulator, since their data is in memory; the others are
+ * kvm_fast_pio. `fn` and `from`: which of the two, and where its operands were recorded.
+ */
 export function* accessPort(v: Vcpu, a: PortAccess, fn: string, from: string): Work<Handled> {
   const { port, size, input, string } = a;
   const name = string ? (input ? 'INS' : 'OUTS') : input ? 'IN' : 'OUT';
@@ -38,7 +41,7 @@ export function* accessPort(v: Vcpu, a: PortAccess, fn: string, from: string): W
   return toUserspace({ reason: 'KVM_EXIT_IO', direction: input ? 'in' : 'out', port, size, value });
 }
 
-/** complete_fast_pio_in, complete_fast_pio_out: the data into AL, AX or EAX, and on behind the instruction. */
+/** complete_fast_pio_in, complete_fast_pio_out: moves the data into AL, AX or EAX, and skips the instruction. */
 export function* completeFastPio(v: Vcpu, input: boolean, size: number, value: bigint): Work<Handled> {
   if (input) {
     const data = BigInt.asUintN(size * 8, value);

@@ -64,8 +64,9 @@ export function* handlePageFault(v: Vcpu, linear: Gva, code: number): Work<Handl
 }
 
 /**
- * A write to a shadowed table by the delivery of an event cannot be emulated as an instruction: the frame is no longer taken for a table (kvm_mmu_unprotect_page). Where
- * it is the root's own, which stays a table, KVM delivers the event itself.
+ * A write to a shadowed table during event delivery cannot be emulated as an instruction: the frame is no longer
+ * treated as a table (kvm_mmu_unprotect_page). If it is the root's own, which stays a table, KVM delivers the event
+ * itself.
  */
 function* writeDuringDelivery(v: Vcpu, mmu: ShadowMmu, gpa: Gpa): Work<Handled> {
   const freed = mmu.unprotect(Number(gpa >> 12n));

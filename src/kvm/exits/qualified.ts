@@ -4,7 +4,8 @@ import type { ControlRegisterAccess } from './control-registers';
 const CONTROL_REGISTERS = [0, 3, 4, 8] as const;
 
 /**
- * The exit qualification of a control-register access (SDM vol. 3, table 27-3); undefined: a register that nothing intercepts.
+ * The exit qualification of a control-register access (SDM vol. 3, table 27-3); undefined: accesses to this register
+ * are not intercepted.
  *
  *   31..16       11..8   6           5..4   3..0
  *  |LMSW source| gpr  |LMSW memory | type |number|

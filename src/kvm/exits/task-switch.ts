@@ -7,7 +7,11 @@ import type { Work } from '../../trace/step';
 import type { Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 
-/** handle_task_switch, task_switch_interception: `qualification` as VMX has it, `length`: bytes of the instruction; `software`: INT n, which SVM has not put back. What went through a task gate is not injected again, since the switch itself delivers it. */
+/**
+ * handle_task_switch, task_switch_interception: `qualification` in VMX format, `length`: bytes of the instruction;
+ * `software`: INT n, which SVM has not requeued. An event that went through a task gate is not reinjected, since the
+ * switch itself delivers it.
+ */
 export function* switchTask(v: Vcpu, qualification: bigint, length: number, software?: Interruption): Work<Handled> {
   const { source } = decodeTaskSwitch(qualification);
   const event = source === 'idt' ? (software ?? v.events.takeVectoring()) : undefined;

@@ -9,14 +9,14 @@ import { kvmStep, type Work } from '../../trace/step';
 import { slotHva, slotMaxLevel, type Memslot } from '../memslots';
 import type { Vm } from '../vm';
 
-/** PFERR_*: a page fault as KVM's MMU sees it, in the format of a #PF error code plus what EPT adds. */
+/** PFERR_*: a page fault as KVM's MMU sees it, as a #PF error code with additions for EPT. */
 export interface PageFault {
   readonly gpa: Gpa;
   readonly write: boolean;
   readonly exec: boolean;
   /** The EPT entry was present and lacked a right. */
   readonly present: boolean;
-  /** A misconfiguration: an MMIO entry was hit. */
+  /** A misconfiguration: the access hit an MMIO entry. */
   readonly rsvd: boolean;
 }
 
@@ -36,19 +36,22 @@ export type Pfn =
       readonly writable: boolean;
     }
   | { readonly kind: 'noslot' }
-  /** A write to a read-only slot: MMIO, but the entry stays as it is for reads. */
+  /** A write to a read-only slot: MMIO, but the entry stays usable for reads. */
   | { readonly kind: 'readonly-slot' }
   | { readonly kind: 'error'; readonly error: HostFaultError };
 
-/** Who may take over the wait for a page that the host has in swap (kvm/async-pf.ts). */
+/** Takes over the wait for a page that the host has in swap (kvm/async-pf.ts). */
 export interface AsyncFault {
-  /** True: the page is being read, and the VCPU need not wait for it here. */
+  /** True: the page is being read, and the VCPU need not wait for it. */
   setup(address: Gpa, at: Hva, write: boolean): Work<boolean>;
 }
 
 const accessName = (f: PageFault): string => (f.exec ? 'fetch' : f.write ? 'write' : 'read');
 
-/** kvm_mmu_do_page_fault for a VCPU whose root is EPT or NPT: kvm_tdp_page_fault. `async`: absent where the page is mapped ahead (prefetch). */
+/**
+ * kvm_mmu_do_page_fault for a VCPU whose root is EPT or NPT: kvm_tdp_page_fault. `async`: absent when mapping ahead
+ * (prefetch).
+ */
 export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): Work<FaultResult> {
   yield kvmStep(
     'kvm_tdp_page_fault',
@@ -58,9 +61,9 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): 
       addresses: { gpa: fault.gpa },
     },
   );
-  // mmu_topup_memory_caches: tables are kernel memory, had before anything is looked up
+  // mmu_topup_memory_caches: tables are kernel memory, allocated before anything is looked up
   yield* vm.space.makeRoom(vm.mmu.levels);
-  // what the host answers from here on holds only while the count stays the same
+  // the host's answers from here on hold only while the count is unchanged
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;
   const pfn = yield* kvmFaultinPfn(vm, fault, async);
@@ -72,7 +75,7 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): 
     case 'error':
       return { kind: 'error', why: describeHostFault(pfn.error) };
     case 'noslot': {
-      // kvm_handle_noslot_fault without MMIO caching: no entry can be marked
+      // kvm_handle_noslot_fault without MMIO caching: entries cannot be marked
       if (!vm.mmu.marksMmio) return result('emulate');
       const r = yield* vm.mmu.map({ kind: 'mmio', gpa: fault.gpa, generation });
       return r === 'no-memory' ? noTable(fault.gpa) : result('emulate');
@@ -84,7 +87,7 @@ export function* kvmTdpPageFault(vm: Vm, fault: PageFault, async?: AsyncFault): 
       const valid = (): boolean => !vm.notifier.retry(seen) && vm.memslots.generation === generation;
       const r = yield* vm.mmu.map({ kind: 'page', gpa: fault.gpa, frame, level, rights, valid });
       if (r === 'no-memory') return noTable(fault.gpa);
-      // make_spte: an entry that allows writes makes its page dirty at once, were it only read
+      // make_spte: a writable entry dirties its page at once, even if it was only read
       if (r !== 'retry' && pfn.writable) vm.markPageDirty(fault.gpa);
       return result(r);
     }
@@ -96,7 +99,10 @@ const noTable = (address: Gpa): FaultResult => ({
   why: `host memory is exhausted: no frame for a second-level table for GPA ${hex(address)}`,
 });
 
-/** kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in where it is absent. Where it is in swap `async` may take over the wait ('async'), else it is waited for. */
+/**
+ * kvm_faultin_pfn: memslot, HVA, and the host's page, faulted in if absent. For a page in swap, `async` may take over
+ * the wait ('async'); otherwise the fault waits for it.
+ */
 export function* kvmFaultinPfn(
   vm: Vm,
   fault: PageFault,
@@ -134,7 +140,10 @@ function* gfnToMemslot(vm: Vm, address: Gpa): Work<Memslot | undefined> {
   return slot;
 }
 
-/** hva_to_pfn: what the fast way found if the host has the page mapped, else through the host's fault handler. A read maps writable too where the host allows it. */
+/**
+ * hva_to_pfn: the result of the fast path if the host has the page mapped, otherwise through the host's fault
+ * handler. A read maps writable too if the host allows it.
+ */
 function* hvaToPfn(vm: Vm, slot: Memslot, at: Hva, write: boolean, fast: UserPage | undefined): Work<Pfn> {
   let page = fast;
   if (!page) {
@@ -151,7 +160,7 @@ function* hvaToPfn(vm: Vm, slot: Memslot, at: Hva, write: boolean, fast: UserPag
 /** kvm_mmu_hugepage_adjust: the largest page that slot, alignment and the host's own mapping allow. */
 function* mappingLevel(vm: Vm, fault: PageFault, slot: Memslot, at: Hva, page: UserPage): Work<1 | 2 | 3> {
   const bySlot = slotMaxLevel(slot, fault.gpa);
-  // kvm_slot_dirty_track_enabled: pages are logged one by one
+  // kvm_slot_dirty_track_enabled: dirty logging is per 4 KiB page
   if (bySlot === 1 || slot.logDirty) return 1;
   const host = ((page.pageShift - 12) / 9 + 1) as 1 | 2 | 3;
   const level = host < bySlot ? host : bySlot;
@@ -167,8 +176,8 @@ function* mappingLevel(vm: Vm, fault: PageFault, slot: Memslot, at: Hva, page: U
 const NAME = { 1: '4 KiB', 2: '2 MiB', 3: '1 GiB' } as const;
 
 /**
- * handle_mmio_page_fault: what a misconfigured entry means. 'emulate': an MMIO entry of the present memslots; 'stale': of earlier ones, so the fault is taken as if
- * nothing were mapped; 'bug': KVM made no such entry.
+ * handle_mmio_page_fault: the meaning of a misconfigured entry. 'emulate': an MMIO entry of the current memslots;
+ * 'stale': of earlier ones, so the fault is handled as if nothing were mapped; 'bug': KVM made no such entry.
  */
 export function* handleMmioPageFault(vm: Vm, address: Gpa): Work<'emulate' | 'stale' | 'bug'> {
   const found = vm.mmu.mmioSpte(address);

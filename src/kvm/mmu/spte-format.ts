@@ -13,20 +13,21 @@ import {
 } from './spte';
 
 /**
- * What the TDP MMU asks of the format of its entries: EPT's own (spte.ts), or the ordinary one that nested paging walks (shadow_*_mask, arch/x86/kvm/mmu/spte.c).
- * In both R/W or W is bit 1, a large page bit 7, KVM's own present mark bit 11, and the frame lies in bits 51:12.
+ * The TDP MMU's interface to its entry format: EPT's own (spte.ts), or the ordinary one that nested paging walks
+ * (shadow_*_mask, arch/x86/kvm/mmu/spte.c). In both, R/W or W is bit 1, a large page bit 7, KVM's own present mark
+ * bit 11, and the frame lies in bits 51:12.
  */
 export interface SpteFormat {
   readonly table: 'ept' | 'npt';
   readonly name: 'EPT' | 'NPT';
   readonly accessed: bigint;
   readonly dirty: bigint;
-  /** make_spte, make_nonleaf_spte, make_mmio_spte. `ad`: hardware keeps accessed and dirty flags. */
+  /** make_spte, make_nonleaf_spte, make_mmio_spte. `ad`: hardware maintains accessed and dirty flags. */
   leaf(frame: Hpa, level: number, rights: SpteRights, ad: boolean): bigint;
   nonleaf(table: Hpa, ad: boolean): bigint;
   mmio(address: Gpa, generation: number): bigint;
   isMmio(spte: bigint): boolean;
-  /** check_mmio_spte: made under the present memslots. */
+  /** check_mmio_spte: made under the current memslots. */
   mmioCurrent(spte: bigint, generation: number): boolean;
 }
 
@@ -43,8 +44,9 @@ export const EPT_FORMAT: SpteFormat = {
 };
 
 /**
- * Nested paging's entries: ordinary ones, with U/S since every access of a guest is a user's. MMIO is present with bit 51 set, which is reserved below 52 physical
- * address bits, as in shadow tables (kvm_mmu_reset_all_pte_masks), and with R/W and U/S, since a guest may do everything there:
+ * Nested paging's entries: ordinary ones, with U/S since every guest access counts as a user access. MMIO is present
+ * with bit 51 set, which is reserved below 52 physical address bits, as in shadow tables
+ * (kvm_mmu_reset_all_pte_masks), and with R/W and U/S, since the guest has all rights there:
  *
  *   63..52     51  50..12    11      10           9             7  6  5  2   1   0
  *  |(gen 18..8)|0 | frame  |mapped|MMU-writable|host-writable|PS|D |A |US |RW |P |

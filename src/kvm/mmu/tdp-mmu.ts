@@ -18,8 +18,9 @@ import { isLastSpte, isPresentSpte, spteFrame, type SpteRights } from './spte';
 import { EPT_FORMAT, NPT_FORMAT, type SpteFormat } from './spte-format';
 
 /**
- * What a fault wants mapped: a page frame, or nothing where no slot is. `valid` is asked right before the leaf is set: whether what was looked up still holds.
- * The kernel asks once under mmu_lock, which keeps notifiers out until the leaf is set; here a person may cause a host event between any two steps.
+ * What a fault wants mapped: a page frame, or nothing if there is no slot. `valid` is called right before the leaf is
+ * set: whether the lookup still holds. The kernel checks once under mmu_lock, which keeps notifiers out until the
+ * leaf is set; here the user may cause a host event between any two steps.
  */
 export type MapRequest =
   | {
@@ -36,8 +37,8 @@ export type MapRequest =
 export type MapResult = 'fixed' | 'spurious' | 'emulate' | 'no-memory' | 'retry';
 
 /**
- * Which tables a VM has. `ad`: EPT's accessed and dirty flags are on; `model`: the processor, which decides what is reserved in EPT; `host`: the paging of the host kernel, whose
- * format nested tables have.
+ * Which tables a VM has. `ad`: EPT's accessed and dirty flags are on; `model`: the processor, which decides what is
+ * reserved in EPT; `host`: the host kernel's paging, whose format nested tables have.
  */
 export type TdpKind =
   | { readonly kind: 'ept'; readonly ad: boolean; readonly levels: TdpLevels; readonly model: PagingModel }
@@ -45,12 +46,12 @@ export type TdpKind =
 export type TdpLevels = 4 | 5;
 
 /**
- * kvm_mmu_get_tdp_level of VMX: EPT of five levels where the processor walks them and the guest has more physical address bits than four reach. NPT has the levels of the host's own
- * paging (get_npt_level).
+ * kvm_mmu_get_tdp_level of VMX: five-level EPT if the processor supports it and the guest has more physical address
+ * bits than four levels cover. NPT has the levels of the host's own paging (get_npt_level).
  */
 export const eptLevels = (has5LevelEpt: boolean, guestPhysicalBits: number): TdpLevels =>
   has5LevelEpt && guestPhysicalBits > 48 ? 5 : 4;
-/** Below this many, bit 51 of an ordinary entry is reserved, which MMIO entries set (kvm_mmu_reset_all_pte_masks). */
+/** With fewer, bit 51 of an ordinary entry is reserved; MMIO entries set it (kvm_mmu_reset_all_pte_masks). */
 const MMIO_MASK_BITS = 52;
 
 const PAGE_STAT: Readonly<Record<number, VmStat>> = { 1: 'pages_4k', 2: 'pages_2m', 3: 'pages_1g' };
@@ -66,11 +67,14 @@ interface LeafPlace extends EntryPlace {
   readonly entry: bigint;
 }
 
-/** The EPT or nested page tables of one VM: tables in host memory, edited as KVM's TDP MMU edits them (arch/x86/kvm/mmu/tdp_mmu.c). */
+/**
+ * The EPT or nested page tables of one VM: tables in host memory, edited the way KVM's TDP MMU edits them
+ * (arch/x86/kvm/mmu/tdp_mmu.c).
+ */
 export class TdpMmu implements SecondaryMmu {
   readonly root: Hpa;
   readonly format: SpteFormat;
-  /** Hardware sets accessed and dirty flags: EPTP bit 6, and nested paging always. */
+  /** Hardware sets accessed and dirty flags: with EPTP bit 6, and always under nested paging. */
   readonly ad: boolean;
   /** Level of the root. */
   readonly levels: number;
@@ -79,7 +83,7 @@ export class TdpMmu implements SecondaryMmu {
     private readonly kernel: HostKernel,
     private readonly stats: Stats<VmStat>,
     private readonly kind: TdpKind,
-    /** Asks every VCPU to forget cached translations before it enters again. */
+    /** Requests every VCPU to flush cached translations before it enters again. */
     private readonly flush: () => void,
     root: Hpa | undefined = kernel.frames.allocate(),
   ) {
@@ -89,7 +93,10 @@ export class TdpMmu implements SecondaryMmu {
     this.levels = kind.kind === 'ept' ? kind.levels : this.tables.levels;
   }
 
-  /** What names them to the hardware. construct_eptp: write-back, the walk length less one, A/D as configured; nCR3 is the root alone. */
+  /**
+   * The root pointer for hardware. construct_eptp: write-back, the walk length minus one, A/D as configured; nCR3 is
+   * the root alone.
+   */
   get pointer(): bigint {
     if (this.kind.kind === 'npt') return this.root;
     return this.root | 6n | (BigInt(this.levels - 1) << 3n) | (this.ad ? 1n << 6n : 0n);
@@ -106,7 +113,7 @@ export class TdpMmu implements SecondaryMmu {
     return this.kind.kind === 'ept' || this.kind.host.physicalBits < MMIO_MASK_BITS;
   }
 
-  /** The entries on the way to `address`, root first, to the last one present. */
+  /** The entries on the path to `address`, root first, down to the last one present. */
   read(address: Gpa): readonly TableAccess[] {
     const out: TableAccess[] = [];
     let table = this.root;
@@ -120,7 +127,7 @@ export class TdpMmu implements SecondaryMmu {
     return out;
   }
 
-  /** Bytes of the page that maps `address` for the guest, 0 where none does; and the address up to which that holds. */
+  /** Bytes of the page that maps `address` for the guest, 0 if none does; and the address up to which that holds. */
   mappedSize(address: Gpa): { readonly size: number; readonly until: bigint } {
     const last = must(this.read(address).at(-1), 'a walk reads the root');
     const span = levelSize(last.level);
@@ -133,7 +140,10 @@ export class TdpMmu implements SecondaryMmu {
     return last && this.format.isMmio(last.value) ? last : undefined;
   }
 
-  /** kvm_tdp_mmu_map: walks down, links the tables that are missing, and sets the leaf. Filling an entry that was not present needs no INVEPT. */
+  /**
+   * kvm_tdp_mmu_map: walks down, links missing tables, and sets the leaf. Filling an entry that was not present needs
+   * no INVEPT.
+   */
   *map(request: MapRequest): Work<MapResult> {
     const goal = request.kind === 'page' ? request.level : 1;
     const reads = this.read(request.gpa).filter((r) => r.level >= goal);
@@ -162,7 +172,7 @@ export class TdpMmu implements SecondaryMmu {
     }
   }
 
-  /** tdp_mmu_link_sp: an empty table where there was none. */
+  /** tdp_mmu_link_sp: installs an empty table. */
   private link(address: Gpa, child: Hpa, at: EntryPlace, level: number): Step {
     const write = this.set(at.address, level, at.index, this.format.nonleaf(child, this.ad));
     return kvmStep(
@@ -176,7 +186,7 @@ export class TdpMmu implements SecondaryMmu {
     );
   }
 
-  /** tdp_mmu_split_huge_page: a table of 512 smaller entries takes the large one's place. */
+  /** tdp_mmu_split_huge_page: a table of 512 smaller entries replaces the large one. */
   private split(address: Gpa, child: Hpa, at: EntryPlace, huge: bigint, level: number): Step {
     this.splitInto(child, huge, level);
     this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
@@ -225,7 +235,7 @@ export class TdpMmu implements SecondaryMmu {
     if (isPresentSpte(old)) {
       if (!isLastSpte(old, level)) this.freeTable(hpa(spteFrame(old)), level - 1);
       else this.stats.add(must(PAGE_STAT[level], 'a leaf level'), -1);
-      // a right added to the same frame needs no flush: the violation itself dropped the cached translation
+      // adding a right to the same frame needs no flush: the violation itself dropped the cached translation
       if (!isLastSpte(old, level) || spteFrame(old) !== request.frame) this.flush();
     }
     this.stats.add(must(PAGE_STAT[level], 'a leaf level'));
@@ -261,7 +271,9 @@ export class TdpMmu implements SecondaryMmu {
     return this.zapRange(gpa(0n), gpa(levelSize(this.levels + 1)), writes);
   }
 
-  /** kvm_tdp_mmu_age_gfn_range. Without A flags a leaf goes, and counts as used: whoever uses it again says so by a violation. */
+  /**
+   * kvm_tdp_mmu_age_gfn_range. Without A flags a leaf is dropped and counts as used: the next use causes a violation.
+   */
   ageRange(start: Gpa, end: Gpa): boolean {
     if (!this.ad) return this.zapRange(start, end);
     let young = false;
@@ -273,7 +285,7 @@ export class TdpMmu implements SecondaryMmu {
     return young;
   }
 
-  /** kvm_tdp_mmu_test_age_gfn. Without A flags a leaf that is there was used: looking takes it away. */
+  /** kvm_tdp_mmu_test_age_gfn. Without A flags a present leaf counts as used: aging removes it. */
   testAgeRange(start: Gpa, end: Gpa): boolean {
     let young = false;
     this.eachEntry(start, end, (e) => {
@@ -287,7 +299,7 @@ export class TdpMmu implements SecondaryMmu {
     return this.clear(start, end, () => EPTE_W | this.format.dirty, writes);
   }
 
-  /** kvm_tdp_mmu_clear_dirty_slot. A large leaf would log one of its pages for all of them, so it loses write access instead. */
+  /** kvm_tdp_mmu_clear_dirty_slot. A large leaf would log only one of its pages, so it loses write access instead. */
   clearDirtyRange(start: Gpa, end: Gpa, writes?: TableAccess[]): boolean {
     return this.clear(start, end, (level) => (level > 1 ? EPTE_W | this.format.dirty : this.format.dirty), writes);
   }
@@ -316,7 +328,7 @@ export class TdpMmu implements SecondaryMmu {
     return readTable(this.kernel.memory, ref);
   }
 
-  /** Visits every leaf and every MMIO entry that is about a part of the range. */
+  /** Visits every leaf and every MMIO entry that covers part of the range. */
   private eachEntry(
     start: bigint,
     end: bigint,
@@ -349,7 +361,7 @@ export class TdpMmu implements SecondaryMmu {
     this.kernel.frames.free(table);
   }
 
-  /** make_huge_page_split_spte, 512 times: the same frame run and rights one level down. */
+  /** make_huge_page_split_spte, 512 times: the same frames and rights one level down. */
   private splitInto(child: Hpa, huge: bigint, level: number): void {
     const step = levelSize(level - 1);
     const keepLarge = level - 1 > 1;

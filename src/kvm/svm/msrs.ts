@@ -11,7 +11,7 @@ const VM_CR_DEFINED = 0x1fn;
 const VM_CR_DISABLED = 1n << 4n;
 const VM_CR_LOCKED = 1n << 3n;
 
-/** svm_get_msr and svm_set_msr: what the common code does not answer alike. */
+/** svm_get_msr and svm_set_msr: the MSRs that SVM answers differently from the common code. */
 export const SVM_MSRS: KvmMsrs = new Map<number, KvmMsr>([
   ...[...AMD_PLAIN_MSRS].map(([msr, plain]): [number, KvmMsr] => [
     msr,
@@ -22,7 +22,7 @@ export const SVM_MSRS: KvmMsrs = new Map<number, KvmMsr>([
     MSR.VM_CR,
     {
       read: (v) => v.saved.get(SLOT.VM_CR),
-      // svm_set_vm_cr: once SVM is disabled, neither that nor the lock changes
+      // svm_set_vm_cr: once SVM is disabled, neither SVMDIS nor the lock changes
       write(v, value) {
         const allowed = withoutReserved(MSR.VM_CR, value, ~VM_CR_DEFINED);
         if (allowed !== true) return allowed;

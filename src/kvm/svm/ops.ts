@@ -36,11 +36,14 @@ const CS_L = 1 << 9;
 const RAX = 0;
 const RSP = 4;
 const on = (n: number): bigint => 1n << BigInt(n);
-/** LOCAL_TIMER_VECTOR (arch/x86/include/asm/irq_vectors.h): the host's timer, by which an hrtimer interrupts the guest. */
+/**
+ * LOCAL_TIMER_VECTOR (arch/x86/include/asm/irq_vectors.h): the host's timer; an hrtimer interrupts the guest through
+ * it.
+ */
 const TIMER_VECTOR = 0xec;
 const VINTR_INTERCEPT = on(SVM_EXIT.VINTR - SVM_EXIT.INTR);
 const ALL_CLEAN = Object.values(CLEAN_BITS).reduce((m, n) => m | on(n), 0n);
-/** What guest state each clean bit vouches for, as far as KVM writes it between two entries. */
+/** The guest state that each clean bit covers, limited to what KVM writes between two entries. */
 const CLEAN_OF: Readonly<Partial<Record<VmcbFieldName, keyof typeof CLEAN_BITS>>> = {
   INTERCEPT_CR: 'INTERCEPTS',
   INTERCEPT_DR: 'INTERCEPTS',
@@ -64,7 +67,10 @@ const CLEAN_OF: Readonly<Partial<Record<VmcbFieldName, keyof typeof CLEAN_BITS>>
   CR2: 'CR2',
 };
 
-/** kvm_x86_ops of SVM (arch/x86/kvm/svm/svm.c) for one VCPU, which has a VMCB and an ASID of its own, with nested paging and virtual NMIs. */
+/**
+ * kvm_x86_ops of SVM (arch/x86/kvm/svm/svm.c) for one VCPU, with its own VMCB and ASID, nested paging and virtual
+ * NMIs.
+ */
 export class SvmOps implements X86Ops {
   readonly name = 'svm';
   readonly vmcb: VmcbPort;
@@ -94,14 +100,17 @@ export class SvmOps implements X86Ops {
   takeAccesses(): readonly VmcsAccess[] {
     return this.vmcb.take();
   }
-  /** Loads and stores of a page in the cache. */
+  /** Loads and stores of a cached page. */
   accessCost(n: number): number {
     return cost('tableReference', n);
   }
 
   // ---- registers
 
-  /** svm_set_cr0: caching stays on whatever the guest says, and only where the hardware's register differs from the guest's are its accesses intercepted. */
+  /**
+   * svm_set_cr0: caching stays enabled whatever the guest sets; accesses are intercepted only while the hardware's
+   * register differs from the guest's.
+   */
   setCr0(cr0: bigint): void {
     const { vmcb, v } = this;
     const { saved } = v;
@@ -122,7 +131,7 @@ export class SvmOps implements X86Ops {
     this.v.saved.set(SLOT.CR4, cr4);
     this.vmcb.write('CR4', cr4);
   }
-  /** svm_set_efer: SVME is on whatever the guest says. */
+  /** svm_set_efer: SVME stays on whatever the guest sets. */
   setEfer(efer: bigint): void {
     this.v.saved.set(SLOT.EFER, efer);
     this.vmcb.write('EFER', efer | on(EFER.SVME));
@@ -133,7 +142,7 @@ export class SvmOps implements X86Ops {
   set tscOffset(v: bigint) {
     this.vmcb.write('TSC_OFFSET', v);
   }
-  /** svm_skip_emulated_instruction: the next-RIP save. */
+  /** svm_skip_emulated_instruction: uses the next-RIP save. */
   nextRip(): bigint {
     return this.vmcb.read('NRIP');
   }
@@ -144,13 +153,14 @@ export class SvmOps implements X86Ops {
   // ---- events
 
   /**
-   * svm_complete_interrupts. INT n, INT3 and INTO are not injected again: the instruction, at which RIP still stands, runs again (as KVM did for all of them before 5.19).
+   * svm_complete_interrupts. INT n, INT3 and INTO are not reinjected: RIP still points at the instruction, which runs
+   * again (as KVM did for all of them before 5.19).
    */
   completeInterrupts(): Interruption | undefined {
     const info = this.vmcb.read('EXITINTINFO');
     const event = eventOf(info);
     if (!event || isSoftware(event.type)) return undefined;
-    // the NMI that is injected again will block NMIs itself
+    // the reinjected NMI will block NMIs itself
     if (Number((info >> EVENT.TYPE_SHIFT) & 7n) === EVENT.TYPE.NMI)
       this.vmcb.write('VINTR', this.vmcb.read('VINTR') & ~VINTR.NMI_MASK);
     return event;
@@ -191,7 +201,7 @@ export class SvmOps implements X86Ops {
 
   // ---- translations
 
-  /** svm_flush_tlb_asid, for both kinds: an ASID's entries go with the next VMRUN. */
+  /** svm_flush_tlb_asid, for both kinds: the next VMRUN flushes the ASID's entries. */
   *flushCurrent(why: string): Work<void> {
     this.flushAsid();
     yield this.v.step(
@@ -221,7 +231,7 @@ export class SvmOps implements X86Ops {
   // ---- entry and exit
 
   *beforeEntry(): Work<void> {
-    // nothing is logged by hardware: dirty pages are found by write protection
+    // hardware logs nothing: dirty pages are found by write protection
   }
 
   /** svm_vcpu_run up to VMRUN. */
@@ -249,7 +259,10 @@ export class SvmOps implements X86Ops {
     const why = `VMEXIT_INVALID: ${unmet.map((u) => `${u.fields.join(', ')}: ${u.what} (APM vol. 2, ${u.section})`).join('; ')}`;
     return { ok: false, why, hardwareReason: 0xffff_ffff, unmet };
   }
-  /** vmcb_mark_dirty, from what was written since the last entry. Segments are written unseen, so their bit is never claimed. */
+  /**
+   * vmcb_mark_dirty, from the fields written since the last entry. Segments are written outside this port, so their
+   * clean bit is never set.
+   */
   private dirty(): bigint {
     const names = new Set(this.vmcb.written().map((f) => CLEAN_OF[f]));
     let mask = on(CLEAN_BITS.SEG) | on(CLEAN_BITS.CR2);
@@ -257,7 +270,10 @@ export class SvmOps implements X86Ops {
     return mask;
   }
 
-  /** No hardware counts to the guest's timer: the host's own interrupts the guest when it is due (an hrtimer of KVM's, start_sw_timer). */
+  /**
+   * SVM has no preemption timer: the host's own timer interrupts the guest when it is due (a KVM hrtimer,
+   * start_sw_timer).
+   */
   runGuest(budget: number): CpuStop {
     const { v } = this;
     const { state } = v.cpu;
@@ -273,7 +289,7 @@ export class SvmOps implements X86Ops {
     }
   }
 
-  /** svm_vcpu_run behind VMRUN: VMSAVE for the guest, VMLOAD for the host, STGI. */
+  /** svm_vcpu_run after VMRUN: VMSAVE for the guest, VMLOAD for the host, STGI. */
   saveGuest(): void {
     const { vmcb, v } = this;
     const { saved, cpu } = v;
@@ -286,7 +302,7 @@ export class SvmOps implements X86Ops {
     saved.rip = seen.read('RIP');
     saved.set(SLOT.CR2, seen.read('CR2'));
     saved.set(SLOT.DR6, seen.read('DR6'));
-    // the guest changes TS and MP by itself while CR0 writes are not intercepted
+    // the guest changes TS and MP directly while CR0 writes are not intercepted
     if ((seen.read('INTERCEPT_CR') & CR0_INTERCEPTS) === 0n) saved.set(SLOT.CR0, seen.read('CR0'));
     seen.write('TLB_CONTROL', BigInt(TLB_CONTROL.NOTHING));
     // sync_cr8_to_lapic
@@ -342,12 +358,15 @@ export class SvmOps implements X86Ops {
   save(): OpsState {
     return {};
   }
-  /** All of it lies in the VMCB and in host memory. */
+  /** Everything is in the VMCB and in host memory. */
   restore(_state: OpsState): void {}
 
-  // ---- inside
+  // ---- internal
 
-  /** svm_hardware_enable: EFER.SVME on, and the host save area. The registers are those of the host kernel that runs KVM. */
+  /**
+   * svm_hardware_enable: sets EFER.SVME and the host save area. The registers are those of the host kernel that runs
+   * KVM.
+   */
   private enableVirtualization(): void {
     const { cpu, vm } = this.v;
     const s = cpu.state;
@@ -361,7 +380,7 @@ export class SvmOps implements X86Ops {
     s.rip = HOST_PLACES.vmxVmexit;
     cpu.mmu.controlsChanged();
     s.set(SLOT.VM_HSAVE_PA, this.saveArea);
-    // svm_prepare_switch_to_guest: what VMRUN does not save of the host
+    // svm_prepare_switch_to_guest: saves the host state that VMRUN does not
     cpu.svm.vmsave(this.saveArea);
   }
 
@@ -375,8 +394,7 @@ export class SvmOps implements X86Ops {
   }
 }
 
-/** What the VMCB and memory do not hold: nothing that changes. */
-/** RIP as a linear address: the base of CS counts outside 64-bit mode. */
+/** RIP as a linear address: the base of CS applies outside 64-bit mode. */
 function linearRip(vmcb: Vmcb): bigint {
   const rip = vmcb.read('RIP');
   const long = bit(vmcb.read('EFER'), EFER.LMA) && (vmcb.read32('CS_ATTRIB') & CS_L) !== 0;

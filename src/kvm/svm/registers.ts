@@ -12,7 +12,7 @@ import type { VmcbPort } from './vmcb-port';
 
 const RSP = 4;
 const SHADOW = INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS;
-/** MSRs and their like that VMLOAD and VMSAVE move: their place is the VMCB. */
+/** MSRs and similar state that VMLOAD and VMSAVE transfer: they are stored in the VMCB. */
 const IN_VMCB: ReadonlyMap<number, VmcbFieldName> = new Map<number, VmcbFieldName>([
   [SLOT.STAR, 'STAR'],
   [SLOT.LSTAR, 'LSTAR'],
@@ -25,8 +25,9 @@ const IN_VMCB: ReadonlyMap<number, VmcbFieldName> = new Map<number, VmcbFieldNam
 ]);
 
 /**
- * The guest under SVM: what VMRUN, VMLOAD and VMSAVE move lies in the VMCB; RAX, RSP, RIP, CR2 and DR6, which svm_vcpu_run copies there and back, in the save area like
- * the other general registers, and so do CR0, CR4 and EFER as the guest believes them.
+ * The guest under SVM: what VMRUN, VMLOAD and VMSAVE transfer is in the VMCB. RAX, RSP, RIP, CR2 and DR6, which
+ * svm_vcpu_run copies both ways, are in the save area like the other general registers, as are CR0, CR4 and EFER with
+ * the guest's values.
  */
 export class SvmRegisters extends GuestRegisters {
   constructor(
@@ -78,7 +79,7 @@ export class SvmRegisters extends GuestRegisters {
   set pat(v: bigint) {
     this.vmcb.write('G_PAT', v);
   }
-  /** The interrupt shadow is one bit, whatever cast it; that NMIs are blocked, the virtual-NMI mask says. */
+  /** The interrupt shadow is one bit, whatever caused it; the virtual-NMI mask shows whether NMIs are blocked. */
   get interruptibility(): number {
     const shadow = (this.vmcb.read('INTERRUPT_SHADOW') & 1n) !== 0n ? INTERRUPTIBILITY.STI : 0;
     return shadow | ((this.vmcb.read('VINTR') & VINTR.NMI_MASK) !== 0n ? INTERRUPTIBILITY.NMI : 0);
@@ -114,7 +115,7 @@ export class SvmRegisters extends GuestRegisters {
     const view = new DataView(bytes.buffer, bytes.byteOffset, 32);
     return [0, 1, 2, 3].map((i) => view.getBigUint64(i * 8, true));
   }
-  /** Their place is memory. */
+  /** They are stored in memory. */
   set pdptes(_: readonly bigint[]) {
     // nothing to keep
   }
@@ -134,13 +135,16 @@ export class SvmRegisters extends GuestRegisters {
     else this.vmcb.write(field, value);
   }
 
-  /** svm_get_segment: what SS has for DPL is nobody's business, since SYSRET leaves it as it was. CPL counts, and `setSegment` takes it back from there. */
+  /**
+   * svm_get_segment: the DPL of SS is ignored, since SYSRET leaves it unchanged. CPL is authoritative, and
+   * `setSegment` takes it from there.
+   */
   segment(index: number): SegmentCache {
     const s = this.vmcb.segment(index);
     if (index !== SEG.SS) return s;
     return { ...s, rights: (s.rights & ~(3 << RIGHTS.DPL_SHIFT)) | (this.cpl << RIGHTS.DPL_SHIFT) };
   }
-  /** svm_set_segment: CPL is a field of its own, and follows SS. */
+  /** svm_set_segment: CPL is a separate field, and follows SS. */
   setSegment(index: number, s: SegmentCache): void {
     this.vmcb.setSegment(index, s);
     if (index === SEG.SS) this.vmcb.write('CPL', BigInt((s.rights >>> RIGHTS.DPL_SHIFT) & 3));

@@ -27,7 +27,7 @@ export const hostPaging = (model: PagingModel, levels: HostLevels): PagingContro
 
 /** Reads and writes of DR0 to DR7 (set_dr_intercepts). */
 export const DR_INTERCEPTS = 0x00ff_00ffn;
-/** What is intercepted of control registers besides CR0, which svm_set_cr0 sees to: with nested paging CR3 is the guest's. */
+/** Control-register intercepts other than CR0's, which svm_set_cr0 manages: with nested paging the guest owns CR3. */
 const CR4_INTERCEPTS = b(4, 16 + 4);
 export const CR0_INTERCEPTS = b(0, 16);
 
@@ -64,7 +64,7 @@ export function initVmcb(
 }
 
 /**
- * The MSR permission map (APM vol. 2, 15.11): two bits an MSR, read and write, 1 = exit, for three ranges of 0x2000:
+ * The MSR permission map (APM vol. 2, 15.11): two bits per MSR, read and write, 1 = exit, for three ranges of 0x2000:
  *
  *   0x000 MSRs 0–1fff   0x800 c0000000–c0001fff   0x1000 c0010000–c0011fff
  */
@@ -74,7 +74,7 @@ export function msrpmBit(msr: number): number {
   const range = msr < 0x2000 ? 0 : msr < 0xc001_0000 ? 1 : 2;
   return range * 0x800 * 8 + (msr & 0x1fff) * 2;
 }
-/** direct_access_msrs: no exits for these in both directions; TSC may be read. */
+/** direct_access_msrs: no exits for these in either direction; TSC may be read. */
 export const SVM_PASSTHROUGH = [
   MSR.STAR,
   MSR.SYSENTER_CS,

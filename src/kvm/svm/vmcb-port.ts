@@ -6,10 +6,13 @@ import type { SegmentCache } from '../../hw/state/cpu-state';
 import type { VmcsAccess } from '../../trace/step';
 import { VMCB, type VmcbFieldName } from '../../isa/vmcb-fields';
 
-/** Most accesses that are kept for one step. */
+/** Limit on the accesses recorded for one step. */
 const KEPT = 64;
 
-/** KVM's svm->vmcb: loads and stores of a page of its own memory. What was accessed since the last `take` is remembered for the step that is about to be told. */
+/**
+ * KVM's svm->vmcb: loads and stores in a page of its own memory. Accesses since the last `take` are recorded for the
+ * next step.
+ */
 export class VmcbPort {
   readonly vmcb: Vmcb;
   private accesses: VmcsAccess[] = [];
@@ -48,7 +51,7 @@ export class VmcbPort {
     this.accesses = [];
     return taken;
   }
-  /** Fields written since the last call: what the clean bits must not vouch for. */
+  /** Fields written since the last call: their clean bits must not be set. */
   written(): readonly VmcbFieldName[] {
     const fields = [...this.changed];
     this.changed.clear();

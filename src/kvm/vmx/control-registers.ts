@@ -23,7 +23,10 @@ interface OnVmx {
   readonly regs: VmxRegisters;
 }
 
-/** The hardware's CR0 has NE and not NW or CD whatever the guest believes; the shadow shows the guest its own value. */
+/**
+ * The hardware's CR0 has NE set and NW and CD clear whatever the guest sets; the read shadow gives the guest its own
+ * value.
+ */
 export function vmxSetCr0(x: OnVmx, cr0: bigint): void {
   const { vmcs, regs } = x;
   const { shadow } = x.v.vm;
@@ -51,10 +54,13 @@ export function vmxSetEfer(x: OnVmx, efer: bigint): void {
   x.regs.setLongModeControl(bit(efer, EFER.LMA));
 }
 
-/** Shadow entries need NX for what SMEP and CR0.WP = 0 ask; and with paging always on, hardware knows LME only together with LMA. */
+/**
+ * Shadow entries need NX for SMEP and CR0.WP = 0; and since paging is always on, hardware has LME only together with
+ * LMA.
+ */
 const shadowEfer = (efer: bigint): bigint => (bit(efer, EFER.LMA) ? efer : efer & ~on(EFER.LME)) | on(EFER.NXE);
 
-/** enter_lmode: VM entry wants a busy 64-bit TSS, which a guest that never loaded TR has not. */
+/** enter_lmode: VM entry requires a busy 64-bit TSS, which a guest that never loaded TR does not have. */
 function enterLongMode(x: OnVmx): void {
   const tr = x.regs.segment(SEG.TR);
   if ((tr.rights & RIGHTS.TYPE_MASK) !== BUSY_64_TSS)

@@ -13,12 +13,13 @@ const unusable = (s: SegmentCache): boolean => (s.rights & RIGHTS.UNUSABLE) !== 
 const CODE_ACCESSED = 9;
 const CONFORMING = 4;
 const CODE = 8;
-/** Rights of each segment in virtual-8086 mode (SDM vol. 3, 26.3.1.2). */
+/** Access rights of each segment in virtual-8086 mode (SDM vol. 3, 26.3.1.2). */
 const V86_RIGHTS = 0xf3;
 
 /**
- * __vmx_guest_state_valid: whether VM entry takes the guest's state although the processor has no unrestricted guest. Real mode it does not take, nor segments that only make sense
- * on the way from one mode to the other. (Linux tries virtual-8086 mode for real-mode code first; with emulate_invalid_guest_state the emulator does for all of it.)
+ * __vmx_guest_state_valid: whether VM entry accepts the guest's state on a processor without unrestricted guest. It
+ * rejects real mode, and segments that make sense only in the middle of a mode switch. (Linux first tries
+ * virtual-8086 mode for real-mode code; with emulate_invalid_guest_state the emulator runs all of it.)
  */
 function guestStateValid(regs: GuestRegisters): boolean {
   if (!bit(regs.cr0, CR0.PE)) return false;
@@ -56,5 +57,5 @@ const taskValid = (s: SegmentCache): boolean =>
 const localValid = (s: SegmentCache): boolean =>
   unusable(s) || ((s.selector & 4) === 0 && type(s) === 2 && has(s, RIGHTS.P));
 
-/** vmx->emulation_required: EPT has the unrestricted guest, shadow paging has not. */
+/** vmx->emulation_required: EPT supports unrestricted guest, shadow paging does not. */
 export const emulationRequired = (v: Vcpu): boolean => v.vm.shadow !== undefined && !guestStateValid(v.regs);

@@ -6,13 +6,13 @@ import { dropped, type KvmMsr, type KvmMsrs } from '../x86/kvm-msr';
 
 const LOCKED = 1n;
 
-/** vmx_get_msr and vmx_set_msr: what the common code does not answer alike. */
+/** vmx_get_msr and vmx_set_msr: the MSRs that VMX answers differently from the common code. */
 export const VMX_MSRS: KvmMsrs = new Map<number, KvmMsr>([
   [
     MSR.FEATURE_CONTROL,
     {
       read: (v) => v.saved.get(SLOT.FEATURE_CONTROL),
-      // is_vmx_feature_control_msr_valid: without VMX for the guest there is nothing to enable, only the lock
+      // is_vmx_feature_control_msr_valid: without VMX in the guest there is nothing to enable, only the lock
       write(v, value) {
         if ((v.saved.get(SLOT.FEATURE_CONTROL) & LOCKED) !== 0n) return because('feature-control-locked');
         const allowed = withoutReserved(MSR.FEATURE_CONTROL, value, ~LOCKED);

@@ -36,7 +36,7 @@ const PREEMPTION_TIMER = BigInt(PIN.PREEMPTION_TIMER);
 /** The preemption timer's value is 32 bits. */
 const MAX_TIMER = 0xffff_ffffn;
 
-/** kvm_x86_ops of VMX (arch/x86/kvm/vmx/vmx.c) for one VCPU, which has a VMCS of its own. */
+/** kvm_x86_ops of VMX (arch/x86/kvm/vmx/vmx.c) for one VCPU, with its own VMCS. */
 export class VmxOps implements X86Ops {
   readonly name = 'vmx';
   readonly vmcs: VmcsPort;
@@ -58,7 +58,7 @@ export class VmxOps implements X86Ops {
     this.regs = new VmxRegisters(this.vmcs, v.saved, shadow !== undefined);
     this.looking = new VmxRegisters(new VmcsPort(cpu.vmx), v.saved, shadow !== undefined);
     this.log = new PageModificationLog(v, this.vmcs);
-    // VPIDs came with EPT: 2.6.20 knows none, and each VM entry and exit flushes
+    // VPIDs came with EPT: 2.6.20 does not use them, and each VM entry and exit flushes
     this.tag = vpid && shadow?.generation !== 'classic' ? id + 1 : 0;
     this.msrBitmap = this.frame();
     this.vmcsAddress = this.frame();
@@ -117,7 +117,7 @@ export class VmxOps implements X86Ops {
     const info = Number(vmcs.read('IDT_VECTORING_INFO_FIELD'));
     if ((info & INTR_INFO.VALID) === 0) return undefined;
     const type = ((info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK) as InterruptionType;
-    // the NMI that is injected again will block NMIs itself
+    // the reinjected NMI will block NMIs itself
     if (type === INTR_TYPE.NMI_INTR) setBlocking(this.regs, INTERRUPTIBILITY.NMI, false);
     return {
       type,
@@ -126,7 +126,7 @@ export class VmxOps implements X86Ops {
       ...(isSoftware(type) ? { instructionLength: Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')) } : {}),
     };
   }
-  /** Into the VM-entry interruption information. */
+  /** Writes the VM-entry interruption information. */
   inject(e: Interruption): void {
     const { vmcs } = this;
     if (e.errorCode !== undefined) vmcs.write('VM_ENTRY_EXCEPTION_ERROR_CODE', BigInt(e.errorCode >>> 0));
@@ -297,7 +297,7 @@ export class VmxOps implements X86Ops {
     this.launched = vmx.launched;
   }
 
-  // ---- inside
+  // ---- internal
 
   /** exec_controls_setbit and exec_controls_clearbit. */
   setControl(control: number, on: boolean): void {
@@ -306,7 +306,7 @@ export class VmxOps implements X86Ops {
     if (next !== now) this.vmcs.write('CPU_BASED_VM_EXEC_CONTROL', BigInt(next >>> 0));
   }
 
-  /** vmx_update_hv_timer: the VMX-preemption timer counts down to the local APIC timer's expiry, as far as 32 bits go. */
+  /** vmx_update_hv_timer: the VMX-preemption timer counts down to the local APIC timer's expiry, limited to 32 bits. */
   private armTimer(): void {
     const { v, vmcs } = this;
     const { deadline } = v.lapic.timer;
@@ -318,7 +318,10 @@ export class VmxOps implements X86Ops {
     vmcs.write('VMX_PREEMPTION_TIMER_VALUE', left > MAX_TIMER ? MAX_TIMER : left < 0n ? 0n : left);
   }
 
-  /** hardware_enable: CR4.VMXE on, and VMXON with a region that holds the revision identifier. The registers are those of the host kernel that runs KVM. */
+  /**
+   * hardware_enable: sets CR4.VMXE and executes VMXON with a region that holds the revision identifier. The registers
+   * are those of the host kernel that runs KVM.
+   */
   private enableVirtualization(): void {
     const { cpu, vm } = this.v;
     const s = cpu.state;

@@ -11,8 +11,9 @@ import { VmcsPort } from './vmcs-port';
 const LAST = PML_ENTRIES - 1;
 
 /**
- * KVM's use of the page-modification log: on while any slot logs dirty pages and the EPT has dirty flags, drained at every exit. The buffer gets its frame when
- * logging begins first (the kernel gives each VCPU one when it is created).
+ * KVM's use of the page-modification log: enabled while any slot logs dirty pages and the EPT has dirty flags,
+ * drained at every exit. The buffer gets its frame when logging is first enabled (the kernel allocates it with each
+ * VCPU).
  */
 export class PageModificationLog {
   private buffer: Hpa | undefined;

@@ -12,14 +12,14 @@ const SYSENTER = {
 } as const;
 
 /**
- * The guest under VMX: RIP, RSP, RFLAGS, segments and control registers by VMREAD and VMWRITE; the other general registers, CR2, debug registers and user-return MSRs
- * in the save area.
+ * The guest under VMX: RIP, RSP, RFLAGS, segments and control registers through VMREAD and VMWRITE; the other general
+ * registers, CR2, debug registers and user-return MSRs in the save area.
  */
 export class VmxRegisters extends GuestRegisters {
   constructor(
     readonly vmcs: VmcsPort,
     saved: CpuState,
-    /** Under shadow paging GUEST_CR3 is the shadow root, and the guest's own CR3 a variable of KVM's. */
+    /** Under shadow paging GUEST_CR3 is the shadow root; KVM keeps the guest's own CR3 in a variable. */
     private readonly shadowed = false,
   ) {
     super(saved);
@@ -44,7 +44,7 @@ export class VmxRegisters extends GuestRegisters {
     this.vmcs.write('GUEST_RFLAGS', v);
   }
 
-  /** Owned bits from the hardware value, the others from the read shadow (kvm_read_cr0). */
+  /** Guest-owned bits from the hardware value, the others from the read shadow (kvm_read_cr0). */
   get cr0(): bigint {
     const mask = this.vmcs.read('CR0_GUEST_HOST_MASK');
     return (this.vmcs.read('GUEST_CR0') & ~mask) | (this.vmcs.read('CR0_READ_SHADOW') & mask);
@@ -108,7 +108,7 @@ export class VmxRegisters extends GuestRegisters {
     this.vmcs.write(SYSENTER[slot], value);
   }
 
-  /** The fields lie in the order of SEG. */
+  /** The fields are in the order of SEG. */
   segment(index: number): SegmentCache {
     return {
       selector: Number(this.vmcs.readEncoding(FIELD.GUEST_ES_SELECTOR + 2 * index)),

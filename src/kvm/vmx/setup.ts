@@ -7,26 +7,29 @@ import { ENTRY_CTL, EXIT_CTL, PIN, PROC, SECONDARY } from '../../isa/vmcs-contro
 import { XCR0_MASK } from '../../isa/xstate';
 import type { VmcsPort } from './vmcs-port';
 
-/** What the VM and the module parameters decide of a VMCS. */
+/** The VM and module parameters that determine a VMCS. */
 export interface VmcsSetup {
   /** Undefined: EPT is off, and the guest runs on shadow tables. */
   readonly eptp: bigint | undefined;
-  /** Shadow paging that leaves last-level tables unsynchronised must see INVLPG, and INVPCID, which the same control makes exit. */
+  /**
+   * Shadow paging that leaves last-level tables unsynchronised must intercept INVLPG, and INVPCID, which the same
+   * control makes exit.
+   */
   readonly interceptInvlpg: boolean;
   /** 0: VPIDs are off. */
   readonly vpid: number;
   readonly msrBitmap: Hpa;
   /** CR3 of the host process that calls KVM_RUN. */
   readonly hostCr3: Hpa;
-  /** Of the tables that it names. */
+  /** Levels of the tables that CR3 names. */
   readonly hostLevels: HostLevels;
   /** Reads a VMX capability MSR (RDMSR in root mode). */
   readonly capability: (msr: number) => bigint;
 }
 
 /**
- * adjust_vmx_controls: what KVM wants, within what the capability MSR allows (low half: must be 1, high half: may be 1). `required` bits are known to be offered
- * by every CPU model here.
+ * adjust_vmx_controls: what KVM wants, within what the capability MSR allows (low half: must be 1, high half: may be
+ * 1). Every CPU model here supports the `required` bits.
  */
 function adjust(wanted: number, capability: bigint): bigint {
   const mustBeOne = Number(capability & 0xffff_ffffn);
@@ -63,28 +66,34 @@ const EXIT_WANTED =
 const ENTRY_WANTED = ENTRY_CTL.LOAD_DEBUG_CONTROLS | ENTRY_CTL.LOAD_IA32_PAT | ENTRY_CTL.LOAD_IA32_EFER;
 
 /**
- * vmx_update_exception_bitmap with EPT: #UD (KVM emulates what a CPU lacks), #DB (it keeps DR6), #AC (against a guest that loops on it) and #MC.
- * #PF is the guest's own business.
+ * vmx_update_exception_bitmap with EPT: #UD (KVM emulates what a CPU lacks), #DB (it keeps DR6), #AC (so a guest
+ * cannot loop on it) and #MC. #PF is left to the guest.
  */
 const EXCEPTION_BITMAP = (1 << VECTOR.UD) | (1 << VECTOR.DB) | (1 << VECTOR.AC) | (1 << VECTOR.MC);
 
 const b = (...bits: readonly number[]): bigint => bits.reduce((m, n) => m | (1n << BigInt(n)), 0n);
 
-/** KVM_POSSIBLE_CR0_GUEST_BITS and KVM_POSSIBLE_CR4_GUEST_BITS: what a guest under EPT changes without an exit. */
+/** KVM_POSSIBLE_CR0_GUEST_BITS and KVM_POSSIBLE_CR4_GUEST_BITS: bits that a guest under EPT changes without an exit. */
 const CR0_GUEST_OWNED = b(CR0.TS, CR0.WP);
 const CR4_GUEST_OWNED = b(CR4.PVI, CR4.DE, CR4.PCE, CR4.OSFXSR, CR4.OSXMMEXCPT, CR4.PGE, CR4.TSD, CR4.FSGSBASE);
-/** Under shadow paging, write protection and global pages are KVM's business. */
+/** Under shadow paging, KVM controls write protection and global pages. */
 const CR0_GUEST_OWNED_SHADOW = b(CR0.TS);
 const CR4_GUEST_OWNED_SHADOW = CR4_GUEST_OWNED & ~b(CR4.PGE);
-/** KVM_VM_CR0_ALWAYS_ON_UNRESTRICTED_GUEST and KVM_VM_CR4_ALWAYS_ON_UNRESTRICTED_GUEST: in the hardware's registers, whatever the guest believes. */
+/**
+ * KVM_VM_CR0_ALWAYS_ON_UNRESTRICTED_GUEST and KVM_VM_CR4_ALWAYS_ON_UNRESTRICTED_GUEST: set in the hardware's
+ * registers whatever the guest sets.
+ */
 export const CR0_ALWAYS_ON = b(CR0.NE);
 export const CR0_ALWAYS_OFF = b(CR0.NW, CR0.CD);
 export const CR4_ALWAYS_ON = b(CR4.VMXE);
 
-/** KVM_VM_CR0_ALWAYS_ON and KVM_PMODE_VM_CR4_ALWAYS_ON: shadow tables are in effect, and of a 64-bit format, whatever paging the guest has or has not. */
+/**
+ * KVM_VM_CR0_ALWAYS_ON and KVM_PMODE_VM_CR4_ALWAYS_ON: shadow tables are always in use, in a 64-bit format, whether
+ * or not the guest has paging enabled.
+ */
 export const CR0_ALWAYS_ON_SHADOW = b(CR0.NE, CR0.WP, CR0.PG, CR0.PE);
 export const CR4_ALWAYS_ON_SHADOW = b(CR4.VMXE, CR4.PAE);
-/** What has no meaning without paging, and would get one where hardware pages for a guest that does not. */
+/** Bits without effect while the guest has paging off, which would take effect since hardware pages all the same. */
 export const CR4_PAGING_ONLY = b(CR4.SMEP, CR4.SMAP, CR4.PKE, CR4.PCIDE);
 
 /** The host kernel's own control registers while it runs KVM. */
@@ -98,8 +107,8 @@ export const HOST_PAT = 0x0407_0506_0007_0106n;
 /** Selectors of Linux's GDT (arch/x86/include/asm/segment.h). */
 const HOST_SELECTORS = { cs: 0x10, ss: 0x18, tr: 0x40 } as const;
 /**
- * Where the host's code and tables would be: KVM here is not machine code, so these name places in Linux's address-space layout (Documentation/arch/x86/x86_64/mm.rst)
- * that nothing fetches from.
+ * Where the host's code and tables would be: KVM here is not machine code, so these are addresses in Linux's layout
+ * (Documentation/arch/x86/x86_64/mm.rst) that are never fetched.
  */
 export const HOST_PLACES = {
   vmxVmexit: 0xffff_ffff_c0a0_1000n,
@@ -178,7 +187,7 @@ export function initVmcs(vmcs: VmcsPort, s: VmcsSetup): void {
 }
 
 /**
- * The MSR bitmap (SDM vol. 3, 24.6.9): 4 KiB, a bit per MSR and direction, 1 = exit:
+ * The MSR bitmap (SDM vol. 3, 24.6.9): 4 KiB, one bit per MSR and direction, 1 = exit:
  *
  *   0x000 reads of 0–1fff   0x400 reads of c0000000–c0001fff   0x800 writes of 0–1fff   0xc00 writes of c0000000–c0001fff
  */
@@ -193,7 +202,7 @@ export function msrBitmapPosition(
   return { byte: (write ? 0x800 : 0) + (high ? 0x400 : 0) + (n >> 3), bit: n & 7 };
 }
 
-/** MSRs that KVM gives a guest without exits: read-only, and for both directions (vmx_vcpu_create). */
+/** MSRs that KVM passes through to a guest: read-only, and in both directions (vmx_vcpu_create). */
 export const PASSTHROUGH_READ = [MSR.TSC] as const;
 export const PASSTHROUGH = [
   MSR.FS_BASE,

@@ -3,12 +3,12 @@ import { FIELD, vmcsField, type VmcsFieldName } from '../../isa/vmcs-fields';
 import type { Vmx } from '../../hw/vmx/vmx';
 import type { VmcsAccess } from '../../trace/step';
 
-/** Most accesses that are kept for one step; setting a whole VMCS up makes more, and nobody asks for those. */
+/** Limit on the accesses recorded for one step; only setting up a whole VMCS exceeds it, and that is not shown. */
 const KEPT = 64;
 
 /**
- * KVM's vmcs_read and vmcs_write: VMREAD and VMWRITE on the current VMCS of the CPU it runs on, nothing else. What was accessed since the last `take` is
- * remembered for the step that is about to be told.
+ * KVM's vmcs_read and vmcs_write: VMREAD and VMWRITE on the current VMCS of its CPU. Accesses since the last `take`
+ * are recorded for the next step.
  */
 export class VmcsPort {
   private accesses: VmcsAccess[] = [];

@@ -7,7 +7,7 @@ import type { Vcpu } from '../vcpu';
 
 const on = (n: number): bigint => 1n << BigInt(n);
 
-/** True, or why the architecture refuses the new value: the guest gets #GP(0). */
+/** True, or why the architecture rejects the new value: the guest gets #GP(0). */
 export type Accepted = true | FaultReason;
 
 // ---- the guest's MOV to CRn (kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_set_cr8): checks of SDM vol. 2, "MOV—Move to/from Control Registers"
@@ -41,14 +41,17 @@ export function kvmSetCr0(v: Vcpu, value: bigint): Accepted {
 /** kvm_post_set_cr0. */
 function postSetCr0(v: Vcpu, old: bigint, cr0: bigint): void {
   const changed = old ^ cr0;
-  // WP is no part of what EPT and NPT entries say
+  // EPT and NPT entries do not depend on WP
   if (!v.vm.shadow && changed === on(CR0.WP)) return;
   // clearing PG flushes the guest's TLB
   if (bit(old, CR0.PG) && !bit(cr0, CR0.PG)) v.flushGuest = true;
   if ((changed & ROLE_BITS.cr0) !== 0n) resetMmuContext(v, 'CR0.PG or CR0.WP changed');
 }
 
-/** KVM_MMU_CR0_ROLE_BITS, KVM_MMU_CR4_ROLE_BITS and KVM_MMU_EFER_ROLE_BITS: what tables, and KVM's own walks of them, are made by (arch/x86/kvm/mmu.h). */
+/**
+ * KVM_MMU_CR0_ROLE_BITS, KVM_MMU_CR4_ROLE_BITS and KVM_MMU_EFER_ROLE_BITS: the bits that affect tables and KVM's own
+ * walks of them (arch/x86/kvm/mmu.h).
+ */
 const ROLE_BITS = {
   cr0: on(CR0.PG) | on(CR0.WP),
   cr4: on(CR4.PSE) | on(CR4.PAE) | on(CR4.LA57) | on(CR4.SMEP) | on(CR4.SMAP) | on(CR4.PKE),
@@ -56,8 +59,9 @@ const ROLE_BITS = {
 } as const;
 
 /**
- * kvm_mmu_reset_context: the root is released, and kvm_mmu_load loads one for the new role before the next entry. It flushes what is cached under that root, since its
- * provenance is unknown, and synchronises a shadow root. EPT and NPT have one root for all roles; shadow paging finds the role's own (mmu/shadow/load-root.ts).
+ * kvm_mmu_reset_context: releases the root; kvm_mmu_load loads one for the new role before the next entry. It flushes
+ * what is cached under that root, since its provenance is unknown, and synchronises a shadow root. EPT and NPT have
+ * one root for all roles; shadow paging finds the role's own (mmu/shadow/load-root.ts).
  */
 function resetMmuContext(v: Vcpu, why: string): void {
   if (v.vm.shadow) v.flushGuest = true;
@@ -97,7 +101,7 @@ export function kvmSetCr4(v: Vcpu, value: bigint): Accepted {
 function postSetCr4(v: Vcpu, old: bigint, cr4: bigint): void {
   const changed = cr4 ^ old;
   if ((changed & ROLE_BITS.cr4) !== 0n) resetMmuContext(v, 'a role bit of CR4 changed');
-  // kept roots could be taken for those of other PCIDs
+  // kept roots could be mistaken for those of other PCIDs
   if (bit(cr4, CR4.PCIDE) && !bit(old, CR4.PCIDE)) v.vm.shadow?.unload();
   if ((changed & on(CR4.PGE)) !== 0n || (bit(old, CR4.PCIDE) && !bit(cr4, CR4.PCIDE))) v.flushGuest = true;
   else if ((changed & on(CR4.PAE)) !== 0n || (bit(cr4, CR4.SMEP) && !bit(old, CR4.SMEP)))
@@ -115,7 +119,8 @@ export function kvmSetCr3(v: Vcpu, value: bigint): Accepted {
     const loaded = loadPdptrs(v, cr3);
     if (loaded !== true) return loaded;
   }
-  // 2.6.20 refuses what maps to no memory ("prevent the guest's loading of a corrupt cr3"); since then such a root is one without entries
+  // 2.6.20 rejects an address without memory ("prevent the guest's loading of a corrupt cr3"); later versions load
+  // such a root as one without entries
   if (v.vm.shadow?.generation === 'classic' && !v.vm.memslots.find(gpa(cr3 & ~0xfffn)))
     return because('cr3-no-memory', cr3);
   v.regs.cr3 = cr3;
@@ -126,8 +131,8 @@ export function kvmSetCr3(v: Vcpu, value: bigint): Accepted {
 export const activePcid = (v: Vcpu): bigint => (bit(v.regs.cr4, CR4.PCIDE) ? v.regs.cr3 & PCID_MASK : 0n);
 
 /**
- * kvm_invalidate_pcid: what a load of CR3, or INVPCID, drops of a PCID. Under shadow paging the root in use is synchronised, and kept ones of that PCID go: they are
- * synchronised when they are made anew.
+ * kvm_invalidate_pcid: what a load of CR3, or INVPCID, drops of a PCID. Under shadow paging the root in use is
+ * synchronised, and kept ones of that PCID are dropped: they are synchronised when they are made again.
  */
 export function invalidatePcid(v: Vcpu, pcid: bigint): void {
   const { shadow } = v.vm;
@@ -143,14 +148,17 @@ export function invalidatePcid(v: Vcpu, pcid: bigint): void {
 }
 const PCID_MASK = 0xfffn;
 
-/** Bits 63:4 are reserved; the others are the local APIC's task priority 7:4, which is where CR8 is read from. */
+/** Bits 63:4 are reserved; the others are bits 7:4 of the local APIC's task priority, which CR8 is read from. */
 export function kvmSetCr8(v: Vcpu, value: bigint): Accepted {
   if (value > 0xfn) return because('cr8-reserved', value);
   v.lapic.setTaskPriority(Number(value) << 4);
   return true;
 }
 
-/** load_pdptrs: the four PDPTEs of PAE paging, read through the memslots and put where the hardware takes them from. */
+/**
+ * load_pdptrs: reads the four PDPTEs of PAE paging through the memslots and stores them where the hardware takes them
+ * from.
+ */
 export function loadPdptrs(v: Vcpu, cr3: bigint): Accepted {
   const table = gpa(cr3 & 0xffff_ffe0n);
   const bytes = v.readGuest(table, 32);
@@ -164,7 +172,7 @@ export function loadPdptrs(v: Vcpu, cr3: bigint): Accepted {
   return true;
 }
 
-/** set_efer, for WRMSR: reserved bits, and LME while paging is on, are refused; LMA is not the guest's to write. */
+/** set_efer, for WRMSR: rejects reserved bits, and LME while paging is on; the guest cannot write LMA. */
 export function kvmSetEfer(v: Vcpu, value: bigint): Accepted {
   const old = v.regs.efer;
   const reserved = ~v.model.eferMask;

@@ -9,7 +9,7 @@ const LEAF1_ECX_X2APIC = 1 << 21;
 const LEAF1_ECX_OSXSAVE = 1 << 27;
 const LEAF1_ECX_TSC_DEADLINE = 1 << 24;
 const LEAF1_EDX_APIC = 1 << 9;
-/** What KVM's own local APIC brings, whatever the host's CPU has. */
+/** What KVM's own local APIC adds, whatever the host's CPU supports. */
 const LAPIC_FEATURES: ReadonlySet<CpuFeature> = new Set(['APIC', 'X2APIC', 'TSC_DEADLINE']);
 const EXT_ECX_SVM = 1 << 2;
 /** Nested virtualization is off (module parameter nested=0). */
@@ -29,7 +29,10 @@ const KVM_FEATURES = 0x4000_0001;
 const ASYNC_PF_FEATURES = (1 << 4) | (1 << 14);
 const SIGNATURE: CpuidRegisters = [KVM_FEATURES, 0x4b4d_564b, 0x564b_4d56, 0x4d];
 
-/** What KVM_SET_CPUID2 would have set for a guest on this CPU: everything but VMX, the in-kernel local APIC, and the sign of a hypervisor. */
+/**
+ * The result of KVM_SET_CPUID2 for a guest on this CPU: everything but VMX, plus the in-kernel local APIC and the
+ * hypervisor bit.
+ */
 export function guestCpuModel(full: CpuidModel, shadow?: ShadowGeneration): CpuidModel {
   const host = shadow ? without(full, shadow === 'classic' ? CLASSIC_LACKS : MODERN_LACKS) : full;
   return {
@@ -63,7 +66,10 @@ export function guestCpuModel(full: CpuidModel, shadow?: ShadowGeneration): Cpui
   };
 }
 
-/** What the shadow MMU does not virtualize: protection keys (kvm_set_cpu_caps), and in 2.6.20, which knew neither, process-context identifiers. */
+/**
+ * What the shadow MMU does not virtualize: protection keys (kvm_set_cpu_caps) and, in 2.6.20, which knew neither,
+ * process-context identifiers.
+ */
 const MODERN_LACKS: readonly CpuFeature[] = ['PKU'];
 const CLASSIC_LACKS: readonly CpuFeature[] = ['PKU', 'PCID', 'INVPCID'];
 const LACK_CR4: Readonly<Partial<Record<CpuFeature, number>>> = { PKU: CR4.PKE, PCID: CR4.PCIDE };
@@ -86,7 +92,7 @@ function without(host: CpuidModel, lacks: readonly CpuFeature[]): CpuidModel {
   };
 }
 
-/** kvm_update_cpuid_runtime: a local APIC that is disabled in IA32_APIC_BASE is not there, and OSXSAVE follows CR4. */
+/** kvm_update_cpuid_runtime: hides a local APIC that is disabled in IA32_APIC_BASE; OSXSAVE follows CR4. */
 export function runtimeCpuid(
   leaf: number,
   registers: CpuidRegisters,

@@ -1,11 +1,11 @@
 import { type FaultReason } from '../../isa/reasons/index';
 import type { Vcpu } from '../vcpu';
 
-/** One MSR as KVM answers it for a guest whose RDMSR or WRMSR exits. */
+/** An MSR as KVM implements it for a guest whose RDMSR or WRMSR exits. */
 export interface KvmMsr {
   /** Undefined: #GP(0). */
   read(v: Vcpu): bigint | undefined;
-  /** Anything but true is #GP(0), with its reason where more can be said than that the value is refused. */
+  /** Any result but true is #GP(0), with a reason if more is known than that the value is rejected. */
   write(v: Vcpu, value: bigint): boolean | FaultReason;
 }
 export type KvmMsrs = ReadonlyMap<number, KvmMsr>;

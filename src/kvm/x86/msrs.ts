@@ -18,7 +18,10 @@ const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
 /** MSRs whose value must be a canonical address (__kvm_set_msr). */
 const ADDRESSES: ReadonlySet<number> = new Set([MSR.FS_BASE, MSR.GS_BASE, MSR.KERNEL_GS_BASE, MSR.LSTAR, MSR.CSTAR]);
-/** Bits of IA32_MISC_ENABLE: performance monitoring 7 follows nobody's writes; that BTS 11 and PEBS 12 are unavailable is not the guest's to change. */
+/**
+ * Bits of IA32_MISC_ENABLE: writes do not change performance monitoring (7); the guest cannot change that BTS (11)
+ * and PEBS (12) are unavailable.
+ */
 const MISC_ENABLE_EMON = 1n << 7n;
 const MISC_ENABLE_PMU = (1n << 11n) | (1n << 12n);
 
@@ -36,7 +39,7 @@ const sysenter = (slot: SysenterSlot, value: (v: Vcpu, written: bigint) => bigin
     return true;
   },
 });
-/** Intel refuses an address that is not canonical, AMD does not look: KVM makes it canonical (__kvm_set_msr). */
+/** Intel rejects a non-canonical address, AMD does not check: KVM makes it canonical (__kvm_set_msr). */
 const canonicalized = ({ model }: Vcpu, address: bigint): bigint =>
   BigInt.asUintN(64, BigInt.asIntN(model.linearBits, address));
 
@@ -45,14 +48,14 @@ const asyncPf = (which: 'EN' | 'INT' | 'ACK'): KvmMsr => ({
   write: ({ apf }, value) => apf?.write(which, value) === true,
 });
 
-/** kvm_get_msr_common and kvm_set_msr_common, as far as an MSR is more than a register. */
+/** kvm_get_msr_common and kvm_set_msr_common, for MSRs that are more than a register. */
 const COMMON: KvmMsrs = new Map<number, KvmMsr>([
   ...USER_RETURN_MSRS.map(([msr, slot]): [number, KvmMsr] => [
     msr,
     {
       read: ({ regs }) => regs.keptMsr(slot),
       write({ regs, model }, value) {
-        // the upper half is reserved on Intel's processors, and dropped by AMD's
+        // the upper half is reserved on Intel processors and dropped by AMD's
         if (msr === MSR.TSC_AUX && model.vendor === 'intel') {
           const allowed = withoutReserved(msr, value, 0xffff_ffff_0000_0000n);
           if (allowed !== true) return allowed;
@@ -93,7 +96,7 @@ const COMMON: KvmMsrs = new Map<number, KvmMsr>([
       },
     },
   ],
-  // without the CPUID bit it can be read, and a write is dropped
+  // without the CPUID bit it can be read, and writes are dropped
   [MSR.TSC_ADJUST, { read: (v) => v.saved.get(SLOT.TSC_ADJUST), write: () => true }],
   [
     MSR.APIC_BASE,
@@ -136,7 +139,7 @@ const COMMON: KvmMsrs = new Map<number, KvmMsr>([
   [MSR.KVM_ASYNC_PF_ACK, asyncPf('ACK')],
 ]);
 
-/** What VMX's and SVM's sides answer in their own way is asked first (kvm_x86_ops.get_msr, set_msr). */
+/** MSRs that VMX or SVM answers in its own way are tried first (kvm_x86_ops.get_msr, set_msr). */
 const OF_EXTENSION = { vmx: VMX_MSRS, svm: SVM_MSRS } as const;
 
 const isX2apic = (msr: number): boolean => msr >= X2APIC_FIRST && msr <= X2APIC_LAST;
@@ -148,7 +151,7 @@ export function kvmGetMsr(v: Vcpu, msr: number): bigint | undefined {
   return isX2apic(msr) ? v.lapic.readMsr(msr) : PLAIN_MSRS.get(msr)?.read(v.saved);
 }
 
-/** kvm_set_msr: anything but true is #GP(0); false where no more is to say than that the value is refused. */
+/** kvm_set_msr: any result but true is #GP(0); false if nothing more is known than that the value is rejected. */
 export function kvmSetMsr(v: Vcpu, msr: number, value: bigint): boolean | FaultReason {
   if (ADDRESSES.has(msr) && !isCanonicalFor(v, value)) return false;
   const own = OF_EXTENSION[v.ops.name].get(msr) ?? COMMON.get(msr);

@@ -9,16 +9,17 @@ import type { Vcpu } from '../vcpu';
 import type { KvmMsr } from './kvm-msr';
 
 /**
- * KVM's paravirtual MSRs for clocks, stolen time and the like (Documentation/virt/kvm/x86/msr.rst). CPUID does not offer them, and KVM answers all the same: guest_pv_has
- * asks only where the VMM has KVM enforce what CPUID says, which QEMU does not by default.
+ * KVM's paravirtual MSRs for clocks, stolen time and the like (Documentation/virt/kvm/x86/msr.rst). CPUID does not
+ * offer them, yet KVM answers them: guest_pv_has checks only if the VMM makes KVM enforce CPUID, which QEMU does not
+ * by default.
  */
 const ENABLED = 1n;
 /** Reserved bits of KVM_STEAL_TIME. */
 const STEAL_RESERVED = 0x3en;
-/** Bit 1 of PV_EOI is reserved; the address has four-byte alignment. */
+/** Bit 1 of PV_EOI is reserved; the address is four-byte aligned. */
 const PV_EOI_RESERVED = 2n;
 
-/** A structure in guest memory; where no RAM is, nothing is written. */
+/** A structure in guest memory; without RAM there, nothing is written. */
 function write(v: Vcpu, at: Gpa, words: readonly number[]): void {
   const { memslots } = v.vm;
   const bytes = new Uint8Array(Uint32Array.from(words).buffer);
@@ -31,14 +32,17 @@ const half = (value: bigint): [low: number, high: number] => [
   Number(value & 0xffff_ffffn),
   Number((value >> 32n) & 0xffff_ffffn),
 ];
-/** The sequence count at a structure's start, made even and moved on. */
+/** The sequence count at a structure's start, made even and advanced. */
 function nextVersion(v: Vcpu, at: Gpa): number {
   const bytes = v.readGuest(at, 4);
   const now = bytes ? new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true) : 0;
   return (now + (now & 1) + 2) >>> 0;
 }
 
-/** kvm_write_wall_clock: struct pvclock_wall_clock, version, seconds, nanoseconds at boot. Time here begins with the machine. */
+/**
+ * kvm_write_wall_clock: struct pvclock_wall_clock, version, seconds, nanoseconds at boot. Time here starts with the
+ * machine.
+ */
 function writeWallClock(v: Vcpu, at: Gpa): void {
   if (at !== 0n) write(v, at, [nextVersion(v, at), 0, 0]);
 }
@@ -53,7 +57,7 @@ function writeSystemTime(v: Vcpu, at: Gpa): void {
   const tsc = BigInt.asUintN(64, v.hostTsc + v.ops.tscOffset);
   write(v, at, [nextVersion(v, at), 0, ...half(tsc), ...half(v.hostTsc), 0x8000_0000, 1]);
 }
-/** The time information that the guest asked for is brought up to date: its TSC was written. */
+/** Updates the time information that the guest enabled: its TSC was written. */
 export function updateSystemTime(v: Vcpu): void {
   const value = v.saved.get(SLOT.PV_SYSTEM_TIME);
   if ((value & ENABLED) !== 0n) writeSystemTime(v, gpa(value & ~ENABLED));
@@ -87,15 +91,15 @@ export const PV_MSRS: readonly (readonly [number, KvmMsr])[] = [
     kept(SLOT.PV_STEAL_TIME, (v, value) => {
       const allowed = withoutReserved(MSR.KVM_STEAL_TIME, value, STEAL_RESERVED);
       if (allowed !== true) return allowed;
-      // the one VCPU never waits for a CPU: struct kvm_steal_time, steal 0, version, flags
+      // the only VCPU never waits for a CPU: struct kvm_steal_time, steal 0, version, flags
       const at = gpa(value & ~0x3fn);
       if ((value & ENABLED) !== 0n) write(v, at, [0, 0, nextVersion(v, gpa(at + 8n)), 0]);
       return true;
     }),
   ],
-  // KVM may offer to be spared an EOI, and need not
+  // KVM may skip an EOI, but need not
   [MSR.KVM_PV_EOI_EN, kept(SLOT.PV_EOI, (_, value) => withoutReserved(MSR.KVM_PV_EOI_EN, value, PV_EOI_RESERVED))],
-  // read as on: the slot has what was written, turned around
+  // reads as enabled: the slot holds the written value, inverted
   [
     MSR.KVM_POLL_CONTROL,
     {

@@ -15,12 +15,15 @@ export interface TableRegister {
 export type SysenterSlot = typeof SLOT.SYSENTER_CS | typeof SLOT.SYSENTER_ESP | typeof SLOT.SYSENTER_EIP;
 
 /**
- * A guest's registers as KVM reaches them between exits (arch/x86/kvm/kvm_cache_regs.h): some in what the hardware saves of a guest, VMCS or VMCB, the others in
- * the save area that KVM's entry and exit code fills.
+ * A guest's registers as KVM reaches them between exits (arch/x86/kvm/kvm_cache_regs.h): some in the guest state that
+ * hardware saves (VMCS or VMCB), the others in the save area that KVM's entry and exit code fills.
  */
 export abstract class GuestRegisters {
   constructor(
-    /** KVM's save area: a CpuState of which only what the hardware's own area lacks means something. CR0, CR4 and EFER there are as the guest believes them. */
+    /**
+     * KVM's save area: a CpuState in which only what hardware does not save is meaningful. CR0, CR4 and EFER have the
+     * guest's values.
+     */
     readonly saved: CpuState,
   ) {}
 
@@ -39,7 +42,7 @@ export abstract class GuestRegisters {
   abstract set dr7(v: bigint);
   abstract get pat(): bigint;
   abstract set pat(v: bigint);
-  /** Blocking by STI (bit 0), MOV SS (1) and NMI (3), as the register slot has it. */
+  /** Blocking by STI (bit 0), MOV SS (1) and NMI (3), in the register slot's format. */
   abstract get interruptibility(): number;
   abstract set interruptibility(v: number);
   abstract get activity(): number;
@@ -47,7 +50,7 @@ export abstract class GuestRegisters {
   abstract set gdtr(v: TableRegister);
   abstract get idtr(): TableRegister;
   abstract set idtr(v: TableRegister);
-  /** The PDPTEs of PAE paging, in force only there. */
+  /** The PDPTEs of PAE paging, used only with PAE paging. */
   abstract get pdptes(): readonly bigint[];
   abstract set pdptes(v: readonly bigint[]);
   abstract sysenter(slot: SysenterSlot): bigint;
@@ -65,7 +68,7 @@ export abstract class GuestRegisters {
     if (index === RSP) this.rsp = value;
     else this.saved.set(index, BigInt.asUintN(64, value));
   }
-  /** EAX EDX and the like: writes zero the upper half. */
+  /** EAX, EDX and so on: writes zero the upper half. */
   gpr32(index: number): number {
     return Number(this.gpr(index) & 0xffff_ffffn);
   }
@@ -81,7 +84,7 @@ export abstract class GuestRegisters {
     this.saved.set(slot, value);
   }
 
-  /** WRMSR to EFER exits, and LMA changes by MOV to CR0, which exits: KVM's copy is the truth. */
+  /** WRMSR to EFER exits, and LMA changes by MOV to CR0, which exits: KVM's copy is authoritative. */
   get efer(): bigint {
     return this.saved.get(SLOT.EFER);
   }
@@ -99,7 +102,10 @@ export abstract class GuestRegisters {
     return this.longMode && (this.rights(SEG.CS) & RIGHTS.L) !== 0;
   }
 
-  /** Everything into a CpuState that instructions could run on: for the emulator, and for showing a guest that is in the middle of an exit. */
+  /**
+   * Copies everything into a CpuState that instructions can run on: for the emulator, and to show a guest in the
+   * middle of an exit.
+   */
   loadInto(state: CpuState): void {
     state.copyFrom(this.saved);
     state.set(RSP, this.rsp);
@@ -124,7 +130,10 @@ export abstract class GuestRegisters {
     state.cpl = this.cpl;
   }
 
-  /** What an emulated instruction, or a person editing registers, may have changed. Control registers go through KVM's own setters. */
+  /**
+   * Writes back what an emulated instruction, or a user editing registers, may have changed. Control registers go
+   * through KVM's own setters.
+   */
   storeFrom(state: CpuState): void {
     for (let i = 0; i < 16; i++) this.setGpr(i, state.get(i));
     this.rip = state.rip;

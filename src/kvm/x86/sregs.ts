@@ -31,7 +31,7 @@ const RESET_PAT = 0x0007_0406_0007_0406n;
 const RESET_DR6 = 0xffff_0ff0n;
 const RESET_DR7 = 0x400n;
 
-/** kvm_arch_vcpu_ioctl_set_regs and set_sregs. EFER before CR0, so that its LMA is what the VMM says. */
+/** kvm_arch_vcpu_ioctl_set_regs and set_sregs. EFER before CR0, so its LMA has the VMM's value. */
 function loadSregs(v: Vcpu, s: Sregs): void {
   const { regs, ops } = v;
   regs.saved.r.fill(0n);
@@ -73,8 +73,8 @@ export function setRegisters(v: Vcpu, sregs: Sregs): void {
 }
 
 /**
- * Puts edited registers back: general ones, RIP, RFLAGS, CR2, CR3 with the PDPTEs that it leads to (KVM_SET_SREGS loads them), CR8. CR0, CR4 and EFER stay as they are. Editing drops no
- * translation and changes no table.
+ * Writes edited registers back: general ones, RIP, RFLAGS, CR2, CR3 with the PDPTEs it points to (KVM_SET_SREGS loads
+ * them), CR8. CR0, CR4 and EFER are unchanged. Editing drops no translation and changes no table.
  */
 export function commitRegisters(v: Vcpu): void {
   const { regs, view, ops } = v;
@@ -93,7 +93,7 @@ export function commitRegisters(v: Vcpu): void {
   ops.takeAccesses();
 }
 
-/** Registers that under shadow paging differ between the hardware and what the guest believes. */
+/** Registers whose hardware values differ from the guest's under shadow paging. */
 const HARDWARE_SLOTS: readonly number[] = [
   SLOT.CR0,
   SLOT.CR3,
@@ -105,7 +105,10 @@ const HARDWARE_SLOTS: readonly number[] = [
   SLOT.PDPTE0 + 3,
 ];
 
-/** Puts an edited view back into the running CPU. The hardware's control registers stay; a kick makes KVM load what the guest's have become. */
+/**
+ * Writes an edited view back into the running CPU. The hardware's control registers stay; a kick makes KVM load the
+ * guest's new values.
+ */
 function putBelieved(v: Vcpu): void {
   const { view, cpu } = v;
   const s = cpu.state;

@@ -22,31 +22,31 @@ import { ACC, rootLevel } from './role';
 import { shadowMmioCurrent, shadowMmioGpa } from './spte';
 
 /**
- * Why a #PF of the hardware happened while the guest ran on shadow tables:
+ * Why hardware raised a #PF while the guest ran on shadow tables:
  *
- *   guest     the guest's own tables refuse the access: its own fault, which it is given
+ *   guest     the guest's own tables deny the access: its own fault, which is injected
  *   mmio      no slot, or a write to a read-only one
- *   tracing   a write to a guest page table, which is write-protected so that it is seen
+ *   tracing   a write to a guest page table, which is write-protected so that KVM sees it
  *   dirty     the first write through an entry whose guest D flag was clear: the shadow entry was read-only until now
- *   hidden    the guest's tables allow the access, and the shadow tables have not caught up
+ *   hidden    the guest's tables allow the access, but the shadow tables have not caught up
  */
 export const SHADOW_FAULTS = ['guest', 'mmio', 'tracing', 'dirty', 'hidden'] as const;
 export type ShadowFaultKind = (typeof SHADOW_FAULTS)[number];
 
-/** Tables that a fault may need, of five levels. */
+/** Tables that a fault may need, with five levels. */
 const MOST_LEVELS = 5;
 const on = (code: number, n: number): boolean => ((code >> n) & 1) === 1;
 
-/** The access that a #PF's error code tells of. Hardware does not tell implicit supervisor accesses from others. */
+/** The access described by a #PF's error code. Hardware does not distinguish implicit supervisor accesses. */
 const accessOf = (code: number): Access => ({
   op: on(code, PF_ERROR.I) ? 'fetch' : on(code, PF_ERROR.W) ? 'write' : 'read',
   user: on(code, PF_ERROR.U),
   implicit: false,
 });
-/** RFLAGS.AC lifts SMAP at CPL 0 to 2; a supervisor access at CPL 3 is an implicit one. */
+/** RFLAGS.AC suspends SMAP at CPL 0 to 2; a supervisor access at CPL 3 is an implicit one. */
 const acOf = (v: Vcpu): boolean => bit(v.regs.rflags, RFLAGS.AC) && v.regs.cpl < 3;
 
-/** What kind of fault it is, found out without changing anything. To be asked before it is handled. */
+/** Classifies the fault without changing anything. Must be called before it is handled. */
 export function classifyShadowFault(
   v: Vcpu,
   mmu: ShadowMmu,
@@ -80,7 +80,7 @@ export type ShadowResult =
   | { readonly kind: 'guest'; readonly errorCode: number; readonly why: FaultReason }
   | { readonly kind: 'error'; readonly gpa: Gpa; readonly why: string };
 
-/** The GPA of an MMIO mark that the access ran into, if it is of the present memslots. */
+/** The GPA of an MMIO mark that the access hit, if it belongs to the current memslots. */
 function currentMark(v: Vcpu, mmu: ShadowMmu, linear: bigint, code: number): Gpa | undefined {
   if (!mmu.strategy.marksHaveGeneration || !on(code, PF_ERROR.RSVD)) return undefined;
   const spte = mmu.mmioSpte(linear);
@@ -89,7 +89,10 @@ function currentMark(v: Vcpu, mmu: ShadowMmu, linear: bigint, code: number): Gpa
     : undefined;
 }
 
-/** handle_mmio_page_fault: the reserved bit alone says that nothing need be looked up, unless the memslots have changed since. */
+/**
+ * handle_mmio_page_fault: the reserved bit alone shows that no lookup is needed, unless the memslots have changed
+ * since.
+ */
 function* handleMmioPageFault(v: Vcpu, mmu: ShadowMmu, linear: Gva, code: number): Work<Gpa | undefined> {
   const mark = currentMark(v, mmu, linear, code);
   const what =
@@ -103,7 +106,10 @@ function* handleMmioPageFault(v: Vcpu, mmu: ShadowMmu, linear: Gva, code: number
   return mark;
 }
 
-/** paging_page_fault of 2.6.20, FNAME(page_fault) since; nonpaging_page_fault for a guest without paging. `async`: absent where the page is mapped ahead (prefetch). */
+/**
+ * paging_page_fault in 2.6.20, FNAME(page_fault) since; nonpaging_page_fault for a guest without paging. `async`:
+ * absent when mapping ahead (prefetch).
+ */
 export function* shadowPageFault(
   v: Vcpu,
   mmu: ShadowMmu,
@@ -119,7 +125,7 @@ export function* shadowPageFault(
   const paging = guestPaging(v.regs, v.model);
   const access = accessOf(code);
   const write = access.op === 'write';
-  // mmu_topup_memory_caches: shadow pages are kernel memory, had before anything is looked up
+  // mmu_topup_memory_caches: shadow pages are kernel memory, allocated before anything is looked up
   yield* vm.space.makeRoom(MOST_LEVELS);
   const seen = vm.notifier.count;
   const generation = vm.memslots.generation;
@@ -139,10 +145,11 @@ export function* shadowPageFault(
   );
   if (pfn.kind === 'async') return { kind: 'retry' };
   if (pfn.kind === 'error') return { kind: 'error', gpa: address, why: describeHostFault(pfn.error) };
-  // kvm_mmu_set_mmio_spte_mask: with 52 physical address bits no bit of an entry is reserved, so nothing can be marked
+  // kvm_mmu_set_mmio_spte_mask: with 52 physical address bits no bit of an entry is reserved, so MMIO cannot be
+  // marked
   if (pfn.kind === 'noslot' && mmu.strategy.marksHaveGeneration && v.cpu.model.physicalBits >= 52)
     return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
-  // nonpaging_page_fault of 2.6.20 marks nothing
+  // nonpaging_page_fault in 2.6.20 marks nothing
   if (pfn.kind === 'noslot' && mmu.generation === 'classic' && paging.controls.format === 'none')
     return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
   if (pfn.kind === 'readonly-slot') return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
@@ -180,16 +187,18 @@ export function* shadowPageFault(
   yield* filled.steps;
   if (pfn.kind === 'noslot') return { kind: 'emulate', gpa: address, tracing: false, mmio: true };
   if (filled.kind === 'tracing') return { kind: 'emulate', gpa: address, tracing: true, mmio: false };
-  // the entry is as wanted and refused all the same: an implicit access to a user page, which RFLAGS.AC does not lift SMAP for
+  // the entry is as wanted, yet the access was denied: an implicit access to a user page, for which RFLAGS.AC does
+  // not suspend SMAP
   if (filled.kind === 'spurious' && on(code, PF_ERROR.P) && !access.user && paging.controls.smap && walk.out.user)
     return denied('smap');
   return { kind: filled.kind };
 }
 
 /**
- * ACC_* for the leaf. A clean guest entry is not writable until a write sets its D flag (protect_clean_gpte). With CR0.WP clear, which hardware never has here, a supervisor's write to
- * a read-only user page gets a writable supervisor entry, not executable under SMEP; a user's next access changes it back. With SMAP such an entry would let the supervisor
- * read what it may not: that write alone is emulated.
+ * ACC_* for the leaf. A clean guest entry is not writable until a write sets its D flag (protect_clean_gpte). With
+ * guest CR0.WP clear, which hardware never has here, a supervisor's write to a read-only user page gets a writable
+ * supervisor entry, not executable under SMEP; a user's next access changes it back. With SMAP such an entry would
+ * let the supervisor read what it may not, so only that write is emulated.
  */
 function effectiveAccess(paging: GuestPaging, walk: GuestWalk, access: Access): number | 'emulate' {
   const { controls: c } = paging;
@@ -210,7 +219,7 @@ function effectiveAccess(paging: GuestPaging, walk: GuestWalk, access: Access): 
   return rights;
 }
 
-/** kvm_mmu_hugepage_adjust; 2.6.20 has 4 KiB entries only. A large entry must not cover a table that is write-protected. */
+/** kvm_mmu_hugepage_adjust; 2.6.20 has 4 KiB entries only. A large entry must not cover a write-protected table. */
 function goalLevel(
   mmu: ShadowMmu,
   paging: GuestPaging,

@@ -20,12 +20,12 @@ import {
   type GuestBits,
 } from './spte';
 
-/** What a fault wants in the shadow tables. */
+/** What a fault needs from the shadow tables. */
 export interface FillRequest {
   readonly linear: bigint;
   readonly walk: GuestWalk;
   readonly write: boolean;
-  /** ACC_* of the translation, after what KVM changes of it (a clean entry, CR0.WP = 0). */
+  /** ACC_* of the translation, after KVM's changes (a clean entry, CR0.WP = 0). */
   readonly access: number;
   readonly target:
     | { readonly kind: 'page'; readonly frame: Hpa; readonly level: number; readonly hostWritable: boolean }
@@ -33,12 +33,12 @@ export interface FillRequest {
 }
 
 export type FillResult =
-  /** 'tracing': the frame is a guest table that is shadowed, so the entry stays read-only and the write is emulated. */
+  /** 'tracing': the frame is a shadowed guest table, so the entry stays read-only and the write is emulated. */
   { readonly kind: 'fixed' | 'spurious' | 'tracing'; readonly steps: readonly Step[] } | { readonly kind: 'no-memory' };
 
 /**
- * FNAME(fetch): down from the root, a shadow page for every table of the guest's walk and direct pages below a large guest page, then the leaf. Done in one piece: no
- * host event comes between.
+ * FNAME(fetch): from the root down, a shadow page for every table of the guest's walk and direct pages below a large
+ * guest page, then the leaf. Runs in one piece: no host event intervenes.
  */
 export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest): FillResult {
   const { linear, walk, target } = request;
@@ -65,7 +65,7 @@ export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest):
       page = there;
       continue;
     }
-    // validate_direct_spte: another table than the guest has there now; drop_large_spte: a large page that is split
+    // validate_direct_spte: the guest now has another table there; drop_large_spte: a large page being split
     if (isShadowPresent(mmu.generation, entry)) mmu.flush();
     const writes: TableAccess[] = [];
     const known = mmu.pages.count;
@@ -91,7 +91,10 @@ export function fill(mmu: ShadowMmu, paging: GuestPaging, request: FillRequest):
   }
 }
 
-/** FNAME(fetch), or direct_map and nonpaging_map for a guest without paging: how far the shadow tables go already. */
+/**
+ * FNAME(fetch), or direct_map and nonpaging_map for a guest without paging: the depth that the shadow tables already
+ * reach.
+ */
 function fetchStep(mmu: ShadowMmu, paging: GuestPaging, linear: bigint): Step {
   const reads = mmu.read(linear);
   const last = reads.at(-1);
@@ -117,7 +120,7 @@ function topPage(mmu: ShadowMmu, paging: GuestPaging, linear: bigint): ShadowPag
   return pdpte && mmu.pages.ofTable(shadowFrame(pdpte.value));
 }
 
-/** What the shadow page below an entry of `level` is a shadow of. */
+/** The guest table that the shadow page below an entry of `level` shadows. */
 function childOf(
   paging: GuestPaging,
   walk: GuestWalk,
@@ -190,7 +193,7 @@ function leaf(
   if (spte === old || (classic && !guest && sameClassicEntry(spte, old)))
     return { kind: tracing ? 'tracing' : 'spurious' };
   const write = mmu.pages.setLeaf(page, index, spte, gfn, access);
-  // rights that were there and are gone, or another frame, may still be cached
+  // removed rights, or another frame, may still be cached
   if (isShadowPresent(mmu.generation, old)) mmu.flush();
   const rights = `${(granted & ACC.USER) !== 0 ? 'user' : 'supervisor'}, ${(granted & ACC.WRITE) !== 0 ? 'writable' : 'read-only'}${(granted & ACC.EXEC) === 0 ? ', no execute' : ''}`;
   const because =
@@ -215,7 +218,10 @@ function leaf(
   return { kind: tracing ? 'tracing' : 'fixed' };
 }
 
-/** What a classic entry copies of the guest's; undefined where there is nothing to copy. A write has set D (fix_write_pf). */
+/**
+ * The guest bits that a classic entry copies; undefined if there is nothing to copy. A write has set D
+ * (fix_write_pf).
+ */
 function guestBits(mmu: ShadowMmu, { walk, write }: FillRequest): GuestBits | undefined {
   const { out } = walk;
   if (mmu.generation !== 'classic' || mmu.loaded?.paging.controls.format === 'none') return undefined;
@@ -225,7 +231,10 @@ function guestBits(mmu: ShadowMmu, { walk, write }: FillRequest): GuestBits | un
 }
 
 const setName = ({ walk }: FillRequest): string => (walk.leafLevel > 1 ? 'set_pde' : 'set_pte');
-/** 2.6.20: a new entry is set_pte's, or set_pde's below a large page; fix_write_pf lets one be written that was read-only while the guest's was clean, fix_read_pf undoes what CR0.WP = 0 did. */
+/**
+ * 2.6.20: set_pte makes a new entry, or set_pde below a large page; fix_write_pf makes an entry writable that was
+ * read-only while the guest's was clean, fix_read_pf undoes the effect of CR0.WP = 0.
+ */
 function leafName(r: FillRequest, old: bigint): string {
   if (!isShadowPresent('classic', old)) return setName(r);
   return r.write ? 'fix_write_pf' : 'fix_read_pf';

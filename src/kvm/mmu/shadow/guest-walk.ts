@@ -22,7 +22,7 @@ import type { ShadowOwner } from './owner';
 import type { GuestRegisters } from '../../x86/registers';
 import { ACC, modeWord, type RoleWord } from './role';
 
-/** The guest's own paging: registers as it believes them. */
+/** The guest's own paging: registers with the guest's values. */
 export interface GuestPaging {
   readonly controls: PagingControls;
   readonly cr3: bigint;
@@ -37,13 +37,16 @@ export function guestPaging(regs: GuestRegisters, model: PagingModel): GuestPagi
   return { controls, cr3: regs.cr3, pdptes, mode: modeWord(controls) };
 }
 
-/** gpte_access: ACC_* that one entry of the guest's gives. */
+/** gpte_access: the ACC_* rights of one guest entry. */
 export const gpteAccess = (c: PagingControls, entry: bigint): number =>
   ((entry & PTE_RW) !== 0n ? ACC.WRITE : 0) |
   ((entry & PTE_US) !== 0n ? ACC.USER : 0) |
   (c.format !== '32bit' && c.nxe && (entry & PTE_XD) !== 0n ? 0 : ACC.EXEC);
 
-/** Entries of the guest's tables through memslots and host mappings. `faulting`: a page that is not there on the host is faulted in, else the walk ends. */
+/**
+ * Entries of the guest's tables, through memslots and host mappings. `faulting`: a page that the host lacks is
+ * faulted in; otherwise the walk ends.
+ */
 class SlotPort implements EntryPort {
   readonly table = 'guest' as const;
   readonly space = 'gpa' as const;
@@ -75,7 +78,7 @@ class SlotPort implements EntryPort {
   }
 }
 
-/** What walk_addr leaves: the translation in `out`, or why there is none. */
+/** walk_addr's result: the translation in `out`, or why there is none. */
 export interface GuestWalk {
   readonly ok: boolean;
   readonly out: WalkOut;
@@ -87,7 +90,7 @@ interface Walked extends GuestWalk {
   readonly record: OrdinaryWalk;
 }
 
-/** walk_addr without its side effects: no page is faulted in, no flag set. */
+/** walk_addr without side effects: no page is faulted in, no flag set. */
 export function probeGuest(
   vm: ShadowOwner,
   paging: GuestPaging,
@@ -100,8 +103,9 @@ export function probeGuest(
 }
 
 /**
- * walk_addr (paging_tmpl.h): the guest's tables walked in software, permissions checked as the guest's own controls say, and A and D set as the guest's
- * hardware would have. The steps are the host's for pages that had to be faulted in, and KVM's own last.
+ * walk_addr (paging_tmpl.h): walks the guest's tables in software, checks permissions by the guest's own controls,
+ * and sets A and D as the guest's hardware would have. The steps are the host's, for pages faulted in, followed by
+ * KVM's own.
  */
 export function walkGuest(
   vm: ShadowOwner,

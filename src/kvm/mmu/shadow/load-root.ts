@@ -9,10 +9,13 @@ import { guestPaging } from './guest-walk';
 
 /** CR3 bits 11:0 with CR4.PCIDE. */
 const PCID_MASK = 0xfffn;
-/** Shadow pages that a root takes: four below the one of PAE. */
+/** Shadow pages that a root needs: four below a PAE root. */
 const ROOT_FRAMES = 5;
 
-/** kvm_mmu_reload and KVM_REQ_MMU_SYNC: under shadow paging, a root for the guest's CR3 and paging mode, as current as the guest's TLB would be. Else nothing is to be done. */
+/**
+ * kvm_mmu_reload and KVM_REQ_MMU_SYNC: under shadow paging, loads a root for the guest's CR3 and paging mode, as
+ * current as the guest's TLB would be. Otherwise does nothing.
+ */
 export function* reloadRoot(v: Vcpu): Work<Handled | undefined> {
   const { vm } = v;
   const { shadow } = vm;
@@ -33,7 +36,7 @@ export function* reloadRoot(v: Vcpu): Work<Handled | undefined> {
   if (change.kind === 'same') return undefined;
   const root = must(shadow.rootHpa, 'a loaded MMU has a root');
   v.ops.loadRoot(root, paging.controls.pcide ? paging.cr3 & PCID_MASK : 0n);
-  // nobody knows what was cached under a root that was made anew
+  // what was cached under a newly made root is unknown
   if (change.kind === 'loaded') v.requestFlush('another root');
   yield v.step(
     'vmx_load_mmu_pgd',

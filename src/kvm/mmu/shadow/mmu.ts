@@ -33,11 +33,17 @@ import { ShadowSync } from './sync';
 const PAE_ROOT_BYTES = 32;
 const DMA32_END = 1n << 32n;
 
-/** What a load of the guest's CR3 came to: the root stayed, an earlier one was found, or one was made and is to be walked from scratch. */
+/**
+ * The outcome of loading the guest's CR3: the root stayed, an earlier one was found, or a new one was made and starts
+ * out empty.
+ */
 export type RootChange =
   { readonly kind: 'same' | 'cached' | 'loaded'; readonly steps: readonly Step[] } | { readonly kind: 'no-memory' };
 
-/** The shadow page tables of one VM: which pages there are, what hardware's root is, and what writes to guest tables do to them (drivers/kvm/mmu.c, arch/x86/kvm/mmu/mmu.c). */
+/**
+ * The shadow page tables of one VM: its shadow pages, hardware's root, and the effects of writes to guest tables
+ * (drivers/kvm/mmu.c, arch/x86/kvm/mmu/mmu.c).
+ */
 export class ShadowMmu implements SecondaryMmu {
   readonly kernel: HostKernel;
   readonly strategy: ShadowStrategy;
@@ -62,16 +68,16 @@ export class ShadowMmu implements SecondaryMmu {
     this.paeRoot = must(this.kernel.frames.allocate(), 'a new VM finds a frame for its PAE root');
   }
 
-  /** Asks every VCPU to forget cached translations before it enters again. */
+  /** Requests every VCPU to flush cached translations before it enters again. */
   flush(): void {
     this.owner.requestFlush();
   }
 
-  /** Whether a guest with 32-bit paging can be run: its top table must be within reach of a 32-bit CR3. */
+  /** Whether a guest with 32-bit paging can run: its top table must be reachable from a 32-bit CR3. */
   static reachable(address: bigint): boolean {
     return address + BigInt(PAE_ROOT_BYTES) <= DMA32_END;
   }
-  /** How hardware reads the tables, with NX as KVM always has it; undefined: no root is loaded. */
+  /** How hardware reads the tables, with NX always enabled by KVM; undefined: no root is loaded. */
   get entryRules(): EntryRules | undefined {
     if (!this.loaded) return undefined;
     const level = rootLevel(this.loaded.paging.controls.format);
@@ -84,14 +90,17 @@ export class ShadowMmu implements SecondaryMmu {
   get loaded(): Root | undefined {
     return this.roots.current;
   }
-  /** Hardware may be given the root: there is one, and no page of it was zapped. */
+  /** Hardware may use the root: there is one, and none of its pages was zapped. */
   get usable(): boolean {
     return this.loaded?.pages.every((p) => !p.invalid) === true;
   }
 
   // ---- the root
 
-  /** Makes the root that shadows the guest's CR3 and paging mode the current one: kvm_mmu_new_pgd, or kvm_mmu_load where there is none yet. 'no-memory': the host has no frame. */
+  /**
+   * Makes the root that shadows the guest's CR3 and paging mode current: kvm_mmu_new_pgd, or kvm_mmu_load if there is
+   * none yet. 'no-memory': the host has no frame.
+   */
   load(paging: GuestPaging): RootChange {
     const found = this.roots.switchTo(paging);
     if (found === 'same') return { kind: 'same', steps: [] };
@@ -146,9 +155,9 @@ export class ShadowMmu implements SecondaryMmu {
     this.roots.free(() => true);
   }
 
-  // ---- what the guest's own TLB flushes ask for
+  // ---- the guest's own TLB flushes
 
-  /** kvm_mmu_sync_roots: the guest has flushed its TLB, so what it wrote to its tables counts from now on. */
+  /** kvm_mmu_sync_roots: the guest has flushed its TLB, so its writes to its tables take effect from now on. */
   syncRoot(paging: GuestPaging): readonly Step[] {
     const root = this.loaded;
     if (!root || !this.strategy.unsync) return [];
@@ -167,11 +176,17 @@ export class ShadowMmu implements SecondaryMmu {
       ),
     ];
   }
-  /** kvm_mmu_sync_prev_roots: kept roots that lead to tables out of sync go, and are synchronised when they are made anew. */
+  /**
+   * kvm_mmu_sync_prev_roots: kept roots that lead to tables out of sync are dropped, and synchronised when they are
+   * made again.
+   */
   freeUnsyncPrevious(): void {
     this.roots.freePrevious((r) => r.pages.some((p) => this.pages.unsyncBelow(p).length > 0));
   }
-  /** kvm_mmu_invalidate_addr: the entry for `linear` in the roots that `which` takes, where its page is out of sync. The entries changed. */
+  /**
+   * kvm_mmu_invalidate_addr: synchronises the entry for `linear` in the roots selected by `which`, if its page is out
+   * of sync. Returns the entries changed.
+   */
   invalidateAddress(linear: bigint, which: (root: Root) => boolean): readonly TableAccess[] {
     const writes: TableAccess[] = [];
     let flush = false;
@@ -190,8 +205,9 @@ export class ShadowMmu implements SecondaryMmu {
   // ---- pages
 
   /**
-   * kvm_mmu_get_page: the shadow of a guest table in that role, as the guest's table is now: hardware may not be shown an old entry through a new path. A new page makes its
-   * frame read-only to the guest everywhere; writes are then seen.
+   * kvm_mmu_get_page: the shadow of a guest table in that role, synchronised with the guest's table: hardware must
+   * not see an old entry through a new path. A new page makes its frame read-only to the guest everywhere, so writes
+   * are seen.
    */
   get(paging: GuestPaging, gfn: number, role: Role, writes?: TableAccess[]): ShadowPage | undefined {
     const word = roleWord(paging.mode, role);
@@ -211,7 +227,10 @@ export class ShadowMmu implements SecondaryMmu {
     }
     return page;
   }
-  /** A table of a higher level stays read-only, so that no shadow of it may be out of sync: the guest seems to use the frame for something new. */
+  /**
+   * A table of a higher level stays read-only, so no shadow of it may be out of sync: the guest seems to have reused
+   * the frame.
+   */
   private zapUnsync(gfn: number): void {
     for (const p of this.pages.ofFrame(gfn)) if (p.unsync) this.zapPage(p);
   }
@@ -219,8 +238,9 @@ export class ShadowMmu implements SecondaryMmu {
     if (roleLevel(page.role) > 1 && !roleDirect(page.role) && this.sync.children(page, paging, writes)) this.flush();
   }
   /**
-   * Whether a leaf of this frame may be writable (mmu_try_to_unsync_pages). Not if the frame holds a table that is watched; where it holds last-level ones only, modern
-   * KVM lets them go out of sync instead, until the guest's next flush.
+   * Whether a leaf of this frame may be writable (mmu_try_to_unsync_pages). Not if the frame holds a write-tracked
+   * table; if it holds only last-level ones, modern KVM lets them go out of sync instead, until the guest's next
+   * flush.
    */
   mayWrite(gfn: number): boolean {
     if (!this.watched(gfn)) {
@@ -235,7 +255,10 @@ export class ShadowMmu implements SecondaryMmu {
       ? this.pages.ofFrame(gfn).some((p) => roleLevel(p.role) > 1)
       : this.pages.isShadowed(gfn);
   }
-  /** A large leaf that covers the frame goes: small ones take its place, fault by fault, and that of the table is read-only. */
+  /**
+   * Drops a large leaf that covers the frame: small ones replace it, fault by fault, and that of the table is
+   * read-only.
+   */
   private dropLarge(gfn: number): boolean {
     let dropped = false;
     for (const span of LARGE_SPANS) {
@@ -245,7 +268,7 @@ export class ShadowMmu implements SecondaryMmu {
     }
     return dropped;
   }
-  /** kvm_mmu_zap_page, kvm_mmu_prepare_zap_page: with the page go those out of sync below it. */
+  /** kvm_mmu_zap_page, kvm_mmu_prepare_zap_page: zaps the page and those out of sync below it. */
   zapPage(page: ShadowPage, writes?: TableAccess[]): void {
     for (const p of [...this.pages.unsyncBelow(page), page]) {
       if (p !== page && this.pages.ofTable(p.spt) !== p) continue;
@@ -253,7 +276,10 @@ export class ShadowMmu implements SecondaryMmu {
       this.pages.zap(p, writes, this.strategy.replacesZappedRoots);
     }
   }
-  /** kvm_mmu_free_some_pages, make_mmu_pages_available: the oldest pages that are no root go until enough can be made. Due before a fault is handled. */
+  /**
+   * kvm_mmu_free_some_pages, make_mmu_pages_available: recycles the oldest non-root pages until enough can be made.
+   * Required before a fault is handled.
+   */
   recycle(): void {
     const free = this.limit - this.pages.count;
     if (free >= this.strategy.leastFree) return;
@@ -271,7 +297,10 @@ export class ShadowMmu implements SecondaryMmu {
   get limit(): number {
     return this.strategy.limit(this.owner.memslots.all.reduce((n, s) => n + (s.end - s.start), 0n));
   }
-  /** kvm_mmu_unprotect_page: the frame is no table any more, as far as KVM knows, and may be written. A root stays. True: pages went. */
+  /**
+   * kvm_mmu_unprotect_page: KVM no longer treats the frame as a table, so it may be written. A root stays. True:
+   * pages were zapped.
+   */
   unprotect(gfn: number): boolean {
     const pages = this.pages.ofFrame(gfn);
     for (const p of pages) this.zapPage(p);
@@ -282,8 +311,9 @@ export class ShadowMmu implements SecondaryMmu {
   // ---- writes to guest tables
 
   /**
-   * kvm_mmu_track_write, kvm_mmu_pre_write of 2.6.20: `size` bytes at `address` of guest memory have been written by the instruction emulator. Entries that shadow them are dropped; a table that is
-   * written three times in a row, or not entry by entry, is no longer shadowed at all.
+   * kvm_mmu_track_write, kvm_mmu_pre_write in 2.6.20: the instruction emulator has written `size` bytes at `address`
+   * of guest memory. Entries that shadow them are dropped; a table that is written three times in a row, or not entry
+   * by entry, is no longer shadowed.
    */
   pteWrite(address: Gpa, size: number): Step | undefined {
     const gfn = Number(address >> 12n);
@@ -341,7 +371,7 @@ export class ShadowMmu implements SecondaryMmu {
     for (const p of pages) if (this.pages.ofTable(p.spt) === p) this.zapPage(p, writes);
     return pages.length > 0;
   }
-  /** Hardware sets A in shadow entries (kvm_age_rmap); where nobody looks at it, a leaf goes and counts as used. */
+  /** Hardware sets A in shadow entries (kvm_age_rmap); if it is not used, a leaf is dropped and counts as used. */
   ageRange(start: Gpa, end: Gpa): boolean {
     if (!this.strategy.agesByFlag) return this.zapRange(start, end);
     let young = false;
@@ -363,7 +393,7 @@ export class ShadowMmu implements SecondaryMmu {
     for (const gfn of this.frames(start, end))
       for (const { page, index } of this.pages.leavesOf(gfn)) visit(page, index);
   }
-  /** First frames of leaves that map a part of the range. */
+  /** First frames of leaves that map part of the range. */
   private frames(start: Gpa, end: Gpa): readonly number[] {
     const first = Number(start >> 12n);
     const last = Number((end - 1n) >> 12n);
@@ -373,7 +403,10 @@ export class ShadowMmu implements SecondaryMmu {
       return leaf !== undefined && gfn + leafFrames(leaf.page) > first;
     });
   }
-  /** MMIO marks of classic pages carry no generation; where a slot appears or goes, the marks there do too. */
+  /**
+   * MMIO marks of classic pages carry no generation; when a slot is added or deleted, the marks in it are dropped
+   * too.
+   */
   private dropMarks(start: Gpa, end: Gpa): void {
     for (const page of this.pages.all()) {
       if (roleLevel(page.role) !== 1) continue;
@@ -390,7 +423,7 @@ export class ShadowMmu implements SecondaryMmu {
     }
   }
 
-  /** Entries on hardware's way to `linear`, root first, as far as they are present. Changes nothing. */
+  /** Entries on hardware's path to `linear`, root first, down to the first one not present. Changes nothing. */
   read(linear: bigint): readonly TableAccess[] {
     return this.loaded ? this.readFrom(this.loaded, linear) : [];
   }
@@ -454,15 +487,16 @@ const allocatedStep = (root: Root, made: number, writes: readonly TableAccess[])
     { addresses: { hpa: root.hpa }, writes },
   );
 
-/** Entries that one step lists. */
+/** Limit on the entries that one step lists. */
 const MOST_WRITES = 64;
 const LARGE_SPANS = [512, 512 * 512] as const;
 /** Frames that a leaf of this page maps. */
 const leafFrames = (page: ShadowPage): number => 512 ** (roleLevel(page.role) - 1);
 
 /**
- * Indices of the shadow entries for a byte offset in the guest's table. Entries of 8 bytes have one; a 4-byte one of a page table has one in one of two quadrants,
- * and a 4-byte directory entry, which spans 4 MiB, two neighbours in one of four.
+ * Indices of the shadow entries for a byte offset in the guest's table. An 8-byte entry has one; a 4-byte page-table
+ * entry has one, in one of two quadrants; a 4-byte directory entry, which spans 4 MiB, has two adjacent ones, in one
+ * of four.
  */
 function shadowIndices(page: ShadowPage, offset: number): readonly number[] {
   if (roleDirect(page.role)) return [];

@@ -4,7 +4,7 @@ import type { HostKernel } from '../../../host/kernel';
 import type { Memslots } from '../../memslots';
 import type { Stats, VmStat } from '../../stats';
 
-/** What shadow paging needs of the VM whose memory it maps. */
+/** What shadow paging needs from the VM whose memory it maps. */
 export interface ShadowOwner {
   readonly kernel: HostKernel;
   /** The process whose memory is guest RAM. */

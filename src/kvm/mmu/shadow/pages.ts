@@ -9,12 +9,12 @@ import { isShadowLeaf, isShadowPresent, isShadowWritable, makeShadowTable, shado
 
 /** struct kvm_mmu_page. */
 export interface ShadowPage {
-  /** Number of the guest frame whose table this is a shadow of; for a direct page, of the first frame it maps. */
+  /** Number of the guest frame whose table this page shadows; for a direct page, of the first frame it maps. */
   readonly gfn: number;
   readonly role: RoleWord;
   /** The 512 entries that hardware walks. */
   readonly spt: Hpa;
-  /** Guest frame of each leaf, by index, and ACC_* that the guest gave it when it was made (shadowed_translation). */
+  /** Guest frame of each leaf, by index, and the guest's ACC_* when it was made (shadowed_translation). */
   readonly gfns: Float64Array;
   readonly access: Uint8Array;
   /** Addresses of the entries that point here (parent_ptes). */
@@ -23,21 +23,21 @@ export interface ShadowPage {
   roots: number;
   /** Writes to the guest's table since an entry of it was last used (write_flooding_count). */
   writes: number;
-  /** The guest may write its table, so that entries here may be old. */
+  /** The guest may write its table, so entries here may be stale. */
   unsync: boolean;
-  /** A root that was zapped: nobody finds it any more, and it goes with its last user (role.invalid). */
+  /** A zapped root: lookups no longer find it, and it is freed with its last user (role.invalid). */
   invalid: boolean;
 }
 
 const ENTRIES = 512;
 
 /**
- * The shadow pages of a VM, by guest frame and role, and the reverse map from guest frames to the leaves that map them (kvm->arch.mmu_page_hash, rmap). The entries
- * themselves are in host memory, where hardware walks them.
+ * The shadow pages of a VM, by guest frame and role, and the reverse map from guest frames to the leaves that map
+ * them (kvm->arch.mmu_page_hash, rmap). The entries themselves are in host memory, where hardware walks them.
  */
 export class ShadowPages {
   private readonly byFrame = new Map<number, Set<ShadowPage>>();
-  /** In the order they were made: the first is the first to be recycled. */
+  /** In creation order: the first is the first to be recycled. */
   private readonly byTable = new Map<bigint, ShadowPage>();
   private readonly rmap = new Map<number, Set<Hpa>>();
   private readonly outOfSync = new Set<ShadowPage>();
@@ -58,7 +58,7 @@ export class ShadowPages {
   ofTable(table: bigint): ShadowPage | undefined {
     return this.byTable.get(table);
   }
-  /** Shadow pages of the guest table in this frame, direct ones aside (for_each_gfn_valid_sp). */
+  /** Shadow pages of the guest table in this frame, without direct ones (for_each_gfn_valid_sp). */
   ofFrame(gfn: number): readonly ShadowPage[] {
     return [...(this.byFrame.get(gfn) ?? [])].filter((p) => !roleDirect(p.role));
   }
@@ -76,7 +76,7 @@ export class ShadowPages {
     for (const p of this.byFrame.get(gfn) ?? []) if (p.role === role) return p;
     return undefined;
   }
-  /** A new, empty page; undefined where the host has no frame for it. */
+  /** A new, empty page; undefined if the host has no frame for it. */
   create(gfn: number, role: RoleWord): ShadowPage | undefined {
     const spt = this.kernel.frames.allocate();
     if (spt === undefined) return undefined;
@@ -112,7 +112,7 @@ export class ShadowPages {
   read(page: ShadowPage, index: number): bigint {
     return this.kernel.memory.read64(this.entryAddress(page, index));
   }
-  /** Writes a leaf or an MMIO mark over whatever was there. */
+  /** Writes a leaf or an MMIO mark over the previous entry. */
   setLeaf(page: ShadowPage, index: number, value: bigint, gfn: number, access: number): TableAccess {
     const previous = this.read(page, index);
     this.unlink(page, index, previous);
@@ -135,7 +135,7 @@ export class ShadowPages {
     const below = !rolePaging(child.role) ? 'nonpaging' : large ? 'large' : 'table';
     return this.write(page, index, makeShadowTable(this.generation, child.spt, below), previous);
   }
-  /** mmu_page_zap_pte: true where a translation or a table was dropped. */
+  /** mmu_page_zap_pte: true if a translation or a table was dropped. */
   clear(page: ShadowPage, index: number, writes?: TableAccess[]): boolean {
     const previous = this.read(page, index);
     if (previous === 0n) return false;
@@ -149,7 +149,7 @@ export class ShadowPages {
     this.kernel.memory.write64(address, value);
     return { table: 'shadow', level: roleLevel(page.role), index, address, value, previous };
   }
-  /** Takes an entry that is about to go out of reverse map or parents. */
+  /** Removes an entry that is about to change from the reverse map or its child's parents. */
   private unlink(page: ShadowPage, index: number, entry: bigint): void {
     if (!isShadowPresent(this.generation, entry)) return;
     const at = this.entryAddress(page, index);
@@ -176,7 +176,10 @@ export class ShadowPages {
   get unsyncCount(): number {
     return this.outOfSync.size;
   }
-  /** Pages out of sync that `top` is or leads to. Linux keeps bitmaps of such children in each page; here, where they are few, parents are followed upward. */
+  /**
+   * Pages out of sync that `top` is or leads to. Linux keeps bitmaps of such children in each page; there are few
+   * here, so parents are followed upward.
+   */
   unsyncBelow(top: ShadowPage): readonly ShadowPage[] {
     return [...this.outOfSync].filter((page) => this.leadsTo(top, page, new Set()));
   }
@@ -202,7 +205,7 @@ export class ShadowPages {
   mappedFrames(): readonly number[] {
     return [...this.rmap.keys()];
   }
-  /** rmap_write_protect: no leaf of this frame may be written through. True: one could. */
+  /** rmap_write_protect: write-protects every leaf of this frame. True: one was writable. */
   writeProtect(gfn: number, writes?: TableAccess[]): boolean {
     let changed = false;
     for (const { page, index } of this.leavesOf(gfn)) {
@@ -223,7 +226,7 @@ export class ShadowPages {
     return true;
   }
 
-  // ---- going away
+  // ---- removal
 
   /** kvm_mmu_unlink_parents. */
   private unlinkParents(page: ShadowPage): void {
@@ -233,8 +236,8 @@ export class ShadowPages {
     }
   }
   /**
-   * kvm_mmu_zap_page, kvm_mmu_prepare_zap_page: nothing points to the page and it maps nothing; it goes back to the host. A root is still in use: it stays, as an
-   * empty table, or, `invalid`, until its last user lets go.
+   * kvm_mmu_zap_page, kvm_mmu_prepare_zap_page: unlinks and empties the page and returns it to the host. A root is
+   * still in use: it stays as an empty table or, `invalid`, until its last user releases it.
    */
   zap(page: ShadowPage, writes: TableAccess[] | undefined, invalid: boolean): void {
     this.unlinkParents(page);
@@ -246,7 +249,7 @@ export class ShadowPages {
     page.invalid = true;
     if (page.roots === 0) this.free(page);
   }
-  /** A root has one user less. */
+  /** A root loses one user. */
   release(page: ShadowPage): void {
     page.roots--;
     if (page.roots > 0 || !page.invalid) return;

@@ -1,22 +1,24 @@
 import type { PagingControls, PagingFormat } from '../../../hw/paging/controls';
 
-/** Which shadow paging: as in Linux 2.6.20 (drivers/kvm), or as it became (arch/x86/kvm/mmu). */
+/** Shadow-paging generation: classic (Linux 2.6.20, drivers/kvm) or modern (arch/x86/kvm/mmu). */
 export type ShadowGeneration = 'classic' | 'modern';
 
-/** ACC_*: what the guest's entries allow, ANDed over the levels above. */
+/** ACC_*: the rights of the guest's entries, ANDed over the levels above. */
 export const ACC = { EXEC: 1, WRITE: 2, USER: 4, ALL: 7 } as const;
 
 const FORMAT_NUMBER: Readonly<Record<PagingFormat, number>> = { none: 0, '32bit': 2, pae: 3, '4level': 4, '5level': 5 };
 
 /**
- * kvm_mmu_page_role: with the guest frame, what a shadow page is a shadow of.
+ * kvm_mmu_page_role: together with the guest frame, identifies what a shadow page shadows.
  *
  *   16  15              14              13 12 11..9  8..6   5..4     3      2..0
  *  |PSE|SMAP and not WP|SMEP and not WP|NX|WP|format|access|quadrant|direct|level|
  *
- * A direct page shadows no guest table: it maps frames one after the other, below a large guest page or for a guest without paging. A table of 1024 entries has
- * two shadows, a page directory of that kind four: its quadrants. Paging controls that entries are made by are part of the role, so that changing them changes pages; PSE, by which
- * a PDE with bit 7 maps 4 MiB or leads to a table, is in Linux a part of kvm_cpu_role alone, so that there a guest that changes it meets pages made before.
+ * A direct page shadows no guest table: it maps consecutive frames, below a large guest page or for a guest without
+ * paging. A table of 1024 entries has two shadows, a page directory of that kind four: its quadrants. Paging controls
+ * that affect entries are part of the role, so changing them selects other pages. PSE, which decides whether a PDE
+ * with bit 7 maps 4 MiB or leads to a table, is only in kvm_cpu_role in Linux, so there a guest that changes it meets
+ * pages made before.
  */
 export type RoleWord = number;
 export interface Role {
@@ -58,10 +60,13 @@ export const roleQuadrant = (w: RoleWord): number => (w >> QUADRANT_SHIFT) & 3;
 export const roleAccess = (w: RoleWord): number => (w >> ACCESS_SHIFT) & 7;
 /** Whether the guest has paging on. */
 export const rolePaging = (w: RoleWord): boolean => ((w >> FORMAT_SHIFT) & 7) !== 0;
-/** Bytes of an entry of the guest's table that the page shadows. */
+/** Bytes per entry of the guest table that the page shadows. */
 export const roleEntryBytes = (w: RoleWord): 4 | 8 => (((w >> FORMAT_SHIFT) & 7) === FORMAT_NUMBER['32bit'] ? 4 : 8);
 
-/** Level of the top shadow page: guests of 32-bit formats and without paging run on PAE tables, whose own top is the four PDPTEs. */
+/**
+ * Level of the top shadow page: guests of 32-bit formats and without paging run on PAE tables, whose top is the four
+ * PDPTEs.
+ */
 export function rootLevel(format: PagingFormat): 2 | 4 | 5 {
   return format === '4level' ? 4 : format === '5level' ? 5 : 2;
 }

@@ -4,7 +4,7 @@ import type { GuestPaging } from './guest-walk';
 import type { ShadowPage, ShadowPages } from './pages';
 import { usesPaeRoot } from './role';
 
-/** A root that hardware may walk, and what it is a shadow of (struct kvm_mmu_root_info). */
+/** A root that hardware may walk, and what it shadows (struct kvm_mmu_root_info). */
 export interface Root {
   readonly hpa: Hpa;
   /** The top page, or the pages of the PDPTEs. */
@@ -12,7 +12,10 @@ export interface Root {
   readonly paging: GuestPaging;
 }
 
-/** The VCPU's root, and those it had before (mmu->root, mmu->prev_roots): a guest that switches address spaces comes back to them. */
+/**
+ * The VCPU's root and its previous ones (mmu->root, mmu->prev_roots): a guest that switches address spaces comes back
+ * to them.
+ */
 export class ShadowRoots {
   private loaded: Root | undefined;
   private before: readonly Root[] = [];
@@ -25,14 +28,15 @@ export class ShadowRoots {
   get current(): Root | undefined {
     return this.loaded;
   }
-  /** The last first. */
+  /** Most recent first. */
   get previous(): readonly Root[] {
     return this.before;
   }
 
   /**
-   * fast_pgd_switch: the root for `paging` becomes the current one, where there is such a root, and the one before is kept. Roots of the PAE format share one page for
-   * their PDPTEs, so they are not kept, and another paging mode makes all of them useless (kvm_mmu_reset_context).
+   * fast_pgd_switch: makes the root for `paging` current, if there is one, and keeps the previous one. Roots of the
+   * PAE format share one page for their PDPTEs, so they are not kept; another paging mode invalidates all of them
+   * (kvm_mmu_reset_context).
    */
   switchTo(paging: GuestPaging): 'same' | 'cached' | undefined {
     this.free((r) => r.pages.some((p) => p.invalid) || r.paging.mode !== paging.mode);
@@ -72,7 +76,7 @@ export class ShadowRoots {
     const saved = (r: Root): SavedRoot => ({ hpa: r.hpa, tables: r.pages.map((p) => p.spt), paging: r.paging });
     return { current: this.loaded && saved(this.loaded), previous: this.before.map(saved) };
   }
-  /** After the pages were restored, whose counts of users are theirs. */
+  /** Called after the pages were restored; they hold the user counts. */
   restore(s: RootsState): void {
     const root = (r: SavedRoot): Root => ({
       hpa: r.hpa,

@@ -1,45 +1,50 @@
 import type { ShadowPage } from './pages';
 import { roleEntryBytes, roleLevel, type ShadowGeneration } from './role';
 
-/** A write by the instruction emulator to a guest table that a shadow page shadows. */
+/** A write by the instruction emulator to a shadowed guest table. */
 export interface TableWrite {
   readonly gfn: number;
-  /** Bytes into the table, and how many are written. */
+  /** Offset in the table, and number of bytes written. */
   readonly offset: number;
   readonly size: number;
 }
 
-/** Counts writes to guest tables, to find out which are none any more, or are being filled anew. */
+/** Counts writes to guest tables, to detect tables that are no longer used as such or are being refilled. */
 export interface FloodDetector {
-  /** One write, before its pages are looked at. */
+  /** Called for each write, before its pages are examined. */
   begin(write: TableWrite): void;
-  /** Whether `page`, which shadows the written table, is to go altogether. */
+  /** Whether to zap `page`, which shadows the written table. */
   overflows(page: ShadowPage, write: TableWrite): boolean;
   save(): readonly number[];
   restore(saved: readonly number[]): void;
 }
 
-/** The write that is one too many. */
+/** The number of writes that triggers zapping. */
 const FLOOD = 3;
 
-/** What the two generations of shadow paging do differently. Bits of their entries: spte.ts. */
+/** The differences between the two generations of shadow paging. Bits of their entries: spte.ts. */
 export interface ShadowStrategy {
   readonly name: ShadowGeneration;
   /** Roots kept for a guest that comes back to them (KVM_MMU_NUM_PREV_ROOTS). */
   readonly previousRoots: number;
-  /** Last-level tables may be written by the guest, and are synchronised where its TLB would be: at a load of CR3, at INVLPG, at a new root. */
+  /**
+   * The guest may write last-level tables, which are synchronised when its TLB would be flushed: at a load of CR3, at
+   * INVLPG, at a new root.
+   */
   readonly unsync: boolean;
   /** A large guest page backed by a large host page gets one large entry. */
   readonly largePages: boolean;
-  /** Whether a leaf was used is told by its A flag, which hardware sets; otherwise a leaf goes to find out. */
+  /** Whether a leaf was used is known from its A flag, which hardware sets; otherwise a leaf is dropped to find out. */
   readonly agesByFlag: boolean;
-  /** MMIO marks know their memslot generation; otherwise they go where slots change. */
+  /** MMIO marks record their memslot generation; otherwise they are dropped when slots change. */
   readonly marksHaveGeneration: boolean;
-  /** A zapped root is replaced by a new one before the next entry; otherwise it stays, as an empty table. */
+  /** A zapped root is replaced before the next entry; otherwise it stays, as an empty table. */
   readonly replacesZappedRoots: boolean;
-  /** Shadow pages that must be free before a fault is handled; where fewer are, the oldest go until REFILL are. */
+  /**
+   * Shadow pages that must be free before a fault is handled; if fewer are, the oldest are recycled until REFILL are.
+   */
   readonly leastFree: number;
-  /** Shadow pages that a VM with so many bytes of RAM may have. */
+  /** Limit on shadow pages for a VM with this many bytes of RAM. */
   limit(memory: bigint): number;
   flood(): FloodDetector;
 }
@@ -47,11 +52,11 @@ export interface ShadowStrategy {
 /** KVM_REFILL_PAGES. */
 export const REFILL = 25;
 
-/** Bytes of more than one entry. */
+/** The write covers more than one entry. */
 const spans = (w: TableWrite, bytes: number): boolean =>
   Math.floor(w.offset / bytes) !== Math.floor((w.offset + w.size - 1) / bytes);
 
-/** 2.6.20 counts writes in a row to one frame (last_pt_write_gfn, last_pt_write_count). */
+/** 2.6.20 counts consecutive writes to one frame (last_pt_write_gfn, last_pt_write_count). */
 class LastWrite implements FloodDetector {
   private gfn = -1;
   private inARow = 0;
@@ -73,8 +78,8 @@ class LastWrite implements FloodDetector {
 }
 
 /**
- * detect_write_misaligned and detect_write_flooding: each page counts its own writes, except of the last level, which go out of sync instead. A single byte at the start
- * of an entry is how systems set and clear its flags.
+ * detect_write_misaligned and detect_write_flooding: each page counts its own writes, except on the last level, whose
+ * pages go out of sync instead. Systems set and clear flags by writing a single byte at the start of an entry.
  */
 const perPage: FloodDetector = {
   begin: () => undefined,
@@ -93,7 +98,7 @@ const CLASSIC_PAGES = 256;
 const MODERN_PERMILLE = 20n;
 const MODERN_LEAST = 64n;
 
-/** Linux 2.6.20, drivers/kvm/mmu.c. MMU notifiers came later: what they do here is what the first KVM to have them did. */
+/** Linux 2.6.20, drivers/kvm/mmu.c. MMU notifiers came later: here they act as in the first KVM that had them. */
 const CLASSIC: ShadowStrategy = {
   name: 'classic',
   previousRoots: 0,

@@ -18,12 +18,12 @@ import {
   shadowMmioGpa,
 } from './spte';
 
-/** 'failed': the guest's table cannot be read, so the page is good for nothing. */
+/** 'failed': the guest's table cannot be read, so the page is useless. */
 export type Synced = 'same' | 'changed' | 'failed';
 
 /**
- * Brings shadow pages whose guest tables were written meanwhile up to date. Only what has a shadow entry can be old: where there is none, the guest's entry is looked at
- * when the hardware faults.
+ * Brings shadow pages up to date with guest tables written meanwhile. Only existing shadow entries can be stale:
+ * where there is none, the guest's entry is read when hardware faults.
  */
 export class ShadowSync {
   constructor(
@@ -32,7 +32,10 @@ export class ShadowSync {
     private readonly zap: (page: ShadowPage, writes: TableAccess[] | undefined) => void,
   ) {}
 
-  /** mmu_sync_children: all that `top` leads to, read-only to the guest again. True: what VCPUs have cached may allow too much. */
+  /**
+   * mmu_sync_children: synchronises everything that `top` leads to and makes it read-only to the guest again. True:
+   * cached translations may grant too much.
+   */
   children(top: ShadowPage, paging: GuestPaging, writes: TableAccess[]): boolean {
     const pages = this.pages.unsyncBelow(top);
     let flush = false;
@@ -44,7 +47,7 @@ export class ShadowSync {
     return flush;
   }
 
-  /** kvm_sync_page: the entries that there are, compared with the guest's as it is now. */
+  /** kvm_sync_page: compares the existing entries with the guest's current ones. */
   page(page: ShadowPage, paging: GuestPaging, writes?: TableAccess[]): Synced {
     let changed = false;
     for (let i = 0; i < 512; i++) {
@@ -58,7 +61,10 @@ export class ShadowSync {
     return changed ? 'changed' : 'same';
   }
 
-  /** FNAME(sync_spte). Linux gives an MMIO mark the present generation and rights; here an old mark goes, and the next access makes it anew. */
+  /**
+   * FNAME(sync_spte). Linux gives an MMIO mark the current generation and rights; here an old mark is dropped, and
+   * the next access makes it again.
+   */
   entry(page: ShadowPage, index: number, paging: GuestPaging, writes?: TableAccess[]): Synced {
     const { pages, owner } = this;
     const spte = pages.read(page, index);
@@ -87,7 +93,10 @@ export class ShadowSync {
     return isShadowPresent('modern', spte) && value !== spte ? 'changed' : 'same';
   }
 
-  /** The guest's entry that the entry of a last-level shadow page shadows, as guest memory has it; undefined where that is not to be read. */
+  /**
+   * The guest entry that an entry of a last-level shadow page shadows, from guest memory; undefined if it cannot be
+   * read.
+   */
   guestEntry(page: ShadowPage, index: number): bigint | undefined {
     const at = guestEntryAddress(page, index);
     const found = this.owner.lookup(at)?.hpa;
@@ -97,7 +106,10 @@ export class ShadowSync {
   }
 }
 
-/** Where the guest's entry lies that entry `index` of `page` shadows. Of a table of 4-byte entries a page shadows a half, of a directory of such a quarter, each entry twice. */
+/**
+ * Address of the guest entry that entry `index` of `page` shadows. A page shadows half of a table of 4-byte entries,
+ * or a quarter of such a directory, each entry twice.
+ */
 function guestEntryAddress(page: ShadowPage, index: number): Gpa {
   const bytes = roleEntryBytes(page.role);
   const table = BigInt(page.gfn) << 12n;

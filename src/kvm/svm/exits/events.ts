@@ -10,7 +10,7 @@ import type { SvmExitHandler } from './handler';
 const DR6_ACTIVE_LOW = 0xffff_0ff0n;
 const DR6_TRAPS = 0xe00fn;
 
-/** db_interception: DR6 in the VMCB is as the handler would see it. */
+/** db_interception: DR6 in the VMCB has the value that the handler would see. */
 const handleDb: SvmExitHandler = function* (v, { vmcb }) {
   const dr6 = (vmcb.read('DR6') ^ DR6_ACTIVE_LOW) & DR6_TRAPS;
   v.events.queueException({ vector: VECTOR.DB, payload: dr6, why: because('injected') });
@@ -43,7 +43,7 @@ export const handleVintr: SvmExitHandler = function* (v, svm) {
   return REENTER;
 };
 
-/** intr_interception: with GIF set again, the host's own handler has taken the interrupt, which the exit left pending. */
+/** intr_interception: with GIF set again, the host's own handler has taken the interrupt that the exit left pending. */
 export const handleIntr: SvmExitHandler = function* (v) {
   const { state } = v.cpu;
   const vector = state.get32(SLOT.PENDING_INTR) & 0xff;

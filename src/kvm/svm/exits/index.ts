@@ -32,7 +32,10 @@ import { exceptionHandler, handleDrAccess, handleIntr, handleVintr } from './eve
 import type { SvmExitHandler } from './handler';
 import { handleNpf } from './npf';
 
-/** io_interception: EXITINFO1 (APM vol. 2, 15.10.2) has the port in 31:16, the size as one of bits 6:4, STR in 2, IN in 0. */
+/**
+ * io_interception: EXITINFO1 (APM vol. 2, 15.10.2) has the port in 31:16, the size as one of bits 6:4, STR in 2, IN
+ * in 0.
+ */
 const handleIoio: SvmExitHandler = function* (v, { vmcb }) {
   const info = vmcb.read('EXITINFO1');
   const access = {
@@ -44,12 +47,15 @@ const handleIoio: SvmExitHandler = function* (v, { vmcb }) {
   return yield* accessPort(v, access, 'io_interception', 'exit information');
 };
 
-/** msr_interception: EXITINFO1 tells RDMSR from WRMSR. */
+/** msr_interception: EXITINFO1 distinguishes RDMSR from WRMSR. */
 const handleMsr: SvmExitHandler = function* (v, { vmcb }) {
   return yield* (vmcb.read('EXITINFO1') === 0n ? handleRdmsr : handleWrmsr)(v);
 };
 
-/** cr_interception with decode assists: bit 63 of EXITINFO1 says MOV, its low bits name the general register; CLTS and LMSW are emulated. */
+/**
+ * cr_interception with decode assists: bit 63 of EXITINFO1 marks MOV, its low bits name the general register; CLTS
+ * and LMSW are emulated.
+ */
 const crAccess = (cr: 0 | 3 | 4 | 8, kind: 'read' | 'write'): SvmExitHandler =>
   function* (v, { vmcb }) {
     const info = vmcb.read('EXITINFO1');
@@ -57,7 +63,9 @@ const crAccess = (cr: 0 | 3 | 4 | 8, kind: 'read' | 'write'): SvmExitHandler =>
     return yield* accessControlRegister(v, { kind, cr, gpr: Number(bits(info, 3, 0)) }, 'cr_interception');
   };
 
-/** task_switch_interception: how is in EXITINFO2; through the IDT it is where an event was being delivered. */
+/**
+ * task_switch_interception: EXITINFO2 gives the cause; a switch went through the IDT if an event was being delivered.
+ */
 const handleTaskSwitch: SvmExitHandler = function* (v, { vmcb, regs }) {
   const selector = vmcb.read32('EXITINFO1') & 0xffff;
   const how = vmcb.read('EXITINFO2');
@@ -69,7 +77,7 @@ const handleTaskSwitch: SvmExitHandler = function* (v, { vmcb, regs }) {
   return yield* switchTask(v, taskSwitchQualification(selector, source), source === 'idt' ? 0 : length, software);
 };
 
-/** invlpga and the other instructions of SVM, which is not offered to the guest. */
+/** invlpga and the other SVM instructions; SVM is not offered to the guest. */
 const handleInvlpg: SvmExitHandler = (v, { vmcb }) => invalidatePage(v, gva(vmcb.read('EXITINFO1')));
 const handleInvpcid: SvmExitHandler = (v, { vmcb }) =>
   invalidateProcessContext(v, vmcb.read('EXITINFO2'), gva(vmcb.read('EXITINFO1')));
@@ -115,7 +123,7 @@ const HANDLERS: ReadonlyMap<number, SvmExitHandler> = new Map<number, SvmExitHan
   [SVM_EXIT.NPF, handleNpf],
 ]);
 
-/** svm_invoke_exit_handler. What has none KVM asked for nowhere. */
+/** svm_invoke_exit_handler. An exit with no handler is one that KVM never enabled. */
 export function* handleSvmExit(v: Vcpu, svm: SvmOps, info: ExitInfo): Work<Handled> {
   const lost = lostDelivery(v, info, mayInterruptDelivery(info.reason));
   if (lost) return lost;

@@ -6,7 +6,7 @@ import { kvmMmuPageFault } from '../../exits/mmu-fault';
 import type { PageFault } from '../../mmu/fault';
 import type { SvmExitHandler } from './handler';
 
-/** npf_interception: EXITINFO1 is the error code already, EXITINFO2 the address. */
+/** npf_interception: EXITINFO1 already is the error code, EXITINFO2 the address. */
 export const handleNpf: SvmExitHandler = function* (v, { vmcb }) {
   const code = vmcb.read('EXITINFO1');
   const address = gpa(vmcb.read('EXITINFO2'));

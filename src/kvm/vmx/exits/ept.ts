@@ -8,10 +8,10 @@ import { kvmMmuPageFault } from '../../exits/mmu-fault';
 import type { PageFault } from '../../mmu/fault';
 import type { VmxExitHandler } from './handler';
 
-/** handle_ept_violation: the exit qualification becomes a page-fault error code, and the MMU takes over. */
+/** handle_ept_violation: converts the exit qualification to a page-fault error code and calls the MMU. */
 export const handleEptViolation: VmxExitHandler = function* (v, { vmcs }) {
   const q = Number(vmcs.read('EXIT_QUALIFICATION'));
-  // the IRET that faulted had unblocked NMIs already: they are blocked until it completes
+  // the IRET that faulted had already unblocked NMIs: block them until it completes
   if ((q & Q.NMI_UNBLOCKED) !== 0 && !v.events.vectoring) setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
   const address = gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS'));
   const linear = (q & Q.GLA_VALID) !== 0 ? gva(vmcs.read('GUEST_LINEAR_ADDRESS')) : undefined;
@@ -40,7 +40,7 @@ export const handleEptViolation: VmxExitHandler = function* (v, { vmcs }) {
   return yield* kvmMmuPageFault(v, fault);
 };
 
-/** handle_ept_misconfig: an entry that no hardware takes, as KVM leaves them for MMIO. */
+/** handle_ept_misconfig: an entry that hardware rejects, as KVM uses for MMIO. */
 export const handleEptMisconfig: VmxExitHandler = function* (v, { vmcs }) {
   const address = gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS'));
   yield v.step('handle_ept_misconfig', `GPA ${hex(address)} met an entry that misconfigures`, cost('vmread'), {

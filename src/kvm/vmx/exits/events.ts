@@ -16,7 +16,7 @@ const DR6_BS = 1n << 14n;
 const DR6_BD = 1n << 13n;
 const DR7_GD = 13;
 
-/** handle_exception_nmi: the exceptions that KVM's exception bitmap has. */
+/** handle_exception_nmi: the exceptions in KVM's exception bitmap. */
 export const handleExceptionNmi: VmxExitHandler = function* (v, vmx) {
   const { vmcs } = vmx;
   const info = Number(vmcs.read('VM_EXIT_INTR_INFO'));
@@ -31,7 +31,8 @@ export const handleExceptionNmi: VmxExitHandler = function* (v, vmx) {
     case VECTOR.DB: {
       const dr6 = vmcs.read('EXIT_QUALIFICATION');
       if (type === INTR_TYPE.PRIV_SW_EXCEPTION) v.skipEmulatedInstruction();
-      // a fault-like #DB under blocking by STI or MOV SS with TF set: VM entry wants the single step pending (SDM vol. 3, 26.3.1.5)
+      // a fault-like #DB under blocking by STI or MOV SS with TF set: VM entry requires a pending single step
+      // (SDM vol. 3, 26.3.1.5)
       else if (
         bit(v.regs.rflags, RFLAGS.TF) &&
         (Number(vmcs.read('GUEST_INTERRUPTIBILITY_INFO')) & (INTERRUPTIBILITY.STI | INTERRUPTIBILITY.MOV_SS)) !== 0
@@ -64,9 +65,12 @@ export const handleInterruptWindow: VmxExitHandler = function* (v, vmx) {
   return REENTER;
 };
 
-/** handle_dr: the first access gives the guest the real debug registers until the next exit, and runs again. */
+/**
+ * handle_dr: the first access gives the guest the real debug registers until the next exit; the instruction runs
+ * again.
+ */
 export const handleDr: VmxExitHandler = function* (v) {
-  // the exit comes before general detect, which is then KVM's to raise
+  // the exit precedes general detect, so KVM must raise it
   if (bit(v.regs.dr7, DR7_GD)) {
     v.events.queueException({ vector: VECTOR.DB, payload: DR6_BD, why: because('debug', DR6_BD, 0n, 0n, 0n, 0n) });
     yield v.step('handle_dr', 'DR7.GD makes the access a #DB with DR6.BD', cost('kvmHandler'));

@@ -89,7 +89,7 @@ const EXIT_HANDLERS: ReadonlyMap<number, VmxExitHandler> = new Map<number, VmxEx
   [VMX_EXIT.PML_FULL, handlePmlFull],
 ]);
 
-/** vmx_handle_exit's call of the handler. What has none KVM asked for nowhere. */
+/** vmx_handle_exit's call of the handler. An exit with no handler is one that KVM never enabled. */
 export function* handleVmxExit(v: Vcpu, vmx: VmxOps, info: ExitInfo): Work<Handled> {
   const lost = lostDelivery(v, info, MAY_INTERRUPT_DELIVERY.has(info.reason));
   if (lost) return lost;

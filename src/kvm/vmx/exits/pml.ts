@@ -5,7 +5,7 @@ import { setBlocking } from '../../events';
 import { REENTER } from '../../userspace-exit';
 import type { VmxExitHandler } from './handler';
 
-/** handle_pml_full: the buffer was drained on the way here, as at every exit; the write that found no room runs again. */
+/** handle_pml_full: the buffer has already been drained, as at every exit; the write that found it full runs again. */
 export const handlePmlFull: VmxExitHandler = function* (v, { vmcs }) {
   const q = Number(vmcs.read('EXIT_QUALIFICATION'));
   if ((q & EPT_QUALIFICATION.NMI_UNBLOCKED) !== 0 && !v.events.vectoring)
