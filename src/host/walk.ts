@@ -33,17 +33,17 @@ export class HostTables {
     const port = new DirectPort(memory, 'host');
     this.record = new OrdinaryWalk({ port, root: 0n, controls: HOST_CONTROLS[levels] });
   }
-  /** What the last walk came to. */
+  /** The result of the last walk. */
   get out(): WalkOut {
     return this.record.out;
   }
-  /** HVA → HPA under the tables at `cr3`, changing nothing: true with the translation in `out`, or false with the failure. */
+  /** HVA → HPA through the tables at `cr3`, changing nothing: true with the translation in `out`, or the failure. */
   walk(cr3: Hpa, address: Hva, write: boolean, sink?: WalkSink): boolean {
     this.record.root = cr3;
     this.record.sink = sink;
     return walkOrdinary(this.record, address, write ? WRITE : READ, false);
   }
-  /** The access that was walked for takes place: accessed and dirty flags. */
+  /** Performs the access of the last walk: accessed and dirty flags. */
   use(write: boolean): void {
     updateAccessedDirty(this.record, write);
   }
