@@ -15,13 +15,19 @@ import type { TdpMmu } from '../kvm/mmu/tdp-mmu';
 import type { ExitInfo } from '../kvm/exit-info';
 import type { MachineEnd, OutsideCause } from './machine-stop';
 
-/** Guest physical memory as whoever runs the guest keeps it: ranges of GPAs, each with its HVA, and which of their pages were written. */
+/**
+ * Guest physical memory as the accelerator keeps it: ranges of GPAs, each with its HVA, and which of their pages were
+ * written.
+ */
 export interface GuestRam {
   readonly memslots: Memslots;
   readonly dirtyLog: DirtyLog;
-  /** The meaning and the errors are KVM_SET_USER_MEMORY_REGION's. */
+  /** Semantics and errors are those of KVM_SET_USER_MEMORY_REGION. */
   setUserMemoryRegion(region: UserMemoryRegion): Work<Result<SlotChange, string>>;
-  /** What the VMM calls to change it or to ask, in its own words and cycles, for steps. `before`: the range that is changed or goes. */
+  /**
+   * The VMM call that changes or queries it, with its function name and cycles, for steps. `before`: the range being
+   * changed or deleted.
+   */
   readonly calls: {
     set(region: UserMemoryRegion, before: Memslot | undefined): string;
     readonly dirtyLog: string;
@@ -32,41 +38,44 @@ export interface GuestRam {
   getDirtyLog(id: number): Work<Result<readonly Gpa[], string>>;
 }
 
-/** What the CPU goes through from guest to host addresses. */
+/** How the CPU gets from guest to host addresses. */
 export type SecondLevel =
   /** EPT or NPT. */
   | { readonly kind: 'nested'; readonly tables: SecondLevelTables; readonly mmu: TdpMmu }
-  /** No second level: the tables that the CPU walks are the hypervisor's, and lead from GVA to HPA. */
+  /** No second level: the CPU walks the hypervisor's tables, which lead from GVA to HPA. */
   | {
       readonly kind: 'shadow';
       readonly shadow: ShadowMmu;
-      /** Why the #PF that just exited, of this address and error code, happened. */
+      /** Why the #PF that just exited, with this address and error code, happened. */
       classify(linear: bigint, errorCode: number): ReturnType<typeof classifyShadowFault>;
     }
-  /** Nothing in hardware: software finds the memory region, and its own mapping of it. */
+  /** No hardware translation: software finds the memory region and its own mapping of it. */
   | { readonly kind: 'software' };
 
-/** What is done outside the guest, step by step; the result: how the machine ended, if it did. */
+/** Work done outside the guest, step by step; the result: how the machine ended, if it did. */
 export type Outside = Work<MachineEnd | undefined>;
 
-/** Why the guest does not run at this moment. */
+/** Why the guest is not running now. */
 export type AcceleratorStop =
   | { readonly kind: 'budget' }
   | { readonly kind: 'breakpoint'; readonly linear: bigint }
-  /** Before an exception is delivered, because the CPU's fault observer asked. */
+  /** Before an exception is delivered, because the CPU's fault observer requested it. */
   | { readonly kind: 'fault'; readonly event: FaultEvent }
   /** The guest exited to its hypervisor; `work` is the handling. */
   | { readonly kind: 'exit'; readonly exit: ExitInfo; readonly work: Outside }
-  /** Nothing exited, and yet somebody besides the CPU has to act before the guest goes on. `about`: of what the guest's instruction caused. */
+  /**
+   * There was no exit, yet the VMM or host must act before the guest continues. `about`: what the guest's instruction
+   * caused.
+   */
   | { readonly kind: 'outside'; readonly work: Outside; readonly about?: OutsideCause };
 
-/** Entries that steps say were read by software, by whose tables they are of. */
+/** Table entries that steps report as read by software, by owner of the tables. */
 export interface SoftwareReads {
   readonly guest: number;
   readonly host: number;
 }
 
-/** Entries loaded by translations that completed, by whose tables they are of; host entries are those that software read. */
+/** Entries loaded by completed translations, by owner of the tables; host entries are those that software read. */
 export interface References {
   readonly guest: number;
   readonly nested: number;
@@ -74,7 +83,10 @@ export interface References {
   readonly host: number;
 }
 
-/** Cycles by the cost model besides what steps tell: of the guest's instructions, of which some may be for translating its code and looking up the software TLB, and of walks. */
+/**
+ * Modelled cycles besides those of steps: of the guest's instructions (including code translation and software-TLB
+ * look-ups), and of walks.
+ */
 export interface GuestCycles {
   readonly guest: number;
   readonly walks: number;
@@ -82,56 +94,65 @@ export interface GuestCycles {
   readonly lookups?: number;
 }
 
-/** A register that its instruction checks before it loads it: MOV to CRn, WRMSR. */
+/** A register that its instruction checks before loading it: MOV to CRn, WRMSR. */
 export type SystemRegister =
   { readonly kind: 'cr'; readonly number: 0 | 4 | 8 } | { readonly kind: 'msr'; readonly index: number };
 
-/** What runs the guest for the VMM, in QEMU's word for it (-accel). A machine and a debug target need no more of it than this. */
+/**
+ * Runs the guest for the VMM, under QEMU's name for it (-accel). A machine and a debug target need only this
+ * interface.
+ */
 export interface Accelerator {
   readonly cpu: Cpu;
   readonly ram: GuestRam;
   readonly second: SecondLevel;
   /** Guest instructions completed, by the CPU or by software in its place. */
   readonly instructions: bigint;
-  /** The CPU holds the guest's registers: the guest stands between two instructions. */
+  /** The CPU holds the guest's registers: the guest is between two instructions. */
   readonly running: boolean;
   /** The tag of the guest's translations in the TLB; 0: none. */
   readonly vpid: number;
 
-  /** The guest's registers, wherever they lie: the CPU's own, or a copy (writes to which need `commitRegisters`). */
+  /** The guest's registers: the CPU's own, or a copy (writes to a copy need `commitRegisters`). */
   registers(): CpuState;
-  /** Puts edited registers back. Editing them drops no translation and changes no table. */
+  /** Writes edited registers back. Editing drops no translation and changes no table. */
   commitRegisters(): void;
-  /** Where `registers` puts its copies: for looking at translations while the guest is not in the CPU. */
+  /** The buffer for copies made by `registers`: for inspecting translations while the guest is not in the CPU. */
   readonly copy: CpuState;
-  /** Whether translations are to be dropped before the guest runs on: those made from its own tables, and those made from the second level's or the shadow's. */
+  /**
+   * Which translations will be dropped before the guest continues: those made from its own tables, and those made
+   * from the second level's or the shadow's.
+   */
   readonly flushDue: { readonly guest: boolean; readonly second: boolean };
   /** The processor as the guest sees it. */
   readonly guestModel: CpuidModel;
   /** An MSR as RDMSR in the guest reads it; undefined: #GP(0). */
   readMsr(index: number): bigint | undefined;
   /**
-   * Loads a register as the guest's instruction would, checks and all, while the guest is not in a CPU of KVM's (KVM_SET_SREGS, KVM_SET_MSRS). The result: true, or why it is refused; false where
-   * no more is to say.
+   * Loads a register with the checks of the guest's instruction, while the guest is not in one of KVM's CPUs
+   * (KVM_SET_SREGS, KVM_SET_MSRS). The result: true, or why it is rejected; false if nothing more is known.
    */
   load(register: SystemRegister, value: bigint): boolean | FaultReason;
-  /** What was cached for the guest's own tables is to go before it runs on (KVM_SET_SREGS with another CR3). */
+  /** Flushes what is cached from the guest's own tables before it continues (KVM_SET_SREGS with another CR3). */
   flushGuest(): void;
 
-  /** Told of what the software that runs the guest does inside an instruction, where nothing waits for it; its cycles are in `cycles` already. */
+  /**
+   * Called for what the accelerator does inside an instruction without stopping it; the cycles are already in
+   * `cycles`.
+   */
   onLookUp?: ((step: Step) => void) | undefined;
-  /** A step in the words of the software that is modelled. */
+  /** A step in the terms of the software being modelled. */
   told(step: Step): Step;
 
-  /** Into the guest for the first time. */
+  /** Enters the guest for the first time. */
   start(): Outside;
-  /** At most `budget` instructions of the guest. */
+  /** Runs at most `budget` guest instructions. */
   run(budget: number): AcceleratorStop;
 
-  /** Counters, by the names that KVM's have in debugfs. */
+  /** Counters, by their names in KVM's debugfs. */
   stats(): Readonly<Record<string, number>>;
   references(read: SoftwareReads): References;
-  /** Cycles by the cost model besides what steps tell: of the guest's instructions, and of the walks that their translation took. */
+  /** Modelled cycles besides those of steps: of the guest's instructions, and of the walks for their translations. */
   cycles(): GuestCycles;
 
   save(): unknown;

@@ -30,20 +30,20 @@ import { multibootStart } from './start/multiboot';
 import type { RamWrite, StartPlan } from './start/plan';
 import { firmwareBase, resetStart } from './start/reset';
 
-/** The parts of a machine, put together and loaded, before the guest runs. */
+/** The parts of a machine, assembled and loaded, before the guest runs. */
 export interface MachineParts {
   readonly kernel: HostKernel;
   readonly space: AddressSpace;
   readonly accelerator: Accelerator;
 }
 
-/** Frames that a VCPU needs of the host kernel before it can run at all, generously. */
+/** Upper estimate of the host frames that a VCPU needs before it can run. */
 const VCPU_FRAMES = 16;
 
-/** Prepared page tables may take at most one part in so many of host memory. */
+/** Prepared page tables may take at most this fraction of host memory (1 / n). */
 const MOST_TABLES = 8n;
 
-/** Bytes between the mappings of two slots: one page that nobody maps, so that running off a slot is a fault on the host too. */
+/** Bytes between the mappings of two slots: one unmapped page, so that running past a slot also faults on the host. */
 const GUARD = 4096n;
 
 /** What QEMU's main does: maps RAM, creates VM and VCPUs, sets memslots, loads the guest and its registers. */
@@ -55,7 +55,7 @@ export function buildMachine(
   const wrong = checkOptions(options);
   if (wrong.length > 0) return err(wrong);
   const model = must(CPU_MODELS.get(options.cpu), 'the CPU model was checked');
-  // Linux pages with five levels wherever the processor can
+  // Linux uses five levels on any processor that supports them
   const levels = model.has('LA57') ? 5 : 4;
   const kernel = new HostKernel(
     new HostMemory(options.hostBase, options.hostMemory),
@@ -148,7 +148,7 @@ export function buildMachine(
   return ok({ kernel, space, accelerator: new KvmAccelerator(made, vcpu, bus) });
 }
 
-/** The state and RAM contents that the image's start asks for. */
+/** The state and RAM contents required by the image's start mode. */
 function startOf(image: GuestImage, ram: readonly SlotOption[], model: CpuidModel): Result<StartPlan, string> {
   switch (image.start) {
     case 'multiboot':
@@ -165,7 +165,10 @@ function startOf(image: GuestImage, ram: readonly SlotOption[], model: CpuidMode
   }
 }
 
-/** One mapping and one memslot per slot of the options and for firmware: the first at hva-base, each next one behind it, aligned as large pages want. */
+/**
+ * One mapping and one memslot per configured slot and for firmware: the first at hva-base, each following one after
+ * it, aligned for large pages.
+ */
 function setSlots(
   options: MachineOptions,
   firmware: readonly SlotOption[],
@@ -177,7 +180,7 @@ function setSlots(
   let next = options.hvaBase;
   for (const [i, s] of [...ram, ...firmware].entries()) {
     const backing = i < ram.length ? options.hostPages : '4k';
-    // hugetlb pages come whole: the mapping may be longer than the slot
+    // hugetlb pages are indivisible: the mapping may be longer than the slot
     const length = backing === '2m' || backing === '1g' ? (s.size + pageSize - 1n) & ~(pageSize - 1n) : s.size;
     const vma = space.mmap(length, {
       at: hva(next),
@@ -200,7 +203,7 @@ function setSlots(
   return ok(undefined);
 }
 
-/** The first address that both a prepared structure and the image want. */
+/** The first address that both a prepared structure and the image occupy. */
 function overlap(writes: readonly RamWrite[], segments: readonly ImageSegment[]): bigint | undefined {
   for (const w of writes) {
     for (const s of segments) {
@@ -212,7 +215,7 @@ function overlap(writes: readonly RamWrite[], segments: readonly ImageSegment[])
   return undefined;
 }
 
-/** What to tell a person about an image that does not fit into guest RAM. */
+/** The message for an image that does not fit into guest RAM. */
 function checkInside(memory: GuestRam, s: ImageSegment): string | undefined {
   const end = s.gpa + s.memorySize;
   const bad = firstOutside(memory, s.gpa, end);
@@ -221,7 +224,7 @@ function checkInside(memory: GuestRam, s: ImageSegment): string | undefined {
   return `${s.memorySize} bytes loaded at ${hex(s.gpa)} end at ${hex(end)}, and there is no guest RAM at ${hex(bad)} (RAM: ${ram}): make memory larger, or org lower`;
 }
 
-/** The first address of the range that no slot holds. */
+/** The first address of the range that is outside all slots. */
 function firstOutside(memory: GuestRam, start: bigint, end: bigint): bigint | undefined {
   for (let at = start; at < end;) {
     const slot = memory.memslots.find(gpa(at));
@@ -231,7 +234,10 @@ function firstOutside(memory: GuestRam, start: bigint, end: bigint): bigint | un
   return undefined;
 }
 
-/** The VMM writes guest RAM through its own mapping, faulting pages in on the host. Read-only slots are read-only for the guest alone. */
+/**
+ * The VMM writes guest RAM through its own mapping, faulting pages in on the host. Read-only slots are read-only only
+ * for the guest.
+ */
 function load(ram: GuestRam, space: AddressSpace, address: Gpa, bytes: Uint8Array): Result<void, string> {
   for (let done = 0; done < bytes.length;) {
     const at = gpa(address + BigInt(done));

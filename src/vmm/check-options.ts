@@ -7,13 +7,15 @@ import { machineError } from './diagnostics';
 import { slotsOf, type MachineOptions } from './options';
 
 const PAGE = 4096n;
-/** Bytes of host memory below which not even the tables of an empty machine fit. */
+/** With less host memory than this, not even the tables of an empty machine fit. */
 const LEAST_HOST_MEMORY = 1 << 20;
 
-/** What is swapped out lies in the memory of whoever runs the model. */
+/** Limit on swap: swapped-out pages use the memory of the process that runs the model. */
 const MOST_SWAP = 4n << 30n;
 
-/** What is wrong with the options by themselves; what only turns out on building (overlaps, exhausted memory) is reported there. */
+/**
+ * Errors in the options themselves; those that only building reveals (overlaps, exhausted memory) are reported there.
+ */
 export function checkOptions(o: MachineOptions): readonly Diagnostic[] {
   const out: Diagnostic[] = [];
   const model = CPU_MODELS.get(o.cpu);

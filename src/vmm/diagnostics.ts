@@ -1,6 +1,6 @@
 import type { Diagnostic } from '../base/diagnostic';
 
-/** The machine's error numbers. PW4xx belongs to src/vmm; each number means one thing for ever. */
+/** The machine's error numbers. PW4xx belongs to src/vmm; a number never changes its meaning. */
 export const MACHINE_CODES = {
   badMemory: 'PW400',
   badSlot: 'PW401',
@@ -20,7 +20,7 @@ export const MACHINE_CODES = {
 } as const;
 export type MachineCode = keyof typeof MACHINE_CODES;
 
-/** An error about the configuration or the guest image; `file`: the image's name where one is meant. */
+/** An error in the configuration or the guest image; `file`: the image's name, if it is about the image. */
 export const machineError = (code: MachineCode, message: string, file = 'machine'): Diagnostic => ({
   severity: 'error',
   code: MACHINE_CODES[code],

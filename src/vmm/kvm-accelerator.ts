@@ -33,7 +33,7 @@ import { END_CODES, type MachineEnd } from './machine-stop';
 import { userspace } from './userspace-io';
 
 const SET_CR = { 0: kvmSetCr0, 4: kvmSetCr4, 8: kvmSetCr8 } as const;
-/** MSRs whose place is the CPU while it runs the guest. */
+/** MSRs that are held by the CPU while it runs the guest. */
 const IN_CPU: ReadonlyMap<number, number> = new Map([
   ...USER_RETURN_MSRS,
   [MSR.FS_BASE, SLOT.SEG_BASE + SEG.FS],
@@ -69,7 +69,7 @@ export class KvmAccelerator implements Accelerator {
       shadow,
       classify(linear, errorCode) {
         const answer = classifyShadowFault(vcpu, shadow, linear, errorCode);
-        // what is read of the VMCS to find out shows in no step
+        // VMCS reads made for this query appear in no step
         vcpu.ops.takeAccesses();
         return answer;
       },
@@ -105,7 +105,7 @@ export class KvmAccelerator implements Accelerator {
   }
   readMsr(index: number): bigint | undefined {
     const { vcpu } = this;
-    // of a guest that runs, the CPU has what KVM loads at entry
+    // while the guest runs, the CPU has what KVM loads at entry
     const slot = this.running ? IN_CPU.get(index) : undefined;
     const value = slot === undefined ? kvmGetMsr(vcpu, index) : this.registers().get(slot);
     vcpu.ops.takeAccesses();
@@ -149,7 +149,7 @@ export class KvmAccelerator implements Accelerator {
     }
   }
 
-  /** A worker of the host, beside the VCPU's thread: it has read what it was to read, and makes the VCPU look. */
+  /** A host worker, beside the VCPU's thread: it has finished its read, and kicks the VCPU. */
   private *worker(): Outside {
     const { apf } = this.vcpu;
     if (apf && (yield* apf.execute())) this.vcpu.kick();
@@ -158,7 +158,7 @@ export class KvmAccelerator implements Accelerator {
   private *after(work: Work<Handled>): Outside {
     return yield* this.goOn(yield* work);
   }
-  /** From a handled exit back into the guest, through user space where KVM says so. */
+  /** From a handled exit back into the guest, through user space if KVM returns to it. */
   private *goOn(first: Handled): Outside {
     const { vcpu } = this;
     let handled = first;
@@ -179,7 +179,7 @@ export class KvmAccelerator implements Accelerator {
       handled = yield* complete(vcpu, answer.value);
     }
   }
-  // eslint-disable-next-line require-yield -- there is nothing to tell
+  // eslint-disable-next-line require-yield -- there is no step to report
   private *stray(kind: string): Outside {
     const why = `the CPU stopped without a VM exit (${kind})`;
     return this.end({ kind: 'internal-error', code: END_CODES['internal-error'], why, unmet: [] });
@@ -193,7 +193,7 @@ export class KvmAccelerator implements Accelerator {
   }
   references({ guest, host }: SoftwareReads): References {
     const { guestReferences, nestedReferences } = this.cpu.counters;
-    // without EPT the tables that the CPU walks are the shadow's, and the guest's are read by KVM
+    // without EPT the CPU walks the shadow tables, and KVM reads the guest's
     return this.vm.shadow
       ? { guest, nested: 0, shadow: guestReferences, host }
       : { guest: guestReferences, nested: nestedReferences, shadow: 0, host };

@@ -3,23 +3,23 @@ import type { UnmetCheck } from '../kvm/userspace-exit';
 import type { ExitInfo } from '../kvm/exit-info';
 import type { FaultInChain } from './fault-reasons';
 
-/** How a run ended for good. */
+/** How a run ended. */
 export interface MachineEnd {
   readonly kind: 'halt' | 'idle' | 'exit-port' | 'triple-fault' | 'limit' | 'entry-failure' | 'internal-error';
-  /** Exit code of the command line: odd ones are the guest's, even ones say how it ended. */
+  /** Exit code of the command line: odd ones are the guest's, even ones identify the kind of end. */
   readonly code: number;
   readonly rip: bigint;
-  /** One sentence for a person. */
+  /** One sentence for the user. */
   readonly why: string;
-  /** Entry failures: the VM-entry checks that did not hold. */
+  /** Entry failures: the VM-entry checks that failed. */
   readonly unmet: readonly UnmetCheck[];
-  /** It stands where a BIOS would go on; there is none. */
+  /** The guest stopped where a BIOS would continue; there is none. */
   readonly unserved?: true;
   /** The guest's exceptions that led there, innermost last. */
   readonly reason?: readonly FaultInChain[];
 }
 
-/** Exit codes of the ends that are not the guest's own word. */
+/** Exit codes of the ends that the guest does not choose. */
 export const END_CODES = {
   halt: 0,
   idle: 0,
@@ -29,13 +29,13 @@ export const END_CODES = {
   'internal-error': 8,
 } as const;
 
-/** A VM exit before anything is done about it. */
+/** A VM exit before it is handled. */
 export interface PendingExit extends ExitInfo {
   /** 0 for the first exit of the run. */
   readonly number: number;
 }
 
-/** The function of the VMM's that an instruction went into, and why no VM exit led there. */
+/** The VMM function that an instruction entered, and why without a VM exit. */
 export interface OutsideCause {
   readonly fn: string;
   readonly why: string;
@@ -46,10 +46,10 @@ export type MachineStop =
   | { readonly kind: 'budget' }
   /** Before the instruction at a breakpoint. */
   | { readonly kind: 'breakpoint'; readonly vcpu: number; readonly linear: bigint }
-  /** Before an exception is delivered to the guest, because the CPU's fault observer asked. */
+  /** Before an exception is delivered to the guest, because the CPU's fault observer requested it. */
   | { readonly kind: 'fault'; readonly vcpu: number; readonly event: FaultEvent }
-  /** After a VM exit and before anything was done about it, because `pauseAtExits` asked. */
+  /** After a VM exit and before it is handled, because `pauseAtExits` requested it. */
   | { readonly kind: 'exit-pending'; readonly exit: PendingExit }
-  /** Before what an instruction causes in the VMM is done, without an exit, because `pauseOutside` asked. */
+  /** Before the VMM acts on an instruction that does not exit, because `pauseOutside` requested it. */
   | { readonly kind: 'outside-pending'; readonly about: OutsideCause }
   | { readonly kind: 'end'; readonly end: MachineEnd };

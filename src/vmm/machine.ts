@@ -29,10 +29,13 @@ import { END_CODES, type MachineEnd, type MachineStop, type PendingExit } from '
 import type { MachineOptions } from './options';
 
 const BUDGET: MachineStop = { kind: 'budget' };
-/** Instructions before the limit whose addresses are kept. */
+/** Number of instructions before the limit whose addresses are kept. */
 const TRAIL = 256;
 
-/** test_flush_page of QEMU's pc-testdev: the VMM makes its mapping of a page inaccessible and accessible again, so that the second level's entry goes. */
+/**
+ * test_flush_page in QEMU's pc-testdev: the VMM makes its mapping of a page inaccessible and accessible again, which
+ * drops the second-level entry.
+ */
 function* flushPage({ accelerator, space }: MachineParts, at: Gpa): Work<void> {
   const slot = accelerator.ram.memslots.find(at);
   yield vmmStep('test_flush_page', `mprotect of the page at GPA ${hex(at)}, to PROT_NONE and back`, cost('syscall'), {
@@ -44,12 +47,13 @@ function* flushPage({ accelerator, space }: MachineParts, at: Gpa): Work<void> {
   if (!flushed.ok) yield vmmStep('test_flush_page', `mprotect fails: ${flushed.error}`, cost('syscall'));
 }
 
-/** Where bytes that devices put out go, each 0–255. */
+/** Receives the bytes that devices output, each 0–255. */
 export type MachineSinks = Readonly<Record<OutputChannel, (byte: number) => void>>;
 
 /**
- * A whole machine, from host memory to devices, and the loop that QEMU's VCPU thread runs. It is driven in pieces: `run` does at most `budget` instructions' work
- * and returns; between a VM exit and the next VM entry, `stepActivity` does one Step at a time.
+ * A whole machine, from host memory to devices, and the loop that QEMU's VCPU thread runs. It is driven in pieces:
+ * `run` does at most `budget` instructions' work and returns; between a VM exit and the next VM entry, `stepActivity`
+ * does one Step at a time.
  */
 export class Machine {
   readonly kernel: HostKernel;
@@ -57,11 +61,16 @@ export class Machine {
   readonly accelerator: Accelerator;
   readonly exits = new ExitLog();
   readonly controlImages = new ControlImages();
-  /** Asked at each VM exit before anything is done about it; true: `run` returns 'exit-pending'. It sees, and changes nothing. */
+  /**
+   * Called at each VM exit before it is handled; true: `run` returns 'exit-pending'. It observes and changes nothing.
+   */
   pauseAtExits: ((exit: PendingExit) => boolean) | undefined;
-  /** Asked likewise where an instruction of the guest makes the VMM act without an exit; true: `run` returns 'outside-pending'. */
+  /**
+   * Called likewise when a guest instruction makes the VMM act without an exit; true: `run` returns
+   * 'outside-pending'.
+   */
   pauseOutside: (() => boolean) | undefined;
-  /** Told of every step of hypervisor, host kernel and VMM, in order. */
+  /** Called for every step of hypervisor, host kernel and VMM, in order. */
   get onStep(): ((step: Step) => void) | undefined {
     return this.stepListener;
   }
@@ -70,7 +79,7 @@ export class Machine {
     this.accelerator.onLookUp = listener;
   }
   private stepListener: ((step: Step) => void) | undefined;
-  /** Linear addresses of the last instructions before the limit, in order: where a guest is that never ends. */
+  /** Linear addresses of the last instructions before the limit, in order: where a guest that never ends is. */
   trail: readonly bigint[] = [];
   private activity: Outside | undefined;
   private over: MachineEnd | undefined;
@@ -91,7 +100,7 @@ export class Machine {
     this.activity = this.accelerator.start();
   }
 
-  /** Builds and loads a machine. The guest is not entered yet: the first `run` or `stepActivity` does that. */
+  /** Builds and loads a machine. The guest has not been entered yet: the first `run` or `stepActivity` does that. */
   static create(
     options: MachineOptions,
     image: GuestImage,
@@ -109,7 +118,7 @@ export class Machine {
     return ok(new Machine(parts.value, options, bus));
   }
 
-  // ---- what it is
+  // ---- parts and counters
 
   get memory(): HostMemory {
     return this.kernel.memory;
@@ -120,7 +129,7 @@ export class Machine {
   get ram(): GuestRam {
     return this.accelerator.ram;
   }
-  /** Of a machine that KVM runs: its VM, and its only VCPU. */
+  /** For a machine that KVM runs: its VM, and its only VCPU. */
   get vm(): Vm {
     return this.kvm.vm;
   }
@@ -139,7 +148,7 @@ export class Machine {
   get cycles(): number {
     return this.exits.now(this.moment);
   }
-  /** What guest and hardware have done so far, as the exit log wants it. */
+  /** What guest and hardware have done so far, in the exit log's terms. */
   get moment(): Moment {
     return { instructions: Number(this.instructions), ...this.accelerator.cycles() };
   }
@@ -149,7 +158,7 @@ export class Machine {
   get ended(): MachineEnd | undefined {
     return this.over;
   }
-  /** Whether hypervisor, host or VMM have something to do before the guest goes on. */
+  /** Whether hypervisor, host or VMM have work to do before the guest continues. */
   get active(): boolean {
     return this.activity !== undefined;
   }
@@ -157,8 +166,9 @@ export class Machine {
   // ---- running
 
   /**
-   * Runs the guest and handles its exits, for at most `budget` instructions (an exit counts as one, so does an iteration of REP) and `mostExits` exits: an exit
-   * takes as long as a thousand instructions, and whoever must come back in time bounds both.
+   * Runs the guest and handles its exits, for at most `budget` instructions (an exit counts as one, as does an
+   * iteration of REP) and `mostExits` exits: an exit takes as long as a thousand instructions, so a caller that must
+   * return in time limits both.
    */
   run(budget: number, mostExits = budget): MachineStop {
     this.drainActivity();
@@ -186,14 +196,18 @@ export class Machine {
       }
       const seen = this.seen(stop);
       if (!seen) this.drainActivity();
-      // The CPU's budget counts iterations of REP as well: where it is used up, it is, however few instructions have retired.
+      // The CPU's budget counts iterations of REP as well, so it can be used up even if few instructions have
+      // retired.
       left -= stop.kind === 'budget' ? given : Math.max(1, Number(accelerator.instructions - before));
       if (seen) return seen;
     }
     return this.over ? { kind: 'end', end: this.over } : BUDGET;
   }
 
-  /** The next step of what is going on outside the guest; undefined: nothing is, the guest is about to go on or the machine has ended. */
+  /**
+   * The next step of the work outside the guest; undefined: there is none, and the guest continues or the machine has
+   * ended.
+   */
   stepActivity(): Step | undefined {
     if (!this.activity) return undefined;
     const next = this.activity.next();
@@ -208,14 +222,19 @@ export class Machine {
     return undefined;
   }
 
-  /** Does work that nobody in the guest asked for: a change of the host's, or a call of the VMM's. It is told step by step, like the handling of an exit. */
+  /**
+   * Does work that the guest did not cause: a change on the host, or a call by the VMM. It is reported step by step,
+   * like the handling of an exit.
+   */
   perform<T>(work: Work<T>): T {
     return drain(work, (s) => this.note(this.accelerator.told(s)));
   }
 
   /**
-   * Does `action` while no CPU of KVM's holds the guest's registers: setting some of them wants the VCPU out of the guest (KVM_SET_SREGS is an ioctl of a VCPU that is not in KVM_RUN), so a kick makes it
-   * exit before its next instruction, and it is entered again afterwards. A string says why that cannot be now. `moved` hears of both.
+   * Does `action` while none of KVM's CPUs holds the guest's registers: setting some of them requires the VCPU to be
+   * out of the guest (KVM_SET_SREGS is an ioctl of a VCPU that is not in KVM_RUN), so a kick makes it exit before its
+   * next instruction, and it is entered again afterwards. A string explains why that is not possible now. `moved` is
+   * called for both.
    */
   outsideGuest<T>(action: () => T, moved: () => void): T | string {
     if (this.over) return 'the machine has ended';
@@ -257,7 +276,7 @@ export class Machine {
     return 1;
   }
 
-  /** What the caller must know of a stop; undefined: the loop goes on. */
+  /** What to return to the caller of `run`; undefined: the loop continues. */
   private seen(stop: AcceleratorStop): MachineStop | undefined {
     switch (stop.kind) {
       case 'budget':
@@ -312,8 +331,9 @@ export class Machine {
     };
   }
   /**
-   * A hash of the whole machine: CPU, TLB, memory with all tables, host, hypervisor, devices and counters, as far as they decide what comes next or what is counted. The logs of what
-   * has happened, and how the run was driven, are not in it: stepped or run, the same machine has the same hash at the same instruction.
+   * A hash of the whole machine: CPU, TLB, memory with all tables, host, hypervisor, devices and counters, as far as
+   * they affect what comes next or what is counted. Logs of the past, and how the run was driven, are excluded:
+   * stepped or run, the same machine has the same hash at the same instruction.
    */
   hash(): string {
     const { kernel, host, accelerator, bus, over, hostReferences, walkedReferences } = this.save();
@@ -334,7 +354,7 @@ export class Machine {
   }
 }
 
-/** What decides what comes next, or is counted. */
+/** What affects what comes next, or is counted. */
 interface PresentState {
   readonly kernel: HostKernelState;
   readonly host: AddressSpaceState;

@@ -9,12 +9,13 @@ import { vmmStep, type Work } from '../trace/step';
 import type { Memslot, UserMemoryRegion } from '../kvm/memslots';
 import type { GuestRam } from './accelerator';
 
-/** What happened, in one sentence; or why it cannot. */
+/** What happened, in one sentence; or why it is not possible. */
 type Outcome = Work<Result<string, string>>;
 
 /**
- * Changes of the guest's physical memory that the VMM makes while the guest runs (QEMU's kvm_region_add, kvm_region_del and kvm_set_user_memory_region).
- * What KVM does not change in a slot, the VMM changes by deleting it and making it anew. Memory that no slot maps any more stays mapped in the VMM.
+ * Changes that the VMM makes to the guest's physical memory while the guest runs (QEMU's kvm_region_add,
+ * kvm_region_del and kvm_set_user_memory_region). What KVM does not change in a slot, the VMM changes by deleting the
+ * slot and creating it again. Memory that is no longer in a slot stays mapped in the VMM.
  */
 export class MemoryRegions {
   constructor(
@@ -68,7 +69,7 @@ export class MemoryRegions {
     return gone.ok && slot ? ok(`GPA ${hex(slot.start)}-${hex(slot.end)} is a hole now`) : gone;
   }
 
-  /** To another GPA. */
+  /** Moves it to another GPA. */
   *move(id: number, start: Gpa): Outcome {
     const slot = this.ram.memslots.byId(id);
     if (!slot) return this.missing(id);
@@ -78,7 +79,7 @@ export class MemoryRegions {
       : moved;
   }
 
-  /** To other memory of the VMM: that at `to`, mapped fresh where nothing is there yet. */
+  /** Moves it to other VMM memory: that at `to`, newly mapped if nothing is there yet. */
   *remap(id: number, to: Hva): Outcome {
     const slot = this.ram.memslots.byId(id);
     if (!slot) return this.missing(id);

@@ -12,14 +12,18 @@ const RSP = 4;
 const h = (n: number, digits = 2): string => `${n.toString(16).toUpperCase().padStart(digits, '0')}`;
 const NO_BIOS = 'there is no BIOS yet';
 
-/** What nobody serves, in one sentence; `event`: an exception of that vector led there, and no INT n, interrupt or jump. */
+/**
+ * The service that is missing, in one sentence; `event`: an exception of that vector caused it, rather than INT n, an
+ * interrupt or a jump.
+ */
 export type Unserved =
   | { readonly event: false; readonly vector?: undefined; readonly why: string }
   | { readonly event: true; readonly vector: number; readonly why: string };
 
 /**
- * Where a guest of `start=boot` or `flat16` halted in a stub that stands in for a BIOS: what led there, in one sentence. The processor's record of the last event
- * that it took to a handler (SLOT.LAST_EVENT) tells INT n from an exception and from an interrupt of the same vector; where it came from is on the stack.
+ * Explains why a guest of `start=boot` or `flat16` halted in a stub that replaces a BIOS, in one sentence. The
+ * processor's record of the last event delivered to a handler (SLOT.LAST_EVENT) distinguishes INT n from an exception
+ * and from an interrupt of the same vector; its origin is on the stack.
  */
 export function withoutFirmware(guest: CpuState, read: ReadGuest): Unserved | undefined {
   if (bit(guest.get(SLOT.CR0), CR0.PE)) return undefined;

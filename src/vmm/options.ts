@@ -1,19 +1,19 @@
 import type { DeviceSpec } from './bus/device';
 import { USUAL_DEVICES } from './devices/table';
 
-/** How guest memory is virtualized; the session refuses what is not built by name. */
+/** How guest memory is virtualized; the session rejects by name what is not built. */
 export const MMU_KINDS = ['ept', 'npt', 'shadow', 'software'] as const;
 export type MmuKind = (typeof MMU_KINDS)[number];
 
 export const START_KINDS = ['boot', 'flat16', 'flat32', 'flat64'] as const;
-/** The state a guest starts in (ELF files start as flat32 or flat64, by their class). */
+/** The state a guest starts in (ELF files start as flat32 or flat64, by class). */
 export type StartKind = (typeof START_KINDS)[number];
 
 export const HOST_PAGES = ['4k', 'thp', '2m', '1g'] as const;
 /** What backs guest RAM on the host: base pages, transparent huge pages, or hugetlbfs pages of one size. */
 export type HostPages = (typeof HOST_PAGES)[number];
 
-/** One range of guest RAM as KVM_SET_USER_MEMORY_REGION will get it. */
+/** One range of guest RAM, for KVM_SET_USER_MEMORY_REGION. */
 export interface SlotOption {
   readonly gpa: bigint;
   /** Bytes, a multiple of 4 KiB. */
@@ -21,7 +21,7 @@ export interface SlotOption {
   readonly readonly: boolean;
 }
 
-/** `; @host place HVA HPA`: the page at this HVA of the VMM gets this frame when it is first touched. */
+/** `; @host place HVA HPA`: the VMM's page at this HVA gets this frame when first touched. */
 export interface Placement {
   readonly hva: bigint;
   readonly hpa: bigint;
@@ -32,15 +32,15 @@ export interface TlbOptions {
   readonly ways: number;
 }
 
-/** Everything that shapes a machine. Values are checked by Machine.create; strings are parsed above this layer. */
+/** Everything that configures a machine. Machine.create checks the values; strings are parsed above this layer. */
 export interface MachineOptions {
   readonly mmu: MmuKind;
-  /** Which shadow paging, where `mmu` is that. */
+  /** Shadow-paging generation, if `mmu` is shadow. */
   readonly shadow: 'classic' | 'modern';
-  /** Bytes of guest RAM where `slots` is empty: one slot from GPA 0. */
+  /** Bytes of guest RAM if `slots` is empty: one slot from GPA 0. */
   readonly memory: bigint;
   readonly slots: readonly SlotOption[];
-  /** A name of CPU_MODELS: what the processor offers. */
+  /** A name in CPU_MODELS: the processor's features. */
   readonly cpu: string;
   /** 1; more VCPUs need INIT and SIPI, which need an APIC. */
   readonly cpus: number;
@@ -62,9 +62,9 @@ export interface MachineOptions {
   readonly placements: readonly Placement[];
   /** The run ends as `limit` after this many instructions; undefined: never. */
   readonly maxInstructions: number | undefined;
-  /** Of the order in which host frames are handed out. */
+  /** Seed of the order in which host frames are allocated. */
   readonly seed: number;
-  /** In the order in which they are listed; of two that overlap, the first answers. */
+  /** In listing order; of two that overlap, the first responds. */
   readonly devices: readonly DeviceSpec[];
 }
 
@@ -90,7 +90,7 @@ export const DEFAULT_OPTIONS: MachineOptions = {
   devices: USUAL_DEVICES,
 };
 
-/** The slots that `options` mean. */
+/** The slots that `options` describe. */
 export function slotsOf(options: MachineOptions): readonly SlotOption[] {
   return options.slots.length > 0 ? options.slots : [{ gpa: 0n, size: options.memory, readonly: false }];
 }

@@ -1,12 +1,13 @@
 import { sha256 } from '@noble/hashes/sha2';
 import { bytesToHex } from '@noble/hashes/utils';
 
-/** Bytes that are gathered before they are hashed. */
+/** Buffer size in bytes before hashing. */
 const BUFFER = 1 << 16;
 
 /**
- * SHA-256 of saved state, 64 hex digits: plain data of any depth (numbers, bigints, strings, booleans, arrays, typed arrays, maps, sets, records). The order of a record's keys does not
- * count, and a key whose value is undefined is as good as absent; the order of arrays, maps and sets does.
+ * SHA-256 of saved state, 64 hex digits: plain data of any depth (numbers, bigints, strings, booleans, arrays, typed
+ * arrays, maps, sets, records). The order of a record's keys is ignored, and a key whose value is undefined equals an
+ * absent one; the order of arrays, maps and sets counts.
  */
 export function stateHash(state: unknown): string {
   const hash = sha256.create();

@@ -3,15 +3,15 @@ import { pfErrorNames, VECTOR } from '../isa/exceptions';
 import type { ChainEvent } from '../hw/cpu/event-chain';
 import { reasonsOf, type FaultInChain } from './fault-reasons';
 
-/** How a triple fault ends a run: the events that led to it, innermost last, and all of them in words. */
+/** How a triple fault ends a run: the events that led to it, innermost last, and a sentence for all of them. */
 export interface TripleFault {
   readonly why: string;
   readonly reason: readonly FaultInChain[];
 }
 
 /**
- * A triple fault: what could not be delivered and why, from the chain that the CPU kept (`Cpu.chain`): the first event, then what came up on the way to its
- * handler, then what came up on the way to #DF's.
+ * A triple fault: what could not be delivered and why, from the CPU's chain (`Cpu.chain`): the first event, the one
+ * raised on the way to its handler, then the one raised on the way to #DF's.
  */
 export function explainTripleFault(chain: readonly ChainEvent[], rip: bigint): TripleFault {
   const reason = reasonsOf(chain);

@@ -16,10 +16,10 @@ import { reasonsOf } from './fault-reasons';
 import type { ReadGuest } from './start/real';
 import { explainTripleFault } from './triple-fault';
 
-/** What the VMM makes of an exit: KVM_RUN again with this answer, or the end. */
+/** The VMM's response to an exit: KVM_RUN again with this answer, or the end. */
 export type Answer = { readonly kind: 'run'; readonly value: bigint } | { readonly kind: 'end'; readonly end: RunEnd };
 
-/** QEMU's functions where no device is. */
+/** QEMU's functions for accesses without a device. */
 const UNASSIGNED = {
   port: ['unassigned_io_read', 'unassigned_io_write'],
   gpa: ['unassigned_mem_read', 'unassigned_mem_write'],
@@ -35,7 +35,11 @@ const end = (
 });
 const go = (value = 0n): Answer => ({ kind: 'run', value });
 
-/** kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`: the exceptions behind a triple fault; `latest`: the events that last went to a handler; `read`: guest RAM, for explanations. */
+/**
+ * kvm_cpu_exec of QEMU: what user space does when KVM_RUN returns. `guest`: the registers at the exit; `undelivered`:
+ * the exceptions that led to a triple fault; `latest`: the events last delivered to a handler; `read`: guest RAM, for
+ * explanations.
+ */
 export function* userspace(
   exit: UserspaceExit,
   bus: Bus,
@@ -91,7 +95,7 @@ export function* userspace(
   }
 }
 
-/** An access of 1 to 8 bytes to what is not RAM. */
+/** An access of 1 to 8 bytes to an address without RAM. */
 interface DeviceAccess {
   readonly space: Space;
   readonly address: bigint;
@@ -100,7 +104,7 @@ interface DeviceAccess {
   readonly value: bigint;
 }
 
-/** An IN, an OUT, or an access to guest physical memory where no RAM is, by the device that is there. */
+/** An IN, an OUT, or an access to guest physical memory without RAM, answered by the device there. */
 export function* deviceAccess({ space, address, write, size, value }: DeviceAccess, bus: Bus): Work<Answer> {
   const entry = bus.at(space, address);
   bus.unanswered.note(space, address, write, entry !== undefined);
@@ -140,7 +144,7 @@ export function halted(
   const stub = withoutFirmware(guest, read);
   if (stub !== undefined) {
     const { end: ended } = end('internal-error', stub.why);
-    // the event that led there is the last that reached a handler
+    // the event that led there is the last one delivered to a handler
     const last = events.at(-1);
     const reason = stub.event && last?.event.vector === stub.vector ? reasonsOf([last]) : [];
     return { kind: 'end', end: { ...ended, unserved: true, reason } };

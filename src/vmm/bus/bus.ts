@@ -3,7 +3,7 @@ import type { BusRange, Device, DeviceHost, DeviceSpec, RunEnd, Space } from './
 import { InterruptLines, type LinesState } from './interrupt-lines';
 import { Unanswered, type UnansweredState } from './unanswered';
 
-/** What answers a range. */
+/** What responds in a range. */
 export interface BusEntry {
   /** The range's name, or the device's. */
   readonly name: string;
@@ -11,22 +11,25 @@ export interface BusEntry {
   readonly device: Device;
 }
 
-/** What devices ask of the machine around the bus. */
+/** What devices need from the machine around the bus. */
 export interface BusServices extends Pick<DeviceHost, 'flushPage'> {
-  /** A byte that the device named puts out. */
+  /** A byte output by the named device. */
   output(device: string, byte: number): void;
 }
 
-/** Ports and guest physical memory where no RAM is: which device answers what. An unknown address reads as ones and swallows writes. */
+/**
+ * Maps ports, and guest physical memory without RAM, to devices. An unassigned address reads as ones and ignores
+ * writes.
+ */
 export class Bus {
   private readonly devices = new Map<string, Device>();
   private readonly entries: BusEntry[] = [];
   readonly lines = new InterruptLines();
-  /** Accesses that no device answered. */
+  /** Accesses without a device. */
   readonly unanswered = new Unanswered();
   private ending: RunEnd | undefined;
 
-  /** Makes the device of a row and gives it its ranges; where one overlaps another device's, the device that was there first answers. */
+  /** Creates the device of a row and assigns its ranges; where ranges overlap, the device added first responds. */
   plug(spec: DeviceSpec, services: BusServices): void {
     const { name } = spec;
     invariant(!this.devices.has(name), `one device has the name ${name}`);
@@ -43,15 +46,15 @@ export class Bus {
     for (const range of spec.ranges) this.entries.push({ name: range.name ?? name, range, device });
   }
 
-  /** Who answers an address. */
+  /** The range at an address. */
   at(space: Space, address: bigint): BusEntry | undefined {
     return this.entries.find(({ range: r }) => r.space === space && address >= r.first && address <= r.last);
   }
-  /** Every range that is answered, in the order of the devices. */
+  /** Every assigned range, in device order. */
   get all(): readonly BusEntry[] {
     return this.entries;
   }
-  /** The device of a class, where the machine has one. */
+  /** The device of a class, if the machine has one. */
   find<T extends Device>(kind: abstract new (...args: never[]) => T): T | undefined {
     return [...this.devices.values()].find((d): d is T => d instanceof kind);
   }
@@ -74,7 +77,7 @@ export class Bus {
       entry?.device.write(Number(at - entry.range.first), Number((value >> BigInt(8 * i)) & 0xffn), entry.range);
     }
   }
-  /** Whether the access that was made ends the run, and how. */
+  /** Whether the access just made ends the run, and how. */
   takeEnd(): RunEnd | undefined {
     const { ending } = this;
     this.ending = undefined;

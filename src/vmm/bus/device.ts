@@ -1,22 +1,22 @@
 import type { Work } from '../../trace/step';
 import type { MachineEnd } from '../machine-stop';
 
-/** I/O ports (16 bits), or guest physical addresses where no RAM is. */
+/** I/O ports (16 bits), or guest physical addresses without RAM. */
 export type Space = 'port' | 'gpa';
 
-/** Addresses that a device answers. */
+/** Addresses at which a device responds. */
 export interface BusRange {
   readonly space: Space;
   /** Both inclusive. */
   readonly first: bigint;
   readonly last: bigint;
-  /** The VMM's functions that a read and a write call, for the Steps. */
+  /** The VMM functions that a read and a write call, for the Steps. */
   readonly functions: readonly [read: string, write: string];
-  /** Its name in Steps and in the list of devices; absent: the device's. */
+  /** The range's name in Steps and in the list of devices; absent: the device's name. */
   readonly name?: string;
 }
 
-/** A device as a value: one row of the table (devices/table.ts), from which options, schema and checks follow. */
+/** A device as a value: one row of the table (devices/table.ts), from which options, schema and checks are derived. */
 export interface DeviceSpec {
   /** Unique in a machine: for Steps, snapshots and options. */
   readonly name: string;
@@ -25,24 +25,30 @@ export interface DeviceSpec {
   readonly ranges: readonly BusRange[];
   /** Interrupt lines that it drives, 0–31 (0–15 are the ISA's). */
   readonly lines?: readonly number[];
-  /** A machine has it only where the option `device` names it, and this is that value's description. Absent: every machine has it. */
+  /**
+   * Present if the option `device` must name the device to add it; the text describes that value. Absent: every
+   * machine has it.
+   */
   readonly onRequest?: string;
-  /** It puts out bytes, which go to the file that the option of its name gives; this is the option's description. */
+  /** Present if it outputs bytes, to the file given by the option of its name; the text describes that option. */
   readonly output?: string;
   make(host: DeviceHost): Device;
 }
 
 /**
- * The state of a device, and what it makes of accesses. It is a pure function of the accesses it sees; what it does to the outside goes through its DeviceHost.
- * A device of several ranges tells them apart by `range`, which is the object in its row.
+ * A device's state and its reaction to accesses. It is a pure function of the accesses; all external effects go
+ * through its DeviceHost. A device with several ranges distinguishes them by `range`, the object in its row.
  */
 export interface Device {
-  /** One byte at an offset from the range's first address, 0–255. Wider accesses are made a byte at a time, low address first, as on ISA. */
+  /**
+   * One byte at an offset from the range's first address, 0–255. Wider accesses are split into bytes, low address
+   * first, as on ISA.
+   */
   read(offset: number, range: BusRange): number;
   write(offset: number, value: number, range: BusRange): void;
-  /** What a whole write of `size` bytes, made already, makes the VMM do besides, step by step. */
+  /** What a whole write of `size` bytes, already made, additionally makes the VMM do, step by step. */
   written?(offset: number, size: number, value: bigint, range: BusRange): Work<void> | undefined;
-  /** Plain data, which `restore` takes back; what is saved does not change with the device. */
+  /** Plain data, which `restore` accepts; a saved record does not change with the device. */
   save(): unknown;
   restore(state: unknown): void;
 }
@@ -52,13 +58,13 @@ export type RunEnd = Omit<MachineEnd, 'rip'>;
 
 /** What the machine does for a device. */
 export interface DeviceHost {
-  /** Puts out a byte, 0–255, for a device whose row has an output. */
+  /** Outputs a byte, 0–255, for a device whose row has an output. */
   output(byte: number): void;
   /** Drives one of the row's interrupt lines high or low. */
   setLine(line: number, high: boolean): void;
-  /** Ends the run when the access in progress is done. */
+  /** Ends the run when the current access completes. */
   end(end: RunEnd): void;
-  /** Takes away what the hypervisor derived from the VMM's mapping of the page of guest RAM at a GPA. */
+  /** Drops what the hypervisor derived from the VMM's mapping of the guest RAM page at a GPA. */
   flushPage(gpa: bigint): Work<void>;
 }
 

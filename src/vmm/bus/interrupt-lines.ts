@@ -1,6 +1,9 @@
-/** The machine's interrupt lines, 0–31: a line is high while any device drives it high. No interrupt controller is there yet to take them. */
+/**
+ * The machine's interrupt lines, 0–31: a line is high while any device drives it high. No interrupt controller is
+ * connected yet.
+ */
 export class InterruptLines {
-  /** By device: a bit for each line that it drives high. */
+  /** By device: one bit per line that it drives high. */
   private driven = new Map<string, number>();
 
   drive(device: string, line: number, high: boolean): void {

@@ -1,12 +1,12 @@
 import type { Space } from './device';
 import { usualMemory, usualPort } from './usual-devices';
 
-/** A place that the guest touched and where no device is. */
+/** An address that the guest accessed without finding a device. */
 export interface UnansweredPlace {
   readonly space: Space;
-  /** A port, or the first physical address that was touched of its page. */
+  /** A port, or the first physical address accessed in its page. */
   readonly address: bigint;
-  /** What a PC usually has there; undefined: nothing known. */
+  /** What a PC usually has there; undefined: unknown. */
   readonly name: string | undefined;
   readonly reads: number;
   readonly writes: number;
@@ -16,33 +16,33 @@ interface Counted extends UnansweredPlace {
   writes: number;
 }
 
-/** Reads of one place one after another, with no other device access in between. */
+/** Consecutive reads of one address, with no other device access in between. */
 export interface Poll {
   readonly space: Space;
   readonly address: bigint;
   readonly count: number;
-  /** Guest instructions at the last one. */
+  /** Guest instructions at the last read. */
   readonly at: number;
   readonly answered: boolean;
 }
 
-/** Places that are told apart; further ones are only counted together. */
+/** Limit on the addresses counted individually; further ones share one counter. */
 const MOST_PLACES = 256;
 
-/** What nobody answered, and what the guest polls: kept by the VMM, which sees every device access. */
+/** Accesses without a device, and what the guest polls: kept by the VMM, which sees every device access. */
 export class Unanswered {
   private places = new Map<string, Counted>();
-  /** Accesses to places beyond MOST_PLACES. */
+  /** Accesses to addresses beyond MOST_PLACES. */
   others = 0;
   private poll: Poll | undefined;
-  /** Told of each place at its first touch. */
+  /** Called for each address at its first access. */
   onFirst: ((place: UnansweredPlace, write: boolean) => void) | undefined;
-  /** Memory is there, though it does not take the access: read-only. */
+  /** There is memory, but it does not accept the access: read-only. */
   isMemory: (gpa: bigint) => boolean = () => false;
   /** Guest instructions so far. */
   now: () => number = () => 0;
 
-  /** A device access. `answered`: a device is there. */
+  /** A device access. `answered`: a device responded. */
   note(space: Space, address: bigint, write: boolean, answered: boolean): void {
     const p = this.poll;
     const again = p !== undefined && !write && p.space === space && p.address === address;
@@ -65,7 +65,7 @@ export class Unanswered {
     this.onFirst?.(place, write);
   }
 
-  /** In the order of their first touch. */
+  /** In order of first access. */
   get all(): readonly UnansweredPlace[] {
     return [...this.places.values()];
   }

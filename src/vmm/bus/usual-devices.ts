@@ -1,6 +1,7 @@
 /**
- * What usually lives at the ports and physical addresses of a PC: for telling what a guest looks for where no device answers. Sources: the resource lists of Linux
- * (arch/x86/kernel/setup.c, standard_io_resources), QEMU's i440fx machine, Intel's ICH datasheets, Ralf Brown's PORTS.LST.
+ * What a PC usually has at its ports and physical addresses: used to explain accesses without a device. Sources: the
+ * resource lists of Linux (arch/x86/kernel/setup.c, standard_io_resources), QEMU's i440fx machine, Intel's ICH
+ * datasheets, Ralf Brown's PORTS.LST.
  */
 
 type Range = readonly [first: number, last: number, name: string];
@@ -97,10 +98,10 @@ const MMIO: readonly WideRange[] = [
 
 const SINGLE = new Map<number, string>(PORTS.flatMap(([a, b, name]) => (a === b ? [[a, name] as const] : [])));
 
-/** What a PC has at an I/O port; undefined: nothing that is usual. */
+/** What a PC usually has at an I/O port; undefined: nothing. */
 export const usualPort = (port: number): string | undefined =>
   SINGLE.get(port) ?? PORTS.find(([first, last]) => port >= first && port <= last)?.[2];
 
-/** What a PC has at a physical address; undefined: nothing that is usual. */
+/** What a PC usually has at a physical address; undefined: nothing. */
 export const usualMemory = (gpa: bigint): string | undefined =>
   MMIO.find(([first, last]) => gpa >= first && gpa <= last)?.[2];

@@ -1,6 +1,9 @@
 import { ports, type Device, type DeviceHost, type DeviceSpec } from '../bus/device';
 
-/** Bochs's and QEMU's debug console: bytes written to port 0xe9 appear; reads answer 0xe9, so that a guest can find it. */
+/**
+ * The debug console of Bochs and QEMU: bytes written to port 0xe9 are output; reads return 0xe9, so a guest can
+ * detect it.
+ */
 class DebugConsole implements Device {
   constructor(private readonly host: Pick<DeviceHost, 'output'>) {}
 

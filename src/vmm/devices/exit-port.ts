@@ -1,7 +1,7 @@
 import { hex } from '../../base/hex';
 import { ports, type Device, type DeviceHost, type DeviceSpec } from '../bus/device';
 
-/** QEMU's isa-debug-exit: a write ends the run with exit code ((value << 1) | 1) & 0xff; reads answer 0. */
+/** QEMU's isa-debug-exit: a write ends the run with exit code ((value << 1) | 1) & 0xff; reads return 0. */
 class ExitPort implements Device {
   constructor(private readonly host: Pick<DeviceHost, 'end'>) {}
 
@@ -9,7 +9,7 @@ class ExitPort implements Device {
     return 0;
   }
   write(offset: number, value: number): void {
-    // the first byte of a wider OUT decides: the rest is written to the following ports
+    // the first byte of a wider OUT decides; the rest goes to the following ports
     if (offset !== 0) return;
     const code = ((value << 1) | 1) & 0xff;
     const why = `the guest wrote ${hex(value)} to the exit port: exit code ${code}`;

@@ -1,20 +1,20 @@
 import type { Work } from '../../trace/step';
 import { memory, ports, type BusRange, type Device, type DeviceHost, type DeviceSpec } from '../bus/device';
 
-/** Offsets of a page's GPA that is to be flushed, within the first range of ports. */
+/** Offsets of the page-flush register (the page's GPA) within the first port range. */
 const FLUSH = 4;
 const FLUSH_LAST = 7;
 const MEMORY_SIZE = 0x1_0000;
 const LINES = Array.from({ length: 24 }, (_, line) => line);
 
 /**
- * 0xe0–0xe3 a register of 32 bits · 0xe4 a page's GPA, to be flushed · 0xe8–0xeb the register again, a byte at a time; 0xe9 is the debug console's, which comes
- * first in the table.
+ * 0xe0–0xe3 a 32-bit register · 0xe4 the GPA of a page to flush · 0xe8–0xeb the register again, byte by byte; 0xe9
+ * belongs to the debug console, which comes first in the table.
  */
 const DATA = ports(0xe0, 0xeb, ['test_ioport_read', 'test_ioport_write']);
 /** A write raises or lowers an ISA interrupt line. */
 const IRQ_LINES = ports(0x2000, 0x2017, ['test_irq_line', 'test_irq_line'], 'pc-testdev-irq-line');
-/** Keeps what is written and is not RAM: every access is an exit to the VMM. */
+/** Stores what is written but is not RAM: every access is an exit to the VMM. */
 const MEMORY = memory(0xff00_0000n, MEMORY_SIZE, ['test_iomem_read', 'test_iomem_write'], 'pc-testdev-iomem');
 
 interface State {
@@ -22,7 +22,7 @@ interface State {
   readonly bytes: Uint8Array;
 }
 
-/** QEMU's pc-testdev (hw/misc/pc-testdev.c), with which kvm-unit-tests try KVM's instruction emulator. */
+/** QEMU's pc-testdev (hw/misc/pc-testdev.c), which kvm-unit-tests use to test KVM's instruction emulator. */
 class PcTestdev implements Device {
   private data = 0;
   private bytes = new Uint8Array(MEMORY_SIZE);

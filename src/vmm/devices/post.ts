@@ -1,9 +1,12 @@
 import { ports, type Device, type DeviceSpec } from '../bus/device';
 
-/** Codes kept: a machine that shows more than these shows the last ones. */
+/** Limit on the codes kept: beyond it, the oldest are dropped. */
 const KEPT = 1024;
 
-/** The POST display at port 0x190, where test firmware tells how far it got: every code written, in order. Reads answer the last one. */
+/**
+ * The POST display at port 0x190, where test firmware reports its progress: every code written, in order. Reads
+ * return the last one.
+ */
 export class PostDisplay implements Device {
   private shown: readonly number[] = [];
 

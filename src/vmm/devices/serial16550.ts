@@ -6,11 +6,11 @@ const REG = { DATA: 0, IER: 1, IIR_FCR: 2, LCR: 3, MCR: 4, LSR: 5, MSR: 6, SCR: 
 const LCR_DLAB = 0x80;
 const MCR_LOOP = 0x10;
 const LSR_DATA_READY = 0x01;
-/** Transmitter holding register and transmitter empty: always, because a byte is sent as it is written. */
+/** Transmitter holding register and transmitter empty: always set, because a byte is sent as it is written. */
 const LSR_TRANSMITTER_EMPTY = 0x60;
 const IIR_NONE_PENDING = 0x01;
 const IIR_FIFOS_ENABLED = 0xc0;
-/** CTS, DSR and DCD from a terminal that is there. */
+/** CTS, DSR and DCD from a connected terminal. */
 const MSR_PRESENT = 0xb0;
 
 interface State {
@@ -23,7 +23,10 @@ interface State {
   readonly received: number | undefined;
 }
 
-/** A 16550A at COM1, transmitting into a sink. Interrupts and input come with the machine's interrupt controller; loop-back works. */
+/**
+ * A 16550A at COM1, transmitting into a sink. Interrupts and input will come with the machine's interrupt controller;
+ * loopback works.
+ */
 class Serial16550 implements Device {
   private state: State = { divisor: 12, ier: 0, fcr: 0, lcr: 0, mcr: 0, scr: 0, received: undefined };
 
@@ -49,7 +52,7 @@ class Serial16550 implements Device {
       case REG.LSR:
         return LSR_TRANSMITTER_EMPTY | (s.received !== undefined ? LSR_DATA_READY : 0);
       case REG.MSR:
-        // in loop-back the modem outputs (MCR 3:0 = OUT2 OUT1 RTS DTR) come back as inputs (DCD RI DSR CTS in 7:4)
+        // in loopback the modem outputs (MCR 3:0 = OUT2 OUT1 RTS DTR) come back as inputs (DCD RI DSR CTS in 7:4)
         return (s.mcr & MCR_LOOP) !== 0 ? ((s.mcr & 0xc) << 4) | ((s.mcr & 1) << 5) | ((s.mcr & 2) << 3) : MSR_PRESENT;
       default:
         return s.scr;

@@ -1,6 +1,7 @@
 /**
- * A device to copy, with test/vmm/devices/skeleton.test.ts; it is not in the table. Keep what yours needs: a range of ports, a range of memory, an interrupt line,
- * an output, an end of the run. Everything that an access can change lies in one state, which is saved whole.
+ * A device to copy, with test/vmm/devices/skeleton.test.ts; it is not in the table. Keep what yours needs: a range of
+ * ports, a range of memory, an interrupt line, an output, an end of the run. Everything that an access can change is
+ * in one state, which is saved whole.
  */
 import { cost } from '../../trace/costs';
 import { vmmStep, type Work } from '../../trace/step';
@@ -8,9 +9,9 @@ import { memory, ports, type BusRange, type Device, type DeviceHost, type Device
 
 const LINE = 5;
 
-/** 0x5a0 a byte that is kept · 0x5a1 each byte written is put out. */
+/** 0x5a0 stores a byte · 0x5a1 outputs each byte written. */
 const PORTS = ports(0x5a0, 0x5a1, ['skeleton_ioport_read', 'skeleton_ioport_write']);
-/** Offsets 0–7: a register of 64 bits, and the interrupt line is high while it is not 0. */
+/** Offsets 0–7: a 64-bit register; the interrupt line is high while it is not 0. */
 const MEMORY = memory(0xfe00_0000n, 8, ['skeleton_mem_read', 'skeleton_mem_write'], 'skeleton-memory');
 
 interface State {
@@ -42,7 +43,7 @@ class Skeleton implements Device {
     else this.host.output(value);
   }
 
-  /** Only for a device whose whole write makes the VMM do more: it is told as Steps. */
+  /** Only for a device whose whole writes make the VMM do more: reported as Steps. */
   written(_offset: number, size: number, _value: bigint, range: BusRange): Work<void> | undefined {
     return range === MEMORY && size === 8 ? latch() : undefined;
   }

@@ -1,6 +1,6 @@
 /**
- * The one table of devices. Options, launch schema, checks, Steps and snapshots take them from here; what usually lives at an address where nobody answers is another
- * table (bus/usual-devices.ts). In the order in which they are listed.
+ * The only table of devices, in listing order. Options, launch schema, checks, Steps and snapshots are derived from
+ * it; what a PC usually has at unassigned addresses is another table (bus/usual-devices.ts).
  */
 import type { DeviceSpec } from '../bus/device';
 import { DEBUGCON } from './debugcon';
@@ -15,9 +15,9 @@ export const DEVICES: readonly DeviceSpec[] = TABLE;
 /** Devices that every machine has. */
 export const USUAL_DEVICES = DEVICES.filter((d) => d.onRequest === undefined);
 
-/** Names of devices that put out bytes. */
+/** Names of devices that output bytes. */
 export type OutputChannel = Extract<(typeof TABLE)[number], { readonly output: string }>['name'];
 
-/** What every machine has, and those that `names` ask for. */
+/** The devices that every machine has, and those requested by `names`. */
 export const devicesWith = (names: readonly string[]): readonly DeviceSpec[] =>
   DEVICES.filter((d) => d.onRequest === undefined || names.includes(d.name));

@@ -1,29 +1,33 @@
 import { LANE_COUNT } from './lanes';
 
-/** Reasons that bins count apart, in the order in which they first came; all further ones share the last place. */
+/**
+ * Number of reasons that bins count individually, in order of first occurrence; all further ones share the last
+ * place.
+ */
 export const BIN_REASONS = 24;
-/** Bins of a whole run. */
+/** Number of bins for a whole run. */
 export const BIN_COUNT = 8192;
-/** Cycles of a bin while the run is short. */
+/** Initial width of a bin, in cycles. */
 const FIRST_WIDTH = 256;
 
 /**
- * A whole run in a fixed number of bins of equal width: cycles by lane and exits by reason. When the run outgrows them, each two become one, so that there are
- * always more than half as many as BIN_COUNT in use once the run is long, and a run of any length takes the same memory.
+ * A whole run in a fixed number of bins of equal width: cycles by lane and exits by reason. When the run outgrows
+ * them, adjacent bins are merged in pairs, so a long run always uses more than half of BIN_COUNT, and memory is
+ * constant.
  */
 export class Bins {
   private binWidth = FIRST_WIDTH;
   private readonly cycles = new Float64Array(BIN_COUNT * LANE_COUNT);
   private readonly counts = new Uint32Array(BIN_COUNT * BIN_REASONS);
 
-  /** Cycles of a bin: a power of two. */
+  /** Cycles per bin: a power of two. */
   get width(): number {
     return this.binWidth;
   }
   cyclesOf(bin: number, lane: number): number {
     return this.cycles[bin * LANE_COUNT + lane] ?? 0;
   }
-  /** @param place the reason's, up to BIN_REASONS − 1 */
+  /** @param place the reason's index, up to BIN_REASONS − 1 */
   countOf(bin: number, place: number): number {
     return this.counts[bin * BIN_REASONS + place] ?? 0;
   }
@@ -34,7 +38,7 @@ export class Bins {
     this.counts[i] = (this.counts[i] ?? 0) + 1;
   }
 
-  /** `amount` cycles of a lane, spread evenly over [from, to); at `from` where that is empty. */
+  /** `amount` cycles of a lane, spread evenly over [from, to); at `from` if that is empty. */
   addCycles(lane: number, from: number, to: number, amount: number): void {
     if (amount <= 0) return;
     const last = this.binOf(Math.max(from, to - 1));
@@ -72,7 +76,7 @@ export class Bins {
   }
 }
 
-/** Adds each two rows of `row` numbers into one, and clears the second half. */
+/** Merges rows of `row` numbers in pairs, and clears the second half. */
 function halve(array: Float64Array | Uint32Array, row: number): void {
   const half = array.length / 2;
   for (let i = 0; i < half; i++) {

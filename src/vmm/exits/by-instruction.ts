@@ -1,4 +1,4 @@
-/** Pairs of instruction and reason that are counted apart; a guest that exits at more places has the rest counted together. */
+/** Limit on the pairs of instruction and reason counted individually; the rest are counted together. */
 const MOST_PLACES = 1 << 16;
 const FIRST_CAPACITY = 1 << 8;
 
@@ -8,13 +8,13 @@ export interface InstructionCount {
   readonly linear: bigint;
   readonly reason: number;
   readonly count: number;
-  /** From the exits until the guest went on. */
+  /** From the exits until the guest continued. */
   readonly cycles: number;
 }
 
 /**
- * Exits by instruction and reason: a hash table with open addressing over typed arrays, for it is asked at every exit. Entries are found by a place number,
- * which stays the same for good.
+ * Exits by instruction and reason: a hash table with open addressing over typed arrays, because it is accessed at
+ * every exit. Entries are identified by an index that never changes.
  */
 export class ByInstruction {
   private slots = new Int32Array(FIRST_CAPACITY).fill(-1);
@@ -23,10 +23,10 @@ export class ByInstruction {
   private counts = new Float64Array(FIRST_CAPACITY);
   private cycles = new Float64Array(FIRST_CAPACITY);
   private size = 0;
-  /** Exits at instructions that found no place. */
+  /** Exits at instructions beyond the limit. */
   dropped = 0;
 
-  /** Counts one exit. The result is its place, −1 where there is none left. */
+  /** Counts one exit. The result is its index, −1 if there is none left. */
   add(linear: bigint, reason: number): number {
     const place = this.placeOf(linear, reason);
     if (place < 0) this.dropped++;
@@ -105,7 +105,7 @@ export class ByInstruction {
   }
 }
 
-/** Spreads addresses that differ in few low bits (Knuth's multiplicative hash). */
+/** Spreads addresses that differ in a few low bits (Knuth's multiplicative hash). */
 function hashOf(linear: bigint, reason: number): number {
   const low = Number(BigInt.asUintN(32, linear));
   const high = Number(BigInt.asUintN(32, linear >> 32n));

@@ -2,16 +2,16 @@ import { hpa, type Hpa } from '../../base/address';
 import type { Cpu } from '../../hw/cpu/cpu';
 import type { HostMemory } from '../../hw/memory/host-memory';
 
-/** A VMCS region and a VMCB are a frame each. */
+/** VMCS regions and VMCBs take one frame each. */
 const SIZE = 4096;
 
-/** A VMCS or VMCB as it once was: `Vmcs` and `Vmcb` read it like the one in memory. */
+/** A past copy of a VMCS or VMCB: `Vmcs` and `Vmcb` read it like the one in memory. */
 export class ControlImage {
   readonly buffer = new ArrayBuffer(SIZE);
   readonly view = new DataView(this.buffer);
   readonly u8 = new Uint8Array(this.buffer);
   address: Hpa = hpa(0n);
-  /** Number of the exit that left it so, from 0; −1: none yet. */
+  /** Number of the exit that left it in this state, from 0; −1: none yet. */
   exit = -1;
 
   offsetOf(address: bigint): number {
@@ -20,14 +20,14 @@ export class ControlImage {
 }
 
 /**
- * The VMCS (on SVM the VMCB) as the hardware left it at each of the last two VM exits, so that what changed from one to the next can be told: exit
- * information and guest state by the second exit, all else by the hypervisor's VMWRITEs in between.
+ * The VMCS (on SVM the VMCB) as the hardware left it at each of the last two VM exits, to show what changed between
+ * them: exit information and guest state by the second exit, everything else by the hypervisor's VMWRITEs in between.
  */
 export class ControlImages {
   private latest = new ControlImage();
   private older = new ControlImage();
 
-  /** At a VM exit, before anything is done about it. */
+  /** Called at a VM exit, before it is handled. */
   take(cpu: Cpu, exit: number): void {
     const address = cpu.vmx.current?.address ?? cpu.svm.vmcb?.address;
     if (address === undefined) return;
@@ -39,7 +39,7 @@ export class ControlImages {
     copy(cpu.memory, address, image);
   }
 
-  /** As the exit before the last one left the structure at `address`; undefined: it had not exited yet. */
+  /** The structure at `address` as the second-to-last exit left it; undefined: it had not exited yet. */
   before(address: Hpa): ControlImage | undefined {
     return this.older.exit >= 0 && this.older.address === address ? this.older : undefined;
   }

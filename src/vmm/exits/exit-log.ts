@@ -8,7 +8,7 @@ import { LANE, LANE_COUNT } from './lanes';
 import { StepNames, type NamedStep, type StepNamesState } from './step-names';
 import { ExitRecords, type ExitRecord, type ExitRecordsState } from './records';
 
-/** What the guest and the hardware had done when something happened: cycles of the cost model, from the start of the run. */
+/** What guest and hardware had done at some moment: modelled cycles, from the start of the run. */
 export interface Moment {
   readonly instructions: number;
   /** Of the guest's instructions. */
@@ -22,13 +22,14 @@ export interface ReasonCount {
   readonly reason: number;
   readonly name: string;
   readonly count: number;
-  /** From the exits until the guest went on. */
+  /** From the exits until the guest continued. */
   readonly cycles: number;
 }
 
 /**
- * What became of a run's time, in bounded memory: every exit of the latest ones as a fixed-size record, the Steps of the last of those, and for the whole run
- * bins over time and counts by reason and by instruction. It watches; nothing of the machine depends on it.
+ * Where a run's time went, in bounded memory: the latest exits as fixed-size records, the Steps of the last of them,
+ * and for the whole run bins over time and counts by reason and by instruction. A pure observer: nothing in the
+ * machine depends on it.
  */
 export class ExitLog {
   /** Off: exits are counted by reason and nothing else is kept. */
@@ -38,15 +39,15 @@ export class ExitLog {
   readonly byInstruction = new ByInstruction();
   private readonly keptSteps = new KeptSteps();
   private readonly stepNames = new StepNames();
-  /** By reason, in the order in which the reasons first came: the place is the one in the bins. */
+  /** By reason, in order of first occurrence: the index is the one in the bins. */
   private readonly reasons = new Map<
     number,
     { readonly place: number; readonly name: string; count: number; cycles: number }
   >();
-  /** Told of each exit once it is handled. */
+  /** Called for each exit once it is handled. */
   onFinish: ((number: number) => void) | undefined;
 
-  /** Cycles told of until now, by lane. */
+  /** Cycles reported so far, by lane. */
   private readonly spent = new Float64Array(LANE_COUNT);
   private stepCycles = 0;
   private lastGuest = 0;
@@ -66,11 +67,11 @@ export class ExitLog {
   get count(): number {
     return this.total;
   }
-  /** Exits by name, in the order in which the reasons first came. */
+  /** Exits by name, in order of first occurrence. */
   get byReason(): ReadonlyMap<string, number> {
     return new Map([...this.reasons.values()].map(({ name, count }) => [name, count]));
   }
-  /** The same with their cycles; the index is the place in the bins. */
+  /** The same with their cycles; the index is the one in the bins. */
   get reasonCounts(): readonly ReasonCount[] {
     return [...this.reasons].map(([reason, { name, count, cycles }]) => ({ reason, name, count, cycles }));
   }
@@ -93,11 +94,11 @@ export class ExitLog {
   now(moment: Moment): number {
     return moment.guest + moment.walks + this.stepCycles;
   }
-  /** What has gone on since the last exit ended (or in the exit in progress) and shows in no record yet, by lane. */
+  /** Cycles since the last exit ended (or in the exit in progress) that are in no record yet, by lane. */
   open(moment: Moment): { readonly from: number; readonly cycles: readonly number[] } {
     return { from: this.since, cycles: Array.from(this.cycles, (n, lane) => n + this.sinceThen(lane, moment)) };
   }
-  /** The place of a reason in the bins. */
+  /** The index of a reason in the bins. */
   placeOf(reason: number): number {
     return Math.min(this.reasons.get(reason)?.place ?? 0, BIN_REASONS - 1);
   }
@@ -116,11 +117,11 @@ export class ExitLog {
     }
     return out;
   }
-  /** The Steps of an exit, where they are kept; of one in progress those done. */
+  /** The Steps of an exit, if kept; for one in progress, those done so far. */
   stepsOf(number: number): readonly Step[] | undefined {
     return this.current && number === this.total - 1 ? this.current : this.keptSteps.of(number);
   }
-  /** Who did what for how long in an exit, where that is kept: it is for many more exits than their Steps. */
+  /** Actor, function and cycles of an exit's Steps, if kept: for many more exits than their full Steps. */
   namedStepsOf({ number, firstStep, steps }: ExitRecord): readonly NamedStep[] | undefined {
     if (firstStep < this.stepNames.first) return undefined;
     const count =
@@ -140,14 +141,14 @@ export class ExitLog {
     }
     return low;
   }
-  /** The oldest whose Steps are kept in full. */
+  /** The oldest exit whose Steps are kept in full. */
   get firstWithSteps(): number {
     return this.keptSteps.first;
   }
 
-  // ---- what happens
+  // ---- events
 
-  /** An exit, before anything is done about it. */
+  /** An exit, before it is handled. */
   begin(info: ExitInfo, vcpu: number, moment: Moment): void {
     const number = this.total++;
     let r = this.reasons.get(info.reason);
@@ -178,7 +179,7 @@ export class ExitLog {
     if (this.current.length < STEPS_OF_ONE_EXIT) this.current.push(step);
   }
 
-  /** The exit in progress is handled. */
+  /** The exit in progress has been handled. */
   finish(): void {
     const { current } = this;
     if (!current) return;
@@ -198,7 +199,7 @@ export class ExitLog {
     this.onFinish?.(number);
   }
 
-  /** The guest's and the walks' cycles up to `moment` into the present stretch. */
+  /** Adds the guest's and the walks' cycles up to `moment` to the current stretch. */
   private guestTo(moment: Moment): void {
     this.cycles[LANE.guest] = (this.cycles[LANE.guest] ?? 0) + this.sinceThen(LANE.guest, moment);
     this.cycles[LANE.cpu] = (this.cycles[LANE.cpu] ?? 0) + this.sinceThen(LANE.cpu, moment);
@@ -208,7 +209,7 @@ export class ExitLog {
   private sinceThen(lane: number, moment: Moment): number {
     return lane === LANE.guest ? moment.guest - this.lastGuest : lane === LANE.cpu ? moment.walks - this.lastWalks : 0;
   }
-  /** Puts the present stretch into the bins and the totals. */
+  /** Adds the current stretch to the bins and the totals. */
   private spread(from: number, to: number): void {
     for (let lane = 0; lane < LANE_COUNT; lane++) {
       const amount = this.cycles[lane] ?? 0;

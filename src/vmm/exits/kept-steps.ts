@@ -1,8 +1,11 @@
 import type { Step } from '../../trace/step';
 
-/** Exits whose Steps are kept in full. Few, for a young object that is dropped soon costs the garbage collector nothing, and one that stays does. */
+/**
+ * Exits whose Steps are kept in full. Few, because short-lived objects cost the garbage collector nothing, and
+ * retained ones do.
+ */
 export const EXITS_WITH_STEPS = 128;
-/** Steps kept in all; and, of one exit, the first so many. */
+/** Limit on all Steps kept, and on those kept of one exit. */
 const STEPS_KEPT = 1 << 14;
 export const STEPS_OF_ONE_EXIT = 2048;
 

@@ -1,6 +1,6 @@
 import type { Actor } from '../../trace/step';
 
-/** Who can spend cycles, in the order of the timeline's lanes and of every array by actor. */
+/** Actors that can spend cycles, in the order of the timeline's lanes and of every array by actor. */
 export const LANES = ['guest', 'cpu', 'kvm', 'host', 'vmm'] as const satisfies readonly Actor[];
 export const LANE_COUNT = LANES.length;
 

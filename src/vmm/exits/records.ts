@@ -3,17 +3,17 @@ import { gpa, gva } from '../../base/address';
 import type { ExitInfo } from '../../kvm/exit-info';
 import { LANE_COUNT } from './lanes';
 
-/** Records of one chunk. A full chunk never changes again, so snapshots share it. */
+/** Records per chunk. A full chunk never changes, so snapshots share it. */
 const CHUNK = 4096;
-/** Most chunks kept: the oldest goes as a whole. */
+/** Limit on the chunks kept: the oldest is dropped as a whole. */
 const CHUNKS = 64;
-/** Records kept at least, once the run has had as many exits. */
+/** Minimum number of records kept, once the run has had as many exits. */
 export const RECORDS_KEPT = CHUNK * (CHUNKS - 1);
 
 const HAS_GPA = 1;
 const HAS_GVA = 2;
 
-/** One VM exit, of fixed size: what it was, when it was, and what it cost whom. */
+/** One VM exit, of fixed size: its kind, its time, and its cost by actor. */
 export interface ExitRecord {
   /** 0 for the first exit of the run. */
   readonly number: number;
@@ -22,16 +22,16 @@ export interface ExitRecord {
   readonly reason: number;
   readonly name: string;
   readonly qualification: bigint;
-  /** The interruption-information field: the event, where one exited. */
+  /** The interruption-information field: the event, if one exited. */
   readonly interruptionInfo: number;
   readonly gpa: Gpa | undefined;
   readonly gva: Gva | undefined;
-  /** Guest RIP at the exit, an offset in CS, and the linear address that it means. */
+  /** Guest RIP at the exit (an offset in CS), and the corresponding linear address. */
   readonly rip: bigint;
   readonly linear: bigint;
   /** Guest instructions completed before it. */
   readonly instructions: number;
-  /** Cycles of the cost model when it happened, and when the guest could go on. */
+  /** Modelled cycles when it happened, and when the guest could continue. */
   readonly start: number;
   readonly end: number;
   /** Cycles between the end of the last exit and this one, by lane (LANES). */
@@ -82,7 +82,10 @@ class Chunk {
   }
 }
 
-/** The last records of a run: typed arrays in chunks, about 200 bytes a record and at most CHUNKS chunks, however long the run is. */
+/**
+ * The last records of a run: typed arrays in chunks, about 200 bytes per record and at most CHUNKS chunks, however
+ * long the run.
+ */
 export class ExitRecords {
   private chunks: Chunk[] = [];
   /** Number of the first record of `chunks[0]`. */
@@ -140,7 +143,7 @@ export class ExitRecords {
     c.has[i] = has;
   }
 
-  /** What the handling of the last record came to. */
+  /** The outcome of handling the last record's exit. */
   finish(cycles: Float64Array, steps: Uint32Array): void {
     const i = (this.total - 1) % CHUNK;
     const c = this.chunks[this.chunks.length - 1];
@@ -148,7 +151,7 @@ export class ExitRecords {
     c?.steps.set(steps, i * LANE_COUNT);
   }
 
-  /** The record of an exit; undefined where it is not kept or has not been. */
+  /** The record of an exit; undefined if it is not kept or has not happened. */
   at(number: number): ExitRecord | undefined {
     const c = this.chunkOf(number);
     if (!c) return undefined;
@@ -180,7 +183,7 @@ export class ExitRecords {
     };
   }
 
-  // ---- single fields, for whoever looks at very many
+  // ---- single fields, for callers that read very many
 
   startOf(number: number): number {
     return this.chunkOf(number)?.start[number % CHUNK] ?? 0;
@@ -201,7 +204,7 @@ export class ExitRecords {
     return this.chunkOf(number)?.cycles[(number % CHUNK) * LANE_COUNT + lane] ?? 0;
   }
 
-  /** The first kept record that starts at `cycle` or later; `count` where none does. */
+  /** The first kept record that starts at `cycle` or later; `count` if none does. */
   from(cycle: number): number {
     let low = this.base;
     let high = this.total;

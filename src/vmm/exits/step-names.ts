@@ -1,12 +1,12 @@
 import type { Actor, ActorMode, Step } from '../../trace/step';
 import { LANE, LANES } from './lanes';
 
-/** Steps kept by name and cycles, of all exits together. */
+/** Limit on the Steps kept by name and cycles, over all exits. */
 const NAMED_STEPS_KEPT = 1 << 19;
-/** Names told apart: a place is 16 bits wide. */
+/** Limit on the distinct names: an index is 16 bits wide. */
 const MOST_NAMES = 0xffff;
 
-/** What is left of a Step once the Step itself is dropped. */
+/** What remains of a Step once the Step itself is dropped. */
 export interface NamedStep {
   readonly actor: Actor;
   readonly mode: ActorMode;
@@ -14,7 +14,10 @@ export interface NamedStep {
   readonly cycles: number;
 }
 
-/** Who did what for how many cycles, of the latest exits: six bytes a Step. Each exit's Steps are found by the number of its first. */
+/**
+ * Actor, function and cycles of the latest exits' Steps: six bytes per Step. Each exit's Steps are found by the
+ * number of its first.
+ */
 export class StepNames {
   private readonly places = LANES.map(() => new Map<string, number>());
   private readonly names: Omit<NamedStep, 'cycles'>[] = [];
@@ -22,7 +25,7 @@ export class StepNames {
   private readonly cycles = new Uint32Array(NAMED_STEPS_KEPT);
   private total = 0;
 
-  /** Steps so far: the number of the next. */
+  /** Steps so far: the number of the next one. */
   get count(): number {
     return this.total;
   }
@@ -54,7 +57,7 @@ export class StepNames {
   }
 
   save(): StepNamesState {
-    // of a ring that is not full yet only the part in use
+    // only the used part of a ring that is not full yet
     const used = Math.min(this.total, NAMED_STEPS_KEPT);
     return {
       names: this.names.slice(),

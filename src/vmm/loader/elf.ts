@@ -5,7 +5,7 @@ import { err, ok } from '../../base/result';
 export interface ElfSegment {
   readonly gpa: bigint;
   readonly bytes: Uint8Array;
-  /** Bytes in memory; those behind `bytes` are zero. */
+  /** Bytes in memory; those after `bytes` are zero. */
   readonly memorySize: bigint;
 }
 export interface Elf {
@@ -41,11 +41,14 @@ const LAYOUT = {
   },
 } as const;
 
-/** Whether the bytes begin as an ELF file does. */
+/** Whether the bytes start like an ELF file. */
 export const isElf = (b: Uint8Array): boolean =>
   b.length >= 4 && b[0] === 0x7f && b[1] === 0x45 && b[2] === 0x4c && b[3] === 0x46;
 
-/** Reads a static executable for x86. Every offset in the file is checked; the error says what is wrong with it. Segments are placed by their physical addresses. */
+/**
+ * Reads a static executable for x86. Every offset in the file is checked; the error explains what is wrong. Segments
+ * are placed by their physical addresses.
+ */
 export function parseElf(file: Uint8Array): Result<Elf, string> {
   if (!isElf(file) || file.length < 52) return err('not an ELF file, or one that ends inside its header');
   const bits = file[4] === 1 ? 32 : file[4] === 2 ? 64 : undefined;

@@ -15,22 +15,22 @@ export interface ImageSegment {
   /** GPA of the first byte. */
   readonly gpa: bigint;
   readonly bytes: Uint8Array;
-  /** Bytes in memory: `bytes` and then zeros, which fresh RAM holds already. */
+  /** Bytes in memory: `bytes`, then zeros, which fresh RAM already contains. */
   readonly memorySize: bigint;
 }
 
-/** What a start needs beside the image's own bytes. */
+/** What a start needs besides the image's own bytes. */
 export type ImageStart =
   | { readonly start: StartKind }
   | { readonly start: 'multiboot'; readonly boot: MultibootBoot }
   | { readonly start: 'reset'; readonly firmware: Uint8Array };
 
-/** A guest ready to be put into a machine. */
+/** A guest ready to be loaded into a machine. */
 export type GuestImage = ImageStart & {
   /** For messages. */
   readonly file: string;
   readonly segments: readonly ImageSegment[];
-  /** Where it is entered: a linear address, which under the prepared identity maps is the GPA too. */
+  /** The entry point: a linear address, which under the prepared identity maps is also the GPA. */
   readonly entry: bigint;
 };
 
@@ -40,7 +40,7 @@ export interface FlatImageOptions {
   readonly origin?: bigint;
   /** Default: the first byte. */
   readonly entry?: bigint;
-  /** Bytes of zeros that the program reserves behind its last byte. */
+  /** Bytes of zeros that the program reserves after its last byte. */
   readonly bss?: number;
 }
 
@@ -53,7 +53,7 @@ const hasBootSignature = (bytes: Uint8Array): boolean => bytes[510] === 0x55 && 
 
 const SECTOR = 512;
 
-/** A flat binary; of a boot disk, its first sector. */
+/** A flat binary; for a boot disk, its first sector. */
 export function flatImage(
   bytes: Uint8Array,
   start: StartKind,
@@ -85,7 +85,7 @@ export function flatImage(
   }
   if (start === 'flat32' && entry > 0xffff_ffffn)
     return err([machineError('badEntry', `the entry ${hex(entry)} is beyond 4 GiB`, file)]);
-  // a BIOS loads one sector; the rest of a disk is the boot sector's own business
+  // a BIOS loads one sector; the boot sector itself loads the rest of a disk
   const loaded = start === 'boot' ? bytes.subarray(0, SECTOR) : bytes;
   return ok({
     file,
@@ -103,7 +103,7 @@ export function elfImage(bytes: Uint8Array, file: string): Result<GuestImage, re
   return ok({ file, segments, entry, start: bits === 32 ? 'flat32' : 'flat64' });
 }
 
-/** A Multiboot 1 kernel with what its loader hands over. */
+/** A Multiboot 1 kernel with what its loader passes to it. */
 export function multibootImage(
   bytes: Uint8Array,
   file: string,
@@ -116,7 +116,7 @@ export function multibootImage(
   return ok({ file, segments, entry, start: 'multiboot', boot: { commandLine, modules, kernelEnd: end } });
 }
 
-/** Firmware, run from the reset vector; `segments`: what else lies in RAM. */
+/** Firmware, run from the reset vector; `segments`: other contents of RAM. */
 export function firmwareImage(
   firmware: Uint8Array,
   file: string,

@@ -5,19 +5,19 @@ import { isElf, parseElf, type ElfSegment } from './elf';
 const HEADER_MAGIC = 0x1bad_b002;
 /** The header lies in the first 8 KiB, 4-byte aligned. */
 const SEARCHED = 8192;
-/** Flags 15:0 are requirements: a loader that does not know one must refuse the image. */
+/** Flags 15:0 are requirements: a loader must reject an image with an unknown one. */
 const PAGE_ALIGN = 1 << 0;
 const MEMORY_INFO = 1 << 1;
 const VIDEO_MODE = 1 << 2;
 const REQUIREMENTS = 0xffff;
-/** The header's own load addresses hold, whatever the file's format says. */
+/** The header's own load addresses take precedence over the file format. */
 const ADDRESS_FIELDS = 1 << 16;
 
-/** What a Multiboot kernel puts into memory, and where it is entered. */
+/** What a Multiboot kernel puts into memory, and its entry point. */
 export interface MultibootKernel {
   readonly entry: bigint;
   readonly segments: readonly ElfSegment[];
-  /** First address behind all of it. */
+  /** First address after all of it. */
   readonly end: bigint;
 }
 
@@ -41,10 +41,13 @@ function findHeader(file: Uint8Array): Header | undefined {
   return undefined;
 }
 
-/** Whether the bytes hold a Multiboot 1 header whose checksum is right. */
+/** Whether the bytes contain a Multiboot 1 header with a valid checksum. */
 export const hasMultibootHeader = (file: Uint8Array): boolean => findHeader(file) !== undefined;
 
-/** Reads a Multiboot 1 kernel: an ELF32 executable, or any file whose header has the address fields. The error says what is wrong with it. */
+/**
+ * Reads a Multiboot 1 kernel: an ELF32 executable, or any file whose header has the address fields. The error
+ * explains what is wrong.
+ */
 export function parseMultiboot(file: Uint8Array): Result<MultibootKernel, string> {
   const header = findHeader(file);
   if (!header)
@@ -72,7 +75,10 @@ function byElf(file: Uint8Array): Result<MultibootKernel, string> {
   return ok({ entry: entryOf(elf.value.entry, file), segments: elf.value.segments, end });
 }
 
-/** The entry is a virtual address and the machine starts without paging: where the segment's two addresses differ, the physical one counts. */
+/**
+ * The entry is a virtual address and the machine starts without paging: if the segment's two addresses differ, the
+ * physical one counts.
+ */
 function entryOf(entry: bigint, file: Uint8Array): bigint {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const phoff = view.getUint32(28, true);

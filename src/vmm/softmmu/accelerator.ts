@@ -45,12 +45,13 @@ import { TranslatedCode, type TranslatedCodeState } from './translated-code';
 
 const SET_CR = { 0: setCr0, 4: setCr4, 8: setCr8 } as const;
 
-/** What a run counts besides instructions and the TLB. */
+/** Counters of a run besides instructions and the TLB. */
 const SOFT_STATS = ['host_faults', 'io', 'mmio', 'halts', 'interrupts'] as const;
 
 /**
- * Emulation in software, as QEMU's TCG does it: the VMM plays the CPU, its MMU and the machine around it, so that nothing exits and there is no second level in hardware. GPA → HPA
- * is region → HVA → the host's page tables. A device access, and a page that the host has to bring first, interrupt the instruction; it is run again when they are done.
+ * Emulation in software, as in QEMU's TCG: the VMM emulates the CPU, its MMU and the machine around it, so nothing
+ * exits and there is no second level in hardware. GPA → HPA is region → HVA → the host's page tables. A device
+ * access, or a page that the host must first bring in, interrupts the instruction; it runs again when that is done.
  */
 export class SoftwareAccelerator implements Accelerator {
   readonly kind = 'software';
@@ -102,13 +103,13 @@ export class SoftwareAccelerator implements Accelerator {
     this.cpu = new Cpu(kernel.memory, 0, softwareCpuModel(model), { ...options, platform });
   }
 
-  /** What KVM_SET_REGS and KVM_SET_SREGS are elsewhere. Guest RAM holds what the registers point to already. */
+  /** The counterpart of KVM_SET_REGS and KVM_SET_SREGS. Guest RAM already holds what the registers point to. */
   setRegisters(sregs: Sregs): void {
     loadRegisters(this.cpu, sregs, this.apic.lapic.apicBase);
   }
 
   get instructions(): bigint {
-    // a look-up is told of from the middle of a block, whose instructions are counted at its end
+    // a look-up is reported from the middle of a block, whose instructions are counted at its end
     return this.cpu.retired + (this.telling ? BigInt(this.cpu.completed) : 0n);
   }
   onLookUp: ((step: Step) => void) | undefined;
@@ -154,7 +155,7 @@ export class SoftwareAccelerator implements Accelerator {
     return step;
   }
 
-  // eslint-disable-next-line require-yield -- the CPU is in the guest from the first
+  // eslint-disable-next-line require-yield -- the CPU is in the guest from the start
   *start(): Outside {
     return undefined;
   }
@@ -204,7 +205,7 @@ export class SoftwareAccelerator implements Accelerator {
     return this.apic.acknowledge();
   }
 
-  /** The answer to a device access; without one yet, the instruction stops and asks. */
+  /** The answer to a device access; without one, the instruction stops and waits for it. */
   private ask(core: Core, request: IoRequest): bigint | undefined {
     const known = this.log.ask(request);
     if (known !== undefined) return known;
@@ -254,7 +255,10 @@ export class SoftwareAccelerator implements Accelerator {
     return 0n;
   }
 
-  /** The host faults in the VMM's own access, and its kernel brings the page. Where no RAM is, the guest cannot go on. */
+  /**
+   * The host faults on the VMM's own access, and its kernel brings the page in. Without RAM, the guest cannot
+   * continue.
+   */
   private *bringMemory(event: BusEvent): Outside {
     const address = asGpa(event.address);
     const write = event.op === 'write';
@@ -296,7 +300,7 @@ export class SoftwareAccelerator implements Accelerator {
     return bytes.ok ? bytes.value : undefined;
   }
 
-  /** cpu_handle_halt: time passes at once up to the timer's expiry. */
+  /** cpu_handle_halt: time skips to the timer's expiry. */
   private *halt(): Outside {
     const { apic, cpu } = this;
     const { state } = cpu;
@@ -317,12 +321,12 @@ export class SoftwareAccelerator implements Accelerator {
     return undefined;
   }
 
-  // eslint-disable-next-line require-yield -- there is nothing to tell
+  // eslint-disable-next-line require-yield -- there is no step to report
   private *shutDown(): Outside {
     const told = explainTripleFault(this.cpu.chain.events, this.cpu.state.rip);
     return this.end({ kind: 'triple-fault', code: END_CODES['triple-fault'], unmet: [], ...told });
   }
-  // eslint-disable-next-line require-yield -- there is nothing to tell
+  // eslint-disable-next-line require-yield -- there is no step to report
   private *stray(): Outside {
     return this.fail('a VM exit without a hypervisor');
   }
@@ -333,7 +337,7 @@ export class SoftwareAccelerator implements Accelerator {
     return { ...end, rip: this.cpu.state.rip };
   }
 
-  // ---- counted
+  // ---- counters
 
   stats(): Readonly<Record<string, number>> {
     return this.counts.all();
@@ -377,7 +381,7 @@ export class SoftwareAccelerator implements Accelerator {
 
 const IO_SUFFIX: Readonly<Record<number, string>> = { 1: 'b', 2: 'w', 4: 'l' };
 
-/** Where an instruction goes into the VMM: QEMU's helpers of port instructions, accel/tcg/cputlb.c for memory. */
+/** The VMM function that an instruction enters: QEMU's helpers of port instructions, accel/tcg/cputlb.c for memory. */
 function causeOf(event: BusEvent, request: IoRequest | undefined): OutsideCause {
   if (request === undefined) {
     const what =
@@ -403,7 +407,7 @@ function causeOf(event: BusEvent, request: IoRequest | undefined): OutsideCause 
   };
 }
 
-/** The methods of the APIC that need no more than it. */
+/** The methods that need only the APIC. */
 const bound = (apic: SoftApic): Omit<Platform['apic'], 'acknowledge'> => ({
   owns: (msr) => apic.owns(msr),
   readMsr: (msr) => apic.readMsr(msr),

@@ -9,12 +9,15 @@ import { Lapic, type LapicState } from '../../kvm/lapic';
 const X2APIC_FIRST = 0x800;
 const X2APIC_LAST = 0x8ff;
 
-/** The local APIC of a CPU that no hypervisor runs (QEMU's hw/intc/apic.c), wired to the CPU's own interrupt input. Its registers are those of `Lapic`. */
+/**
+ * The local APIC of a CPU without a hypervisor (QEMU's hw/intc/apic.c), wired to the CPU's own interrupt input. Its
+ * registers are those of `Lapic`.
+ */
 export class SoftApic implements ApicPort {
   readonly lapic: Lapic;
-  /** Time that passed while the CPU halted, in ticks of its TSC. */
+  /** Time skipped while the CPU was halted, in ticks of its TSC. */
   private slept = 0n;
-  /** Instructions of the running block count while one of them asks. */
+  /** Instructions of the running block count when one of them reads the time. */
   private asking = false;
 
   constructor(private readonly core: () => Core) {
@@ -27,7 +30,7 @@ export class SoftApic implements ApicPort {
     });
   }
 
-  /** Guest time: retired instructions, and what a halted CPU let pass. */
+  /** Guest time: retired instructions, plus time skipped while halted. */
   get now(): bigint {
     const { state, completed } = this.core();
     return state.get(SLOT.RETIRED) + BigInt(this.asking ? completed : 0) + this.slept;
@@ -41,7 +44,10 @@ export class SoftApic implements ApicPort {
     state.set(SLOT.TSC_OFFSET, BigInt.asUintN(64, state.get(SLOT.TSC_OFFSET) + ahead));
   }
 
-  /** Looks at the timer, and drives the CPU's interrupt input: high while there is an interrupt that the task priority admits. */
+  /**
+   * Checks the timer and drives the CPU's interrupt input: high while there is an interrupt that the task priority
+   * admits.
+   */
   update(): void {
     this.lapic.checkTimer();
     const vector = this.lapic.pending;

@@ -7,15 +7,15 @@ const LEAF1_ECX_TSC_DEADLINE = 1 << 24;
 const LEAF1_ECX_HYPERVISOR = 1 << 31;
 const LEAF1_EDX_APIC = 1 << 9;
 const LEAF_EXT_ECX_SVM = 1 << 2;
-/** The hypervisor leaves: signature "TCGTCGTCGTCG", then one that a guest has no use for (target/i386/cpu.c of QEMU). */
+/** The hypervisor leaves: signature "TCGTCGTCGTCG", then one of no use to a guest (target/i386/cpu.c of QEMU). */
 const TCG_SIGNATURE = 0x4000_0000;
 const TCG_INFO = 0x4000_0001;
 const SIGNATURE: CpuidRegisters = [TCG_INFO, 0x5447_4354, 0x4354_4743, 0x4743_5447];
-/** Virtualization of the guest's own, which would want hardware below, and what QEMU's APIC lacks. */
+/** Nested virtualization, which would need hardware support below, and what QEMU's APIC lacks. */
 const ABSENT: ReadonlySet<CpuFeature> = new Set(['VMX', 'SVM', 'TSC_DEADLINE']);
 const PRESENT: ReadonlySet<CpuFeature> = new Set(['HYPERVISOR', 'APIC', 'X2APIC']);
 
-/** The processor of the model that QEMU's TCG would offer in its place. */
+/** The processor that QEMU's TCG would offer for this model. */
 export function softwareCpuModel(full: CpuidModel): CpuidModel {
   return {
     name: full.name,

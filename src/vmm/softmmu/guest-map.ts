@@ -16,18 +16,19 @@ import { DirtyLog, type DirtyLogState } from '../../kvm/dirty-log';
 import { Memslots, slotHva, type SlotChange, type UserMemoryRegion } from '../../kvm/memslots';
 import type { GuestRam } from '../accelerator';
 
-/** The software TLB, as far as changes behind it concern it. */
+/** The software TLB's interface for changes of host mappings. */
 export interface SoftTlbs {
   /** tlb_flush: every translation of every CPU. */
   flushAll(): void;
-  /** What was known of the host pages behind these guest pages is to be found anew. Returns how many entries. */
+  /** Drops what was cached of the host pages of these guest pages. Returns the number of entries. */
   withdrawHost(which: (gpa: bigint) => boolean): number;
 }
 
 /**
- * Guest physical memory of a machine emulated in software: QEMU's flat view of memory regions, each with the VMM's own mapping of it. Where a GPA leads is found as a load by
- * the VMM would find it: region, HVA, then the host's page tables, walked by the host's MMU. A page that the host takes back is taken out of the software TLB as well: there
- * QEMU keeps the HVA alone, and the host's own TLB, flushed by the host, is what knew the frame.
+ * Guest physical memory of a machine emulated in software: QEMU's flat view of memory regions, each with the VMM's
+ * own mapping of it. A GPA is resolved as by a load of the VMM: region, HVA, then the host's page tables, walked by
+ * the host's MMU. A page that the host takes back is also dropped from the software TLB: QEMU keeps only the HVA
+ * there, and the frame is known to the host's own TLB, which the host flushes.
  */
 export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
   readonly memslots = new Memslots();
@@ -63,7 +64,7 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
       return false;
     }
     const clean = slot.logDirty && !this.dirtyLog.isDirty(slot, address);
-    // the first write to a page of a logged region takes the slow way, where it is noted
+    // the first write to a page of a logged region takes the slow path, which records it
     if (write && clean) return out.fail('host', 'write-protected', 0, 0n, gpa);
     out.address = host.address;
     out.pageShift = host.pageShift;
@@ -79,7 +80,7 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
 
   // ---- GuestRam
 
-  /** Functions of QEMU's memory API (system/memory.c): nothing is told to KVM. */
+  /** Functions of QEMU's memory API (system/memory.c): KVM is not called. */
   readonly calls: GuestRam['calls'] = {
     set: (region, before) => {
       if (region.memorySize === 0n) return 'memory_region_del_subregion';
@@ -105,7 +106,7 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
     return changed;
   }
 
-  /** The dirty bitmap of a region, whose pages are watched again (tlb_reset_dirty). */
+  /** The dirty bitmap of a region; its pages are tracked again (tlb_reset_dirty). */
   *getDirtyLog(id: number): Work<Result<readonly Gpa[], string>> {
     const slot = this.memslots.byId(id);
     if (!slot) return err(`there is no memory region ${id}`);
@@ -138,7 +139,10 @@ export class GuestMap implements GuestRam, PhysicalPort, MmuNotifier {
   *invalidateRangeEnd(): Work<void> {
     return undefined;
   }
-  /** What was cached is found anew by the next access, which sets the accessed flag of the host's entry again. There is no flag but that one. */
+  /**
+   * The next access looks cached entries up again, which sets the accessed flag of the host's entry. That flag is the
+   * only one.
+   */
   clearFlushYoung(start: Hva, end: Hva): boolean {
     this.withdraw(start, end);
     return false;

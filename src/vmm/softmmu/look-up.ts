@@ -9,8 +9,9 @@ import { slotHva, type Memslots } from '../../kvm/memslots';
 const OP = { read: 'a read of', write: 'a write to', fetch: 'a fetch from' } as const;
 
 /**
- * What QEMU's softmmu does where its TLB has no entry (accel/tcg/cputlb.c, target/i386/tcg/sysemu/excp_helper.c): tlb_fill asks the target, which walks the guest's tables;
- * tlb_set_page_full finds the memory region and enters the translation. The cycles are those that the accelerator counts for look-ups.
+ * QEMU's softmmu on a TLB miss (accel/tcg/cputlb.c, target/i386/tcg/sysemu/excp_helper.c): tlb_fill calls the target,
+ * which walks the guest's tables; tlb_set_page_full finds the memory region and fills the entry. The accelerator
+ * counts the cycles.
  */
 export function lookUpSteps(regions: Memslots, linear: bigint, access: Access, found: LookUp): readonly Step[] {
   const who = access.user ? 'user' : 'supervisor';

@@ -5,7 +5,10 @@ import type { Cpu } from '../../hw/cpu/cpu';
 import { SEG, SLOT } from '../../hw/state/layout';
 import type { Sregs } from '../../kvm/x86/sregs';
 
-/** Puts a start's registers into the CPU. What the start does not name is as after reset, the x87 and SSE state as after FNINIT. */
+/**
+ * Loads a start's registers into the CPU. Registers that the start does not set are as after reset, the x87 and SSE
+ * state as after FNINIT.
+ */
 export function loadRegisters(cpu: Cpu, sregs: Sregs, apicBase: bigint): void {
   const s = cpu.state;
   cpu.reset();
@@ -29,7 +32,7 @@ export function loadRegisters(cpu: Cpu, sregs: Sregs, apicBase: bigint): void {
   s.set(SLOT.FTW, 0n);
   s.set(SLOT.MXCSR, 0x1f80n);
   s.set(SLOT.APIC_BASE, apicBase);
-  // SS.DPL is the CPL, but in real mode, where it is 0
+  // SS.DPL is the CPL, except in real mode, where it is 0
   s.cpl = bit(sregs.cr0, CR0.PE) ? (sregs.ss.rights >> 5) & 3 : 0;
   cpu.mmu.controlsChanged();
   if (bit(sregs.cr0, CR0.PG) && bit(sregs.cr4, CR4.PAE) && !bit(sregs.efer, EFER.LMA)) {

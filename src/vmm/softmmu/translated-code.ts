@@ -6,8 +6,9 @@ import { endsStraightLine } from '../../hw/cpu/straight-line';
 const LONGEST = 15;
 
 /**
- * How much code a dynamic translator would have translated (tb_gen_code of QEMU): each instruction once, when control comes to it by a branch, a new page or from code that falls
- * through to it, and again after the guest wrote to it. Asked only where the fetch asks the TLB, so that the counts are the same whether a guest is stepped or run.
+ * How much code a dynamic translator would have translated (tb_gen_code of QEMU): each instruction once, when control
+ * reaches it by a branch, on a new page or by falling through, and again after the guest wrote to it. Called only
+ * when the fetch consults the TLB, so stepping and running give the same counts.
  */
 export class TranslatedCode {
   /** Blocks and guest instructions translated so far. */
@@ -22,7 +23,7 @@ export class TranslatedCode {
     memory.onCodeWrite((at, length) => this.written(at, length));
   }
 
-  /** Code at `offset` of the machine's memory is about to run, to which control did not come by falling through within a page. */
+  /** Code at `offset` of the machine's memory is about to run, reached other than by falling through within a page. */
   entered(offset: number, mode: CodeMode): void {
     const frame = this.memory.frameOf(offset);
     if (frame !== this.lastFrame) {
@@ -49,7 +50,7 @@ export class TranslatedCode {
       });
       this.blocks++;
       if (!block) {
-        // the page's last instruction, which goes on in the next
+        // the page's last instruction, which continues on the next
         page[at & 0xfff] = Math.min(LONGEST, end - at);
         this.instructions++;
         return;
@@ -64,7 +65,7 @@ export class TranslatedCode {
     }
   }
 
-  /** tb_invalidate_phys_range: translated code of the page goes where the guest wrote to some of it. */
+  /** tb_invalidate_phys_range: drops the page's translated code that the guest wrote to. */
   private written(at: number, length: number): void {
     const first = this.memory.frameOf(at);
     for (let frame = first; frame <= this.memory.frameOf(at + length - 1); frame++) {

@@ -12,7 +12,10 @@ const STACK_TOP = 0x8_0000n;
 const TSS_OFFSET = 0x100n;
 const TSS_LIMIT = 0x67;
 
-/** Access byte of a descriptor: P, DPL, S, type (SDM vol. 3, 3.4.5). Accessed, so that loading them writes nothing. */
+/**
+ * Access byte of a descriptor: P, DPL, S, type (SDM vol. 3, 3.4.5). Accessed is preset, so loading them writes
+ * nothing.
+ */
 const CODE = 0x9b;
 const DATA = 0x93;
 const USER_CODE = 0xfb;
@@ -46,7 +49,7 @@ const cache = (selector: number, access: number, flags: number): SegmentCache =>
   rights: access | (flags << 12),
 });
 
-/** The GDT and a TSS that has no stacks and no I/O bitmap yet: a guest that uses rings puts them there. */
+/** The GDT, and a TSS without stacks and I/O bitmap: a guest that uses rings adds them. */
 function descriptors(
   frame: bigint,
   flags: number,
@@ -78,7 +81,10 @@ function descriptors(
   };
 }
 
-/** CPL 0 in 32-bit protected mode, or 64-bit mode with NX, over a prepared identity map; empty IDT, interrupts off, RSP 0x80000. */
+/**
+ * CPL 0 in 32-bit protected mode, or 64-bit mode with NX, over a prepared identity map; empty IDT, interrupts off,
+ * RSP 0x80000.
+ */
 export function flatStart(
   kind: 'flat32' | 'flat64',
   entry: bigint,

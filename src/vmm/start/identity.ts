@@ -8,7 +8,7 @@ const PAGE = 4096n;
 const HOLES_BELOW = 1n << 32n;
 const FLAGS = PTE_P | PTE_RW;
 
-/** Prepared paging structures: where they are, what CR3 holds, and the frame below them that the GDT and TSS get. */
+/** Prepared paging structures: their location, the value of CR3, and the frame below them for the GDT and TSS. */
 export interface IdentityMap {
   readonly writes: readonly RamWrite[];
   readonly cr3: bigint;
@@ -95,7 +95,10 @@ export function identityMap(kind: keyof typeof SHAPES, ram: readonly RamRange[])
   return ok({ writes: [{ gpa: base, bytes: image }], cr3: base, descriptorFrame: base - PAGE });
 }
 
-/** Entries for `pages` pages from `from` on, in the page table at `offset`: by halves, since there may be millions. */
+/**
+ * Entries for `pages` pages from `from` on, in the page table at `offset`: in 32-bit halves, since there may be
+ * millions.
+ */
 function fillTable(view: DataView, offset: number, shape: Shape, from: bigint, pages: number): void {
   const first = Number((from / PAGE) & ((1n << BigInt(shape.indexBits)) - 1n));
   const high = Number(from >> 32n);

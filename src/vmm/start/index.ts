@@ -5,7 +5,9 @@ import { flatStart } from './flat';
 import type { RamRange, StartPlan } from './plan';
 import { bootStart, flat16Start } from './real';
 
-/** The prepared start of `kind` with its first instruction at `entry`; the error says what the guest's RAM lacks. */
+/**
+ * The prepared start of `kind` with its first instruction at `entry`; the error explains what the guest's RAM lacks.
+ */
 export function planStart(kind: StartKind, entry: bigint, ram: readonly RamRange[]): Result<StartPlan, string> {
   switch (kind) {
     case 'boot':

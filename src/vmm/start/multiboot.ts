@@ -3,17 +3,17 @@ import { err, ok } from '../../base/result';
 import type { SegmentCache } from '../../hw/state/cpu-state';
 import { UNUSABLE, type RamRange, type RamWrite, type StartPlan } from './plan';
 
-/** A file handed over beside the kernel, with the text that goes with it. */
+/** A file passed along with the kernel, with its command line. */
 export interface MultibootModule {
   readonly bytes: Uint8Array;
   readonly commandLine: string;
 }
 
-/** What the boot loader tells a Multiboot kernel. */
+/** What the boot loader passes to a Multiboot kernel. */
 export interface MultibootBoot {
   readonly commandLine: string;
   readonly modules: readonly MultibootModule[];
-  /** First address behind the kernel: modules lie from there on. */
+  /** First address after the kernel: modules follow from there. */
   readonly kernelEnd: bigint;
 }
 
@@ -29,7 +29,7 @@ const BASE_MEMORY = 0xa_0000n;
 const MIB = 1n << 20n;
 const LOADER_NAME = 'pagewalk';
 
-/** Bits of the structure's flags: which fields hold. */
+/** Bits of the structure's flags: which fields are valid. */
 const HAS = { MEMORY: 1 << 0, COMMAND_LINE: 1 << 2, MODULES: 1 << 3, MEMORY_MAP: 1 << 6, LOADER_NAME: 1 << 9 } as const;
 const AVAILABLE = 1;
 const MAP_ENTRY = 24;
@@ -38,7 +38,7 @@ const code: SegmentCache = { selector: 0x08, base: 0n, limit: 0xffff_ffff, right
 const data: SegmentCache = { selector: 0x10, base: 0n, limit: 0xffff_ffff, rights: 0xc093 };
 const tr: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x8b };
 
-/** Bytes that grow as things are put behind each other, with their guest addresses. */
+/** A growing buffer of consecutive items, with their guest addresses. */
 class Area {
   private readonly bytes: number[] = [];
   constructor(readonly base: number) {}
@@ -64,8 +64,8 @@ class Area {
 const half = (v: bigint): [low: number, high: number] => [Number(v & 0xffff_ffffn), Number(v >> 32n)];
 
 /**
- * As a Multiboot 1 loader leaves a kernel (Multiboot Specification 0.6.96, 3.2 and 3.3): 32-bit protected mode without paging, flat segments, EAX the loader's
- * magic, EBX the information structure. The structure:
+ * A kernel as a Multiboot 1 loader starts it (Multiboot Specification 0.6.96, 3.2 and 3.3): 32-bit protected mode
+ * without paging, flat segments, EAX the loader's magic, EBX the information structure. The structure:
  *
  *    0 flags  4 mem_lower  8 mem_upper  12 boot_device  16 cmdline  20 mods_count  24 mods_addr  28 syms[4]  44 mmap_length  48 mmap_addr
  *   52 drives_length  56 drives_addr  60 config_table  64 boot_loader_name
@@ -141,7 +141,10 @@ interface Range {
   readonly end: bigint;
 }
 
-/** Writable RAM without the hole from 640 KiB to 1 MiB, which belongs to adapters and firmware on a PC. Sorted, adjacent slots joined. */
+/**
+ * Writable RAM without the hole from 640 KiB to 1 MiB, which belongs to adapters and firmware on a PC. Sorted,
+ * adjacent slots joined.
+ */
 function usableRam(ram: readonly RamRange[]): readonly Range[] {
   const out: { start: bigint; end: bigint }[] = [];
   const put = (start: bigint, end: bigint): void => {
@@ -158,7 +161,7 @@ function usableRam(ram: readonly RamRange[]): readonly Range[] {
   return out;
 }
 
-/** Bytes of RAM without a gap from `start` on, as mem_lower and mem_upper mean it. */
+/** Bytes of contiguous RAM from `start` on, as defined for mem_lower and mem_upper. */
 const lengthFrom = (ranges: readonly Range[], start: bigint): bigint => {
   const r = ranges.find((x) => x.start <= start && start < x.end);
   return r ? r.end - start : 0n;

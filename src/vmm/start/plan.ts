@@ -2,13 +2,16 @@ import type { SegmentCache } from '../../hw/state/cpu-state';
 import { RIGHTS } from '../../hw/state/layout';
 import type { Sregs } from '../../kvm/x86/sregs';
 
-/** Bytes to lie in guest RAM before the guest runs. */
+/** Bytes to place in guest RAM before the guest runs. */
 export interface RamWrite {
   readonly gpa: bigint;
   readonly bytes: Uint8Array;
 }
 
-/** How a guest starts: what is in its RAM besides its image, and its registers as KVM_SET_REGS and KVM_SET_SREGS will get them. */
+/**
+ * How a guest starts: the contents of its RAM besides its image, and its registers for KVM_SET_REGS and
+ * KVM_SET_SREGS.
+ */
 export interface StartPlan {
   readonly writes: readonly RamWrite[];
   readonly state: Sregs;

@@ -1,12 +1,12 @@
 import type { SegmentCache } from '../../hw/state/cpu-state';
 import type { RamWrite, StartPlan } from './plan';
 
-/** Where the interrupt stubs lie: F000:E000, in what will be the BIOS's area. */
+/** Address of the interrupt stubs: F000:E000, in the BIOS area. */
 const STUB_SEGMENT = 0xf000;
 const STUB_OFFSET = 0xe000;
 const STUB_BYTES = 2;
 const HLT = 0xf4;
-/** FFFF:0000 or F000:FFF0, where a processor starts after reset and a real-mode program jumps to restart. */
+/** FFFF:0000 or F000:FFF0, where a processor starts after reset and where a real-mode program jumps to restart. */
 const RESET_VECTOR = 0xf_fff0n;
 const RDX = 2;
 const RSP = 4;
@@ -22,8 +22,8 @@ const ldtr: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x82 
 const tr: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x8b };
 
 /**
- * What stands in for a BIOS: the interrupt vector table, each vector pointing at a HLT of its own that stops the guest where `stubAt` can tell which it was, and a
- * HLT at the reset vector.
+ * The substitute for a BIOS: the interrupt vector table, each vector pointing at its own HLT, by which `stubAt`
+ * identifies it, and a HLT at the reset vector.
  */
 function stubs(): RamWrite[] {
   const ivt = new Uint8Array(VECTORS * 4);
@@ -42,7 +42,10 @@ function stubs(): RamWrite[] {
 
 const STUBS = BigInt(STUB_SEGMENT * 16 + STUB_OFFSET);
 
-/** The stub whose HLT lies right before `linear`: of a vector, or of the reset vector. Undefined: none, or firmware and the guest have put something else there. */
+/**
+ * The stub whose HLT lies right before `linear`: of a vector, or of the reset vector. Undefined: none, or overwritten
+ * by firmware or the guest.
+ */
 export function stubAt(linear: bigint, read: ReadGuest): number | 'reset' | undefined {
   const at = linear - 1n;
   const size = VECTORS * STUB_BYTES;
@@ -50,7 +53,7 @@ export function stubAt(linear: bigint, read: ReadGuest): number | 'reset' | unde
   if (read(STUBS, size)?.every((byte) => byte === HLT) !== true) return undefined;
   return at === RESET_VECTOR ? 'reset' : Number(at - STUBS) >> 1;
 }
-/** Bytes of guest RAM; undefined where there is none. */
+/** Bytes of guest RAM; undefined if there is none. */
 export type ReadGuest = (gpa: bigint, length: number) => Uint8Array | undefined;
 
 function realMode(rip: bigint, rsp: bigint, rdx: bigint, cr0: bigint): StartPlan {

@@ -1,10 +1,10 @@
 import type { SegmentCache } from '../../hw/state/cpu-state';
 import { UNUSABLE, type RamWrite, type StartPlan } from './plan';
 
-/** Firmware ends here: the reset vector is its last 16 bytes. */
+/** Firmware ends here: its last 16 bytes hold the reset vector. */
 const FOUR_GIB = 1n << 32n;
 const MIB = 1n << 20n;
-/** The part of a PC's firmware that also answers below 1 MiB: at most 128 KiB, from 0xe0000. */
+/** The part of a PC's firmware that is also visible below 1 MiB: at most 128 KiB, from 0xe0000. */
 const SHADOW = 0x2_0000;
 const RESET_CS = 0xf000;
 const RESET_IP = 0xfff0n;
@@ -13,13 +13,16 @@ const RDX = 2;
 /** Where `size` bytes of firmware are mapped read-only. */
 export const firmwareBase = (size: number): bigint => FOUR_GIB - BigInt(size);
 
-/** Firmware sizes that can be mapped: whole pages, up to what a PC's flash decoders take below 4 GiB. */
+/** Firmware sizes that can be mapped: whole pages, up to the limit of a PC's flash decoders below 4 GiB. */
 export const MAX_FIRMWARE = 16 << 20;
 
 const code: SegmentCache = { selector: RESET_CS, base: 0xffff_0000n, limit: 0xffff, rights: 0x9b };
 const data: SegmentCache = { selector: 0, base: 0n, limit: 0xffff, rights: 0x93 };
 
-/** The firmware's end, at most 128 KiB, as it lies below 1 MiB: copied into RAM, where it can be written as after a PC's shadowing. */
+/**
+ * The firmware's end, at most 128 KiB, as it lies below 1 MiB: copied into RAM, where it can be written as after a
+ * PC's shadowing.
+ */
 function firmwareShadow(firmware: Uint8Array): RamWrite {
   const bytes = firmware.subarray(Math.max(0, firmware.length - SHADOW));
   return { gpa: MIB - BigInt(bytes.length), bytes };
