@@ -1,21 +1,16 @@
-import type { Gpa, Gva } from '../base/address';
+import type { Gva } from '../base/address';
+import type { ExitCause, RecordedExit } from './exit-cause';
 
-/** An exit as recorded in the VMCS or VMCB. */
-export interface ExitInfo {
-  /** Basic exit reason and its name. */
-  readonly reason: number;
+/**
+ * One VM exit, made where KVM takes it (kvm_x86_ops.exitInfo), and the same for all who need it: the exit log, the handlers, conditions and
+ * explanations.
+ */
+export interface ExitInfo extends RecordedExit {
   readonly name: string;
-  /** Exit qualification, or EXITINFO1 of SVM. */
-  readonly qualification: bigint;
-  /** EXITINFO2 of SVM. */
-  readonly info2?: bigint;
-  readonly gpa: Gpa | undefined;
   readonly gva: Gva | undefined;
   /** Guest RIP at the exit (an offset in CS), and the corresponding linear address. */
   readonly rip: bigint;
   readonly linear: bigint;
   readonly instructionLength: number;
-  readonly interruptionInfo: number;
-  readonly interruptionErrorCode: number;
-  readonly vectoringInfo: number;
+  readonly cause: ExitCause;
 }

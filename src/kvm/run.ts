@@ -9,6 +9,7 @@ import { step, type Work } from '../trace/step';
 import { completeEmulation } from './emulator/emulate';
 import { deliverByHand } from './emulator/deliver';
 import { emulateInvalidState } from './emulator/invalid-state';
+import type { ExitInfo } from './exit-info';
 import { completeFastPio } from './exits/io';
 import { reloadRoot } from './mmu/shadow/load-root';
 import { REENTER, toUserspace, type Handled } from './userspace-exit';
@@ -95,9 +96,8 @@ export function runGuest(v: Vcpu, budget: number): VcpuStop {
 }
 
 /** kvm_x86_ops.handle_exit. */
-export function* handleExit(v: Vcpu): Work<Handled> {
+export function* handleExit(v: Vcpu, info: ExitInfo): Work<Handled> {
   const { ops } = v;
-  const info = ops.exitInfo();
   v.stats.add('exits');
   yield* ops.atExit(info);
   v.events.complete(ops);

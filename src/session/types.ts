@@ -4,6 +4,7 @@
  */
 export type { Step } from '../trace/step';
 import type { Space } from '../base/address';
+import type { ExitCause } from '../kvm/exit-cause';
 import type { ShadowFaultKind } from '../kvm/mmu/shadow/fault';
 import type { FaultInChain } from '../vmm/fault-reasons';
 export type { FaultInChain } from '../vmm/fault-reasons';
@@ -130,6 +131,7 @@ export interface ExitView {
   readonly qualificationName?: 'EXITINFO1';
   /** The qualification's fields by their names in the manual. */
   readonly decoded: readonly { readonly name: string; readonly value: string }[];
+  readonly cause: ExitCause;
   /** Guest RIP (an offset in CS) and the linear address of the instruction. */
   readonly rip: bigint;
   readonly linearRip: bigint;

@@ -139,8 +139,10 @@ export class KvmAccelerator implements Accelerator {
         return stop;
       case 'emulated':
         return { kind: 'outside', work: this.after(stop.work) };
-      case 'exit':
-        return { kind: 'exit', exit: this.vcpu.ops.exitInfo(), work: this.after(handleExit(this.vcpu)) };
+      case 'exit': {
+        const exit = this.vcpu.ops.exitInfo();
+        return { kind: 'exit', exit, work: this.after(handleExit(this.vcpu, exit)) };
+      }
       case 'bus':
       case 'halt':
       case 'shutdown':

@@ -29,12 +29,6 @@ export const END_CODES = {
   'internal-error': 8,
 } as const;
 
-/** A VM exit before it is handled. */
-export interface PendingExit extends ExitInfo {
-  /** 0 for the first exit of the run. */
-  readonly number: number;
-}
-
 /** The VMM function that an instruction entered, and why without a VM exit. */
 export interface OutsideCause {
   readonly fn: string;
@@ -49,7 +43,7 @@ export type MachineStop =
   /** Before an exception is delivered to the guest, because the CPU's fault observer requested it. */
   | { readonly kind: 'fault'; readonly vcpu: number; readonly event: FaultEvent }
   /** After a VM exit and before it is handled, because `pauseAtExits` requested it. */
-  | { readonly kind: 'exit-pending'; readonly exit: PendingExit }
+  | { readonly kind: 'exit-pending'; readonly exit: ExitInfo }
   /** Before the VMM acts on an instruction that does not exit, because `pauseOutside` requested it. */
   | { readonly kind: 'outside-pending'; readonly about: OutsideCause }
   | { readonly kind: 'end'; readonly end: MachineEnd };

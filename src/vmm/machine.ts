@@ -12,6 +12,7 @@ import { SEG } from '../hw/state/layout';
 import type { HostMemory } from '../hw/memory/host-memory';
 import type { AddressSpace, AddressSpaceState } from '../host/address-space';
 import type { HostKernel, HostKernelState } from '../host/kernel';
+import type { ExitInfo } from '../kvm/exit-info';
 import { cost } from '../trace/costs';
 import { drain, vmmStep, type Step, type Work } from '../trace/step';
 import { slotHva } from '../kvm/memslots';
@@ -25,7 +26,7 @@ import { ControlImages, type ControlImagesState } from './exits/control-images';
 import { ExitLog, type ExitLogState, type Moment } from './exits/exit-log';
 import { KvmAccelerator } from './kvm-accelerator';
 import type { GuestImage } from './loader/image';
-import { END_CODES, type MachineEnd, type MachineStop, type PendingExit } from './machine-stop';
+import { END_CODES, type MachineEnd, type MachineStop } from './machine-stop';
 import type { MachineOptions } from './options';
 
 const BUDGET: MachineStop = { kind: 'budget' };
@@ -63,8 +64,9 @@ export class Machine {
   readonly controlImages = new ControlImages();
   /**
    * Called at each VM exit before it is handled; true: `run` returns 'exit-pending'. It observes and changes nothing.
+   * `number`: 0 for the first exit of the run.
    */
-  pauseAtExits: ((exit: PendingExit) => boolean) | undefined;
+  pauseAtExits: ((exit: ExitInfo, number: number) => boolean) | undefined;
   /**
    * Called likewise when a guest instruction makes the VMM act without an exit; true: `run` returns
    * 'outside-pending'.
@@ -291,10 +293,11 @@ export class Machine {
         return { kind: 'fault', vcpu: 0, event: stop.event };
       case 'exit': {
         const { exits } = this;
-        const exit: PendingExit = { ...stop.exit, number: exits.count };
-        if (exits.recording) this.controlImages.take(this.cpu, exit.number);
+        const { exit } = stop;
+        const number = exits.count;
+        if (exits.recording) this.controlImages.take(this.cpu, number);
         exits.begin(exit, 0, this.moment);
-        return this.pauseAtExits?.(exit) === true ? { kind: 'exit-pending', exit } : undefined;
+        return this.pauseAtExits?.(exit, number) === true ? { kind: 'exit-pending', exit } : undefined;
       }
     }
   }

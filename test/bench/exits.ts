@@ -58,7 +58,7 @@ export function longRun(exits: number): { readonly log: ExitLog; readonly moment
     log.begin(
       {
         ...{ reason, name: `reason ${reason}`, qualification: 0n, gpa: undefined, gva: undefined, rip: linear, linear },
-        ...{ instructionLength: 2, interruptionInfo: 0, interruptionErrorCode: 0, vectoringInfo: 0 },
+        ...{ instructionLength: 2, interruptionInfo: 0, of: 'vmcs', cause: { kind: 'other' } },
       },
       0,
       moment,

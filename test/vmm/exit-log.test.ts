@@ -21,8 +21,8 @@ const info = (reason: number, linear: bigint): ExitInfo => ({
   linear,
   instructionLength: 1,
   interruptionInfo: 0,
-  interruptionErrorCode: 0,
-  vectoringInfo: 0,
+  of: 'vmcs',
+  cause: { kind: 'other' },
 });
 const STEPS: readonly Step[] = [
   step('cpu', 'root', 'VM exit', '', 700),

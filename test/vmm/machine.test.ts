@@ -96,7 +96,7 @@ describe('a machine', () => {
     g.machine.pauseAtExits = (e) => e.gpa === 0x20_0000n;
     const stop = g.stop();
     assert.ok(stop.kind === 'exit-pending');
-    assert.deepEqual([stop.exit.name, stop.exit.gva, stop.exit.number], ['EPT_VIOLATION', 0x20_0000n, 6]);
+    assert.deepEqual([stop.exit.name, stop.exit.gva, g.machine.exits.count], ['EPT_VIOLATION', 0x20_0000n, 7]);
     assert.equal(g.epte(0x20_0000n), 0n);
     assert.equal(g.machine.vcpu.registers().rip, 0x10_0000n, 'the guest stands at the instruction');
     const fns: string[] = [];

@@ -3,6 +3,7 @@ import { hex } from '../../base/hex';
 import { CR0 } from '../../isa/flags';
 import { cost } from '../../trace/costs';
 import type { Work } from '../../trace/step';
+import type { ControlRegisterCause } from '../exit-cause';
 import { kvmSetCr0, kvmSetCr3, kvmSetCr4, kvmSetCr8, type Accepted } from '../x86/control-registers';
 import { REENTER, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
@@ -12,6 +13,21 @@ export type ControlRegisterAccess =
   | { readonly kind: 'write' | 'read'; readonly cr: 0 | 3 | 4 | 8; readonly gpr: number }
   | { readonly kind: 'clts' }
   | { readonly kind: 'lmsw'; readonly source: bigint };
+
+const CONTROL_REGISTERS = [0, 3, 4, 8] as const;
+
+/** Undefined: a register that nothing intercepts, or an instruction that the CPU does not tell. */
+export function controlRegisterAccess({
+  cr,
+  access,
+  gpr,
+  source,
+}: ControlRegisterCause): ControlRegisterAccess | undefined {
+  const number = CONTROL_REGISTERS.find((n) => n === cr);
+  if (number === undefined || gpr === undefined) return undefined;
+  if (access === 'clts') return { kind: 'clts' };
+  return access === 'lmsw' ? { kind: 'lmsw', source: BigInt(source) } : { kind: access, cr: number, gpr };
+}
 
 /** handle_cr, cr_interception: kvm_set_cr or kvm_get_cr, then skips the instruction. `fn`: which of the two. */
 export function* accessControlRegister(v: Vcpu, a: ControlRegisterAccess, fn: string): Work<Handled> {

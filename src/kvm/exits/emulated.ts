@@ -4,7 +4,8 @@ import type { VmExit } from '../../hw/state/event';
 import type { Work } from '../../trace/step';
 import { REENTER, internalError, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
-import { accessControlRegister } from './control-registers';
+import { controlRegisterCause } from '../exit-cause';
+import { accessControlRegister, controlRegisterAccess } from './control-registers';
 import type { ExitHandler } from './handler';
 import {
   handleCpuid,
@@ -19,7 +20,6 @@ import {
 } from './instructions';
 import { invalidatePage, invalidateProcessContext } from './invalidation';
 import { invpcidOperands } from './invpcid-operands';
-import { controlRegisterAccess } from './qualified';
 import { switchTask } from './task-switch';
 
 /**
@@ -64,7 +64,8 @@ export function* handleEmulated(v: Vcpu, exit: VmExit): Work<Handled> {
     const operands = invpcidOperands(v, exit.instructionInfo ?? 0, exit.qualification);
     return operands ? yield* invalidateProcessContext(v, operands.type, operands.descriptor) : REENTER;
   }
-  const access = exit.reason === VMX_EXIT.CR_ACCESS ? controlRegisterAccess(exit.qualification) : undefined;
+  const access =
+    exit.reason === VMX_EXIT.CR_ACCESS ? controlRegisterAccess(controlRegisterCause(exit.qualification)) : undefined;
   if (access) return yield* accessControlRegister(v, access, 'emulator_set_cr');
   const handler = INSTRUCTION_HANDLERS.get(exit.reason);
   if (!handler)

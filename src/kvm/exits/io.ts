@@ -1,25 +1,18 @@
 import { hex } from '../../base/hex';
 import { cost } from '../../trace/costs';
 import type { Work } from '../../trace/step';
+import type { PortCause } from '../exit-cause';
 import { kvmEmulateInstruction } from '../emulator/emulate';
 import { REENTER, toUserspace, type Handled } from '../userspace-exit';
 import type { Vcpu } from '../vcpu';
 
 const RAX = 0;
 
-/** An I/O instruction that exited. `size`: 1, 2 or 4 bytes. */
-export interface PortAccess {
-  readonly port: number;
-  readonly size: number;
-  readonly input: boolean;
-  readonly string: boolean;
-}
-
 /**
  * handle_io, io_interception: string forms need the emulator, since their data is in memory; the others are
  * kvm_fast_pio. `fn` and `from`: which of the two, and where its operands were recorded.
  */
-export function* accessPort(v: Vcpu, a: PortAccess, fn: string, from: string): Work<Handled> {
+export function* accessPort(v: Vcpu, a: PortCause, fn: string, from: string): Work<Handled> {
   const { port, size, input, string } = a;
   const name = string ? (input ? 'INS' : 'OUTS') : input ? 'IN' : 'OUT';
   yield v.step(

@@ -9,10 +9,11 @@ import { isSoftware, type Interruption } from '../../hw/state/interruption';
 import { cost } from '../../trace/costs';
 import { step, type VmcsAccess, type Work } from '../../trace/step';
 import { CR0, EFER, RFLAGS } from '../../isa/flags';
-import { SVM_EXIT, SVM_EXIT_BASE, svmExitName } from '../../isa/svm-exits';
+import { SVM_EXIT, svmExitName } from '../../isa/svm-exits';
 import { CLEAN_BITS, EVENT, TLB_CONTROL, VINTR, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { HOST_PAT, HOST_PLACES, HOST_XCR0 } from '../vmx/setup';
 import { INTERRUPT_WAITS } from '../kick';
+import { exitCause, type RecordedExit } from '../exit-cause';
 import type { ExitInfo } from '../exit-info';
 import type { Vcpu } from '../vcpu';
 import type { Entered, OpsState, X86Ops } from '../x86/ops';
@@ -314,23 +315,23 @@ export class SvmOps implements X86Ops {
   exitInfo(): ExitInfo {
     const { vmcb } = this.vmcb;
     const code = Number(BigInt.asIntN(64, vmcb.read('EXITCODE')));
-    const info2 = vmcb.read('EXITINFO2');
     const rip = vmcb.read('RIP');
     const nrip = vmcb.read('NRIP');
-    const exception = code >= SVM_EXIT_BASE.EXCP && code < SVM_EXIT_BASE.EXCP + 32;
-    return {
+    const recorded: RecordedExit = {
+      of: 'vmcb',
       reason: code,
-      name: svmExitName(code),
       qualification: vmcb.read('EXITINFO1'),
-      info2,
-      gpa: code === SVM_EXIT.NPF ? gpa(info2) : undefined,
+      gpa: code === SVM_EXIT.NPF ? gpa(vmcb.read('EXITINFO2')) : undefined,
+      interruptionInfo: 0,
+    };
+    return {
+      ...recorded,
+      name: svmExitName(code),
       gva: undefined,
       rip,
       linear: linearRip(vmcb),
       instructionLength: nrip > rip ? Number(nrip - rip) : 0,
-      interruptionInfo: exception ? code - SVM_EXIT_BASE.EXCP : 0,
-      interruptionErrorCode: exception ? Number(vmcb.read('EXITINFO1') & 0xffff_ffffn) : 0,
-      vectoringInfo: Number(vmcb.read('EXITINTINFO') & 0xffff_ffffn),
+      cause: exitCause(recorded),
     };
   }
 

@@ -12,6 +12,7 @@ import type { VmxStatus } from '../../hw/vmx/status';
 import { cost } from '../../trace/costs';
 import { step, type VmcsAccess, type Work } from '../../trace/step';
 import { setBlocking } from '../events';
+import { exitCause, type RecordedExit } from '../exit-cause';
 import type { ExitInfo } from '../exit-info';
 import type { Vcpu } from '../vcpu';
 import type { Entered, OpsState, X86Ops } from '../x86/ops';
@@ -246,11 +247,17 @@ export class VmxOps implements X86Ops {
     const isLinear =
       reason === VMX_EXIT.INVLPG ||
       (reason === VMX_EXIT.EXCEPTION_NMI && event >>> 31 === 1 && (event & 0xff) === VECTOR.PF);
-    return {
+    const recorded: RecordedExit = {
+      of: 'vmcs',
       reason,
-      name: vmxExitName(reason),
       qualification,
       gpa: ept ? gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS')) : undefined,
+      interruptionInfo: event,
+      interruptionErrorCode: Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
+    };
+    return {
+      ...recorded,
+      name: vmxExitName(reason),
       gva:
         reason === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) !== 0n
           ? gva(vmcs.read('GUEST_LINEAR_ADDRESS'))
@@ -260,9 +267,7 @@ export class VmxOps implements X86Ops {
       rip,
       linear: looking.mode64 ? rip : BigInt.asUintN(32, rip + vmcs.read('GUEST_CS_BASE')),
       instructionLength: Number(vmcs.read('VM_EXIT_INSTRUCTION_LEN')),
-      interruptionInfo: event,
-      interruptionErrorCode: Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
-      vectoringInfo: Number(vmcs.read('IDT_VECTORING_INFO_FIELD')),
+      cause: exitCause(recorded),
     };
   }
 

@@ -1,12 +1,12 @@
 /** What a run's exits can be asked: the whole in bins, single ones with their Steps, counts by reason, instruction and line. */
 import type * as model from '../../model/exits';
 import type { ExitSummary } from '../../model/exits';
-import { decodeQualification } from '../../isa/exit-qualification';
 import type { Step } from '../../trace/step';
 import type { Machine } from '../../vmm/machine';
 import type { ExitRecord } from '../../vmm/exits/records';
 import type { NamedStep } from '../../vmm/exits/step-names';
-import { exitTitle } from './decode';
+import { qualificationParts } from './qualification';
+import { exitTitle } from './title';
 import type { SymbolTable } from '../guest/symbols';
 import type { Location } from '../types';
 import { costOf, sum, tileOf, type Tile } from './tile';
@@ -97,10 +97,7 @@ export class ExitHistory {
     const present = exits.open(moment);
     return {
       row: open ? { ...row, lanes: present.cycles, cost: sum(present.cycles) } : row,
-      decoded: decodeQualification(record.reason, record.qualification, record.interruptionInfo & 0xff).map((d) => ({
-        name: d.name,
-        value: d.text ?? String(d.value),
-      })),
+      decoded: qualificationParts(record),
       ...(steps ? { steps } : {}),
       full: full !== undefined,
       open,

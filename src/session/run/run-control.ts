@@ -2,17 +2,19 @@
  * Continuing and stepping: carries out an intention a budget at a time, asks the breakpoints at each event, and says why it stopped.
  * What is observed never changes what the guest does: addresses are watched by the CPU's own comparison, exits and faults by being asked on their way.
  */
-import { must } from '../../base/assert';
 import { hex } from '../../base/hex';
 import { reasonOfFault, type FaultInChain } from '../../vmm/fault-reasons';
 import type { FaultEvent } from '../../hw/state/event';
 import { VECTOR } from '../../isa/exceptions';
 import type { ExprValue } from '../../expr/index';
 import type { Machine } from '../../vmm/machine';
-import type { MachineEnd, MachineStop, PendingExit } from '../../vmm/machine-stop';
+import type { ExitInfo } from '../../kvm/exit-info';
+import type { MachineEnd, MachineStop } from '../../vmm/machine-stop';
 import type { Breakpoint, Breakpoints } from './breakpoints';
 import type { Checks } from './checks';
-import { exitFacts, exitTitle, readExit } from '../exits/decode';
+import { exitFacts } from '../exits/facts';
+import { exitTitle } from '../exits/title';
+import { viewExit } from '../exits/view';
 import type { GuestView } from '../guest/view';
 import { Activity } from '../exits/activity';
 import type { MemoryAccess } from '../guest/memory';
@@ -21,7 +23,7 @@ import { exceptionTitle, exceptionWords, faultFacts, pageFaultTitle, pageFaultWh
 import type { Names } from '../console/names';
 import type { Granularity } from '../api';
 import type { HostScript } from './host-script';
-import type { EndInfo, ExitView, RunResult, StopInfo, StopKind } from '../types';
+import type { EndInfo, RunResult, StopInfo, StopKind } from '../types';
 import { endOf, stopOfEnd } from './ends';
 import { FaultLoop, ModeWatch, whereabouts } from './whereabouts';
 import type { OutsideCause } from '../../vmm/machine-stop';
@@ -67,7 +69,7 @@ export class RunControl {
     private readonly checks: Checks,
   ) {
     this.stepper = new Stepper(guest, memory, names.symbols);
-    machine.pauseAtExits = (exit) => this.atExit(exit);
+    machine.pauseAtExits = (exit, number) => this.atExit(exit, number);
     machine.pauseOutside = () => this.goal.kind === 'step' && this.goal.into === true && this.callReturn === undefined;
     this.modes = new ModeWatch(guest.cpu, names.symbols);
     guest.cpu.faultObserver = (event) => {
@@ -175,7 +177,7 @@ export class RunControl {
       case 'breakpoint':
         return this.atBreakpoint(stop.linear);
       case 'exit-pending':
-        return this.atPendingExit();
+        return this.atPendingExit(stop.exit);
       case 'outside-pending':
         return this.intoEmulation(stop.about);
       case 'fault':
@@ -270,16 +272,16 @@ export class RunControl {
   // ---- exits
 
   /** Asked at each exit before it is handled: whether to stop the machine there. */
-  private atExit(record: PendingExit): boolean {
-    this.exits = record.number + 1;
+  private atExit(info: ExitInfo, number: number): boolean {
+    this.exits = number + 1;
     const { goal } = this;
-    const candidates = this.breakpoints.onExit(record.name);
+    const candidates = this.breakpoints.onExit(info.name);
     const stepping = isStep(goal) && this.callReturn === undefined;
     if (candidates.length === 0) return stepping;
     this.guest.refresh();
-    const hit = this.hits(candidates, exitFacts(this.guest, this.exits));
+    const hit = this.hits(candidates, exitFacts(this.guest, info, this.exits));
     if (hit.length > 0) {
-      const exit = must(readExit(this.guest, this.exits), 'an exit is recorded where it was counted');
+      const exit = viewExit(this.guest, info, this.exits);
       const filters = hit.map((b) => (b.trigger.kind === 'exit' ? b.trigger.filter : undefined));
       const kind: StopKind = filters.includes('ept-violation')
         ? 'ept-violation'
@@ -298,12 +300,12 @@ export class RunControl {
     return stepping || hit.length > 0;
   }
 
-  private atPendingExit(): RunResult | undefined {
-    const exit = this.presentExit();
-    if (exit) this.activity = Activity.ofExit(exit, exitTitle(exit));
+  private atPendingExit(info: ExitInfo): RunResult | undefined {
+    const exit = this.found?.exit ?? viewExit(this.guest, info, this.exits);
+    this.activity = Activity.ofExit(exit, exitTitle(exit));
     if (this.found) return this.stop(this.found);
     const { goal } = this;
-    if (goal.kind === 'step' && goal.into === true && exit) {
+    if (goal.kind === 'step' && goal.into === true) {
       return this.stop({
         kind: 'step',
         title: `VM exit ${exitTitle(exit)}`,
@@ -322,10 +324,6 @@ export class RunControl {
   private intoEmulation(about: OutsideCause): RunResult {
     this.activity = Activity.ofEmulation(about, this.guest.retired);
     return this.stop(plain('step', `vmm: ${about.fn}`, about.why));
-  }
-
-  private presentExit(): ExitView | undefined {
-    return readExit(this.guest, this.exits);
   }
 
   /** One Step of the exit in progress, or back in the guest. */

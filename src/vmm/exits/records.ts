@@ -1,5 +1,6 @@
-import type { Gpa, Gva } from '../../base/address';
+import type { Gva } from '../../base/address';
 import { gpa, gva } from '../../base/address';
+import { exitCause, type ExitCause, type RecordedExit } from '../../kvm/exit-cause';
 import type { ExitInfo } from '../../kvm/exit-info';
 import { LANE_COUNT } from './lanes';
 
@@ -12,19 +13,15 @@ export const RECORDS_KEPT = CHUNK * (CHUNKS - 1);
 
 const HAS_GPA = 1;
 const HAS_GVA = 2;
+const OF_VMCB = 4;
 
 /** One VM exit, of fixed size: its kind, its time, and its cost by actor. */
-export interface ExitRecord {
+export interface ExitRecord extends RecordedExit {
   /** 0 for the first exit of the run. */
   readonly number: number;
   readonly vcpu: number;
-  /** Basic exit reason (SDM vol. 3, appendix C). */
-  readonly reason: number;
   readonly name: string;
-  readonly qualification: bigint;
-  /** The interruption-information field: the event, if one exited. */
-  readonly interruptionInfo: number;
-  readonly gpa: Gpa | undefined;
+  readonly cause: ExitCause;
   readonly gva: Gva | undefined;
   /** Guest RIP at the exit (an offset in CS), and the corresponding linear address. */
   readonly rip: bigint;
@@ -131,7 +128,7 @@ export class ExitRecords {
     c.event[i] = info.interruptionInfo;
     c.reason[i] = info.reason;
     c.vcpu[i] = vcpu;
-    let has = 0;
+    let has = info.of === 'vmcb' ? OF_VMCB : 0;
     if (info.gpa !== undefined) {
       c.gpa[i] = info.gpa;
       has |= HAS_GPA;
@@ -162,14 +159,19 @@ export class ExitRecords {
     const start = c.start[i] ?? 0;
     const has = c.has[i] ?? 0;
     const cycles = row(c.cycles);
-    return {
-      number,
-      vcpu: c.vcpu[i] ?? 0,
+    const recorded: RecordedExit = {
+      of: (has & OF_VMCB) !== 0 ? 'vmcb' : 'vmcs',
       reason,
-      name: this.nameOf(reason),
       qualification: c.qualification[i] ?? 0n,
       interruptionInfo: c.event[i] ?? 0,
       gpa: (has & HAS_GPA) !== 0 ? gpa(c.gpa[i] ?? 0n) : undefined,
+    };
+    return {
+      ...recorded,
+      number,
+      vcpu: c.vcpu[i] ?? 0,
+      name: this.nameOf(reason),
+      cause: exitCause(recorded),
       gva: (has & HAS_GVA) !== 0 ? gva(c.gva[i] ?? 0n) : undefined,
       rip: c.rip[i] ?? 0n,
       linear: c.linear[i] ?? 0n,

@@ -6,7 +6,7 @@ import { isSoftware } from '../../../hw/state/interruption';
 import { taskSwitchQualification } from '../../../hw/vmx/qualification';
 import { SVM_EXIT, SVM_EXIT_BASE } from '../../../isa/svm-exits';
 import { EVENT } from '../../../isa/vmcb-fields';
-import { accessControlRegister } from '../../exits/control-registers';
+import { accessControlRegister, controlRegisterAccess } from '../../exits/control-registers';
 import { handleTripleFault } from '../../exits/events';
 import {
   handleCpuid,
@@ -23,6 +23,7 @@ import { invalidatePage, invalidateProcessContext } from '../../exits/invalidati
 import { accessPort } from '../../exits/io';
 import { switchTask } from '../../exits/task-switch';
 import { internalError, type Handled } from '../../userspace-exit';
+import { causeOfKind } from '../../exit-cause';
 import type { ExitInfo } from '../../exit-info';
 import { lostDelivery } from '../../exits/handler';
 import { kvmEmulateInstruction } from '../../emulator/emulate';
@@ -32,36 +33,24 @@ import { exceptionHandler, handleDrAccess, handleIntr, handleVintr } from './eve
 import type { SvmExitHandler } from './handler';
 import { handleNpf } from './npf';
 
-/**
- * io_interception: EXITINFO1 (APM vol. 2, 15.10.2) has the port in 31:16, the size as one of bits 6:4, STR in 2, IN
- * in 0.
- */
-const handleIoio: SvmExitHandler = function* (v, { vmcb }) {
-  const info = vmcb.read('EXITINFO1');
-  const access = {
-    port: Number(bits(info, 31, 16)),
-    size: bits(info, 6, 6) === 1n ? 4 : bits(info, 5, 5) === 1n ? 2 : 1,
-    input: bits(info, 0, 0) === 1n,
-    string: bits(info, 2, 2) === 1n,
-  };
-  return yield* accessPort(v, access, 'io_interception', 'exit information');
+/** io_interception. */
+const handleIoio: SvmExitHandler = function* (v, { vmcb }, info) {
+  vmcb.read('EXITINFO1');
+  return yield* accessPort(v, causeOfKind(info, 'port'), 'io_interception', 'exit information');
 };
 
 /** msr_interception: EXITINFO1 distinguishes RDMSR from WRMSR. */
-const handleMsr: SvmExitHandler = function* (v, { vmcb }) {
-  return yield* (vmcb.read('EXITINFO1') === 0n ? handleRdmsr : handleWrmsr)(v);
+const handleMsr: SvmExitHandler = function* (v, { vmcb }, info) {
+  vmcb.read('EXITINFO1');
+  return yield* (causeOfKind(info, 'msr').write ? handleWrmsr : handleRdmsr)(v);
 };
 
-/**
- * cr_interception with decode assists: bit 63 of EXITINFO1 marks MOV, its low bits name the general register; CLTS
- * and LMSW are emulated.
- */
-const crAccess = (cr: 0 | 3 | 4 | 8, kind: 'read' | 'write'): SvmExitHandler =>
-  function* (v, { vmcb }) {
-    const info = vmcb.read('EXITINFO1');
-    if (info >> 63n === 0n) return yield* kvmEmulateInstruction(v);
-    return yield* accessControlRegister(v, { kind, cr, gpr: Number(bits(info, 3, 0)) }, 'cr_interception');
-  };
+/** cr_interception with decode assists; CLTS and LMSW, which those leave open, are emulated. */
+const handleCr: SvmExitHandler = function* (v, { vmcb }, info) {
+  vmcb.read('EXITINFO1');
+  const access = controlRegisterAccess(causeOfKind(info, 'control-register'));
+  return access ? yield* accessControlRegister(v, access, 'cr_interception') : yield* kvmEmulateInstruction(v);
+};
 
 /**
  * task_switch_interception: EXITINFO2 gives the cause; a switch went through the IDT if an event was being delivered.
@@ -83,20 +72,20 @@ const handleInvpcid: SvmExitHandler = (v, { vmcb }) =>
   invalidateProcessContext(v, vmcb.read('EXITINFO2'), gva(vmcb.read('EXITINFO1')));
 
 const HANDLERS: ReadonlyMap<number, SvmExitHandler> = new Map<number, SvmExitHandler>([
-  [SVM_EXIT_BASE.CR_READ, crAccess(0, 'read')],
-  [SVM_EXIT_BASE.CR_READ + 3, crAccess(3, 'read')],
-  [SVM_EXIT_BASE.CR_READ + 4, crAccess(4, 'read')],
-  [SVM_EXIT_BASE.CR_READ + 8, crAccess(8, 'read')],
-  [SVM_EXIT_BASE.CR_WRITE, crAccess(0, 'write')],
-  [SVM_EXIT_BASE.CR_WRITE + 3, crAccess(3, 'write')],
-  [SVM_EXIT_BASE.CR_WRITE + 4, crAccess(4, 'write')],
-  [SVM_EXIT_BASE.CR_WRITE + 8, crAccess(8, 'write')],
+  [SVM_EXIT_BASE.CR_READ, handleCr],
+  [SVM_EXIT_BASE.CR_READ + 3, handleCr],
+  [SVM_EXIT_BASE.CR_READ + 4, handleCr],
+  [SVM_EXIT_BASE.CR_READ + 8, handleCr],
+  [SVM_EXIT_BASE.CR_WRITE, handleCr],
+  [SVM_EXIT_BASE.CR_WRITE + 3, handleCr],
+  [SVM_EXIT_BASE.CR_WRITE + 4, handleCr],
+  [SVM_EXIT_BASE.CR_WRITE + 8, handleCr],
   ...Array.from({ length: 8 }, (_, i): [number, SvmExitHandler] => [SVM_EXIT_BASE.DR_READ + i, handleDrAccess]),
   ...Array.from({ length: 8 }, (_, i): [number, SvmExitHandler] => [SVM_EXIT_BASE.DR_WRITE + i, handleDrAccess]),
   ...Array.from({ length: 32 }, (_, i): [number, SvmExitHandler] => [SVM_EXIT_BASE.EXCP + i, exceptionHandler(i)]),
   [SVM_EXIT.INTR, handleIntr],
   [SVM_EXIT.VINTR, handleVintr],
-  [SVM_EXIT.CR0_SEL_WRITE, crAccess(0, 'write')],
+  [SVM_EXIT.CR0_SEL_WRITE, handleCr],
   [SVM_EXIT.RDPMC, handleGp],
   [SVM_EXIT.CPUID, handleCpuid],
   [SVM_EXIT.INVD, handleNop],
@@ -123,13 +112,13 @@ const HANDLERS: ReadonlyMap<number, SvmExitHandler> = new Map<number, SvmExitHan
   [SVM_EXIT.NPF, handleNpf],
 ]);
 
-/** svm_invoke_exit_handler. An exit with no handler is one that KVM never enabled. */
+/** svm_invoke_exit_handler. An exit without a handler is one that KVM never enabled. */
 export function* handleSvmExit(v: Vcpu, svm: SvmOps, info: ExitInfo): Work<Handled> {
   const lost = lostDelivery(v, info, mayInterruptDelivery(info.reason));
   if (lost) return lost;
   const handler = HANDLERS.get(info.reason);
   if (!handler) return internalError('UNEXPECTED_EXIT_REASON', `KVM does not handle the exit ${info.name}`);
-  return yield* handler(v, svm);
+  return yield* handler(v, svm, info);
 }
 
 /** Exits that may interrupt the delivery of an event without losing it (svm_handle_exit). */

@@ -6,6 +6,7 @@ import { VECTOR, vectorName } from '../../../isa/exceptions';
 import { because } from '../../../isa/reasons/index';
 import { INTERRUPTIBILITY, INTR_INFO, INTR_TYPE, PROC } from '../../../isa/vmcs-controls';
 import { cost } from '../../../trace/costs';
+import { causeOfKind } from '../../exit-cause';
 import { setBlocking } from '../../events';
 import { alignmentCheck, giveDebugRegisters, handleInvalidOpcode, hostInterrupt } from '../../exits/events';
 import { handlePageFault } from '../../exits/page-fault';
@@ -17,13 +18,13 @@ const DR6_BD = 1n << 13n;
 const DR7_GD = 13;
 
 /** handle_exception_nmi: the exceptions in KVM's exception bitmap. */
-export const handleExceptionNmi: VmxExitHandler = function* (v, vmx) {
+export const handleExceptionNmi: VmxExitHandler = function* (v, vmx, info) {
   const { vmcs } = vmx;
-  const info = Number(vmcs.read('VM_EXIT_INTR_INFO'));
-  const vector = info & INTR_INFO.VECTOR_MASK;
-  const type = (info >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK;
+  const event = Number(vmcs.read('VM_EXIT_INTR_INFO'));
+  const { vector, errorCode } = causeOfKind(info, 'exception');
+  const type = (event >>> INTR_INFO.TYPE_SHIFT) & INTR_INFO.TYPE_MASK;
   // vmx_recover_nmi_blocking: the IRET that faulted runs again, and NMIs are blocked until it completes
-  if ((info & INTR_INFO.UNBLOCK_NMI) !== 0 && vector !== VECTOR.DF && !v.events.vectoring)
+  if ((event & INTR_INFO.UNBLOCK_NMI) !== 0 && vector !== VECTOR.DF && !v.events.vectoring)
     setBlocking(v.regs, INTERRUPTIBILITY.NMI, true);
   switch (vector) {
     case VECTOR.UD:
@@ -44,14 +45,13 @@ export const handleExceptionNmi: VmxExitHandler = function* (v, vmx) {
       return REENTER;
     }
     case VECTOR.AC:
-      return yield* alignmentCheck(v, Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')), 'vmx_guest_inject_ac');
+      vmcs.read('VM_EXIT_INTR_ERROR_CODE');
+      return yield* alignmentCheck(v, errorCode, 'vmx_guest_inject_ac');
     case VECTOR.PF:
       // the address is the exit qualification
-      return yield* handlePageFault(
-        v,
-        gva(vmcs.read('EXIT_QUALIFICATION')),
-        Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
-      );
+      vmcs.read('EXIT_QUALIFICATION');
+      vmcs.read('VM_EXIT_INTR_ERROR_CODE');
+      return yield* handlePageFault(v, gva(info.qualification), errorCode);
     default:
       return internalError('SIMUL_EX', `an exit for ${vectorName(vector)}, which KVM does not intercept`);
   }
@@ -99,7 +99,7 @@ export const handlePreemptionTimer: VmxExitHandler = function* (v) {
 };
 
 /** handle_external_interrupt: the exit acknowledged the vector. */
-export const handleExternalInterrupt: VmxExitHandler = function* (v, { vmcs }) {
-  const vector = Number(vmcs.read('VM_EXIT_INTR_INFO')) & INTR_INFO.VECTOR_MASK;
-  return yield* hostInterrupt(v, vector, 'handle_external_interrupt');
+export const handleExternalInterrupt: VmxExitHandler = function* (v, { vmcs }, info) {
+  vmcs.read('VM_EXIT_INTR_INFO');
+  return yield* hostInterrupt(v, causeOfKind(info, 'interrupt').vector, 'handle_external_interrupt');
 };

@@ -1,18 +1,17 @@
 import { VMX_EXIT } from '../../../isa/exits';
 import { gva } from '../../../base/address';
 import { hex } from '../../../base/hex';
-import { bits } from '../../../base/bits';
 import type { Work } from '../../../trace/step';
-import { accessControlRegister } from '../../exits/control-registers';
+import { accessControlRegister, controlRegisterAccess } from '../../exits/control-registers';
 import { INSTRUCTION_HANDLERS } from '../../exits/emulated';
 import { handleTripleFault } from '../../exits/events';
 import { handleNop } from '../../exits/instructions';
 import { accessPort } from '../../exits/io';
 import { invalidatePage, invalidateProcessContext } from '../../exits/invalidation';
 import { invpcidOperands } from '../../exits/invpcid-operands';
-import { controlRegisterAccess } from '../../exits/qualified';
 import { switchTask } from '../../exits/task-switch';
 import { REENTER, internalError, type Handled } from '../../userspace-exit';
+import { causeOfKind } from '../../exit-cause';
 import type { ExitInfo } from '../../exit-info';
 import { lostDelivery } from '../../exits/handler';
 import type { Vcpu } from '../../vcpu';
@@ -29,28 +28,17 @@ import {
 import type { VmxExitHandler } from './handler';
 import { handlePmlFull } from './pml';
 
-const handleCr: VmxExitHandler = function* (v, { vmcs }) {
-  const q = vmcs.read('EXIT_QUALIFICATION');
-  const access = controlRegisterAccess(q);
-  if (!access) return internalError('UNEXPECTED_EXIT_REASON', `CR_ACCESS with qualification ${hex(q)}`);
+const handleCr: VmxExitHandler = function* (v, { vmcs }, info) {
+  vmcs.read('EXIT_QUALIFICATION');
+  const access = controlRegisterAccess(causeOfKind(info, 'control-register'));
+  if (!access)
+    return internalError('UNEXPECTED_EXIT_REASON', `CR_ACCESS with qualification ${hex(info.qualification)}`);
   return yield* accessControlRegister(v, access, 'handle_cr');
 };
 
-/**
- * Exit qualification of I/O instructions (SDM vol. 3, table 27-5):
- *
- *   31..16  6          5    4       3        2..0
- *  | port |immediate| REP |string |IN = 1 |size − 1|
- */
-const handleIo: VmxExitHandler = function* (v, { vmcs }) {
-  const q = vmcs.read('EXIT_QUALIFICATION');
-  const access = {
-    port: Number(bits(q, 31, 16)),
-    size: Number(bits(q, 2, 0)) + 1,
-    input: bits(q, 3, 3) === 1n,
-    string: bits(q, 4, 4) === 1n,
-  };
-  return yield* accessPort(v, access, 'handle_io', 'exit qualification');
+const handleIo: VmxExitHandler = function* (v, { vmcs }, info) {
+  vmcs.read('EXIT_QUALIFICATION');
+  return yield* accessPort(v, causeOfKind(info, 'port'), 'handle_io', 'exit qualification');
 };
 
 const handleInvlpg: VmxExitHandler = function* (v, { vmcs }) {
@@ -89,13 +77,13 @@ const EXIT_HANDLERS: ReadonlyMap<number, VmxExitHandler> = new Map<number, VmxEx
   [VMX_EXIT.PML_FULL, handlePmlFull],
 ]);
 
-/** vmx_handle_exit's call of the handler. An exit with no handler is one that KVM never enabled. */
+/** vmx_handle_exit's call of the handler. An exit without a handler is one that KVM never enabled. */
 export function* handleVmxExit(v: Vcpu, vmx: VmxOps, info: ExitInfo): Work<Handled> {
   const lost = lostDelivery(v, info, MAY_INTERRUPT_DELIVERY.has(info.reason));
   if (lost) return lost;
   const handler = EXIT_HANDLERS.get(info.reason);
   if (!handler) return internalError('UNEXPECTED_EXIT_REASON', `KVM does not handle the exit ${info.name}`);
-  return yield* handler(v, vmx);
+  return yield* handler(v, vmx, info);
 }
 
 /** Exits that may interrupt the delivery of an event without losing it (vmx_handle_exit). */
