@@ -49,26 +49,26 @@ export const logText = ({ text, location }: Output): string =>
 
 /** The exit code of a run to its end: that of the end, or that a check of the guest file failed. */
 export const exitCodeOf = (session: Session, end: EndInfo): number =>
-  session.asserts.every((a) => a.ok) ? end.code : EXIT.checkFailed;
+  session.checks.results.every((a) => a.ok) ? end.code : EXIT.checkFailed;
 
 /** Runs in slices to the end, or to a breakpoint (undefined); `afterSlice` takes what has come out so far. `most`: instructions that the next slice may have. */
 function runOn(session: Session, afterSlice: () => void, most = () => SLICE): EndInfo | undefined {
-  session.continue_();
+  session.run.continue_();
   for (;;) {
-    const result = session.run(most());
+    const result = session.run.advance(most());
     afterSlice();
     if (result.kind === 'ended') return result.end;
     if (result.kind === 'running') continue;
     if (!result.stop.final) return undefined;
     // explained in the end that follows
-    session.continue_();
+    session.run.continue_();
   }
 }
 
 /** Runs to the end, whatever is met on the way. `every`: a slice ends at each multiple of so many instructions. */
 export function runToEnd(session: Session, afterSlice: () => void, every?: number): EndInfo {
   let end: EndInfo | undefined;
-  const most = every === undefined ? undefined : (): number => Math.min(SLICE, every - (session.instructions % every));
+  const most = every === undefined ? undefined : (): number => Math.min(SLICE, every - (session.guest.retired % every));
   while (end === undefined) end = runOn(session, afterSlice, most);
   return end;
 }
@@ -79,7 +79,8 @@ export function runToPlace(
   place: string | undefined,
   host: CliHost,
 ): Result<undefined, readonly Diagnostic[]> {
-  const address = place === undefined || place === 'end' ? undefined : session.addressOfPlace(place);
+  const address =
+    place === undefined || place === 'end' ? undefined : session.symbols.addressOfPlace(place, session.program.file);
   if (place !== undefined && place !== 'end' && address === undefined) {
     return err([
       cliError(
@@ -89,9 +90,9 @@ export function runToPlace(
     ]);
   }
   const log = (): void => {
-    for (const o of session.takeOutput()) if (o.channel === 'log') host.stderr(logText(o));
+    for (const o of session.output.take()) if (o.channel === 'log') host.stderr(logText(o));
   };
-  if (address !== undefined) session.setInstructionBreakpoints([{ address }]);
+  if (address !== undefined) session.breakpoints.setInstruction([{ address }]);
   const end = runOn(session, log);
   if (address !== undefined && end !== undefined) {
     return err([cliError('neverReached', `\`--at\`: \`${place}\` is never reached; the run ended first: ${end.why}`)]);

@@ -20,8 +20,10 @@ export function pagemapCommand(args: ParsedArguments, host: CliHost): number {
   if (!opened.ok) return refuse(opened.error);
   const there = runToPlace(opened.value, args.own.get('at'), host);
   if (!there.ok) return refuse(there.error);
-  const rows = opened.value.pagemap();
-  const end = opened.value.memoryMap({ most: 1 }).slots.reduce((e, s) => (s.gpa + s.size > e ? s.gpa + s.size : e), 0n);
+  const rows = opened.value.tables.pagemap();
+  const end = opened.value.tables
+    .memoryMap({ most: 1 })
+    .slots.reduce((e, s) => (s.gpa + s.size > e ? s.gpa + s.size : e), 0n);
   const content = binary
     ? pagemapWords(rows, end)
     : json

@@ -58,16 +58,16 @@ export function runCommand(args: ParsedArguments, host: CliHost): number {
     steps = [];
   };
   if (settings.trace !== undefined)
-    session.onStep((step) => {
-      if (steps.push(traceLine(session.instructions, step)) >= FLUSHED_LINES) flush();
-    });
+    session.machine.onStep = (step) => {
+      if (steps.push(traceLine(session.guest.retired, step)) >= FLUSHED_LINES) flush();
+    };
   let hashed = 0;
   const end = runToEnd(
     session,
     () => {
-      session.takeOutput().forEach(take);
+      session.output.take().forEach(take);
       flush();
-      const { instructions } = session;
+      const instructions = session.guest.retired;
       if (every.value === undefined || instructions % every.value !== 0 || instructions === hashed) return;
       hashed = instructions;
       host.stderr(`${instructions} ${session.hash()}\n`);

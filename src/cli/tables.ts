@@ -27,9 +27,9 @@ export function tablesCommand(args: ParsedArguments, host: CliHost): number {
   if (!opened.ok) return refuse(opened.error);
   const there = runToPlace(opened.value, args.own.get('at'), host);
   if (!there.ok) return refuse(there.error);
-  const entries = opened.value.tables(of);
+  const entries = opened.value.tables.list(of);
   const top = Math.max(4, entries[0]?.level ?? 0);
-  const absent = opened.value.tablesAbsent(of);
+  const absent = opened.value.tables.absent(of);
   if (args.own.has('json')) {
     const exists = absent === undefined;
     host.stdout(

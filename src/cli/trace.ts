@@ -27,9 +27,9 @@ export function traceCommand(args: ParsedArguments, host: CliHost): number {
   if (format) {
     print(format.head);
     session.exits.onExit((row, steps) => print(format.exit(row, steps)));
-  } else session.onStep((step) => print(traceLine(session.instructions, step)));
+  } else session.machine.onStep = (step) => print(traceLine(session.guest.retired, step));
   const finished = runToEnd(session, () => {
-    for (const o of session.takeOutput()) if (o.channel === 'log') host.stderr(logText(o));
+    for (const o of session.output.take()) if (o.channel === 'log') host.stderr(logText(o));
     flush();
   });
   if (format) print(format.tail);

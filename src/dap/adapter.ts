@@ -185,13 +185,13 @@ export class Adapter extends DebugSession implements AdapterContext {
   get stopped(): DebugTarget {
     const { target } = this;
     if (this.loop.running) throw requestError('running', 'the guest is running; pause it first');
-    if (target.ended) throw requestError('ended', 'the guest has ended');
+    if (target.run.ended) throw requestError('ended', 'the guest has ended');
     return target;
   }
 
   /** The call stack of the present stop. */
   get frames(): readonly FrameView[] {
-    return (this.knownFrames ??= this.stopped.frames());
+    return (this.knownFrames ??= this.stopped.stack.frames());
   }
   /** The guest is about to go on, or was changed by hand. */
   forgetFrames(): void {
@@ -267,7 +267,7 @@ export class Adapter extends DebugSession implements AdapterContext {
   sendOutput(): void {
     if (!this.launched) return;
     const { target, files } = this.launched;
-    for (const { channel, text, location } of joined(target.takeOutput())) {
+    for (const { channel, text, location } of joined(target.output.take())) {
       const open = channel === 'log' ? undefined : files.get(channel);
       const why = open?.file.write(outputBytes(text));
       if (open && why === undefined) continue;
@@ -284,7 +284,7 @@ export class Adapter extends DebugSession implements AdapterContext {
   /** Without debugging nothing stops: what would be explained at a stop is said, and the run goes on to its end. */
   private stoppedRunning(stop: StopInfo): void {
     if (!this.launched?.noDebug) return this.sendStopped(stop);
-    this.target.continue_();
+    this.target.run.continue_();
     this.resume();
   }
 

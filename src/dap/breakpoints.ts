@@ -55,7 +55,7 @@ function setAtLines(
   list: readonly (BreakClauses & { readonly written: number })[],
 ): readonly BreakpointView[] {
   const lines = list.map(({ written, ...rest }) => ({ line: client.ourLineIn(file, written), ...rest }));
-  const placed = target.setSourceBreakpoints(
+  const placed = target.breakpoints.setSource(
     file,
     lines.flatMap(({ line, ...rest }) => (line === undefined ? [] : [{ line, ...rest }])),
   );
@@ -95,7 +95,7 @@ export const breakpointRequests: Handlers<
       breakpoints: adapter.breakpoints.replace(
         'functions',
         list.length,
-        (t) => t.setFunctionBreakpoints(list),
+        (t) => t.breakpoints.setFunctions(list),
         target,
         client,
       ),
@@ -105,14 +105,14 @@ export const breakpointRequests: Handlers<
   setInstructionBreakpoints(adapter, args) {
     const { target, client } = adapter;
     const list = args.breakpoints.map((b) => ({
-      address: linearAddress(adapter.target, b.instructionReference, b.offset ?? 0),
+      address: linearAddress(b.instructionReference, b.offset ?? 0),
       ...clauses(b),
     }));
     return {
       breakpoints: adapter.breakpoints.replace(
         'instructions',
         list.length,
-        (t) => t.setInstructionBreakpoints(list),
+        (t) => t.breakpoints.setInstruction(list),
         target,
         client,
       ),
@@ -127,7 +127,7 @@ export const breakpointRequests: Handlers<
       breakpoints: adapter.breakpoints.replace(
         'exceptions',
         list.length,
-        (t) => t.setExceptionFilters(list),
+        (t) => t.breakpoints.setFilters(list),
         target,
         client,
       ),
@@ -135,7 +135,7 @@ export const breakpointRequests: Handlers<
   },
 
   'pagewalk/checkBreakpoint'({ target }, { name, ...rest }) {
-    return { problem: target.checkFunctionBreakpoint({ name, ...clauses(rest) })?.message ?? null };
+    return { problem: target.breakpoints.checkFunction({ name, ...clauses(rest) })?.message ?? null };
   },
 
   breakpointLocations(adapter, args) {
@@ -145,7 +145,7 @@ export const breakpointRequests: Handlers<
     const { edited } = client;
     // an edit may have moved them from anywhere
     const [first, last] = edited.isEdited(file) ? [1, Number.MAX_SAFE_INTEGER] : [from, to];
-    const places = adapter.target.breakpointLines(file, first, last).map(({ line }) => edited.toCurrent(file, line));
+    const places = adapter.target.symbols.codeLines(file, first, last).map((line) => edited.toCurrent(file, line));
     const lines = places.filter(({ line, exact }) => exact && line >= from && line <= to).map(({ line }) => line);
     return { breakpoints: lines.sort((a, b) => a - b).map((line) => ({ line: client.line(line) })) };
   },

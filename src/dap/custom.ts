@@ -1,7 +1,8 @@
 /** The requests beyond DAP (src/protocol/messages.ts): translations, hovers, and the table trees of the views. */
 import { hex } from '../base/hex';
 import type { TranslateReply, TreeNode, HoverOperand as WireOperand } from '../protocol/messages';
-import type { DebugTarget, HoverOperand } from '../session/api';
+import type { DebugTarget } from '../session/api';
+import type { HoverOperand } from '../session/console/hover';
 import type { TranslateAnswer } from '../session/translate/translation';
 import type { Evaluation, ViewNode } from '../session/types';
 import { encode } from '../wire/encode';
@@ -43,13 +44,14 @@ function hoverOperand(target: DebugTarget, { expression, evaluation, translation
     value: evaluation.text,
     address: chain && address && hex(address.value),
     space: chain && address?.space,
-    symbol: evaluation.symbol ?? (chain && address?.space === 'gva' ? target.symbolOf(address.value) : undefined),
+    symbol:
+      evaluation.symbol ?? (chain && address?.space === 'gva' ? target.symbols.symbolOf(address.value) : undefined),
     translation: chain && encode(chain),
   });
 }
 
 function treeNode(target: DebugTarget, node: ViewNode, isRoot: boolean): TreeNode {
-  const actions = target.rowActions(node);
+  const actions = target.console.rowActions(node);
   return compact<TreeNode>({
     id: node.path,
     label: node.name,
@@ -87,7 +89,7 @@ function treeKind(kind: ViewNode['kind'], isRoot: boolean): TreeNode['kind'] {
 export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 'pagewalk/tree'> = {
   'pagewalk/translate'(adapter, args) {
     const { stopped, client } = adapter;
-    const evaluation = adapter.unwrap(stopped.evaluate(args.expression, frameIfThere(adapter, args.frameId)));
+    const evaluation = adapter.unwrap(stopped.console.evaluate(args.expression, frameIfThere(adapter, args.frameId)));
     const address = addressIn(evaluation);
     if (address === undefined) throw requestError('badArgument', `${args.expression} is not an address`);
     const { space } = args;
@@ -97,8 +99,8 @@ export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 
       access: args.access ?? 'r',
       ...(args.user === undefined ? {} : { user: args.user }),
     });
-    const symbol = space === 'gva' ? stopped.symbolOf(address) : undefined;
-    const at = symbol === undefined ? undefined : stopped.disassemble(address, 0, 1)[0]?.location;
+    const symbol = space === 'gva' ? stopped.symbols.symbolOf(address) : undefined;
+    const at = symbol === undefined ? undefined : stopped.disassembly.around(address, 0, 1)[0]?.location;
     const path = at && client.source(at.file).path;
     return compact<TranslateReply>({
       address: hex(address),
@@ -110,14 +112,14 @@ export const customRequests: Handlers<'pagewalk/translate' | 'pagewalk/hover' | 
   },
 
   'pagewalk/hover'(adapter, args) {
-    const answer = adapter.stopped.hover(args.lineText, args.column, frameIfThere(adapter, args.frameId));
+    const answer = adapter.stopped.console.hover(args.lineText, args.column, frameIfThere(adapter, args.frameId));
     if (!answer) return null;
     const { start, end, about, operands } = answer;
     return { start, end, about, operands: operands.map((each) => hoverOperand(adapter.target, each)) };
   },
 
   'pagewalk/tree'(adapter, args) {
-    const { nodes, total } = adapter.unwrap(adapter.stopped.view(args.node ?? args.tree, args.start, args.count));
+    const { nodes, total } = adapter.unwrap(adapter.stopped.views.page(args.node ?? args.tree, args.start, args.count));
     return { nodes: nodes.map((node) => treeNode(adapter.target, node, args.node === undefined)), total };
   },
 };

@@ -1,5 +1,6 @@
 /** Watch, hover and Debug Console: expressions and monitor commands, assignments, completion. */
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
+import { formatReference } from '../session/guest/memory';
 import type { Evaluation } from '../session/types';
 import { compact } from './compact';
 import type { AdapterContext } from './context';
@@ -16,7 +17,7 @@ function expansion(
   adapter: AdapterContext,
   { view }: Evaluation,
 ): Pick<Dap.Variable, 'variablesReference' | 'namedVariables'> {
-  const page = view === undefined ? undefined : adapter.stopped.view(view, 0, 0);
+  const page = view === undefined ? undefined : adapter.stopped.views.page(view, 0, 0);
   if (view === undefined || !page?.ok || page.value.total === 0) return { variablesReference: 0 };
   return { variablesReference: adapter.references.of(view), namedVariables: page.value.total };
 }
@@ -27,23 +28,23 @@ export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completi
     // a watch or a hover is asked over and over: only the console may change something
     const acts = args.context === 'repl';
     const options = { ...frameOfId(adapter, args.frameId), acts };
-    const ask = (): Evaluation => adapter.unwrap(stopped.evaluate(args.expression, options));
+    const ask = (): Evaluation => adapter.unwrap(stopped.console.evaluate(args.expression, options));
     const evaluation = acts ? adapter.change(ask, { isChange: ({ changed }) => changed === true }) : ask();
     return compact<Dap.EvaluateResponse['body']>({
       result: resultOf(evaluation, args.format),
       type: adapter.client.supportsVariableType ? evaluation.kind : undefined,
       ...expansion(adapter, evaluation),
-      memoryReference: evaluation.address && stopped.formatReference(evaluation.address),
+      memoryReference: evaluation.address && formatReference(evaluation.address),
     });
   },
 
   setExpression(adapter, args) {
     const { stopped } = adapter;
     const frame = frameOfId(adapter, args.frameId);
-    const evaluation = adapter.change(() => adapter.unwrap(stopped.assign(args.expression, args.value, frame)));
+    const evaluation = adapter.change(() => adapter.unwrap(stopped.console.assign(args.expression, args.value, frame)));
     return compact<Dap.SetExpressionResponse['body']>({
       value: resultOf(evaluation, args.format),
-      memoryReference: evaluation.address && stopped.formatReference(evaluation.address),
+      memoryReference: evaluation.address && formatReference(evaluation.address),
     });
   },
 
@@ -54,7 +55,7 @@ export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completi
     const word = /[\w.$@:]*$/.exec(typed)?.[0] ?? '';
     const start = client.column(typed.length - word.length + 1);
     return {
-      targets: adapter.stopped.complete(typed).map((label) => ({ label, start, length: word.length })),
+      targets: adapter.stopped.console.complete(typed).map((label) => ({ label, start, length: word.length })),
     };
   },
 };

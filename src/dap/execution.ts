@@ -5,8 +5,8 @@
 import { StoppedEvent } from '@vscode/debugadapter';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
-import type { Granularity } from '../session/api';
 import type { StepTargetKind } from '../session/run/step-targets';
+import type { Granularity } from '../session/run/stepper';
 import { fileOf } from './breakpoints';
 import { requestError } from './errors';
 import type { Handlers } from './requests';
@@ -26,22 +26,22 @@ export const executionRequests: Handlers<
 > = {
   continue(adapter, args) {
     requireThread(args.threadId);
-    adapter.stopped.continue_();
+    adapter.stopped.run.continue_();
     adapter.resume();
     return { allThreadsContinued: true };
   },
   next(adapter, args) {
     requireThread(args.threadId);
-    adapter.stopped.stepOver(granularity(args.granularity));
+    adapter.stopped.run.stepOver(granularity(args.granularity));
     adapter.resume();
   },
   stepIn(adapter, args) {
     requireThread(args.threadId);
     const { stopped } = adapter;
     const target = args.targetId === undefined ? undefined : STEP_TARGETS[args.targetId - 1];
-    if (args.targetId !== undefined && (!target || !stopped.stepTargets().some(({ kind }) => kind === target)))
+    if (args.targetId !== undefined && (!target || !stopped.run.stepTargets().some(({ kind }) => kind === target)))
       throw requestError('badReference', `there is no step target ${args.targetId} at this stop`);
-    stopped.stepIn(granularity(args.granularity), target);
+    stopped.run.stepIn(granularity(args.granularity), target);
     adapter.resume();
   },
   /** Only of the frame that runs next: a caller goes on by returning. */
@@ -49,7 +49,7 @@ export const executionRequests: Handlers<
     const { stopped } = adapter;
     if (frameOfId(adapter, args.frameId).frame !== 0) return { targets: [] };
     return {
-      targets: stopped.stepTargets().map(({ kind, label }) => ({ id: STEP_TARGETS.indexOf(kind) + 1, label })),
+      targets: stopped.run.stepTargets().map(({ kind, label }) => ({ id: STEP_TARGETS.indexOf(kind) + 1, label })),
     };
   },
   stepOut(adapter, args) {
@@ -58,28 +58,26 @@ export const executionRequests: Handlers<
     const [top, ...outer] = frames;
     if (top?.kind === 'guest' && outer.length === 0)
       throw requestError('outermost', `\`${top.name}\` is the outermost frame: there is no caller to step out to`);
-    stopped.stepOut();
+    stopped.run.stepOut();
     adapter.resume();
   },
   /** A guest that has just stopped by itself is left alone: the wish must not stop its next run. */
   pause(adapter, args) {
     requireThread(args.threadId);
-    if (adapter.running) adapter.target.pause();
+    if (adapter.running) adapter.target.run.pause();
   },
 
   gotoTargets(adapter, args) {
     const { client, stopped } = adapter;
     const file = fileOf(adapter, args.source);
     const line = client.ourLineIn(file, args.line);
-    const found = line === undefined ? undefined : stopped.codeAt(file, line);
+    const found = line === undefined ? undefined : stopped.symbols.codeAt(file, line);
     if (!found) return { targets: [] };
-    const { address, location } = found;
+    const { address, file: itsFile, line: itsLine } = found;
     const id = adapter.references.of(`${GOTO}${hex(address)}`);
-    const label = stopped.symbolOf(address) ?? hex(address);
+    const label = stopped.symbols.symbolOf(address) ?? hex(address);
     return {
-      targets: [
-        { id, label, line: client.lineIn(location.file, location.line), instructionPointerReference: hex(address) },
-      ],
+      targets: [{ id, label, line: client.lineIn(itsFile, itsLine), instructionPointerReference: hex(address) }],
     };
   },
   /** Only RIP changes; it is an offset in the code segment. */
@@ -88,7 +86,7 @@ export const executionRequests: Handlers<
     const { stopped } = adapter;
     const path = adapter.references.pathOf(args.targetId);
     if (!path?.startsWith(GOTO)) throw requestError('badReference', 'this target belongs to an earlier stop');
-    adapter.unwrap(stopped.assign('rip', `${path.slice(GOTO.length)} - cs_base`));
+    adapter.unwrap(stopped.console.assign('rip', `${path.slice(GOTO.length)} - cs_base`));
     adapter.references.clear();
     adapter.forgetFrames();
     adapter.afterResponse(() => {

@@ -93,7 +93,7 @@ export function launch(fields: LaunchFields, host: AdapterHost): Result<Launched
   if (!prepared.ok) return prepared;
   const target = host.createTarget(prepared.value);
   if (!target.ok) return target;
-  target.value.stopAtDirectives(!noDebug);
+  target.value.run.stopAtDirectives(!noDebug);
   const files = openFiles(prepared.value, host);
   if (!files.ok) return files;
   const unasked =

@@ -64,12 +64,12 @@ function admit(adapter: AdapterContext, said: unknown): void {
 /** From the entry on: stopped there, or running. */
 function begin(adapter: AdapterContext): void {
   const { target } = adapter;
-  const stop = target.stopped;
+  const stop = target.run.stopped;
   if (adapter.launched?.stopOnEntry && !adapter.launched.noDebug && stop) {
     adapter.sendStopped(stop);
     return;
   }
-  target.continue_();
+  target.run.continue_();
   adapter.resume();
 }
 
@@ -89,7 +89,7 @@ export const lifecycleRequests: Handlers<
 
   configurationDone(adapter) {
     // whatever is wrong is this request's error; after its response nobody would hear of it
-    if (adapter.target.ended) throw requestError('ended', 'the guest has ended');
+    if (adapter.target.run.ended) throw requestError('ended', 'the guest has ended');
     if (adapter.begun)
       throw requestError('alreadyRunning', 'the session has begun already; configurationDone is sent once');
     adapter.begun = true;

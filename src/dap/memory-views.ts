@@ -18,17 +18,17 @@ function countOf(n: number | undefined): number | undefined {
 
 export const memoryViewRequests: Handlers<'pagewalk/tlb' | 'pagewalk/memoryMap' | 'pagewalk/pagemap'> = {
   'pagewalk/tlb'(adapter, args) {
-    return encode(adapter.stopped.tlb(countOf(args.most)));
+    return encode(adapter.stopped.tables.tlb(countOf(args.most)));
   },
   'pagewalk/pagemap'(adapter, { format }) {
-    const rows = adapter.stopped.pagemap();
+    const rows = adapter.stopped.tables.pagemap();
     const text = format === 'json' ? JSON.stringify({ pages: encode(rows) }, undefined, 2) + '\n' : pagemapText(rows);
     return { text, pages: rows.length };
   },
   'pagewalk/memoryMap'(adapter, args) {
     const [from, to, most] = [addressOf(args.from, 'from'), addressOf(args.to, 'to'), countOf(args.most)];
     return encode(
-      adapter.stopped.memoryMap({
+      adapter.stopped.tables.memoryMap({
         ...(from === undefined ? {} : { from }),
         ...(to === undefined ? {} : { to }),
         ...(most === undefined ? {} : { most }),

@@ -48,7 +48,7 @@ export class MemoryWatch {
   changes(target: DebugTarget, told?: MemoryChange): readonly MemoryChange[] {
     const out: MemoryChange[] = [];
     for (const { reference, offset, at, count, bytes } of [...this.regions.values()]) {
-      const now = target.readMemory(at, count).bytes;
+      const now = target.memory.read(at, count).bytes;
       const range = differing(bytes, now);
       if (!range) continue;
       const change = { memoryReference: reference, offset: offset + range.from, count: range.to - range.from };

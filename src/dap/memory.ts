@@ -2,7 +2,7 @@
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { u64 } from '../base/bits';
 import { hex, hexBytes } from '../base/hex';
-import type { DebugTarget } from '../session/api';
+import { formatReference, parseReference } from '../session/guest/memory';
 import type { DisassembledLine, SpaceAddress } from '../session/types';
 import { compact } from './compact';
 import type { AdapterContext } from './context';
@@ -15,8 +15,8 @@ const MOST_INSTRUCTIONS = 10_000;
 /** Node's own decoder skips over what is not. */
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-function addressOf(target: DebugTarget, reference: string, offset: number): SpaceAddress {
-  const at = target.parseReference(reference);
+function addressOf(reference: string, offset: number): SpaceAddress {
+  const at = parseReference(reference);
   if (!at) {
     throw requestError(
       'badReference',
@@ -27,8 +27,8 @@ function addressOf(target: DebugTarget, reference: string, offset: number): Spac
 }
 
 /** A reference that must be linear: where instructions are. */
-export function linearAddress(target: DebugTarget, reference: string, offset: number): bigint {
-  const { space, value } = addressOf(target, reference, offset);
+export function linearAddress(reference: string, offset: number): bigint {
+  const { space, value } = addressOf(reference, offset);
   if (space !== 'gva')
     throw requestError('badReference', `${reference} is not a linear address; instructions are found by those`);
   return value;
@@ -56,9 +56,9 @@ function instruction(adapter: AdapterContext, line: DisassembledLine): Dap.Disas
 export const memoryRequests: Handlers<'readMemory' | 'writeMemory' | 'disassemble'> = {
   readMemory(adapter, args) {
     const { stopped } = adapter;
-    const at = addressOf(stopped, args.memoryReference, args.offset ?? 0);
+    const at = addressOf(args.memoryReference, args.offset ?? 0);
     const count = limit(args.count, MOST_BYTES, 'bytes');
-    const { address, bytes, unreadable } = stopped.readMemory(at, count);
+    const { address, bytes, unreadable } = stopped.memory.read(at, count);
     adapter.memory.note(args.memoryReference, args.offset ?? 0, at, count, bytes);
     return compact<NonNullable<Dap.ReadMemoryResponse['body']>>({
       address: hex(address.value),
@@ -73,14 +73,14 @@ export const memoryRequests: Handlers<'readMemory' | 'writeMemory' | 'disassembl
       throw requestError('badArgument', '`data` must be bytes in base64; nothing is written');
     const bytes = Buffer.from(args.data, 'base64');
     limit(bytes.length, MOST_BYTES, 'bytes');
-    const at = addressOf(stopped, args.memoryReference, args.offset ?? 0);
-    if (args.allowPartial !== true && stopped.readMemory(at, bytes.length).unreadable > 0) {
+    const at = addressOf(args.memoryReference, args.offset ?? 0);
+    if (args.allowPartial !== true && stopped.memory.read(at, bytes.length).unreadable > 0) {
       throw requestError(
         'badArgument',
-        `not all of the ${bytes.length} bytes at ${stopped.formatReference(at)} are mapped; nothing is written`,
+        `not all of the ${bytes.length} bytes at ${formatReference(at)} are mapped; nothing is written`,
       );
     }
-    const written = adapter.change(() => adapter.unwrap(stopped.writeMemory(at, bytes)), {
+    const written = adapter.change(() => adapter.unwrap(stopped.memory.edit(at, bytes)), {
       written: (count) => ({ memoryReference: args.memoryReference, offset: args.offset ?? 0, count }),
     });
     return { bytesWritten: written };
@@ -88,10 +88,10 @@ export const memoryRequests: Handlers<'readMemory' | 'writeMemory' | 'disassembl
 
   disassemble(adapter, args) {
     const { stopped } = adapter;
-    const from = linearAddress(stopped, args.memoryReference, args.offset ?? 0);
+    const from = linearAddress(args.memoryReference, args.offset ?? 0);
     const count = limit(args.instructionCount, MOST_INSTRUCTIONS, 'instructions');
     const before = args.instructionOffset ?? 0;
     limit(Math.abs(before), MOST_INSTRUCTIONS, 'instructions away');
-    return { instructions: stopped.disassemble(from, before, count).map((line) => instruction(adapter, line)) };
+    return { instructions: stopped.disassembly.around(from, before, count).map((line) => instruction(adapter, line)) };
   },
 };

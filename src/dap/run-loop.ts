@@ -62,7 +62,7 @@ export class RunLoop {
     if (generation !== this.generation) return;
     try {
       const before = this.host.now();
-      const result = target.run(this.budget);
+      const result = target.run.advance(this.budget);
       this.adapt(this.host.now() - before);
       this.events.progress();
       switch (result.kind) {

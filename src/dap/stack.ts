@@ -84,7 +84,7 @@ interface NamedReference {
   readonly reference: number;
 }
 function documentOf(adapter: AdapterContext, { document }: FrameView): NamedReference | undefined {
-  const text = document && adapter.target.document(document.id);
+  const text = document && adapter.target.stack.document(document.id);
   return text === undefined ? undefined : adapter.documents.of(document?.name ?? '', text);
 }
 
@@ -142,7 +142,7 @@ export const stackRequests: Handlers<
 
   exceptionInfo(adapter, args) {
     requireThread(args.threadId);
-    const stop = adapter.stopped.stopped;
+    const stop = adapter.stopped.run.stopped;
     const { failure } = adapter;
     if (failure !== undefined)
       return { exceptionId: 'Internal error in Pagewalk', description: failure, breakMode: 'always' };

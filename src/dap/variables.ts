@@ -1,6 +1,7 @@
 /** The Variables view: pages of the session's views, row by row. */
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import { hex } from '../base/hex';
+import { formatReference } from '../session/guest/memory';
 import type { ViewNode } from '../session/types';
 import { compact } from './compact';
 import type { AdapterContext } from './context';
@@ -28,7 +29,7 @@ const KINDS: Readonly<Record<ViewNode['kind'], string>> = {
 };
 
 function variable(adapter: AdapterContext, node: ViewNode, inHex: boolean): Dap.Variable {
-  const { target, references } = adapter;
+  const { references } = adapter;
   const paged = node.children > PAGED_FROM;
   const memory = node.memory ?? node.address;
   return compact<Dap.Variable>({
@@ -38,7 +39,7 @@ function variable(adapter: AdapterContext, node: ViewNode, inHex: boolean): Dap.
     variablesReference: node.children > 0 ? references.of(node.path) : 0,
     indexedVariables: paged ? node.children : undefined,
     namedVariables: node.children > 0 && !paged ? node.children : undefined,
-    memoryReference: memory && target.formatReference(memory),
+    memoryReference: memory && formatReference(memory),
     evaluateName: node.evaluateName,
     presentationHint: node.editable ? undefined : { attributes: ['readOnly'] },
   });
@@ -57,7 +58,7 @@ function pathOf(adapter: AdapterContext, reference: number): string {
 /** The path of the row called `name` below `parent`. */
 function childPath(adapter: AdapterContext, parent: string, name: string): string {
   for (let start = 0; ;) {
-    const { nodes, total } = adapter.unwrap(adapter.stopped.view(parent, start, MOST_ROWS));
+    const { nodes, total } = adapter.unwrap(adapter.stopped.views.page(parent, start, MOST_ROWS));
     const found = nodes.find((node) => node.name === name);
     if (found) return found.path;
     start += nodes.length;
@@ -69,14 +70,14 @@ export const variableRequests: Handlers<'variables' | 'setVariable'> = {
   variables(adapter, args) {
     const { stopped } = adapter;
     const path = pathOf(adapter, args.variablesReference);
-    const { nodes } = adapter.unwrap(stopped.view(path, args.start ?? 0, args.count || MOST_ROWS));
+    const { nodes } = adapter.unwrap(stopped.views.page(path, args.start ?? 0, args.count || MOST_ROWS));
     return { variables: nodes.map((node) => variable(adapter, node, args.format?.hex === true)) };
   },
 
   setVariable(adapter, args) {
     const { stopped } = adapter;
     const path = childPath(adapter, pathOf(adapter, args.variablesReference), args.name);
-    const value = adapter.change(() => adapter.unwrap(stopped.setValue(path, args.value)));
+    const value = adapter.change(() => adapter.unwrap(stopped.console.setValue(path, args.value)));
     return { value };
   },
 };

@@ -14,9 +14,9 @@ function processorTime(source: string, recording: boolean): number {
   if (!made.ok) throw new Error(made.error.map(({ message }) => message).join('\n'));
   const target = made.value;
   target.machine.exits.recording = recording;
-  target.continue_();
+  target.run.continue_();
   const before = process.cpuUsage();
-  while (target.run(2_000_000).kind === 'running');
+  while (target.run.advance(2_000_000).kind === 'running');
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1e6;
 }

@@ -17,10 +17,10 @@ export function runToEnd(
   const made = Session.create(program.value);
   if (!made.ok) throw new Error(made.error.map(({ message }) => message).join('\n'));
   const target = made.value;
-  target.continue_();
+  target.run.continue_();
   const [start, used] = [performance.now(), process.cpuUsage()];
   for (;;) {
-    const result = target.run(SLICE);
+    const result = target.run.advance(SLICE);
     if (result.kind === 'running') continue;
     if (result.kind === 'stopped' || result.end.code !== 0) {
       throw new Error(`the guest did not halt: ${result.kind === 'stopped' ? result.stop.why : result.end.why}`);

@@ -34,7 +34,7 @@ async function stopped(...args: Parameters<typeof rig>): Promise<Rig> {
 describe('debug adapter: run control', () => {
   it('hears pause and breakpoints while the guest spins', async () => {
     const { driver, target } = await stopped();
-    target.output.push({ channel: 'serial', text: 'tick' });
+    target.written.push({ channel: 'serial', text: 'tick' });
     target.script = [FakeTarget.spinning(target)];
     await driver.ask('continue', { threadId: 1 });
     await driver.event('output');
@@ -88,8 +88,8 @@ describe('debug adapter: run control', () => {
     const { driver, target, host } = await stopped({ debugcon: 'out.txt' });
     target.script = [
       () => {
-        target.output.push({ channel: 'serial', text: 'hello\n' }, { channel: 'debugcon', text: 'to the file' });
-        target.output.push({ channel: 'log', text: 'logged', location: { file: '/guests/fake.asm', line: 2 } });
+        target.written.push({ channel: 'serial', text: 'hello\n' }, { channel: 'debugcon', text: 'to the file' });
+        target.written.push({ channel: 'log', text: 'logged', location: { file: '/guests/fake.asm', line: 2 } });
         return target.end(0);
       },
     ];
@@ -144,11 +144,11 @@ describe('debug adapter: run control', () => {
     assert.equal(refused, `/guests/out: error PW503: ${same}; name another`);
 
     const { driver, target } = await rig({ serial: '/full/out' });
-    target.output.push({ channel: 'serial', text: 'a' });
+    target.written.push({ channel: 'serial', text: 'a' });
     target.script = [() => target.stop(stopAt('step')), () => target.end(0)];
     await driver.toStop('configurationDone');
     await driver.toStop('continue');
-    target.output.push({ channel: 'serial', text: 'b' });
+    target.written.push({ channel: 'serial', text: 'b' });
     await driver.ask('continue', { threadId: 1 });
     assert.equal((await driver.event<Dap.ExitedEvent>('exited')).exitCode, 0);
     const outputs = driver.transcript;

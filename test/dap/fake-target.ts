@@ -4,27 +4,9 @@
  */
 import { hexBytes } from '../../src/base/hex';
 import { ok } from '../../src/base/result';
-import type { Answer } from '../../src/session/answer';
-import type { DebugTarget, HoverAnswer } from '../../src/session/api';
-import type { MemoryMap } from '../../src/session/tables/memory-map';
-import type { PagemapRow } from '../../src/session/tables/pagemap';
-import type { StepTarget, StepTargetKind } from '../../src/session/run/step-targets';
-import type { TlbState } from '../../src/session/tables/tlb-state';
-import type { TranslateAnswer } from '../../src/session/translate/translation';
-import type {
-  BreakpointView,
-  DisassembledLine,
-  EndInfo,
-  Evaluation,
-  FrameView,
-  Location,
-  MemoryRead,
-  Output,
-  RunResult,
-  SpaceAddress,
-  StopInfo,
-  ViewPage,
-} from '../../src/session/types';
+import type { DebugTarget } from '../../src/session/api';
+import { formatReference } from '../../src/session/guest/memory';
+import type { EndInfo, Output, RunResult, StopInfo } from '../../src/session/types';
 import { sessionError } from '../../src/session/diagnostics';
 import { prepareProgram, type Program } from '../../src/session/launch/program';
 
@@ -43,17 +25,17 @@ const PROGRAM = prepareProgram({
   options: new Map(),
 });
 
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
 export class FakeTarget implements DebugTarget {
   get program(): Program {
     if (!PROGRAM.ok) throw new Error('the program of the fake target assembles');
     return PROGRAM.value;
   }
-  stopped: StopInfo | undefined = stopAt('entry');
-  ended: EndInfo | undefined;
-  /** What the next calls of `run` do; the last one stays for all further calls. */
+  /** What the next calls of `advance` do; the last one stays for all further calls. */
   script: (() => RunResult)[] = [];
   readonly asked: string[] = [];
-  output: Output[] = [];
+  written: Output[] = [];
   paused = false;
   runs = 0;
   /** Rows of each view. */
@@ -70,178 +52,147 @@ export class FakeTarget implements DebugTarget {
     target.paused ? target.stop(stopAt('pause')) : { kind: 'running' };
 
   stop(stop: StopInfo): RunResult {
-    this.stopped = stop;
+    this.run.stopped = stop;
     return { kind: 'stopped', stop };
   }
   end(code: number): RunResult {
-    this.ended = { kind: 'halt', code, rip: 0n, why: 'The guest halted.', reason: [] };
-    return { kind: 'ended', end: this.ended };
+    const end: EndInfo = { kind: 'halt', code, rip: 0n, why: 'The guest halted.', reason: [] };
+    this.run.ended = end;
+    return { kind: 'ended', end };
   }
 
-  stopAtDirectives(): void {
+  readonly run: Writable<DebugTarget['run']> = {
+    stopped: stopAt('entry'),
+    ended: undefined,
     // it has none
-  }
-  continue_(): void {
-    this.ask('continue');
-  }
-  stepIn(granularity: string, target?: StepTargetKind): void {
-    this.ask(`step in ${granularity}${target === undefined ? '' : ` to the ${target}`}`);
-  }
-  rowActions(): readonly [] {
-    return [];
-  }
-  stepTargets(): readonly StepTarget[] {
-    return [{ kind: 'call', label: 'call f' }];
-  }
-  stepOver(granularity: string): void {
-    this.ask(`step over ${granularity}`);
-  }
-  stepOut(): void {
-    this.ask('step out');
-  }
-  pause(): void {
-    this.paused = true;
-  }
-  run(): RunResult {
-    this.runs++;
-    const [next] = this.script;
-    if (this.script.length > 1) this.script.shift();
-    return next ? next() : this.stop(stopAt('step'));
-  }
-  takeOutput(): readonly Output[] {
-    return this.output.splice(0);
-  }
+    stopAtDirectives: () => undefined,
+    continue_: () => this.ask('continue'),
+    stepIn: (granularity, target) =>
+      this.ask(`step in ${granularity}${target === undefined ? '' : ` to the ${target}`}`),
+    stepTargets: () => [{ kind: 'call', label: 'call f' }],
+    stepOver: (granularity) => this.ask(`step over ${granularity}`),
+    stepOut: () => this.ask('step out'),
+    pause: () => {
+      this.paused = true;
+    },
+    advance: () => {
+      this.runs++;
+      const [next] = this.script;
+      if (this.script.length > 1) this.script.shift();
+      return next ? next() : this.stop(stopAt('step'));
+    },
+  };
+  readonly output: DebugTarget['output'] = { take: () => this.written.splice(0) };
 
-  setSourceBreakpoints(file: string, list: readonly { line: number }[]): readonly BreakpointView[] {
-    return list.map(({ line }) => ({
-      id: this.nextId++,
-      verified: true,
-      location: { file, line },
-      address: BigInt(line),
-    }));
-  }
-  setInstructionBreakpoints(list: readonly { address: bigint }[]): readonly BreakpointView[] {
-    return list.map(({ address }) => ({ id: this.nextId++, verified: true, address }));
-  }
-  checkFunctionBreakpoint(): undefined {
-    return undefined;
-  }
-  setFunctionBreakpoints(list: readonly { name: string }[]): readonly BreakpointView[] {
-    return list.map(() => ({ id: this.nextId++, verified: true }));
-  }
-  setExceptionFilters(list: readonly { filter: string }[]): readonly BreakpointView[] {
-    return list.map(({ filter }) => ({ id: this.nextId++, verified: true, message: filter }));
-  }
-  breakpointLines(file: string, from: number, to: number): readonly Location[] {
-    return Array.from({ length: to - from + 1 }, (_, i) => ({ file, line: from + i }));
-  }
+  readonly breakpoints: DebugTarget['breakpoints'] = {
+    setSource: (file, list) =>
+      list.map(({ line }) => ({
+        id: this.nextId++,
+        verified: true,
+        location: { file, line },
+        address: BigInt(line),
+      })),
+    setInstruction: (list) => list.map(({ address }) => ({ id: this.nextId++, verified: true, address })),
+    checkFunction: () => undefined,
+    setFunctions: (list) => list.map(() => ({ id: this.nextId++, verified: true })),
+    setFilters: (list) => list.map(({ filter }) => ({ id: this.nextId++, verified: true, message: filter })),
+  };
+  readonly symbols: DebugTarget['symbols'] = {
+    codeLines: (_file, from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i),
+    codeAt: (file, line) => ({ file, line, address: BigInt(line), length: 1, code: true }),
+    symbolOf: () => undefined,
+  };
 
-  codeAt(file: string, line: number): { readonly location: Location; readonly address: bigint } {
-    return { location: { file, line }, address: BigInt(line) };
-  }
-
-  frames(): readonly FrameView[] {
-    const location = { file: '/guests/fake.asm', line: 2 };
-    return [
-      {
-        id: 0,
-        kind: 'hypervisor',
-        name: 'handle_cpuid',
-        actor: 'kvm',
-        mode: 'kernel',
-        document: { id: 7, name: 'exit', line: this.runs },
-      },
-      { id: 1, kind: 'guest', name: 'start', actor: 'guest', mode: 'non-root', address: 0x7c00n, location },
-    ];
-  }
-  document(): string | undefined {
-    return Array.from({ length: this.runs }, (_, i) => `step ${i + 1}`).join('\n');
-  }
-  readonly tableMaps: DebugTarget['tableMaps'] = {
-    sets: () => [],
-    page: () => ok({ rows: [], total: 0 }),
-    find: () => ok({ path: [], present: false }),
-    strips: () => ok([]),
+  readonly stack: DebugTarget['stack'] = {
+    frames: () => {
+      const location = { file: '/guests/fake.asm', line: 2 };
+      return [
+        {
+          id: 0,
+          kind: 'hypervisor',
+          name: 'handle_cpuid',
+          actor: 'kvm',
+          mode: 'kernel',
+          document: { id: 7, name: 'exit', line: this.runs },
+        },
+        { id: 1, kind: 'guest', name: 'start', actor: 'guest', mode: 'non-root', address: 0x7c00n, location },
+      ];
+    },
+    document: () => Array.from({ length: this.runs }, (_, i) => `step ${i + 1}`).join('\n'),
+  };
+  readonly tables: DebugTarget['tables'] = {
+    maps: {
+      sets: () => [],
+      page: () => ok({ rows: [], total: 0 }),
+      find: () => ok({ path: [], present: false }),
+      strips: () => ok([]),
+    },
+    tlb: () => ({ sets: 0, ways: 0, hits: 0, misses: 0, entries: [], total: 0, staleCount: 0 }),
+    pagemap: () => [],
+    memoryMap: () => {
+      const host = { frames: 0, used: 0, swapPages: 0, swapUsed: 0, base: 0n };
+      return { generation: 0, slots: [], holes: [], vmas: [], runs: [], host };
+    },
   };
   get exits(): DebugTarget['exits'] {
     throw new Error('this target has no exits');
   }
-  statistics(): readonly (readonly [string, number])[] {
-    return [['exits', this.runs]];
-  }
-  view(path: string, start = 0, count = 1000): Answer<ViewPage> {
-    if (path === 'ept') throw new Error('a broken view');
-    const all = Array.from({ length: this.rows }, (_, i) => ({
-      path: `${path}/${i}`,
-      name: `row ${i}`,
-      value: `value ${i}`,
-      kind: 'field' as const,
-      raw: BigInt(i),
-      children: path === 'tlb' ? 500 : 0,
-      editable: path === 'registers',
-    }));
-    return ok({ nodes: all.slice(start, start + count), total: all.length });
-  }
-  setValue(path: string, text: string): Answer<string> {
-    this.asked.push(`set ${path} ${text}`);
-    return ok(text);
-  }
-  evaluate(text: string): Answer<Evaluation> {
-    if (text === 'nothing')
-      return { ok: false, error: [sessionError('unknownName', 'there is no `nothing`', 'expression')] };
-    return ok({ text: `${text}!`, value: 42n, kind: 'number' });
-  }
-  assign(target: string, value: string): Answer<Evaluation> {
-    this.asked.push(`assign ${target} ${value}`);
-    return ok({ text: value, kind: 'register' });
-  }
-  complete(text: string): readonly string[] {
-    return [`${text}x`];
-  }
-  translate(): TranslateAnswer {
+  readonly views: DebugTarget['views'] = {
+    statistics: () => [['exits', this.runs]],
+    page: (path, start = 0, count = 1000) => {
+      if (path === 'ept') throw new Error('a broken view');
+      const all = Array.from({ length: this.rows }, (_, i) => ({
+        path: `${path}/${i}`,
+        name: `row ${i}`,
+        value: `value ${i}`,
+        kind: 'field' as const,
+        raw: BigInt(i),
+        children: path === 'tlb' ? 500 : 0,
+        editable: path === 'registers',
+      }));
+      return ok({ nodes: all.slice(start, start + count), total: all.length });
+    },
+  };
+  readonly console: DebugTarget['console'] = {
+    setValue: (path, text) => {
+      this.asked.push(`set ${path} ${text}`);
+      return ok(text);
+    },
+    evaluate: (text) =>
+      text === 'nothing'
+        ? { ok: false, error: [sessionError('unknownName', 'there is no `nothing`', 'expression')] }
+        : ok({ text: `${text}!`, value: 42n, kind: 'number' }),
+    assign: (target, value) => {
+      this.asked.push(`assign ${target} ${value}`);
+      return ok({ text: value, kind: 'register' });
+    },
+    complete: (text) => [`${text}x`],
+    hover: () => undefined,
+    rowActions: () => [],
+  };
+  readonly translate: DebugTarget['translate'] = () => {
     const rights = { r: true, w: false, x: false, user: false };
     return {
       kind: 'forward',
       chain: { ok: true, gva: 42n, rights, references: 0, tlb: { hit: false, stale: null }, stages: [] },
     };
-  }
-  tlb(): TlbState {
-    return { sets: 0, ways: 0, hits: 0, misses: 0, entries: [], total: 0, staleCount: 0 };
-  }
-  pagemap(): readonly PagemapRow[] {
-    return [];
-  }
-  memoryMap(): MemoryMap {
-    const host = { frames: 0, used: 0, swapPages: 0, swapUsed: 0, base: 0n };
-    return { generation: 0, slots: [], holes: [], vmas: [], runs: [], host };
-  }
-  hover(): HoverAnswer | undefined {
-    return undefined;
-  }
-  readMemory(at: SpaceAddress, length: number): MemoryRead {
-    return { address: at, bytes: new Uint8Array(Math.min(length, 4)).fill(0xaa), unreadable: Math.max(0, length - 4) };
-  }
-  writeMemory(at: SpaceAddress, bytes: Uint8Array): Answer<number> {
-    this.asked.push(`write ${this.formatReference(at)} ${hexBytes(bytes)}`);
-    return ok(bytes.length);
-  }
-  disassemble(): readonly DisassembledLine[] {
-    return [];
-  }
-  symbolOf(): string | undefined {
-    return undefined;
-  }
-  parseReference(text: string): SpaceAddress | undefined {
-    const match = /^(?:(gva|gpa|hva|hpa):)?(0x[0-9a-f]+)$/.exec(text);
-    return match?.[2] ? { space: (match[1] ?? 'gva') as SpaceAddress['space'], value: BigInt(match[2]) } : undefined;
-  }
-  formatReference({ space, value }: SpaceAddress): string {
-    return `${space === 'gva' ? '' : `${space}:`}0x${value.toString(16)}`;
-  }
+  };
+  readonly memory: DebugTarget['memory'] = {
+    read: (at, length) => ({
+      address: at,
+      bytes: new Uint8Array(Math.min(length, 4)).fill(0xaa),
+      unreadable: Math.max(0, length - 4),
+    }),
+    edit: (at, bytes) => {
+      this.asked.push(`write ${formatReference(at)} ${hexBytes(bytes)}`);
+      return ok(bytes.length);
+    },
+  };
+  readonly disassembly: DebugTarget['disassembly'] = { around: () => [] };
 
   private ask(what: string): void {
     this.asked.push(what);
-    this.stopped = undefined;
+    this.run.stopped = undefined;
     this.paused = false;
   }
 }

@@ -10,17 +10,17 @@ function running(source: string): Session {
   assert.ok(program.ok);
   const made = Session.create(program.value);
   assert.ok(made.ok);
-  made.value.continue_();
+  made.value.run.continue_();
   return made.value;
 }
 
 /** The value of an expression after one slice, from which the guest must not have come back by itself. */
 function after(source: string, expression: string): number {
   const session = running(source);
-  assert.equal(session.run(BUDGET).kind, 'running');
-  session.pause();
-  assert.equal(session.run(BUDGET).kind, 'stopped');
-  const answer = session.evaluate(expression);
+  assert.equal(session.run.advance(BUDGET).kind, 'running');
+  session.run.pause();
+  assert.equal(session.run.advance(BUDGET).kind, 'stopped');
+  const answer = session.console.evaluate(expression);
   assert.ok(answer.ok);
   return Number(answer.value.value);
 }
@@ -60,10 +60,10 @@ again:
   });
   it('ends while stepping out of what never returns', () => {
     const session = running('bits 64\nstart:\n        inc     esi\n        jmp     start\n');
-    session.stepOut();
-    assert.equal(session.run(100).kind, 'running');
-    session.pause();
-    const result = session.run(100);
+    session.run.stepOut();
+    assert.equal(session.run.advance(100).kind, 'running');
+    session.run.pause();
+    const result = session.run.advance(100);
     assert.ok(result.kind === 'stopped' && result.stop.kind === 'pause');
   });
 });

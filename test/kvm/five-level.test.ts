@@ -61,14 +61,14 @@ describe('five levels', () => {
     });
     it(`${method}: 5×5 is 35 loads, in the example and in \`translate\``, () => {
       const session = open(EXAMPLE, { mmu: method, cpu: CPU_LA57[method] });
-      session.continue_();
+      session.run.continue_();
       assert.equal(wait(session).kind, 'ended');
       const translated = session.translate({ space: 'gva', address: 1n << 48n, access: 'r' });
       assert.ok(translated.kind === 'forward');
       assert.equal(translated.chain.references, 35);
-      assert.equal(session.tables(method)[0]?.level, 5);
-      assert.equal(session.tables('guest')[0]?.level, 5);
-      assert.equal(session.tables('host')[0]?.level, 5);
+      assert.equal(session.tables.list(method)[0]?.level, 5);
+      assert.equal(session.tables.list('guest')[0]?.level, 5);
+      assert.equal(session.tables.list('host')[0]?.level, 5);
     });
   }
 

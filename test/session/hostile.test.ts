@@ -14,16 +14,16 @@ function* bytesFrom(seed: number): Generator<number> {
 
 function look(s: Session, at: bigint): void {
   for (const { path } of VIEW_ROOTS) {
-    const page = s.view(path, 0, 50);
+    const page = s.views.page(path, 0, 50);
     assert.ok(page.ok, path);
-    for (const node of page.value.nodes.slice(0, 5)) if (node.children > 0) s.view(node.path, 0, 5);
+    for (const node of page.value.nodes.slice(0, 5)) if (node.children > 0) s.views.page(node.path, 0, 5);
   }
   for (const space of ['gva', 'gpa', 'hva', 'hpa'] as const) s.translate({ address: at, space, access: 'w' });
   for (const text of ['info registers', 'info mem', 'info tlb', 'x/4xg rsp', 'x/4i rip', '[rbx+rcx*4]'])
-    s.evaluate(text);
-  s.frames();
-  s.disassemble(at, -4, 8);
-  s.hover('mov rax, [rsp+8]', 12);
+    s.console.evaluate(text);
+  s.stack.frames();
+  s.disassembly.around(at, -4, 8);
+  s.console.hover('mov rax, [rsp+8]', 12);
 }
 
 describe('hostile guests', () => {
@@ -42,24 +42,24 @@ describe('hostile guests', () => {
         const made = Session.create(program.value);
         assert.ok(made.ok);
         const s = made.value;
-        s.setExceptionFilters([{ filter: 'vm-exit', condition: 'count % 5 == 0' }, { filter: 'guest-pf' }]);
+        s.breakpoints.setFilters([{ filter: 'vm-exit', condition: 'count % 5 == 0' }, { filter: 'guest-pf' }]);
         let ended = false;
         for (let turn = 0; turn < 500 && !ended; turn++) {
-          if (turn % 3 === 0) s.continue_();
-          else if (turn % 3 === 1) s.stepIn('instruction');
-          else s.stepOver('line');
-          const r = s.run(500);
+          if (turn % 3 === 0) s.run.continue_();
+          else if (turn % 3 === 1) s.run.stepIn('instruction');
+          else s.run.stepOver('line');
+          const r = s.run.advance(500);
           if (r.kind === 'running') {
-            s.pause();
-            s.run(500);
+            s.run.pause();
+            s.run.advance(500);
           }
           if (turn % 50 === 0) look(s, s.guest.linearRip);
           ended = r.kind === 'ended';
         }
-        s.setExceptionFilters([]);
+        s.breakpoints.setFilters([]);
         for (let turn = 0; turn < 100 && !ended; turn++) {
-          s.continue_();
-          ended = s.run(5000).kind === 'ended';
+          s.run.continue_();
+          ended = s.run.advance(5000).kind === 'ended';
         }
         assert.ok(ended, `seed ${seed}`);
         look(s, 0x7c00n);

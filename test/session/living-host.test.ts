@@ -15,8 +15,8 @@ function chain(s: Session): readonly (bigint | string | undefined)[] {
   return [c.hva, c.hpa, c.ok ? 'mapped' : c.failure?.event];
 }
 const logs = (s: Session): string =>
-  s
-    .takeOutput()
+  s.output
+    .take()
     .filter((o) => o.channel === 'log')
     .map((o) => `${o.location?.line ?? 0}: ${o.text}`)
     .join('');
@@ -24,9 +24,9 @@ const logs = (s: Session): string =>
 describe('GPA 0xa000, HVA 0xb000, HPA 0xc000', () => {
   it('moves on the host, then gets other memory: translate shows each step and the violations between', () => {
     const s = open(SLOT_AND_FRAME);
-    s.setFunctionBreakpoints(['first', 'moved', 'again', 'remapped', 'done'].map((name) => ({ name })));
+    s.breakpoints.setFunctions(['first', 'moved', 'again', 'remapped', 'done'].map((name) => ({ name })));
     const stop = (): string => {
-      s.continue_();
+      s.run.continue_();
       return next(s);
     };
     assert.deepEqual(chain(s), [0xb000n, undefined, 'EPT_VIOLATION'], 'nothing is there before the first touch');
@@ -56,7 +56,7 @@ describe('GPA 0xa000, HVA 0xb000, HPA 0xc000', () => {
     );
     assert.equal(value(s, 'xp/1xw gpa:0xa000'), '0xa000: 0x00000000');
     assert.deepEqual(
-      [...s.readMemory({ space: 'hva', value: 0xb000n }, 2).bytes],
+      [...s.memory.read({ space: 'hva', value: 0xb000n }, 2).bytes],
       [0xfe, 0xca],
       'the old memory is the VMM’s still',
     );
@@ -65,11 +65,11 @@ describe('GPA 0xa000, HVA 0xb000, HPA 0xc000', () => {
 
   it('goes the same way stepped as run', () => {
     const run = open(SLOT_AND_FRAME);
-    run.continue_();
+    run.run.continue_();
     wait(run);
     const stepped = open(SLOT_AND_FRAME);
-    for (let i = 0; i < 50 && stepped.ended === undefined; i++) {
-      stepped.stepOver('instruction');
+    for (let i = 0; i < 50 && stepped.run.ended === undefined; i++) {
+      stepped.run.stepOver('instruction');
       wait(stepped);
     }
     assert.deepEqual(fingerprint(stepped), fingerprint(run));
@@ -81,8 +81,8 @@ describe('host commands in the Debug Console', () => {
   const GUEST = 'bits 64\nmov qword [data], 7\nmark: mov rax, [data]\nhlt\nalign 4096\ndata: dq 0\n';
   const atMark = (options: Readonly<Record<string, string>> = {}): Session => {
     const s = open(GUEST, options);
-    s.setFunctionBreakpoints([{ name: 'mark' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'mark' }]);
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint mark');
     return s;
   };
@@ -101,7 +101,7 @@ describe('host commands in the Debug Console', () => {
       chain: { failure?: { event?: string } };
     };
     assert.equal(c.failure?.event, 'EPT_VIOLATION');
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
     assert.equal(value(s, 'rax'), '0x7');
   });
@@ -110,7 +110,7 @@ describe('host commands in the Debug Console', () => {
     const s = atMark();
     assert.match(value(s, 'memslot log 0 on'), /dirty pages are logged$/);
     assert.ok(rows(s, 'memslots/0').includes('flags = KVM_MEM_LOG_DIRTY_PAGES'));
-    s.continue_();
+    s.run.continue_();
     next(s);
     assert.match(value(s, 'memslot dirty 0'), /no page was written$|written: GPA/);
     assert.match(value(s, 'memslot log 0 off'), /no longer logged$/);
@@ -127,7 +127,7 @@ describe('host commands in the Debug Console', () => {
     assert.match(value(s, 'host swap-out nowhere'), /no label `nowhere`/);
     assert.match(value(s, 'memslot move 7 0x1000'), /no memory slot 7/);
     assert.match(value(s, 'memslot add 0 0x8000000 1M'), /exists already/);
-    const watched = s.evaluate('host swap-out data', { acts: false });
+    const watched = s.console.evaluate('host swap-out data', { acts: false });
     assert.ok(!watched.ok && /Debug Console alone/.test(watched.error[0]?.message ?? ''));
     assert.deepEqual(fingerprint(s), before);
     assert.match(value(s, 'memslot move 0 0x123'), /not page aligned .EINVAL/, 'KVM itself refuses this one');
@@ -146,7 +146,7 @@ describe('host commands in the Debug Console', () => {
 
   it('complete, and stand in the help', () => {
     const s = open(GUEST);
-    assert.deepEqual(s.complete('host sw'), ['swap-out']);
+    assert.deepEqual(s.console.complete('host sw'), ['swap-out']);
     assert.match(value(s, 'help'), /memslot remap ID HVA/);
   });
 });
@@ -167,7 +167,7 @@ describe('`; @host` in a guest file', () => {
     const s = open(
       'bits 64\nmov ecx, 3\nagain: mov byte [0x200000], 1\n; @host swap-out 0x200000\nnop\n; @host collapse 0x200000\ndec ecx\njnz again\nhlt\n',
     );
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
     const text = logs(s);
     assert.equal(text.match(/in swap slot 0/g)?.length, 3);

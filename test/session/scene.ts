@@ -24,7 +24,7 @@ const BUDGET = 100_000;
 /** Runs to the next stop or end. */
 export function wait(s: Session): RunResult {
   for (let i = 0; i < 100; i++) {
-    const r = s.run(BUDGET);
+    const r = s.run.advance(BUDGET);
     if (r.kind !== 'running') return r;
   }
   throw new Error('the guest neither stops nor ends');
@@ -33,26 +33,26 @@ export function wait(s: Session): RunResult {
 /** `kind top-frame` of the next stop, or `ended kind code`. */
 export function next(s: Session): string {
   const r = wait(s);
-  if (r.kind === 'stopped') return `${r.stop.kind} ${s.frames()[0]?.name ?? ''}`;
+  if (r.kind === 'stopped') return `${r.stop.kind} ${s.stack.frames()[0]?.name ?? ''}`;
   return r.kind === 'ended' ? `ended ${r.end.kind} ${r.end.code}` : r.kind;
 }
 
 /** The text of an expression's value, or its errors. */
 export function value(s: Session, text: string): string {
-  const v = s.evaluate(text);
+  const v = s.console.evaluate(text);
   return v.ok ? v.value.text : v.error.map((d) => `${d.code} ${d.message}`).join('\n');
 }
 
 /** The rows of a view as `name = value`. */
 export function rows(s: Session, path: string, count = 100): readonly string[] {
-  const page = s.view(path, 0, count);
+  const page = s.views.page(path, 0, count);
   assert.ok(page.ok, path);
   return page.value.nodes.map((n) => `${n.name} = ${n.value}`);
 }
 
 /** Everything that a run can be told apart by. */
 export function fingerprint(s: Session): unknown {
-  s.takeOutput();
+  s.output.take();
   const { stop: _stop, ...rest } = s.report({ serial: '', debugcon: '' });
   return rest;
 }

@@ -34,21 +34,21 @@ function filterOf(filter: TableFilter | undefined): TableFilter | undefined {
 
 export const pageTablesRequests: Handlers<Names> = {
   'pagewalk/tables/sets'(adapter, { moment }) {
-    return { sets: encode(adapter.stopped.tableMaps.sets(moment)) };
+    return { sets: encode(adapter.stopped.tables.maps.sets(moment)) };
   },
   'pagewalk/tables/rows'(adapter, { set, moment, path, start, count, filter }) {
-    const { tableMaps } = adapter.stopped;
-    return encode(adapter.unwrap(tableMaps.page(known(set), moment, pathOf(path), start, count, filterOf(filter))));
+    const { maps } = adapter.stopped.tables;
+    return encode(adapter.unwrap(maps.page(known(set), moment, pathOf(path), start, count, filterOf(filter))));
   },
   'pagewalk/tables/find'(adapter, { set, moment, expression, frameId }) {
     const evaluation = adapter.unwrap(
-      adapter.stopped.evaluate(expression, { ...frameIfThere(adapter, frameId), acts: false }),
+      adapter.stopped.console.evaluate(expression, { ...frameIfThere(adapter, frameId), acts: false }),
     );
     const address = addressIn(evaluation);
     if (address === undefined) throw requestError('badArgument', `${expression} is not an address`);
-    return { address: hex(address), ...adapter.unwrap(adapter.stopped.tableMaps.find(known(set), moment, address)) };
+    return { address: hex(address), ...adapter.unwrap(adapter.stopped.tables.maps.find(known(set), moment, address)) };
   },
   'pagewalk/tables/strips'(adapter, { set, moment, path }) {
-    return { strips: encode(adapter.unwrap(adapter.stopped.tableMaps.strips(known(set), moment, pathOf(path)))) };
+    return { strips: encode(adapter.unwrap(adapter.stopped.tables.maps.strips(known(set), moment, pathOf(path)))) };
   },
 };

@@ -3,6 +3,6 @@ import type { Handlers } from '../requests';
 
 export const statisticsRequests: Handlers<'pagewalk/statistics'> = {
   'pagewalk/statistics'(adapter) {
-    return { statistics: adapter.stopped.statistics().map(([name, value]) => ({ name, value })) };
+    return { statistics: adapter.stopped.views.statistics().map(([name, value]) => ({ name, value })) };
   },
 };

@@ -20,7 +20,7 @@ const KINDS = ['vmcs', 'vmcb'] as const;
 const CHECKS = 'checks';
 
 const rows = (target: DebugTarget, path: string): readonly ViewNode[] => {
-  const found = target.view(path);
+  const found = target.views.page(path);
   return found.ok ? found.value.nodes : [];
 };
 
@@ -79,6 +79,6 @@ export const vmcsRequests: Handlers<'pagewalk/controlStructure' | 'pagewalk/setC
 
   'pagewalk/setControlField'(adapter, { path, value }) {
     if (!KINDS.some((kind) => path.startsWith(`${kind}/`))) throw requestError('badArgument', `${path} is not a field`);
-    return { value: adapter.change(() => adapter.unwrap(adapter.stopped.setValue(path, value))) };
+    return { value: adapter.change(() => adapter.unwrap(adapter.stopped.console.setValue(path, value))) };
   },
 };

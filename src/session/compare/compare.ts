@@ -106,7 +106,7 @@ export class Compare {
       method: method?.name ?? '',
       index: this.current ? this.next - 1 : this.next,
       of: this.methods.length,
-      instructions: this.current?.session.instructions ?? 0,
+      instructions: this.current?.session.guest.retired ?? 0,
     };
   }
 
@@ -122,9 +122,9 @@ export class Compare {
       this.current = undefined;
       return undefined;
     }
-    const result = current.session.run(budget);
-    for (const o of current.session.takeOutput()) if (o.channel !== 'log') current[o.channel] += o.text;
-    if (result.kind === 'stopped') current.session.continue_();
+    const result = current.session.run.advance(budget);
+    for (const o of current.session.output.take()) if (o.channel !== 'log') current[o.channel] += o.text;
+    if (result.kind === 'stopped') current.session.run.continue_();
     if (result.kind === 'ended') current.digest = ramDigest(current.session.machine);
     return undefined;
   }
@@ -142,7 +142,7 @@ export class Compare {
       this.refused.push({ method: name, title, why: reason });
       return true;
     }
-    made.value.continue_();
+    made.value.run.continue_();
     this.current = { method, session: made.value, serial: '', debugcon: '', digest: undefined };
     return true;
   }

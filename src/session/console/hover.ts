@@ -1,12 +1,26 @@
 import { findInstructionAt, findOperandAt, locate, parseExpression } from '../../expr/index';
 import type { OperandAt } from '../../expr/index';
-import type { HoverAnswer, HoverOperand } from '../api';
 import { evaluateExpression } from './evaluate';
 import type { Names } from './names';
-import type { TranslateAnswer, TranslateQuery } from '../translate/translation';
+import type { Translate, TranslateAnswer } from '../translate/translation';
 import type { Evaluation } from '../types';
 
-type Translate = (query: TranslateQuery) => TranslateAnswer;
+export interface HoverAnswer {
+  /** 1-based columns of what the hover is about, end exclusive. */
+  readonly start: number;
+  readonly end: number;
+  /** `instruction`: a mnemonic. */
+  readonly about: 'operand' | 'instruction';
+  /** The operand there; on a mnemonic, those of its operands that have a value. Never empty. */
+  readonly operands: readonly HoverOperand[];
+}
+
+export interface HoverOperand {
+  readonly expression: string;
+  readonly evaluation: Evaluation;
+  /** The chain of the operand's own address, or of the value where that is a mapped address. */
+  readonly translation?: TranslateAnswer;
+}
 
 /** What stands under a 1-based column of a source line: its value, and the chain of the address that it is or has. On a mnemonic: those of its operands. */
 export function hoverAt(line: string, column: number, names: Names, translate: Translate): HoverAnswer | undefined {

@@ -6,7 +6,7 @@ import { SVM_EXITS } from '../../isa/svm-exits';
 import type { Machine } from '../../vmm/machine';
 import type { RunQuestions } from './names';
 import { callsIn } from './names';
-import type { Chain, TranslateAnswer, TranslateQuery } from '../translate/translation';
+import type { Chain, Translate } from '../translate/translation';
 
 const REFERENCES = ['guest', 'nested', 'shadow', 'host'] as const;
 
@@ -37,7 +37,7 @@ const isFunction = (name: string): name is keyof typeof FUNCTIONS => Object.hasO
 export class RunFacts implements RunQuestions {
   constructor(
     private readonly machine: Machine,
-    private readonly translate: (query: TranslateQuery) => TranslateAnswer,
+    private readonly translate: Translate,
   ) {}
 
   /** A count by its name; undefined: there is no such name. */

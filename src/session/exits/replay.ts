@@ -31,10 +31,10 @@ export class ExitReplay {
   /** Goes on towards an exit, for at most `budget` instructions' work (run-control.ts); true: the exit is handled, or there is none. */
   run(number: number, budget: number): boolean {
     const { session } = this;
-    if (session.ended || this.isHandled(number)) return true;
-    if (session.stopped) session.continue_();
-    session.run(budget);
-    session.takeOutput(); // heard once already
+    if (session.run.ended || this.isHandled(number)) return true;
+    if (session.run.stopped) session.run.continue_();
+    session.run.advance(budget);
+    session.output.take(); // heard once already
     return this.isHandled(number);
   }
 

@@ -1,6 +1,7 @@
 import { disassemble, type DisassembledInstruction } from '../../asm/index';
 import type { MemoryAccess } from './memory';
 import type { SymbolTable } from './symbols';
+import type { GuestView } from './view';
 import type { DisassembledLine } from '../types';
 
 type Bits = 16 | 32 | 64;
@@ -8,31 +9,35 @@ const MAX_INSTRUCTION = 15;
 /** Starts tried until decoding falls in step with the address asked for. */
 const STARTS = 15;
 
-/** `count` lines from `offset` instructions before or after `address`; what cannot be decoded is filled, since clients ask for a fixed number. */
-export function disassembleAround(
-  bits: Bits,
-  memory: MemoryAccess,
-  symbols: SymbolTable,
-  address: bigint,
-  offset: number,
-  count: number,
-): readonly DisassembledLine[] {
-  const before = Math.max(0, -offset);
-  const skip = Math.max(0, offset);
-  const earlier = instructionsBefore(bits, memory, symbols, address, before);
-  const wanted = Math.max(0, count - before) + skip;
-  const { bytes } = memory.read({ space: 'gva', value: address }, Math.min(wanted * MAX_INSTRUCTION, 1 << 20));
-  const later = disassemble(bytes, address, bits, wanted, (a) => symbols.symbolOf(a));
-  const first = earlier[0]?.address ?? address;
-  const missing = before - earlier.length;
-  const rows = [
-    ...Array.from({ length: missing }, (_, i) => unknown(first - BigInt(missing - i))),
-    ...[...earlier, ...later].map((i) => decorate(i, symbols)),
-  ];
-  const last = later.at(-1);
-  let end = last ? last.address + BigInt(last.length) : address;
-  while (rows.length < skip + count) rows.push(unknown(end++));
-  return rows.slice(skip, skip + count);
+/** The guest's code in its present mode, by linear address. */
+export class Disassembly {
+  constructor(
+    private readonly guest: GuestView,
+    private readonly memory: MemoryAccess,
+    private readonly symbols: SymbolTable,
+  ) {}
+
+  /** `count` lines from `offset` instructions before or after `address`; what cannot be decoded is filled, since clients ask for a fixed number. */
+  around(address: bigint, offset: number, count: number): readonly DisassembledLine[] {
+    const { memory, symbols } = this;
+    const { bits } = this.guest;
+    const before = Math.max(0, -offset);
+    const skip = Math.max(0, offset);
+    const earlier = instructionsBefore(bits, memory, symbols, address, before);
+    const wanted = Math.max(0, count - before) + skip;
+    const { bytes } = memory.read({ space: 'gva', value: address }, Math.min(wanted * MAX_INSTRUCTION, 1 << 20));
+    const later = disassemble(bytes, address, bits, wanted, (a) => symbols.symbolOf(a));
+    const first = earlier[0]?.address ?? address;
+    const missing = before - earlier.length;
+    const rows = [
+      ...Array.from({ length: missing }, (_, i) => unknown(first - BigInt(missing - i))),
+      ...[...earlier, ...later].map((i) => decorate(i, symbols)),
+    ];
+    const last = later.at(-1);
+    let end = last ? last.address + BigInt(last.length) : address;
+    while (rows.length < skip + count) rows.push(unknown(end++));
+    return rows.slice(skip, skip + count);
+  }
 }
 
 const unknown = (address: bigint): DisassembledLine => ({

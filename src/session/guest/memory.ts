@@ -1,6 +1,9 @@
 import type { Space } from '../../base/address';
 import { gpa as asGpa, hpa as asHpa, hva as asHva } from '../../base/address';
+import { err, ok } from '../../base/result';
 import { drain } from '../../trace/step';
+import type { Answer } from '../answer';
+import { sessionError } from '../diagnostics';
 import type { GuestView } from './view';
 import { softwareGpa } from '../translate/translate';
 import type { MemoryRead, SpaceAddress } from '../types';
@@ -68,6 +71,15 @@ export class MemoryAccess {
       done += here;
     }
     return done;
+  }
+
+  /** A write by hand: the number of bytes written; stops at the first that cannot be. */
+  edit(at: SpaceAddress, bytes: Uint8Array): Answer<number> {
+    const written = this.write(at, bytes);
+    if (written === 0 && bytes.length > 0)
+      return err([sessionError('noMemory', `there is no memory at ${formatReference(at)}`, 'memory')]);
+    this.guest.refresh();
+    return ok(written);
   }
 
   private writePage(space: Space, address: bigint, piece: Uint8Array): boolean {

@@ -150,9 +150,18 @@ export class SymbolTable {
     const code = this.codeOf(file);
     return code[floorIndex(code, line - 1, (span) => span.line) + 1];
   }
+  /** The lines of `file` between `from` and `to` that hold code. */
   codeLines(file: string, from: number, to: number): readonly number[] {
     const code = this.codeOf(file);
     const [first, last] = [from - 1, to].map((line) => floorIndex(code, line, (span) => span.line) + 1);
     return code.slice(first, last).map((span) => span.line);
+  }
+  /** Where a label or `FILE:LINE` lies; undefined: there is no such place. `main`: the file that was launched, which its last path elements name as well. */
+  addressOfPlace(place: string, main: string): bigint | undefined {
+    const [, written, line] = /^(.*):(\d+)$/.exec(place) ?? [];
+    if (written === undefined) return this.isLabel(place) ? this.valueOf(place) : undefined;
+    const isNamed = (path: string): boolean => path === written || path.endsWith(`/${written}`);
+    const named = isNamed(main) ? main : (this.files.find(isNamed) ?? written);
+    return this.codeAt(named, Number(line))?.address;
   }
 }

@@ -18,10 +18,11 @@ import { viewExit } from '../exits/view';
 import type { GuestView } from '../guest/view';
 import { Activity } from '../exits/activity';
 import type { MemoryAccess } from '../guest/memory';
-import { Stepper, type CallReturn, type StepGoal } from './stepper';
+import { stepTargets, type StepTarget, type StepTargetKind } from './step-targets';
+import { Stepper, type CallReturn, type Granularity, type StepGoal } from './stepper';
 import { exceptionTitle, exceptionWords, faultFacts, pageFaultTitle, pageFaultWhy } from './page-faults';
 import type { Names } from '../console/names';
-import type { Granularity } from '../api';
+import type { Translate } from '../translate/translation';
 import type { HostScript } from './host-script';
 import type { EndInfo, RunResult, StopInfo, StopKind } from '../types';
 import { endOf, stopOfEnd } from './ends';
@@ -41,6 +42,7 @@ const EXIT_WORK = 1000;
 
 export class RunControl {
   activity: Activity | undefined;
+  /** The stop at which the target stands; undefined while it runs. */
   stopped: StopInfo | undefined;
   ended: EndInfo | undefined;
   /** How often it has stopped, the first time before its first instruction. */
@@ -62,11 +64,12 @@ export class RunControl {
   constructor(
     private readonly machine: Machine,
     private readonly guest: GuestView,
-    memory: MemoryAccess,
+    private readonly memory: MemoryAccess,
     private readonly names: Names,
     private readonly breakpoints: Breakpoints,
     private readonly script: HostScript,
     private readonly checks: Checks,
+    private readonly translate: Translate,
   ) {
     this.stepper = new Stepper(guest, memory, names.symbols);
     machine.pauseAtExits = (exit, number) => this.atExit(exit, number);
@@ -90,25 +93,45 @@ export class RunControl {
   }
   /** Where the guest stood when an exit's Steps were left, by a step: the instruction is still to be executed. */
   private leftExitAt: string | undefined;
-  /** Whether the last stop left an exit of the instruction that comes next. */
-  get leftAnExitHere(): boolean {
-    return this.leftExitAt === this.here();
-  }
   private here(): string {
     return `${this.guest.retired} ${this.guest.linearRip}`;
   }
 
+  /**
+   * Into calls, and from a faulting or exiting instruction into the hypervisor; within an exit: the next Step. A call at which an exit's Steps have just been left is
+   * entered, whatever exits are still on its way; `target` says otherwise.
+   */
+  stepIn(granularity: Granularity, target?: StepTargetKind): void {
+    const wanted = target ?? (this.leftExitAt === this.here() && this.stepTargets().length > 0 ? 'call' : 'exit');
+    this.step(wanted === 'call' ? 'call' : true, granularity);
+  }
+  /** Where `stepIn` may lead from the next instruction; empty where there is no choice to make. */
+  stepTargets(): readonly StepTarget[] {
+    return this.activity ? [] : stepTargets(this.guest, this.memory, this.names, this.translate);
+  }
+  /** Over calls and over exits; within an exit: the next Step of the same or an outer frame. */
+  stepOver(granularity: Granularity): void {
+    this.step(false, granularity);
+  }
   /** `into`: `call` goes into calls and handles exits on the way. */
-  step(into: boolean | 'call', unit: Granularity): void {
+  private step(into: boolean | 'call', unit: Granularity): void {
     if (this.activity)
       this.begin({ kind: 'exit', depth: into !== false ? Number.MAX_SAFE_INTEGER : this.activity.depth });
     else this.begin({ kind: 'step', into, unit, start: this.stepper.place() });
   }
+  /** Out of the guest function; within an exit: back to the guest. */
   stepOut(): void {
     this.begin(this.activity ? { kind: 'exit', depth: -1 } : { kind: 'out', rsp: this.stepper.rsp });
   }
+  /** Heard by the run in progress at its next slice, or at once by the next `advance`. */
   pause(): void {
     this.pausing = true;
+  }
+
+  /** Whether failed `@assert` and reached `@break` of the guest file stop the run; else they are only reported. Default: no. */
+  stopAtDirectives(stops: boolean): void {
+    this.checks.stops = stops;
+    this.breakpoints.directivesStop = stops;
   }
 
   private begin(goal: Goal): void {
@@ -132,7 +155,8 @@ export class RunControl {
 
   // ---- running
 
-  run(budget: number): RunResult {
+  /** Carries out what was asked for, for at most `budget` instructions' work. */
+  advance(budget: number): RunResult {
     if (this.ended) return { kind: 'ended', end: this.ended };
     if (this.stopped) return { kind: 'stopped', stop: this.stopped };
     let left = Math.max(1, budget);

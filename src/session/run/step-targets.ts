@@ -4,7 +4,7 @@ import { SEG } from '../../hw/state/layout';
 import type { GuestView } from '../guest/view';
 import type { MemoryAccess } from '../guest/memory';
 import type { Names } from '../console/names';
-import type { TranslateAnswer, TranslateQuery } from '../translate/translation';
+import type { Translate } from '../translate/translation';
 
 /** `call`: exits on the way are handled, and the step ends at the callee's first instruction. `exit`: it ends at the exit's first Step. */
 export type StepTargetKind = 'call' | 'exit';
@@ -22,7 +22,7 @@ export function stepTargets(
   guest: GuestView,
   memory: MemoryAccess,
   names: Names,
-  translate: (query: TranslateQuery) => TranslateAnswer,
+  translate: Translate,
 ): readonly StepTarget[] {
   const { rip } = guest.state;
   const { bytes } = memory.read({ space: 'gva', value: guest.linearRip }, MAX_INSTRUCTION);
@@ -41,7 +41,7 @@ function calleeName(operand: string, guest: GuestView, names: Names): string {
 }
 
 /** The exit that the push of a return address would cause now; undefined: it completes, or faults in the guest. */
-function pushExit(guest: GuestView, translate: (query: TranslateQuery) => TranslateAnswer): string | undefined {
+function pushExit(guest: GuestView, translate: Translate): string | undefined {
   const top = guest.linear(SEG.SS, guest.state.get(RSP) - BigInt(guest.bits / 8));
   const answer = translate({ address: top, space: 'gva', access: 'w' });
   const failure = answer.kind === 'forward' ? answer.chain.failure : undefined;

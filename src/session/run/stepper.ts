@@ -1,10 +1,11 @@
 /** Where a step in the guest begins and ends. */
 import { disassemble } from '../../asm/index';
 import { SEG } from '../../hw/state/layout';
-import type { Granularity } from '../api';
 import type { GuestView } from '../guest/view';
 import type { MemoryAccess } from '../guest/memory';
 import type { SymbolTable } from '../guest/symbols';
+
+export type Granularity = 'instruction' | 'line';
 
 export interface Place {
   readonly linear: bigint;

@@ -24,5 +24,6 @@ export interface TranslateQuery {
   readonly user?: boolean;
 }
 
+export type Translate = (query: TranslateQuery) => TranslateAnswer;
 export type TranslateAnswer =
   { readonly kind: 'forward'; readonly chain: Chain } | { readonly kind: 'reverse'; readonly chain: ReverseChain };

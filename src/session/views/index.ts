@@ -34,7 +34,7 @@ export class Views {
     private readonly namesAt: (level: number) => Names | undefined,
   ) {}
 
-  page(path: string, start: number, count: number): Answer<ViewPage> {
+  page(path: string, start = 0, count = Number.MAX_SAFE_INTEGER): Answer<ViewPage> {
     const [root = '', ...below] = path.split('/');
     const request: ViewRequest = {
       path: below,
@@ -74,6 +74,7 @@ export class Views {
     return undefined;
   }
 
+  /** KVM's counters by the names of its debugfs files, then our own. */
   statistics(): readonly (readonly [string, number])[] {
     return statisticsOf(this.machine);
   }

@@ -1,5 +1,6 @@
 import * as assert from 'node:assert/strict';
 import { example } from '../../cli/support';
+import { formatReference, parseReference } from '../../../src/session/guest/memory';
 import type { Session } from '../../../src/session/session';
 import { next, open, rows, value, wait } from '../scene';
 
@@ -16,8 +17,8 @@ text:   db      "hi", 0
 
 function at(source: string, label: string, options: Readonly<Record<string, string>> = {}): Session {
   const s = open(source, options);
-  s.setFunctionBreakpoints([{ name: label }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: label }]);
+  s.run.continue_();
   assert.equal(next(s), `function-breakpoint ${label}`);
   return s;
 }
@@ -83,7 +84,7 @@ describe('evaluate', () => {
       'gpa:',
       '-'.repeat(300) + '1',
     ]) {
-      const v = s.evaluate(text);
+      const v = s.console.evaluate(text);
       if (!v.ok) for (const d of v.error) assert.match(d.code, /^PW\d{3}$/);
     }
   });
@@ -93,7 +94,7 @@ describe('assign', () => {
   it('registers, parts of them, flags and memory', () => {
     const s = at(DATA, 'stop');
     const set = (target: string, text: string): string => {
-      const v = s.assign(target, text);
+      const v = s.console.assign(target, text);
       return v.ok ? v.value.text : v.error.map((d) => d.message).join();
     };
     assert.equal(set('rax', 'rbx + 1'), '0x100021 = 1048609');
@@ -146,38 +147,38 @@ describe('assign', () => {
       const name = JSON.stringify(options);
       const s = at(source, 'here', options);
       assert.equal(value(s, 'rbx'), '0x5', name);
-      assert.ok(s.assign('cr3', '0x200000').ok, name);
+      assert.ok(s.console.assign('cr3', '0x200000').ok, name);
       assert.match(value(s, 'cr3'), /^0x200000/, name);
-      s.setFunctionBreakpoints([{ name: 'there' }]);
-      s.continue_();
+      s.breakpoints.setFunctions([{ name: 'there' }]);
+      s.run.continue_();
       wait(s);
       assert.deepEqual([value(s, 'rbx'), value(s, 'rdx')], ['0x6', '0x200000 = 2097152'], name);
     }
   });
   it('moves the guest on by RIP, in the middle of an exit too', () => {
     const s = at(`bits 64\nstart: mov eax, 1\ncpuid\nout 0xf4, al\nother: mov al, 9\nout 0xf4, al`, 'start');
-    s.setFunctionBreakpoints([{ name: 'exit:CPUID' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'exit:CPUID' }]);
+    s.run.continue_();
     wait(s);
-    assert.ok(s.assign('rip', 'other - 2').ok);
-    assert.ok(s.assign('rbx', '7').ok);
-    s.continue_();
+    assert.ok(s.console.assign('rip', 'other - 2').ok);
+    assert.ok(s.console.assign('rbx', '7').ok);
+    s.run.continue_();
     assert.equal(next(s), 'ended exit-port 19');
   });
   it('rows of views', () => {
     const s = at(DATA, 'stop');
-    assert.deepEqual(s.setValue('registers/rax', '0x10'), { ok: true, value: '0x10' });
-    assert.deepEqual(s.setValue('flags/ZF', '1'), { ok: true, value: '1' });
-    assert.equal(s.setValue('vmcs/exit/VM_EXIT_REASON', '1').ok, false);
-    assert.equal(s.setValue('nothing/here', '1').ok, false);
+    assert.deepEqual(s.console.setValue('registers/rax', '0x10'), { ok: true, value: '0x10' });
+    assert.deepEqual(s.console.setValue('flags/ZF', '1'), { ok: true, value: '1' });
+    assert.equal(s.console.setValue('vmcs/exit/VM_EXIT_REASON', '1').ok, false);
+    assert.equal(s.console.setValue('nothing/here', '1').ok, false);
   });
   it('a guest table entry, which the TLB does not see', () => {
     const s = at(example('first-touch'), 'second');
-    assert.ok(s.setValue('guest/0/0/0/384', '0').ok);
+    assert.ok(s.console.setValue('guest/0/0/0/384', '0').ok);
     const { chain } = s.translate({ address: 0x18_0000n, space: 'gva' });
     assert.equal(chain.ok, false);
     assert.deepEqual('tlb' in chain && chain.tlb.stale?.missing, 'INVLPG, INVPCID or a load of CR3');
-    s.continue_();
+    s.run.continue_();
     // `second` reads through the stale entry; `third` writes, which needs the D bit, so that the walk finds the entry gone
     assert.equal(next(s), 'triple-fault third');
   });
@@ -196,13 +197,13 @@ describe('views', () => {
       /^\[325\] EPT PTE = 0x60000001a2b3b77 R W X IPAT A D WB → 0x1a2b3000$/,
     );
     assert.deepEqual(rows(s, 'memslots'), ['slot 0 = 0x0–0x1fffffff, 512 MiB → HVA 0x7f5a00000000']);
-    assert.equal(s.view('guest/256').ok, false);
-    assert.equal(s.view('guest/255/40/473/160').ok, false);
-    assert.equal(s.view('gest').ok, false);
+    assert.equal(s.views.page('guest/256').ok, false);
+    assert.equal(s.views.page('guest/255/40/473/160').ok, false);
+    assert.equal(s.views.page('gest').ok, false);
   });
   it('say in a narrow place first what tells rows apart: flags, and where they lead', () => {
     const briefs = (s: Session, path: string): readonly string[] => {
-      const found = s.view(path, 0, 100);
+      const found = s.views.page(path, 0, 100);
       assert.ok(found.ok);
       return found.value.nodes.map(({ name, brief }) => `${name} ${brief}`);
     };
@@ -220,7 +221,7 @@ describe('views', () => {
   });
   it('are paged', () => {
     const s = at(DATA, 'stop');
-    const page = s.view('guest/0/0/0', 510, 10);
+    const page = s.views.page('guest/0/0/0', 510, 10);
     assert.ok(page.ok);
     assert.equal(page.value.total, 512);
     assert.deepEqual(
@@ -230,8 +231,8 @@ describe('views', () => {
   });
   it('the VMCS by area, decoded', () => {
     const s = at(example('hello'), 'start');
-    s.setFunctionBreakpoints([{ name: 'exit:IO_INSTRUCTION' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'exit:IO_INSTRUCTION' }]);
+    s.run.continue_();
     wait(s);
     assert.deepEqual(
       rows(s, 'vmcs').map((r) => r.split(' = ')[0]),
@@ -249,45 +250,45 @@ describe('views', () => {
   });
   it('a field is set as VMWRITE would, and the checks that it breaks are named', () => {
     const s = at(example('hello'), 'start');
-    s.setFunctionBreakpoints([{ name: 'exit:IO_INSTRUCTION' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'exit:IO_INSTRUCTION' }]);
+    s.run.continue_();
     wait(s);
-    assert.match(JSON.stringify(s.setValue('vmcs/exit/VM_EXIT_REASON', '1')), /cannot be set/);
+    assert.match(JSON.stringify(s.console.setValue('vmcs/exit/VM_EXIT_REASON', '1')), /cannot be set/);
     assert.match(
-      JSON.stringify(s.setValue('vmcs/guest/GUEST_CS_SELECTOR', '0x10000')),
+      JSON.stringify(s.console.setValue('vmcs/guest/GUEST_CS_SELECTOR', '0x10000')),
       /GUEST_CS_SELECTOR has 16 bits, 0x10000 is wider/,
     );
     assert.ok(rows(s, 'vmcs').includes('VM-Entry Checks = all met'));
     // bit 1 of RFLAGS is always 1 (26.3.1.4)
-    assert.deepEqual(s.setValue('vmcs/guest/GUEST_RFLAGS', '0'), { ok: true, value: '0x0' });
+    assert.deepEqual(s.console.setValue('vmcs/guest/GUEST_RFLAGS', '0'), { ok: true, value: '0x0' });
     assert.ok(rows(s, 'vmcs').includes('VM-Entry Checks = 1 not met: the next VM entry fails'));
     assert.match(rows(s, 'vmcs/checks').join('\n'), /^GUEST_RFLAGS = /);
-    s.setFunctionBreakpoints([]);
-    s.continue_();
+    s.breakpoints.setFunctions([]);
+    s.run.continue_();
     assert.match(next(s), /^entry-failure/);
   });
   it('a VMCB field is set as a store would, and the checks that it breaks are named', () => {
     const s = open(example('hello'), { mmu: 'npt' });
-    s.setFunctionBreakpoints([{ name: 'start' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'start' }]);
+    s.run.continue_();
     wait(s);
     const refused = (field: string): void =>
-      assert.match(JSON.stringify(s.setValue(`vmcb/${field}`, '2')), /cannot be set/, field);
-    s.setFunctionBreakpoints([{ name: 'exit:IOIO' }]);
-    s.continue_();
+      assert.match(JSON.stringify(s.console.setValue(`vmcb/${field}`, '2')), /cannot be set/, field);
+    s.breakpoints.setFunctions([{ name: 'exit:IOIO' }]);
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint VM exit IOIO');
     for (const field of ['control/EXITCODE', 'control/NRIP', 'save/RIP', 'save/RAX']) refused(field);
     assert.match(
-      JSON.stringify(s.setValue('vmcb/save/CS_SELECTOR', '0x10000')),
+      JSON.stringify(s.console.setValue('vmcb/save/CS_SELECTOR', '0x10000')),
       /CS_SELECTOR has 16 bits, 0x10000 is wider/,
     );
     assert.ok(rows(s, 'vmcb').includes('VMRUN Checks = all met'));
     // ASID 0 is the host's (15.5.1)
-    assert.ok(s.setValue('vmcb/control/GUEST_ASID', '0').ok);
+    assert.ok(s.console.setValue('vmcb/control/GUEST_ASID', '0').ok);
     assert.ok(rows(s, 'vmcb').includes('VMRUN Checks = 1 not met'));
     assert.match(rows(s, 'vmcb/checks').join('\n'), /^GUEST_ASID = /);
-    s.setFunctionBreakpoints([]);
-    s.continue_();
+    s.breakpoints.setFunctions([]);
+    s.run.continue_();
     assert.match(next(s), /^entry-failure/);
   });
   it('holes are shown as holes', () => {
@@ -309,33 +310,32 @@ describe('memory', () => {
       ['hva', chain.hva],
       ['hpa', chain.hpa],
     ] as const) {
-      assert.equal(Buffer.from(s.readMemory({ space, value: address ?? 0n }, 2).bytes).toString('hex'), '8877', space);
+      assert.equal(Buffer.from(s.memory.read({ space, value: address ?? 0n }, 2).bytes).toString('hex'), '8877', space);
     }
-    const end = s.readMemory({ space: 'gpa', value: 0x3ff_f000n }, 8192);
+    const end = s.memory.read({ space: 'gpa', value: 0x3ff_f000n }, 8192);
     assert.deepEqual([end.bytes.length, end.unreadable], [4096, 4096]);
-    assert.equal(s.readMemory({ space: 'gva', value: 0xffff_ffff_ffff_fff0n }, 32).bytes.length, 0);
+    assert.equal(s.memory.read({ space: 'gva', value: 0xffff_ffff_ffff_fff0n }, 32).bytes.length, 0);
   });
   it('references name their space', () => {
-    const s = open(DATA);
-    assert.deepEqual(s.parseReference('gpa:0x5000'), { space: 'gpa', value: 0x5000n });
-    assert.deepEqual(s.parseReference('0x7c00'), { space: 'gva', value: 0x7c00n });
-    assert.equal(s.parseReference('gpa:'), undefined);
-    assert.equal(s.formatReference({ space: 'hpa', value: 1n }), 'hpa:0x1');
+    assert.deepEqual(parseReference('gpa:0x5000'), { space: 'gpa', value: 0x5000n });
+    assert.deepEqual(parseReference('0x7c00'), { space: 'gva', value: 0x7c00n });
+    assert.equal(parseReference('gpa:'), undefined);
+    assert.equal(formatReference({ space: 'hpa', value: 1n }), 'hpa:0x1');
   });
   it('disassembles forwards and backwards, always as many lines as asked for', () => {
     const s = at(DATA, 'stop');
     assert.deepEqual(
-      s.disassemble(s.guest.linearRip, -2, 4).map((l) => `${l.symbol ?? ''} ${l.text}`.trim()),
+      s.disassembly.around(s.guest.linearRip, -2, 4).map((l) => `${l.symbol ?? ''} ${l.text}`.trim()),
       ['mov rbx, 0x100020', 'mov rcx, [rbx]', 'stop hlt', 'nop'],
     );
-    assert.equal(s.disassemble(0x8000_0000_00n, -3, 8).length, 8);
+    assert.equal(s.disassembly.around(0x8000_0000_00n, -3, 8).length, 8);
   });
 });
 
 describe('hover', () => {
   const s = at(DATA, 'stop');
   const hover = (line: string, part: string): string => {
-    const { operands = [] } = s.hover(line, line.indexOf(part) + 1) ?? {};
+    const { operands = [] } = s.console.hover(line, line.indexOf(part) + 1) ?? {};
     const texts = operands.map(({ expression, evaluation, translation }) => {
       const chain = translation?.kind === 'forward' ? translation.chain : undefined;
       return `${expression}: ${evaluation.text}${chain?.gpa === undefined ? '' : ` gpa 0x${chain.gpa.toString(16)}`}`;
@@ -363,19 +363,19 @@ describe('hover', () => {
   });
   it('takes bytes, words, flags and selectors for no addresses, and CR3 for a guest physical one', () => {
     for (const name of ['bl', 'bx', 'cs', 'rflags', 'cr0']) {
-      const [operand] = s.hover(`mov rax, ${name}`, 10)?.operands ?? [];
+      const [operand] = s.console.hover(`mov rax, ${name}`, 10)?.operands ?? [];
       assert.equal(operand?.evaluation.kind, 'register', name);
       assert.deepEqual([operand?.evaluation.address, operand?.translation], [undefined, undefined], name);
     }
-    const [cr3] = s.hover('mov rax, cr3', 10)?.operands ?? [];
+    const [cr3] = s.console.hover('mov rax, cr3', 10)?.operands ?? [];
     assert.equal(cr3?.evaluation.address?.space, 'gpa');
     assert.equal(cr3?.evaluation.address?.value, (cr3?.evaluation.value ?? 0n) & ~0xfffn);
-    assert.equal(s.hover('mov rax, ebx', 10)?.operands[0]?.evaluation.address?.space, 'gva');
+    assert.equal(s.console.hover('mov rax, ebx', 10)?.operands[0]?.evaluation.address?.space, 'gva');
   });
   it('of memory that is not there still has an address and a chain that says why', () => {
-    const h = s.hover('mov al, [rax + 2]', 10)?.operands[0];
+    const h = s.console.hover('mov al, [rax + 2]', 10)?.operands[0];
     assert.equal(h?.evaluation.text, '0x0');
-    const bad = s.hover('mov al, [rcx]', 10)?.operands[0];
+    const bad = s.console.hover('mov al, [rcx]', 10)?.operands[0];
     assert.equal(bad?.evaluation.text, 'cannot be read');
     assert.ok(bad?.translation?.kind === 'forward' && bad.translation.chain.failure?.event === '#GP');
   });

@@ -27,7 +27,7 @@ function fields(s: Session): readonly (readonly [string, bigint, bigint | undefi
     .flatMap(({ path }) => view(path).map((n) => [n.name, must(n.raw, n.name), n.before?.raw] as const));
 }
 function rows(s: Session, path: string): readonly ViewNode[] {
-  const page = s.view(path);
+  const page = s.views.page(path);
   assert.ok(page.ok, path);
   return page.value.nodes;
 }
@@ -36,12 +36,12 @@ describe('a field of the control structure at the exit before', () => {
   for (const mmu of ['ept', 'npt', 'shadow'])
     it(`is what it was there, mmu=${mmu}, whoever looked`, () => {
       const s = open(GUEST, { mmu });
-      s.setExceptionFilters([{ filter: 'vm-exit' }]);
+      s.breakpoints.setFilters([{ filter: 'vm-exit' }]);
       let last: ReadonlyMap<string, bigint> | undefined;
       let exits = 0;
       for (;;) {
-        s.continue_();
-        if (wait(s).kind === 'ended' || s.stopped?.kind !== 'vm-exit') break;
+        s.run.continue_();
+        if (wait(s).kind === 'ended' || s.run.stopped?.kind !== 'vm-exit') break;
         const found = fields(s);
         for (const [name, , before] of found) assert.equal(before, last?.get(name), `${name} at exit ${exits}`);
         assert.equal(s.exits.compared?.number, exits === 0 ? undefined : exits);
@@ -53,7 +53,7 @@ describe('a field of the control structure at the exit before', () => {
 
   it('is kept by a snapshot', () => {
     const s = open(GUEST);
-    s.continue_();
+    s.run.continue_();
     wait(s);
     const { machine } = s;
     const before = fields(s);

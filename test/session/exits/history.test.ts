@@ -21,7 +21,7 @@ probe:  cpuid
 `;
 const run = (): ReturnType<typeof open> => {
   const s = open(GUEST);
-  s.continue_();
+  s.run.continue_();
   wait(s);
   return s;
 };
@@ -94,12 +94,12 @@ describe('the history of exits', () => {
 
   it('shows an exit in progress with the Steps done so far, and changes nothing by looking', () => {
     const s = open(GUEST);
-    s.setFunctionBreakpoints([{ name: 'exit:CPUID' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'exit:CPUID' }]);
+    s.run.continue_();
     wait(s);
-    s.stepIn('instruction');
+    s.run.stepIn('instruction');
     wait(s);
-    s.stepIn('instruction');
+    s.run.stepIn('instruction');
     wait(s);
     const before = fingerprint(s);
     const number = s.exits.summary().count;

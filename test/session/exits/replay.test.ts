@@ -24,10 +24,10 @@ done:   hlt
 function run(s: Session): ReadonlyMap<number, readonly Step[]> {
   const told: Step[] = [];
   const byExit = new Map<number, readonly Step[]>();
-  s.onStep((step) => told.push(step));
+  s.machine.onStep = (step) => told.push(step);
   s.exits.onExit(({ number }, named) => byExit.set(number, told.slice(told.length - named.length)));
-  s.setFunctionBreakpoints([{ name: 'done' }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: 'done' }]);
+  s.run.continue_();
   wait(s);
   return byExit;
 }
@@ -61,11 +61,11 @@ describe('the replay of an exit', () => {
 
   it('says nothing where something was changed by hand', () => {
     const s = open(GUEST);
-    s.setFunctionBreakpoints([{ name: 'again' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'again' }]);
+    s.run.continue_();
     wait(s);
-    assert.ok(s.assign('r12', '180').ok);
-    assert.ok(s.assign('rdi', '0x500000').ok);
+    assert.ok(s.console.assign('r12', '180').ok);
+    assert.ok(s.console.assign('rdi', '0x500000').ok);
     run(s);
     const made = ExitReplay.of(s.program);
     assert.ok(made.ok);

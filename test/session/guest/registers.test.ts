@@ -13,14 +13,14 @@ const METHODS = [
 
 function at(source: string, label: string, options: Readonly<Record<string, string>> = {}): Session {
   const s = open(source, options);
-  s.setFunctionBreakpoints([{ name: label }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: label }]);
+  s.run.continue_();
   assert.equal(next(s), `function-breakpoint ${label}`);
   return s;
 }
 /** `name = value`; the result: what it is then, or why not. */
 function set(s: Session, text: string): string {
-  const v = s.evaluate(text);
+  const v = s.console.evaluate(text);
   return v.ok ? v.value.text : v.error.map((d) => d.message).join();
 }
 
@@ -59,7 +59,7 @@ describe('assignment in a console', () => {
   ];
   for (const [text, expected] of cases) it(text, () => assert.equal(set(s, text), expected));
   it('compares where nothing may be changed', () => {
-    const v = s.evaluate('rbp = 0', { acts: false });
+    const v = s.console.evaluate('rbp = 0', { acts: false });
     assert.ok(v.ok && v.value.text === 'true');
   });
 });
@@ -130,9 +130,9 @@ describe('system registers that are set', () => {
       assert.equal(set(s, 'st0 = -2.5'), '0xc000a000000000000000 -2.5');
       assert.equal(set(s, 'mxcsr = 0x1fa0'), '0x1fa0 = 8096');
       assert.equal(s.guest.linearRip, where);
-      s.setFunctionBreakpoints([{ name: 'after' }]);
-      s.continue_();
-      assert.equal(next(s), 'function-breakpoint after', JSON.stringify(s.stopped));
+      s.breakpoints.setFunctions([{ name: 'after' }]);
+      s.run.continue_();
+      assert.equal(next(s), 'function-breakpoint after', JSON.stringify(s.run.stopped));
       const seen = ['eax', 'ebx', 'esi', 'word [table]', 'r8', 'r9', 'r10'].map((r) => value(s, r).split(' ')[0]);
       assert.deepEqual(seen, ['0x1234', '0x80010031', '0x224', '0x47', '0x99aabbccddeeff00', '0x500', '0x18']);
       assert.match(value(s, 'efer'), /^0xd01 /);
@@ -149,22 +149,25 @@ describe('system registers that are set', () => {
       const answer = set(s, 'cs_rights = 0xe09b');
       assert.ok(answer.includes(source), answer);
       assert.equal(value(s, 'cs_rights'), before);
-      s.setFunctionBreakpoints([{ name: 'after' }]);
-      s.continue_();
+      s.breakpoints.setFunctions([{ name: 'after' }]);
+      s.run.continue_();
       assert.equal(next(s), 'function-breakpoint after');
     }
   });
   it('fields of VMCS and VMCB while the guest runs, but for what would fail the entry', () => {
     const s = at(GUEST, 'here');
-    assert.equal(s.setValue('vmcs/guest/GUEST_GDTR_LIMIT', '0x2f').ok, true);
+    assert.equal(s.console.setValue('vmcs/guest/GUEST_GDTR_LIMIT', '0x2f').ok, true);
     assert.equal(value(s, 'gdtr_limit'), '0x2f = 47');
-    assert.match(JSON.stringify(s.setValue('vmcs/guest/GUEST_RFLAGS', '0')), /GUEST_RFLAGS: .*SDM vol\. 3, 26\.3/);
+    assert.match(
+      JSON.stringify(s.console.setValue('vmcs/guest/GUEST_RFLAGS', '0')),
+      /GUEST_RFLAGS: .*SDM vol\. 3, 26\.3/,
+    );
     const amd = at(GUEST, 'here', { mmu: 'npt' });
-    assert.equal(amd.setValue('vmcb/save/GDTR_LIMIT', '0x2f').ok, true);
+    assert.equal(amd.console.setValue('vmcb/save/GDTR_LIMIT', '0x2f').ok, true);
     assert.equal(value(amd, 'gdtr_limit'), '0x2f = 47');
     for (const one of [s, amd]) {
-      one.setFunctionBreakpoints([{ name: 'after' }]);
-      one.continue_();
+      one.breakpoints.setFunctions([{ name: 'after' }]);
+      one.run.continue_();
       assert.equal(next(one), 'function-breakpoint after');
     }
   });
@@ -178,7 +181,7 @@ describe('system registers that are set', () => {
       ['x87/st1', '1e3', / 1000$/],
       ['msrs/LSTAR', '0x77', /^0x77$/],
     ] as const) {
-      const answer = s.setValue(path, text);
+      const answer = s.console.setValue(path, text);
       assert.ok(answer.ok, path + JSON.stringify(answer));
       assert.match(answer.value, shown, path);
     }

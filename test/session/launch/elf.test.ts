@@ -48,19 +48,19 @@ describe('an ELF guest from C', () => {
       const made = Session.create(program.value);
       assert.ok(made.ok);
       const session = made.value;
-      assert.equal(session.setSourceBreakpoints(c, [{ line: 4 }])[0]?.verified, true);
-      session.continue_();
-      while (session.run(1_000_000).kind === 'running') continue;
-      assert.equal(session.stopped?.kind, 'breakpoint');
-      const frames = session.frames().map((f) => f.name.replace(/\+.*/, ''));
+      assert.equal(session.breakpoints.setSource(c, [{ line: 4 }])[0]?.verified, true);
+      session.run.continue_();
+      while (session.run.advance(1_000_000).kind === 'running') continue;
+      assert.equal(session.run.stopped?.kind, 'breakpoint');
+      const frames = session.stack.frames().map((f) => f.name.replace(/\+.*/, ''));
       assert.deepEqual(frames.slice(0, 2), ['add', '_start']);
-      assert.deepEqual(session.frames()[0]?.location?.line, 4);
-      session.continue_();
-      while (session.run(1_000_000).kind === 'running') continue;
-      assert.equal(session.ended?.kind, 'halt');
+      assert.deepEqual(session.stack.frames()[0]?.location?.line, 4);
+      session.run.continue_();
+      while (session.run.advance(1_000_000).kind === 'running') continue;
+      assert.equal(session.run.ended?.kind, 'halt');
       assert.match(
-        session
-          .takeOutput()
+        session.output
+          .take()
           .map((o) => o.text)
           .join(''),
         /5/,
@@ -108,15 +108,18 @@ describe('an ELF guest from C', () => {
     assert.ok(made.ok);
     const session = made.value;
     const [main, add] = [join(folder, 'main.c'), join(folder, 'src', 'add.c')];
-    assert.equal(session.setSourceBreakpoints(main, [{ line: 4 }])[0]?.verified, true);
-    assert.equal(session.setSourceBreakpoints(add, [{ line: 2 }])[0]?.verified, true);
-    assert.equal(session.addressOfPlace('main.c:4'), session.codeAt(main, 4)?.address);
+    assert.equal(session.breakpoints.setSource(main, [{ line: 4 }])[0]?.verified, true);
+    assert.equal(session.breakpoints.setSource(add, [{ line: 2 }])[0]?.verified, true);
+    assert.equal(
+      session.symbols.addressOfPlace('main.c:4', session.program.file),
+      session.symbols.codeAt(main, 4)?.address,
+    );
     const stops: string[] = [];
     for (;;) {
-      session.continue_();
-      while (session.run(1_000_000).kind === 'running') continue;
-      if (session.ended) break;
-      const [top] = session.frames();
+      session.run.continue_();
+      while (session.run.advance(1_000_000).kind === 'running') continue;
+      if (session.run.ended) break;
+      const [top] = session.stack.frames();
       stops.push(`${top?.location?.file ?? ''}:${top?.location?.line ?? 0}`);
     }
     assert.deepEqual(stops, [`${add}:2`, `${main}:4`]);

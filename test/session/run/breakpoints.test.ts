@@ -14,56 +14,56 @@ start:
 describe('breakpoints in the guest', () => {
   it('stand on lines, labels and addresses, before the instruction', () => {
     const s = open(LOOP);
-    assert.deepEqual(s.setSourceBreakpoints('guest.asm', [{ line: 4 }, { line: 1 }, { line: 99 }]), [
+    assert.deepEqual(s.breakpoints.setSource('guest.asm', [{ line: 4 }, { line: 1 }, { line: 99 }]), [
       { id: 1, verified: true, location: { file: 'guest.asm', line: 4 }, address: 0x10_0002n },
       { id: 2, verified: true, location: { file: 'guest.asm', line: 3 }, address: 0x10_0000n },
       { id: 3, verified: false, message: 'no code in this file at line 99 or after it' },
     ]);
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'breakpoint start');
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'breakpoint start.again');
     assert.equal(value(s, 'eax'), '0x0');
-    s.setSourceBreakpoints('guest.asm', []);
-    s.setInstructionBreakpoints([{ address: 0x10_0004n }]);
-    s.continue_();
+    s.breakpoints.setSource('guest.asm', []);
+    s.breakpoints.setInstruction([{ address: 0x10_0004n }]);
+    s.run.continue_();
     assert.equal(next(s), 'instruction-breakpoint start.again+0x2');
-    s.setInstructionBreakpoints([]);
-    s.continue_();
+    s.breakpoints.setInstruction([]);
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
   });
 
   it('have conditions, hit counts and log messages', () => {
     const s = open(LOOP);
-    s.setFunctionBreakpoints([
+    s.breakpoints.setFunctions([
       { name: 'start.again', condition: 'eax == 3', logMessage: 'three: {eax, d} {ZF}' },
       { name: 'start.again', hitCondition: '% 4' },
     ]);
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint start.again');
     assert.equal(value(s, 'rax'), '0x3');
     assert.deepEqual(
-      s.takeOutput().map((o) => `${o.channel} ${o.text}`),
+      s.output.take().map((o) => `${o.channel} ${o.text}`),
       ['log three: 3 false\n'],
     );
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint start.again');
     assert.equal(value(s, 'rax'), '0x7');
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
   });
 
   it('say what is wrong with them', () => {
     const s = open(LOOP);
     const message = (clause: object): string | undefined =>
-      s.setFunctionBreakpoints([{ name: 'start', ...clause }])[0]?.message;
+      s.breakpoints.setFunctions([{ name: 'start', ...clause }])[0]?.message;
     assert.equal(message({ condition: 'raxx == 1' }), '`raxx` is not known; did you mean `rax`?');
     assert.match(message({ condition: 'eax ==' }) ?? '', /a value is missing/);
     assert.match(message({ hitCondition: 'often' }) ?? '', /`often` is no hit count/);
     assert.match(message({ logMessage: '{nope}' }) ?? '', /`nope` is not known/);
     assert.match(message({ name: 'strat' }) ?? '', /there is no label `strat`; did you mean `start`\?/);
     assert.match(message({ name: 'exit:EPT_VIOLATOIN' }) ?? '', /did you mean `EPT_VIOLATION`\?/);
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
   });
 });
@@ -71,36 +71,36 @@ describe('breakpoints in the guest', () => {
 describe('breakpoints on VM exits', () => {
   it('filters by fact', () => {
     const s = open(example('memslots'));
-    s.setExceptionFilters([{ filter: 'ept-violation', condition: 'slot == -1' }]);
-    s.continue_();
+    s.breakpoints.setFilters([{ filter: 'ept-violation', condition: 'slot == -1' }]);
+    s.run.continue_();
     assert.equal(next(s), 'ept-violation VM exit EPT_VIOLATION');
-    const { stopped } = s;
+    const { stopped } = s.run;
     assert.equal(stopped?.exit?.gpa, 0x51_0000n);
     assert.equal(stopped?.exit?.slot, -1);
     assert.match(stopped?.why ?? '', /No memslot holds that GPA/);
-    assert.equal(s.frames()[1]?.name, 'hole_write');
-    s.continue_();
+    assert.equal(s.stack.frames()[1]?.name, 'hole_write');
+    s.run.continue_();
     // a misconfiguration counts as one too
     assert.equal(next(s), 'ept-violation VM exit EPT_MISCONFIG');
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
   });
 
   it('names them, with hit counts, and as log points', () => {
     const s = open(example('hello'));
-    s.setFunctionBreakpoints([
+    s.breakpoints.setFunctions([
       { name: 'exit:IO_INSTRUCTION', condition: 'write && port == 0x3f8', hitCondition: '5' },
       { name: 'exit:hlt', condition: 'true_is_not_a_name' },
       { name: 'exit:*', condition: 'reason == HLT, log "exit {count, d}"' },
     ]);
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint VM exit IO_INSTRUCTION');
     assert.equal(value(s, 'al'), '0x6f = 111');
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
     assert.deepEqual(
-      s
-        .takeOutput()
+      s.output
+        .take()
         .filter((o) => o.channel === 'log')
         .map((o) => o.text),
       ['exit 32\n'],
@@ -109,45 +109,47 @@ describe('breakpoints on VM exits', () => {
 
   it('a fact that an exit has not makes its comparison false, not an error', () => {
     const s = open(example('hello'));
-    s.setExceptionFilters([{ filter: 'vm-exit', condition: 'gpa >= 0 && reason == IO_INSTRUCTION || port == 0x3fd' }]);
-    s.continue_();
+    s.breakpoints.setFilters([
+      { filter: 'vm-exit', condition: 'gpa >= 0 && reason == IO_INSTRUCTION || port == 0x3fd' },
+    ]);
+    s.run.continue_();
     assert.equal(next(s), 'vm-exit VM exit IO_INSTRUCTION');
   });
 
   it('under npt conditions know AMD’s names with AMD’s numbers, and none of Intel’s', () => {
     const s = open('bits 64\nmov eax, 1\ncpuid\nmov rax, [0x200000]\nhlt', { mmu: 'npt' });
-    const [npf, cpuid, ept] = s.setFunctionBreakpoints([
+    const [npf, cpuid, ept] = s.breakpoints.setFunctions([
       { name: 'exit:*', condition: 'reason == NPF && gpa == 0x200000' },
       { name: 'exit:*', condition: 'reason == CPUID' },
       { name: 'exit:*', condition: 'reason == EPT_VIOLATION' },
     ]);
     assert.deepEqual([npf?.verified, cpuid?.verified, ept?.verified], [true, true, false]);
     assert.match(ept?.message ?? '', /EPT_VIOLATION/);
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint VM exit CPUID');
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint VM exit NPF');
     assert.equal(value(s, 'NPF'), '0x400 = 1024');
-    assert.deepEqual(s.complete('1 + EXCP1').slice(0, 2), ['EXCP1', 'EXCP10']);
-    assert.deepEqual(open(LOOP).complete('1 + EPT_V'), ['EPT_VIOLATION']);
+    assert.deepEqual(s.console.complete('1 + EXCP1').slice(0, 2), ['EXCP1', 'EXCP10']);
+    assert.deepEqual(open(LOOP).console.complete('1 + EPT_V'), ['EPT_VIOLATION']);
   });
 });
 
 describe('guest #PF', () => {
   it('stops at its delivery, decoded, and nothing exits for it', () => {
     const s = open(example('page-fault'));
-    s.setExceptionFilters([{ filter: 'guest-pf', condition: 'write && !present && address == 0x200000' }]);
-    s.continue_();
+    s.breakpoints.setFilters([{ filter: 'guest-pf', condition: 'write && !present && address == 0x200000' }]);
+    s.run.continue_();
     assert.equal(next(s), 'guest-pf touch');
     assert.match(
-      s.stopped?.why ?? '',
+      s.run.stopped?.why ?? '',
       /^The PTE .*: not present, for a supervisor write of 0x200000\. .*, error code 0x2 \(W\)/,
     );
     // the delivery itself reads the GDT and pushes on the stack, pages that EPT has not mapped yet
-    s.stepOver('instruction');
+    s.run.stepOver('instruction');
     assert.equal(next(s), 'step page_fault');
     assert.equal(value(s, 'cr2'), '0x200000 = 2097152');
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
   });
 });
@@ -157,29 +159,29 @@ describe('observers', () => {
   for (const name of ['page-fault', 'memslots', 'worked-example', 'large-page']) {
     it(`change nothing: ${name}`, () => {
       const plain = open(example(name));
-      plain.continue_();
+      plain.run.continue_();
       wait(plain);
 
       const watched = open(example(name));
-      watched.setExceptionFilters([{ filter: 'vm-exit' }, { filter: 'ept-violation' }, { filter: 'guest-pf' }]);
-      watched.setInstructionBreakpoints(
-        watched.breakpointLines('guest.asm', 1, 200).flatMap((l) => {
-          const address = watched.addressOfPlace(`guest.asm:${l.line}`);
+      watched.breakpoints.setFilters([{ filter: 'vm-exit' }, { filter: 'ept-violation' }, { filter: 'guest-pf' }]);
+      watched.breakpoints.setInstruction(
+        watched.symbols.codeLines('guest.asm', 1, 200).flatMap((line) => {
+          const address = watched.symbols.addressOfPlace(`guest.asm:${line}`, 'guest.asm');
           return address === undefined ? [] : [{ address }];
         }),
       );
       let stops = 0;
       for (;;) {
-        watched.continue_();
+        watched.run.continue_();
         const r = wait(watched);
         if (r.kind === 'ended') break;
         stops++;
         for (const root of ['registers', 'guest', 'ept', 'host', 'vmcs', 'memslots', 'tlb', 'stats', 'exits'])
-          watched.view(root);
+          watched.views.page(root);
         for (const space of ['gva', 'gpa', 'hva', 'hpa'] as const) watched.translate({ address: 0x20_0000n, space });
-        watched.evaluate('info mem');
-        watched.readMemory({ space: 'gva', value: 0x30_0000n }, 4096);
-        watched.frames();
+        watched.console.evaluate('info mem');
+        watched.memory.read({ space: 'gva', value: 0x30_0000n }, 4096);
+        watched.stack.frames();
       }
       assert.ok(stops > 10);
       assert.deepEqual(fingerprint(watched), fingerprint(plain));
@@ -187,11 +189,11 @@ describe('observers', () => {
 
     it(`stepping is running: ${name}`, () => {
       const plain = open(example(name));
-      plain.continue_();
+      plain.run.continue_();
       wait(plain);
       for (const step of [
-        (s: ReturnType<typeof open>) => s.stepIn('instruction'),
-        (s: ReturnType<typeof open>) => s.stepOver('line'),
+        (s: ReturnType<typeof open>) => s.run.stepIn('instruction'),
+        (s: ReturnType<typeof open>) => s.run.stepOver('line'),
       ]) {
         const stepped = open(example(name));
         for (let r = wait(stepped); r.kind !== 'ended'; r = wait(stepped)) step(stepped);

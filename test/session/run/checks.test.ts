@@ -8,12 +8,14 @@ import { open, wait } from '../scene';
 /** Runs to the end; each assertion as `text: left right` with ok, failed or unreached before it, then the log's lines. */
 function check(source: string, expected: readonly string[], options: Readonly<Record<string, string>> = {}): void {
   const s = open(source, options);
-  s.continue_();
+  s.run.continue_();
   assert.equal(wait(s).kind, 'ended');
-  const asserts = s.asserts.map((a) =>
+  const asserts = s.checks.results.map((a) =>
     [a.ok ? 'ok' : a.reached ? 'failed' : 'unreached', `${a.text}:`, a.left, a.right].filter((t) => t !== '').join(' '),
   );
-  const log = s.takeOutput().flatMap((o) => (o.channel === 'log' ? [`${o.location?.line ?? 0} ${o.text.trim()}`] : []));
+  const log = s.output
+    .take()
+    .flatMap((o) => (o.channel === 'log' ? [`${o.location?.line ?? 0} ${o.text.trim()}`] : []));
   assert.deepEqual([...asserts, ...log.filter((line) => !line.includes('@assert'))], expected);
 }
 
@@ -75,10 +77,10 @@ TABLES equ 0x6000
     const s = open(
       'bits 64\n mov eax, 1\n; @assert rax == 2\n nop\n; @break\n nop\n; @break exit HLT\n hlt\n; @assert rax == 3 at end\n',
     );
-    s.stopAtDirectives(true);
+    s.run.stopAtDirectives(true);
     const stops: string[] = [];
     for (;;) {
-      s.continue_();
+      s.run.continue_();
       const r = wait(s);
       if (r.kind === 'ended') break;
       if (r.kind === 'stopped') stops.push(`${r.stop.kind} ${r.stop.final ? 'final ' : ''}${r.stop.why}`);
@@ -141,10 +143,10 @@ TABLES equ 0x6000
       const [bare, checked] = [plain, plain.map((line) => (line.startsWith(' ') ? checks + line : line))].map(
         (lines) => {
           const s = open(`${lines.join('\n')}; @break exit *\n; @break guest-pf\n`, { mmu });
-          s.continue_();
+          s.run.continue_();
           assert.equal(wait(s).kind, 'ended');
           const { asserts: _, ...report } = s.report({ serial: '', debugcon: '' });
-          return { report, tlb: s.tlb(), pages: s.pagemap(), statistics: s.statistics() };
+          return { report, tlb: s.tables.tlb(), pages: s.tables.pagemap(), statistics: s.views.statistics() };
         },
       );
       assert.deepEqual(checked, bare);

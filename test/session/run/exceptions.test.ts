@@ -40,29 +40,29 @@ for (const method of METHODS) {
   describe(`exceptions of the guest: ${method}`, () => {
     const begin = (condition?: string): ReturnType<typeof open> => {
       const s = open(`; @guest ${method}\n${GUEST}`);
-      s.setExceptionFilters([{ filter: 'guest-exception', ...(condition === undefined ? {} : { condition }) }]);
-      s.continue_();
+      s.breakpoints.setFilters([{ filter: 'guest-exception', ...(condition === undefined ? {} : { condition }) }]);
+      s.run.continue_();
       return s;
     };
 
     it('each stops before its delivery, with the check that failed', () => {
       const s = begin();
       assert.equal(next(s), 'guest-exception load');
-      const [reason] = s.stopped?.reason ?? [];
+      const [reason] = s.run.stopped?.reason ?? [];
       assert.deepEqual([reason?.event, reason?.error], ['#GP', 0x168n]);
       assert.ok(reason?.why.startsWith(LOAD), reason?.why);
-      assert.ok(s.stopped?.why.startsWith(`The guest's own #GP: ${LOAD}`), s.stopped?.why);
-      s.continue_();
+      assert.ok(s.run.stopped?.why.startsWith(`The guest's own #GP: ${LOAD}`), s.run.stopped?.why);
+      s.run.continue_();
       assert.equal(next(s), 'guest-exception again');
-      assert.match(s.stopped?.why ?? '', /^The guest's own #UD: UD2: the instruction is defined to raise #UD/);
-      s.continue_();
+      assert.match(s.run.stopped?.why ?? '', /^The guest's own #UD: UD2: the instruction is defined to raise #UD/);
+      s.run.continue_();
       assert.equal(next(s), 'ended halt 0');
     });
 
     it('a condition chooses by vector and error code', () => {
       const s = begin('vector == 13 && error != 0');
       assert.equal(next(s), 'guest-exception load');
-      s.continue_();
+      s.run.continue_();
       assert.equal(next(s), 'ended halt 0');
       const none = begin('vector == 13 && error == 0');
       assert.equal(next(none), 'ended halt 0');
@@ -71,14 +71,14 @@ for (const method of METHODS) {
     it('explain tells the last one, and what an access would meet', () => {
       const s = open(`; @guest ${method}\n${GUEST}`);
       assert.equal(value(s, 'explain'), 'no exception has been delivered to the guest yet');
-      s.setFunctionBreakpoints([{ name: 'again' }, { name: 'after' }]);
-      s.continue_();
+      s.breakpoints.setFunctions([{ name: 'again' }, { name: 'after' }]);
+      s.run.continue_();
       next(s);
       assert.match(
         value(s, 'explain'),
         /^the last exception:\n {2}#GP\(0x168\) at RIP 0x[0-9a-f]+: MOV: the DS selector 0x168/,
       );
-      s.continue_();
+      s.run.continue_();
       next(s);
       assert.match(value(s, 'explain'), /^the last exception:\n {2}#UD at RIP 0x[0-9a-f]+: UD2: /);
       assert.match(value(s, 'explain 0x800000000000'), /is not canonical/);
@@ -86,10 +86,10 @@ for (const method of METHODS) {
 
     it('a triple fault has its chain in the stop and in the report', () => {
       const s = open(`; @guest ${method}\nbits 64\nstart: xor ecx, ecx\ndiv cl\n`);
-      s.continue_();
+      s.run.continue_();
       assert.equal(next(s), 'triple-fault start+0x2');
       assert.deepEqual(
-        s.stopped?.reason?.map((r) => `${r.event} ${r.why}`),
+        s.run.stopped?.reason?.map((r) => `${r.event} ${r.why}`),
         [
           '#DE DIV: the divisor is zero (SDM vol. 2, DIV)',
           '#GP gate 0 ends at offset 0xf of the IDT, beyond its limit 0x0 (SDM vol. 3, 6.10)',
@@ -97,7 +97,7 @@ for (const method of METHODS) {
           '#GP gate 8 ends at offset 0x8f of the IDT, beyond its limit 0x0 (SDM vol. 3, 6.10)',
         ],
       );
-      assert.deepEqual(s.report({ serial: '', debugcon: '' }).stop.reason, s.stopped?.reason);
+      assert.deepEqual(s.report({ serial: '', debugcon: '' }).stop.reason, s.run.stopped?.reason);
     });
   });
 }
@@ -122,15 +122,15 @@ down:   mov     rax, [rax]
         invlpg  [0x80000]
 touch:  mov     [0x80ff8], eax
 `);
-      s.setExceptionFilters([{ filter: 'guest-pf' }]);
-      s.continue_();
+      s.breakpoints.setFilters([{ filter: 'guest-pf' }]);
+      s.run.continue_();
       assert.equal(next(s), 'guest-pf touch');
       const xd = 'bit 63 (XD) is reserved while EFER.NXE = 0';
       assert.match(
-        s.stopped?.why ?? '',
+        s.run.stopped?.why ?? '',
         /^The PTE \(0x80000000000800[0-9a-f]{2}\): bit 63 \(XD\) is reserved while EFER\.NXE = 0, for a supervisor write of 0x80ff8\. .*error code 0xb/,
       );
-      assert.ok(s.stopped?.reason?.[0]?.why.includes(xd), s.stopped?.reason?.[0]?.why);
+      assert.ok(s.run.stopped?.reason?.[0]?.why.includes(xd), s.run.stopped?.reason?.[0]?.why);
       const answer = s.translate({ address: 0x8_0ff8n, space: 'gva', access: 'w' });
       assert.ok(answer.kind === 'forward');
       const stage = answer.chain.stages.find((x) => x.stage === 'guest');

@@ -31,19 +31,19 @@ function walk(source: string, steps: readonly (readonly ['in' | 'over' | 'out' |
   const quiet = (): string => {
     for (;;) {
       const at = next(s);
-      if (!s.frames()[0]?.document) return at;
-      s.stepOut();
+      if (!s.stack.frames()[0]?.document) return at;
+      s.run.stepOut();
     }
   };
   for (const [how, where] of steps) {
-    if (how === 'in') s.stepIn('instruction');
-    else if (how === 'over') s.stepOver('instruction');
-    else if (how === 'line') s.stepOver('line');
-    else s.stepOut();
+    if (how === 'in') s.run.stepIn('instruction');
+    else if (how === 'over') s.run.stepOver('instruction');
+    else if (how === 'line') s.run.stepOver('line');
+    else s.run.stepOut();
     let at = quiet();
     // back from the exit the instruction is still to be executed
-    while (how === 'in' && s.stopped?.title === 'back in the guest') {
-      s.stepIn('instruction');
+    while (how === 'in' && s.run.stopped?.title === 'back in the guest') {
+      s.run.stepIn('instruction');
       at = quiet();
     }
     assert.equal(at.replace(/^step /, ''), where);
@@ -76,36 +76,36 @@ describe('stepping in the guest', () => {
       ['over', 'start+0x20'],
     ]);
     const s = open(CALLS);
-    s.setSourceBreakpoints('guest.asm', [{ line: 6 }]);
-    s.continue_();
+    s.breakpoints.setSource('guest.asm', [{ line: 6 }]);
+    s.run.continue_();
     assert.equal(next(s), 'breakpoint start+0x1e');
-    s.stepIn('instruction');
+    s.run.stepIn('instruction');
     assert.equal(next(s), 'step start+0x1e');
     assert.equal(value(s, 'ecx'), '0x3');
   });
 
   it('shows the calls by the frame-pointer chain', () => {
     const s = open(CALLS);
-    s.setSourceBreakpoints('guest.asm', [{ line: 15 }]);
-    s.continue_();
+    s.breakpoints.setSource('guest.asm', [{ line: 15 }]);
+    s.run.continue_();
     wait(s);
     assert.deepEqual(
-      s.frames().map((f) => `${f.name} ${f.location?.line}`),
+      s.stack.frames().map((f) => `${f.name} ${f.location?.line}`),
       ['inner+0x4 15', 'outer+0x9 10', 'start+0x5 2'],
     );
   });
 
   it('stops when asked to, and goes on', () => {
     const s = open('bits 64\nstart: jmp start');
-    s.continue_();
-    assert.equal(s.run(1000).kind, 'running');
-    s.pause();
+    s.run.continue_();
+    assert.equal(s.run.advance(1000).kind, 'running');
+    s.run.pause();
     assert.equal(next(s), 'pause start');
-    s.stepOver('line');
+    s.run.stepOver('line');
     assert.equal(next(s), 'step start');
-    s.stepOut();
-    assert.equal(s.run(1000).kind, 'running');
-    s.pause();
+    s.run.stepOut();
+    assert.equal(s.run.advance(1000).kind, 'running');
+    s.run.pause();
     assert.equal(next(s), 'pause start');
   });
 });
@@ -113,57 +113,57 @@ describe('stepping in the guest', () => {
 describe('stepping into an exit', () => {
   it('each Step stops, the hypervisor above the guest, and out of it is back to the guest', () => {
     const s = open(example('first-touch'));
-    s.setFunctionBreakpoints([{ name: 'first' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'first' }]);
+    s.run.continue_();
     wait(s);
-    s.stepIn('line');
+    s.run.stepIn('line');
     assert.equal(next(s), 'step VM exit EPT_VIOLATION');
     const seen: string[] = [];
     for (let i = 0; i < 100; i++) {
-      s.stepIn('line');
+      s.run.stepIn('line');
       wait(s);
-      const top = s.frames()[0];
+      const top = s.stack.frames()[0];
       if (top?.kind === 'guest') break;
       seen.push(`${top?.actor} ${top?.name}`);
-      assert.equal(s.frames().at(-1)?.name, 'first');
-      const text = s.document(top?.document?.id ?? 0)?.split('\n') ?? [];
+      assert.equal(s.stack.frames().at(-1)?.name, 'first');
+      const text = s.stack.document(top?.document?.id ?? 0)?.split('\n') ?? [];
       assert.match(text[(top?.document?.line ?? 0) - 1] ?? '', new RegExp(`^${top?.actor} +${top?.name}`));
     }
     assert.deepEqual(
       seen.filter((name) => /handle_ept_violation|gfn_to_memslot|handle_mm_fault|make_spte|VMRESUME/.test(name)),
       ['kvm handle_ept_violation', 'kvm gfn_to_memslot', 'host handle_mm_fault', 'kvm make_spte', 'cpu VMRESUME'],
     );
-    assert.equal(s.frames()[0]?.name, 'first');
-    s.stepIn('line');
+    assert.equal(s.stack.frames()[0]?.name, 'first');
+    s.run.stepIn('line');
     assert.equal(next(s), 'step second');
   });
 
   it('over a callee of the hypervisor, and out', () => {
     const s = open(example('first-touch'));
-    s.setFunctionBreakpoints([{ name: 'first' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'first' }]);
+    s.run.continue_();
     wait(s);
-    s.stepIn('line');
+    s.run.stepIn('line');
     wait(s);
-    for (let i = 0; i < 20 && s.frames()[0]?.name !== 'gfn_to_memslot'; i++) {
-      s.stepIn('line');
+    for (let i = 0; i < 20 && s.stack.frames()[0]?.name !== 'gfn_to_memslot'; i++) {
+      s.run.stepIn('line');
       wait(s);
     }
-    s.stepOver('line');
+    s.run.stepOver('line');
     assert.equal(next(s), 'step hva_to_pfn_slow');
-    s.stepOut();
+    s.run.stepOut();
     assert.equal(next(s), 'step first');
-    assert.equal(s.stopped?.title, 'back in the guest');
+    assert.equal(s.run.stopped?.title, 'back in the guest');
   });
 
   it('over the exiting instruction the exit is part of it', () => {
     const s = open(example('hello'));
-    s.setFunctionBreakpoints([{ name: 'wait_ready' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'wait_ready' }]);
+    s.run.continue_();
     wait(s);
-    s.stepOver('line');
+    s.run.stepOver('line');
     assert.equal(next(s), 'step wait_ready+0x4');
-    s.stepOver('line');
+    s.run.stepOver('line');
     assert.equal(next(s), 'step wait_ready+0x5');
     assert.equal(value(s, 'al'), '0x60 = 96');
   });
@@ -179,13 +179,13 @@ far_away: nop
 `;
   const atCall = (options: Readonly<Record<string, string>> = {}): ReturnType<typeof open> => {
     const s = open(SOURCE, options);
-    s.setSourceBreakpoints('guest.asm', [{ line: 3 }]);
+    s.breakpoints.setSource('guest.asm', [{ line: 3 }]);
     assert.equal(next(s), 'entry start');
-    s.continue_();
+    s.run.continue_();
     assert.match(next(s), /^breakpoint /);
     return s;
   };
-  const labels = (s: ReturnType<typeof open>): readonly string[] => s.stepTargets().map(({ label }) => label);
+  const labels = (s: ReturnType<typeof open>): readonly string[] => s.run.stepTargets().map(({ label }) => label);
 
   for (const [mmu, event] of [
     ['ept', 'EPT_VIOLATION'],
@@ -194,20 +194,20 @@ far_away: nop
     it(`offers the call and the exit under ${mmu}`, () => {
       const into = atCall({ mmu });
       assert.deepEqual(labels(into), ['call far_away', `VM exit ${event} of the push`]);
-      into.stepIn('line', 'call');
+      into.run.stepIn('line', 'call');
       assert.equal(next(into), 'step far_away');
       assert.deepEqual(labels(into), []);
       const exit = atCall({ mmu });
-      exit.stepIn('line', 'exit');
+      exit.run.stepIn('line', 'exit');
       next(exit);
-      assert.match(exit.stopped?.title ?? '', new RegExp(`^VM exit ${event}`));
+      assert.match(exit.run.stopped?.title ?? '', new RegExp(`^VM exit ${event}`));
       assert.deepEqual(labels(exit), []);
       // its Steps left, the plain key enters the call, although the page of the stack exits as that of the table did
-      exit.stepOut();
+      exit.run.stepOut();
       next(exit);
-      assert.equal(exit.stopped?.title, 'back in the guest');
+      assert.equal(exit.run.stopped?.title, 'back in the guest');
       assert.equal(labels(exit).length, 2);
-      exit.stepIn('line');
+      exit.run.stepIn('line');
       assert.equal(next(exit), 'step far_away');
     });
 
@@ -215,7 +215,7 @@ far_away: nop
     for (const options of [{ mmu: 'shadow' }, { mmu: 'shadow', shadow: 'modern' }, { mmu: 'software' }]) {
       const s = atCall(options);
       assert.equal(labels(s)[0], 'call far_away');
-      s.stepIn('line', 'call');
+      s.run.stepIn('line', 'call');
       assert.equal(next(s), 'step far_away', JSON.stringify(options));
     }
   });
@@ -242,8 +242,8 @@ round:  two
     const lines: unknown[] = [];
     next(s);
     for (let i = 0; i < 6; i++) {
-      lines.push(s.frames()[0]?.location?.line);
-      s.stepOver('line');
+      lines.push(s.stack.frames()[0]?.location?.line);
+      s.run.stepOver('line');
       next(s);
     }
     assert.deepEqual(lines, [11, 12, 13, 14, 15, 14]);

@@ -4,20 +4,20 @@ import type { Session } from '../../../src/session/session';
 import type { ViewNode } from '../../../src/session/types';
 import { next, open, wait } from '../scene';
 
-const frames = (s: Session): readonly string[] => s.frames().map((f) => `${f.name} ${f.location?.line ?? '?'}`);
+const frames = (s: Session): readonly string[] => s.stack.frames().map((f) => `${f.name} ${f.location?.line ?? '?'}`);
 
 /** Runs to the label `here`, and names the frames with their lines. */
 function check(source: string, expected: readonly string[], options: Readonly<Record<string, string>> = {}): void {
   const s = open(source, options);
-  s.setFunctionBreakpoints([{ name: 'here' }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: 'here' }]);
+  s.run.continue_();
   assert.match(next(s), /^function-breakpoint here/);
   assert.deepEqual(frames(s), expected);
 }
 
 /** The registers of a view by name; `mark`: not the frame's own. */
 const registers = (s: Session, path: string): ReadonlyMap<string, ViewNode> => {
-  const page = s.view(path);
+  const page = s.views.page(path);
   assert.ok(page.ok, path);
   return new Map(page.value.nodes.map((node) => [node.name, node]));
 };
@@ -28,18 +28,18 @@ const registers = (s: Session, path: string): ReadonlyMap<string, ViewNode> => {
  */
 function follow(source: string, options: Readonly<Record<string, string>> = {}): { stops: number; own: number } {
   const s = open(source, options);
-  const lines = s.breakpointLines('guest.asm', 1, 10_000).map(({ line }) => ({ line }));
-  s.setSourceBreakpoints('guest.asm', lines);
+  const lines = s.symbols.codeLines('guest.asm', 1, 10_000).map((line) => ({ line }));
+  s.breakpoints.setSource('guest.asm', lines);
   const calls: { readonly back: bigint; readonly before: ReadonlyMap<string, ViewNode> }[] = [];
   let own = 0;
   const word = s.guest.bits / 8;
   for (let stops = 0; ; stops++) {
-    s.continue_();
+    s.run.continue_();
     if (wait(s).kind === 'ended') return { stops, own };
     const rip = s.guest.linearRip;
-    const [top, ...callers] = s.frames().map((f) => f.address);
+    const [top, ...callers] = s.stack.frames().map((f) => f.address);
     assert.equal(top, rip);
-    const place = `at ${s.frames()[0]?.name}, line ${s.frames()[0]?.location?.line}`;
+    const place = `at ${s.stack.frames()[0]?.name}, line ${s.stack.frames()[0]?.location?.line}`;
     const truth = [...calls].reverse();
     assert.deepEqual(
       callers,
@@ -55,7 +55,7 @@ function follow(source: string, options: Readonly<Record<string, string>> = {}):
         }
       }
     }
-    const [insn] = s.disassemble(rip, 0, 1);
+    const [insn] = s.disassembly.around(rip, 0, 1);
     if (insn?.text.startsWith('call'))
       calls.push({ back: rip + BigInt(insn.bytes.length), before: registers(s, 'registers') });
     if (insn?.text.startsWith('ret')) calls.pop();
@@ -201,8 +201,8 @@ here:   leave
         ret`;
       for (const mmu of ['ept', 'npt', 'shadow', 'software']) {
         const s = open(source, { mmu });
-        s.setFunctionBreakpoints([{ name: 'here' }]);
-        s.continue_();
+        s.breakpoints.setFunctions([{ name: 'here' }]);
+        s.run.continue_();
         wait(s);
         assert.deepEqual(
           frames(s).map((f) => f.replace(/\+\S+/, '')),

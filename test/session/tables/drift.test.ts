@@ -19,14 +19,14 @@ again:
 
 function at(label: string, source = GUEST, options: Readonly<Record<string, string>> = { shadow: 'modern' }): Session {
   const s = open(source, { mmu: 'shadow', ...options });
-  s.setFunctionBreakpoints([{ name: label }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: label }]);
+  s.run.continue_();
   assert.equal(next(s), `function-breakpoint ${label}`);
   return s;
 }
 const marks = (s: Session, of: 'guest' | 'shadow', from: bigint, level = 1): string =>
-  s
-    .tables(of)
+  s.tables
+    .list(of)
     .find((e) => e.level === level && e.from === from)
     ?.marks?.join(' ') ?? 'absent';
 const both = (s: Session, from = 0x20_0000n, level = 1): string =>
@@ -52,7 +52,7 @@ describe('drift between guest and shadow tables', () => {
     const source = `bits 64${FIND_PTE} mov rdx, cr3\nmov qword [rdx + 8], 0\nwritten: hlt`;
     for (const shadow of ['classic', 'modern']) {
       const s = at('written', source, { shadow });
-      const root = s.tables('guest').find((e) => e.leaf && e.marks?.includes('write-protected') === true);
+      const root = s.tables.list('guest').find((e) => e.leaf && e.marks?.includes('write-protected') === true);
       assert.ok(root, shadow);
       assert.equal(marks(s, 'shadow', root.from), 'write-protected');
     }
@@ -60,8 +60,8 @@ describe('drift between guest and shadow tables', () => {
 
   it('the counterpart of an entry is the other tables’ entry for the same address', () => {
     const s = at('edited');
-    const guest = s.tables('guest').find((e) => e.level === 1 && e.from === 0x20_0000n);
-    const shadow = s.tables('shadow').find((e) => e.level === 1 && e.from === 0x20_0000n);
+    const guest = s.tables.list('guest').find((e) => e.level === 1 && e.from === 0x20_0000n);
+    const shadow = s.tables.list('shadow').find((e) => e.level === 1 && e.from === 0x20_0000n);
     assert.ok(guest && shadow);
     assert.equal(guest.counterpart?.entry, shadow.entry);
     assert.equal(guest.counterpart?.address, shadow.entryAddress);
@@ -92,7 +92,7 @@ describe('drift between guest and shadow tables', () => {
     const row = (path: string): string => rows(s, path).find((r) => r.startsWith('[0] PTE')) ?? 'none';
     assert.match(row('guest/0/0/1'), /^\[0\] PTE = unsync, stale · 0x300003 P RW → 0x300000$/);
     assert.match(row('shadow/0/0/1'), /^\[0\] PTE = unsync, stale · 0x[0-9a-f]+ P A → 0x[0-9a-f]+$/);
-    const page = s.view('shadow/0/0/1', 0, 1);
+    const page = s.views.page('shadow/0/0/1', 0, 1);
     assert.ok(page.ok);
     assert.deepEqual(page.value.nodes[0]?.marks, ['unsync', 'stale']);
     assert.ok(page.value.nodes[0]?.detail?.some((d) => d.startsWith('the guest’s entry: 0x300003 at GPA ')));
@@ -106,7 +106,7 @@ describe('drift between guest and shadow tables', () => {
     // the page of the code, and the page whose guest entry was edited: the shadow entry still leads to the old one, and so does the TLB
     for (const address of [0x10_0000n, 0x20_0000n]) assert.equal(stale(at('edited'), address), undefined);
     const s = at('touched');
-    s.evaluate('host migrate 0x200000');
+    s.console.evaluate('host migrate 0x200000');
     assert.equal(stale(s, 0x20_0000n), 'INVVPID');
   });
 
@@ -125,11 +125,11 @@ describe('drift between guest and shadow tables', () => {
 
   it('looking at it changes nothing', () => {
     const s = at('edited');
-    const before = JSON.stringify(s.statistics());
-    s.tables('shadow');
-    s.tables('guest');
+    const before = JSON.stringify(s.views.statistics());
+    s.tables.list('shadow');
+    s.tables.list('guest');
     rows(s, 'shadow');
-    assert.equal(JSON.stringify(s.statistics()), before);
+    assert.equal(JSON.stringify(s.views.statistics()), before);
   });
 });
 
@@ -154,21 +154,21 @@ idt: times 14 dq 0, 0
     it(`${shadow}: conditions on exits ask for the kind, and guest-pf stops only for the guest's own`, () => {
       const stops = (kind: string): string => {
         const s = open(FAULTS, { mmu: 'shadow', shadow });
-        s.setFunctionBreakpoints([{ name: 'exit:EXCEPTION_NMI', condition: kind }]);
-        s.continue_();
-        return `${next(s)}: ${s.stopped?.why.split('. ').at(-1) ?? ''}`;
+        s.breakpoints.setFunctions([{ name: 'exit:EXCEPTION_NMI', condition: kind }]);
+        s.run.continue_();
+        return `${next(s)}: ${s.run.stopped?.why.split('. ').at(-1) ?? ''}`;
       };
       assert.match(stops('tracing'), /page table of the guest/);
       assert.match(stops('dirty'), /D flag/);
       assert.match(stops('guest_fault && !hidden'), /injects the #PF/);
 
       const s = open(FAULTS, { mmu: 'shadow', shadow });
-      s.setExceptionFilters([{ filter: 'guest-pf' }]);
-      s.continue_();
+      s.breakpoints.setFilters([{ filter: 'guest-pf' }]);
+      s.run.continue_();
       assert.match(next(s), /^guest-pf /);
-      assert.match(s.stopped?.title ?? '', /#PF at 0x201000, a read/);
-      assert.match(s.stopped?.why ?? '', /KVM walks these tables, and injects it into the guest/);
-      s.continue_();
+      assert.match(s.run.stopped?.title ?? '', /#PF at 0x201000, a read/);
+      assert.match(s.run.stopped?.why ?? '', /KVM walks these tables, and injects it into the guest/);
+      s.run.continue_();
       assert.equal(next(s), 'ended halt 0');
     });
   }

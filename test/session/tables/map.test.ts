@@ -12,8 +12,8 @@ const example = (name: string): string => readFileSync(`examples/${name}.asm`, '
 function stopped(source: string, label?: string, options: Readonly<Record<string, string>> = {}): Session {
   const s = open(source, options);
   if (label !== undefined) {
-    s.setFunctionBreakpoints([{ name: label }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: label }]);
+    s.run.continue_();
     wait(s);
   }
   return s;
@@ -28,7 +28,7 @@ function rowsAt(
 ): readonly TableRow[] {
   const out: TableRow[] = [];
   for (let total = 1; out.length < total;) {
-    const page = s.tableMaps.page(set, moment, path, out.length, 512, filter);
+    const page = s.tables.maps.page(set, moment, path, out.length, 512, filter);
     assert.ok(page.ok, path.join('/'));
     ({ total } = page.value);
     if (total === 0) break;
@@ -79,18 +79,18 @@ describe('maps of page tables', () => {
     for (const set of SETS)
       it(`${name}: ${set} tables, opened, are what is listed`, () => {
         const s = stopped(source, label, options);
-        assert.deepEqual(entries(s, set).map(entryText), s.tables(set).map(entryText));
+        assert.deepEqual(entries(s, set).map(entryText), s.tables.list(set).map(entryText));
       });
 
   for (const generation of ['classic', 'modern'])
     it(`shadow tables, ${generation}, opened, are what is listed`, () => {
       const s = stopped(example('first-touch'), undefined, { mmu: 'shadow', shadow: generation });
-      s.setExceptionFilters([{ filter: 'vm-exit' }]);
+      s.breakpoints.setFilters([{ filter: 'vm-exit' }]);
       for (let i = 0; i < 6; i++) {
-        s.continue_();
+        s.run.continue_();
         wait(s);
       }
-      assert.deepEqual(entries(s, 'shadow').map(entryText), s.tables('shadow').map(entryText));
+      assert.deepEqual(entries(s, 'shadow').map(entryText), s.tables.list('shadow').map(entryText));
     });
 
   it('folds the identity map into a few rows', () => {
@@ -113,8 +113,8 @@ describe('maps of page tables', () => {
       rowsAt(s, 'guest', []).map(({ id, changed }) => [id, changed]),
       [['0', undefined]],
     );
-    s.setFunctionBreakpoints([{ name: 'there' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'there' }]);
+    s.run.continue_();
     wait(s);
     assert.deepEqual(
       rowsAt(s, 'guest', [], undefined, 2).map(({ id, changed, was }) => [id, changed, was]),
@@ -128,7 +128,7 @@ describe('maps of page tables', () => {
   it('marks an entry that the guest edited and did not flush, and leads to it', () => {
     const s = stopped(DRIFT_GUEST, 'edited');
     const marks = (set: TableSet, moment: number): string[] => {
-      const found = s.tableMaps.find(set, moment, 0x300000n);
+      const found = s.tables.maps.find(set, moment, 0x300000n);
       assert.ok(found.ok);
       return found.value.path.map((id, depth) => {
         const row = rowsAt(s, set, found.value.path.slice(0, depth), undefined, moment).find((each) => each.id === id);
@@ -139,8 +139,8 @@ describe('maps of page tables', () => {
     const way = ['PML4E', 'PDPTE', 'PDE'].map((name) => `${name}, unsync below, stale below`);
     assert.deepEqual(marks('shadow', 1), [...way, 'PTE, 1 unsync, 1 stale']);
     assert.deepEqual(marks('guest', 1), [...way, 'PTE, 1 unsync, 1 stale']);
-    s.setFunctionBreakpoints([{ name: 'flushed' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'flushed' }]);
+    s.run.continue_();
     wait(s);
     // INVLPG brought the table in step: the entry has no shadow until the next access, and may be written without an exit still.
     assert.deepEqual(marks('guest', 2), ['PML4E', 'PDPTE', 'PDE', 'PTE, 1 missing, 1 unsync']);
@@ -148,9 +148,9 @@ describe('maps of page tables', () => {
 
   it('finds an address, and says where the way ends', () => {
     const s = stopped(example('worked-example'), 'again');
-    const found = s.tableMaps.find('guest', 1, 0x7f8a3b2a0100n);
+    const found = s.tables.maps.find('guest', 1, 0x7f8a3b2a0100n);
     assert.deepEqual(found.ok && found.value, { path: ['255', '40', '473', '160'], present: true });
-    const missing = s.tableMaps.find('guest', 1, 0x7f8a3b2a1100n);
+    const missing = s.tables.maps.find('guest', 1, 0x7f8a3b2a1100n);
     assert.deepEqual(missing.ok && missing.value, {
       path: ['255', '40', '473'],
       present: false,
@@ -198,7 +198,7 @@ there:  hlt
     const kept = (): Map<string, string> =>
       new Map(entries(s, 'guest').map((e) => [`${e.level} ${hex(e.entryAddress)}`, hex(e.entry)]));
     const sets = (moment: number): number | undefined =>
-      s.tableMaps.sets(moment).find(({ set }) => set === 'guest')?.since;
+      s.tables.maps.sets(moment).find(({ set }) => set === 'guest')?.since;
     /** Level and address of each entry that the filter lets through as changed itself. */
     const changed = (moment: number, path: readonly string[] = []): string[] =>
       rowsAt(s, 'guest', path, { kind: 'changed' }, moment).flatMap((row) => {
@@ -212,8 +212,8 @@ there:  hlt
     assert.equal(sets(1), undefined);
     assert.deepEqual(changed(1), []);
     const before = kept();
-    s.setFunctionBreakpoints([{ name: 'there' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'there' }]);
+    s.run.continue_();
     wait(s);
     assert.equal(sets(2), 1);
     const found = changed(2);
@@ -239,7 +239,7 @@ there:  hlt
 
   it('draws the tables on a way as strips', () => {
     const s = stopped(example('worked-example'), 'again');
-    const strips = s.tableMaps.strips('guest', 1, ['255', '40', '473', '160']);
+    const strips = s.tables.maps.strips('guest', 1, ['255', '40', '473', '160']);
     assert.ok(strips.ok);
     assert.deepEqual(
       strips.value.map(({ name, cells, first }) => [name, cells.length, first, cells[first ?? 0]]),
@@ -257,7 +257,7 @@ there:  hlt
       '; @guest start=flat64\nbits 64\n mov rax, cr3\n lea rbx, [rax + 3]\n mov [rax + 8 * 510], rbx\nhere: hlt\n',
       'here',
     );
-    const [set] = s.tableMaps.sets(1);
+    const [set] = s.tables.maps.sets(1);
     assert.equal(set?.set, 'guest');
     assert.ok((set?.tables ?? 0) < 100);
     assert.ok(rowsAt(s, 'guest', ['510', '510', '510']).length > 0);
@@ -266,7 +266,7 @@ there:  hlt
   it('folds a quarter of a million pages into one row', function () {
     // The guest maps 1 GiB by 512 page tables of its own, page after page.
     const s = stopped(MANY, 'here', { memory: '64M' });
-    const guest = s.tableMaps.sets(1).find(({ set }) => set === 'guest');
+    const guest = s.tables.maps.sets(1).find(({ set }) => set === 'guest');
     assert.equal(guest?.pages, 512 * 512 + 32 * 512);
     assert.deepEqual(rowsAt(s, 'guest', ['1']).map(rowText), [
       '0 PDPTE 0x8000000000–0x803fffffff table rwx- one 262144',

@@ -19,13 +19,13 @@ after: hlt
 `;
 function open_(options: Readonly<Record<string, string>> = {}): Session {
   const s = open(GUEST, options);
-  s.setFunctionBreakpoints([{ name: 'done' }, { name: 'after' }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: 'done' }, { name: 'after' }]);
+  s.run.continue_();
   assert.equal(next(s), 'function-breakpoint done');
   return s;
 }
 const runs = (s: Session, query: MemoryMapQuery): string[] =>
-  s
+  s.tables
     .memoryMap(query)
     .runs.map((r) =>
       [
@@ -59,9 +59,9 @@ describe('the memory map', () => {
       '0x208000+0x1000 absent',
     ]);
     value(s, 'host swap-out 0x202000');
-    const cut = s.memoryMap({ ...WINDOW, most: 2 });
+    const cut = s.tables.memoryMap({ ...WINDOW, most: 2 });
     assert.deepEqual([cut.runs.length, cut.next], [2, 0x20_3000n]);
-    assert.equal(s.memoryMap({ ...WINDOW, from: 0x20_3000n, most: 2 }).next, undefined);
+    assert.equal(s.tables.memoryMap({ ...WINDOW, from: 0x20_3000n, most: 2 }).next, undefined);
   });
 
   it('follows what the host does', () => {
@@ -73,25 +73,25 @@ describe('the memory map', () => {
       '0x201000+0x1000 swapped slot 0',
       '0x202000+0x1000 absent',
     ]);
-    const [vma] = s.memoryMap().vmas;
+    const [vma] = s.tables.memoryMap().vmas;
     assert.equal(vma?.swapped, 0x1000n);
     assert.deepEqual(vma.slots, [0]);
-    assert.equal(s.memoryMap().host.swapUsed, 1);
+    assert.equal(s.tables.memoryMap().host.swapUsed, 1);
     // what the guest takes back is read from swap, and what went with its content stays away until it is touched
     assert.match(value(s, 'host deflate 0x201000 8K'), /1 pages of HVA .* were read from swap/);
     assert.deepEqual(
       runs(s, { from: 0x20_1000n, to: 0x20_3000n }).map((r) => r.split(' ')[1]),
       ['resident', 'absent'],
     );
-    assert.equal(s.memoryMap().host.swapUsed, 0);
+    assert.equal(s.tables.memoryMap().host.swapUsed, 0);
   });
 
   it('has dirty pages as runs', () => {
     const s = open_({ 'ept-ad': 'off' });
     value(s, 'memslot log 0 on');
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint after');
-    const dirty = (): unknown => s.memoryMap().slots[0]?.dirty;
+    const dirty = (): unknown => s.tables.memoryMap().slots[0]?.dirty;
     assert.deepEqual(dirty(), { pages: 1, runs: [{ from: 0x20_1000n, to: 0x20_2000n }], left: 0 });
     assert.deepEqual(runs(s, { from: 0x20_1000n, to: 0x20_2000n }), ['0x201000+0x1000 resident hpa dirty mapped 4096']);
     value(s, 'memslot dirty 0');
@@ -101,20 +101,20 @@ describe('the memory map', () => {
   it('shows huge pages, and merged ones', () => {
     const s = open_({ 'host-pages': 'thp' });
     assert.deepEqual(runs(s, WINDOW), ['0x200000+0x9000 resident hpa 2097152 mapped 2097152']);
-    const [vma] = s.memoryMap().vmas;
+    const [vma] = s.tables.memoryMap().vmas;
     assert.ok(vma && vma.huge === vma.resident);
     const m = open_();
-    m.writeMemory({ space: 'gpa', value: 0x20_2000n }, new Uint8Array(8));
+    m.memory.edit({ space: 'gpa', value: 0x20_2000n }, new Uint8Array(8));
     assert.match(value(m, 'host merge 0x202000 0x300000'), /share HPA/);
-    assert.equal(m.memoryMap().vmas[0]?.merged, 0x2000n);
+    assert.equal(m.tables.memoryMap().vmas[0]?.merged, 0x2000n);
     assert.deepEqual(runs(m, { from: 0x20_2000n, to: 0x20_3000n }), ['0x202000+0x1000 resident hpa merged']);
   });
 
   it('has slots and the holes around them', () => {
     const s = open('bits 64\nhlt', { slot: '0x0+4M' });
-    s.continue_();
+    s.run.continue_();
     next(s);
-    const map = s.memoryMap();
+    const map = s.tables.memoryMap();
     assert.equal(map.generation, 1);
     assert.deepEqual(
       map.holes.map((h) => [h.from, h.to]),

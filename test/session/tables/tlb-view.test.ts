@@ -16,14 +16,14 @@ const HEAD = `bits 64
 
 function at(source: string, label: string, options: Readonly<Record<string, string>> = {}): Session {
   const s = open(HEAD + source, options);
-  s.setFunctionBreakpoints([{ name: label }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: label }]);
+  s.run.continue_();
   assert.equal(next(s), `function-breakpoint ${label}`);
   return s;
 }
 /** The entry of a page: `compared`, then how it is stale. */
 function entry(s: Session, linear: bigint): string {
-  const e = s.tlb().entries.find((x) => x.linear === linear);
+  const e = s.tables.tlb().entries.find((x) => x.linear === linear);
   if (!e) return 'none';
   const { stale } = e;
   return stale === undefined
@@ -65,9 +65,9 @@ describe('stale TLB entries', () => {
     it(`${name}: marked until it is flushed`, () => {
       const s = at(EDIT(edit, flush), 'edited');
       assert.equal(entry(s, 0x20_0000n), expected);
-      assert.equal(s.tlb().staleCount, 1);
-      s.setFunctionBreakpoints([{ name: 'flushed' }]);
-      s.continue_();
+      assert.equal(s.tables.tlb().staleCount, 1);
+      s.breakpoints.setFunctions([{ name: 'flushed' }]);
+      s.run.continue_();
       assert.equal(next(s), 'function-breakpoint flushed');
       assert.equal(entry(s, 0x20_0000n), 'none');
     });
@@ -92,7 +92,7 @@ describe('stale TLB entries', () => {
       'edited',
     );
     assert.equal(entry(s, 0x20_0000n), 'elsewhere in guest now 0x300000: INVLPG, INVPCID, MOV CR4');
-    assert.equal(s.tlb().entries.find((e) => e.linear === 0x20_0000n)?.tags.pcid, null);
+    assert.equal(s.tables.tlb().entries.find((e) => e.linear === 0x20_0000n)?.tags.pcid, null);
   });
 
   it('what the host took away is flushed before the next entry: INVEPT, requested', () => {
@@ -104,9 +104,9 @@ describe('stale TLB entries', () => {
       rows(s, 'tlb').find((r) => r.startsWith('0x200000 ')) ?? '',
       /stale: the EPT has no entry for GPA 0x200000 any more; INVEPT is missing, and asked for before the next VM entry$/,
     );
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'ended halt 0');
-    assert.equal(s.tlb().staleCount, 0);
+    assert.equal(s.tables.tlb().staleCount, 0);
   });
 
   it('an entry of another PCID is compared with the EPT alone', () => {
@@ -122,7 +122,7 @@ describe('stale TLB entries', () => {
        hlt`,
       'edited',
     );
-    const e = s.tlb().entries.find((x) => x.linear === 0x20_0000n);
+    const e = s.tables.tlb().entries.find((x) => x.linear === 0x20_0000n);
     assert.deepEqual([e?.compared, e?.current, e?.tags.pcid, e?.stale], ['second-level', false, 0, undefined]);
   });
 
@@ -149,7 +149,7 @@ describe('paging-structure caches', () => {
 `;
   it('are listed with the table that they lead to, and stale where another hangs there', () => {
     const s = at(GUEST.replace('EDIT', 'mov [r15+8], rbx'), 'edited', { 'walk-caches': 'on' });
-    const { walkCaches = [] } = s.tlb();
+    const { walkCaches = [] } = s.tables.tlb();
     const pde = walkCaches.find((e) => e.level === 2 && e.linear === 0x20_0000n);
     assert.ok(pde);
     assert.deepEqual([pde.size, pde.current, pde.writable, pde.user], [0x20_0000n, true, true, false]);
@@ -164,18 +164,18 @@ describe('paging-structure caches', () => {
   });
 
   it('absent where the CPU has none', () => {
-    assert.equal(at(GUEST.replace('EDIT', ''), 'edited').tlb().walkCaches, undefined);
+    assert.equal(at(GUEST.replace('EDIT', ''), 'edited').tables.tlb().walkCaches, undefined);
   });
 });
 
 it('looking changes nothing', () => {
   const s = at(EDIT('mov qword [r14], 0x300003', 'invlpg [0x200000]'), 'edited', { 'walk-caches': 'on' });
   const print = (): string =>
-    JSON.stringify([s.tlb(), s.instructions, rows(s, 'stats')], (_, v: unknown) =>
+    JSON.stringify([s.tables.tlb(), s.guest.retired, rows(s, 'stats')], (_, v: unknown) =>
       typeof v === 'bigint' ? String(v) : v,
     );
   const before = print();
-  for (let i = 0; i < 3; i++) s.memoryMap();
+  for (let i = 0; i < 3; i++) s.tables.memoryMap();
   assert.equal(print(), before);
 });
 
@@ -183,10 +183,10 @@ describe('the TLB by method', () => {
   const source = 'bits 64\nmov rbx, 0x200000\nmov qword [rbx], 1\nmark: hlt\n';
   const entry = (mmu: string, migrate: boolean): string => {
     const s = open(source, { mmu });
-    s.setFunctionBreakpoints([{ name: 'mark' }]);
-    s.continue_();
+    s.breakpoints.setFunctions([{ name: 'mark' }]);
+    s.run.continue_();
     next(s);
-    if (migrate) s.evaluate('host migrate 0x200000');
+    if (migrate) s.console.evaluate('host migrate 0x200000');
     return rows(s, 'tlb').find((r) => r.startsWith('0x200000 ')) ?? 'none';
   };
   it('leads from GVA to GPA to HPA, and under shadow paging to the HPA at once', () => {

@@ -20,8 +20,8 @@ ${edit}\n mov rdx, cr3\n mov cr3, rdx\nlook: ${after}\n hlt\n`;
 
 function at(source: string, method: Readonly<Record<string, string>>): Session {
   const s = open(source, method);
-  s.setFunctionBreakpoints([{ name: 'look' }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: 'look' }]);
+  s.run.continue_();
   assert.equal(next(s), 'function-breakpoint look');
   return s;
 }
@@ -114,10 +114,10 @@ describe('the deciding entry of a denied access', () => {
   it('is named by the stop at the fault', () => {
     for (const method of METHODS) {
       const s = at(guest('and qword [rax + 8], ~2', 'mov [rcx], al'), method);
-      s.setExceptionFilters([{ filter: 'guest-pf' }]);
-      s.continue_();
+      s.breakpoints.setFilters([{ filter: 'guest-pf' }]);
+      s.run.continue_();
       assert.match(next(s), /^guest-pf /);
-      assert.match(s.stopped?.why ?? '', /^The PDE \(0x[0-9a-f]+\) has R\/W = 0: .* The PTE has R\/W = 1/);
+      assert.match(s.run.stopped?.why ?? '', /^The PDE \(0x[0-9a-f]+\) has R\/W = 0: .* The PTE has R\/W = 1/);
     }
   });
 
@@ -127,11 +127,11 @@ describe('the deciding entry of a denied access', () => {
       ['npt', 'NPT', 'R/W', 'NPF'],
     ] as const) {
       const s = at(guest('mov al, [rcx]', 'mov [rcx], al'), { mmu });
-      const pde = s.tables(mmu).find((e) => e.level === 2 && e.from === 0x20_0000n);
+      const pde = s.tables.list(mmu).find((e) => e.level === 2 && e.from === 0x20_0000n);
       assert.ok(pde);
       const entry = Buffer.alloc(8);
       entry.writeBigUInt64LE(pde.entry & ~2n);
-      assert.ok(s.writeMemory({ space: 'hpa', value: pde.entryAddress }, entry).ok);
+      assert.ok(s.memory.edit({ space: 'hpa', value: pde.entryAddress }, entry).ok);
       const expected = new RegExp(
         `The ${table} PDE \\(0x[0-9a-f]+\\) has ${bit} = 0: write to a read-only page.* The ${table} PTE has ${bit} = 1, but every`,
       );
@@ -139,10 +139,10 @@ describe('the deciding entry of a denied access', () => {
       assert.deepEqual([failure.stage, failure.level, failure.bit], [mmu, 2, `${bit} = 0`]);
       assert.match(failure.explanation ?? '', expected);
       assert.equal(steps.find((x) => x.problem !== undefined)?.name, `${table} PDE`);
-      s.setFunctionBreakpoints([{ name: `exit:${event}`, condition: 'level == 2' }]);
-      s.continue_();
+      s.breakpoints.setFunctions([{ name: `exit:${event}`, condition: 'level == 2' }]);
+      s.run.continue_();
       assert.match(next(s), /VM exit/);
-      assert.match(s.stopped?.why ?? '', expected);
+      assert.match(s.run.stopped?.why ?? '', expected);
     }
   });
 
@@ -150,13 +150,13 @@ describe('the deciding entry of a denied access', () => {
     // the guest's page table is in a read-only slot: the walk may read it, and may not set A
     const source = guest('mov al, [0x300000]', 'mov al, [rcx]');
     const s = at(source, { mmu: 'ept', 'ept-ad': 'off' });
-    const pte = s.tables('guest').find((e) => e.level === 1 && e.from === 0x20_0000n);
+    const pte = s.tables.list('guest').find((e) => e.level === 1 && e.from === 0x20_0000n);
     assert.ok(pte);
-    const leaf = s.tables('ept').find((e) => e.leaf && e.from === (pte.entryAddress & ~0xfffn));
+    const leaf = s.tables.list('ept').find((e) => e.leaf && e.from === (pte.entryAddress & ~0xfffn));
     assert.ok(leaf);
     const entry = Buffer.alloc(8);
     entry.writeBigUInt64LE(leaf.entry & ~2n);
-    assert.ok(s.writeMemory({ space: 'hpa', value: leaf.entryAddress }, entry).ok);
+    assert.ok(s.memory.edit({ space: 'hpa', value: leaf.entryAddress }, entry).ok);
     const { failure } = chainOf({ translate: (q: TranslateQuery) => s.translate(q) } as Session, {});
     assert.deepEqual([failure.stage, failure.level, failure.event], ['ept', 1, 'EPT_VIOLATION']);
     assert.match(failure.explanation ?? '', /a guest table entry, .* here as a write of its accessed or dirty flag/);

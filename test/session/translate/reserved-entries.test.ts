@@ -14,8 +14,8 @@ const GUEST32 =
 
 function stopped(options: Readonly<Record<string, string>>, source = GUEST): Session {
   const s = open(source, options);
-  s.setFunctionBreakpoints([{ name: 'look' }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: 'look' }]);
+  s.run.continue_();
   assert.equal(next(s), 'function-breakpoint look');
   return s;
 }
@@ -34,21 +34,21 @@ function check(options: Readonly<Record<string, string>>, edit: Edit, source?: s
   const shown = `${Object.values(options).join(' ')}: ${set} level ${level}${leaf ? ' leaf' : ''} | ${hex(set1)}`;
   it(`${shown}: ${named.join(' ')}`, () => {
     const s = stopped(options, source);
-    const listed = s.tables(set);
+    const listed = s.tables.list(set);
     const e = listed.find((x) => x.level === level && x.leaf === leaf && (x.marks ?? []).length === 0);
     assert.ok(e, 'an entry of the kind');
     assert.ok(!e.flags.some((flag) => flag.includes('reserved')), e.flags.join(' '));
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, e.entry | set1, true);
-    assert.ok(s.writeMemory({ space: 'hpa', value: e.entryAddress }, bytes).ok);
+    assert.ok(s.memory.edit({ space: 'hpa', value: e.entryAddress }, bytes).ok);
 
-    const after = s.tables(set).find((x) => x.entryAddress === e.entryAddress);
+    const after = s.tables.list(set).find((x) => x.entryAddress === e.entryAddress);
     const expected = [...e.flags, ...named].sort();
     assert.deepEqual([...(after?.flags ?? [])].sort(), expected);
     assert.equal(after?.leaf, leaf);
     const path: string[] = [];
     for (let at: string = set, l = top(s, set); l >= level; l--) {
-      const rows = s.view(at, 0, 600);
+      const rows = s.views.page(at, 0, 600);
       assert.ok(rows.ok, at);
       const below = rows.value.nodes.filter((n) => n.path.split('/').at(-1)?.match(/^\d+$/));
       const row = below.find((n) => n.address !== undefined && covers(n.address.value, l, e.from));
@@ -70,7 +70,7 @@ const covers = (start: bigint, level: number, address: bigint): boolean => {
   const shift = BigInt(12 + 9 * (level - 1));
   return BigInt.asUintN(48, start) >> shift === BigInt.asUintN(48, address) >> shift;
 };
-const top = (s: Session, set: TableSet): number => Math.max(...s.tables(set).map((e) => e.level));
+const top = (s: Session, set: TableSet): number => Math.max(...s.tables.list(set).map((e) => e.level));
 function rowOf(
   s: Session,
   set: TableSet,
@@ -87,7 +87,7 @@ function find(
   entryAddress: bigint,
   path: readonly string[],
 ): ReturnType<typeof rowOf> | undefined {
-  const page = s.tableMaps.page(set, 1, path, 0, 512, undefined);
+  const page = s.tables.maps.page(set, 1, path, 0, 512, undefined);
   assert.ok(page.ok, path.join('/'));
   for (const row of page.value.rows) {
     if (row.entryAddress === entryAddress && row.first === row.last) return row;

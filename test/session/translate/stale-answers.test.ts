@@ -10,8 +10,8 @@ const NATIVE: readonly Readonly<Record<string, string>>[] = [{ mmu: 'ept' }, { m
 
 function at(source: string, options: Readonly<Record<string, string>>): Session {
   const s = open(`bits 64${FIND_PTE}${source}\nlook: mov esi, [rcx + 0x1000]\nafter: hlt\n`, options);
-  s.setFunctionBreakpoints([{ name: 'look' }, { name: 'after' }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: 'look' }, { name: 'after' }]);
+  s.run.continue_();
   assert.equal(next(s), 'function-breakpoint look');
   return s;
 }
@@ -68,7 +68,9 @@ describe('advice about a stale translation', () => {
 
   it('an entry of another PCID: INVLPG does not reach it', () => {
     const s = at(`${set(17)}mov al, [rcx]\n mov rdx, cr3\n or rdx, 1\n mov cr3, rdx\n mov al, [rcx]`, { mmu: 'ept' });
-    const drops = s.tlb().entries.flatMap((e) => (e.linear === 0x20_0000n ? [`${e.tags.pcid}: ${e.drops}`] : []));
+    const drops = s.tables
+      .tlb()
+      .entries.flatMap((e) => (e.linear === 0x20_0000n ? [`${e.tags.pcid}: ${e.drops}`] : []));
     assert.deepEqual(drops.sort(), [
       '0: INVPCID of PCID 0 or a load of CR3 with bit 63 = 0, of PCID 0',
       '1: INVLPG, INVPCID or a load of CR3 with bit 63 = 0',
@@ -109,7 +111,7 @@ describe('a stale paging-structure cache', () => {
         stale?.explanation ?? '',
         /^The walk begins at the table at GPA 0x[0-9a-f]+, which the PDE cache still holds: the entry of level 2 leads to 0x500000 now; INVLPG, INVPCID or a load of CR3 is missing\. The access goes to GPA 0x201000/,
       );
-      s.continue_();
+      s.run.continue_();
       assert.equal(next(s), 'function-breakpoint after');
       assert.equal(value(s, 'esi'), '0x0');
       // 0x202000 leads to the same page either way: the cache is stale, the answer is not
@@ -121,7 +123,7 @@ describe('a stale paging-structure cache', () => {
   it('after INVLPG of any address the walk begins at the root', () => {
     const s = at(`${MOVED}invlpg [0x600000]`, { mmu: 'ept', 'walk-caches': 'on' });
     assert.equal(tlb(s, 0x20_1000n).stale, null);
-    s.continue_();
+    s.run.continue_();
     assert.equal(next(s), 'function-breakpoint after');
     assert.equal(value(s, 'esi'), '0x33 = 51');
   });

@@ -4,8 +4,8 @@ import { next, open, rows, value } from '../scene';
 
 it('VMAs and host page tables follow what the host does', () => {
   const s = open('bits 64\nmov qword [0x200000], 1\nmov qword [0x201000], 1\nmov qword [0x202000], 2\nmark: hlt\n');
-  s.setFunctionBreakpoints([{ name: 'mark' }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: 'mark' }]);
+  s.run.continue_();
   next(s);
   value(s, 'host swap-out 0x202000');
   assert.match(value(s, 'host merge 0x200000 0x201000'), /share HPA/);
@@ -43,8 +43,8 @@ mark: hlt
   ] as const)
     it(`every guest address that leads to the frame, under ${mmu}`, () => {
       const s = open(source, { mmu });
-      s.setFunctionBreakpoints([{ name: 'mark' }]);
-      s.continue_();
+      s.breakpoints.setFunctions([{ name: 'mark' }]);
+      s.run.continue_();
       next(s);
       assert.deepEqual(rows(s, 'host/254/360/1/0'), ['GPA 0x200000 = memslot 0, HVA 0x7f5a00200000']);
       const below = rows(s, 'host/254/360/1/0/gpa-0x200000');
@@ -63,11 +63,11 @@ mov byte [0x201000], 1
 mov byte [0x203000], 1
 end: hlt
 `);
-  s.setFunctionBreakpoints([{ name: 'mark' }, { name: 'end' }]);
-  s.continue_();
+  s.breakpoints.setFunctions([{ name: 'mark' }, { name: 'end' }]);
+  s.run.continue_();
   next(s);
   value(s, 'memslot log 0 on');
-  s.continue_();
+  s.run.continue_();
   next(s);
   const bitmap = rows(s, 'memslots/0').find((r) => r.startsWith('dirty bitmap'));
   assert.match(bitmap ?? '', /^dirty bitmap = \d+ pages of 16384 written, in \d+ runs$/);
