@@ -17,8 +17,8 @@ export interface ParsedArguments {
 }
 
 /**
- * Reads a command's arguments: `--name value`, `--name=value`, a short `-o value` or `-Dvalue`, and one operand. `--` ends the options. A path may begin
- * with a dash behind `--` only. All mistakes are reported together.
+ * Reads a command's arguments: `--name value`, `--name=value`, a short `-o value` or `-Dvalue`, and one operand. `--`
+ * ends the options. A path may begin with a dash only after `--`. All mistakes are reported together.
  */
 export function parseArguments(
   command: CommandSpec,
@@ -49,7 +49,7 @@ export function parseArguments(
     }
     const isLong = arg.startsWith('--');
     const equals = isLong ? arg.indexOf('=') : -1;
-    // As for nasm, the value may stand right behind the letter: -DNAME.
+    // As with nasm, the value may directly follow the letter: -DNAME.
     const attached = !isLong && arg.length > 2 && byShort.has(arg.slice(0, 2)) ? arg.slice(2) : undefined;
     const written = attached !== undefined ? arg.slice(0, 2) : equals < 0 ? arg : arg.slice(0, equals);
     const name = byShort.get(written) ?? (written.startsWith('--') ? written.slice(2) : undefined);

@@ -64,7 +64,7 @@ export function asmCommand(args: ParsedArguments, host: CliHost): number {
   return EXIT.ok;
 }
 
-/** The path with `.bin` for its extension, or behind it where that is its name already. */
+/** The path with its extension replaced by `.bin`, or with `.bin` appended if that is its name already. */
 function withExtension(path: string): string {
   const stem = path.replace(/\.[^./\\]+$/, '');
   return stem === path || path.endsWith('.bin') ? `${path}.bin` : `${stem}.bin`;

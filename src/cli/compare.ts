@@ -8,7 +8,10 @@ import { readGuest } from './guest';
 import type { CliHost } from './host';
 import { EXIT, SLICE } from './host';
 
-/** `pagewalk compare GUEST`: under each method to its end, then one table. Exit code 1: the guest could tell two methods apart. */
+/**
+ * `pagewalk compare GUEST`: runs it to the end under each method, then prints one table. Exit code 1: the guest could
+ * distinguish two methods.
+ */
 export function compareCommand(args: ParsedArguments, host: CliHost): number {
   // `--mmu` names one method elsewhere, and here a list of them
   const lists = args.guest.filter((o) => o.key === 'mmu').map((o) => String(o.value));
@@ -35,7 +38,7 @@ export function compareCommand(args: ParsedArguments, host: CliHost): number {
 
 type Row = readonly [name: string, of: (r: MethodRun) => string | number | undefined];
 
-/** A column a method; rows that are zero everywhere are left out. */
+/** One column per method; rows that are zero everywhere are omitted. */
 function table(c: Comparison): string {
   const names = (of: (r: MethodRun) => Readonly<Record<string, number>>): string[] => [
     ...new Set(c.methods.flatMap((r) => Object.keys(of(r)))),

@@ -43,7 +43,10 @@ export function openGuest(args: ParsedArguments, host: CliHost): Result<Session,
   return program.ok ? Session.create(program.value) : program;
 }
 
-/** `guest.asm:7: @host swap-out 0x5000: …`: what the session, and what the guest file says in it, say while the guest runs. */
+/**
+ * `guest.asm:7: @host swap-out 0x5000: …`: what the session and the guest file's directives output while the guest
+ * runs.
+ */
 export const logText = ({ text, location }: Output): string =>
   location ? `${location.file}:${location.line}: ${text}` : text;
 
@@ -51,7 +54,10 @@ export const logText = ({ text, location }: Output): string =>
 export const exitCodeOf = (session: Session, end: EndInfo): number =>
   session.checks.results.every((a) => a.ok) ? end.code : EXIT.checkFailed;
 
-/** Runs in slices to the end, or to a breakpoint (undefined); `afterSlice` takes what has come out so far. `most`: instructions that the next slice may have. */
+/**
+ * Runs in slices to the end, or to a breakpoint (undefined); `afterSlice` takes the output so far. `most`:
+ * instructions that the next slice may have.
+ */
 function runOn(session: Session, afterSlice: () => void, most = () => SLICE): EndInfo | undefined {
   session.run.continue_();
   for (;;) {
@@ -65,7 +71,7 @@ function runOn(session: Session, afterSlice: () => void, most = () => SLICE): En
   }
 }
 
-/** Runs to the end, whatever is met on the way. `every`: a slice ends at each multiple of so many instructions. */
+/** Runs to the end, ignoring breakpoints. `every`: a slice ends at each multiple of this many instructions. */
 export function runToEnd(session: Session, afterSlice: () => void, every?: number): EndInfo {
   let end: EndInfo | undefined;
   const most = every === undefined ? undefined : (): number => Math.min(SLICE, every - (session.guest.retired % every));

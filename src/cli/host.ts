@@ -7,15 +7,15 @@ export type DapListen =
   | { readonly kind: 'port'; readonly port: number }
   | { readonly kind: 'socket'; readonly path: string };
 
-/** What debug clients have to know, and the file that says it. */
+/** What debug clients must know, and the file that contains it. */
 export interface Secret {
   readonly path: string;
   readonly text: string;
 }
 
-/** What the command line needs of the system it runs on; src/main/cli.ts supplies it. */
+/** What the command line needs from its system; src/main/cli.ts supplies it. */
 export interface CliHost {
-  /** The bytes of a file, or in words why there are none. */
+  /** The bytes of a file, or why there are none. */
   readFile(
     path: string,
   ): { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
@@ -36,5 +36,5 @@ export interface CliHost {
 /** The command line's own exit codes (odd ones are the guest's). */
 export const EXIT = { ok: 0, differs: 1, badInput: 2, checkFailed: 10, internal: 70 } as const;
 
-/** Instructions between two looks at what has come out. */
+/** Instructions between two checks for output. */
 export const SLICE = 2_000_000;

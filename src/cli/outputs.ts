@@ -3,11 +3,11 @@ import { openOutputs } from '../session/launch/output-files';
 import { cliError } from './diagnostics';
 import type { CliHost } from './host';
 
-/** The error of an output that cannot be opened, or takes no more. */
+/** The error for an output that cannot be opened or written. */
 export const unwritable = (path: string | undefined, why: string): Diagnostic =>
   cliError('unwritable', `cannot be written: ${why}`, path);
 
-/** Writes what a command has made to the files that its options name; the error of the first that cannot be written. */
+/** Writes a command's results to the files that its options name; the error of the first that cannot be written. */
 export function writeOutputs(
   paths: Readonly<Record<string, string | undefined>>,
   contents: ReadonlyMap<string, Uint8Array | string>,

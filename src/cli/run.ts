@@ -17,7 +17,7 @@ import { traceLine } from './trace-line';
 type Channel = 'serial' | 'debugcon';
 type OutputName = Channel | 'trace';
 
-/** `pagewalk run GUEST`: to the end; the exit code tells how it ended. */
+/** `pagewalk run GUEST`: to the end; the exit code shows how it ended. */
 export function runCommand(args: ParsedArguments, host: CliHost): number {
   const opened = openGuest(args, host);
   if (!opened.ok) {
@@ -94,7 +94,7 @@ function hashEvery(written: string | undefined): Result<number | undefined, Diag
 /** Lines of a trace that are written together. */
 const FLUSHED_LINES = 1000;
 
-/** The outputs that go to files: `-`, and those that nobody sends anywhere, do not. */
+/** The outputs that go to files: not `-`, and not those without a target. */
 function openRunOutputs(
   settings: Session['program']['settings'],
   host: CliHost,

@@ -1,7 +1,8 @@
 /**
- * The debug adapter: one per client. It dispatches requests to the groups of handlers, carries out run control, and turns what the
- * debug target tells into events. It is the one place where errors become responses: bad input is answered and the session goes
- * on; a bug of ours is caught here, once per request, reported, and the session goes on as well.
+ * The debug adapter: one per client. It dispatches requests to the groups of handlers, carries out run control, and
+ * turns what the debug target reports into events. It is the only place where errors become responses: bad input is
+ * answered and the session continues; a bug of ours is caught here, once per request, and reported, and the session
+ * continues as well.
  */
 import {
   DebugSession,
@@ -75,12 +76,12 @@ export class Adapter extends DebugSession implements AdapterContext {
   launched: Launched | undefined;
   /** The configuration of the last launch, for a restart that brings none. */
   fields: LaunchFields | undefined;
-  /** What a run ran into, where that was a bug of ours: the exception that the client asks about. */
+  /** The bug of ours that ended a run: the exception that the client asks about. */
   failure: string | undefined;
 
   /** configurationDone was answered for this launch. */
   begun = false;
-  /** The client was told that the session is over. */
+  /** The client was notified that the session is over. */
   private terminated = false;
   private out: Writable | undefined;
   private knownFrames: readonly FrameView[] | undefined;
@@ -103,10 +104,11 @@ export class Adapter extends DebugSession implements AdapterContext {
     });
   }
 
-  /** Speaks over these streams until the client is gone or sends what is not of the protocol. */
+  /** Serves these streams until the client is gone or sends something outside the protocol. */
   override start(input: NodeJS.ReadableStream, output: NodeJS.WritableStream): void {
     this.out = output as Writable;
-    // the base class is to write only: its reader takes any header, and a message that is wrong ends the session without a word
+    // the base class is only used for writing: its reader accepts any header, and a malformed message ends the
+    // session silently
     super.start(new PassThrough(), output);
     const reader = new MessageReader({
       message: (value) => this.received(value),
@@ -122,7 +124,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     input.resume();
   }
 
-  /** What came is not of the protocol: the session is over, and its process fails. */
+  /** The input violates the protocol: the session is over, and its process fails. */
   refusedClient: () => void = () => process.exit(2);
 
   private received(value: unknown): void {
@@ -141,18 +143,18 @@ export class Adapter extends DebugSession implements AdapterContext {
     this.dispatchRequest(value as Dap.Request);
   }
 
-  /** Says what was wrong with a message that no response can be sent to. */
+  /** Reports what was wrong with a message that cannot be answered with a response. */
   private complain(why: string): void {
     this.sendText('stderr', `${requestError('badMessage', why).message}\n`);
   }
 
-  /** The client is gone, or asked to end. A process of its own exits; a server or a test goes on. */
+  /** The client is gone, or asked to end. A dedicated process exits; a server or a test continues. */
   override shutdown(): void {
     this.close();
     super.shutdown();
   }
 
-  /** Does `action` once the response of the request in progress is sent. */
+  /** Does `action` once the response of the current request is sent. */
   afterResponse(action: () => void): void {
     this.afterwards.push(action);
   }
@@ -175,13 +177,13 @@ export class Adapter extends DebugSession implements AdapterContext {
     this.forgetFrames();
   }
 
-  /** The target, whether it runs or not. */
+  /** The target, running or not. */
   get target(): DebugTarget {
     if (!this.launched) throw requestError('notLaunched', 'no guest is launched');
     return this.launched.target;
   }
 
-  /** The target while it stands still: most questions can be asked only then. */
+  /** The target while it is stopped: most requests need that. */
   get stopped(): DebugTarget {
     const { target } = this;
     if (this.loop.running) throw requestError('running', 'the guest is running; pause it first');
@@ -189,22 +191,22 @@ export class Adapter extends DebugSession implements AdapterContext {
     return target;
   }
 
-  /** The call stack of the present stop. */
+  /** The call stack of the current stop. */
   get frames(): readonly FrameView[] {
     return (this.knownFrames ??= this.stopped.stack.frames());
   }
-  /** The guest is about to go on, or was changed by hand. */
+  /** The guest is about to continue, or was changed by hand. */
   forgetFrames(): void {
     this.knownFrames = undefined;
   }
 
-  /** The value of an answer, or its diagnostics as the error of this request. */
+  /** The value of an answer; throws its diagnostics as the error of this request. */
   unwrap<T>(answer: Result<T, readonly Diagnostic[]>): T {
     if (!answer.ok) throw inputError(answer.error);
     return answer.value;
   }
 
-  /** Lets the target run on; what was known about its stop is void from here on. */
+  /** Resumes the target; everything known about its stop becomes invalid. */
   resume(): void {
     this.references.clear();
     this.memory.clear();
@@ -214,8 +216,9 @@ export class Adapter extends DebugSession implements AdapterContext {
   }
 
   /**
-   * Something was changed by hand, by `action`: the client hears what that made of frames and values, and of the memory that it shows. Nothing but frames and values is ever said: for all else VS Code
-   * handles the stop again, which takes a person from the view that they are in to Run and Debug.
+   * Something was changed by hand, by `action`: the client is notified about frames, values and the memory it shows.
+   * Only frames and values are ever invalidated: for anything else VS Code handles the stop again, which takes the
+   * user from the current view to Run and Debug.
    */
   change<T>(action: () => T, { isChange, written }: ChangeOptions<T> = {}): T {
     const before = this.client.supportsInvalidatedEvent ? keyOf(this.frames) : '';
@@ -239,7 +242,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     return result;
   }
 
-  /** Text in the Debug Console, linked to a place in the client's source where it has one. */
+  /** Text in the Debug Console, linked to a location in the client's source if there is one. */
   sendText(category: 'console' | 'stdout' | 'stderr' | 'important', text: string, at?: Location): void {
     const event: Dap.OutputEvent = new OutputEvent(text, category);
     if (at) {
@@ -250,7 +253,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     this.sendEvent(event);
   }
 
-  /** Where a place of the running image is in the text as it is now. */
+  /** Where a location of the running image is in the current text. */
   private placeNow({ line, ...at }: Location): Location {
     return { ...at, line: this.client.edited.toCurrent(at.file, line).line };
   }
@@ -263,7 +266,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     }
   }
 
-  /** Hands on what the guest and the breakpoints have written since the last time. */
+  /** Forwards what the guest and the breakpoints have written since the last call. */
   sendOutput(): void {
     if (!this.launched) return;
     const { target, files } = this.launched;
@@ -281,7 +284,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     }
   }
 
-  /** Without debugging nothing stops: what would be explained at a stop is said, and the run goes on to its end. */
+  /** Without debugging nothing stops: what a stop would explain is printed, and the run continues to its end. */
   private stoppedRunning(stop: StopInfo): void {
     if (!this.launched?.noDebug) return this.sendStopped(stop);
     this.target.run.continue_();
@@ -303,7 +306,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     this.sendEvent(event);
   }
 
-  /** The launch's resources are let go; nothing of it sends an event from here on. */
+  /** Releases the launch's resources; it sends no further events. */
   close(): void {
     this.loop.halt();
     for (const { file } of this.launched?.files.values() ?? []) file.close();
@@ -324,7 +327,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     for (const action of this.afterwards.splice(0)) this.attempt(action);
   }
 
-  /** What fails after a response is told in the Debug Console; it ends nothing. */
+  /** Failures after a response are reported in the Debug Console; they end nothing. */
   private attempt(action: () => void): void {
     try {
       action();
@@ -346,7 +349,7 @@ export class Adapter extends DebugSession implements AdapterContext {
     this.sendResponse(response);
   }
 
-  /** Tells of a bug of ours in the Debug Console, with what is needed to find it. */
+  /** Reports a bug of ours in the Debug Console, with what is needed to find it. */
   private report(error: unknown): RequestError {
     const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.sendText('stderr', `Internal error in Pagewalk (not in your guest). The session continues.\n${told}\n`);
@@ -378,7 +381,10 @@ export class Adapter extends DebugSession implements AdapterContext {
 const keyOf = (frames: readonly FrameView[]): string =>
   frames.map((f) => `${f.name} ${f.address} ${f.location?.line} ${f.document?.line}`).join('\n');
 
-/** One text for each run of outputs of the same kind and place: a log point in a loop writes thousands between two slices. */
+/**
+ * One text for consecutive outputs of the same kind and location: a log point in a loop writes thousands between two
+ * slices.
+ */
 function joined(outputs: readonly Output[]): Output[] {
   const runs: { readonly first: Output; readonly texts: string[] }[] = [];
   for (const each of outputs) {
@@ -392,7 +398,7 @@ function joined(outputs: readonly Output[]): Output[] {
   return runs.map(({ first, texts }) => ({ ...first, text: texts.join('') }));
 }
 
-/** DAP error formats know placeholders in braces; ours are finished texts. */
+/** DAP error formats expand placeholders in braces; our texts are final. */
 function escapeFormat(text: string): string {
   return text.replace(/\{/g, '(').replace(/\}/g, ')');
 }

@@ -1,6 +1,6 @@
 /**
- * The JSON types that the arguments of requests have by the protocol (debugAdapterProtocol.json, and src/protocol for ours). They are asked before a handler runs, so that what a client did wrong is
- * told as that, by the name of the field.
+ * The JSON types of request arguments according to the protocol (debugAdapterProtocol.json, and src/protocol for
+ * ours). They are checked before a handler runs, so a client's mistake is reported by the name of the field.
  */
 import { requestError } from './errors';
 
@@ -127,7 +127,7 @@ const ARGUMENTS: Readonly<Record<string, Fields>> = {
   'pagewalk/setControlField': { path: 'string', value: 'string' },
 };
 
-/** @throws RequestError which names the first field that is not as the protocol has it. */
+/** @throws RequestError which names the first field that violates the protocol. */
 export function checkArguments(command: string, args: unknown): void {
   if (args !== undefined && args !== null && !isObject(args)) refuse(command, 'the arguments', 'an object', args);
   const fields = Object.hasOwn(ARGUMENTS, command) ? ARGUMENTS[command] : undefined;

@@ -21,8 +21,8 @@ const NOT_DEBUGGING: BreakpointView = {
 };
 
 /**
- * The breakpoints that the client has asked for, so that they can be set again in a new target after a restart. The client knows
- * each by an id that outlives the target; the target's own ids are looked up when a stop names them.
+ * The breakpoints requested by the client, kept so they can be set again in a new target after a restart. The client
+ * knows each by an id that outlives the target; the target's own ids are looked up when a stop names them.
  */
 export class BreakpointSets {
   private readonly sets = new Map<string, BreakpointSet>();

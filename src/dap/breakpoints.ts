@@ -11,7 +11,7 @@ import { textOf } from './launch';
 import { linearAddress } from './memory';
 import type { Handlers } from './requests';
 
-/** The clauses that were filled in; VS Code sends empty texts for those that were emptied. */
+/** The clauses that were filled in; VS Code sends empty strings for cleared ones. */
 function clauses(from: { condition?: string; hitCondition?: string; logMessage?: string }): BreakClauses {
   return {
     ...(from.condition?.trim() ? { condition: from.condition } : {}),
@@ -30,7 +30,7 @@ function filterOf(name: string, condition?: string): ExceptionFilter {
   return { filter: name, ...(condition?.trim() ? { condition } : {}) };
 }
 
-/** The file of a source; the hypervisor's generated documents are no places in the guest. */
+/** The file of a source; the hypervisor's generated documents are not locations in the guest. */
 export function fileOf(adapter: AdapterContext, source: Dap.Source): string {
   if (source.sourceReference || source.path === undefined) {
     const instead = 'to stop at VM exits, add a function breakpoint exit:NAME';
@@ -41,7 +41,7 @@ export function fileOf(adapter: AdapterContext, source: Dap.Source): string {
   return launched?.sameFiles(file) ?? file;
 }
 
-/** A client that tells of a saved file by this alone. */
+/** For a client that reports a saved file only in this way. */
 function readAgain({ host, client }: AdapterContext, file: string): void {
   const read = host.readFile(file);
   if (read.ok) client.edited.edit(file, textOf(read.bytes));

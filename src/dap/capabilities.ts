@@ -3,7 +3,10 @@ import { filtersFor } from '../session/run/exception-filters';
 
 type Method = Parameters<typeof filtersFor>[0];
 
-/** What `initialize` promises: nothing that is not built. `mmu`: how the guest's memory will be virtualized, where that is known before the launch. */
+/**
+ * The capabilities that `initialize` reports: only what is built. `mmu`: how the guest's memory will be virtualized,
+ * if known before the launch.
+ */
 export const capabilities = (mmu: Method): Dap.Capabilities => ({
   supportsConfigurationDoneRequest: true,
   supportsRestartRequest: true,

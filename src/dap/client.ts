@@ -3,7 +3,10 @@ import { posix, win32 } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { EditedSources } from './edited';
 
-/** How the client counts and spells, as it said in `initialize`, and what it did to the sources. Ours: lines and columns from 1, absolute paths, lines as they were assembled. */
+/**
+ * The client's conventions from `initialize`, and its edits of the sources. Ours: lines and columns from 1, absolute
+ * paths, lines as they were assembled.
+ */
 export class ClientView {
   private fromLine = 1;
   private fromColumn = 1;
@@ -26,7 +29,7 @@ export class ClientView {
   line(ours: number): number {
     return ours - 1 + this.fromLine;
   }
-  /** Of a line as it was assembled, where the client has it now. */
+  /** Converts a line as assembled to the client's current line. */
   lineIn(file: string, ours: number): number {
     return this.line(this.edited.toCurrent(file, ours).line);
   }

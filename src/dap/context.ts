@@ -10,10 +10,13 @@ import type { LaunchFields, Launched } from './launch';
 import type { MemoryChange, MemoryWatch } from './memory-watch';
 import type { Documents, References } from './references';
 
-/** What a handler of a request may ask of the adapter. */
+/** What a request handler may use of the adapter. */
 export interface AdapterContext {
   readonly host: AdapterHost;
-  /** What will be launched, where the program that started the adapter knows it: a client takes the names of filters at `initialize`. */
+  /**
+   * What will be launched, if the program that started the adapter knows it: a client reads the names of filters at
+   * `initialize`.
+   */
   readonly expected?: LaunchFields | undefined;
   readonly client: ClientView;
   readonly references: References;
@@ -28,33 +31,35 @@ export interface AdapterContext {
   readonly fields: LaunchFields | undefined;
   /** configurationDone was answered for this launch. */
   begun: boolean;
-  /** What a run ran into, where that was a bug of ours: the exception that the client asks about. */
+  /** The bug of ours that ended a run: the exception that the client asks about. */
   readonly failure: string | undefined;
 
-  /** The target, whether it runs or not. */
+  /** The target, running or not. */
   readonly target: DebugTarget;
-  /** The target while it stands still: most questions can be asked only then. */
+  /** The target while it is stopped: most requests need that. */
   readonly stopped: DebugTarget;
   readonly running: boolean;
-  /** The call stack of the present stop. */
+  /** The call stack of the current stop. */
   readonly frames: readonly FrameView[];
-  /** The guest is about to go on, or was changed by hand. */
+  /** The guest is about to continue, or was changed by hand. */
   forgetFrames(): void;
 
-  /** Takes on a new launch; nothing of the one before is left. */
+  /** Adopts a new launch; nothing of the previous one remains. */
   adopt(launched: Launched, fields: LaunchFields): void;
-  /** Lets the target run on; what was known about its stop is void from here on. */
+  /** Resumes the target; everything known about its stop becomes invalid. */
   resume(): void;
-  /** Something was changed by hand, by `action`: the client hears what that made of frames, values and the memory that it shows. */
+  /**
+   * Something was changed by hand, by `action`: the client is notified about frames, values and the memory it shows.
+   */
   change<T>(action: () => T, options?: ChangeOptions<T>): T;
-  /** The launch's resources are let go; nothing of it sends an event from here on. */
+  /** Releases the launch's resources; it sends no further events. */
   close(): void;
   /** The client asked to end. */
   shutdown(): void;
 
-  /** The value of an answer, or its diagnostics as the error of this request. */
+  /** The value of an answer; throws its diagnostics as the error of this request. */
   unwrap<T>(answer: Result<T, readonly Diagnostic[]>): T;
-  /** Does `action` once the response of the request in progress is sent. */
+  /** Does `action` once the response of the current request is sent. */
   afterResponse(action: () => void): void;
   sendEvent(event: Dap.Event): void;
   sendStopped(stop: StopInfo): void;
@@ -64,7 +69,7 @@ export interface AdapterContext {
 }
 
 export interface ChangeOptions<T> {
-  /** Whether it came to a change; by default it did. */
+  /** Whether anything changed; true by default. */
   readonly isChange?: (result: T) => boolean;
   /** What the request itself wrote, by the client's name for it. */
   readonly written?: (result: T) => MemoryChange;

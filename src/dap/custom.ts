@@ -11,7 +11,7 @@ import { requestError } from './errors';
 import type { Handlers } from './requests';
 import { frameIfThere } from './stack';
 
-/** The number that an expression stands for as an address: a memory operand's own address, otherwise the value. */
+/** The address that an expression denotes: a memory operand's own address, otherwise the value. */
 export function addressIn(evaluation: Evaluation): bigint | undefined {
   return evaluation.kind === 'memory' ? evaluation.address?.value : (evaluation.value ?? evaluation.address?.value);
 }
@@ -19,7 +19,7 @@ export function addressIn(evaluation: Evaluation): bigint | undefined {
 const chains = (answer: TranslateAnswer): Pick<TranslateReply, 'translation' | 'reverse'> =>
   answer.kind === 'forward' ? { translation: encode(answer.chain) } : { reverse: encode(answer.chain) };
 
-/** What a hover can show; a comparison or a command has no place under the cursor. */
+/** What a hover can show; a comparison or a command cannot appear under the cursor. */
 function hoverKind(kind: Evaluation['kind']): WireOperand['kind'] {
   switch (kind) {
     case 'register':

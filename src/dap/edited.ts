@@ -1,4 +1,4 @@
-/** The texts that the running image was made of, and where their lines stand since somebody edited them. */
+/** The texts that the running image was made from, and where their lines are after edits. */
 import { EditedLines } from '../session/run/edited-lines';
 import type { LinePlace } from '../session/run/edited-lines';
 
@@ -26,7 +26,10 @@ export class EditedSources {
     return [...this.sources.keys()];
   }
 
-  /** Takes note of a file's present text. Returns whether it would make another image; undefined: it is no source of this one. */
+  /**
+   * Records a file's current text. Returns whether it would make a different image; undefined: it is not a source of
+   * this one.
+   */
   edit(file: string, text: string): boolean | undefined {
     const source = this.sources.get(file);
     if (!source) return undefined;

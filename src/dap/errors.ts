@@ -1,7 +1,7 @@
 import type { Diagnostic } from '../base/diagnostic';
 import { formatDiagnostic } from '../base/diagnostic';
 
-/** The adapter's own error numbers. PW5xx belongs to src/dap; each number means one thing for ever. */
+/** The adapter's own error numbers. PW5xx belongs to src/dap; a number never changes its meaning. */
 export const DAP_CODES = {
   noProgram: 'PW500',
   unreadable: 'PW501',
@@ -24,8 +24,8 @@ export const DAP_CODES = {
 export type DapCode = keyof typeof DAP_CODES;
 
 /**
- * A request that cannot be answered because of what was asked. Becomes an error response; the session goes on.
- * `showUser`: VS Code shows it in a dialog of its own; without, only where the question was asked.
+ * A request that cannot be answered because of its content. Becomes an error response; the session continues.
+ * `showUser`: VS Code shows it in its own dialog; otherwise only the requesting view shows it.
  */
 export class RequestError extends Error {
   constructor(
@@ -61,7 +61,7 @@ export function launchError(diagnostics: readonly Diagnostic[], showUser: boolea
   return new RequestError(numberOf(diagnostics[0]?.code ?? ''), lines.join('\n'), showUser);
 }
 
-/** Errors in an expression, a value or an address that was typed: no file is worth naming, the column is. */
+/** Errors in a typed expression, value or address: there is no file to name, but a column. */
 export function inputError(diagnostics: readonly Diagnostic[]): RequestError {
   const text = diagnostics.map((d) => `${d.code}: ${d.message}${d.span ? ` (column ${d.span.start.column})` : ''}`);
   return new RequestError(numberOf(diagnostics[0]?.code ?? ''), text.join('\n'), false);

@@ -25,7 +25,7 @@ function expansion(
 export const evaluateRequests: Handlers<'evaluate' | 'setExpression' | 'completions'> = {
   evaluate(adapter, args) {
     const { stopped } = adapter;
-    // a watch or a hover is asked over and over: only the console may change something
+    // watches and hovers are evaluated repeatedly: only the console may change something
     const acts = args.context === 'repl';
     const options = { ...frameOfId(adapter, args.frameId), acts };
     const ask = (): Evaluation => adapter.unwrap(stopped.console.evaluate(args.expression, options));

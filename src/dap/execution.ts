@@ -1,6 +1,6 @@
 /**
- * Run control: continue, the three steps, pause; each asks the target for something, and the run loop then carries it out. And
- * going elsewhere without running anything.
+ * Run control: continue, the three steps, pause; each makes a request of the target, which the run loop then carries
+ * out. Also goto, which runs nothing.
  */
 import { StoppedEvent } from '@vscode/debugadapter';
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
@@ -44,7 +44,7 @@ export const executionRequests: Handlers<
     stopped.run.stepIn(granularity(args.granularity), target);
     adapter.resume();
   },
-  /** Only of the frame that runs next: a caller goes on by returning. */
+  /** Only for the frame that runs next: a caller continues by returning. */
   stepInTargets(adapter, args) {
     const { stopped } = adapter;
     if (frameOfId(adapter, args.frameId).frame !== 0) return { targets: [] };
@@ -61,7 +61,7 @@ export const executionRequests: Handlers<
     stopped.run.stepOut();
     adapter.resume();
   },
-  /** A guest that has just stopped by itself is left alone: the wish must not stop its next run. */
+  /** A guest that has just stopped is left alone: the request must not stop its next run. */
   pause(adapter, args) {
     requireThread(args.threadId);
     if (adapter.running) adapter.target.run.pause();

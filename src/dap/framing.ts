@@ -1,6 +1,7 @@
 /**
- * Messages out of a byte stream, as the base protocol frames them: header lines, an empty line, and so many bytes of JSON. Whoever sends anything else, such as the browser of a web page that posts
- * to our port, is not a debug client: the stream is given up at its first line.
+ * Extracts messages from a byte stream, as framed by the base protocol: header lines, an empty line, and the given
+ * number of bytes of JSON. Any other sender, such as the browser of a web page that posts to our port, is not a debug
+ * client: the stream is abandoned at its first line.
  */
 
 /** Bytes of a header, and of a message: memory is written in base64, and a large guest's breakpoints are long lists. */
@@ -13,7 +14,7 @@ const HEADERS: readonly string[] = [LENGTH, 'content-type'];
 
 export interface FramingEvents {
   message(value: unknown): void;
-  /** A message that is framed well and is not JSON; the stream goes on after it. */
+  /** A well-framed message that is not JSON; the stream continues after it. */
   notJson(why: string): void;
   /** Nothing more can be read of this stream. */
   refused(why: string): void;
@@ -28,7 +29,7 @@ export class MessageReader {
 
   constructor(private readonly events: FramingEvents) {}
 
-  /** Nothing that comes from here on is read. */
+  /** Nothing that arrives from now on is read. */
   close(): void {
     this.closed = true;
     this.chunks.length = 0;

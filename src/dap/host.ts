@@ -4,13 +4,13 @@ import type { DebugTarget } from '../session/api';
 import type { OpenOutput } from '../session/launch/output-files';
 import type { Program } from '../session/launch/program';
 
-/** Makes a debug target of a program: the machine is created and stands before the guest's first instruction. */
+/** Makes a debug target from a program: the machine is created and stopped before the guest's first instruction. */
 export type TargetFactory = (program: Program) => Answer<DebugTarget>;
 
-/** What the adapter needs of the system it runs on and of the debug target; src/main/dap.ts supplies it. */
+/** What the adapter needs from its system and from the debug target; src/main/dap.ts supplies it. */
 export interface AdapterHost {
   readonly createTarget: TargetFactory;
-  /** The bytes of a file, or in words why there are none. */
+  /** The bytes of a file, or why there are none. */
   readFile(
     path: string,
   ): { readonly ok: true; readonly bytes: Uint8Array } | { readonly ok: false; readonly why: string };
@@ -19,7 +19,7 @@ export interface AdapterHost {
   /** The folder that a file lies in. */
   folderOf(path: string): string;
   readonly openOutput: OpenOutput;
-  /** Whether a client that says this knows the adapter's secret; absent where there is none. */
+  /** Whether a client with this text knows the adapter's secret; absent if there is none. */
   readonly knowsSecret?: (said: string) => boolean;
   /** An installed nasm for the source `file`; absent where processes cannot be run. */
   nasm?(file: string, path: string | undefined): InstalledAssembler;
@@ -31,7 +31,7 @@ export interface AdapterHost {
   realPath?(path: string): string;
   /** The path made absolute and normal, so that the same file has one spelling. */
   absolute(path: string): string;
-  /** Calls back after a turn of the event loop, when what has come in has been handled. */
+  /** Calls back after a turn of the event loop, when pending input has been handled. */
   turn(callback: () => void): void;
   /** Milliseconds since some moment; decides how much work one turn does. */
   now(): number;

@@ -1,4 +1,7 @@
-/** The requests about the lines of the running image, whatever became of its sources since; a running guest answers them too. */
+/**
+ * The requests about the lines of the running image, even if its sources have changed since; they also work while the
+ * guest is running.
+ */
 import { lineHints } from '../asm/line-hints';
 import type { ImageLine } from '../protocol/messages';
 import { isElf } from '../session/launch/start';

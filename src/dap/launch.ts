@@ -1,4 +1,4 @@
-/** From a launch request to a debug target: the configuration is checked, the guest read, assembled and loaded. */
+/** From a launch request to a debug target: checks the configuration; reads, assembles and loads the guest. */
 import type { DebugProtocol as Dap } from '@vscode/debugprotocol';
 import type { Diagnostic } from '../base/diagnostic';
 import type { Result } from '../base/result';
@@ -22,7 +22,7 @@ import type { AdapterHost } from './host';
 /** What errors about launch fields are located by. */
 export const LAUNCH_CONFIGURATION = 'launch configuration';
 
-/** A launch configuration as it comes: nothing about it is checked yet. */
+/** A launch configuration as received: unchecked. */
 export type LaunchFields = Dap.LaunchRequestArguments & Readonly<Record<string, unknown>>;
 
 export interface Launched {
@@ -46,8 +46,8 @@ export interface LaunchedFile {
 export type OutputChannel = 'serial' | 'debugcon';
 
 /**
- * Fields that belong to VS Code or to this adapter alone rather than to the table of options. VS Code passes the whole
- * configuration, its own fields included; names that begin with two underscores are its private ones.
+ * Fields that belong to VS Code or to this adapter alone rather than to the table of options. VS Code passes the
+ * whole configuration, including its own fields; names that begin with two underscores are private to it.
  */
 const OTHER_FIELDS: ReadonlySet<string> = new Set([
   ...['program', 'stopOnEntry', 'noDebug', 'assemblerPath', 'workspaceFolders', 'secret'],
@@ -147,7 +147,7 @@ const NASM_FILES = /\.(asm|nasm|inc|mac|s)$/i;
 /** A source as an editor has it: without a byte order mark. */
 export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-/** How the memory of a guest will be virtualized that is about to be launched; undefined where that cannot be said. */
+/** How the memory of the guest about to be launched will be virtualized; undefined if unknown. */
 export function methodOf(fields: LaunchFields, host: AdapterHost): Program['settings']['mmu'] | undefined {
   const checked = checkFields(fields);
   if (!checked.ok) return undefined;
@@ -161,7 +161,7 @@ interface CheckedFields {
   readonly stopOnEntry: boolean;
   readonly noDebug: boolean;
   readonly assemblerPath: string | undefined;
-  /** What included files must lie in: the extension names the folders that are open; else it is the guest's own. */
+  /** Where included files must lie: the extension names the open folders; otherwise it is the guest's own. */
   readonly workspaceFolders: readonly string[];
   readonly options: OptionTexts;
   readonly warnings: readonly Diagnostic[];
@@ -215,7 +215,7 @@ function checkFields(fields: LaunchFields): Result<CheckedFields, readonly Diagn
 /** Fields that clients send to every adapter, or that those of other debuggers have. */
 const OTHERS_FIELDS: ReadonlySet<string> = new Set(['cwd', 'args', 'env', 'envFile', 'console', 'host', 'port']);
 
-/** A client may send what it likes: an unknown field ends no launch. */
+/** An unknown field does not prevent a launch. */
 function unknownField(key: string): Diagnostic {
   const what = OTHERS_FIELDS.has(key)
     ? `\`${key}\` has no meaning for a guest; it is ignored`

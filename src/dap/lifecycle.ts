@@ -10,7 +10,7 @@ import type { LaunchFields } from './launch';
 import { LAUNCH_CONFIGURATION, launch, methodOf } from './launch';
 import type { Handlers } from './requests';
 
-/** The exit code of a guest that its user ends: that of a program that SIGTERM ends, as a shell counts. */
+/** The exit code of a guest that its user ends: that of a program ended by SIGTERM, as in a shell. */
 const TERMINATED = 143;
 
 /** More problems than this are counted, not sent. */
@@ -30,8 +30,8 @@ function sendProblems(adapter: AdapterContext, diagnostics: readonly Diagnostic[
 }
 
 /**
- * Launches into the adapter's state. What is wrong is reported as the error of the request, linked in the Debug Console, and as data for a client
- * that shows it in its own way: such a client gets no dialog besides.
+ * Launches into the adapter's state. Errors are reported as the error of the request, linked in the Debug Console,
+ * and as data for a client that shows them in its own way: such a client gets no dialog.
  */
 function launchInto(adapter: AdapterContext, fields: LaunchFields): void {
   admit(adapter, fields['secret']);
@@ -52,7 +52,7 @@ function launchInto(adapter: AdapterContext, fields: LaunchFields): void {
   adapter.afterResponse(() => adapter.sendEvent(new Event('pagewalk/machine', machine)));
 }
 
-/** Nothing can be asked before a launch: a client that does not know the secret is refused there, and has no second try. */
+/** Nothing works before a launch: a client that does not know the secret is refused there, without a second try. */
 function admit(adapter: AdapterContext, said: unknown): void {
   const { knowsSecret } = adapter.host;
   if (!knowsSecret || (typeof said === 'string' && knowsSecret(said))) return;
@@ -81,7 +81,7 @@ export const lifecycleRequests: Handlers<
     return capabilities(adapter.expected && methodOf(adapter.expected, adapter.host));
   },
 
-  /** `initialized` comes only now: source breakpoints are settled against the assembled guest. */
+  /** `initialized` is sent only now: source breakpoints are resolved against the assembled guest. */
   launch(adapter, fields) {
     launchInto(adapter, fields);
     adapter.afterResponse(() => adapter.sendEvent(new InitializedEvent()));
@@ -96,7 +96,7 @@ export const lifecycleRequests: Handlers<
     adapter.afterResponse(() => begin(adapter));
   },
 
-  /** The guest is read and assembled anew. Where that fails the old one stays as it is. */
+  /** Reads and assembles the guest again. If that fails, the old one stays as it is. */
   restart(adapter, args) {
     launchInto(adapter, args.arguments ?? adapter.fields ?? {});
     // The client does not send its breakpoints again; they may lie elsewhere in the edited source.

@@ -1,4 +1,4 @@
-/** The requests behind the memory panels: TLB, and the map of guest memory. */
+/** The requests of the memory panels: TLB, and the map of guest memory. */
 import type { Hex } from '../protocol/translation';
 import { pagemapText } from '../session/tables/pagemap-file';
 import { encode } from '../wire/encode';

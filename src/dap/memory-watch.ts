@@ -1,7 +1,7 @@
 import type { DebugTarget } from '../session/api';
 import type { SpaceAddress } from '../session/types';
 
-/** What a client read of memory: its own name for the place, and the bytes that it saw. */
+/** A client's read of memory: its own name for the location, and the bytes that it saw. */
 interface Region {
   readonly reference: string;
   readonly offset: number;
@@ -10,7 +10,7 @@ interface Region {
   readonly bytes: Uint8Array;
 }
 
-/** Bytes of reads that are kept for comparing; older ones are forgotten. */
+/** Limit on the bytes of reads kept for comparison; older ones are dropped. */
 const MOST_KEPT = 1 << 20;
 const MOST_REGIONS = 256;
 
@@ -21,8 +21,8 @@ export interface MemoryChange {
 }
 
 /**
- * What the client has read at this stop. One byte has many names (a GVA or several, GPA, HVA, HPA), and a table entry that is written moves whole pages: what an edit changed is found by reading
- * again what the client shows.
+ * What the client has read at this stop. One byte has many names (one or more GVAs, GPA, HVA, HPA), and writing a
+ * table entry moves whole pages: the effect of an edit is found by reading what the client shows again.
  */
 export class MemoryWatch {
   private readonly regions = new Map<string, Region>();
@@ -44,7 +44,10 @@ export class MemoryWatch {
     this.kept = 0;
   }
 
-  /** The ranges that are not as the client read them; from here on they count as told. `told`: the client knows of that one already. */
+  /**
+   * The ranges that differ from what the client read; from here on they count as reported. `told`: the client knows
+   * of that one already.
+   */
   changes(target: DebugTarget, told?: MemoryChange): readonly MemoryChange[] {
     const out: MemoryChange[] = [];
     for (const { reference, offset, at, count, bytes } of [...this.regions.values()]) {

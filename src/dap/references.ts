@@ -1,6 +1,6 @@
 /**
- * Numbers that the client holds for things of the present stop: rows of the Variables view, and generated documents. Numbers are
- * never used twice, so that one from an earlier stop is recognized instead of naming something else.
+ * Numbers that the client holds for objects of the current stop: rows of the Variables view, and generated documents.
+ * Numbers are never reused, so one from an earlier stop is recognized instead of naming something else.
  */
 export class References {
   private next = 1;
@@ -21,7 +21,7 @@ export class References {
     return this.byNumber.get(number);
   }
 
-  /** The guest moves on: what was known is no longer valid. */
+  /** The guest continues: earlier references become invalid. */
   clear(): void {
     this.byNumber.clear();
     this.byPath.clear();
@@ -34,7 +34,7 @@ export interface GeneratedDocument {
   readonly text: string;
 }
 
-/** Documents stay readable after the guest moved on, since an editor may still show them; but not for ever. */
+/** Documents stay readable after the guest continues, since an editor may still show them; their number is limited. */
 const KEPT_DOCUMENTS = 200;
 
 /**

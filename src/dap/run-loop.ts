@@ -2,13 +2,13 @@ import type { DebugTarget } from '../session/api';
 import type { EndInfo, StopInfo } from '../session/types';
 import type { AdapterHost } from './host';
 
-/** What the loop tells of. */
+/** What the loop reports. */
 export interface RunEvents {
   /** After each slice: the target may have output to take. */
   progress(): void;
   stopped(stop: StopInfo): void;
   ended(end: EndInfo): void;
-  /** The target threw: a bug of ours. It stands wherever that left it, and may be looked at. */
+  /** The target threw: a bug of ours. Its state is left as it was and can be inspected. */
   failed(error: unknown): void;
   /** Calls back once the client has read enough of what was sent to it; at once where it has. */
   whenWritable(callback: () => void): void;
@@ -19,13 +19,13 @@ const SLICE_MS = 12;
 const FIRST_BUDGET = 20_000;
 const LEAST_BUDGET = 100;
 const MOST_BUDGET = 2_000_000;
-/** A slice that took no time at all says little about the next. */
+/** A slice that took no measurable time says little about the next. */
 const MOST_GROWTH = 4;
 
 /**
- * Runs the target in slices with a turn of the event loop between them, so that pause, stop and breakpoint requests are always
- * heard. How long a slice takes decides how big the next is: an exit costs far more than an instruction. The guest never notices,
- * for a run does not depend on where it is cut.
+ * Runs the target in slices with a turn of the event loop between them, so pause, stop and breakpoint requests are
+ * always handled. The duration of a slice decides the size of the next: an exit costs far more than an instruction.
+ * The guest cannot observe it, since a run does not depend on where it is sliced.
  */
 export class RunLoop {
   private budget = FIRST_BUDGET;
@@ -42,7 +42,7 @@ export class RunLoop {
     return this.active;
   }
 
-  /** Carries out what was asked of `target` until it stops or ends. */
+  /** Carries out what was requested of `target` until it stops or ends. */
   start(target: DebugTarget): void {
     this.active = true;
     this.schedule(target, ++this.generation);

@@ -13,7 +13,7 @@ export type Listen =
 
 const LOOPBACK = '127.0.0.1';
 
-/** Starts this program anew as an adapter at its standard streams. */
+/** Starts this program again as an adapter on its standard streams. */
 export type StartClient = () => ChildProcessWithoutNullStreams;
 
 /** Serves until a signal ends it; each client has an adapter of its own. Resolves with an exit code where it cannot listen. `expected`: what the client at the standard streams will launch. */
@@ -50,7 +50,7 @@ function serveSockets(at: Exclude<Listen, { kind: 'stdio' }>, startClient: Start
     socket.pipe(child.stdin);
     child.stdout.pipe(socket);
     child.stderr.pipe(process.stderr, { end: false });
-    // the other side may be gone at any moment; what is left to do then is to end
+    // the peer may disappear at any moment; then we just end
     for (const each of [socket, child.stdin, child.stdout]) each.on('error', () => socket.destroy());
     child.on('error', (error) => {
       process.stderr.write(`pagewalk: cannot start a process for a debug client: ${error.message}\n`);

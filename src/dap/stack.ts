@@ -19,7 +19,7 @@ export function requireThread(id: number | undefined): void {
     throw requestError('badReference', `there is no thread ${id}; the one thread is ${THREAD_ID}, the VCPU`);
 }
 
-/** DAP leaves frame ids to us; 0 is kept free, since some clients take it for none. */
+/** DAP leaves frame ids to us; 0 is avoided, since some clients take it for none. */
 const frameIdOf = (frame: FrameView): number => frame.id + 1;
 /** The frame that a request names, of those of the present stop. */
 export function frameOfId(adapter: AdapterContext, id: number | undefined): { frame?: number } {
@@ -29,7 +29,7 @@ export function frameOfId(adapter: AdapterContext, id: number | undefined): { fr
     throw requestError('badReference', `there is no frame ${id}; the call stack has frames 1 to ${frames.length}`);
   return { frame: id - 1 };
 }
-/** For a panel, which may not have heard yet that the guest stopped elsewhere: what it names may be gone. */
+/** For a panel that may not yet know that the guest stopped elsewhere: the frame it names may be gone. */
 export const frameIfThere = (adapter: AdapterContext, id: number | undefined): { frame?: number } =>
   id !== undefined && id >= 1 && id <= adapter.frames.length ? { frame: id - 1 } : {};
 
@@ -69,7 +69,7 @@ function stackFrame(adapter: AdapterContext, frame: FrameView, format: Dap.Stack
 const clientLine = ({ client }: AdapterContext, line: number | undefined): number | undefined =>
   line === undefined ? undefined : client.line(line);
 
-/** Where a frame's line is not there any more, the frame says so: the instruction is the running image's own. */
+/** If a frame's line no longer exists, the frame says so: the instruction belongs to the running image. */
 function guestSource({ client }: AdapterContext, { file, line }: Location): Dap.Source {
   const source = client.source(file);
   if (client.edited.toCurrent(file, line).exact) return source;

@@ -1,4 +1,7 @@
-/** Starts the debug adapter, and says what it will launch: VS Code takes the names of exception filters before that. */
+/**
+ * Starts the debug adapter and announces what it will launch: VS Code reads the names of exception filters before
+ * that.
+ */
 import * as vscode from 'vscode';
 
 export class AdapterProcess implements vscode.DebugAdapterDescriptorFactory {

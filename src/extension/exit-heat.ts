@@ -1,11 +1,13 @@
-/** Where a guest exits, beside its lines: a bar at the gutter, the hotter the more exits, and their number behind the line. */
+/**
+ * Where a guest exits, beside its lines: a bar at the gutter, hotter for more exits, and their number after the line.
+ */
 import * as vscode from 'vscode';
 import type { ExitLine } from '../protocol/panels/exits';
 import { isGuest } from './guest-files';
 import type { SessionTracker } from './session';
 
 const HEAT_SETTING = 'exitHeat.enabled';
-/** Stops closer together than this are one. */
+/** Stops closer together than this count as one. */
 const SETTLE_MS = 150;
 /** How many pixels wide the bar is, from the coldest level on: it stands at the line's start and must not cover a label. */
 const WIDTHS = [1, 1.5, 2, 3] as const;
@@ -68,7 +70,7 @@ export class ExitHeat implements vscode.Disposable {
   private async update(): Promise<void> {
     const turn = ++this.turn;
     const { standing } = this.tracker;
-    // while the guest runs, what was last seen stays
+    // while the guest runs, the last state stays visible
     if (standing === 'running') return;
     for (const editor of vscode.window.visibleTextEditors) {
       if (!isGuest(editor.document)) continue;

@@ -1,6 +1,6 @@
 /**
- * Commands of the views that make the host or the VMM do something: they say to the adapter what a person could type into the Debug Console (session/host-commands.ts), and the adapter
- * tells every view to ask again.
+ * View commands that make the host or the VMM act: they send the adapter what the user could type into the Debug
+ * Console (session/host-commands.ts), and the adapter notifies every view to refresh.
  */
 import * as vscode from 'vscode';
 import type { TreeNode } from '../protocol/messages';
@@ -15,7 +15,7 @@ interface Ask {
   readonly title: string;
   readonly prompt: string;
   readonly placeHolder: string;
-  /** Nothing typed is an answer too. */
+  /** An empty input is an answer too. */
   readonly optional?: true;
 }
 interface HostCommand {
@@ -23,7 +23,7 @@ interface HostCommand {
   readonly words: string;
   readonly about: (node: TreeNode) => string | undefined;
   readonly ask?: Ask;
-  /** Words behind all others. */
+  /** Words after all others. */
   readonly last?: string;
 }
 
@@ -64,7 +64,7 @@ export const HOST_COMMANDS: Readonly<Record<string, HostCommand>> = {
   'pagewalk.memslot.unlog': { words: 'memslot log', about: slotOf, last: 'off' },
 };
 
-/** Says `command` about a row, and shows the outcome: the last line of what the console would print. */
+/** Sends `command` for a row, and shows the outcome: the last line that the console would print. */
 export async function runHostCommand(tracker: SessionTracker, id: string, node: TreeNode | undefined): Promise<void> {
   const command = HOST_COMMANDS[id];
   const about = node && command?.about(node);

@@ -1,7 +1,7 @@
 /**
- * One hover. While a guest is stopped the adapter knows more than the assembler: value and chain come first, then what the language
- * server says of the word, in the same hover (language-client.ts joins them). The debugger's own hover is turned off by offering it
- * no expression, for VS Code shows the language hovers exactly where the debugger has none.
+ * One hover. While a guest is stopped the adapter knows more than the assembler: value and chain come first, then the
+ * language server's text on the word, in the same hover (language-client.ts joins them). The debugger's own hover is
+ * disabled by offering it no expression, since VS Code shows the language hovers exactly where the debugger has none.
  */
 import * as vscode from 'vscode';
 import type { HoverReply } from '../protocol/messages';
@@ -17,7 +17,7 @@ export interface StoppedHover {
   readonly about: HoverReply['about'];
 }
 
-/** Value and chain of what stands at a position; undefined where no guest is stopped or nothing there has a value. */
+/** Value and chain of what is at a position; undefined if no guest is stopped or nothing there has a value. */
 export async function stoppedHover(
   tracker: SessionTracker,
   document: vscode.TextDocument,

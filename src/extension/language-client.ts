@@ -10,7 +10,7 @@ import type { SessionTracker } from './session';
 export const CLIENT_ID = 'pagewalk';
 export const CLIENT_NAME = 'Pagewalk Language Server';
 
-/** What knows of guests that run. */
+/** Provides information about running guests. */
 export interface Debugging {
   readonly tracker: SessionTracker;
   readonly images: RunningImages;
@@ -37,7 +37,10 @@ export function startLanguageClient<C extends BaseLanguageClient>(
 
 type Middleware = NonNullable<LanguageClientOptions['middleware']>;
 
-/** While a guest runs, its sources' hints are its own: not those of the text as it was edited since, or without the launch configuration's options. */
+/**
+ * While a guest runs, its sources show the hints of its own image, not of text edited since or assembled without the
+ * launch configuration's options.
+ */
 const imageHints = (images: RunningImages): Middleware => ({
   provideInlayHints: async (document, range, token, next) => {
     const isOn = vscode.workspace.getConfiguration('pagewalk', document).get('inlayHints.enabled', true);
@@ -55,7 +58,7 @@ const imageHints = (images: RunningImages): Middleware => ({
   },
 });
 
-/** Hints are asked for at edits; that another image runs is no edit. */
+/** Hints are requested at edits; a new running image is not an edit. */
 function refreshHints(client: BaseLanguageClient): void {
   const feature = client.getFeature('textDocument/inlayHint');
   for (const document of vscode.workspace.textDocuments) feature.getProvider(document)?.onDidChangeInlayHints.fire();
@@ -65,7 +68,7 @@ const oneHover = (tracker: SessionTracker): Middleware => ({
   provideHover: async (document, position, token, next) => {
     const [value, words] = await Promise.all([
       stoppedHover(tracker, document, position),
-      // Without an answer the hover of the stopped guest is still worth showing.
+      // without an answer, the stopped guest's hover is still worth showing
       Promise.resolve(next(document, position, token)).catch(() => undefined),
     ]);
     if (!value || !words) return value?.hover ?? words;
@@ -83,7 +86,9 @@ function joined({ hover, about }: StoppedHover, words: vscode.Hover): vscode.Hov
   );
 }
 
-/** Included files have endings that many languages use: they become guest assembly only where no language claims them. */
+/**
+ * Included files have extensions that many languages use: they become guest assembly only if no language claims them.
+ */
 function adopt(document: vscode.TextDocument): void {
   if (document.languageId === 'plaintext' && /\.(inc|mac)$/i.test(document.fileName))
     void vscode.languages.setTextDocumentLanguage(document, SERVED_LANGUAGE);

@@ -1,6 +1,7 @@
 /**
- * What is wrong with a guest that was launched: one notification that leads to it, and rows in the Problems view. The language server checks only files that are open in
- * the editor, so a file that an include brings in, or a source for another assembler, has no rows there without this.
+ * What is wrong with a launched guest: one notification that leads to it, and rows in the Problems view. The language
+ * server checks only files open in the editor, so without this an included file, or a source for another assembler,
+ * has no rows there.
  */
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
@@ -29,7 +30,7 @@ export class LaunchProblems implements vscode.Disposable {
     this.subscriptions = [
       this.collection,
       tracker.onDidReportProblems((event) => this.report(event)),
-      // An edited file is the language server's again.
+      // an edited file belongs to the language server again
       vscode.workspace.onDidChangeTextDocument(({ document }) => this.collection.delete(document.uri)),
     ];
   }

@@ -1,6 +1,7 @@
 /**
- * The sources of the guests that run, which may be edited meanwhile. The adapter is given their present text, so that stops, breakpoints and hints of the running image stay at its own lines; and a notice
- * offers to restart. Nothing waits for that notice.
+ * The sources of running guests, which may be edited meanwhile. The adapter gets their current text, so stops,
+ * breakpoints and hints of the running image stay at its own lines; a notice offers a restart. Nothing waits for that
+ * notice.
  */
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
@@ -8,7 +9,7 @@ import type { EditedReply, LinesReply, MachineEvent } from '../protocol/messages
 import { EDIT_ACTIONS, EditPeriod, editNotice } from './edit-notice';
 import type { SessionTracker } from './session';
 
-/** Edits closer together than this are one. */
+/** Edits closer together than this count as one. */
 const SETTLE_MS = 150;
 /** Less than any version of a document. */
 const NEVER = -1;
@@ -27,7 +28,7 @@ export class RunningImages implements vscode.Disposable {
   private readonly settling = new Map<string, ReturnType<typeof setTimeout>>();
   private readonly changed = new vscode.EventEmitter<void>();
   private readonly subscriptions: vscode.Disposable[];
-  /** Another image runs, or none any more. */
+  /** Another image runs, or none. */
   readonly onDidChange = this.changed.event;
 
   constructor(tracker: SessionTracker) {
@@ -35,7 +36,7 @@ export class RunningImages implements vscode.Disposable {
       this.changed,
       tracker.onDidLaunch(({ session, machine }) => this.launched(session, machine)),
       vscode.workspace.onDidChangeTextDocument(({ document }) => this.later(document)),
-      // somebody else may have written it meanwhile
+      // something else may have written it meanwhile
       vscode.workspace.onDidOpenTextDocument((document) => this.later(document)),
       vscode.debug.onDidChangeActiveDebugSession(() => this.changed.fire()),
       vscode.debug.onDidTerminateDebugSession(({ id }) => {
@@ -68,7 +69,7 @@ export class RunningImages implements vscode.Disposable {
       sent: new Map(),
     };
     this.images.set(session.id, image);
-    // what an editor holds back was not assembled
+    // unsaved text was not assembled
     for (const document of vscode.workspace.textDocuments) if (document.isDirty) this.later(document);
     this.changed.fire();
   }
@@ -86,7 +87,7 @@ export class RunningImages implements vscode.Disposable {
     this.settling.set(path, setTimeout(settled, SETTLE_MS));
   }
 
-  /** Gives the adapter the document's text where it has another. */
+  /** Sends the adapter the document's text if its copy differs. */
   private async tell(image: Image, document: vscode.TextDocument): Promise<void> {
     const { session, period, sent } = image;
     const path = document.uri.fsPath;

@@ -1,4 +1,4 @@
-/** The debug session that the views are about: where it stands, and typed custom requests to its adapter. */
+/** The debug session that the views show: its state, and typed custom requests to its adapter. */
 import * as vscode from 'vscode';
 import type { MachineEvent, ProblemsEvent, RequestName, Requests } from '../protocol/messages';
 import type { Moment, Standing } from '../protocol/panels';
@@ -22,8 +22,9 @@ interface Launch {
 }
 
 /**
- * Follows every Pagewalk session through its messages, and speaks of the active one. `onDidChange` fires when another session
- * becomes active, at stops and resumptions, and when a person edited a value or the adapter says that values changed.
+ * Follows every Pagewalk session through its messages, and exposes the active one. `onDidChange` fires when another
+ * session becomes active, at stops and resumptions, and when the user edited a value or the adapter reports changed
+ * values.
  */
 export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode.Disposable {
   private readonly standings = new Map<string, Standing>();
@@ -33,14 +34,14 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
   private readonly problems = new vscode.EventEmitter<ProblemsEvent>();
   private readonly launches = new vscode.EventEmitter<Launch>();
   private readonly stops = new Map<string, number>();
-  /** Counts what changed a machine, or which machine is looked at. */
+  /** Counts what changed a machine, or which machine is shown. */
   private moments = 0;
   private shownMmu: MachineEvent['mmu'] | undefined;
   private readonly subscriptions: vscode.Disposable[];
   readonly onDidChange = this.changed.event;
   /** A guest was launched or refused: what is wrong with it. */
   readonly onDidReportProblems = this.problems.event;
-  /** A guest stands ready: at its first start, or at another. */
+  /** A guest is ready: at its first start, or at a restart. */
   readonly onDidLaunch = this.launches.event;
 
   constructor() {
@@ -83,7 +84,7 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
     return { standing, number: this.moments, session: id, stop, ...(frameId === undefined ? {} : { frameId }) };
   }
 
-  /** How the guest's memory is virtualized that is looked at, or was last. */
+  /** How the memory of the guest shown now, or last, is virtualized. */
   get mmu(): MachineEvent['mmu'] | undefined {
     return this.shownMmu;
   }
@@ -94,14 +95,17 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
     return item instanceof vscode.DebugStackFrame && item.session.id === this.session?.id ? item.frameId : undefined;
   }
 
-  /** Asks the adapter. Rejects with the adapter's message: bad input of a person, or no session that is stopped. */
+  /** Sends a request to the adapter. Rejects with the adapter's message: bad user input, or no stopped session. */
   async request<N extends RequestName>(name: N, args: Requests[N]['arguments']): Promise<Requests[N]['reply']> {
     const { session } = this;
     if (!session || this.standing !== 'stopped') throw new Error('No guest is stopped.');
     return (await session.customRequest(name, args)) as Requests[N]['reply'];
   }
 
-  /** What is wrong with a function breakpoint, by the guest that is looked at, running or not; undefined where there is none, or nothing is wrong. */
+  /**
+   * What is wrong with a function breakpoint, for the current guest, running or not; undefined if there is none, or
+   * nothing is wrong.
+   */
   async problemOf(args: Requests['pagewalk/checkBreakpoint']['arguments']): Promise<string | undefined> {
     const { session } = this;
     if (!session || this.standing === 'none') return undefined;

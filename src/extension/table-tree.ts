@@ -1,4 +1,4 @@
-/** A tree view over one of the adapter's table trees: children are asked for when a node opens, a page at a time. */
+/** A tree view over one of the adapter's table trees: children are requested when a node opens, a page at a time. */
 import * as vscode from 'vscode';
 import type { TreeName, TreeNode } from '../protocol/messages';
 import type { SessionTracker } from './session';
@@ -37,7 +37,7 @@ function iconOf({ kind, marks = [] }: TreeNode): vscode.ThemeIcon {
 
 export class TableTree implements vscode.TreeDataProvider<TreeItem>, vscode.Disposable {
   private readonly changed = new vscode.EventEmitter<void>();
-  /** How many children of a node are shown, by its id; one page where nobody asked for more. */
+  /** How many children of a node are shown, by its id; one page by default. */
   private readonly shown = new Map<string, number>();
   private readonly subscription: vscode.Disposable;
   private readonly view: vscode.TreeView<TreeItem>;
@@ -85,7 +85,7 @@ export class TableTree implements vscode.TreeDataProvider<TreeItem>, vscode.Disp
       if (total > nodes.length) items.push({ kind: 'more', parent, left: total - nodes.length });
       return items;
     } catch (error) {
-      // A session that ended or resumed meanwhile is no news: the next change redraws.
+      // a session that ended or resumed meanwhile needs no message: the next change redraws
       if (this.tracker.standing !== 'stopped') return [];
       return [{ kind: 'note', text: error instanceof Error ? error.message : String(error) }];
     }

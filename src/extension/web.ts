@@ -41,7 +41,9 @@ export function deactivate(): Promise<void> | undefined {
   return client?.stop();
 }
 
-/** Where a worker may load a script from. One that a remote serves is none of the browser's own, so its text is handed over. */
+/**
+ * Where a worker may load a script from. A script served by a remote is cross-origin, so its text is passed instead.
+ */
 async function scriptUrl(file: vscode.Uri): Promise<string> {
   if (/^https?$/.test(file.scheme)) return file.toString(true);
   const text = await vscode.workspace.fs.readFile(file);

@@ -1,11 +1,11 @@
-/** What a panel may have done outside itself. */
+/** What a panel may request outside itself. */
 import * as vscode from 'vscode';
 import { assertUnreachable } from '../../base/assert';
 import type { Space } from '../../base/address';
 import type { Action, PanelCommand, PanelId } from '../../protocol/panels';
 import type { SessionTracker } from '../session';
 
-/** The panels, for one that sends a person to another. */
+/** The panels, for one that sends the user to another. */
 interface Panels {
   show(id: PanelId, command?: PanelCommand): Promise<void>;
 }
@@ -34,7 +34,7 @@ export async function act(action: Action, tracker: SessionTracker, panels: Panel
   }
 }
 
-/** Where the file can be seen already; else beside the panel, never over it. */
+/** Where the file is already visible; otherwise beside the panel, never over it. */
 async function openSource(path: string, line: number, preserveFocus: boolean): Promise<void> {
   const selection = new vscode.Range(line - 1, 0, line - 1, 0);
   const seen = vscode.window.visibleTextEditors.find(({ document }) => document.uri.fsPath === path);

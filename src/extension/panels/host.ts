@@ -1,7 +1,7 @@
 /**
- * The extension's end of every panel: as a view of the side bar and as an editor tab, the same page. It hands the panels' requests
- * to the adapter, tells them where the session stands, and does what they ask for outside themselves. A page that cannot be seen
- * is told nothing, so it costs nothing; what it missed it is told when it is shown.
+ * The extension's side of every panel: as a view of the side bar and as an editor tab, the same page. It forwards the
+ * panels' requests to the adapter, notifies them of the session's state, and carries out their requests outside
+ * themselves. A hidden page gets no messages and so costs nothing; it receives what it missed when it is shown.
  */
 import * as vscode from 'vscode';
 import {
@@ -17,7 +17,7 @@ import { act } from './actions';
 import { cursorNow } from './cursor';
 import { pageOf } from './html';
 
-/** Movements of the cursor, and changes of the selected frame, closer together than this are one. */
+/** Cursor movements and changes of the selected frame closer together than this count as one. */
 const SETTLE_MS = 120;
 
 interface Page {
@@ -71,7 +71,7 @@ export class PanelHost implements vscode.Disposable {
     this.inEditor(panel, tab);
   }
 
-  /** Brings a panel to the front where it stands (the side bar if it is not open), and gives it the command. */
+  /** Brings an open panel to the front (in the side bar if it is not open), and gives it the command. */
   async show(id: PanelId, command: PanelCommand = { kind: 'focus' }): Promise<void> {
     const open = [...this.pages].find((page) => page.panel === id && page.loaded && page.isVisible());
     if (!open) this.pending.set(id, command);
@@ -118,7 +118,7 @@ export class PanelHost implements vscode.Disposable {
     return page;
   }
 
-  /** A control structure has one of two names, as soon as it is known whose. */
+  /** A control structure has one of two names, once its vendor is known. */
   private titleOf({ id, title }: (typeof PANELS)[number]): string {
     const { mmu } = this.tracker;
     return id !== 'vmcs' || mmu === undefined || mmu === 'software' ? title : mmu === 'npt' ? 'VMCB' : 'VMCS';
@@ -147,7 +147,7 @@ export class PanelHost implements vscode.Disposable {
     this.post(page, answer);
   }
 
-  /** A stop or a resumption is told at once; what comes of it a moment later (another selected frame) settles first. */
+  /** A stop or a resumption is sent at once; its consequences a moment later (another selected frame) settle first. */
   private changed(): void {
     const { number, standing } = this.tracker.moment;
     const isNews = number !== this.told || standing !== 'stopped';
@@ -172,7 +172,7 @@ export class PanelHost implements vscode.Disposable {
     for (const page of this.pages) if (page.loaded && page.isVisible()) send(page);
   }
 
-  /** All that a page just shown has missed. */
+  /** Everything that a page just shown has missed. */
   private refresh(page: Page): void {
     if (!page.loaded || !page.isVisible()) return;
     const command = this.pending.get(page.panel);

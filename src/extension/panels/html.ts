@@ -1,4 +1,4 @@
-/** The page that a panel lives in: one script, one style sheet, nothing inline, nothing from elsewhere. */
+/** A panel's page: one script, one style sheet, nothing inline, nothing external. */
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
 import type { PANELS } from '../../protocol/panels';
