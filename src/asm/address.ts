@@ -6,7 +6,7 @@ import type { OperandSyntax } from './statement';
 import type { Term, Value } from './value';
 import { EvaluationFault } from './value';
 
-/** An effective address with its encoding settled, except for the displacement's final value. */
+/** An effective address with its encoding chosen, except for the displacement's final value. */
 export interface EffectiveAddress {
   readonly base: RegisterInfo | undefined;
   readonly index: RegisterInfo | undefined;
@@ -22,7 +22,7 @@ export interface EffectiveAddress {
   readonly ripRelative: boolean;
   /** May use the accumulator's direct-address forms. */
   readonly direct: boolean;
-  /** Has 64 bits of address, which no other form holds. */
+  /** Has a 64-bit address, which no other form holds. */
   readonly needsDirect: boolean;
   readonly segment: string | undefined;
   readonly vector: 'xmm' | 'ymm' | 'zmm' | undefined;
@@ -98,7 +98,10 @@ function addressSizeOf(
   return bad('the registers of this address have different sizes; use one size for base and index', syntax.span);
 }
 
-/** NASM's choice of base and index among equals, and its splitting of ×2, ×3, ×5 and ×9 (NASM manual, 3.3). */
+/**
+ * NASM's choice between equivalent base and index registers, and its splitting of ×2, ×3, ×5 and ×9 (NASM manual,
+ * 3.3).
+ */
 function arrange(
   parts: Parts,
   value: Value,
@@ -204,7 +207,8 @@ export function resolveAddress(
     const fsGs = syntax.segment === 'fs' || syntax.segment === 'gs';
     const wantsRelative =
       bits === 64 && syntax.relative !== false && ((relativeByDefault && !fsGs) || syntax.relative === true);
-    // A plain number has no distance to the instruction that the assembler may rely on: NASM keeps it absolute, and so do we.
+    // The distance from the instruction to a plain number is not known to the assembler: NASM keeps it absolute, and
+    // so do we.
     const ripRelative = wantsRelative && parts.sections.length > 0;
     const direct = !wantsRelative && (syntax.displacementSize || (addressSize === 16 ? 16 : 32)) === addressSize;
     return {

@@ -1,4 +1,4 @@
-/** What assembling gives: an image, where each stretch of it comes from, and what is to be said of the source. */
+/** The result of assembling: an image, the origin of each stretch of it, and diagnostics. */
 import type { Diagnostic, Span } from '../base/diagnostic';
 import type { Bits } from './code-size';
 import type { Directive } from './directives';
@@ -14,7 +14,7 @@ export interface LineEntry {
   readonly length: number;
   readonly bits: Bits;
   readonly kind: 'code' | 'data';
-  /** Where the macro that `line` calls has the line that these bytes come from. */
+  /** For bytes from a macro: where the macro called at `line` contains the line they come from. */
   readonly definition?: { readonly file: string; readonly line: number };
 }
 
@@ -28,7 +28,7 @@ export interface AsmSymbol {
 }
 
 export interface Assembled {
-  /** No errors; warnings may be there. */
+  /** No errors; there may be warnings. */
   readonly ok: boolean;
   readonly image: Uint8Array;
   /** The address of the image's first byte. */

@@ -3,19 +3,19 @@ import type { DiagnosticSink } from './diagnostics';
 import type { Token } from './lexer';
 import { tokenSpan } from './lexer';
 
-/** One `%if` and what belongs to it. */
+/** One `%if` and its branches. */
 interface Conditional {
   readonly opened: Token;
-  /** Lines are taken now. */
+  /** Lines are being assembled. */
   taking: boolean;
-  /** A branch was taken, so no later one is. */
+  /** A branch was taken, so later ones are skipped. */
   done: boolean;
-  /** Stands inside a branch that is not taken. */
+  /** Inside a branch that is not taken. */
   readonly dead: boolean;
   sawElse: boolean;
 }
 
-/** Answers what stands behind %if and %elif. */
+/** Evaluates the condition after %if and %elif. */
 export interface ConditionContext {
   readonly sink: DiagnosticSink;
   readonly conditions: Conditions;
@@ -31,7 +31,7 @@ export class Conditionals {
     return this.stack.every((c) => c.taking);
   }
 
-  /** Reports those that the end leaves open. */
+  /** Reports conditionals that are still open at the end. */
   finish(): void {
     for (const c of this.stack)
       this.context.sink.error('preprocessor', `this ${c.opened.text} has no %endif`, tokenSpan(c.opened));
@@ -83,7 +83,7 @@ export class Conditionals {
       );
   }
 
-  /** NASM warns, and takes nothing of what follows. */
+  /** NASM warns, and skips everything that follows. */
   private misplaced(top: Conditional, first: Token): void {
     top.done = true;
     top.taking = false;

@@ -8,7 +8,7 @@ import type { MultiMacroTable } from './multiline';
 import { packageSource } from './packages';
 import { splitParameters } from './token-text';
 
-/** What conditions ask about. */
+/** What conditions can query. */
 export interface ConditionHost {
   readonly sink: DiagnosticSink;
   readonly macros: MacroTable;
@@ -16,7 +16,7 @@ export interface ConditionHost {
   readonly contexts: ContextStack;
   /** The packages that %use has read. */
   readonly used: ReadonlySet<string>;
-  /** The number that tokens come to; undefined where they are wrong (and the sink knows). */
+  /** The value of the tokens; undefined if they are wrong (already reported to the sink). */
   evaluate(tokens: readonly Token[], first: Token): bigint | undefined;
 }
 
@@ -36,7 +36,7 @@ export class Conditions {
     const local = (t: Token): string => (t.kind === 'parameter' ? (contexts.resolve(t.text) ?? '') : t.text);
     switch (kind) {
       case '':
-        // As in NASM, an %elif of nothing does not hold, though an %if of nothing is a mistake.
+        // As in NASM, an empty %elif is false, though an empty %if is an error.
         if (first.text.startsWith('%elif') && macros.expand(rest).length === 0) return false;
         return (this.host.evaluate(rest, first) ?? 0n) !== 0n;
       case 'def':
@@ -47,7 +47,7 @@ export class Conditions {
         return name !== undefined && multi.matches([name, ...macros.expand(rest.slice(1))]);
       case 'ctx':
         return rest.some((t) => contexts.top?.name?.toLowerCase() === t.text.toLowerCase());
-      // The assembler sees no environment: what a source becomes depends on its files and options alone.
+      // The assembler sees no environment: the result depends only on a source's files and options.
       case 'env':
       case 'difi':
         return false;

@@ -5,7 +5,7 @@ export interface Context {
   readonly id: number;
 }
 
-/** More open contexts than this come from a macro that pushes without end. */
+/** A macro that pushes without end exceeds this limit. */
 const MAX_CONTEXTS = 10_000;
 
 /** The stack of `%push`, `%pop` and `%repl`. A name `%$x` belongs to the top, `%$$x` to the one below, and so on. */
@@ -24,7 +24,7 @@ export class ContextStack {
     return this.stack.pop();
   }
 
-  /** Gives the top another name; what is local to it stays. */
+  /** Renames the top; its local names stay. */
   rename(name: string | undefined): void {
     const top = this.stack.pop();
     if (top) this.stack.push({ name, id: top.id });

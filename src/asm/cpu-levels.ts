@@ -24,7 +24,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['sandybridge'],
   ['any', 'all', 'default', 'ia64', 'ia-64', 'itanium', 'itanic', 'merced'],
 ];
-/** Every instruction: what is in force where nothing is said. */
+/** Every instruction: the default. */
 export const ANY_CPU = LEVELS.length - 1;
 /** Words that `cpu` takes besides, which choose among encodings rather than instructions. */
 const FLAGS: ReadonlySet<string> = new Set(['vex', 'novex', 'evex', 'noevex', 'latevex', 'nolatevex', 'nop', 'nonop']);
@@ -72,7 +72,10 @@ function levelOf(code: Code): number {
   return level;
 }
 
-/** What `code` needs where it is above `level`, by name; undefined where it is allowed. In 64-bit mode nasm lets the newest in with `sandybridge`. */
+/**
+ * What `code` needs if it is above `level`, by name; undefined if it is allowed. In 64-bit mode nasm also allows the
+ * newest instructions with `sandybridge`.
+ */
 export function neededCpu(code: Code, level: number, bits: Bits): string | undefined {
   if (level === ANY_CPU) return undefined;
   const needed = Math.max(levelOf(code), bits === 64 ? X64 : bits === 32 ? I386 : 0);

@@ -7,7 +7,7 @@ import type { DataItem, Statement } from './statement';
 import type { Scope, Value } from './value';
 import { evaluate, EvaluationFault, isSimple } from './value';
 
-/** Puts data and reservations where the output stands; sizing passes only count. */
+/** Writes data and reservations at the output's position; sizing passes only count. */
 export class DataWriter {
   constructor(
     private readonly output: Output,
@@ -34,7 +34,7 @@ export class DataWriter {
     return 'data';
   }
 
-  /** Space is reserved where there are bytes: it becomes zero. */
+  /** Space reserved among bytes becomes zeros. */
   private warnOfZeroing(span: Span): void {
     const { output } = this;
     if (!output.emitting || output.absolute !== undefined || output.section.nobits) return;

@@ -11,7 +11,7 @@ export interface DataSink {
   value(value: Value, width: number, span: Span): void;
   /** `?` */
   uninitialized(width: number): void;
-  /** A floating-point number whose bytes say less than its text. */
+  /** A floating-point number whose encoding loses part of its value. */
   inexact(
     name: 'float-overflow' | 'float-underflow' | 'float-denorm' | 'float-toolong',
     message: string,
@@ -75,10 +75,10 @@ export function emitData(
   }
 }
 
-/** nasm keeps so many digits of a significand. */
+/** Number of digits of a significand that nasm keeps. */
 const MAX_DIGITS = 52;
 
-/** What nasm says of a number that its format holds only as infinity, as zero, or with fewer bits. */
+/** nasm's warnings for a number that its format holds only as infinity, as zero, or with fewer bits. */
 function warnOfLoss(text: string, bytes: Uint8Array, sink: DataSink, span: Span): void {
   const written = /^[0-9][0-9_.]*/.exec(text)?.[0].replace(/[_.]/g, '') ?? '';
   if (written === '') return;

@@ -9,13 +9,13 @@ import type { StackName } from './stack-frames';
 import { StackFrames } from './stack-frames';
 import { lexed, numberTokens, quoted, quotedText, spell, splitParameters } from './token-text';
 
-/** What the directives that define names ask of the preprocessor. */
+/** What the directives that define names need from the preprocessor. */
 export interface DefinitionHost {
   readonly sink: DiagnosticSink;
   readonly macros: MacroTable;
   readonly contexts: ContextStack;
   evaluate(tokens: readonly Token[], at: Token): bigint | undefined;
-  /** Two values in a row, as `%substr` takes them: the first expression, and the tokens behind it. */
+  /** Two consecutive values, as for `%substr`: the first expression, and the tokens after it. */
   evaluateFirst(
     tokens: readonly Token[],
     at: Token,
@@ -94,7 +94,7 @@ export class Definitions {
     this.host.sink.error('preprocessor', message, tokenSpan(at));
   }
 
-  /** The full name that a token defines; undefined where it is none. */
+  /** The full name that a token defines; undefined if it is not a name. */
   private nameOf(t: Token | undefined): string | undefined {
     if (t?.kind === 'word') return t.text;
     if (t?.kind !== 'parameter' || !t.text.startsWith('%$')) return undefined;
@@ -233,7 +233,7 @@ export class Definitions {
   }
 }
 
-/** `(a, =b, &c, d+)` from the token behind the name; `end` is the index behind `)`. */
+/** `(a, =b, &c, d+)` from the token after the name; `end` is the index after `)`. */
 function parseParameters(tokens: readonly Token[]): { parameters: readonly MacroParameter[]; end: number } | undefined {
   const parameters: MacroParameter[] = [];
   let flags = '';

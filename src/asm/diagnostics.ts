@@ -4,7 +4,8 @@ import type { WarningClass } from './warnings';
 import { Warnings } from './warnings';
 
 /**
- * The assembler's error numbers. PW1xx belongs to src/asm; each number means one thing for ever, so that a person can look it up.
+ * The assembler's error numbers. PW1xx belongs to src/asm; a number never changes its meaning, so users can look it
+ * up.
  */
 export const ASM_CODES = {
   syntax: 'PW100',
@@ -35,7 +36,7 @@ export const ASM_CODES = {
 } as const;
 export type AsmCode = keyof typeof ASM_CODES;
 
-/** More than this many of one file help nobody; the rest is counted in a last one. */
+/** Limit on the diagnostics per file; the rest is counted in a last one. */
 const MAX_DIAGNOSTICS = 500;
 
 /** Where reading came to a file that is not there. */
@@ -46,7 +47,7 @@ export interface MissingInclude {
   readonly readBefore: ReadonlySet<string>;
 }
 
-/** Collects what is wrong with a source, once per place and message. */
+/** Collects the diagnostics of a source, one per position and message. */
 export class DiagnosticSink {
   private readonly seen = new Set<string>();
   private readonly list: Diagnostic[] = [];
@@ -74,12 +75,12 @@ export class DiagnosticSink {
     else if (state === 'error') this.add('error', code, `${message} [-w+error=${name}]`, span);
   }
 
-  /** How many errors so far, also those beyond the limit. */
+  /** Number of errors so far, including those beyond the limit. */
   get errorCount(): number {
     return this.errors;
   }
 
-  /** An included file is not there: nothing is said of what follows from that. Of several the first counts. */
+  /** An included file is missing: errors that follow from that are suppressed. Of several, the first counts. */
   includeMissing(missing: MissingInclude): void {
     this.missing ??= missing;
   }

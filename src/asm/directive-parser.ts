@@ -190,7 +190,7 @@ export function parseDirectiveLine(
   }
 }
 
-/** `global x, y:function`: names that a linker would care for. A flat image takes plain names, and has nothing outside it. */
+/** `global x, y:function`: names for a linker. A flat image accepts plain names and ignores them. */
 function parseLinkage(cursor: TokenCursor, qualify: QualifyName, word: string): Body {
   const names: string[] = [];
   do {
@@ -203,7 +203,7 @@ function parseLinkage(cursor: TokenCursor, qualify: QualifyName, word: string): 
   return word === 'extern' || word === 'required' ? { kind: 'extern', names } : { kind: 'none' };
 }
 
-/** `cpu 386`; words behind it that choose among encodings are passed over. */
+/** `cpu 386`; words after it that choose among encodings are ignored. */
 function parseCpuLine(cursor: TokenCursor): Body {
   const from = cursor.index;
   const text = cursor.tokens.slice(from).map((t) => (t.spaced ? ' ' : '') + t.text);

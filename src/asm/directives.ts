@@ -2,7 +2,9 @@ import type { Span } from '../base/diagnostic';
 import type { LogicalLine } from './lexer';
 import { lexFile } from './lexer';
 
-/** A comment that speaks to the debugger: `; @guest memory=64M`, `; @host place HVA HPA`, `; @break …`, `; @assert …`. */
+/**
+ * A comment directive for the debugger: `; @guest memory=64M`, `; @host place HVA HPA`, `; @break …`, `; @assert …`.
+ */
 export interface Directive {
   /** The word after the @. */
   readonly verb: string;
@@ -12,7 +14,7 @@ export interface Directive {
   readonly span: Span;
   /** Where `text` begins. */
   readonly textStart: { readonly line: number; readonly column: number };
-  /** Stands before the file's first instruction or data. */
+  /** Appears before the file's first instruction or data. */
   readonly beforeCode: boolean;
 }
 
@@ -46,7 +48,7 @@ export function collectDirectives(lines: readonly LogicalLine[]): Directive[] {
   return out;
 }
 
-/** Those of a source down to its last `@guest`, without assembling it: what they say may decide how it is assembled. */
+/** The directives of a source up to its last `@guest`, without assembling it: they may decide how it is assembled. */
 export function leadingDirectives(source: string, fileName: string): Directive[] {
   const last = source.lastIndexOf('@guest');
   if (last < 0) return [];

@@ -5,13 +5,13 @@ export interface DisassembledInstruction {
   readonly address: bigint;
   readonly length: number;
   readonly bytes: Uint8Array;
-  /** In NASM's syntax; `db 0x…` where the bytes are no instruction. */
+  /** In NASM's syntax; `db 0x…` if the bytes are not an instruction. */
   readonly text: string;
   readonly valid: boolean;
 }
 
 /**
- * Decodes up to `count` instructions. Bytes that decode to nothing are given one by one, so that the caller always moves on.
+ * Decodes up to `count` instructions. Undecodable bytes are returned one by one, so the caller always advances.
  * @param symbolOf names an address; its name is put beside branch targets
  */
 export function disassemble(

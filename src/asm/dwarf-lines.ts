@@ -7,13 +7,13 @@ import { fileBeside, insideOf } from './included';
 export interface DwarfRow {
   readonly address: bigint;
   readonly file: string;
-  /** 1-based; 0 where no line is meant. */
+  /** 1-based; 0: no line. */
   readonly line: number;
-  /** Marks the first address behind a sequence. */
+  /** Marks the first address after a sequence. */
   readonly end: boolean;
 }
 
-/** Rows beyond this come from a damaged table. */
+/** A table with more rows is damaged. */
 const MAX_ROWS = 2_000_000;
 
 /** The rows of every sequence in `.debug_line`, DWARF versions 2 to 5 with 32-bit offsets (DWARF 5, 6.2). A damaged table ends where it is damaged. */
@@ -26,7 +26,7 @@ export function dwarfLines(elf: ElfFile): readonly DwarfRow[] {
     for (let at = section.offset; at + 4 < section.offset + section.size;)
       at = new LineProgram(elf, at, folders.get(at - section.offset)).run(rows);
   } catch (e) {
-    // Reading past the end of the file.
+    // read past the end of the file
     if (!(e instanceof RangeError)) throw e;
   }
   return rows;

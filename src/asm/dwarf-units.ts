@@ -6,7 +6,7 @@ const STMT_LIST = 0x10;
 const COMP_DIR = 0x1b;
 const IMPLICIT_CONST = 0x21;
 
-/** More units than any guest is made of come from a damaged section. */
+/** A section with more units is damaged. */
 const MAX_UNITS = 100_000;
 
 /**
@@ -27,7 +27,7 @@ export function compileFolders(elf: ElfFile): ReadonlyMap<number, string> {
       if (typeof table === 'number' && typeof folder === 'string') out.set(table, folder);
       at = end;
     } catch (e) {
-      // a damaged unit: those behind it cannot be found
+      // a damaged unit: those after it cannot be found
       if (!(e instanceof RangeError)) throw e;
       break;
     }

@@ -29,7 +29,7 @@ const SHT_SYMTAB = 2;
 export const SHT_NOBITS = 8;
 export const SHF_ALLOC = 2;
 
-/** Undefined where the bytes are no ELF file that can be read: tables that reach past its end are left out. */
+/** Undefined if the bytes are not a readable ELF file; tables that extend past its end are omitted. */
 export function readElf(bytes: Uint8Array): ElfFile | undefined {
   const isElf =
     bytes.length >= 52 &&

@@ -6,7 +6,7 @@ import type { Operand } from './operand';
 import type { Decorators, Prefixes } from './statement';
 import type { Value } from './value';
 
-/** Where an instruction will stand, and how section terms become addresses. In sizing passes these are estimates. */
+/** The address of an instruction, and how section terms become addresses. Estimates in sizing passes. */
 export interface Placement {
   readonly address: bigint;
   /** The absolute 64-bit value of an expression's value. */
@@ -97,7 +97,7 @@ export function encode(
     const arranged = arrangePrefixes(bytes, form, operands, prefixes, segment, bits);
     const added = arranged.length - bytes.length;
     if (added === 0) return arranged;
-    // Prefixes that the encoder did not know of move the end of the instruction, which relative operands count from.
+    // prefixes added after encoding move the end of the instruction, from which relative operands are computed
     encoder.encode(instruction, BigInt.asUintN(64, placement.address + BigInt(added)));
     return arrangePrefixes(encoder.takeBuffer(), form, operands, prefixes, segment, bits);
   } catch (e) {
@@ -258,7 +258,8 @@ function arrangePrefixes(
   segment: string | undefined,
   bits: Bits,
 ): Uint8Array {
-  // The scan ends at the first byte that is not a prefix: REX, VEX, EVEX, XOP or the opcode, none of which is a byte below.
+  // the scan ends at the first byte that is not a prefix: REX, VEX, EVEX, XOP or the opcode; none of them is among
+  // the bytes below
   let at = 0;
   let operandSize = false;
   let addressSize = false;
@@ -290,7 +291,7 @@ function arrangePrefixes(
   if (segmentByte !== undefined) out.push(segmentByte);
   const asked = prefixes.operandSize;
   const asks66 = asked === 'other' || (asked === 16 && bits !== 16) || (asked === 32 && bits === 16);
-  // An operand-size prefix that is written out overrules the one that the operands call for.
+  // an explicit operand-size prefix overrides the one that the operands need
   const overruled =
     form.encoding === 'legacy' && (asked === 16 || asked === 32) && form.operandSize !== 64 && form.operandSize !== 0;
   if (overruled ? asks66 : operandSize || asks66) out.push(0x66);

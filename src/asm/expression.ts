@@ -79,7 +79,7 @@ const MAX_DEPTH = 200;
 /** A chain `a+b+c…` nests to the left; longer chains in one line are refused for the same reason. */
 const MAX_OPERATORS = 2000;
 
-/** What was wrong, and where. Thrown inside the parser only; the statement parser turns it into a diagnostic. */
+/** What was wrong, and where. Thrown only inside the parser; the statement parser turns it into a diagnostic. */
 export class SyntaxFault extends Error {
   constructor(
     message: string,
@@ -98,7 +98,7 @@ export class TokenCursor {
     readonly tokens: readonly Token[],
     /** Where "something is missing" is reported: the end of the line. */
     readonly lineEnd: Span,
-    /** Is told what is no mistake but worth a word. */
+    /** Receives warnings. */
     readonly warn: (name: WarningClass, code: AsmCode, message: string, span: Span) => void = () => undefined,
   ) {}
 
@@ -163,7 +163,7 @@ export class TokenCursor {
   }
 }
 
-/** Makes a label's full name out of what is written: `.x` belongs to the last label without a dot. */
+/** Makes a label's full name: `.x` belongs to the last label without a dot. */
 export type QualifyName = (written: string) => string;
 
 /** Parses one expression at the cursor. @throws SyntaxFault */

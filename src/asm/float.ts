@@ -32,7 +32,7 @@ const MAX_EXPONENT = 10_000;
 
 const bitLength = (n: bigint): number => n.toString(2).length;
 
-/** Little-endian bytes, or undefined where the text is no number or the width has no format. */
+/** Little-endian bytes, or undefined if the text is not a number or the width has no format. */
 export function floatBytes(text: string, negative: boolean, width: number): Uint8Array | undefined {
   const format = FORMATS[width];
   if (format === undefined || text.length > 1000) return undefined;
@@ -45,7 +45,7 @@ export function floatBytes(text: string, negative: boolean, width: number): Uint
   return out;
 }
 
-/** Of which kind the number is that bytes encode. */
+/** The kind of number that the bytes encode. */
 export function floatClass(bytes: Uint8Array): 'zero' | 'denormal' | 'normal' | 'infinite' {
   const format = FORMATS[bytes.length];
   if (format === undefined) return 'normal';
@@ -85,7 +85,7 @@ export const conversionWord = (word: string): string | undefined => {
   return name !== undefined && CONVERSIONS[name] ? name : undefined;
 };
 
-/** The bits of a constant in a format, as `__?float64?__(1.5)` gives them; undefined where it is no number. */
+/** The bits of a constant in a format, as `__?float64?__(1.5)` returns them; undefined if it is not a number. */
 export function floatBits(name: string, text: string, negative: boolean): bigint | undefined {
   const c = CONVERSIONS[name];
   const bits = c && encode(text.toLowerCase(), c.format);

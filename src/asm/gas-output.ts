@@ -1,4 +1,7 @@
-/** What an installed GNU as and ld leave behind, in the form of our own assembler: image, line table, symbols, diagnostics. */
+/**
+ * The output of an installed GNU as and ld, in the form of our own assembler: image, line table, symbols,
+ * diagnostics.
+ */
 import type { Diagnostic, Span } from '../base/diagnostic';
 import type { Bits } from './code-size';
 import { ASM_CODES } from './diagnostics';
@@ -42,7 +45,7 @@ export function assembledFromGas(source: string, fileName: string, output: GasOu
   };
 }
 
-/** The mode that the source begins in: its first `.code16`, `.code32` or `.code64`; without any it is 64-bit code. */
+/** The mode at the start of the source: its first `.code16`, `.code32` or `.code64`; 64-bit without any. */
 export function gasBits(source: string): Bits {
   const found = /^\s*\.code(16|32|64)/m.exec(source)?.[1];
   return found === '16' ? 16 : found === '32' ? 32 : 64;
@@ -137,7 +140,7 @@ export function elfSource(
 ): Pick<Assembled, 'symbols' | 'lines' | 'origin' | 'image' | 'bss'> | undefined {
   const elf = readElf(bytes);
   if (elf === undefined) return undefined;
-  // A name that says no folder at all is looked for beside the executable.
+  // a name without a folder is looked for beside the executable
   const names = new Map<string, string>();
   const nameOf = (written: string): string => {
     let name = names.get(written);
@@ -148,7 +151,7 @@ export function elfSource(
   return { ...imageOf(elf), symbols: symbolsOf(elf, fileName), lines };
 }
 
-/** `file:line: Error: text`; as gives no column, and ld names no line. */
+/** `file:line: Error: text`; as reports no column, and ld no line. */
 function diagnosticsOf({ messages, ok }: GasOutput, fileName: string): Diagnostic[] {
   const out: Diagnostic[] = [];
   for (const text of messages.split('\n')) {

@@ -1,6 +1,7 @@
 /**
- * The names in a source for GNU as, by the text alone: labels, `.set` and its kin, macros, and where they are used. Only as itself knows what
- * a line means; this is enough to find one's way, and to say where a symbol of the linked file is defined.
+ * The names in a source for GNU as, from the text alone: labels, `.set` and similar, macros, and where they are used.
+ * Only as itself knows the meaning of a line; this is enough for navigation, and to locate the definition of a symbol
+ * of the linked file.
  */
 
 export type GasNameKind = 'label' | 'constant' | 'macro';
@@ -63,7 +64,7 @@ function isGnuSource(source: string): boolean {
 /** A statement of NASM that GNU as has not, or has with a dot: names of a structure's fields may look like directives of GNU as. */
 const NASM_STATEMENT =
   /^\s*(?:[\w.$?@~]+:?[ \t]+)?\[?(?:bits|use(?:16|32|64)|org|section|segment|absolute|global|extern|default|cpu|struc|istruc|align|d[bwdqtoyz]|res[bwdqtoyz]|equ|times|incbin)(?![\w.$:])|^\s*%(?:i?x?define|i?assign|undef|i?macro|include|rep|if|use|push)/im;
-/** What there must be at the least of GNU as: cheap, since every source is asked. */
+/** A cheap test for GNU as syntax, since it runs on every source. */
 const MAYBE_GNU = /^\s*(?:[\w.$]+:\s*)?\.[a-z]|%[a-z]/im;
 
 /** Whether a file is for GNU as. One called `.s` or `.S` is by its syntax; any other only where nothing in it is of NASM alone. */

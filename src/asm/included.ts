@@ -8,18 +8,21 @@ export type ReadFile = (path: string, from: string, use: FileUse) => Uint8Array 
 
 export interface FoundFile {
   readonly bytes: Uint8Array;
-  /** How it is called from here on. */
+  /** Its name from here on. */
   readonly name: string;
 }
 export type FindFile = (path: string, from: string, use: FileUse) => FoundFile | undefined;
 
-/** Bytes of a source: a larger file is not one that a person wrote, and each of its tokens takes a hundred times its own size in memory. */
+/** Limit in bytes of a source: each of its tokens takes a hundred times its size in memory. */
 export const MAX_SOURCE = 8 * 1024 * 1024;
 
 /** The name by which a folder stands for itself where a file's name is asked for: what it names lies inside it. */
 export const insideOf = (folder: string): string => (folder === '' ? '.' : `${folder.replace(/[\\/]+$/, '')}/.`);
 
-/** Where a file is looked for that `from` names, in this order: beside `from`, beside the main file, in each folder of the include path. */
+/**
+ * Where a file named in `from` is searched, in this order: beside `from`, beside the main file, in each folder of the
+ * include path.
+ */
 export const searchPlaces = (from: string, main: string, includePath: readonly string[]): readonly string[] => [
   ...new Set([from, main, ...includePath.map(insideOf)]),
 ];
@@ -40,8 +43,8 @@ export const notFound = (written: string): string =>
   `the file ${written} does not exist or cannot be read; Pagewalk looks beside this file, beside the main file, in the current folder and in the folders of \`include\` (from a debug session only inside the workspace)`;
 
 /**
- * How an included file is called from here on: `path` seen from the folder of the file that names it. An editor finds the file by
- * that name, and what it includes in turn is looked for beside it.
+ * The name of an included file from here on: `path` relative to the folder of the including file. An editor finds the
+ * file by that name, and its own includes are searched beside it.
  */
 export function fileBeside(path: string, from: string): string {
   if (/^([a-z]:)?[\\/]/i.test(path)) return path;
@@ -57,7 +60,7 @@ export function fileBeside(path: string, from: string): string {
   return parts.join('');
 }
 
-/** Written out because the core has no TextDecoder; what is no UTF-8 is read as Latin-1. */
+/** Written out because the core has no TextDecoder; invalid UTF-8 is read as Latin-1. */
 export function decodeUtf8(bytes: Uint8Array): string {
   let binary = '';
   for (let i = 0; i < bytes.length; i += 4096) binary += String.fromCharCode(...bytes.subarray(i, i + 4096));

@@ -9,7 +9,7 @@ import type { Operand } from './operand';
 import type { OperandSyntax, Prefixes } from './statement';
 import { NO_PREFIXES } from './statement';
 
-/** What nasm warns of about one instruction (nasm 2.16, by its classes), besides values that do not fit. */
+/** nasm's warnings about single instructions (nasm 2.16, by class), besides values that do not fit. */
 export interface InstructionWarning {
   readonly name:
     | 'ea-absolute'
@@ -50,7 +50,7 @@ const RELEASES: ReadonlySet<Code> = new Set([
 ]);
 const FLAT_SEGMENTS: ReadonlySet<string> = new Set(['cs', 'ds', 'es', 'ss']);
 
-/** Whether anything could be said of an instruction; of most nothing can, and this is asked of each in every pass. */
+/** Whether any warning can apply to an instruction: for most none can, and this runs for each in every pass. */
 export function mayWarn({ form }: Candidate, operands: readonly Operand[], prefixes: Prefixes, bits: Bits): boolean {
   if (prefixes !== NO_PREFIXES || REMOVED.has(form.code)) return true;
   return operands.some((o) => {

@@ -27,7 +27,7 @@ interface Fixed {
   readonly bytes: Uint8Array;
 }
 
-/** What an instruction's size was decided from in an earlier sizing pass: the same inputs give the same size. */
+/** The inputs that decided an instruction's size in an earlier sizing pass: the same inputs give the same size. */
 interface SizeMemo {
   readonly bits: Bits;
   readonly relative: boolean;
@@ -52,7 +52,10 @@ export interface Mode {
   readonly cpu: number;
 }
 
-/** Turns instruction statements into bytes: resolves operands, takes the form that NASM would take, and remembers what cannot change. */
+/**
+ * Turns instruction statements into bytes: resolves operands, chooses the form that NASM would, and caches what
+ * cannot change.
+ */
 export class InstructionEncoder {
   private readonly fixed = new Map<Statement, Fixed>();
   private readonly sizes = new Map<Statement, SizeMemo>();
@@ -64,7 +67,7 @@ export class InstructionEncoder {
   ) {}
 
   /**
-   * Encodes a statement's instruction at the output's position. What is wrong goes to the sink.
+   * Encodes a statement's instruction at the output's position. Errors go to the sink.
    * @returns whether the bytes are the same wherever they stand
    */
   encode(s: Statement, body: InstructionBody, { bits, relative, cpu }: Mode): boolean {
@@ -170,7 +173,7 @@ export class InstructionEncoder {
     const near = encode(c.form, c.operands, body.prefixes, bits, placement);
     if (typeof near === 'string' || near.length !== 4 || near[0] !== 0x0f || ((near[1] ?? 0) & 0xf0) !== 0x80)
       return undefined;
-    // The jmp ends a byte later than the near form would.
+    // The jmp would end one byte later than the near form.
     const distance = ((near[2] ?? 0) | ((near[3] ?? 0) << 8)) - 1;
     return Uint8Array.of(0x70 | (((near[1] ?? 0) & 15) ^ 1), 3, 0xe9, distance & 255, (distance >> 8) & 255);
   }

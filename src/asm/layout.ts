@@ -46,11 +46,11 @@ export interface LayoutResult {
   readonly markers: ReadonlyMap<number, Value>;
 }
 
-/** What a layout has come to when its bytes are written. */
+/** The result of a layout once its bytes are written. */
 export type Laid = Pick<LayoutResult, 'output' | 'placed' | 'firstInstructionBits'>;
 
 export interface LayoutOptions {
-  /** Where a program without `org` goes; a function is asked when its bytes for origin 0 are there. */
+  /** Where a program without `org` goes; a function is called once its bytes for origin 0 exist. */
   readonly origin: bigint | ((found: Laid) => bigint);
   readonly maxImage: number;
   readonly fileSpan: Span;
@@ -61,7 +61,7 @@ export interface LayoutOptions {
 const MAX_PASSES = 1000;
 const LEAST_PASSES = 20;
 const MAX_WORK = 2_000_000;
-/** A repetition whose bytes depend on its place is encoded one by one; more than this takes too long to wait for. */
+/** A repetition whose bytes depend on their position is encoded one by one; more than this takes too long. */
 const MAX_ENCODED_REPEATS = 100_000;
 
 export class Layout {
@@ -182,7 +182,7 @@ export class Layout {
     this.output.sink.error(code, message, span);
   }
 
-  /** @returns whether nothing was wrong with it */
+  /** @returns whether it was valid */
   private statement(s: Statement): boolean {
     try {
       this.here = undefined;
@@ -270,7 +270,7 @@ export class Layout {
     return Number(v.number);
   }
 
-  /** @returns what the statement put down, if anything */
+  /** @returns what the statement emitted, if anything */
   private body(s: Statement, body: Body, times: number): 'code' | 'data' | undefined {
     switch (body.kind) {
       case 'none':
@@ -364,7 +364,7 @@ export class Layout {
     }
   }
 
-  /** Repeats what `once` emits; where the bytes do not depend on the place they are copied. */
+  /** Repeats what `once` emits; bytes that do not depend on the position are copied. */
   private repeat(s: Statement, times: number, once: () => boolean): void {
     if (times === 0) return;
     const before = this.output.section.offset;
@@ -402,7 +402,7 @@ export class Layout {
     const whole: Value = far === undefined ? v : evaluate(far, this.scope);
     if (v.terms.some((t) => t.kind === 'register'))
       throw new EvaluationFault('notConstant', 'equ gives a name to a number; use %define for a register', value.span);
-    // Like NASM: a constant that depends on something further on counts as 0 in the first pass.
+    // As in NASM, a constant that depends on a later symbol counts as 0 in the first pass.
     this.define(s.label.name, 'constant', whole.unknown ? constant(0n) : whole, s.label.span, undefined);
   }
 

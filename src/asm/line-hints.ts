@@ -1,10 +1,10 @@
-/** What is shown beside a source line: the address and the bytes that it became. */
+/** The hint after a source line: its address and bytes. */
 import { counted } from '../base/plural';
 
-/** More bytes than this are counted. */
+/** Further bytes are only counted. */
 const MAX_BYTES = 8;
 
-/** A stretch of addresses that one line gave rise to. */
+/** A stretch of addresses that one line produced. */
 interface Stretch {
   readonly line: number;
   readonly address: bigint;

@@ -50,7 +50,7 @@ export interface MacroHost {
   resolveLocal(text: string): string | undefined;
 }
 
-/** A line may not grow past this; a person's macros stay far below. */
+/** Limit on the tokens of a line; a person's macros stay far below. */
 const MAX_TOKENS = 100_000;
 /** What macros put in, in all lines together: a file of short lines, each of which grows to MAX_TOKENS, would not end. */
 const MAX_INSERTED = 4_000_000;
@@ -143,7 +143,7 @@ export class MacroTable {
     for (const table of [this.exact, this.folded, this.aliases]) table.clear();
   }
 
-  /** Replaces `%[…]` alone, as it is in the lines of directives. */
+  /** Replaces only `%[…]`, as in the lines of directives. */
   expandIndirect(tokens: readonly Token[]): readonly Token[] {
     const out: Token[] = [];
     for (let i = 0; i < tokens.length; i++) {
@@ -178,7 +178,7 @@ export class MacroTable {
     return out;
   }
 
-  /** A name such as `%$x` in a directive, as `%$x%[n]` may make it up. @returns it and what stands behind it */
+  /** A name such as `%$x` in a directive, as formed by `%$x%[n]`. @returns it and what follows it */
   takeName(tokens: readonly Token[]): readonly Token[] {
     let n = 1;
     while (tokens[n]?.kind === 'parameter' && tokens[n]?.spaced === false) n++;
@@ -220,7 +220,7 @@ export class MacroTable {
       }
       const last = taken.tokens[taken.tokens.length - 1];
       i = taken.end;
-      // A body may end in the name of a macro whose arguments stand behind the call.
+      // a body may end in the name of a macro whose arguments follow the call
       if (last && last.text !== t.text && tokens[i + 1]?.text === '(') {
         const joined = this.call([last, ...tokens.slice(i + 1)], 0, last, active, depth + 1);
         if (joined) {

@@ -52,7 +52,7 @@ export class BlockReader {
     return undefined;
   }
 
-  /** Reports a block that the file's end leaves open. */
+  /** Reports a block that is still open at the end of the file. */
   finish(): void {
     const first = this.current?.header.tokens[0];
     if (this.current && first)
@@ -223,7 +223,7 @@ export class MultiMacroTable {
       const chosen = this.choose(macros, rest);
       if (!chosen) {
         const counts = macros.map(arity).join(' or ');
-        // Like NASM: a macro may take over some uses of a name and leave the others alone.
+        // As in NASM, a macro may take over some uses of a name and leave the others alone.
         const message = `the macro ${name.text} takes ${counts === '1' ? '1 argument' : `${counts} arguments`}, so this is not a call of it`;
         this.sink.warning('pp-macro-params-multi', 'preprocessor', message, tokenSpan(name));
         return undefined;
@@ -328,7 +328,7 @@ const CONDITION_CODES: ReadonlySet<string> = new Set([
 /** Deeper recursion of an %rmacro is left unexpanded, so that it ends. */
 const MAX_RECURSION = 100;
 
-/** `2`, `1-3`, `1-*`, each with `+` behind it for a greedy last parameter. */
+/** `2`, `1-3`, `1-*`, each followed by `+` for a greedy last parameter. */
 function parseCount(text: string): { minimum: number; maximum: number; greedy: boolean } | undefined {
   const m = /^(\d+)(?:-(\d+|\*))?(\+)?(?:\.nolist)?/.exec(text);
   if (!m) return undefined;

@@ -1,5 +1,6 @@
 /**
- * What an installed nasm leaves behind, read back into the form of our own assembler: image, line table, symbols, diagnostics.
+ * The output of an installed nasm, converted to the form of our own assembler: image, line table, symbols,
+ * diagnostics.
  *
  *   listing row   line, offset in its section, bytes, nesting, source   (nasm -l)
  *       11 00000009 EBFB                      jmp .x
@@ -187,7 +188,7 @@ function definitions(source: string, file: string): Map<string, Span> {
   return out;
 }
 
-/** `file:line: error: text`; nasm gives no column. */
+/** `file:line: error: text`; nasm reports no column. */
 function diagnosticsOf({ messages, ok }: NasmOutput, fileName: string): Diagnostic[] {
   const out: Diagnostic[] = [];
   for (const text of messages.split('\n')) {

@@ -17,7 +17,7 @@ export class Output {
   section: Section = this.sections.get('.text');
   /** The address in an absolute section (NASM manual, 7.4), else undefined. */
   absolute: bigint | undefined;
-  /** What the absolute address counts from besides: the section of a label in `absolute label+7`. */
+  /** What the absolute address is additionally relative to: the section of a label in `absolute label+7`. */
   private absoluteTerms: readonly Term[] = [];
   /** Filled in the last pass only, by section number. */
   private buffers: ByteBuffer[] | undefined;
@@ -78,7 +78,7 @@ export class Output {
     return { ...this.inSection(s, 0), number: s.placedStart - s.placedVstart };
   }
 
-  /** The address that a value comes to, once sections are placed. */
+  /** The address of a value, once sections are placed. */
   resolve(v: Value): bigint {
     let n = v.number;
     for (const t of v.terms) if (t.kind === 'section') n += this.base(t);

@@ -28,7 +28,7 @@ export interface SourceLine {
   readonly marker?: number;
 }
 
-/** What a parser needs of the outside. */
+/** What a parser needs from its environment. */
 export interface ParserContext {
   readonly sink: DiagnosticSink;
   /** The bytes of a file named in `incbin`, or undefined. */
@@ -104,7 +104,10 @@ const NEVER_LABELS = new Set([
   ...['global', 'extern', 'common', 'static', 'required', 'float', 'struc', 'istruc', 'at', 'incbin'],
 ]);
 
-/** What a word is that NASM takes for no label; with a colon after it, instructions and data directives are labels. */
+/**
+ * The kind of a word that NASM does not accept as a label; followed by a colon, instructions and data directives are
+ * labels.
+ */
 function reservedAs(word: string, colon: boolean): string | undefined {
   if (isKeyword(word)) return 'a keyword';
   if (!colon) return undefined;
@@ -320,7 +323,7 @@ export class Parser {
     const farAllowed = mnemonic === 'jmp' || mnemonic === 'call';
     if (!cursor.done) {
       do {
-        // NASM passes over a comma with nothing behind it.
+        // NASM ignores a trailing comma
         if (operands.length > 0 && cursor.done) break;
         const operand = parseOperand(cursor, this.qualify, farAllowed, operands);
         if (operand) operands.push(operand);

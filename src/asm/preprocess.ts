@@ -115,7 +115,7 @@ export class Preprocessor {
     return this.questions.asked;
   }
 
-  /** Expansion was given up: what came out of it is not the program. */
+  /** Expansion was abandoned: its result is not the program. */
   get refused(): boolean {
     return this.overflow;
   }
@@ -347,7 +347,7 @@ export class Preprocessor {
         this.multi.clear();
         this.predefine();
         return;
-      // Hints for a linker, a build or nobody at all.
+      // hints for a linker or a build, ignored here
       case '%pragma':
       case '%depend':
       case '%null':

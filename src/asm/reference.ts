@@ -1,4 +1,4 @@
-/** What iced-x86's tables say about a mnemonic, for those who explain instructions: encodings, flags, privilege. */
+/** What iced-x86's tables say about a mnemonic, for explaining instructions: encodings, flags, privilege. */
 import { CodeExt, CpuidFeature, Instruction, OpAccess, InstructionInfoFactory, RflagsBits } from 'iced-x86';
 import type { Bits } from './code-size';
 import type { OperandPattern } from './forms';

@@ -73,7 +73,7 @@ add('tile', 0, Register.TMM0, numbered('tmm', 8));
 /** The register of that lower-case name. */
 export const registerByName = (name: string): RegisterInfo | undefined => registers.get(name);
 
-/** Register `number` of a class; for the byte registers use the name. */
+/** Register `number` of a class; byte registers must be looked up by name. */
 export const registerOf = (kind: RegisterClass, number: number): RegisterInfo | undefined =>
   byClass.get(`${kind}${number}`);
 

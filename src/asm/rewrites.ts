@@ -6,7 +6,7 @@ import type { RegisterInfo } from './registers';
 import { registerOf } from './registers';
 import { constant, isSimple } from './value';
 
-/** Where what NASM lets a person write differs from the operands that the encoding has. */
+/** Where NASM's syntax differs from the operands of the encoding. */
 
 /** The stack registers that x87 arithmetic means when none is written. */
 const X87_DEFAULTS: Readonly<Record<string, readonly number[]>> = {

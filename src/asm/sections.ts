@@ -28,7 +28,7 @@ export class Section {
     readonly followsLast: boolean,
   ) {}
 
-  /** Forgets what a pass sets anew. Order, type and follows stay. */
+  /** Resets what each pass computes. Order, type and follows stay. */
   reset(): void {
     this.offset = 0;
     this.start = this.vstart = this.align = this.valign = undefined;
@@ -218,7 +218,7 @@ function placeVirtual(
     sink.error('sections', `${stuck.name} follows itself in a circle; give one section of the circle a vstart`, span);
 }
 
-/** Groups led by `follows` go behind the section they name; groups led by `start` are sorted by it. */
+/** Groups led by `follows` go after the section they name; groups led by `start` are sorted by it. */
 function orderProgbits(list: readonly Section[], table: SectionTable, sink: DiagnosticSink, span: Span): Section[] {
   let order = [...list];
   for (const leader of list) {

@@ -1,4 +1,7 @@
-/** What one instruction does to the stack and frame pointers, and where it goes: what finding callers in code without unwind tables needs to know of it. */
+/**
+ * What one instruction does to the stack and frame pointers, and where control goes: needed to find callers in code
+ * without unwind tables.
+ */
 import {
   Decoder,
   DecoderOptions,
@@ -26,7 +29,7 @@ export type StackEffect =
   | { readonly kind: 'sp-from-fp'; readonly offset: number }
   | { readonly kind: 'leave'; readonly size: number }
   | { readonly kind: 'enter'; readonly size: number; readonly locals: number }
-  /** Written with what only a run could tell. */
+  /** Set to a value that only execution would reveal. */
   | { readonly kind: 'lost'; readonly sp: boolean; readonly fp: boolean };
 
 export interface Flow {
@@ -109,7 +112,7 @@ function direction(i: Instruction): Flow['goes'] {
       return 'branch';
     case FlowControl.Call:
     case FlowControl.IndirectCall:
-      // hypercalls are calls for iced, and go on behind
+      // iced classifies hypercalls as calls; they continue with the next instruction
       return i.mnemonic === Mnemonic.Call ? 'call' : 'on';
     case FlowControl.Return:
       return 'return';

@@ -111,9 +111,9 @@ export type Body =
   /** The newest processor whose instructions are allowed, as a number of cpu-levels. */
   | { readonly kind: 'cpu'; readonly level: number }
   | { readonly kind: 'warning'; readonly text: string }
-  /** A directive that a flat binary cannot obey. */
+  /** A directive that has no effect in a flat binary. */
   | { readonly kind: 'refused'; readonly message: string }
-  /** Names that the source expects elsewhere: there is no elsewhere, and using one is an error. */
+  /** Names declared external: a flat binary has nothing external, so using one is an error. */
   | { readonly kind: 'extern'; readonly names: readonly string[] }
   | { readonly kind: 'bits'; readonly bits: Bits }
   | { readonly kind: 'section'; readonly name: string; readonly attributes: readonly SectionAttribute[] }

@@ -15,7 +15,7 @@ export interface SymbolEntry {
   followedBy: 'code' | 'data' | undefined;
 }
 
-/** Labels and constants, with the values of the pass before until the current pass defines them anew. */
+/** Labels and constants, with the values of the previous pass until the current pass defines them again. */
 export class SymbolTable {
   private readonly entries = new Map<string, SymbolEntry>();
   private pass = 0;
@@ -29,7 +29,7 @@ export class SymbolTable {
     this.moved = false;
   }
 
-  /** Names that come only further on are known: this is not the first pass. */
+  /** Whether symbols defined later are known: this is not the first pass. */
   get isLater(): boolean {
     return this.pass > 1;
   }
@@ -65,7 +65,7 @@ export class SymbolTable {
       this.moved = true;
       return e;
     }
-    // Like NASM: a constant may be given the same value again.
+    // As in NASM, a constant may be given the same value again.
     if (old.pass === this.pass && kind === 'constant' && old.kind === 'constant' && sameValue(old.value, value))
       return old;
     if (old.pass === this.pass) return { duplicate: old };
@@ -89,7 +89,10 @@ export class SymbolTable {
     return this.entries.get(name);
   }
 
-  /** Defines a label of the pass before again, at `offset` of its section. @returns false where this pass has defined it already */
+  /**
+   * Redefines a label of the previous pass, at `offset` of its section. @returns false if this pass has already
+   * defined it
+   */
   move(e: SymbolEntry, section: number, offset: number): boolean {
     if (e.pass === this.pass || e.kind !== 'label' || e.section !== section) return false;
     e.pass = this.pass;

@@ -44,7 +44,7 @@ export type WarningClass = keyof typeof DEFAULTS;
 
 export const WARNING_CLASSES = Object.keys(DEFAULTS) as readonly WarningClass[];
 
-/** Classes of nasm's that nothing in a flat binary leads to here; naming one is no mistake. */
+/** nasm's classes that nothing in a flat binary triggers here; naming one is not an error. */
 const NEVER_GIVEN: ReadonlySet<string> = new Set([
   ...['forward', 'label-redef', 'label-redef-late', 'obsolete-nop', 'phase', 'pp-empty-braces', 'pp-open-braces'],
   ...['pp-macro-def-greedy-single', 'pp-macro-params-legacy', 'pp-open-brackets', 'pp-open-string', 'pragma-bad'],
@@ -71,7 +71,7 @@ export const WARNING_NAMES: readonly string[] = [
 
 type States = Record<WarningClass, WarningState>;
 
-/** Which warnings are on at a point of the source. */
+/** Which warnings are enabled at a point of the source. */
 export class Warnings {
   private readonly initial: States = { ...DEFAULTS };
   private states: States;

@@ -1,6 +1,7 @@
 /**
- * Files where the server can read none itself (a browser's worker): it asks its client for them. What was asked for and is not there yet counts as
- * missing; when all that is under way has come in, the server is told and assembles again.
+ * Files where the server cannot read any itself (a browser's worker): it requests them from its client. Requested
+ * files count as missing until they arrive; when all pending requests are answered, the server is notified and
+ * assembles again.
  */
 import { insideOf } from '../asm/index';
 import { fileBeside } from '../asm/included';
@@ -67,7 +68,7 @@ export class ClientFiles implements Pick<Host, 'pathOf' | 'uriOf' | 'resolve' | 
   };
 
   readonly filesChanged = (uris: readonly string[]): void => {
-    // What is known of them holds until the answer comes.
+    // cached results stay valid until the answer arrives
     for (const uri of uris) this.asked.delete(uri);
     this.found = undefined;
   };
@@ -78,7 +79,7 @@ export class ClientFiles implements Pick<Host, 'pathOf' | 'uriOf' | 'resolve' | 
     take: (reply: unknown) => void,
   ): Promise<void> {
     this.underWay++;
-    // A client that cannot answer has no such file.
+    // a client that cannot answer does not have the file
     take(await this.ask(method, params).catch(() => null));
     if (--this.underWay === 0) this.told();
   }

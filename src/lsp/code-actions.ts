@@ -15,7 +15,7 @@ import { nearest } from './nearest';
 import { logicalLineAt, shapeOf } from './shape';
 import { bitsAt, type Program, type SourceFile } from './workspace';
 
-/** What a fix needs to know of its place. */
+/** What a fix needs to know about its position. */
 interface Place {
   readonly program: Program;
   readonly file: SourceFile;
@@ -74,7 +74,7 @@ function rename(place: Place, word: Token, known: readonly string[]): CodeAction
   );
 }
 
-/** A first word that is nothing known: a mnemonic with a slip in it, or a label without its colon. */
+/** An unknown first word: a misspelt mnemonic, or a label without its colon. */
 function unknownWord(place: Place): CodeAction[] {
   const { word, tokens, program, bits } = place;
   if (!word || isReservedWord(word.text.toLowerCase())) return [];

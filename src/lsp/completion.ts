@@ -1,4 +1,4 @@
-/** Completion: what may stand at the cursor. */
+/** Completion: what can be inserted at the cursor. */
 import { CompletionItemKind, InsertTextFormat, type CompletionItem, type Position } from 'vscode-languageserver';
 import { DIRECTIVES, lexLine, mnemonics, registerByName, registerNames, type Bits } from '../asm/index';
 import { instructionReference } from '../asm/reference';
@@ -39,7 +39,7 @@ export function completionAt(
   if (comment) return commentItems(comment.text, host);
   const last = line.tokens.at(-1);
   if (last?.kind === 'string' || /["'`]/.test(last?.text ?? '')) return [];
-  // The word being typed is none yet.
+  // exclude the word being typed
   const typed =
     last && last.end === at.character + 1 && last.kind !== 'punctuation' ? line.tokens.slice(0, -1) : line.tokens;
   const macros = new Set(
@@ -89,7 +89,7 @@ function statementItems(bits: Bits): CompletionItem[] {
   ];
 }
 
-/** Registers that some form of the mnemonic takes in this place, or in an address; sizes. */
+/** Registers that some form of the mnemonic accepts here, or in an address; sizes. */
 function operandItems({ head, operands }: LineShape, bits: Bits): CompletionItem[] {
   const mnemonic = head?.text.toLowerCase() ?? '';
   if (mnemonic === 'bits') return ['16', '32', '64'].map((label) => ({ label, kind: KIND.Value }));
@@ -167,7 +167,7 @@ function takes(pattern: string, kind: string, name: string): boolean {
   }
 }
 
-/** At the start of a line only macros may stand; labels of others' local names are offered by their full name. */
+/** At the start of a line only macros apply; local labels of other labels are offered by their full name. */
 function nameItems(program: Program, file: SourceFile, at: Position, startsStatement: boolean): CompletionItem[] {
   const out: CompletionItem[] = [];
   const owner = ownerAt(program, file, at.line + 1);
@@ -243,7 +243,7 @@ function commentItems(text: string, host: Host): CompletionItem[] {
   return [];
 }
 
-/** After `@host memslot` the words that follow it alone: they are replaced from there. */
+/** After `@host memslot`, only the words that can follow it: they replace the text from there. */
 function hostItems(afterMemslot: boolean, { hostWords }: Host): CompletionItem[] {
   const shown = hostWords.filter(({ words }) => !afterMemslot || words.startsWith('memslot '));
   return shown.map(({ words, usage, doc }) => {

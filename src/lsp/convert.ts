@@ -36,8 +36,8 @@ export const isWithin = (position: Position, { start, end }: Range): boolean =>
 const HEAD: Range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
 
 /**
- * The diagnostics that one file of a program shows. What is wrong in an included file stands there, and is told at the %include as
- * well: the file may not be open, and what includes it does not assemble.
+ * The diagnostics shown in one file of a program. An error in an included file is shown there and also at the
+ * %include: the file may not be open, and the including file does not assemble.
  */
 export function diagnosticsOf(program: Program, path: string, host: Host): LspDiagnostic[] {
   const out: LspDiagnostic[] = [];

@@ -1,4 +1,4 @@
-/** What the words that are no instructions mean: directives, data, the preprocessor, operand sizes. */
+/** Help for words that are not instructions: directives, data, the preprocessor, operand sizes. */
 export const DIRECTIVE_HELP: Readonly<Record<string, string>> = {
   bits: 'The mode that the code after it runs in: 16, 32 or 64.',
   use16: 'The same as `bits 16`.',
@@ -124,7 +124,7 @@ export const COMMENT_HELP: Readonly<Record<string, string>> = {
   log: 'Writes a message when the line is reached, or `at end`: `; @log "rax is {rax}"`.',
 };
 
-/** Markdown about a word that is no instruction. */
+/** Markdown for a word that is not an instruction. */
 export function directiveMarkdown(word: string): string | undefined {
   for (const table of [DIRECTIVE_HELP, PREPROCESSOR_HELP, SIZE_HELP])
     if (Object.hasOwn(table, word))

@@ -34,7 +34,7 @@ export function formatEdits({ path, text, lines }: SourceFile, options: Formatti
   );
   rows.forEach((before, index) => {
     const row = laidOut[index];
-    // A line that goes on behind a backslash has a shape of its own.
+    // a line continued with a backslash keeps its own layout
     if (row && (before.endsWith('\\') || rows[index - 1]?.endsWith('\\'))) row.code = undefined;
   });
   const edits: TextEdit[] = [];
@@ -93,7 +93,7 @@ function layOut(before: string, line: LogicalLine, isMacro: (name: string) => bo
   return { ...row, code: lead + join(rest) };
 }
 
-/** Tokens with one space where there was any, none before a comma and one behind it. */
+/** Tokens with one space where there was white space, none before a comma and one after it. */
 function join(tokens: readonly Token[]): string {
   return tokens
     .map((token, index) => {

@@ -1,4 +1,4 @@
-/** What the language server needs of the place it runs in: files, and what only the debugger knows. */
+/** What the language server needs from its environment: files, and what only the debugger knows. */
 import { searchPlaces, type Assembled, type ReadFile } from '../asm/index';
 import type { Diagnostic } from '../base/diagnostic';
 
@@ -17,9 +17,9 @@ export interface Host {
   resolve(path: string, from: string): string;
   /** For %include and incbin: the bytes of a file inside the workspace, or undefined. `folders` are the workspace's paths. */
   readFile(path: string, from: string, folders: readonly string[]): Uint8Array | undefined;
-  /** Calls back when files have come in that were asked for and not there; absent where reading never waits. */
+  /** Calls back when requested files have arrived; absent if reads complete immediately. */
   onFilesKnown?(known: () => void): void;
-  /** The editor says that these files changed, came or went. */
+  /** The editor reports that these files were changed, created or deleted. */
   filesChanged?(paths: readonly string[]): void;
   /** The assembly sources below the folders, a bounded number of them. */
   sources(folders: readonly string[]): readonly string[];
@@ -37,7 +37,7 @@ export interface AssemblerSettings {
   readonly define: readonly string[];
   readonly include: readonly string[];
   readonly warning: readonly string[];
-  /** Who assembles, where the settings say another than the built-in assembler. */
+  /** The assembler to use, if the settings name one other than the built-in. */
   readonly assembler: string | undefined;
 }
 

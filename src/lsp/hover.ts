@@ -94,7 +94,7 @@ function registerMarkdown(word: string): string | undefined {
   return `**${word}** control register\n\n${names.join(' · ')}`;
 }
 
-/** What a name is worth. */
+/** The value of a name. */
 function nameMarkdown(program: Program, { key }: Occurrence): string | undefined {
   const [definition] = program.names.definitions(key);
   const symbol = program.assembled.symbols.find(({ name }) => name === key);

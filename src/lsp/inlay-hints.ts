@@ -1,4 +1,4 @@
-/** Inlay hints: the address and the bytes of each line, behind it. */
+/** Inlay hints: the address and the bytes of each line, after its text. */
 import type { InlayHint, Range } from 'vscode-languageserver';
 import { lineHints } from '../asm/line-hints';
 import type { Program, SourceFile } from './workspace';

@@ -1,6 +1,6 @@
 /**
- * Who defines and who uses each name, read from the lines of a program as they are written: also in macro bodies and in branches
- * of %if that are not taken, so that a rename leaves none behind.
+ * Definitions and uses of each name, from the lines of a program as written: also in macro bodies and in untaken
+ * branches of %if, so a rename misses none.
  *
  * Names have keys. A label, constant or macro: its name; a local label: `owner.name`; a name of one macro body, `%%again`: with the
  * place of the body; a parameter of a single-line macro: with the place of its definition.
@@ -24,7 +24,7 @@ export interface Occurrence {
   readonly text: string;
 }
 
-/** Preprocessor words that define the name behind them. */
+/** Preprocessor words that define the name after them. */
 const DEFINERS = /^%(i?(x?define|defalias|assign|x?defstr|deftok|strlen|substr|strcat|pathsearch))$/;
 const MACRO_BEGIN = /^%i?macro$/;
 const MACRO_END = /^%endm(acro)?$/;
@@ -36,7 +36,7 @@ export function macroNames(lines: readonly LogicalLine[]): string[] {
   );
 }
 
-/** The names, in lower case, whose macros are found in any case: those of %idefine and its kin. */
+/** The names, in lower case, of case-insensitive macros: those of %idefine and similar. */
 function foldedNames(lines: readonly LogicalLine[]): string[] {
   return lines.flatMap(({ tokens: [first, name] }) =>
     first?.kind === 'preprocessor' &&

@@ -67,7 +67,7 @@ export function renamable(
   return { range: rangeOf(part), placeholder: part.text };
 }
 
-/** @throws ResponseError where the new name cannot be one, or is taken */
+/** @throws ResponseError if the new name is invalid or taken */
 export function rename(
   program: Program,
   path: string,

@@ -1,7 +1,7 @@
 /**
- * The language server. Diagnostics are pulled: the editor asks when it wants them, and a question that a newer edit has
- * overtaken is cancelled while it queues, so that nothing here needs a clock. Everything else is answered from the same
- * assembled program, which is kept until a file of it changes.
+ * The language server. Diagnostics are pulled: the editor requests them when it wants them, and a request overtaken
+ * by a newer edit is cancelled while it queues, so no timers are needed. Everything else is answered from the same
+ * assembled program, which is kept until one of its files changes.
  */
 import {
   CodeActionKind,
@@ -65,7 +65,7 @@ interface Settings {
   };
 }
 
-/** The texts of a list in the settings, which may hold anything. */
+/** The strings of a list in the settings, which may contain anything. */
 const textsIn = (value: unknown): string[] =>
   Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
 
@@ -117,7 +117,7 @@ export function serve(connection: Connection, host: Host): void {
       define: textsIn(define),
       include: textsIn(include),
       warning: textsIn(warning),
-      // What is the default says nothing against the guest's own @guest line.
+      // a default value does not override the guest's own @guest line
       assembler: typeof assembler === 'string' && assembler !== 'builtin' ? assembler : undefined,
     });
     if (otherwise && canRefresh) connection.languages.diagnostics.refresh();

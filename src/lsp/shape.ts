@@ -1,4 +1,7 @@
-/** How a line is built: label, instruction word, operands. Works on what is typed so far, so it asks for no valid line. */
+/**
+ * How a line is built: label, instruction word, operands. Works on partially typed lines, so the line need not be
+ * valid.
+ */
 import { isMnemonic, registerByName, type LogicalLine, type Token } from '../asm/index';
 import { isReservedWord } from '../asm/parser';
 import { prefixDoc } from './instructions/index';
@@ -7,7 +10,7 @@ export interface LineShape {
   readonly label: Token | undefined;
   /** The mnemonic, directive, macro name or preprocessor word. */
   readonly head: Token | undefined;
-  /** The tokens behind the head, split at commas outside brackets; `[[]]` where nothing follows. */
+  /** The tokens after the head, split at commas outside brackets; `[[]]` if nothing follows. */
   readonly operands: readonly (readonly Token[])[];
 }
 

@@ -56,14 +56,14 @@ export class Workspace {
     private readonly open: () => readonly TextDocument[],
   ) {}
 
-  /** Files outside the editor changed, came or went. */
+  /** Files outside the editor were changed, created or deleted. */
   filesChanged(): void {
     this.generation++;
     this.onDisk.clear();
     this.listed = undefined;
   }
 
-  /** @returns whether anything is different now */
+  /** @returns whether anything changed */
   configure(settings: AssemblerSettings): boolean {
     if (JSON.stringify(settings) === JSON.stringify(this.settings)) return false;
     this.settings = settings;
@@ -82,7 +82,7 @@ export class Workspace {
     return { ...this.settings, include: [...this.folders, ...inside] };
   }
 
-  /** A file as the editor has it, or else the disk. */
+  /** A file's text in the editor, otherwise on disk. */
   source(path: string): SourceFile | undefined {
     const version = this.versionOf(path);
     const known = this.sources.get(path);
@@ -124,7 +124,7 @@ export class Workspace {
       const path = this.host.resolve(name, from);
       versions.set(path, this.versionOf(path));
       const onDisk = this.host.readFile(name, from, this.folders);
-      // The disk decides whether the file may be read at all; what the editor has of it is newer.
+      // the disk decides whether the file may be read at all; the editor's text is newer
       const text = onDisk && this.document(path)?.getText();
       const included = onDisk && use === 'text' ? this.source(path) : undefined;
       if (included) files.set(path, included);
@@ -216,7 +216,7 @@ export class Workspace {
         if (target === undefined) elsewhere.push({ name, path });
         else add(target, path);
       }
-    // What does not lie beside the file that names it may lie beside the main file, which is one of those that include it.
+    // a file that is not beside the including file may be beside the main file, which is one of the including files
     for (const { name, path } of elsewhere) {
       const above = includersAbove(map, path).find((each) => known.has(this.host.resolve(name, each)));
       add(this.host.resolve(name, above ?? path), path);

@@ -4,7 +4,10 @@ import type { FromPanel, ToPanel } from '../protocol/panels';
 import type { Remembered } from './recall';
 import type { Sightings } from './since';
 
-/** All that is kept by VS Code for one view: the panel's own state, the replies of the last moment, and what the panel compares with. */
+/**
+ * Everything that VS Code stores for one view: the panel's own state, the replies of the last moment, and the
+ * baseline for comparisons.
+ */
 export interface Stored {
   readonly panel?: unknown;
   readonly recall?: Remembered;
@@ -22,7 +25,7 @@ interface Waiting {
   readonly reject: (why: Error) => void;
 }
 
-/** Replies come in a burst at each stop: they are stored once it is over. */
+/** Replies arrive in a burst at each stop: they are stored when it is over. */
 const STORE_AFTER_MS = 200;
 
 export class Bridge {
@@ -31,7 +34,7 @@ export class Bridge {
   private lastId = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `receive` gets every message but the answers. */
+  /** `receive` gets every message except replies. */
   constructor(receive: (message: Exclude<ToPanel, { kind: 'reply' | 'refused' }>) => void) {
     window.addEventListener('message', ({ data }: MessageEvent<ToPanel>) => {
       switch (data.kind) {
@@ -49,7 +52,7 @@ export class Bridge {
     return this.api.getState() ?? {};
   }
 
-  /** Stores what `state` gives a moment later, or at the latest when the page goes. */
+  /** Stores the result of `state` shortly afterwards, or at the latest when the page closes. */
   store(state: () => Stored): void {
     clearTimeout(this.timer);
     const now = (): void => this.api.setState(state());

@@ -1,6 +1,6 @@
 /**
- * What all panels have around them: the moment that is shown and whether it has passed, the empty state, errors, what screen
- * readers hear; and when a panel asks again.
+ * What surrounds every panel: the displayed moment and whether it has passed, the empty state, errors, screen-reader
+ * announcements; and when a panel refreshes.
  */
 import { assertUnreachable } from '../base/assert';
 import type { RequestName, Requests } from '../protocol/messages';
@@ -139,19 +139,19 @@ class Frame implements PanelContext {
     this.mark();
   }
 
-  /** Asks the panel to draw the present moment (or the recorded one). */
+  /** Makes the panel draw the current moment (or the recorded one). */
   private refresh(): void {
     this.shown = this.moment;
     this.mark();
     this.run(async () => {
       await this.panel.update().catch((error: unknown) => {
-        // What was never looked at stays blank; the notice says why.
+        // a panel that was never shown stays blank; the notice explains why
         if (!(error instanceof NotRecorded)) throw error;
       });
     });
   }
 
-  /** Says above the panel what moment it shows, where that is not the present one. */
+  /** Shows above the panel which moment it displays, if not the current one. */
   private mark(): void {
     const { moment, shown } = this;
     const nothing = shown === undefined && this.recall.isEmpty && this.state === undefined;

@@ -1,5 +1,6 @@
 /**
- * A list or tree of any length of which only the rows in sight exist: one stop of the Tab key, arrow keys inside (roving tabindex,
+ * A list or tree of any length in which only the visible rows exist: one Tab stop, arrow keys inside (roving
+ * tabindex,
  * WAI-ARIA 1.2 "tree" and "listbox" patterns). The rows' content comes from `render`; a row whose data is not there yet is drawn
  * as a blank of the same height until `changed` is called.
  */
@@ -8,7 +9,10 @@ import { h } from './dom';
 export interface RowView {
   readonly content: readonly (Node | string)[];
   readonly className?: string;
-  /** What a screen reader says instead of the content's text (it must begin with what can be read, in that order). */
+  /**
+   * What a screen reader announces instead of the content's text (it must begin with the visible text, in that
+   * order).
+   */
   readonly label?: string;
   /** Trees: 1-based depth; whether it is open (undefined: a leaf); place among its siblings, 1-based, of how many. */
   readonly level?: number;
@@ -24,17 +28,17 @@ export interface ListOptions {
   readonly rowHeight?: number;
   /** undefined: not there yet. */
   render(index: number): RowView | undefined;
-  /** The rows from `first` to `last` came into sight: ask for what is missing. */
+  /** The rows from `first` to `last` became visible: request missing ones. */
   visible?(first: number, last: number): void;
   /** Enter or a click. */
   activate?(index: number): void;
-  /** A person (or `select`) chose the row. */
+  /** The user (or `select`) chose the row. */
   select?(index: number): void;
   /** Trees: a row is opened or closed (twisty, arrow keys, Space). */
   toggle?(index: number, open: boolean): void;
   /** Trees: the row of the parent. */
   parent?(index: number): number | undefined;
-  /** Any other key on a row: true where it was used. */
+  /** Any other key on a row: true if it was used. */
   key?(event: KeyboardEvent, index: number): boolean;
 }
 
@@ -85,7 +89,7 @@ export class VirtualList {
     this.element.scrollTop = top;
   }
 
-  /** The rows are others, or as many others: everything in sight is drawn anew. */
+  /** The rows or their number changed: redraws everything visible. */
   changed(count = this.count): void {
     this.count = count;
     this.selected = Math.max(0, Math.min(this.selected, count - 1));

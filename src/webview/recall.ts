@@ -1,6 +1,6 @@
 /**
- * The replies of the last moment, so that a panel can be drawn again after a reload and looked at while the guest runs or is gone.
- * Bounded: the oldest go first.
+ * The replies of the last moment, so a panel can be drawn again after a reload and viewed while the guest is running
+ * or gone. Bounded: the oldest are dropped first.
  */
 export interface Remembered {
   readonly moment: number;
@@ -28,7 +28,7 @@ export class Recall {
     return this.replies.size === 0;
   }
 
-  /** Remembers a reply; the first of another moment makes the older ones forgotten. */
+  /** Remembers a reply; the first of a new moment drops the older ones. */
   add(moment: number, key: string, reply: unknown): void {
     if (moment !== this.moment) {
       this.replies.clear();

@@ -1,4 +1,6 @@
-/** One guest under several methods of memory virtualization, side by side. It runs when a person asks, and shows how far it is. */
+/**
+ * One guest under several methods of memory virtualization, side by side. It runs on request, and shows its progress.
+ */
 import type { CompareReply, Comparison } from '../../../protocol/panels/compare';
 import { h } from '../../dom';
 import type { Panel, PanelContext } from '../../panel';

@@ -23,7 +23,7 @@ export const LANES: readonly { readonly lane: ExitLane; readonly title: string }
 
 export interface Line {
   readonly title: string;
-  /** A part of the line above that is none. */
+  /** A part of the line above, not a line of its own. */
   readonly part: boolean;
   readonly values: readonly number[];
   readonly most: number;

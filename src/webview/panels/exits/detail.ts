@@ -1,4 +1,4 @@
-/** One exit: what it was, and what was done about it as a sequence between the five who act, or as a call graph in text. */
+/** One exit: what it was, and how it was handled, as a sequence between the five actors or as a call graph in text. */
 import { EXIT_LANES, type ExitDetail, type ExitLane, type ExitStep } from '../../../protocol/panels/exits';
 import { h, number } from '../../dom';
 import { svg } from '../../svg';
@@ -40,7 +40,7 @@ function lifelines(lane: number, before: number | undefined, isLast: boolean): S
 }
 
 export function sequence({ steps = [], stepCount, open }: ExitDetail): HTMLElement {
-  // the guest's instruction comes first and goes on at the end: the exit begins and ends there
+  // the guest's instruction comes first and continues at the end: the exit begins and ends there
   const guest: ExitStep = { actor: 'guest', mode: 'non-root', fn: 'the instruction exits', cycles: 0 };
   const shown = [guest, ...steps];
   const isAll = steps.length === stepCount && !open;

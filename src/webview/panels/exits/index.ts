@@ -407,7 +407,7 @@ class ExitsPanel implements Panel {
     );
   }
 
-  /** An exit so far back that its Steps are not kept in full: the run can come to it once more. */
+  /** An exit too old for its Steps to be kept in full: the run can be replayed up to it. */
   private replayOffer({ row, steps }: ExitDetail): HTMLElement {
     const kept = steps
       ? 'For an exit this far back, only functions and cycles are kept.'
@@ -451,7 +451,7 @@ class ExitsPanel implements Panel {
   }
 }
 
-/** What is recorded how: said where it is not everything. */
+/** The resolution of the record, shown if it is not complete. */
 function recorded({ count, first, binWidth, uncounted }: ExitSummary): (Node | string)[] {
   const notes: string[] = [];
   if (first > 1)

@@ -117,7 +117,7 @@ export class Pane {
     this.mark(Math.max(0, index), focus);
   }
 
-  /** Selects without telling the pane beside. */
+  /** Selects without notifying the other pane. */
   private mark(index: number, focus = false): void {
     this.list.select(index, { focus, tell: false });
     this.inFull(index);

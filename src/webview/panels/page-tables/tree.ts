@@ -69,8 +69,8 @@ export class TableTree {
   }
 
   /**
-   * Everything anew: the root and what is open below it. `inSight`: the first row of each open table that is on the screen; the
-   * old rows stay until all of that is there, so that nothing flickers.
+   * Refreshes everything: the root and what is open below it. `inSight`: the first visible row of each open table;
+   * the old rows stay until all of that has arrived, so nothing flickers.
    */
   async reload(inSight: readonly { readonly path: Path; readonly start: number }[]): Promise<void> {
     const turn = ++this.turn;

@@ -1,6 +1,6 @@
 /**
- * The TLB as sets and ways, each entry with its tags, size and age and, where the tables say otherwise by now, with the invalidation that is
- * missing; below it the paging-structure caches.
+ * The TLB as sets and ways, each entry with its tags, size and age and, if the tables no longer match, the missing
+ * invalidation; below it the paging-structure caches.
  */
 import type { TlbEntry, TlbReply, WalkCacheEntry } from '../../../protocol/tlb';
 import { h } from '../../dom';

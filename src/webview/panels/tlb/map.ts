@@ -14,7 +14,7 @@ export class TlbMap {
   private readonly cells = new Map<string, HTMLElement>();
   private shape = '';
 
-  /** `pick` is told of the entry that was clicked. */
+  /** `pick` receives the entry that was clicked. */
   constructor(private readonly pick: (place: string) => void) {
     this.element.addEventListener('click', ({ target }) => {
       const place = target instanceof HTMLElement ? target.dataset['place'] : undefined;

@@ -2,7 +2,10 @@
 import type { TlbEntry, TlbReply, WalkCacheEntry } from '../../../protocol/tlb';
 import { sizeText } from '../../names';
 
-/** What a cell of the map is drawn as. stale: the tables no longer bear the entry out. other: no access of the guest finds it now (another VPID, PCID or EPTP). */
+/**
+ * How a cell of the map is drawn. stale: the tables no longer support the entry. other: no access of the guest can
+ * hit it now (another VPID, PCID or EPTP).
+ */
 export type CellState = 'vacant' | 'current' | 'other' | 'stale';
 
 export const cellState = (entry: TlbEntry | undefined): CellState =>

@@ -86,7 +86,7 @@ class TranslationPanel implements Panel {
   cursor(cursor: Cursor): void {
     const before = this.at;
     this.at = cursor;
-    // What a person asked for stays until the cursor moves; where it stands is told again at each stop, and first of all.
+    // What the user requested stays until the cursor moves.
     if (JSON.stringify(cursor) === JSON.stringify(before) || (!before && this.pinned)) return;
     if (!this.context.settings.followCursor || this.context.moment.standing !== 'stopped') return;
     this.pinned = false;
@@ -167,7 +167,7 @@ class TranslationPanel implements Panel {
 
   private show(asked: string, reply: TranslateReply): void {
     this.form.fail(undefined);
-    // Not while a person types: an operand or a tree node must not take the box away under their hands.
+    // Not while the user types: an operand or a tree node must not replace the input.
     if (!this.form.isTyping()) {
       this.form.show({ ...this.kept.asked?.question, expression: asked, space: reply.space });
       this.keep({ question: this.form.read() });

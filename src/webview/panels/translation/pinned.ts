@@ -47,7 +47,7 @@ function stageLines(stage: Stage): [string, string][] {
   ]);
 }
 
-/** The comparison; `drop` is told when the kept answer is no longer wanted. */
+/** The comparison; `drop` is called when the kept answer is no longer wanted. */
 export function comparison(pinned: Pinned, now: Pinned['lines'], nowLabel: string, drop: () => void): HTMLElement {
   const [before, after] = [new Map(pinned.lines), new Map(now)];
   const names = [...new Set([...now.map(([name]) => name), ...pinned.lines.map(([name]) => name)])];

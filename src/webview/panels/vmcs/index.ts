@@ -19,7 +19,7 @@ type Row =
   | { readonly kind: 'field'; readonly field: ControlField; readonly index: number; readonly siblings: number };
 
 const NOTHING: ControlStructureReply = { kind: 'none', areas: [], unmet: [] };
-/** Open until a person closes it: what an exit leaves is read there. */
+/** Open by default: this is where the results of an exit are. */
 const OPEN_AT_FIRST: Readonly<Record<ControlStructureReply['kind'], string>> = {
   vmcs: 'exit',
   vmcb: 'control',
