@@ -45,7 +45,7 @@ export interface DebugTarget {
   readonly symbols: Pick<SymbolTable, 'codeLines' | 'codeAt' | 'symbolOf'>;
   readonly memory: Pick<MemoryAccess, 'read' | 'edit'>;
   readonly disassembly: Pick<Disassembly, 'around'>;
-  readonly views: Pick<Views, 'page' | 'statistics'>;
+  readonly views: Pick<Views, 'page' | 'statistics' | 'controls'>;
   readonly tables: TablesPart;
   /** What became of the run's time, exit by exit. */
   readonly exits: ExitHistory;

@@ -139,6 +139,7 @@ export class FakeTarget implements DebugTarget {
   }
   readonly views: DebugTarget['views'] = {
     statistics: () => [['exits', this.runs]],
+    controls: () => ({ kind: 'none', areas: [], unmet: [] }),
     page: (path, start = 0, count = 1000) => {
       if (path === 'ept') throw new Error('a broken view');
       const all = Array.from({ length: this.rows }, (_, i) => ({

@@ -1,4 +1,5 @@
 import { err, ok } from '../../base/result';
+import type { ControlStructure } from '../../model/control-structure';
 import type { Machine } from '../../vmm/machine';
 import type { Answer } from '../answer';
 import { sessionError } from '../diagnostics';
@@ -18,8 +19,8 @@ import { guestRoot, guestTablesView, hostTablesView, readGuestTable } from './ta
 import { shadowTablesView } from './shadow';
 import { tlbView } from './tlb';
 import { inFrame, page, row, type ViewRequest } from './view';
-import { vmcbView } from './vmcb';
-import { vmcsView } from './vmcs';
+import { vmcbStructure, vmcbView } from './vmcb';
+import { vmcsStructure, vmcsView } from './vmcs';
 
 /** Most rows that one request gets. */
 const MAX_ROWS = 4096;
@@ -77,6 +78,15 @@ export class Views {
   /** KVM's counters by the names of its debugfs files, then our own. */
   statistics(): readonly (readonly [string, number])[] {
     return statisticsOf(this.machine);
+  }
+
+  /** The VMCS or VMCB that the machine has. */
+  controls(): ControlStructure<bigint> {
+    const { guest, machine } = this;
+    const found = guest.cpu.svm.vmcb
+      ? vmcbStructure(guest, machine.controlImages)
+      : vmcsStructure(guest, machine.controlImages);
+    return found ?? { kind: 'none', areas: [], unmet: [] };
   }
 
   /** A page of a view, as the frame that the root names has it. */

@@ -13,6 +13,9 @@ export const row = (parts: RowParts): ViewNode => ({ children: 0, editable: fals
 /** What the row's number was at the exit before. */
 export const was = (raw: bigint, value = hex(raw)): Pick<ViewNode, 'before'> => ({ before: { raw, value } });
 
+/** `bit 3`, `bits 11:8`. */
+export const whereOf = (d: DecodedBits): string => (d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`);
+
 /** A part of a field at `path`. `old`: the field's parts at the exit before. */
 export function bitsRow(path: string, d: DecodedBits, old: readonly DecodedBits[] = []): ViewNode {
   const text = (part: DecodedBits): string => part.text ?? hex(part.value);
@@ -24,7 +27,7 @@ export function bitsRow(path: string, d: DecodedBits, old: readonly DecodedBits[
     raw: d.value,
     ...(before && was(before.value, text(before))),
     kind: 'field',
-    detail: [d.hi === d.lo ? `bit ${d.lo}` : `bits ${d.hi}:${d.lo}`],
+    detail: [whereOf(d)],
   });
 }
 

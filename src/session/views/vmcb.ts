@@ -4,11 +4,13 @@ import { describeBits, type DecodedBits } from '../../isa/bit-layout';
 import { FRAME_MASK } from '../../isa/entries';
 import { EVENT, VMCB_FIELDS, type VmcbArea, type VmcbField, type VmcbFieldName } from '../../isa/vmcb-fields';
 import { decodeVmcbField } from '../../isa/vmcb-layouts';
+import type { ControlStructure } from '../../model/control-structure';
 import type { ControlImages } from '../../vmm/exits/control-images';
 import { unmetOf } from '../guest/entry-checks';
 import type { GuestView } from '../guest/view';
-import type { ViewNode, ViewPage } from '../types';
-import { bitsRow, page, row, was, type ViewRequest } from './view';
+import type { ViewPage } from '../types';
+import { controlField, fieldRow, type ControlField, type FieldState } from './control-field';
+import { bitsRow, page, row, type ViewRequest } from './view';
 
 /** The areas of a VMCB in the manual's words (AMD APM vol. 2, appendix B), and the checks of VMRUN that it does not meet. */
 const AREAS: readonly { readonly area: VmcbArea; readonly name: string }[] = [
@@ -40,7 +42,7 @@ export function vmcbView(
       row({
         path: `vmcb/${a.area}`,
         name: a.name,
-        value: a.area === 'save' && g.inGuest ? 'as of the last #VMEXIT; the CPU holds the present values' : '',
+        value: noteOf(g, a.area),
         kind: 'group',
         children: VMCB_FIELDS.filter((f) => f.area === a.area).length,
       }),
@@ -68,10 +70,11 @@ export function vmcbView(
     );
   }
   const inArea = VMCB_FIELDS.filter((f) => f.area === area);
-  const image = images.before(vmcb.address);
-  const before = image && new Vmcb(image, vmcb.address);
+  const before = beforeOf(vmcb, images);
   if (name === undefined)
-    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(vmcb, f, before));
+    return inArea.length === 0
+      ? undefined
+      : page(inArea, start, count, (f) => fieldRow(fieldOf(vmcb, f, before), before && stateOf(before, f)));
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
   const old = before && decoded(before, field);
@@ -84,23 +87,45 @@ const decoded = (vmcb: Vmcb, f: VmcbField): readonly DecodedBits[] =>
 /** Fields whose other bits mean nothing without the valid bit. */
 const EVENT_FIELDS: ReadonlySet<VmcbFieldName> = new Set(['EXITINTINFO', 'EVENTINJ']);
 
-function fieldRow(vmcb: Vmcb, f: VmcbField, before: Vmcb | undefined): ViewNode {
-  const value = vmcb.read(f.name);
-  const bits = decoded(vmcb, f);
-  const words = EVENT_FIELDS.has(f.name) && (value & EVENT.VALID) === 0n ? 'not valid' : describeBits(bits);
+function fieldOf(vmcb: Vmcb, f: VmcbField, before: Vmcb | undefined): ControlField {
+  const now = stateOf(vmcb, f);
+  const { value } = now;
   const space = HPA_FIELDS.has(f.name) ? 'hpa' : f.name === 'CR3' ? 'gpa' : GVA_FIELDS.test(f.name) ? 'gva' : undefined;
-  return row({
+  const naming = {
     path: `vmcb/${f.area}/${f.name}`,
     name: f.name,
-    value: words === '' ? hex(value) : `${hex(value)} ${words}`,
-    raw: value,
-    ...(before && was(before.read(f.name))),
-    kind: 'field',
+    meaning: EVENT_FIELDS.has(f.name) && (value & EVENT.VALID) === 0n ? 'not valid' : describeBits(now.bits),
+    about: [f.manualName, `offset ${hex(f.offset)}`],
     editable: refusal(f) === undefined,
-    detail: [f.manualName, `offset ${hex(f.offset)}`],
-    ...(bits.length > 1 ? { children: bits.length } : {}),
-    ...(space ? { address: { space, value: space === 'gva' ? value : value & FRAME_MASK } } : {}),
-  });
+    ...(space ? { address: { space, value: space === 'gva' ? value : value & FRAME_MASK } as const } : {}),
+  };
+  // a field that is one number has its meaning beside it
+  const parts = now.bits.length > 1 ? now.bits : [];
+  return controlField(naming, { value, bits: parts }, before && stateOf(before, f));
+}
+const stateOf = (vmcb: Vmcb, f: VmcbField): FieldState => ({ value: vmcb.read(f.name), bits: decoded(vmcb, f) });
+
+/** The VMCB whole, as the panel shows it. Undefined: there is none. */
+export function vmcbStructure(g: GuestView, images: ControlImages): ControlStructure<bigint> | undefined {
+  const { vmcb } = g.cpu.svm;
+  if (vmcb === undefined) return undefined;
+  const before = beforeOf(vmcb, images);
+  return {
+    kind: 'vmcb',
+    areas: AREAS.map(({ area, name }) => ({
+      id: area,
+      name,
+      note: noteOf(g, area),
+      fields: VMCB_FIELDS.filter((f) => f.area === area).map((f) => fieldOf(vmcb, f, before)),
+    })),
+    unmet: unmetOf(g).map(({ fields, message, section }) => ({ fields, what: message, source: section })),
+  };
+}
+const noteOf = (g: GuestView, area: VmcbArea): string =>
+  area === 'save' && g.inGuest ? 'as of the last #VMEXIT; the CPU holds the present values' : '';
+function beforeOf(vmcb: Vmcb, images: ControlImages): Vmcb | undefined {
+  const image = images.before(vmcb.address);
+  return image && new Vmcb(image, vmcb.address);
 }
 
 /** What #VMEXIT stores. */

@@ -7,11 +7,13 @@ import { FRAME_MASK } from '../../isa/entries';
 import { decodeQualification } from '../../isa/exit-qualification';
 import { decodeField } from '../../isa/vmcs-layouts';
 import { FIELD, vmcsFieldByName, type VmcsArea, type VmcsField } from '../../isa/vmcs-fields';
+import type { ControlStructure } from '../../model/control-structure';
 import type { ControlImages } from '../../vmm/exits/control-images';
 import { unmetOf, type UnmetEntryCheck } from '../guest/entry-checks';
 import type { GuestView } from '../guest/view';
 import type { ViewNode, ViewPage } from '../types';
-import { bitsRow, page, row, was, type ViewRequest } from './view';
+import { controlField, fieldRow, type ControlField, type FieldState } from './control-field';
+import { bitsRow, page, row, type ViewRequest } from './view';
 
 /** The areas of a VMCS in the manual's order and words (SDM vol. 3, 24.3). */
 const AREAS: readonly { readonly area: VmcsArea; readonly name: string }[] = [
@@ -53,11 +55,10 @@ export function vmcsView(
   if (area === undefined) {
     return page([...AREAS, undefined], start, count, (a) => {
       if (!a) return checksRow(unmetOf(g));
-      const stale = a.area === 'guest' && g.inGuest ? 'as of the last VM exit; the CPU holds the present values' : '';
       return row({
         path: `vmcs/${a.area}`,
         name: a.name,
-        value: stale,
+        value: noteOf(g, a.area),
         kind: 'group',
         children: fields.filter((f) => f.area === a.area).length,
       });
@@ -65,10 +66,11 @@ export function vmcsView(
   }
   const [, name] = path;
   const inArea = fields.filter((f) => f.area === area);
-  const image = images.before(vmcs.address);
-  const before = image && new Vmcs(image, vmcs.address);
+  const before = beforeOf(vmcs, images);
   if (name === undefined)
-    return inArea.length === 0 ? undefined : page(inArea, start, count, (f) => fieldRow(g, vmcs, f, before));
+    return inArea.length === 0
+      ? undefined
+      : page(inArea, start, count, (f) => fieldRow(fieldOf(g, vmcs, f, before), before && stateOf(before, f)));
   const field = path.length === 2 ? inArea.find((f) => f.name === name) : undefined;
   if (!field) return undefined;
   const old = before && decoded(before, field);
@@ -90,8 +92,9 @@ const INTERRUPTION_INFO: ReadonlySet<string> = new Set([
 ]);
 const VALID = 1n << 31n;
 
-function fieldRow(g: GuestView, vmcs: Vmcs, f: VmcsField, before: Vmcs | undefined): ViewNode {
-  const value = vmcs.read(f.encoding);
+function fieldOf(g: GuestView, vmcs: Vmcs, f: VmcsField, before: Vmcs | undefined): ControlField {
+  const now = stateOf(vmcs, f);
+  const { value } = now;
   const space = HPA_FIELDS.test(f.name)
     ? 'hpa'
     : GPA_FIELDS.test(f.name)
@@ -100,21 +103,41 @@ function fieldRow(g: GuestView, vmcs: Vmcs, f: VmcsField, before: Vmcs | undefin
         ? 'gva'
         : undefined;
   const width = f.width === 'natural' ? 'natural width' : `${f.width} bits`;
-  const bits = decoded(vmcs, f);
-  const meaning = INTERRUPTION_INFO.has(f.name) && (value & VALID) === 0n ? 'not valid' : describeBits(bits);
   const isFrame = space !== 'gva' && f.name !== 'GUEST_PHYSICAL_ADDRESS';
-  return row({
+  const naming = {
     path: `vmcs/${f.area}/${f.name}`,
     name: f.name,
-    value: meaning === '' ? hex(value) : `${hex(value)} ${meaning}`,
-    raw: value,
-    ...(before && was(before.read(f.encoding))),
-    kind: 'field',
-    children: bits.length,
+    meaning: INTERRUPTION_INFO.has(f.name) && (value & VALID) === 0n ? 'not valid' : describeBits(now.bits),
+    about: [f.title, `encoding ${hex(f.encoding)}, ${width}`],
     editable: refusal(g, f) === undefined,
     ...(space === undefined ? {} : { address: { space, value: isFrame ? value & FRAME_MASK : value } as const }),
-    detail: [f.title, `encoding ${hex(f.encoding)}, ${width}`],
-  });
+  };
+  return controlField(naming, now, before && stateOf(before, f));
+}
+const stateOf = (vmcs: Vmcs, f: VmcsField): FieldState => ({ value: vmcs.read(f.encoding), bits: decoded(vmcs, f) });
+
+/** The current VMCS whole, as the panel shows it. Undefined: there is none. */
+export function vmcsStructure(g: GuestView, images: ControlImages): ControlStructure<bigint> | undefined {
+  const vmcs = g.cpu.vmx.current;
+  if (vmcs === undefined) return undefined;
+  const fields = supportedFields(g.cpu.vmx.capabilities);
+  const before = beforeOf(vmcs, images);
+  return {
+    kind: 'vmcs',
+    areas: AREAS.map(({ area, name }) => ({
+      id: area,
+      name,
+      note: noteOf(g, area),
+      fields: fields.filter((f) => f.area === area).map((f) => fieldOf(g, vmcs, f, before)),
+    })),
+    unmet: unmetOf(g).map(({ fields: about, message, section }) => ({ fields: about, what: message, source: section })),
+  };
+}
+const noteOf = (g: GuestView, area: VmcsArea): string =>
+  area === 'guest' && g.inGuest ? 'as of the last VM exit; the CPU holds the present values' : '';
+function beforeOf(vmcs: Vmcs, images: ControlImages): Vmcs | undefined {
+  const image = images.before(vmcs.address);
+  return image && new Vmcs(image, vmcs.address);
 }
 
 const checksRow = (unmet: readonly UnmetEntryCheck[]): ViewNode =>
