@@ -2,8 +2,8 @@
 ;
 ; The host has taken a page of the guest to swap. Task A touches it: an EPT violation, and the read from the disk takes as long as 240,000 instructions here. A guest that
 ; has asked for it (MSR_KVM_ASYNC_PF_EN) is not kept waiting: KVM gives it a #PF whose CR2 is not an address but a token, says so in the 32 bits at `shared`, and lets a worker
-; of the host read the page. The guest runs task B meanwhile. When the page is there KVM writes the token behind those bits and raises the interrupt that the guest
-; named (MSR_KVM_ASYNC_PF_INT); the guest acknowledges it (MSR_KVM_ASYNC_PF_ACK) and goes on with task A, whose access now succeeds.
+; of the host read the page. The guest runs task B meanwhile. When the page is there KVM writes the token after those bits and raises the interrupt that the guest
+; named (MSR_KVM_ASYNC_PF_INT); the guest acknowledges it (MSR_KVM_ASYNC_PF_ACK) and continues with task A, whose access now succeeds.
 ;
 ; Watch: break on `page_fault` and look at CR2 and `dword [shared]`; break on EPT violations and step into the one of task A; break on `page_ready`. R15 counts what task B
 ; got done. Without `send always` (bit 1) a guest at CPL 0 would sleep instead: clear it and see the step `kvm_vcpu_block`.

@@ -80,7 +80,7 @@ pcid:
         btr     rax, 17
         mov     cr4, rax
 done:
-        ; what CPUID and PCIDs left in registers is no result
+        ; discard what CPUID and PCIDs left in registers
         xor     eax, eax
         xor     edx, edx
         mov     rbx, r10

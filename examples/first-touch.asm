@@ -11,7 +11,7 @@
 
 bits 64
 
-page    equ 0x180000            ; nobody has touched it; its PTE is in the same table as that of the code
+page    equ 0x180000            ; not touched yet; its PTE is in the same table as that of the code
 
 start:
         mov     rbx, page

@@ -3,7 +3,7 @@
 ; The parent's page is at 0x200000, the child's at 0x201000: the same frame at first. The child writes; the handler copies the page and gives the child a frame
 ; of its own. Then the parent writes, finds itself alone, and gets its right back without a copy.
 ;   EPT, NPT   two #PFs that do not exit, four entries edited without an exit.
-;   shadow     each edit of an entry traps or makes the table unsync; each #PF exits and is injected; each write afterwards fills the shadow anew. This is what
+;   shadow     each edit of an entry traps or makes the table unsync; each #PF exits and is injected; each write afterwards fills the shadow again. This is what
 ;              made fork expensive before nested paging.
 ;   software   the VMM's walk finds the read-only entry; the same two #PFs.
 ;

@@ -4,8 +4,8 @@
 ;   EPT, NPT   nobody. The guest writes its tables like any memory; the walk of the new address finds them. What exits are first touches of guest
 ;              pages that no nested entry maps yet: the new table, the new page.
 ;   shadow     KVM made its shadow from these tables, and has them write-protected where it has shadowed them: the store into the directory traps
-;              (a tracing fault), KVM carries it out and drops what it shadowed of the entry. The new page table is no table yet when it is
-;              written: nobody watches it. The first access is a hidden fault: KVM walks the guest's tables and fills the shadow.
+;              (a tracing fault), KVM carries it out and drops what it shadowed of the entry. The new page table is not a table yet when it is
+;              written, so KVM does not watch it. The first access is a hidden fault: KVM walks the guest's tables and fills the shadow.
 ;   software   nobody. There is no entry of the software TLB for an address that was never mapped, so nothing need be flushed.
 ;
 ; Watch: `pagewalk compare examples/new-pde.asm`; or break on `exit:EXCEPTION_NMI` with mmu=shadow and read why each #PF exits.

@@ -3,8 +3,8 @@
 ; The usual life of a heap: the kernel has a page table, and fills its entries as the program asks for memory.
 ;   EPT, NPT   no exit for any entry; only first touches of pages by the guest exit, once each.
 ;   shadow, classic  the page table is shadowed since its first use and write-protected: each store into it is a #PF that KVM emulates. After three
-;              in a row KVM takes the flood for the end of a table's life and drops its shadow; the next access builds it anew.
-;   shadow, modern   the first store makes the table unsync: its write protection goes, and later stores trap no more. An entry that was not
+;              in a row KVM takes the flood for the end of a table's life and drops its shadow; the next access rebuilds it.
+;   shadow, modern   the first store makes the table unsync: it is no longer write-protected, and later stores do not trap. An entry that was not
 ;              present may be used without a flush, so the next access is a hidden fault that fills it.
 ;   software   nobody watches; absent translations are in no TLB.
 ;

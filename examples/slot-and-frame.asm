@@ -3,8 +3,8 @@
 ; A memslot says that guest physical 0xa000 is the VMM's virtual 0xb000; the host's page tables say that this is host physical 0xc000; KVM puts
 ; both together into one EPT entry, 0xa000 -> 0xc000. Then the host moves the page to HPA 0xd000: an MMU notifier tells KVM, which takes
 ; the EPT entry away before the host changes its own. Then the VMM gives the slot other memory, at HVA 0xe000: KVM takes the entry away again,
-; and the guest finds a fresh page. The guest notices neither but by what it reads: each time its next access is an EPT violation, and the entry is
-; made anew.
+; and the guest finds a fresh page. The guest can notice either change only by what it reads: each time its next access is an EPT violation, which
+; makes the entry again.
 ;
 ; Watch: break on EPT violations and step into them; `gpa2hva 0xa000` and `gpa2hpa 0xa000` in the Debug Console at each label; the EPT and
 ; Memslots trees. EXTERNAL_INTERRUPT exits are KVM's kicks: the VCPU must leave the guest and flush before the host may use the old frame.

@@ -3,7 +3,7 @@
 ;   GVA 0x7f8a3b2a0100   guest indices 255 / 40 / 473 / 160, offset 0x100
 ;   GPA 0x12345100       EPT indices     0 /  0 / 145 / 325
 ;   HVA 0x7f5a12345100   one memslot: GPA + 0x7f5a00000000
-;   HPA 0x1a2b3100       where the host kernel is told to place that page
+;   HPA 0x1a2b3100       where `@host place` makes the host kernel put that page
 ;
 ; The guest builds the four levels itself and reads one byte. Watch: break on `access`, hover `[rbx]` or open the Translation view.
 ; A cold walk loads 24 entries: each of the 4 guest entries is found through 4 EPT entries (4 x 4 + 4 = 20), and the final GPA

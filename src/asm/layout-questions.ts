@@ -43,7 +43,7 @@ export class LayoutQuestions {
     return found.value;
   }
 
-  /** The first expression's value, and the tokens behind it. */
+  /** The first expression's value, and the tokens after it. */
   evaluateFirst(tokens: readonly Token[], first: Token): { value: bigint; rest: readonly Token[] } | undefined {
     const expanded = this.expand(tokens);
     const last = expanded[expanded.length - 1] ?? first;

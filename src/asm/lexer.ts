@@ -14,7 +14,7 @@ export interface Token {
   readonly line: number;
   readonly column: number;
   readonly end: number;
-  /** White space stood before it: `%define f (x)` is no function-like macro. */
+  /** White space stood before it: `%define f (x)` is not a function-like macro. */
   readonly spaced: boolean;
 }
 

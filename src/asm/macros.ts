@@ -132,7 +132,7 @@ export class MacroTable {
     return this.exact.has(real) || this.folded.has(real.toLowerCase());
   }
 
-  /** The name behind aliases; a circle ends where it began. */
+  /** The name that aliases lead to; a cycle ends where it began. */
   private followed(name: string): string {
     let at = name;
     if (this.aliasesOn) for (let i = 0; i < MAX_DEPTH && this.aliases.has(at); i++) at = this.aliases.get(at) ?? at;
@@ -234,7 +234,7 @@ export class MacroTable {
     return out;
   }
 
-  /** A `%$x` that is no macro, as the label it stands for. */
+  /** A `%$x` that is not a macro, as the label it stands for. */
   private named(t: Token): Token {
     const name = this.host.resolveLocal(t.text);
     if (name === undefined)

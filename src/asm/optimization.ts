@@ -2,7 +2,7 @@ import { formsOf } from './forms';
 import type { Operand } from './operand';
 
 /**
- * How much NASM chooses by itself (`nasm -O0`, `-O1`, `-Ox`):
+ * How much NASM optimizes (`nasm -O0`, `-O1`, `-Ox`):
  *
  * - `none`: immediates are written in full, `jmp` is near and a conditional jump short, unless the source says otherwise;
  * - `minimal`: an immediate that fits in a signed byte is one, all jumps are near;

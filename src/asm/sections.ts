@@ -24,7 +24,7 @@ export class Section {
   constructor(
     readonly id: number,
     readonly name: string,
-    /** .bss: follows the last progbits section unless told otherwise. */
+    /** .bss: follows the last progbits section unless moved. */
     readonly followsLast: boolean,
   ) {}
 

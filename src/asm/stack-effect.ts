@@ -48,7 +48,7 @@ const FP: ReadonlySet<Register> = new Set([Register.BP, Register.EBP, Register.R
 const READERS: ReadonlySet<Mnemonic> = new Set([Mnemonic.Cmp, Mnemonic.Test, Mnemonic.Push, Mnemonic.Bt]);
 const ADDS: ReadonlySet<Mnemonic> = new Set([Mnemonic.Add, Mnemonic.Sub]);
 
-/** Decodes the instruction that `bytes` begin with; undefined where they are none, or too few. */
+/** Decodes the instruction that `bytes` begin with; undefined if they are not an instruction, or too few. */
 export function flowOf(bytes: Uint8Array, address: bigint, bits: Bits): Flow | undefined {
   const decoder = new Decoder(bits, bytes, DecoderOptions.None);
   const i = new Instruction();

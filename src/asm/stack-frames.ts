@@ -46,7 +46,7 @@ export class StackFrames {
     return true;
   }
 
-  /** `name:size, name:size …` above the frame pointer. Undefined where the list is no such list. */
+  /** `name:size, name:size …` above the frame pointer. Undefined if the list is malformed. */
   arguments(tokens: readonly Token[]): readonly StackName[] | undefined {
     return this.list(tokens)?.map(({ name, bytes }) => {
       const at = this.nextArgument;
@@ -72,7 +72,7 @@ export class StackFrames {
       const bytes = SIZES[size?.text.toLowerCase() ?? ''];
       if (name?.kind !== 'word' || colon?.text !== ':' || bytes === undefined) return undefined;
       out.push({ name, bytes: Math.ceil(bytes / this.model.slot) * this.model.slot });
-      // TASM writes `= size` behind the last one; NASM passes over it.
+      // TASM writes `= size` after the last one; NASM ignores it.
       if (comma?.text === '=') break;
       if (comma && comma.text !== ',') return undefined;
     }

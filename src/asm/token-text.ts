@@ -34,7 +34,7 @@ export interface CallArguments {
   readonly end: number;
 }
 
-/** `(a, b)` behind a function-like macro's name: the arguments, split at commas outside parentheses and braces. */
+/** `(a, b)` after a function-like macro's name: the arguments, split at commas outside parentheses and braces. */
 export function callArguments(tokens: readonly Token[], from: number): CallArguments | undefined {
   if (tokens[from]?.text !== '(' || tokens[from]?.kind !== 'punctuation') return undefined;
   const raw: Token[][] = [[]];
@@ -86,7 +86,7 @@ const joinable = (t: Token | undefined): boolean =>
 
 /**
  * Words and digits that came together without a space between them are one token, as they are once NASM has written the line out.
- * @param withLocals a `%$x` that is no macro grows too, into the name of another one
+ * @param withLocals a `%$x` that is not a macro grows too, into the name of another one
  */
 export function glue(tokens: readonly Token[], withLocals = false): readonly Token[] {
   const touches = (i: number): boolean => {

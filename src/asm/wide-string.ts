@@ -1,4 +1,4 @@
-/** The code points of UTF-8 bytes; what is no UTF-8 stands for itself. */
+/** The code points of UTF-8 bytes; invalid UTF-8 is kept as it is. */
 function codePoints(bytes: readonly number[]): number[] {
   const out: number[] = [];
   for (let i = 0; i < bytes.length;) {

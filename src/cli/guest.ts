@@ -66,7 +66,7 @@ function runOn(session: Session, afterSlice: () => void, most = () => SLICE): En
     if (result.kind === 'ended') return result.end;
     if (result.kind === 'running') continue;
     if (!result.stop.final) return undefined;
-    // explained in the end that follows
+    // explained by the end message that follows
     session.run.continue_();
   }
 }

@@ -232,10 +232,10 @@ export class Adapter extends DebugSession implements AdapterContext {
         this.sendEvent(new InvalidatedEvent(moved ? ['stacks', 'variables'] : ['variables']));
       }
       if (!this.client.supportsMemoryEvent) return;
-      const told = written?.(result);
+      const own = written?.(result);
       for (const { memoryReference, offset, count } of [
-        ...(told ? [told] : []),
-        ...this.memory.changes(this.target, told),
+        ...(own ? [own] : []),
+        ...this.memory.changes(this.target, own),
       ])
         this.sendEvent(new MemoryEvent(memoryReference, offset, count));
     });
@@ -351,8 +351,8 @@ export class Adapter extends DebugSession implements AdapterContext {
 
   /** Reports a bug of ours in the Debug Console, with what is needed to find it. */
   private report(error: unknown): RequestError {
-    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.sendText('stderr', `Internal error in Pagewalk (not in your guest). The session continues.\n${told}\n`);
+    const details = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.sendText('stderr', `Internal error in Pagewalk (not in your guest). The session continues.\n${details}\n`);
     return requestError('internal', error instanceof Error ? error.message : String(error));
   }
 

@@ -15,7 +15,7 @@ type Shape =
 /** A name that ends in `?` may be absent, or null as some clients write it. */
 type Fields = Readonly<Record<string, Shape>>;
 
-/** More than a person or a program sets; each is answered by itself. */
+/** Limit on the breakpoints of one request; each gets its own answer. */
 const MOST_BREAKPOINTS = 20_000;
 const MOST_FILTERS = 1000;
 

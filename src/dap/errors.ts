@@ -29,7 +29,7 @@ export type DapCode = keyof typeof DAP_CODES;
  */
 export class RequestError extends Error {
   constructor(
-    /** The number behind PW. */
+    /** The number after PW. */
     readonly id: number,
     message: string,
     readonly showUser: boolean,

@@ -20,7 +20,7 @@ export interface AdapterHost {
   folderOf(path: string): string;
   readonly openOutput: OpenOutput;
   /** Whether a client with this text knows the adapter's secret; absent if there is none. */
-  readonly knowsSecret?: (said: string) => boolean;
+  readonly knowsSecret?: (secret: string) => boolean;
   /** An installed nasm for the source `file`; absent where processes cannot be run. */
   nasm?(file: string, path: string | undefined): InstalledAssembler;
   /** An installed GNU as, likewise. */

@@ -53,11 +53,11 @@ function launchInto(adapter: AdapterContext, fields: LaunchFields): void {
 }
 
 /** Nothing works before a launch: a client that does not know the secret is refused there, without a second try. */
-function admit(adapter: AdapterContext, said: unknown): void {
+function admit(adapter: AdapterContext, secret: unknown): void {
   const { knowsSecret } = adapter.host;
-  if (!knowsSecret || (typeof said === 'string' && knowsSecret(said))) return;
+  if (!knowsSecret || (typeof secret === 'string' && knowsSecret(secret))) return;
   adapter.afterResponse(() => adapter.shutdown());
-  const message = `field \`secret\`${said === undefined ? ' is missing' : ''}: this adapter serves only clients that know its secret; write the first line of its \`--secret\` file there`;
+  const message = `field \`secret\`${secret === undefined ? ' is missing' : ''}: this adapter serves only clients that know its secret; write the first line of its \`--secret\` file there`;
   throw requestError('badSecret', message, true);
 }
 

@@ -45,17 +45,17 @@ export class MemoryWatch {
   }
 
   /**
-   * The ranges that differ from what the client read; from here on they count as reported. `told`: the client knows
+   * The ranges that differ from what the client read; from here on they count as reported. `known`: the client knows
    * of that one already.
    */
-  changes(target: DebugTarget, told?: MemoryChange): readonly MemoryChange[] {
+  changes(target: DebugTarget, known?: MemoryChange): readonly MemoryChange[] {
     const out: MemoryChange[] = [];
     for (const { reference, offset, at, count, bytes } of [...this.regions.values()]) {
       const now = target.memory.read(at, count).bytes;
       const range = differing(bytes, now);
       if (!range) continue;
       const change = { memoryReference: reference, offset: offset + range.from, count: range.to - range.from };
-      if (!told || !isWithin(change, told)) out.push(change);
+      if (!known || !isWithin(change, known)) out.push(change);
       this.note(reference, offset, at, count, now);
     }
     return out;

@@ -39,7 +39,7 @@ const KEPT_DOCUMENTS = 200;
 
 /**
  * The generated documents of hypervisor frames by DAP source reference. VS Code reads a reference's text once and keeps it, so each
- * text has a reference of its own; the target's numbers will not do, since a restarted guest counts its documents anew.
+ * text has a reference of its own; the target's numbers will not do, since a restarted guest numbers its documents from the start.
  */
 export class Documents {
   private next = 1;

@@ -46,7 +46,7 @@ function fromSettings(
   };
 }
 
-/** A field that holds one text or a list of them; anything else is told by the adapter. */
+/** A field that holds one text or a list of them; the adapter reports anything else. */
 const listOf = (value: unknown): unknown[] => (value === undefined ? [] : Array.isArray(value) ? value : [value]);
 
 /** The setting's value where it is not the default: only then does it outrank the guest file's own `@guest` line. */

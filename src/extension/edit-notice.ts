@@ -16,15 +16,15 @@ export function editNotice(path: string, isAssembled: boolean, nameOf: (path: st
  */
 export class EditPeriod {
   private readonly differing = new Set<string>();
-  private told = false;
+  private shown = false;
 
   /** Whether to show the notice now. */
   note(path: string, differs: boolean): boolean {
     if (differs) this.differing.add(path);
     else this.differing.delete(path);
-    if (this.differing.size === 0) this.told = false;
-    const isFirst = differs && !this.told;
-    if (isFirst) this.told = true;
+    if (this.differing.size === 0) this.shown = false;
+    const isFirst = differs && !this.shown;
+    if (isFirst) this.shown = true;
     return isFirst;
   }
 }

@@ -41,7 +41,7 @@ export async function stoppedHover(
   return { hover: new vscode.Hover(text, range), about: reply.about };
 }
 
-/** Offers the debugger's hover nothing in our sessions, and in others' sessions the word, as VS Code does by itself. */
+/** Offers the debugger's hover nothing in our sessions, and in others' sessions the word, as VS Code does by default. */
 class NoExpression implements vscode.EvaluatableExpressionProvider {
   constructor(private readonly tracker: SessionTracker) {}
 

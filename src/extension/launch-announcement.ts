@@ -8,7 +8,7 @@ export interface Announcement {
 }
 
 const isError = ({ severity }: Problem): boolean => severity === 'error';
-const told = ({ code, message }: Problem): string => `${code}: ${message}`;
+const describe = ({ code, message }: Problem): string => `${code}: ${message}`;
 
 /** `nameOf` shortens a path. */
 export function announcement({ problems, errors }: ProblemsEvent, nameOf: (path: string) => string): Announcement {
@@ -23,11 +23,14 @@ export function announcement({ problems, errors }: ProblemsEvent, nameOf: (path:
         actions: ['Show Problems', 'Go to First'],
       };
     const at = `${nameOf(first.path)}:${first.range?.line}`;
-    return { message: `The guest was not started. ${at}: ${told(first)}`, actions: ['Show Problems', 'Go to Error'] };
+    return {
+      message: `The guest was not started. ${at}: ${describe(first)}`,
+      actions: ['Show Problems', 'Go to Error'],
+    };
   }
   const text = problems
     .filter(isError)
-    .map((each) => (each.path === undefined ? told(each) : `${nameOf(each.path)}: ${told(each)}`))
+    .map((each) => (each.path === undefined ? describe(each) : `${nameOf(each.path)}: ${describe(each)}`))
     .join(' · ');
   const isConfiguration = problems.some((each) => isError(each) && each.path === undefined);
   return { message: `The guest was not started. ${text}`, actions: isConfiguration ? ['Open launch.json'] : [] };

@@ -50,7 +50,7 @@ export class RunningImages implements vscode.Disposable {
     for (const each of this.subscriptions) each.dispose();
   }
 
-  /** Addresses and bytes that lines became in the image of the active session; undefined where the document is no source of it. */
+  /** Addresses and bytes that lines became in the image of the active session; undefined if the document is not one of its sources. */
   async lines(document: vscode.TextDocument, { start, end }: vscode.Range): Promise<LinesReply['lines'] | undefined> {
     const image = this.images.get(vscode.debug.activeDebugSession?.id ?? '');
     const path = document.uri.fsPath;

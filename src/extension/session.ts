@@ -52,7 +52,7 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
       vscode.debug.registerDebugAdapterTrackerFactory(DEBUG_TYPE, this),
       vscode.debug.onDidChangeActiveDebugSession(() => {
         this.tellMmu();
-        this.news();
+        this.machineChanged();
       }),
       vscode.debug.onDidChangeActiveStackItem(() => this.changed.fire()),
       vscode.debug.onDidTerminateDebugSession((session) => {
@@ -138,11 +138,11 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
         this.launches.fire({ session, machine });
         this.tellMmu();
       } else if (event === 'pagewalk/problems') this.problems.fire(body as ProblemsEvent);
-      else if (event === 'invalidated' || event === 'memory') this.news();
+      else if (event === 'invalidated' || event === 'memory') this.machineChanged();
     } else if (type === 'response' && !success) {
       if (RESUMING.has(command)) this.set(id, 'stopped');
     } else if (type === 'response') {
-      if (EDITING.has(command)) this.news();
+      if (EDITING.has(command)) this.machineChanged();
     }
   }
 
@@ -160,11 +160,11 @@ export class SessionTracker implements vscode.DebugAdapterTrackerFactory, vscode
       this.standings.delete(id);
       this.stops.delete(id);
     } else this.standings.set(id, standing);
-    if (standing === 'stopped') this.news();
+    if (standing === 'stopped') this.machineChanged();
     else this.changed.fire();
   }
 
-  private news(): void {
+  private machineChanged(): void {
     this.moments++;
     this.changed.fire();
   }

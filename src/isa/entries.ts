@@ -70,12 +70,12 @@ function unnamed(reserved: bigint, named: (n: number) => boolean): string[] {
  */
 export function pteFlags(entry: bigint, leaf: boolean, level: number, reserved = 0n): string[] {
   const out: string[] = [];
-  const told = new Set<number>();
+  const named = new Set<number>();
   for (const [name, n] of Object.entries(PTE)) {
     if (name === 'XD' && leaf && level > 1 && has(entry & ~reserved, LARGE_PAT)) out.push('PAT');
     if (has(reserved, n)) {
       out.push(`${name}${RESERVED}`);
-      told.add(n);
+      named.add(n);
     }
     if (!has(entry & ~reserved, n)) continue;
     if (name === 'PS') {
@@ -84,7 +84,7 @@ export function pteFlags(entry: bigint, leaf: boolean, level: number, reserved =
     } else if ((name === 'D' || name === 'G') && !leaf) continue;
     else out.push(name);
   }
-  return reserved === 0n ? out : [...out, ...unnamed(reserved, (n) => told.has(n))];
+  return reserved === 0n ? out : [...out, ...unnamed(reserved, (n) => named.has(n))];
 }
 
 const EPT_MEMORY_TYPES: Readonly<Record<number, string>> = { 0: 'UC', 1: 'WC', 4: 'WT', 5: 'WP', 6: 'WB' };

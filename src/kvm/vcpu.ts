@@ -258,8 +258,8 @@ export class Vcpu {
     if (breakpoints.size === 0) return undefined;
     const { regs } = this;
     const linear = regs.mode64 ? regs.rip : BigInt.asUintN(32, regs.rip + regs.segment(SEG.CS).base);
-    const told = this.passed?.linear === linear && this.passed.instructions === this.instructions;
-    return breakpoints.has(linear) && !told ? linear : undefined;
+    const reported = this.passed?.linear === linear && this.passed.instructions === this.instructions;
+    return breakpoints.has(linear) && !reported ? linear : undefined;
   }
 
   // ---- inspecting the guest at any time

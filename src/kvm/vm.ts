@@ -129,7 +129,7 @@ export class Vm {
       `${describeChange(change)}; the memslot generation is ${this.memslots.generation}`,
       cost('kvmHandler'),
     );
-    // kvm_mmu_invalidate_mmio_sptes: where the number begins anew, an old mark could be taken for a present one
+    // kvm_mmu_invalidate_mmio_sptes: when the generation wraps, an old mark could be mistaken for a current one
     if (change.kind !== 'none' && (this.memslots.generation & GENERATION_MASK) === 0)
       yield* this.edit(
         'kvm_mmu_invalidate_mmio_sptes',

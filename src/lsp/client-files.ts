@@ -25,7 +25,7 @@ export class ClientFiles implements Pick<Host, 'pathOf' | 'uriOf' | 'resolve' | 
   private readonly asked = new Set<string>();
   private found: readonly string[] | undefined;
   private underWay = 0;
-  private told: () => void = () => undefined;
+  private notify: () => void = () => undefined;
 
   constructor(private readonly ask: Ask) {}
 
@@ -63,8 +63,8 @@ export class ClientFiles implements Pick<Host, 'pathOf' | 'uriOf' | 'resolve' | 
     return this.found;
   };
 
-  readonly onFilesKnown = (told: () => void): void => {
-    this.told = told;
+  readonly onFilesKnown = (notify: () => void): void => {
+    this.notify = notify;
   };
 
   readonly filesChanged = (uris: readonly string[]): void => {
@@ -81,6 +81,6 @@ export class ClientFiles implements Pick<Host, 'pathOf' | 'uriOf' | 'resolve' | 
     this.underWay++;
     // a client that cannot answer does not have the file
     take(await this.ask(method, params).catch(() => null));
-    if (--this.underWay === 0) this.told();
+    if (--this.underWay === 0) this.notify();
   }
 }

@@ -103,7 +103,7 @@ export function rename(
 /** LSP 3.17: the request was understood and cannot be fulfilled; its message is shown. */
 const REQUEST_FAILED = -32803;
 
-/** Of `owner.local`, where the local part was defined by itself, that part. */
+/** For `owner.local` whose local part is defined separately: that part. */
 function partOf({ names }: Program, name: Occurrence): Occurrence {
   const [definition] = names.definitions(name.key);
   const local = definition?.text;

@@ -61,7 +61,7 @@ function split(tokens: readonly Token[]): Token[][] {
   return out;
 }
 
-/** Whether a line that begins with this token goes on with the lines of another file. */
+/** Whether a line that begins with this token continues with the lines of another file. */
 export const isInclude = (first: Token | undefined): boolean =>
   first?.kind === 'preprocessor' && /^%(include|require)$/.test(first.text);
 

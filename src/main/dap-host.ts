@@ -28,10 +28,10 @@ export const adapterHost: AdapterHost = {
 };
 
 /** Compares with a secret in constant time. */
-export const knows = (secret: string): ((said: string) => boolean) => {
+export const knows = (secret: string): ((candidate: string) => boolean) => {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const known = digest(secret);
-  return (said) => timingSafeEqual(known, digest(said));
+  return (candidate) => timingSafeEqual(known, digest(candidate));
 };
 
 /** This program again, with arguments that make it an adapter on its standard streams. */

@@ -16,10 +16,10 @@ export interface TripleFault {
 export function explainTripleFault(chain: readonly ChainEvent[], rip: bigint): TripleFault {
   const reason = reasonsOf(chain);
   if (reason.length === 0) return { reason, why: `triple fault at RIP ${hex(rip)}` };
-  const told = reason.map((r, i) => describe(r, chain[i]));
+  const described = reason.map((r, i) => describe(r, chain[i]));
   return {
     reason,
-    why: `triple fault at RIP ${hex(rip)}; each could not be delivered because of the next: ${told.join(' → ')}. Look at the IDT and at the stack its handlers run on`,
+    why: `triple fault at RIP ${hex(rip)}; each could not be delivered because of the next: ${described.join(' → ')}. Look at the IDT and at the stack its handlers run on`,
   };
 }
 

@@ -35,7 +35,7 @@ export class PanelHost implements vscode.Disposable {
   private readonly subscriptions: vscode.Disposable[];
   private readonly dist: vscode.Uri;
   private settling: ReturnType<typeof setTimeout> | undefined;
-  private told = -1;
+  private notified = -1;
 
   constructor(
     extensionUri: vscode.Uri,
@@ -150,8 +150,8 @@ export class PanelHost implements vscode.Disposable {
   /** A stop or a resumption is sent at once; its consequences a moment later (another selected frame) settle first. */
   private changed(): void {
     const { number, standing } = this.tracker.moment;
-    const isNews = number !== this.told || standing !== 'stopped';
-    this.told = number;
+    const isNews = number !== this.notified || standing !== 'stopped';
+    this.notified = number;
     for (const page of this.pages) page.setTitle(this.titleOf(panelOf(page.panel)));
     if (isNews) this.each((page) => this.sendMoment(page));
     this.later();

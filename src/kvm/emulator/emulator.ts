@@ -85,7 +85,7 @@ export class Emulator implements InstructionEmulator {
   *run(): Work<Emulation> {
     const { v, core, log } = this;
     this.load();
-    let told = !log.replayed;
+    let reported = !log.replayed;
     for (let i = 0; i < MAX_ITERATIONS; i++) {
       this.memory.begin();
       core.event = undefined;
@@ -97,13 +97,13 @@ export class Emulator implements InstructionEmulator {
       const insn = block?.insns[0];
       if (!block || !insn) return yield* this.stopped();
       yield* this.memory.takeSteps();
-      if (!told)
+      if (!reported)
         yield v.step(
           'x86_decode_emulated_instruction',
           `decodes the instruction at RIP ${hex(start)}: ${hexBytes(insn.bytes)}`,
           cost('emulateInstruction'),
         );
-      told = true;
+      reported = true;
       const { foreign } = HYPERCALLS[v.ops.name];
       if (isHypercall(insn.bytes, foreign)) return yield* this.fixHypercall(start, foreign);
       if (this.runner.run(block) === RAN_EVENT) return yield* this.stopped();

@@ -43,7 +43,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
   readonly memory: HostMemory;
   private readonly walk: OrdinaryWalk;
   private controls: PagingControls;
-  private told: Step[] = [];
+  private unreported: Step[] = [];
   /** Why the emulator cannot continue, when it is not the guest's own fault. */
   failure: string | undefined;
 
@@ -61,14 +61,14 @@ export class GuestMemory implements MemoryPort, EntryPort {
   /** Starts a new run of an instruction: paging controls are decoded again. */
   begin(): void {
     this.failure = undefined;
-    this.told = [];
+    this.unreported = [];
     this.controls = this.decode();
   }
   /** The actions since the last call. An instruction that runs again after an answer does not report them twice. */
   takeSteps(): readonly Step[] {
-    const told = this.told;
-    this.told = [];
-    return told;
+    const unreported = this.unreported;
+    this.unreported = [];
+    return unreported;
   }
 
   // ---- code
@@ -231,7 +231,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
     if (this.log.replayed && sink.steps.length > 0) {
       const end = walked ? `GPA ${hex(out.address)}` : `it fails, ${out.reason}`;
       const reads = sink.steps.flatMap(accessOf);
-      this.told.push(
+      this.unreported.push(
         kvmStep(
           'walk_addr',
           `walks the guest's tables in software for GVA ${hex(linear)}: ${end}`,
@@ -262,7 +262,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
   private locateData(address: Gpa, write: boolean): number {
     const slot = this.vm.memslots.find(address);
     if (!slot || (write && slot.readonly)) return -1;
-    const found = drain(this.vm.space.resolve(slotHva(slot, address), write), (s) => this.told.push(s));
+    const found = drain(this.vm.space.resolve(slotHva(slot, address), write), (s) => this.unreported.push(s));
     if (!found.ok) {
       this.failure = `the host gives no page for GPA ${hex(address)}`;
       return -1;
@@ -282,7 +282,7 @@ export class GuestMemory implements MemoryPort, EntryPort {
     for (let i = 0; i < p.size; i++) this.memory.u8[p.at + i] = Number((value >> BigInt(i * 8)) & 0xffn);
     // kvm_page_track_write
     const tracked = this.vm.shadow?.pteWrite(p.gpa, p.size);
-    if (tracked) this.told.push(tracked);
+    if (tracked) this.unreported.push(tracked);
   }
 }
 

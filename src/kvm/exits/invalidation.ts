@@ -17,7 +17,7 @@ import { activePcid, invalidatePcid, isCanonicalFor } from '../x86/control-regis
 export function* invalidatePage(v: Vcpu, linear: Gva): Work<Handled> {
   const writes = invalidateAddress(v, linear, () => true);
   v.skipEmulatedInstruction();
-  yield told(v, 'kvm_mmu_invlpg', `INVLPG of GVA ${hex(linear)}`, linear, writes);
+  yield invalidationStep(v, 'kvm_mmu_invlpg', `INVLPG of GVA ${hex(linear)}`, linear, writes);
   return REENTER;
 }
 
@@ -32,7 +32,7 @@ function invalidateAddress(v: Vcpu, linear: bigint, which: (root: Root) => boole
   return v.vm.shadow?.invalidateAddress(linear, which) ?? [];
 }
 
-function told(
+function invalidationStep(
   v: Vcpu,
   fn: string,
   what: string,
@@ -77,7 +77,7 @@ export function* invalidateProcessContext(v: Vcpu, type: bigint, at: Gva): Work<
     const writes = invalidateAddress(v, linear, (root) =>
       root === loaded ? current : (root.paging.cr3 & 0xfffn) === pcid,
     );
-    yield told(v, 'kvm_mmu_invpcid_gva', `${name}, GVA ${hex(linear)}`, linear, writes);
+    yield invalidationStep(v, 'kvm_mmu_invpcid_gva', `${name}, GVA ${hex(linear)}`, linear, writes);
     return REENTER;
   }
   if (type === INVPCID.CONTEXT) invalidatePcid(v, pcid);

@@ -323,8 +323,8 @@ export class SoftwareAccelerator implements Accelerator {
 
   // eslint-disable-next-line require-yield -- there is no step to report
   private *shutDown(): Outside {
-    const told = explainTripleFault(this.cpu.chain.events, this.cpu.state.rip);
-    return this.end({ kind: 'triple-fault', code: END_CODES['triple-fault'], unmet: [], ...told });
+    const explained = explainTripleFault(this.cpu.chain.events, this.cpu.state.rip);
+    return this.end({ kind: 'triple-fault', code: END_CODES['triple-fault'], unmet: [], ...explained });
   }
   // eslint-disable-next-line require-yield -- there is no step to report
   private *stray(): Outside {

@@ -51,7 +51,7 @@ class SlotPort implements EntryPort {
   readonly table = 'guest' as const;
   readonly space = 'gpa' as const;
   readonly memory: HostMemory;
-  readonly told: Step[] = [];
+  readonly hostSteps: Step[] = [];
 
   constructor(
     private readonly vm: ShadowOwner,
@@ -69,7 +69,7 @@ class SlotPort implements EntryPort {
       const found = this.vm.space.lookup(hva);
       if (found && (found.writable || !write)) return this.memory.offsetOf(found.hpa);
       if (this.faulting) {
-        const page = drain(this.vm.space.resolve(hva, write), (s) => this.told.push(s));
+        const page = drain(this.vm.space.resolve(hva, write), (s) => this.hostSteps.push(s));
         if (page.ok) return this.memory.offsetOf(page.value);
       }
     }
@@ -155,7 +155,7 @@ export function walkGuest(
     reads,
     writes,
   });
-  return { ...walk, steps: [...port.told, step] };
+  return { ...walk, steps: [...port.hostSteps, step] };
 }
 
 function run(port: SlotPort, p: GuestPaging, linear: bigint, access: Access, ac: boolean): Walked {

@@ -46,10 +46,10 @@ export class ShadowRoots {
       return undefined;
     }
     const found = this.before.find((r) => samePaging(r.paging, paging));
-    const behind = [...(this.loaded ? [this.loaded] : []), ...this.before.filter((r) => r !== found)];
+    const previous = [...(this.loaded ? [this.loaded] : []), ...this.before.filter((r) => r !== found)];
     this.loaded = found;
-    this.before = behind;
-    this.free((r) => behind.indexOf(r) >= this.kept);
+    this.before = previous;
+    this.free((r) => previous.indexOf(r) >= this.kept);
     return found ? 'cached' : undefined;
   }
   /** After `switchTo` found none. */

@@ -4,7 +4,7 @@ import { h } from '../../dom';
 export interface Bar {
   readonly key: string;
   readonly name: Node | string;
-  /** Said and shown behind the name. */
+  /** Shown and announced after the name. */
   readonly place?: string;
   readonly count: number;
   readonly cycles: number;

@@ -19,7 +19,7 @@ export interface Ink {
   line(x1: number, y1: number, x2: number, y2: number, colour: string): void;
   /** Text whose baseline lies at `y`, cut where it would be longer than `most` pixels; nothing where not even a few letters fit. */
   text(x: number, y: number, text: string, colour: string, most?: number): void;
-  /** Slanted lines: here single exits are no longer told apart. */
+  /** Slanted lines: exits are not recorded individually here. */
   hatch(x: number, y: number, width: number, height: number, colour: string): void;
 }
 

@@ -10,7 +10,7 @@ export class Tiles {
   private readonly known = new Map<string, ExitTile>();
   private readonly asked = new Set<string>();
 
-  /** @param ask answers with undefined where there is no tile to be had */
+  /** @param ask answers with undefined if no tile is available */
   constructor(
     private readonly ask: (level: number, index: number) => Promise<ExitTile | undefined>,
     private readonly arrived: () => void,

@@ -16,7 +16,7 @@ export interface TimelineOptions {
   readonly tile: (level: number, index: number) => ExitTile | undefined;
   /** A click at this cycle. */
   choose(cycle: number): void;
-  /** The exit `by` behind the selected one. */
+  /** Selects the exit `by` places after the selected one. */
   next(by: number): void;
   moved(range: Range | undefined): void;
 }
@@ -121,7 +121,7 @@ export class Timeline {
     return ink.result();
   }
 
-  /** Draws now; for whoever measures. */
+  /** Draws now; for measurements. */
   paint(): void {
     const { canvas } = this;
     const scene = this.scene();

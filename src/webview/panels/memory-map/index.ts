@@ -20,7 +20,7 @@ interface Kept {
   readonly at?: string;
 }
 
-/** More could not be told apart in the drawing. */
+/** More could not be distinguished in the drawing. */
 const MOST_RUNS = 160;
 
 type Row =

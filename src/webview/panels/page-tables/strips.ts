@@ -53,7 +53,7 @@ export class Strips {
     this.canvas.addEventListener('mousemove', (event) => this.point(event));
     this.canvas.addEventListener('mouseleave', () => (this.hint.textContent = ''));
     new ResizeObserver(() => this.draw()).observe(this.element);
-    // Another theme: the colours are computed anew.
+    // the theme changed: compute the colours again
     const themes = new MutationObserver(() => this.draw());
     for (const target of [document.documentElement, document.body])
       themes.observe(target, { attributes: true, attributeFilter: ['class', 'style'] });

@@ -32,7 +32,7 @@ interface Kept {
 
 const NOTHING: TlbReply = { sets: 0, ways: 0, hits: 0, misses: 0, entries: [], total: 0, staleCount: 0 };
 const CACHE_NAMES: Readonly<Record<number, string>> = { 2: 'PDE', 3: 'PDPTE', 4: 'PML4E', 5: 'PML5E' };
-/** Dropped entries told by address. */
+/** Limit on the dropped entries listed by address. */
 const MOST_DROPPED = 3;
 
 export const tlbPanel = {

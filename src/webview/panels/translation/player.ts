@@ -13,7 +13,7 @@ export interface Player {
 /**
  * @param count steps
  * @param name what a step is called, for screen readers: `load`
- * @param show is told of the step to show, 1-based; 0: before the first
+ * @param show receives the step to show, 1-based; 0: before the first
  */
 export function player(count: number, name: string, show: (step: number) => void): Player {
   let now = 0;
