@@ -99,7 +99,7 @@ export class Fetcher {
     const e = tlb.findFast(lo, hi, 1 << (CLASS_FETCH + (this.core.state.cpl === 3 ? WHO_USER : WHO_SUPERVISOR)));
     if (e >= 0) {
       tlb.hits++;
-      return ((tlb.words[e + 3] as number) >>> 0) + (lo & 0xfff);
+      return tlb.offsetOf(e) + (lo & 0xfff);
     }
     const at = this.mmu.fetch(this.core, joinHalves(lo, hi));
     if (at < 0) this.core.insn = NO_INSTRUCTION;

@@ -68,7 +68,6 @@ export class Runner {
     const r32 = state.r32;
     const w = block.words;
     const tlb = this.tlb;
-    const tlbWords = tlb.words;
     const view = state.memory.view;
     const who = dataWho(core);
     // with alignment checks no access is fast: the port looks at each
@@ -332,7 +331,7 @@ export class Runner {
             const e = tlb.findFast(lo, hi, intent ? writeBit : readBit);
             if (e >= 0) {
               tlb.hits++;
-              const at = ((tlbWords[e + 3] as number) >>> 0) + page;
+              const at = tlb.offsetOf(e) + page;
               if (size === 8) {
                 r32[d * 2] = view.getInt32(at, true);
                 r32[d * 2 + 1] = view.getInt32(at + 4, true);
@@ -365,7 +364,7 @@ export class Runner {
             const e = tlb.findFast(lo, hi, writeBit);
             if (e >= 0) {
               tlb.hits++;
-              const at = ((tlbWords[e + 3] as number) >>> 0) + page;
+              const at = tlb.offsetOf(e) + page;
               if (size === 8) {
                 view.setInt32(at, r32[d * 2] as number, true);
                 view.setInt32(at + 4, r32[d * 2 + 1] as number, true);

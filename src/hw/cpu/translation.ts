@@ -192,13 +192,13 @@ export abstract class Translation {
     const lo = Number(BigInt.asIntN(32, linear));
     const e = tlb.find(lo, Number(BigInt.asIntN(32, linear >> 32n)));
     if (e >= 0) {
-      const rights = (tlb.words[e + 8] as number) & ~RIGHT.CODE;
-      if ((this.rights.allowed(rights, (tlb.words[e + 9] as number) >>> 16) & (1 << cls)) !== 0) {
+      const rights = tlb.rightsOf(e) & ~RIGHT.CODE;
+      if ((this.rights.allowed(rights, tlb.protectionKeyOf(e)) & (1 << cls)) !== 0) {
         tlb.hits++;
-        return ((tlb.words[e + 3] as number) >>> 0) + (lo & 0xfff);
+        return tlb.offsetOf(e) + (lo & 0xfff);
       }
       const { physical } = this.walk;
-      if (physical && this.rights.allowed(rights | SECOND_RIGHTS, (tlb.words[e + 9] as number) >>> 16) & (1 << cls))
+      if (physical && this.rights.allowed(rights | SECOND_RIGHTS, tlb.protectionKeyOf(e)) & (1 << cls))
         return this.findAgain(core, physical, e, cls, lo & 0xfff);
       // a right or the dirty flag is missing: the entry goes and the tables decide
       tlb.dropAt(e);
@@ -217,9 +217,9 @@ export abstract class Translation {
     tlb.hits++;
     if (!found) return this.atDevice(address);
     const at = this.memory.offsetOf(walk.secondOut.address);
-    let rights = ((tlb.words[e + 8] as number) & ~(SECOND_RIGHTS | RIGHT.CODE)) | secondRights(walk.secondOut);
+    let rights = (tlb.rightsOf(e) & ~(SECOND_RIGHTS | RIGHT.CODE)) | secondRights(walk.secondOut);
     if (this.memory.codeFrames[this.memory.frameOf(at)]) rights |= RIGHT.CODE;
-    const fast = this.rights.wordOf(rights, (tlb.words[e + 9] as number) >>> 16);
+    const fast = this.rights.wordOf(rights, tlb.protectionKeyOf(e));
     tlb.moveHost(e, walk.secondOut.address & ~0xfffn, at - (at & 0xfff), rights, fast);
     return at;
   }

@@ -4,28 +4,35 @@ import type { TlbContext } from './context';
 import type { WalkCache, WalkCacheSnapshot } from './walk-cache';
 
 /**
- * The TLB of one CPU, functional rather than decorative: a stale entry stays and is used until something the architecture says invalidates it. The micro-op runner's
- * fast path reads these very words, so that what is displayed is what is used. All entries map 4 KiB; a large page is cached as fragments that
- * remember its size.
+ * An entry is 16 words of 32 bits in the machine's memory, at these offsets:
  *
- * An entry is 16 words of 32 bits in the machine's memory:
- *
- *    0  linear page number 31:0
- *    1  linear page number 51:32, context << 20
- *    2  fast word: one bit per access class (hw/paging/access) that needs no walk; 0 = invalid entry
- *    3  offset of the page in the machine's memory
- *    4,5  guest physical page address     6,7  host physical page address
- *    8  rights (RIGHT below)
- *    9  log2 of the guest page size | log2 of the EPT page size << 8 | protection key << 16
- *   10  sequence number of the fill (FIFO age)
- *   11  context id
+ *   PAGE     linear page number 31:0
+ *   TAG      linear page number 51:32, context << 20
+ *   FAST     fast word: one bit per access class (hw/paging/access) that needs no walk; 0 = invalid entry
+ *   OFFSET   offset of the page in the machine's memory
+ *   GPA      guest physical page address, 64 bits
+ *   HPA      host physical page address, 64 bits
+ *   RIGHTS   RIGHT below
+ *   SIZES    log2 of the guest page size | log2 of the second level's page size << 8 | protection key << 16
+ *   FILLED   sequence number of the fill (FIFO age)
+ *   CONTEXT  context id
  */
-const TLB_ENTRY_WORDS = 16;
+const PAGE = 0;
+const TAG = 1;
+const FAST = 2;
+const OFFSET = 3;
+const GPA = 4;
+const HPA = 6;
+const RIGHTS = 8;
+const SIZES = 9;
+const FILLED = 10;
+const CONTEXT = 11;
+const ENTRY_WORDS = 16;
 const TLB_AREA_OFFSET = 0x4_0000;
 const TLB_AREA_SIZE = 0x1_0000;
-export const MAX_TLB_ENTRIES = TLB_AREA_SIZE / (TLB_ENTRY_WORDS * 4);
+export const MAX_TLB_ENTRIES = TLB_AREA_SIZE / (ENTRY_WORDS * 4);
 
-/** Bits of word 8: the guest translation's rights (ANDed over levels), then the second level's. */
+/** Bits of an entry's RIGHTS: the guest translation's rights (ANDed over levels), then the second level's. */
 export const RIGHT = {
   W: 1,
   U: 2,
@@ -74,6 +81,11 @@ export interface TlbFill {
 
 const MAX_CONTEXTS = 4095;
 
+/**
+ * The TLB of one CPU, functional rather than decorative: a stale entry stays and is used until something the architecture
+ * says invalidates it. The micro-op runner's fast path reads these very words, so that what is displayed is what is used.
+ * All entries map 4 KiB; a large page is cached as fragments that remember its size.
+ */
 export class Tlb {
   readonly words: Int32Array;
   /** Entries per set, and sets − 1. Zero ways: the TLB is off and every access walks. */
@@ -106,7 +118,7 @@ export class Tlb {
     this.words = new Int32Array(
       memory.buffer,
       TLB_AREA_OFFSET + cpu * TLB_AREA_SIZE,
-      Math.max(1, entryCount) * TLB_ENTRY_WORDS,
+      Math.max(1, entryCount) * ENTRY_WORDS,
     );
     this.victims = new Uint8Array(sets);
   }
@@ -116,10 +128,10 @@ export class Tlb {
     const vpn = (lo >>> 12) | (hi << 20);
     const high = (hi >> 12) & 0xfffff;
     const words = this.words;
-    let e = (vpn & this.setMask) * this.ways * TLB_ENTRY_WORDS;
-    for (let way = 0; way < this.ways; way++, e += TLB_ENTRY_WORDS) {
-      if (words[e] === vpn && words[e + 2] !== 0) {
-        const tag = words[e + 1] as number;
+    let e = (vpn & this.setMask) * this.ways * ENTRY_WORDS;
+    for (let way = 0; way < this.ways; way++, e += ENTRY_WORDS) {
+      if (words[e + PAGE] === vpn && words[e + FAST] !== 0) {
+        const tag = words[e + TAG] as number;
         if (tag === (high | this.tag) || tag === (high | this.globalTag)) return e;
       }
     }
@@ -131,10 +143,10 @@ export class Tlb {
     const vpn = (lo >>> 12) | (hi << 20);
     const high = (hi >> 12) & 0xfffff;
     const words = this.words;
-    let e = (vpn & this.setMask) * this.ways * 16;
-    for (let way = 0; way < this.ways; way++, e += 16) {
-      if (words[e] === vpn && ((words[e + 2] as number) & bit) !== 0) {
-        const tag = words[e + 1] as number;
+    let e = (vpn & this.setMask) * this.ways * ENTRY_WORDS;
+    for (let way = 0; way < this.ways; way++, e += ENTRY_WORDS) {
+      if (words[e + PAGE] === vpn && ((words[e + FAST] as number) & bit) !== 0) {
+        const tag = words[e + TAG] as number;
         if (tag === (high | this.tag) || tag === (high | this.globalTag)) return e;
       }
     }
@@ -166,7 +178,7 @@ export class Tlb {
     return id;
   }
 
-  /** Caches a translation under the current context, replacing an older one of the same page or the set's oldest. `fast`: see word 2. */
+  /** Caches a translation under the current context, replacing an older one of the same page or the set's oldest. `fast`: the FAST word. */
   fill(f: TlbFill, fast: number): void {
     if (this.ways === 0) return;
     const words = this.words;
@@ -174,44 +186,45 @@ export class Tlb {
     const hi = Number((f.linear >> 32n) & 0xffff_ffffn);
     const vpn = (lo >>> 12) | (hi << 20) | 0;
     const set = vpn & this.setMask;
-    const first = set * this.ways * TLB_ENTRY_WORDS;
+    const first = set * this.ways * ENTRY_WORDS;
     let e = this.find(lo, hi);
     for (let way = 0; e < 0 && way < this.ways; way++)
-      if (words[first + way * TLB_ENTRY_WORDS + 2] === 0) e = first + way * TLB_ENTRY_WORDS;
+      if (words[first + way * ENTRY_WORDS + FAST] === 0) e = first + way * ENTRY_WORDS;
     if (e < 0) {
       const way = this.victims[set] as number;
       this.victims[set] = (way + 1) % this.ways;
-      e = first + way * TLB_ENTRY_WORDS;
+      e = first + way * ENTRY_WORDS;
     }
     const tag = (f.rights & RIGHT.G) !== 0 ? this.globalTag : this.tag;
     this.vpid0Filled ||= this.contexts[tag >>> 20]?.vpid === 0;
-    words[e] = vpn;
-    words[e + 1] = ((hi >>> 12) & 0xfffff) | tag;
-    words[e + 2] = fast | VALID;
-    words[e + 3] = f.offset;
-    put64(words, e + 4, f.gpa);
-    put64(words, e + 6, f.hpa);
-    words[e + 8] = f.rights;
-    words[e + 9] = f.guestPageShift | (f.eptPageShift << 8) | (f.protectionKey << 16);
-    words[e + 10] = ++this.sequence;
-    words[e + 11] = tag >>> 20;
+    words[e + PAGE] = vpn;
+    words[e + TAG] = ((hi >>> 12) & 0xfffff) | tag;
+    words[e + FAST] = fast | VALID;
+    words[e + OFFSET] = f.offset;
+    put64(words, e + GPA, f.gpa);
+    put64(words, e + HPA, f.hpa);
+    words[e + RIGHTS] = f.rights;
+    words[e + SIZES] = f.guestPageShift | (f.eptPageShift << 8) | (f.protectionKey << 16);
+    words[e + FILLED] = ++this.sequence;
+    words[e + CONTEXT] = tag >>> 20;
   }
 
   /** Recomputes the fast words of all entries: CR0.WP, CR4.SMEP/SMAP, EFER.NXE or PKRU changed, which bear on rights without dropping entries. */
   refreshFast(fastOf: (rights: number, protectionKey: number) => number): void {
-    for (let e = 0; e < this.words.length; e += TLB_ENTRY_WORDS) {
-      if (this.words[e + 2] !== 0)
-        this.words[e + 2] = fastOf(this.words[e + 8] as number, (this.words[e + 9] as number) >>> 16) | VALID;
+    for (let e = 0; e < this.words.length; e += ENTRY_WORDS) {
+      if (this.words[e + FAST] !== 0) this.words[e + FAST] = fastOf(this.rightsOf(e), this.protectionKeyOf(e)) | VALID;
     }
   }
 
   /** Marks or unmarks the entries of a physical page as holding decoded code, so that stores into it take the slow path. */
   setCodePage(offset: number, code: boolean, fastOf: (rights: number, protectionKey: number) => number): void {
     const words = this.words;
-    for (let e = 0; e < words.length; e += TLB_ENTRY_WORDS) {
-      if (words[e + 2] !== 0 && (words[e + 3] as number) >>> 0 === offset) {
-        words[e + 8] = code ? (words[e + 8] as number) | RIGHT.CODE : (words[e + 8] as number) & ~RIGHT.CODE;
-        words[e + 2] = fastOf(words[e + 8] as number, (words[e + 9] as number) >>> 16) | VALID;
+    for (let e = 0; e < words.length; e += ENTRY_WORDS) {
+      if (words[e + FAST] !== 0 && this.offsetOf(e) === offset) {
+        words[e + RIGHTS] = code
+          ? (words[e + RIGHTS] as number) | RIGHT.CODE
+          : (words[e + RIGHTS] as number) & ~RIGHT.CODE;
+        words[e + FAST] = fastOf(this.rightsOf(e), this.protectionKeyOf(e)) | VALID;
       }
     }
   }
@@ -219,10 +232,10 @@ export class Tlb {
   /** Where the page behind the entry at word index e is now: another host page, or other rights of it. */
   moveHost(e: number, hpa: bigint, offset: number, rights: number, fast: number): void {
     const words = this.words;
-    words[e + 2] = fast | VALID;
-    words[e + 3] = offset;
-    put64(words, e + 6, hpa);
-    words[e + 8] = rights;
+    words[e + FAST] = fast | VALID;
+    words[e + OFFSET] = offset;
+    put64(words, e + HPA, hpa);
+    words[e + RIGHTS] = rights;
   }
   /** Takes `taken` from the rights of the entries whose guest physical page satisfies `which`. Returns how many had any of them. */
   withdrawHost(
@@ -232,11 +245,11 @@ export class Tlb {
   ): number {
     const words = this.words;
     let n = 0;
-    for (let e = 0; e < words.length; e += TLB_ENTRY_WORDS) {
-      const rights = words[e + 8] as number;
-      if (words[e + 2] === 0 || (rights & taken) === 0 || !which(this.gpaOf(e))) continue;
-      words[e + 8] = rights & ~taken;
-      words[e + 2] = fastOf(rights & ~taken, (words[e + 9] as number) >>> 16) | VALID;
+    for (let e = 0; e < words.length; e += ENTRY_WORDS) {
+      const rights = words[e + RIGHTS] as number;
+      if (words[e + FAST] === 0 || (rights & taken) === 0 || !which(this.gpaOf(e))) continue;
+      words[e + RIGHTS] = rights & ~taken;
+      words[e + FAST] = fastOf(rights & ~taken, this.protectionKeyOf(e)) | VALID;
       n++;
     }
     return n;
@@ -251,7 +264,7 @@ export class Tlb {
   }
   private vpid0Filled = true;
   dropAt(e: number): void {
-    this.words[e + 2] = 0;
+    this.words[e + FAST] = 0;
   }
   flushAll(): void {
     this.walkCache?.drop(() => true);
@@ -265,9 +278,9 @@ export class Tlb {
   drop(which: (c: TlbContext, entry: number) => boolean): number {
     this.walkCache?.drop((c) => which(c, NO_ENTRY));
     let n = 0;
-    for (let e = 0; e < this.words.length; e += TLB_ENTRY_WORDS) {
-      if (this.words[e + 2] !== 0 && which(this.contexts[this.words[e + 11] as number] as TlbContext, e)) {
-        this.words[e + 2] = 0;
+    for (let e = 0; e < this.words.length; e += ENTRY_WORDS) {
+      if (this.words[e + FAST] !== 0 && which(this.contexts[this.words[e + CONTEXT] as number] as TlbContext, e)) {
+        this.words[e + FAST] = 0;
         n++;
       }
     }
@@ -276,24 +289,36 @@ export class Tlb {
 
   /** Linear address of the page of the entry at word index e. */
   linearOf(e: number): bigint {
-    const vpn = BigInt((this.words[e] as number) >>> 0) | (BigInt((this.words[e + 1] as number) & 0xfffff) << 32n);
+    const vpn =
+      BigInt((this.words[e + PAGE] as number) >>> 0) | (BigInt((this.words[e + TAG] as number) & 0xfffff) << 32n);
     return BigInt.asUintN(64, BigInt.asIntN(64, vpn << 12n));
   }
   guestPageShiftOf(e: number): number {
-    return (this.words[e + 9] as number) & 0xff;
+    return (this.words[e + SIZES] as number) & 0xff;
+  }
+  /** RIGHT bits. */
+  rightsOf(e: number): number {
+    return this.words[e + RIGHTS] as number;
+  }
+  protectionKeyOf(e: number): number {
+    return (this.words[e + SIZES] as number) >>> 16;
+  }
+  /** Offset of its page in the machine's memory. */
+  offsetOf(e: number): number {
+    return (this.words[e + OFFSET] as number) >>> 0;
   }
   gpaOf(e: number): bigint {
-    return get64(this.words, e + 4);
+    return get64(this.words, e + GPA);
   }
   hpaOf(e: number): bigint {
-    return get64(this.words, e + 6);
+    return get64(this.words, e + HPA);
   }
 
   /** All valid entries, by set and way. */
   entries(): TlbEntryView[] {
     const out: TlbEntryView[] = [];
-    for (let e = 0; e < this.words.length && this.ways > 0; e += TLB_ENTRY_WORDS)
-      if (this.words[e + 2] !== 0) out.push(this.view(e));
+    for (let e = 0; e < this.words.length && this.ways > 0; e += ENTRY_WORDS)
+      if (this.words[e + FAST] !== 0) out.push(this.view(e));
     return out;
   }
   /** The entry that a look-up of `linear` in the current context would use, if any. Changes nothing. */
@@ -303,9 +328,9 @@ export class Tlb {
   }
   private view(e: number): TlbEntryView {
     const w = this.words;
-    const rights = w[e + 8] as number;
-    const index = e / TLB_ENTRY_WORDS;
-    const context = this.contexts[w[e + 11] as number] as TlbContext;
+    const rights = this.rightsOf(e);
+    const index = e / ENTRY_WORDS;
+    const context = this.contexts[w[e + CONTEXT] as number] as TlbContext;
     return {
       ...context,
       set: Math.floor(index / this.ways),
@@ -319,10 +344,10 @@ export class Tlb {
       executable: (rights & RIGHT.XD) === 0,
       dirty: (rights & RIGHT.D) !== 0,
       eptRights: { r: (rights & RIGHT.EPT_R) !== 0, w: (rights & RIGHT.EPT_W) !== 0, x: (rights & RIGHT.EPT_X) !== 0 },
-      guestPageShift: (w[e + 9] as number) & 0xff,
-      eptPageShift: ((w[e + 9] as number) >> 8) & 0xff,
-      protectionKey: (w[e + 9] as number) >>> 16,
-      age: this.sequence - (w[e + 10] as number),
+      guestPageShift: this.guestPageShiftOf(e),
+      eptPageShift: ((w[e + SIZES] as number) >> 8) & 0xff,
+      protectionKey: this.protectionKeyOf(e),
+      age: this.sequence - (w[e + FILLED] as number),
     };
   }
 
