@@ -47,8 +47,6 @@ export class GuestWalk implements EntryPort {
   probing = false;
   /** The PDPTE registers. */
   private readonly pdptes: BigUint64Array;
-  /** Second-level entries loaded since `walk` or `findAgain` began. */
-  private secondLoads = 0;
 
   constructor(
     private readonly state: CpuState,
@@ -83,7 +81,7 @@ export class GuestWalk implements EntryPort {
    * address. False: the failure is in `out` (or `pmlFull` is set) and has been counted.
    */
   walk(c: PagingControls, linear: bigint, access: Access, ac: boolean): boolean {
-    this.secondLoads = 0;
+    this.second.loads = 0;
     this.device = false;
     const start = c.format === 'none' ? undefined : this.cachedStart(c, linear);
     const first = this.prepare(c, start, undefined);
@@ -102,11 +100,11 @@ export class GuestWalk implements EntryPort {
     if (good) {
       n.walks++;
       n.guestReferences += loads;
-      n.nestedReferences += this.secondLoads;
+      n.nestedReferences += this.second.loads;
     } else {
       n.failedWalks++;
       n.failedGuestReferences += loads;
-      n.failedNestedReferences += this.secondLoads;
+      n.failedNestedReferences += this.second.loads;
     }
     return good;
   }
@@ -122,14 +120,14 @@ export class GuestWalk implements EntryPort {
     }
     if (!secondLevel) return this.physical === undefined || this.findFinal(this.physical, op);
     const found = walkSecondLevel(this.second, secondLevel, out.address, op);
-    this.secondLoads += this.secondOut.loads;
+    this.second.loads += this.secondOut.loads;
     return found ? this.setFlags(out.address, write) : out.failAs(this.secondOut, false);
   }
 
   private findFinal(physical: PhysicalPort, op: Access['op']): boolean {
     const { out, secondOut } = this;
     const found = physical.find(out.address, op, secondOut);
-    this.secondLoads += secondOut.loads;
+    this.second.loads += secondOut.loads;
     if (found) {
       physical.used(op === 'write');
       return true;
@@ -164,7 +162,7 @@ export class GuestWalk implements EntryPort {
     second.sink = sink;
     const found = walkSecondLevel(second, secondLevel, address, asWrite ? 'write' : 'read');
     second.sink = undefined;
-    if (!write) this.secondLoads += secondOut.loads;
+    if (!write) this.second.loads += secondOut.loads;
     if (!found) {
       this.tableWrite = asWrite;
       out.failAs(secondOut, true, asWrite && !write && secondLevel.kind === 'ept' ? EPT_FLAGS : undefined);
@@ -176,7 +174,7 @@ export class GuestWalk implements EntryPort {
   private findEntry(physical: PhysicalPort, gpa: bigint, write: boolean, sink: WalkSink | undefined): number {
     const { out, secondOut } = this;
     const found = physical.find(gpa, write ? 'write' : 'read', secondOut, sink);
-    if (!write) this.secondLoads += secondOut.loads;
+    if (!write) this.second.loads += secondOut.loads;
     if (found) {
       if (!this.probing) physical.used(write);
       return this.memory.offsetOf(secondOut.address);

@@ -9,6 +9,8 @@ export class SecondLevelWalk {
   ordinary: OrdinaryWalk | undefined = undefined;
   /** Gets a step for each entry, as of a second-level walk. */
   sink: WalkSink | undefined = undefined;
+  /** For who counts over several walks: entries loaded. */
+  loads = 0;
 
   constructor(
     readonly memory: HostMemory,
