@@ -70,7 +70,7 @@ describe('the Page Tables panel', () => {
     const live = await Live.start({ example: 'first-touch.asm' });
     const panel = await open(this, live);
     await panel.page.getByLabel('Tables', { exact: true }).selectOption('ept');
-    await panel.page.locator('.pane.ept .none', { hasText: 'No entry' }).waitFor();
+    await panel.page.locator('.pane.ept .none', { hasText: 'No entries yet' }).waitFor();
     await panel.assertAccessible();
     live.close();
     await panel.close();
