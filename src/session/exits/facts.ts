@@ -63,6 +63,9 @@ export function exitFacts(g: GuestView, exit: ExitInfo, count: number): Readonly
       facts.set('fetch', ((cause.errorCode >> PF_ERROR.I) & 1) === 1);
       break;
     }
+    case 'interrupt':
+    case 'other':
+      break;
   }
   return facts;
 }
