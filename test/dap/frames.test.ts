@@ -153,6 +153,22 @@ describe('registers of each frame of an assembly guest', () => {
       assert.deepEqual([...(await d.rows(2, scope))], [...(await d.rows(1, scope))], scope);
   });
 
+  it('are not its own where a CALL through a register may have led to other code, which jumped here', async () => {
+    const d = await inGuest(`bits 64
+start:  mov     rsp, 0x8000
+        mov     edi, 3
+        lea     rax, [rel last]
+        call    rax
+        hlt
+last:   mov     edi, 5
+        jmp     sized
+sized:  nop
+here:   ret
+`);
+    assert.equal(await d.value(2, 'rsp'), '0x8000 = 32768');
+    assert.equal(await d.value(2, 'rdi'), '0x5 (of the top frame)');
+  });
+
   it('open into their parts, by frame', async () => {
     const d = await inGuest(NESTED);
     const parts = async (variablesReference = 0): Promise<readonly string[]> =>

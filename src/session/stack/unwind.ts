@@ -74,8 +74,11 @@ export class Unwinder {
         for (const stack of this.paths.between(entry, at).reached) {
           const fits = (target: bigint | undefined): boolean =>
             wanted === 'named' ? target === entry : target === undefined;
-          const found = this.returnFrom(stack, sp, fp, fits) ?? this.interrupted(entry, stack, sp, fp);
-          if (found) return found;
+          const found = this.returnFrom(stack, sp, fp, fits);
+          // a CALL through a register may have led to code that changed registers and then jumped here
+          if (found) return wanted === 'named' ? found : { ...found, kept: found.kept & (1 << FP) };
+          const interrupted = this.interrupted(entry, stack, sp, fp);
+          if (interrupted) return interrupted;
         }
       }
     }
