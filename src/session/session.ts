@@ -1,6 +1,6 @@
 /**
- * The debug target: one program on one machine, run and looked at. It puts the parts together; each part is a class of its own folder, and whoever wants
- * something of the target asks the part.
+ * The debug target: one program on one machine, run and inspected. It assembles the parts; each part is a class in its
+ * own folder, and callers use the part that they need.
  */
 import type { Diagnostic } from '../base/diagnostic';
 import { err, ok } from '../base/result';

@@ -30,7 +30,7 @@ export interface EntryPort {
   readonly space: 'gpa' | 'hpa';
   /**
    * Offset in the machine's memory of the 4 or 8 bytes at `address`, or −1 with the failure in `out`. `write`: the entry's A or D bit is to be set.
-   * Second-level steps go to `sink.nested`. WRITE_LOST: the entry can be read and not written, and nobody minds.
+   * Second-level steps go to `sink.secondLevel`. WRITE_LOST: the entry can be read but not written, and the walk continues.
    */
   locate(address: bigint, write: boolean, out: WalkOut, sink: WalkSink | undefined): number;
 }

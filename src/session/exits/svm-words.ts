@@ -7,7 +7,7 @@ import { SVM_EXIT } from '../../isa/svm-exits';
 import type { GuestView } from '../guest/view';
 import { denialWords, failingLevel } from './second-level';
 import { opOf } from './title';
-import { handling, msrAccess } from './words';
+import { handling, msrAccess, portAccess } from './words';
 
 /** What happened, why that exits, and what the hypervisor will do about it. */
 export function svmWhy(g: GuestView, x: ExitInfo): string {
@@ -16,7 +16,7 @@ export function svmWhy(g: GuestView, x: ExitInfo): string {
     case 'second-level':
       return nestedFaultWhy(g, cause);
     case 'port':
-      return `${cause.input ? 'IN from' : 'OUT to'} port ${hex(cause.port)}, ${cause.size} byte(s)${cause.string ? ', a string instruction' : ''}: KVM's I/O permission map has every port. It goes out to the VMM as KVM_EXIT_IO.`;
+      return `${portAccess(cause)}: KVM's I/O permission map has every port. It goes out to the VMM as KVM_EXIT_IO.`;
     case 'control-register':
       return x.reason === SVM_EXIT.CR0_SEL_WRITE
         ? 'MOV to CR0 changes a bit other than TS and MP, which the selective intercept lets exit.'

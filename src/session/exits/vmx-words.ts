@@ -8,7 +8,7 @@ import { VMX_EXIT } from '../../isa/exits';
 import type { GuestView } from '../guest/view';
 import { denialWords, failingLevel, misconfigurationWords } from './second-level';
 import { opOf } from './title';
-import { handling, msrAccess } from './words';
+import { handling, msrAccess, portAccess } from './words';
 
 const FAULT_WORDS: Readonly<Record<ShadowFaultKind, string>> = {
   guest: "The guest's own tables refuse the access: KVM injects the #PF into the guest.",
@@ -30,7 +30,7 @@ export function vmxWhy(g: GuestView, x: ExitInfo, fault: ShadowFaultKind | undef
     case 'second-level':
       return secondLevelWhy(g, cause, x.gva ?? 0n);
     case 'port':
-      return `${cause.input ? 'IN from' : 'OUT to'} port ${hex(cause.port)}, ${cause.size} byte(s)${cause.string ? ', a string instruction' : ''}: KVM intercepts every port. It goes out to the VMM as KVM_EXIT_IO.`;
+      return `${portAccess(cause)}: KVM intercepts every port. It goes out to the VMM as KVM_EXIT_IO.`;
     case 'control-register':
       return `${CR_ACCESS_WORDS[cause.access]} CR${cause.cr}: it concerns a bit that the guest/host mask gives to the host.`;
     case 'msr':

@@ -1,6 +1,7 @@
 /** What the explanations of exits under VMX and SVM share. */
 import { hex } from '../../base/hex';
 import { msrName } from '../../isa/msrs';
+import type { PortCause } from '../../kvm/exit-cause';
 import type { GuestView } from '../guest/view';
 
 const RCX = 1;
@@ -11,6 +12,10 @@ export function msrAccess(g: GuestView, write: boolean): string {
   const name = msrName(index);
   return `${write ? 'WRMSR' : 'RDMSR'} of ${hex(index)}${name ? ` (${name})` : ''}`;
 }
+
+/** `OUT to port 0x3f8, 1 byte(s)`. */
+export const portAccess = ({ input, port, size, string }: PortCause): string =>
+  `${input ? 'IN from' : 'OUT to'} port ${hex(port)}, ${size} byte(s)${string ? ', a string instruction' : ''}`;
 
 /** What KVM does about an access that the second level stopped. `entry`: what it writes, `EPT entry`. */
 export function handling(g: GuestView, gpa: bigint, write: boolean, entry: string): string {
