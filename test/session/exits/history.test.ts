@@ -108,4 +108,18 @@ describe('the history of exits', () => {
     s.exits.tile(0, Math.floor((detail?.row.start ?? 0) / TILE_BINS));
     assert.deepEqual(fingerprint(s), before);
   });
+
+  it('decodes exits of SVM by EXITINFO1, not by the layouts of VMX', () => {
+    // the codes overlap: DR0_WRITE is 0x30, and so is VMX's EPT_VIOLATION
+    const s = open(`${GUEST.replace('cpuid', 'mov dr0, rax')}`, { mmu: 'npt' });
+    s.run.continue_();
+    wait(s);
+    const decoded = (name: string): readonly string[] => {
+      const row = s.exits.list(0, 1000).rows.find((each) => each.name === name) ?? assert.fail(`no ${name}`);
+      return (s.exits.exit(row.number)?.decoded ?? []).map((d) => d.name);
+    };
+    assert.deepEqual(decoded('DR0_WRITE'), []);
+    assert.ok(decoded('NPF').includes('Guest page-table walk'));
+    assert.ok(!decoded('NPF').includes('Guest linear address valid'));
+  });
 });
