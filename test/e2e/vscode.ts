@@ -16,6 +16,8 @@ const EDGE = { x: 4, y: 40 };
 
 /** How long anything may take on a busy machine. */
 const PATIENCE_MS = 40_000;
+/** After so long, what was done is taken to be lost, and is done again. */
+const LOST_MS = 10_000;
 
 /** What makes the workbench quick and still for a test. */
 const SETTINGS = {
@@ -109,6 +111,18 @@ export async function inVSCode(
   } finally {
     await context.close();
   }
+}
+
+/** Repeats what a redraw may undo until it holds. @throws what failed last */
+async function again(action: () => Promise<void>): Promise<void> {
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end;) {
+    const done = await action().then(
+      () => true,
+      () => false,
+    );
+    if (done) return;
+  }
+  await action();
 }
 
 /** The parts of the workbench that the tests use, by the names a person would give them. */
@@ -295,16 +309,26 @@ export class Workbench {
   /** Checks an exception filter of the Breakpoints view and gives it a condition. */
   async exceptionCondition(filter: string, condition: string): Promise<void> {
     const row = this.page.locator('.debug-breakpoints .monaco-list-row', { hasText: filter });
-    await row.scrollIntoViewIfNeeded();
     const box = row.locator('input[type=checkbox], .monaco-checkbox').first();
-    await box.click();
-    await row.hover();
-    await row.locator('.action-label[aria-label^="Edit Condition"]').click();
+    const checked = row.locator('input[type=checkbox]:checked, .monaco-checkbox.checked');
     const input = this.page
       .locator('.debug-breakpoints .monaco-list-row input[type=text], .debug-breakpoints .monaco-inputbox input')
       .first();
-    await input.fill(condition);
-    await input.press('Enter');
+    // a stop draws the rows again: under a click, and under what is typed
+    await again(async () => {
+      await row.scrollIntoViewIfNeeded({ timeout: LOST_MS });
+      if ((await checked.count()) === 0) await box.click({ timeout: LOST_MS });
+      await checked.waitFor({ timeout: LOST_MS });
+    });
+    await again(async () => {
+      if ((await input.count()) === 0) {
+        await row.hover({ timeout: LOST_MS });
+        await row.locator('.action-label[aria-label^="Edit Condition"]').click({ timeout: LOST_MS });
+      }
+      await input.fill(condition, { timeout: LOST_MS });
+      await input.press('Enter', { timeout: LOST_MS });
+      await row.filter({ hasText: condition }).waitFor({ timeout: LOST_MS });
+    });
   }
 
   /** The drawn line of a line number: the one at the same height. */
