@@ -71,7 +71,7 @@ export function decodeControls(
 export const FORMATS: Readonly<
   Record<
     Exclude<PagingFormat, 'none'>,
-    { readonly levels: number; readonly entryBytes: 4 | 8; readonly indexBits: number; readonly linearBits: number }
+    { readonly levels: number; readonly entryBytes: 4 | 8; readonly indexBits: 9 | 10; readonly linearBits: number }
   >
 > = {
   '32bit': { levels: 2, entryBytes: 4, indexBits: 10, linearBits: 32 },

@@ -229,8 +229,13 @@ const rootTable = (format: PagingFormat, root: bigint, pdptesInMemory: boolean):
   format === '32bit' ? root & 0xffff_f000n : pdptesInMemory ? root & 0xffff_ffe0n : root & FRAME_MASK;
 
 /** Index into the table of `level` on the way to the page with this number; an index has `bits` bits. */
-export const tableIndex = (pageNumber: number, level: number, bits: number): number =>
-  Math.floor(pageNumber / 2 ** ((level - 1) * bits)) & (2 ** bits - 1);
+export const tableIndex = (pageNumber: number, level: number, bits: 9 | 10): number =>
+  Math.floor(pageNumber * (PER_ENTRY[bits][level] as number)) & ((1 << bits) - 1);
+/** 1 over the pages that an entry of each level spans: powers of two, exact as numbers. */
+const PER_ENTRY = { 9: perEntry(9), 10: perEntry(10) } as const;
+function perEntry(bits: number): readonly number[] {
+  return Array.from({ length: 6 }, (_, level) => 2 ** (-bits * (level - 1)));
+}
 
 /** An entry of a completed walk with the flags that it sets there: A, and D in the leaf for a write (SDM vol. 3, 4.8). */
 export const withFlags = (entry: bigint, writtenLeaf: boolean): bigint => entry | PTE_A | (writtenLeaf ? PTE_D : 0n);
