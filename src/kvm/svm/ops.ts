@@ -317,15 +317,22 @@ export class SvmOps implements X86Ops {
     const code = Number(BigInt.asIntN(64, vmcb.read('EXITCODE')));
     const rip = vmcb.read('RIP');
     const nrip = vmcb.read('NRIP');
+    const qualification = vmcb.read('EXITINFO1');
+    const address = code === SVM_EXIT.NPF ? gpa(vmcb.read('EXITINFO2')) : undefined;
     const recorded: RecordedExit = {
       of: 'vmcb',
       reason: code,
-      qualification: vmcb.read('EXITINFO1'),
-      gpa: code === SVM_EXIT.NPF ? gpa(vmcb.read('EXITINFO2')) : undefined,
+      qualification,
+      gpa: address,
       interruptionInfo: 0,
     };
+    // field by field, as for VMX
     return {
-      ...recorded,
+      of: 'vmcb',
+      reason: code,
+      qualification,
+      gpa: address,
+      interruptionInfo: 0,
       name: svmExitName(code),
       gva: undefined,
       rip,

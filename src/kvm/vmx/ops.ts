@@ -247,16 +247,24 @@ export class VmxOps implements X86Ops {
     const isLinear =
       reason === VMX_EXIT.INVLPG ||
       (reason === VMX_EXIT.EXCEPTION_NMI && event >>> 31 === 1 && (event & 0xff) === VECTOR.PF);
+    const address = ept ? gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS')) : undefined;
+    const interruptionErrorCode = Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE'));
     const recorded: RecordedExit = {
       of: 'vmcs',
       reason,
       qualification,
-      gpa: ept ? gpa(vmcs.read('GUEST_PHYSICAL_ADDRESS')) : undefined,
+      gpa: address,
       interruptionInfo: event,
-      interruptionErrorCode: Number(vmcs.read('VM_EXIT_INTR_ERROR_CODE')),
+      interruptionErrorCode,
     };
+    // field by field: a spread here takes a tenth of an exit's time
     return {
-      ...recorded,
+      of: 'vmcs',
+      reason,
+      qualification,
+      gpa: address,
+      interruptionInfo: event,
+      interruptionErrorCode,
       name: vmxExitName(reason),
       gva:
         reason === VMX_EXIT.EPT_VIOLATION && (qualification & 0x80n) !== 0n
